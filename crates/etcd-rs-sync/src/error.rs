@@ -1,0 +1,101 @@
+//! What can go wrong, told apart by what the caller may conclude.
+
+use std::fmt;
+
+/// A failed call. [`Error::is_definite`] says whether the request certainly had no effect.
+#[derive(Debug)]
+pub enum Error {
+    /// No endpoint could be reached; nothing was sent. The request had no effect.
+    NotSent {
+        /// What was tried, and why it failed.
+        detail: String,
+    },
+    /// The request was sent and its answer is missing, broken, or a 5xx. It may have had its effect, or **may still have it later**.
+    OutcomeUnknown {
+        /// What happened.
+        detail: String,
+    },
+    /// The lease does not exist (any more). No effect.
+    LeaseNotFound,
+    /// A lease with this id exists already. No effect.
+    LeaseExists,
+    /// The cluster has no leader. For a write this does not prove that it had no effect.
+    NoLeader {
+        /// The server's words.
+        detail: String,
+    },
+    /// The revision asked for was compacted, or lies in the future.
+    Compacted {
+        /// The server's words.
+        detail: String,
+    },
+    /// No valid token. The client has already tried to get a new one.
+    Unauthenticated {
+        /// The server's words.
+        detail: String,
+    },
+    /// The user may not do this. No effect.
+    PermissionDenied {
+        /// The server's words.
+        detail: String,
+    },
+    /// etcd refused the request. No effect.
+    Rejected {
+        /// HTTP status.
+        http_status: u16,
+        /// gRPC code; 0 when the body carried none.
+        code: i64,
+        /// The server's words.
+        message: String,
+    },
+    /// The client was set up wrongly: a URL or TLS file that cannot be used.
+    Setup {
+        /// What is wrong and where.
+        detail: String,
+    },
+}
+
+impl Error {
+    /// Whether the request certainly had no effect, now or later. When false, a write must be fenced or repeated.
+    pub fn is_definite(&self) -> bool {
+        match self {
+            Error::OutcomeUnknown { .. } | Error::NoLeader { .. } => false,
+            Error::NotSent { .. }
+            | Error::LeaseNotFound
+            | Error::LeaseExists
+            | Error::Compacted { .. }
+            | Error::Unauthenticated { .. }
+            | Error::PermissionDenied { .. }
+            | Error::Rejected { .. }
+            | Error::Setup { .. } => true,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::NotSent { detail } => write!(f, "etcd is not reachable: {detail}"),
+            Error::OutcomeUnknown { detail } => {
+                write!(f, "etcd did not answer, the outcome is unknown: {detail}")
+            }
+            Error::LeaseNotFound => write!(f, "the lease does not exist"),
+            Error::LeaseExists => write!(f, "the lease exists already"),
+            Error::NoLeader { detail } => write!(f, "the etcd cluster has no leader: {detail}"),
+            Error::Compacted { detail } => write!(f, "the revision is not available: {detail}"),
+            Error::Unauthenticated { detail } => write!(f, "etcd does not know us: {detail}"),
+            Error::PermissionDenied { detail } => write!(f, "etcd denies permission: {detail}"),
+            Error::Rejected {
+                http_status,
+                code,
+                message,
+            } => write!(
+                f,
+                "etcd refused: {message} (code {code}, HTTP {http_status})"
+            ),
+            Error::Setup { detail } => write!(f, "{detail}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,499 @@
+//! Requests and replies as plain data, without I/O.
+//!
+//! Everything a caller can ask of etcd is a [`Request`], everything it answers a [`Reply`]. Shapes and names follow etcd's
+//! `rpc.proto`; revisions, lease ids and TTLs are `i64` as there. A TTL is in seconds. Keys and values are bytes.
+
+/// A key or a value.
+pub type Bytes = Vec<u8>;
+
+/// One call to etcd.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Read keys.
+    Range(Range),
+    /// Write one key.
+    Put(Put),
+    /// Delete keys.
+    Delete(Delete),
+    /// Compare, then run one of two lists of operations, atomically.
+    Txn(Txn),
+    /// Create a lease. A repeated grant with the same id is answered [`crate::Error::LeaseExists`].
+    Grant {
+        /// The lease's id, chosen by the caller; 0 lets the server choose, and then a lost reply leaks a lease.
+        id: i64,
+        /// Time to live, seconds. The server may raise it.
+        ttl_sec: i64,
+    },
+    /// End a lease and delete its keys.
+    Revoke {
+        /// The lease.
+        id: i64,
+    },
+    /// Renew a lease once.
+    KeepAlive {
+        /// The lease.
+        id: i64,
+    },
+    /// Ask how long a lease has to live.
+    TimeToLive {
+        /// The lease.
+        id: i64,
+        /// Also list the keys attached to it.
+        keys: bool,
+    },
+    /// Forget revisions before this one.
+    Compact {
+        /// The first revision to keep.
+        revision: i64,
+    },
+    /// The answering member's status.
+    Status,
+    /// The cluster's members.
+    Members,
+}
+
+impl Request {
+    /// Whether the request can change the store, so that a lost reply leaves its effect unknown.
+    pub fn writes(&self) -> bool {
+        match self {
+            Request::Put(_)
+            | Request::Delete(_)
+            | Request::Grant { .. }
+            | Request::Revoke { .. }
+            | Request::KeepAlive { .. }
+            | Request::Compact { .. } => true,
+            Request::Txn(txn) => txn.writes(),
+            Request::Range(_) | Request::TimeToLive { .. } | Request::Status | Request::Members => {
+                false
+            }
+        }
+    }
+}
+
+/// Which keys: one key, a half-open range, or a prefix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keys {
+    /// The key, or the first key of the range.
+    pub key: Bytes,
+    /// The end of the range, exclusive; empty for a single key; `[0]` for "to the last key".
+    pub range_end: Bytes,
+}
+
+impl Keys {
+    /// One key.
+    pub fn one(key: impl Into<Bytes>) -> Keys {
+        Keys {
+            key: key.into(),
+            range_end: Bytes::new(),
+        }
+    }
+
+    /// Every key that starts with `prefix`.
+    pub fn prefix(prefix: impl Into<Bytes>) -> Keys {
+        let key = prefix.into();
+        if key.is_empty() {
+            return Keys {
+                key: vec![0],
+                range_end: vec![0],
+            };
+        }
+        let mut range_end = key.clone();
+        while let Some(last) = range_end.pop() {
+            if last < 0xff {
+                range_end.push(last + 1);
+                return Keys { key, range_end };
+            }
+        }
+        Keys {
+            key,
+            range_end: vec![0],
+        }
+    }
+
+    /// Whether `key` is among these.
+    pub fn contains(&self, key: &[u8]) -> bool {
+        match self.range_end.as_slice() {
+            [] => key == self.key.as_slice(),
+            [0] => key >= self.key.as_slice(),
+            end => key >= self.key.as_slice() && key < end,
+        }
+    }
+}
+
+/// Read keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// Which keys.
+    pub keys: Keys,
+    /// At most this many pairs; 0 for all.
+    pub limit: i64,
+    /// Read as of this revision; 0 for the newest.
+    pub revision: i64,
+    /// Answer from the contacted member alone, maybe stale. Linearizable when false.
+    pub serializable: bool,
+    /// Leave the values out. (etcd 3.7 then leaves out `lease` as well.)
+    pub keys_only: bool,
+    /// Only count.
+    pub count_only: bool,
+    /// Order of the result.
+    pub order: Order,
+    /// Only pairs with a create revision up to this; 0 for no bound.
+    pub max_create_revision: i64,
+}
+
+impl Range {
+    /// A linearizable read of the newest state.
+    pub fn of(keys: Keys) -> Range {
+        Range {
+            keys,
+            limit: 0,
+            revision: 0,
+            serializable: false,
+            keys_only: false,
+            count_only: false,
+            order: Order::Key,
+            max_create_revision: 0,
+        }
+    }
+}
+
+/// Order of a range's pairs, ascending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// By key.
+    Key,
+    /// By create revision.
+    CreateRevision,
+    /// By modification revision.
+    ModRevision,
+}
+
+/// Write one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Put {
+    /// The key.
+    pub key: Bytes,
+    /// The value.
+    pub value: Bytes,
+    /// Attach to this lease; 0 for none, which *detaches* a key that had one.
+    pub lease: i64,
+    /// Answer with the pair as it was before.
+    pub prev_kv: bool,
+    /// Keep the lease the key has. The key must exist; `lease` must be 0.
+    pub ignore_lease: bool,
+    /// Keep the value the key has. The key must exist; `value` must be empty.
+    pub ignore_value: bool,
+}
+
+impl Put {
+    /// A put; `lease` 0 for none.
+    pub fn new(key: impl Into<Bytes>, value: impl Into<Bytes>, lease: i64) -> Put {
+        Put {
+            key: key.into(),
+            value: value.into(),
+            lease,
+            prev_kv: false,
+            ignore_lease: false,
+            ignore_value: false,
+        }
+    }
+}
+
+/// Delete keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delete {
+    /// Which keys.
+    pub keys: Keys,
+    /// Answer with the pairs as they were.
+    pub prev_kv: bool,
+}
+
+impl Delete {
+    /// A delete without the old pairs in the reply.
+    pub fn of(keys: Keys) -> Delete {
+        Delete {
+            keys,
+            prev_kv: false,
+        }
+    }
+}
+
+/// A guarded set of operations.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Txn {
+    /// All must hold for `success` to run.
+    pub compares: Vec<Compare>,
+    /// Run when every compare holds.
+    pub success: Vec<Op>,
+    /// Run otherwise.
+    pub failure: Vec<Op>,
+}
+
+impl Txn {
+    /// Whether either branch can write.
+    pub fn writes(&self) -> bool {
+        self.success.iter().chain(&self.failure).any(|op| match op {
+            Op::Put(_) | Op::Delete(_) => true,
+            Op::Txn(nested) => nested.writes(),
+            Op::Range(_) => false,
+        })
+    }
+}
+
+/// An operation inside a transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// Read.
+    Range(Range),
+    /// Write.
+    Put(Put),
+    /// Delete.
+    Delete(Delete),
+    /// A nested transaction.
+    Txn(Txn),
+}
+
+/// A guard. Over a range it must hold for every key there; it holds for an empty range when it would hold for an absent key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compare {
+    /// Which keys are compared.
+    pub keys: Keys,
+    /// How.
+    pub result: Is,
+    /// What is compared, with what.
+    pub target: Target,
+}
+
+/// The relation a [`Compare`] demands: `actual IS target`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Is {
+    /// Equal.
+    Equal,
+    /// Greater.
+    Greater,
+    /// Less.
+    Less,
+    /// Not equal.
+    NotEqual,
+}
+
+/// What a [`Compare`] looks at, with the value it is compared to. An absent key has revision, version and lease 0.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The revision that created the key.
+    CreateRevision(i64),
+    /// The revision that last wrote the key.
+    ModRevision(i64),
+    /// Writes since creation.
+    Version(i64),
+    /// The attached lease.
+    Lease(i64),
+    /// The value; a compare with the value of an absent key fails.
+    Value(Bytes),
+}
+
+impl Compare {
+    /// `create_revision(keys) == revision`; 0 means "does not exist".
+    pub fn create_revision(keys: Keys, revision: i64) -> Compare {
+        Compare {
+            keys,
+            result: Is::Equal,
+            target: Target::CreateRevision(revision),
+        }
+    }
+
+    /// `mod_revision(keys) == revision`.
+    pub fn mod_revision(keys: Keys, revision: i64) -> Compare {
+        Compare {
+            keys,
+            result: Is::Equal,
+            target: Target::ModRevision(revision),
+        }
+    }
+}
+
+/// What etcd answered; the variant matches the request's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// To [`Request::Range`].
+    Range(RangeReply),
+    /// To [`Request::Put`].
+    Put(PutReply),
+    /// To [`Request::Delete`].
+    Delete(DeleteReply),
+    /// To [`Request::Txn`].
+    Txn(TxnReply),
+    /// To [`Request::Grant`].
+    Grant(GrantReply),
+    /// To [`Request::Revoke`].
+    Revoke(Header),
+    /// To [`Request::KeepAlive`].
+    KeepAlive(KeepAliveReply),
+    /// To [`Request::TimeToLive`].
+    TimeToLive(TimeToLiveReply),
+    /// To [`Request::Compact`].
+    Compact(Header),
+    /// To [`Request::Status`].
+    Status(StatusReply),
+    /// To [`Request::Members`].
+    Members(MembersReply),
+}
+
+/// Who answered, and at which revision of the store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Header {
+    /// The cluster.
+    pub cluster_id: u64,
+    /// The member.
+    pub member_id: u64,
+    /// The store's revision when the request was applied.
+    pub revision: i64,
+    /// The member's raft term.
+    pub raft_term: u64,
+}
+
+/// A key with its value and revisions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyValue {
+    /// The key.
+    pub key: Bytes,
+    /// The value.
+    pub value: Bytes,
+    /// The revision that created the key.
+    pub create_revision: i64,
+    /// The revision that last wrote it.
+    pub mod_revision: i64,
+    /// Writes since creation, from 1.
+    pub version: i64,
+    /// The attached lease, or 0.
+    pub lease: i64,
+}
+
+/// Pairs read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RangeReply {
+    /// Who answered. Inside a transaction only the revision is set.
+    pub header: Header,
+    /// The pairs.
+    pub kvs: Vec<KeyValue>,
+    /// Whether `limit` cut the list.
+    pub more: bool,
+    /// How many keys the range holds.
+    pub count: i64,
+}
+
+/// A put's answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PutReply {
+    /// Who answered.
+    pub header: Header,
+    /// The pair as it was before, when asked for.
+    pub prev_kv: Option<KeyValue>,
+}
+
+/// A delete's answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeleteReply {
+    /// Who answered.
+    pub header: Header,
+    /// How many keys went away.
+    pub deleted: i64,
+    /// The pairs as they were, when asked for.
+    pub prev_kvs: Vec<KeyValue>,
+}
+
+/// A transaction's answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TxnReply {
+    /// Who answered.
+    pub header: Header,
+    /// Whether all compares held, so that `success` ran.
+    pub succeeded: bool,
+    /// One reply an operation of the branch that ran, in its order.
+    pub replies: Vec<OpReply>,
+}
+
+/// One operation's answer inside a [`TxnReply`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OpReply {
+    /// To [`Op::Range`].
+    Range(RangeReply),
+    /// To [`Op::Put`].
+    Put(PutReply),
+    /// To [`Op::Delete`].
+    Delete(DeleteReply),
+    /// To [`Op::Txn`].
+    Txn(TxnReply),
+}
+
+/// A granted lease.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GrantReply {
+    /// Who answered.
+    pub header: Header,
+    /// The lease.
+    pub id: i64,
+    /// The TTL the server set, seconds; it may be more than was asked.
+    pub ttl_sec: i64,
+}
+
+/// A renewal's answer. **A hint, not a proof**: after a leader change it can be wrong.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeepAliveReply {
+    /// Who answered.
+    pub header: Header,
+    /// The lease.
+    pub id: i64,
+    /// Seconds to live; `None` when the lease is gone.
+    pub ttl_sec: Option<i64>,
+}
+
+/// A lease's remaining life.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TimeToLiveReply {
+    /// Who answered.
+    pub header: Header,
+    /// The lease.
+    pub id: i64,
+    /// Seconds left, 0 in the last second; `None` when the lease is gone.
+    pub ttl_sec: Option<i64>,
+    /// The TTL it was granted with.
+    pub granted_ttl_sec: i64,
+    /// Its keys, when asked for.
+    pub keys: Vec<Bytes>,
+}
+
+/// A member's status.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StatusReply {
+    /// Who answered.
+    pub header: Header,
+    /// Server version, such as `3.5.16`.
+    pub version: String,
+    /// Size of its database, bytes.
+    pub db_size: i64,
+    /// The leader's member id, 0 for none.
+    pub leader: u64,
+}
+
+/// The cluster's members.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MembersReply {
+    /// Who answered.
+    pub header: Header,
+    /// The members.
+    pub members: Vec<Member>,
+}
+
+/// One member.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Member {
+    /// Its id.
+    pub id: u64,
+    /// Its name; empty before it first started.
+    pub name: String,
+    /// Where clients reach it.
+    pub client_urls: Vec<String>,
+    /// Where members reach it.
+    pub peer_urls: Vec<String>,
+}

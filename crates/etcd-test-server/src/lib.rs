@@ -1,0 +1,1 @@
+//! Starts real etcd servers for tests.

@@ -1,0 +1,184 @@
+//! The configuration, validated: what the rest of the program works with.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A configuration in which every rule of the documentation holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// This node's name in the cluster; `%H` and `%l` are resolved.
+    pub node_name: String,
+    /// What tells two machines with one name apart; the machine id unless configured.
+    pub node_id: String,
+    /// At least one; names unique.
+    pub detectors: Vec<Detector>,
+    /// The operator's health script.
+    pub health_script: PathBuf,
+    /// Its limit.
+    pub health_timeout: Duration,
+    /// How often the monitor phase runs.
+    pub health_publish_interval: Duration,
+    /// How often detectors run.
+    pub check_interval: Duration,
+    /// First pause after a failure.
+    pub backoff_min: Duration,
+    /// Longest pause after failures.
+    pub backoff_max: Duration,
+    /// Cluster-wide cooldown after a completed reboot; zero for none.
+    pub min_reboot_interval: Duration,
+    /// How many nodes may be down at once.
+    pub max_concurrent_reboots: u32,
+    /// The key under which all records live, without a trailing slash and without the namespace.
+    pub lock_key: String,
+    /// TTL of the session lease.
+    pub lock_ttl: Duration,
+    /// After this a committed claim of a node that never returned may be taken away; `None` = never.
+    pub hold_timeout: Option<Duration>,
+    /// How etcd is reached.
+    pub etcd: Etcd,
+    /// The command that reboots, `${RC_…}` not yet expanded.
+    pub reboot_command: Vec<String>,
+    /// How long after the reboot command the host may stay up before it is tried again.
+    pub reboot_timeout: Duration,
+    /// Drain.
+    pub pre_reboot_hook: Option<Hook>,
+    /// Undo of drain.
+    pub post_boot_hook: Option<Hook>,
+    /// How long health must hold after boot.
+    pub post_boot_settle: Duration,
+    /// Reboots that did not clear the requirement before the node waits (P6).
+    pub max_reboots_without_clearing: u32,
+    /// Cluster policies.
+    pub cluster_policies: Option<ClusterPolicies>,
+    /// Maintenance windows as written: (time zone name, deny entries, allow entries).
+    pub windows: Option<Windows>,
+    /// While this file exists this node does not reboot.
+    pub kill_switch_file: PathBuf,
+    /// Where the metrics server listens; `None` = disabled.
+    pub metrics: Option<SocketAddr>,
+    /// Logging.
+    pub log: Log,
+    /// Everything but the commit, hooks and reboot.
+    pub dry_run: bool,
+    /// Where the instance lock and the marker live.
+    pub run_dir: PathBuf,
+    /// What tells one boot from the next.
+    pub boot_id_file: PathBuf,
+}
+
+/// How etcd is reached.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Etcd {
+    /// `http://host:port` or `https://host:port`, at least one.
+    pub endpoints: Vec<String>,
+    /// Prefix put before every key; may be empty.
+    pub namespace: String,
+    /// TLS material, parsed once at load to be sure that it fits together.
+    pub tls: Option<Tls>,
+    /// User and password.
+    pub auth: Option<Auth>,
+    /// Limit of one request.
+    pub timeout: Duration,
+}
+
+/// TLS files.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tls {
+    /// Certificates to trust; `None` only with `insecure_skip_verify`.
+    pub ca_file: Option<PathBuf>,
+    /// Client certificate and key, together.
+    pub client: Option<(PathBuf, PathBuf)>,
+    /// Do not verify the server.
+    pub insecure_skip_verify: bool,
+}
+
+/// etcd user.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Auth {
+    /// User name.
+    pub username: String,
+    /// File with the password; a trailing newline is not part of it.
+    pub password_file: PathBuf,
+}
+
+/// A detector.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Detector {
+    /// Unique name.
+    pub name: String,
+    /// Its limit.
+    pub timeout: Duration,
+    /// What it does.
+    pub kind: DetectorKind,
+}
+
+/// What a detector does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DetectorKind {
+    /// Required while `path` exists.
+    File {
+        /// Absolute path.
+        path: PathBuf,
+    },
+    /// Required when the command exits non-zero, or exactly with one of `success_exit_codes`.
+    Command {
+        /// Program and arguments; the program is an absolute path.
+        cmd: Vec<String>,
+        /// Empty: any non-zero exit means required.
+        success_exit_codes: Vec<i32>,
+    },
+    /// Required while the running kernel is not the newest installed one.
+    Kernel,
+}
+
+/// A hook.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hook {
+    /// Program and arguments; the program is an absolute path.
+    pub command: Vec<String>,
+    /// Its limit.
+    pub timeout: Duration,
+}
+
+/// Cluster policies.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ClusterPolicies {
+    /// In (0, 1].
+    pub min_healthy_fraction: Option<f64>,
+    /// Healthy members that must stay.
+    pub min_healthy_absolute: Option<u32>,
+    /// Refuse when only fallback nodes would stay healthy.
+    pub forbid_if_only_fallback_left: bool,
+    /// The fallback nodes.
+    pub fallback_nodes: Vec<String>,
+}
+
+/// Maintenance windows as written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Windows {
+    /// IANA name, `local` or `UTC`.
+    pub timezone: String,
+    /// Deny entries.
+    pub deny: Vec<String>,
+    /// Allow entries.
+    pub allow: Vec<String>,
+}
+
+/// Logging.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Log {
+    /// Least level that is logged.
+    pub level: log::LevelFilter,
+    /// `None`: text on a terminal, JSON otherwise.
+    pub format: Option<LogFormat>,
+}
+
+/// Shape of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}

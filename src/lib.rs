@@ -1,0 +1,4 @@
+//! Serialized, policy-compliant reboots across a fleet of Linux machines, coordinated through etcd.
+
+pub mod config;
+pub mod core;

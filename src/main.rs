@@ -1,0 +1,3 @@
+//! See `lib.rs` for the architecture.
+
+fn main() {}
