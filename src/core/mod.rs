@@ -1,3 +1,20 @@
 //! The decisions. Pure: time and facts come in, actions go out. No I/O, no thread, no clock, no log.
+//!
+//! [`Machine`] is one node's life. Its driver performs every [`Action`] it asks for and tells it what came of it as an
+//! [`Input`]; the daemon is one driver, the simulation another.
 
+pub mod budget;
 pub mod facts;
+pub mod io;
+mod machine;
+pub mod note;
+pub mod refusal;
+mod rng;
+pub mod settings;
+pub mod windows;
+
+pub use io::{Action, Hook, Input, Now, Ticket, WatchEvent};
+pub use machine::{Machine, State, View};
+pub use note::Note;
+pub use refusal::Refusal;
+pub use settings::{Mode, Settings};

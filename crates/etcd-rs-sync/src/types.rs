@@ -157,14 +157,16 @@ impl Range {
     }
 }
 
-/// Order of a range's pairs, ascending.
+/// Order of a range's pairs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// By key.
+    /// By key, ascending.
     Key,
-    /// By create revision.
+    /// By create revision, ascending.
     CreateRevision,
-    /// By modification revision.
+    /// By create revision, newest first.
+    CreateRevisionDescending,
+    /// By modification revision, ascending.
     ModRevision,
 }
 

@@ -1,0 +1,110 @@
+//! What goes into the machine and what comes out.
+
+use std::time::Duration;
+
+use etcd_rs_sync::{Error, Keys, Reply, Request};
+use jiff::Timestamp;
+
+use super::Note;
+use super::facts::{DetectorReport, HealthPhase, ScriptReport};
+use crate::lock::Permit;
+
+/// The time, as the driver reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// Since some moment before the machine began, never going back. All waiting and all deadlines use this.
+    pub mono: Duration,
+    /// The wall clock: for maintenance windows and display only.
+    pub wall: Timestamp,
+}
+
+/// Matches an answer to its question. An answer with an older ticket is ignored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// One of the operator's hooks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// Before the reboot.
+    Drain,
+    /// After the reboot, or when it is called off.
+    Undo,
+}
+
+/// What the driver is asked to do.
+#[derive(Debug)]
+pub enum Action {
+    /// Send this to etcd; answer with [`Input::Etcd`]. At most one is under way.
+    Etcd(Ticket, Request),
+    /// Send this renewal of the session lease on its own connection; answer with [`Input::Renewed`].
+    Renew(Ticket, Request),
+    /// Send this, the machine's last word; an answer is not needed but ends the program sooner ([`Input::Farewell`]).
+    Farewell(Request),
+    /// Run all detectors; answer with [`Input::Detected`].
+    Detect(Ticket),
+    /// Run the health script; answer with [`Input::Script`].
+    Health(Ticket, HealthPhase, ScriptFacts),
+    /// Run a hook; answer with [`Input::Script`].
+    Hook(Ticket, Hook, ScriptFacts),
+    /// End what [`Action::Detect`], [`Action::Health`] or [`Action::Hook`] started. Its answer is ignored.
+    CancelScripts,
+    /// Look at the kill switch now; answer with [`Input::Host`].
+    LookAtHost(Ticket),
+    /// Run the reboot command **now**; answer with [`Input::RebootCommand`]. The permit is used up.
+    Reboot(Ticket, Permit, ScriptFacts),
+    /// Follow these keys from this revision on, or nothing. Replaces what was followed before. The ticket names the watch.
+    Watch(Option<(Ticket, Keys, i64)>),
+    /// Write the marker of a completed reboot.
+    RecordCompleted(String),
+    /// Tell the operator.
+    Note(Note),
+    /// End the program with this exit code.
+    Exit(u8),
+}
+
+/// What a script is told about the moment it runs in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScriptFacts {
+    /// Whether this node holds a claim.
+    pub held: bool,
+    /// How many times this node tried to get its turn in this pass.
+    pub attempts: u32,
+    /// Why the reboot is required.
+    pub reasons: Vec<String>,
+}
+
+/// What the driver tells.
+#[derive(Debug)]
+pub enum Input {
+    /// Time has passed.
+    Tick,
+    /// etcd answered [`Action::Etcd`].
+    Etcd(Ticket, Result<Reply, Error>),
+    /// etcd answered [`Action::Renew`].
+    Renewed(Ticket, Result<Reply, Error>),
+    /// etcd answered [`Action::Farewell`].
+    Farewell,
+    /// The detectors' answers.
+    Detected(Ticket, Vec<DetectorReport>),
+    /// A health script or hook ended.
+    Script(Ticket, ScriptReport),
+    /// The local kill switch: why it forbids, or `None`.
+    Host(Ticket, Option<String>),
+    /// The reboot command ended.
+    RebootCommand(Ticket, ScriptReport),
+    /// Something happened to the keys that are followed.
+    Watch(Ticket, WatchEvent),
+    /// SIGTERM or SIGINT.
+    Stop,
+}
+
+/// What a watch tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WatchEvent {
+    /// A key went away.
+    Deleted(Vec<u8>),
+    /// A key was written, with its new mod revision and value.
+    Written(Vec<u8>, i64, Vec<u8>),
+    /// Events may have been missed: count again.
+    Lost,
+}

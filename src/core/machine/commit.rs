@@ -1,0 +1,353 @@
+//! From the turn to the reboot command: the commit, what follows an unknown outcome, the drain, the last look, the command.
+
+use std::time::Duration;
+
+use etcd_rs_sync::{Error, Reply, Request};
+
+use super::gates::{describe, judge_cluster};
+use super::queue::millis;
+use super::start::MAX_ATTEMPTS;
+use super::{Gates, Machine, Stage, State, nonsense, rfc3339, words};
+use crate::core::facts::{ScriptOutcome, ScriptReport};
+use crate::core::io::{Action, Hook};
+use crate::core::settings::Mode;
+use crate::core::{Note, Refusal, budget};
+use crate::lock::outcome::{self, Commit, GateRead, Permit, Write};
+use crate::lock::record::Attempt;
+use crate::lock::{Claim, Held, NodeRecord, Phase, request};
+
+/// How long a permit may lie between the proof of the claim and the reboot command, as a multiple of a request's limit. Past it
+/// the process was stopped or starved in between, and the claim is looked at again.
+const PERMIT_LIFE_REQUESTS: u32 = 2;
+
+/// The share of `reboot_timeout_sec` that is waited after a reboot command failed, before it is believed that the host stays
+/// up: some commands report a failure and reboot all the same.
+const FAILED_COMMAND_GRACE: u32 = 10;
+
+/// A commit under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    stage: Stage,
+    seen: Held,
+    claim: Claim,
+    registration: NodeRecord,
+}
+
+impl Machine {
+    /// Every gate has passed. The next request decides.
+    pub(super) fn commit(&mut self, stage: Stage) {
+        let Some(seen) = self.held.clone() else {
+            return self.go(State::ReadOwn);
+        };
+        let now = rfc3339(self.now.wall);
+        let phase = match stage {
+            Stage::Retry => Phase::Rebooting,
+            Stage::PreLock | Stage::Waiting | Stage::PostLock | Stage::Resume
+                if self.settings.drains =>
+            {
+                Phase::Draining
+            }
+            Stage::PreLock | Stage::Waiting | Stage::PostLock | Stage::Resume => Phase::Rebooting,
+        };
+        let claim = Claim {
+            session: self.session.clone(),
+            phase,
+            limit: self.settings.max_concurrent_reboots,
+            reasons: self.reasons.clone(),
+            committed_at: Some(now.clone()),
+            attempts: seen.claim.attempts.saturating_add(1),
+            version: self.settings.version.clone(),
+            ..seen.claim.clone()
+        };
+        let mut registration = self.record();
+        if stage == Stage::PostLock {
+            registration = budget::spend(&registration);
+        }
+        registration.attempt = Some(Attempt {
+            boot_before: seen.claim.boot_id.clone(),
+            committed_at: now,
+        });
+        self.go(State::Committing(Box::new(Pending {
+            stage,
+            seen,
+            claim,
+            registration,
+        })));
+    }
+
+    pub(super) fn commit_request(&mut self) -> Option<Request> {
+        let keys = &self.settings.keys;
+        let node = self.settings.node.as_str();
+        Some(Request::Txn(match &self.state {
+            State::Committing(pending) => request::commit(
+                keys,
+                &pending.seen,
+                &pending.claim,
+                &pending.registration,
+                self.registration_modified(),
+            ),
+            State::Fencing(pending) => request::fence(keys, &pending.seen),
+            State::Moving(_, claim) => request::rewrite(keys, self.held.as_ref()?, claim, 0),
+            _ => request::confirm(keys, node, self.held.as_ref()?),
+        }))
+    }
+
+    pub(super) fn on_committed(&mut self, sent_at: Duration, result: Result<Reply, Error>) {
+        let State::Committing(pending) = &self.state else {
+            return;
+        };
+        let pending = pending.clone();
+        let outcome = match result {
+            Ok(reply) => outcome::commit(reply, &pending.seen, &pending.claim, sent_at)
+                .map_err(|malformed| nonsense(&malformed)),
+            Err(error) if error.is_definite() => {
+                return self.gate_closed(pending.stage, Refusal::Etcd(words(&error)));
+            }
+            Err(error) => Err(words(&error)),
+        };
+        match outcome {
+            Ok(outcome) => self.commit_decided(*pending, outcome),
+            Err(why) => {
+                self.note(Note::warn(
+                    "commit_unknown",
+                    format!("the outcome of the commit is unknown ({why}); settling it before anything else"),
+                ));
+                self.go(State::Fencing(pending));
+            }
+        }
+    }
+
+    pub(super) fn on_fenced(&mut self, sent_at: Duration, result: Result<Reply, Error>) {
+        let State::Fencing(pending) = &self.state else {
+            return;
+        };
+        let pending = pending.clone();
+        let outcome = match result {
+            Ok(reply) => outcome::fence(reply, &pending.seen, &pending.claim, sent_at)
+                .map_err(|malformed| nonsense(&malformed)),
+            Err(error) => Err(words(&error)),
+        };
+        match outcome {
+            Ok(outcome) => self.commit_decided(*pending, outcome),
+            Err(why) => self.retry(&why),
+        }
+    }
+
+    fn commit_decided(&mut self, pending: Pending, outcome: Commit) {
+        match outcome {
+            Commit::Committed(permit, held) => self.committed(pending, permit, held),
+            Commit::Refused(read) => self.commit_refused(pending.stage, *read),
+            Commit::Moved(held) => {
+                self.held = Some(held);
+                self.go(State::Gates(Gates::at(pending.stage)));
+            }
+            Commit::Lost => match pending.stage {
+                Stage::PreLock | Stage::Waiting | Stage::PostLock => self.leave(Refusal::Lost(
+                    "the claim was gone when it should have been committed".to_owned(),
+                )),
+                Stage::Resume | Stage::Retry => self.taken_away(),
+            },
+        }
+    }
+
+    /// The commit's own guards refused. What it read is judged like any other; when that finds nothing, something moved in
+    /// between, and every gate is judged again.
+    fn commit_refused(&mut self, stage: Stage, read: GateRead) {
+        match judge_cluster(&read.pause, &read.cooldown) {
+            Err(refusal) => self.gate_closed(stage, refusal),
+            Ok(()) => self.go(State::Gates(Gates::at(stage))),
+        }
+    }
+
+    fn committed(&mut self, pending: Pending, permit: Permit, held: Held) {
+        self.unwatch();
+        let waited = self
+            .queue
+            .take()
+            .map(|queue| millis(self.now.mono.saturating_sub(queue.since())));
+        self.lease = None;
+        let mut note = Note::info(
+            "committed",
+            "every gate passed and the claim is committed: this node goes down now and keeps its claim until it is back and healthy",
+        )
+        .with("phase", held.claim.phase.as_str())
+        .with("reasons", pending.registration_reasons())
+        .with("attempt", held.claim.attempts);
+        if let Some(waited) = waited {
+            note = note.with("lock_wait_ms", waited);
+        }
+        self.note(note);
+        // The commit wrote the registration in the same transaction, at the same revision.
+        self.registration = Some((held.modified, pending.registration));
+        let phase = held.claim.phase;
+        self.held = Some(held);
+        match phase {
+            Phase::Draining => self.go(State::Draining(permit)),
+            Phase::Queued | Phase::Rebooting | Phase::Verifying => self.go(State::LastLook(permit)),
+        }
+    }
+
+    pub(super) fn begin_drain(&mut self) {
+        self.note(Note::info("draining", "running the drain hook"));
+        self.hook_action(Hook::Drain);
+    }
+
+    pub(super) fn on_drained(&mut self, report: &ScriptReport) {
+        if !report.outcome.success() {
+            return self.abort(format!(
+                "the drain hook failed: {}",
+                describe(&report.outcome, report)
+            ));
+        }
+        let Some(held) = &self.held else {
+            return self.taken_away();
+        };
+        let claim = Claim {
+            phase: Phase::Rebooting,
+            ..held.claim.clone()
+        };
+        match std::mem::replace(&mut self.state, State::Stopped) {
+            State::Draining(permit) => self.go(State::Moving(permit, Box::new(claim))),
+            other => self.state = other,
+        }
+    }
+
+    pub(super) fn on_moved(&mut self, sent_at: Duration, result: Result<Reply, Error>) {
+        let write = match result {
+            Ok(reply) => outcome::write(reply),
+            Err(error) => return self.retry(&words(&error)),
+        };
+        let modified = match (&self.state, write) {
+            (_, Err(malformed)) => return self.retry(&nonsense(&malformed)),
+            (_, Ok(Write::Done(revision))) => revision,
+            // The copy of a write whose answer was lost.
+            (State::Moving(_, claim), Ok(Write::Refused(Some(found))))
+                if found.claim.as_ref() == Ok(&**claim) =>
+            {
+                found.modified
+            }
+            (_, Ok(Write::Refused(_))) => return self.taken_away(),
+        };
+        if let State::Moving(permit, claim) = std::mem::replace(&mut self.state, State::Stopped) {
+            if let Some(held) = &mut self.held {
+                held.modified = modified;
+                held.claim = *claim;
+            }
+            self.go(State::LastLook(permit.confirmed(sent_at)));
+        }
+    }
+
+    /// The kill switch was looked at a moment ago. The command follows at once, or not at all.
+    pub(super) fn last_look(&mut self, kill_switch: Option<String>) {
+        let State::LastLook(permit) = std::mem::replace(&mut self.state, State::Stopped) else {
+            return;
+        };
+        if let Some(why) = kill_switch {
+            let text = Refusal::KillSwitch(why).text();
+            return self.abort(text);
+        }
+        let life = self.settings.etcd_timeout * PERMIT_LIFE_REQUESTS;
+        if self.now.mono.saturating_sub(permit.confirmed_at()) > life {
+            return self.go(State::Confirming(permit));
+        }
+        self.note(
+            Note::info("rebooting", "running the reboot command")
+                .with("reasons", self.reasons.clone()),
+        );
+        self.go(State::Rebooting {
+            until: self.now.mono + self.settings.reboot_timeout,
+            failed: None,
+        });
+        let ticket = self.begin_task();
+        let facts = self.script_facts();
+        self.out.push_back(Action::Reboot(ticket, permit, facts));
+    }
+
+    /// The claim was looked at again: because a permit had grown old, or to see whether a held claim was released.
+    pub(super) fn on_confirmed(&mut self, sent_at: Duration, result: Result<Reply, Error>) {
+        let unchanged = match result {
+            Ok(reply) => outcome::confirm(reply).map_err(|malformed| nonsense(&malformed)),
+            Err(error) => Err(words(&error)),
+        };
+        match (std::mem::replace(&mut self.state, State::Stopped), unchanged) {
+            (State::Confirming(permit), Ok(true)) => {
+                self.go(State::LastLook(permit.confirmed(sent_at)));
+            }
+            (State::Holding(stage, refusal), Ok(true)) => self.hold(stage, refusal),
+            (_, Ok(false)) => self.taken_away(),
+            (state, Err(why)) => {
+                self.state = state;
+                self.retry(&why);
+            }
+            (state, Ok(true)) => self.state = state,
+        }
+    }
+
+    pub(super) fn on_reboot_command(&mut self, report: &ScriptReport) {
+        let failed = match &report.outcome {
+            ScriptOutcome::Exited(0) => None,
+            ScriptOutcome::NotStarted(why) => {
+                return self.abort(format!("the reboot command could not be started: {why}"));
+            }
+            ScriptOutcome::Exited(_) => Some(describe(&report.outcome, report)),
+            // A shutdown ends processes: this one may be among the first. The reboot may well be under way.
+            ScriptOutcome::Signalled(_) | ScriptOutcome::TimedOut | ScriptOutcome::Cancelled => {
+                None
+            }
+        };
+        let Some(why) = failed else {
+            self.note(
+                Note::info("reboot_command_done", "the reboot command is done; waiting for the host to go down")
+                    .with("outcome", report.outcome.to_string()),
+            );
+            if self.settings.mode != Mode::Daemon {
+                self.exit(0);
+            }
+            return;
+        };
+        let grace = self.settings.reboot_timeout / FAILED_COMMAND_GRACE;
+        self.note(
+            Note::error(
+                "reboot_command_failed",
+                format!("the reboot command failed: {why}; waiting a moment in case the host goes down all the same"),
+            )
+            .with("wait_ms", millis(grace)),
+        );
+        self.go(State::Rebooting {
+            until: self.now.mono + grace,
+            failed: Some(why),
+        });
+    }
+
+    /// The host is still up.
+    pub(super) fn on_reboot_timeout(&mut self) {
+        let State::Rebooting { failed, .. } = &self.state else {
+            return;
+        };
+        if let Some(why) = failed {
+            let why = format!("the reboot command failed: {why}");
+            return self.abort(why);
+        }
+        self.cancel_task();
+        let attempts = self.held.as_ref().map_or(0, |held| held.claim.attempts);
+        if attempts >= MAX_ATTEMPTS {
+            return self.hold(
+                None,
+                Refusal::Aborted(format!(
+                    "the reboot command ran {attempts} times and the host is still up"
+                )),
+            );
+        }
+        self.note(Note::warn(
+            "reboot_did_nothing",
+            "the reboot command ran and the host is still up; judging the gates again before another try",
+        ));
+        self.go(State::Gates(Gates::at(Stage::Retry)));
+    }
+}
+
+impl Pending {
+    fn registration_reasons(&self) -> Vec<String> {
+        self.claim.reasons.clone()
+    }
+}

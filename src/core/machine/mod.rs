@@ -1,0 +1,686 @@
+//! One node's life as a state machine.
+//!
+//! ```text
+//!  SelfTest ─ ReadOwn ─┬─ none ──────────► Idle ◄───────────────────────────────┐
+//!                      ├─ queued ────────► Entering (take over) / Removing      │
+//!                      ├─ draining ──────► Gates(Resume)                        │
+//!                      ├─ rebooting ─────► Rebooting (wait, then Gates(Retry))  │
+//!                      └─ other boot ────► Verifying ─ Ending ──────────────────┤
+//!                                                                               │
+//!  Idle ─ Gates(PreLock) ─ Granting ─ Entering ─ Counting ─ Queued ─┐           │
+//!     ▲         │                                 ▲    Gates(Waiting)│           │
+//!     │      refused                              └──────────────────┤ turn      │
+//!     │         ▼                                                    ▼           │
+//!     └───── (blocked) ◄──── Leaving ◄── refused, lost ─── Gates(PostLock)       │
+//!                                                                    │           │
+//!                Committing ─ (unknown) Fencing ◄────────────────────┘           │
+//!                    │ committed: the permit                                     │
+//!                    ▼                                                           │
+//!        Draining ─ Moving ─ LastLook ─ Rebooting ─ (the host goes down)         │
+//!            │ failed           │ kill switch  │ failed, or nothing happens      │
+//!            └──────────────────┴──────────────┴─► Verifying (undo) ─ Ending ────┘
+//!                                              └─► Holding (stuck: the line stops)
+//! ```
+//!
+//! Where the machine waits for etcd, a failed request is repeated after a growing pause; a state whose request is a write to
+//! the claim is left only when the fate of that write is known.
+
+mod commit;
+mod gates;
+mod queue;
+mod start;
+mod verify;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use etcd_rs_sync::{Error, Reply, Request};
+use jiff::Timestamp;
+
+use super::budget::backoff;
+use super::io::{Action, Input, Now, ScriptFacts, Ticket};
+use super::rng::Rng;
+use super::settings::{Mode, Settings};
+use super::{Note, Refusal};
+use crate::lock::outcome::{Found, Malformed, Permit};
+use crate::lock::{Claim, Held, NodeRecord, Phase};
+
+pub use commit::Pending;
+pub use gates::{Gates, Stage};
+pub use queue::{Entry, Queue, TakingAway};
+pub use verify::{Ending, Outcome, Verify};
+
+/// How often `--once` repeats a request to etcd before it gives up.
+const ONCE_TRIES: u32 = 3;
+
+/// How long a stop waits for the lease to be revoked. The specification allows a second for everything.
+const FAREWELL: Duration = Duration::from_millis(800);
+
+/// The part of the lease's life that is given away to clocks that differ and requests that travel.
+const LEASE_MARGIN: u32 = 10;
+
+/// Where the node is in its life.
+#[derive(Debug)]
+pub enum State {
+    /// Making sure that the server understands guards.
+    SelfTest,
+    /// Reading the own claim and registration.
+    ReadOwn,
+    /// Writing the own registration.
+    Registering(Box<NodeRecord>),
+    /// Deleting a claim that a dead process left.
+    Removing(Box<Found>),
+    /// Nothing to do until the timer; why the last pass ended.
+    Idle(Option<Refusal>),
+    /// Judging the gates.
+    Gates(Gates),
+    /// Creating the session lease.
+    Granting(Entry, Grant),
+    /// Writing the place in the queue.
+    Entering(Entry, Box<Claim>),
+    /// Counting who is before.
+    Counting,
+    /// In the queue.
+    Queued,
+    /// Taking away the claim of a node that never returned.
+    TakingAway(TakingAway),
+    /// Giving up the place: revoking this lease until it is known to be gone.
+    Leaving(i64, After),
+    /// The commit was sent.
+    Committing(Box<Pending>),
+    /// The commit's outcome is unknown and is being decided.
+    Fencing(Box<Pending>),
+    /// Committed; the drain hook runs.
+    Draining(Permit),
+    /// Committed; the claim is moved to its next phase.
+    Moving(Permit, Box<Claim>),
+    /// Committed; the last look at the kill switch.
+    LastLook(Permit),
+    /// The permit has grown old; the claim is looked at again.
+    Confirming(Permit),
+    /// The reboot command runs or ran. `failed` says why it is thought to have failed.
+    Rebooting {
+        /// When the wait for the host to go down ends.
+        until: Duration,
+        /// Why the command is thought to have failed.
+        failed: Option<String>,
+    },
+    /// The claim is held because its node cannot go on: the line stops. With a stage the gates are judged again later.
+    Holding(Option<Stage>, Refusal),
+    /// Back from a reboot or from an attempt that was called off, proving health.
+    Verifying(Verify),
+    /// Giving the claim back.
+    Ending(Box<Ending>),
+    /// Stopping: the lease is being revoked.
+    Stopping,
+    /// Over.
+    Stopped,
+}
+
+/// A grant under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grant {
+    id: i64,
+    first_sent: Option<Duration>,
+}
+
+/// What follows when the place is given up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum After {
+    /// The pass ends for this reason.
+    Block(Refusal),
+    /// Read the own claim again.
+    Start,
+}
+
+/// The session lease.
+#[derive(Debug)]
+struct Lease {
+    id: i64,
+    ttl: Duration,
+    /// Past this the place counts as lost.
+    deadline: Duration,
+    renew_at: Duration,
+    renewing: Option<(Ticket, Duration)>,
+}
+
+/// One node's life. See the [module](self).
+#[derive(Debug)]
+pub struct Machine {
+    settings: Settings,
+    session: String,
+    rng: Rng,
+    now: Now,
+    started: Duration,
+    out: VecDeque<Action>,
+    last_ticket: u64,
+    /// The request under way and when it was sent.
+    asked: Option<(Ticket, Duration)>,
+    /// The script, detectors or look at the host under way.
+    task: Option<Ticket>,
+    watch: Option<Ticket>,
+    timer: Option<Duration>,
+    /// Repetitions of the current state's request.
+    retries: u32,
+    /// Passes in a row that failed.
+    failures: u32,
+    lease: Option<Lease>,
+    registration: Option<(i64, NodeRecord)>,
+    held: Option<Held>,
+    queue: Option<Queue>,
+    reasons: Vec<String>,
+    attempts: u32,
+    state: State,
+}
+
+/// What can be seen of a machine from outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// The state's name.
+    pub state: &'static str,
+    /// Why the last pass ended, or why the claim is held.
+    pub refusal: Option<Refusal>,
+    /// The phase of the own claim.
+    pub phase: Option<Phase>,
+    /// How many claims are known to be before this one, and whether there may be more.
+    pub ahead: Option<(usize, bool)>,
+}
+
+impl Machine {
+    /// A machine at the start of a process. `seed` must differ between processes: lease and session ids come from it.
+    pub fn new(settings: Settings, seed: u64, now: Now) -> Machine {
+        let mut rng = Rng(seed);
+        let session = format!("{:016x}{:016x}", rng.next(), rng.next());
+        let mut machine = Machine {
+            settings,
+            session,
+            rng,
+            now,
+            started: now.mono,
+            out: VecDeque::new(),
+            last_ticket: 0,
+            asked: None,
+            task: None,
+            watch: None,
+            timer: None,
+            retries: 0,
+            failures: 0,
+            lease: None,
+            registration: None,
+            held: None,
+            queue: None,
+            reasons: Vec::new(),
+            attempts: 0,
+            state: State::Stopped,
+        };
+        machine.go(State::SelfTest);
+        machine
+    }
+
+    /// Takes one input. Afterwards every action is to be [fetched](Machine::next_action).
+    pub fn handle(&mut self, now: Now, input: Input) {
+        self.now = Now {
+            mono: now.mono.max(self.now.mono),
+            wall: now.wall,
+        };
+        match input {
+            Input::Tick => {}
+            Input::Etcd(ticket, result) => self.on_etcd(ticket, result),
+            Input::Renewed(ticket, result) => self.on_renewed(ticket, result),
+            Input::Farewell => self.on_farewell(),
+            Input::Detected(ticket, reports) => {
+                if self.finished(ticket) {
+                    self.on_detected(&reports);
+                }
+            }
+            Input::Script(ticket, report) => {
+                if self.finished(ticket) {
+                    self.on_script(&report);
+                }
+            }
+            Input::Host(ticket, kill_switch) => {
+                if self.finished(ticket) {
+                    self.on_host(kill_switch);
+                }
+            }
+            Input::RebootCommand(ticket, report) => {
+                if self.finished(ticket) {
+                    self.on_reboot_command(&report);
+                }
+            }
+            Input::Watch(ticket, event) => {
+                if self.watch == Some(ticket) {
+                    self.on_watch(event);
+                }
+            }
+            Input::Stop => self.stop(),
+        }
+        self.on_time();
+    }
+
+    /// The next thing to do, in order.
+    pub fn next_action(&mut self) -> Option<Action> {
+        self.out.pop_front()
+    }
+
+    /// When [`Input::Tick`] is due at the latest, monotonic.
+    pub fn wake_at(&self) -> Option<Duration> {
+        let lease = self
+            .lease
+            .as_ref()
+            .filter(|_| self.needs_lease())
+            .map(|lease| match lease.renewing {
+                Some(_) => lease.deadline,
+                None => lease.deadline.min(lease.renew_at),
+            });
+        [self.timer, lease].into_iter().flatten().min()
+    }
+
+    /// Whether a pass has ended and the next has not begun: the moment for a new configuration.
+    pub fn between_passes(&self) -> bool {
+        matches!(self.state, State::Idle(_))
+    }
+
+    /// Where the node is in its life.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The own claim, as far as this process knows.
+    pub fn held(&self) -> Option<&Held> {
+        self.held.as_ref()
+    }
+
+    /// The settings it was made with.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What can be seen from outside.
+    pub fn view(&self) -> View {
+        View {
+            state: self.state.name(),
+            refusal: match &self.state {
+                State::Idle(refusal) => refusal.clone(),
+                State::Holding(_, refusal) => Some(refusal.clone()),
+                _ => self.queue.as_ref().and_then(|queue| queue.held.clone()),
+            },
+            phase: self.held.as_ref().map(|held| held.claim.phase),
+            ahead: self.queue.as_ref().map(Queue::ahead),
+        }
+    }
+
+    // ---- transitions ----
+
+    /// Enters a state: forgets the timer and what was under way for the last one, and begins what this one is for.
+    fn go(&mut self, state: State) {
+        self.state = state;
+        self.retries = 0;
+        self.begin();
+    }
+
+    /// Begins, or after a pause begins again, what the state is for.
+    fn begin(&mut self) {
+        self.timer = None;
+        self.asked = None;
+        self.task = None;
+        match &self.state {
+            State::SelfTest
+            | State::ReadOwn
+            | State::Registering(_)
+            | State::Removing(_)
+            | State::Granting(..)
+            | State::Entering(..)
+            | State::Counting
+            | State::TakingAway(_)
+            | State::Leaving(..)
+            | State::Committing(_)
+            | State::Fencing(_)
+            | State::Moving(..)
+            | State::Confirming(_)
+            | State::Ending(_) => self.ask(),
+            State::Gates(_) => self.begin_gate(),
+            State::Queued => self.look_around(),
+            State::Draining(_) => self.begin_drain(),
+            State::LastLook(_) => {
+                let ticket = self.begin_task();
+                self.out.push_back(Action::LookAtHost(ticket));
+            }
+            State::Verifying(_) => self.begin_verify(),
+            State::Rebooting { until, .. } => self.timer = Some(*until),
+            State::Idle(_) | State::Holding(..) | State::Stopping | State::Stopped => {}
+        }
+    }
+
+    /// Sends the request the state is waiting for.
+    fn ask(&mut self) {
+        let request = match &self.state {
+            State::SelfTest | State::ReadOwn | State::Registering(_) | State::Removing(_) => {
+                self.start_request()
+            }
+            State::Granting(_, grant) => self.grant_request(grant.id, self.settings.lock_ttl),
+            State::Entering(..) | State::Counting | State::TakingAway(_) => self.queue_request(),
+            State::Leaving(id, _) => Some(Request::Revoke { id: *id }),
+            State::Committing(_)
+            | State::Fencing(_)
+            | State::Moving(..)
+            | State::Confirming(_)
+            | State::Holding(..) => self.commit_request(),
+            State::Ending(_) => self.ending_request(),
+            State::Verifying(_) => self.verify_request(),
+            State::Gates(_) => Some(self.gate_request()),
+            State::Idle(_)
+            | State::Queued
+            | State::Draining(_)
+            | State::LastLook(_)
+            | State::Rebooting { .. }
+            | State::Stopping
+            | State::Stopped => None,
+        };
+        if let Some(request) = request {
+            self.send(request);
+        }
+    }
+
+    fn send(&mut self, request: Request) {
+        let ticket = self.ticket();
+        self.asked = Some((ticket, self.now.mono));
+        self.out.push_back(Action::Etcd(ticket, request));
+    }
+
+    fn on_etcd(&mut self, ticket: Ticket, result: Result<Reply, Error>) {
+        let Some((asked, sent_at)) = self.asked else {
+            return;
+        };
+        if asked != ticket {
+            return;
+        }
+        self.asked = None;
+        match &self.state {
+            State::SelfTest | State::ReadOwn | State::Registering(_) | State::Removing(_) => {
+                self.on_start(result);
+            }
+            State::Granting(..) => self.on_granted(sent_at, result),
+            State::Entering(..) => self.on_entered(result),
+            State::Counting => self.on_counted(result),
+            State::TakingAway(_) => self.on_taken_away(result),
+            State::Leaving(..) => self.on_left(result),
+            State::Committing(_) => self.on_committed(sent_at, result),
+            State::Fencing(_) => self.on_fenced(sent_at, result),
+            State::Moving(..) => self.on_moved(sent_at, result),
+            State::Confirming(_) | State::Holding(..) => self.on_confirmed(sent_at, result),
+            State::Gates(_) => self.on_gate_read(result),
+            State::Verifying(_) => self.on_marked(result),
+            State::Ending(_) => self.on_ended(result),
+            State::Idle(_)
+            | State::Queued
+            | State::Draining(_)
+            | State::LastLook(_)
+            | State::Rebooting { .. }
+            | State::Stopping
+            | State::Stopped => {}
+        }
+    }
+
+    fn on_time(&mut self) {
+        self.on_lease_time();
+        let Some(due) = self.timer else { return };
+        if due > self.now.mono {
+            return;
+        }
+        self.timer = None;
+        match &self.state {
+            State::Idle(_) => self.go(State::Gates(Gates::at(Stage::PreLock))),
+            State::Rebooting { .. } => self.on_reboot_timeout(),
+            State::Holding(Some(stage), _) => {
+                let stage = *stage;
+                self.go(State::Gates(Gates::at(stage)));
+            }
+            State::Holding(None, _) => self.ask(),
+            State::Stopping => self.exit(0),
+            State::Stopped => {}
+            State::SelfTest
+            | State::ReadOwn
+            | State::Registering(_)
+            | State::Removing(_)
+            | State::Granting(..)
+            | State::Entering(..)
+            | State::Counting
+            | State::TakingAway(_)
+            | State::Leaving(..)
+            | State::Committing(_)
+            | State::Fencing(_)
+            | State::Moving(..)
+            | State::Confirming(_)
+            | State::Ending(_)
+            | State::Gates(_)
+            | State::Queued
+            | State::Draining(_)
+            | State::LastLook(_)
+            | State::Verifying(_) => self.begin(),
+        }
+    }
+
+    /// Repeats the state's request after a growing pause. `--once` gives up after a few.
+    fn retry(&mut self, why: &str) {
+        let pause = backoff(
+            self.retries,
+            self.settings.backoff_min,
+            self.settings.backoff_max,
+        );
+        self.retries += 1;
+        self.note(
+            Note::warn("etcd_error", format!("{}: {why}; trying again", self.state.name()))
+                .with("state", self.state.name())
+                .repeating(),
+        );
+        if self.settings.mode != Mode::Daemon && self.retries > ONCE_TRIES {
+            self.note(Note::error("gave_up", format!("gave up: {why}")));
+            return self.exit(1);
+        }
+        self.timer = Some(self.now.mono + self.rng.jitter(pause));
+    }
+
+    /// Ends a pass: the node waits for the next one, `--once` exits.
+    fn block(&mut self, refusal: Refusal) {
+        let pause = match &refusal {
+            Refusal::Etcd(_) | Refusal::Lost(_) | Refusal::Aborted(_) => {
+                let pause = backoff(
+                    self.failures,
+                    self.settings.backoff_min,
+                    self.settings.backoff_max,
+                );
+                self.failures += 1;
+                self.rng.jitter(pause)
+            }
+            _ => {
+                self.failures = 0;
+                self.check_pause()
+            }
+        };
+        self.note_refusal(&refusal);
+        if self.settings.mode != Mode::Daemon {
+            return self.exit(refusal.exit_code());
+        }
+        self.attempts = 0;
+        self.go(State::Idle(Some(refusal)));
+        self.timer = Some(self.now.mono + pause);
+    }
+
+    /// A little over the configured interval, so that nodes started together drift apart.
+    fn check_pause(&mut self) -> Duration {
+        let interval = self.settings.check_interval;
+        interval + self.rng.jitter(interval / 10)
+    }
+
+    fn note_refusal(&mut self, refusal: &Refusal) {
+        let text = match refusal.remedy() {
+            "" => refusal.text(),
+            remedy => format!("{}; {remedy}", refusal.text()),
+        };
+        let note = match refusal {
+            Refusal::NotRequired => Note::info("not_required", text),
+            Refusal::DryRun => Note::info("dry_run", text),
+            Refusal::Unknown(_) | Refusal::Aborted(_) => Note::error("blocked", text),
+            _ => Note::warn("blocked", text),
+        };
+        self.note(note.with("reason", refusal.label()).repeating());
+    }
+
+    fn exit(&mut self, code: u8) {
+        self.cancel_task();
+        self.unwatch();
+        self.lease = None;
+        self.go(State::Stopped);
+        self.out.push_back(Action::Exit(code));
+    }
+
+    /// SIGTERM: gives up an uncommitted place; a committed one stays and is adopted at the next start.
+    fn stop(&mut self) {
+        let lease = match &self.state {
+            State::Stopping | State::Stopped => return,
+            State::Granting(_, grant) => Some(grant.id),
+            State::Leaving(id, _) => Some(*id),
+            _ => self.lease.as_ref().map(|lease| lease.id),
+        };
+        self.note(Note::info("stopping", "stopping"));
+        self.cancel_task();
+        self.unwatch();
+        self.lease = None;
+        let Some(id) = lease else {
+            return self.exit(0);
+        };
+        self.go(State::Stopping);
+        self.out.push_back(Action::Farewell(Request::Revoke { id }));
+        self.timer = Some(self.now.mono + FAREWELL);
+    }
+
+    fn on_farewell(&mut self) {
+        if matches!(self.state, State::Stopping) {
+            self.exit(0);
+        }
+    }
+
+    // ---- small parts ----
+
+    fn ticket(&mut self) -> Ticket {
+        self.last_ticket += 1;
+        Ticket(self.last_ticket)
+    }
+
+    fn begin_task(&mut self) -> Ticket {
+        let ticket = self.ticket();
+        self.task = Some(ticket);
+        ticket
+    }
+
+    fn finished(&mut self, ticket: Ticket) -> bool {
+        if self.task == Some(ticket) {
+            self.task = None;
+            true
+        } else {
+            false
+        }
+    }
+
+    /// Ends a running script, unless it is the reboot command, which is left alone.
+    fn cancel_task(&mut self) {
+        if self.task.take().is_some() && !matches!(self.state, State::Rebooting { .. }) {
+            self.out.push_back(Action::CancelScripts);
+        }
+    }
+
+    fn unwatch(&mut self) {
+        if self.watch.take().is_some() {
+            self.out.push_back(Action::Watch(None));
+        }
+    }
+
+    fn note(&mut self, note: Note) {
+        self.out.push_back(Action::Note(note));
+    }
+
+    fn script_facts(&self) -> ScriptFacts {
+        ScriptFacts {
+            held: self.held.is_some(),
+            attempts: self.attempts,
+            reasons: self.reasons.clone(),
+        }
+    }
+
+    fn grant_request(&self, id: i64, ttl: Duration) -> Option<Request> {
+        Some(Request::Grant {
+            id,
+            ttl_sec: seconds(ttl),
+        })
+    }
+
+    /// The registration as read, or a new one.
+    fn record(&self) -> NodeRecord {
+        let fresh = || NodeRecord {
+            v: crate::lock::record::RECORD_VERSION,
+            node: self.settings.node.clone(),
+            node_id: self.settings.node_id.clone(),
+            version: self.settings.version.clone(),
+            last_reboot: None,
+            budget_used: 0,
+            attempt: None,
+        };
+        match &self.registration {
+            Some((_, record)) => record.clone(),
+            None => fresh(),
+        }
+    }
+
+    fn registration_modified(&self) -> i64 {
+        self.registration
+            .as_ref()
+            .map_or(0, |(modified, _)| *modified)
+    }
+}
+
+impl State {
+    /// A fixed name, for logs and metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            State::SelfTest | State::ReadOwn | State::Registering(_) | State::Removing(_) => {
+                "starting"
+            }
+            State::Idle(_) => "idle",
+            State::Gates(gates) => gates.name(),
+            State::Granting(..) | State::Entering(..) => "joining",
+            State::Counting | State::Queued | State::TakingAway(_) => "queued",
+            State::Leaving(..) => "leaving",
+            State::Committing(_) => "committing",
+            State::Fencing(_) => "fencing",
+            State::Draining(_) => "draining",
+            State::Moving(..) | State::LastLook(_) | State::Confirming(_) => "committed",
+            State::Rebooting { .. } => "rebooting",
+            State::Holding(..) => "holding",
+            State::Verifying(_) => "verifying",
+            State::Ending(_) => "releasing",
+            State::Stopping | State::Stopped => "stopping",
+        }
+    }
+}
+
+/// A failed request, in words.
+fn words(error: &Error) -> String {
+    error.to_string()
+}
+
+/// An answer of the wrong shape, in words.
+fn nonsense(malformed: &Malformed) -> String {
+    format!("the answer makes no sense: {}", malformed.0)
+}
+
+/// Whole seconds, rounded up: a lease counts in seconds.
+fn seconds(span: Duration) -> i64 {
+    let up = span.as_secs() + u64::from(span.subsec_nanos() > 0);
+    i64::try_from(up).unwrap_or(i64::MAX).max(1)
+}
+
+/// A moment as records carry it.
+fn rfc3339(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+}

@@ -1,0 +1,619 @@
+//! The queue: joining it, knowing when it is this node's turn, and the session lease that guards the place.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use etcd_rs_sync::{Error, Keys as Span, Reply, Request};
+
+use super::{After, Gates, Grant, LEASE_MARGIN, Lease, Machine, Stage, State, nonsense, rfc3339, words};
+use crate::core::io::{Action, WatchEvent};
+use crate::core::settings::Mode;
+use crate::core::{Note, Refusal};
+use crate::lock::outcome::{self, Ahead, Found, Write};
+use crate::lock::record::{RECORD_VERSION, decode};
+use crate::lock::{Claim, Held, History, Phase, request};
+
+/// How long a waiting node relies on its watch alone before it counts again.
+const RECOUNT: Duration = Duration::from_secs(600);
+
+/// How many grants are tried before the lease id is given up.
+const GRANT_TRIES: u32 = 3;
+
+/// How long an entry of the history lives.
+pub(super) const HISTORY_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// How the node comes into the queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// At its end.
+    Join,
+    /// In the place that an earlier process of this host left.
+    TakeOver(Box<Held>),
+}
+
+/// What a waiting node knows of the queue before it.
+#[derive(Debug)]
+pub struct Queue {
+    /// The claims before this one: all of them when `near`, else only the nearest.
+    ahead: BTreeMap<String, Elder>,
+    /// Whether all of them are known and followed.
+    near: bool,
+    /// Whether something happened that only a new count can tell.
+    stale: bool,
+    /// When the gates are judged again.
+    check_at: Duration,
+    /// When the queue is counted again whatever the watch says.
+    recount_at: Duration,
+    /// The turn is here, but a gate that closes for everybody is closed; until when it is left alone.
+    retry_at: Option<Duration>,
+    pub(super) held: Option<Refusal>,
+    since: Duration,
+}
+
+/// A claim before this one.
+#[derive(Debug)]
+struct Elder {
+    create: i64,
+    modified: i64,
+    /// What it says, when it is readable and past its commit.
+    committed: Option<Box<Claim>>,
+    /// Since when it is known at this mod revision.
+    since: Duration,
+}
+
+/// Taking away a claim: first the lease of the history entry, then one transaction.
+#[derive(Debug)]
+pub struct TakingAway {
+    key: String,
+    create: i64,
+    modified: i64,
+    claim: Box<Claim>,
+    lease: i64,
+    granted: bool,
+}
+
+impl Queue {
+    /// How many claims are known to be before this one, and whether there may be more.
+    pub(super) fn ahead(&self) -> (usize, bool) {
+        (self.ahead.len(), !self.near)
+    }
+
+    fn is_turn(&self, limit: u32) -> bool {
+        self.near && !self.stale && self.ahead.len() < usize::try_from(limit).unwrap_or(usize::MAX)
+    }
+}
+
+impl Machine {
+    pub(super) fn enter_queue(&mut self, entry: Entry) {
+        self.attempts += 1;
+        let id = self.rng.lease_id();
+        self.go(State::Granting(
+            entry,
+            Grant {
+                id,
+                first_sent: None,
+            },
+        ));
+    }
+
+    pub(super) fn on_granted(&mut self, sent_at: Duration, result: Result<Reply, Error>) {
+        let State::Granting(entry, grant) = &self.state else {
+            return;
+        };
+        let (entry, grant) = (entry.clone(), *grant);
+        let first_sent = grant.first_sent.unwrap_or(sent_at);
+        let ttl = match result {
+            Ok(reply) => match outcome::grant(&reply) {
+                Ok(ttl) => Duration::from_secs(ttl.unsigned_abs()),
+                Err(malformed) => {
+                    return self.grant_unknown(entry, grant.id, first_sent, &nonsense(&malformed));
+                }
+            },
+            // The copy of a grant whose answer was lost.
+            Err(Error::LeaseExists) if grant.first_sent.is_some() => self.settings.lock_ttl,
+            Err(Error::LeaseExists) => return self.enter_queue(entry),
+            Err(error) if error.is_definite() && grant.first_sent.is_none() => {
+                return self.block(Refusal::Etcd(words(&error)));
+            }
+            Err(error) => return self.grant_unknown(entry, grant.id, first_sent, &words(&error)),
+        };
+        self.lease = Some(Lease {
+            id: grant.id,
+            ttl,
+            deadline: first_sent + ttl - ttl / LEASE_MARGIN,
+            renew_at: first_sent + ttl / 3,
+            renewing: None,
+        });
+        let claim = self.new_claim(&entry);
+        self.go(State::Entering(entry, Box::new(claim)));
+    }
+
+    fn grant_unknown(&mut self, entry: Entry, id: i64, first_sent: Duration, why: &str) {
+        if self.retries >= GRANT_TRIES {
+            return self.leave_lease(id, After::Block(Refusal::Etcd(why.to_owned())));
+        }
+        self.state = State::Granting(
+            entry,
+            Grant {
+                id,
+                first_sent: Some(first_sent),
+            },
+        );
+        self.retry(why);
+    }
+
+    fn new_claim(&self, entry: &Entry) -> Claim {
+        let now = rfc3339(self.now.wall);
+        let since = match entry {
+            Entry::Join => now,
+            Entry::TakeOver(seen) => seen.claim.since.clone(),
+        };
+        Claim {
+            v: RECORD_VERSION,
+            node: self.settings.node.clone(),
+            node_id: self.settings.node_id.clone(),
+            boot_id: self.settings.boot_id.clone(),
+            session: self.session.clone(),
+            phase: Phase::Queued,
+            limit: self.settings.max_concurrent_reboots,
+            reasons: self.reasons.clone(),
+            since,
+            committed_at: None,
+            attempts: 0,
+            version: self.settings.version.clone(),
+        }
+    }
+
+    pub(super) fn queue_request(&self) -> Option<Request> {
+        let keys = &self.settings.keys;
+        let lease = self.lease.as_ref().map_or(0, |lease| lease.id);
+        match &self.state {
+            State::Entering(_, _) | State::Counting if lease == 0 => None,
+            State::Entering(Entry::Join, claim) => {
+                Some(Request::Txn(request::join(keys, claim, lease)))
+            }
+            State::Entering(Entry::TakeOver(seen), claim) => {
+                Some(Request::Txn(request::rewrite(keys, seen, claim, lease)))
+            }
+            State::Counting => Some(Request::Range(request::recount(
+                keys,
+                self.held.as_ref()?.create,
+                self.settings.max_concurrent_reboots,
+                self.settings.hold_timeout.is_some(),
+            ))),
+            State::TakingAway(away) => self.take_away_request(away),
+            _ => None,
+        }
+    }
+
+    pub(super) fn on_entered(&mut self, result: Result<Reply, Error>) {
+        let State::Entering(entry, claim) = &self.state else {
+            return;
+        };
+        let Some(lease) = self.lease.as_ref().map(|lease| lease.id) else {
+            return;
+        };
+        let write = match result {
+            Ok(reply) => outcome::write(reply),
+            Err(Error::LeaseNotFound) => {
+                return self.leave(Refusal::Lost("the lease ran out while joining".to_owned()));
+            }
+            Err(error) if error.is_definite() && self.retries == 0 => {
+                return self.leave(Refusal::Etcd(words(&error)));
+            }
+            Err(error) => return self.retry(&words(&error)),
+        };
+        match write {
+            Ok(Write::Done(revision)) => {
+                let create = match entry {
+                    Entry::Join => revision,
+                    Entry::TakeOver(seen) => seen.create,
+                };
+                let claim = (**claim).clone();
+                self.entered(create, revision, claim);
+            }
+            // The copy of a join whose answer was lost.
+            Ok(Write::Refused(Some(found))) if found.lease == lease => {
+                match found.held_by(&self.session) {
+                    Some(held) => self.entered(held.create, held.modified, held.claim),
+                    None => self.start_over(lease),
+                }
+            }
+            Ok(Write::Refused(_)) => self.start_over(lease),
+            Err(malformed) => self.retry(&nonsense(&malformed)),
+        }
+    }
+
+    fn entered(&mut self, create: i64, modified: i64, claim: Claim) {
+        self.held = Some(Held {
+            create,
+            modified,
+            claim,
+        });
+        let now = self.now.mono;
+        self.queue = Some(Queue {
+            ahead: BTreeMap::new(),
+            near: false,
+            stale: true,
+            check_at: now + self.settings.check_interval,
+            recount_at: now,
+            retry_at: None,
+            held: None,
+            since: now,
+        });
+        self.go(State::Counting);
+    }
+
+    pub(super) fn on_counted(&mut self, result: Result<Reply, Error>) {
+        let Some(create) = self.held.as_ref().map(|held| held.create) else {
+            return;
+        };
+        let counted = match result {
+            Ok(reply) => {
+                outcome::recount(reply, &self.settings.keys, &self.settings.node, create)
+            }
+            Err(error) => return self.retry(&words(&error)),
+        };
+        match counted {
+            Ok(Some(ahead)) => self.counted(ahead),
+            Ok(None) => self.leave(Refusal::Lost("the claim was deleted".to_owned())),
+            Err(malformed) => self.retry(&nonsense(&malformed)),
+        }
+    }
+
+    fn counted(&mut self, counted: Ahead) {
+        let now = self.now.mono;
+        let recount_at = now + self.rng.jitter(RECOUNT);
+        let claims = self.settings.keys.claims();
+        let furthest = counted.claims.last().map(|(key, _)| key.clone());
+        let Some(queue) = &mut self.queue else { return };
+        let first = queue.stale && queue.ahead.is_empty();
+        queue.near = !counted.more;
+        queue.stale = false;
+        queue.recount_at = recount_at;
+        let mut before = std::mem::take(&mut queue.ahead);
+        for (key, found) in counted.claims {
+            let known = before
+                .remove(&key)
+                .filter(|elder| elder.create == found.create && elder.modified == found.modified);
+            queue.ahead.insert(key, known.unwrap_or_else(|| Elder::seen(&found, now)));
+        }
+        let (known, near) = (queue.ahead.len(), queue.near);
+        let span = match furthest {
+            Some(key) if !near => Span::one(key),
+            _ => Span::prefix(claims),
+        };
+        let ticket = self.ticket();
+        self.watch = Some(ticket);
+        self.out
+            .push_back(Action::Watch(Some((ticket, span, counted.revision + 1))));
+        if first {
+            let more = if near { "" } else { " or more" };
+            self.note(
+                Note::info("queued", format!("in the queue, {known}{more} before this node"))
+                    .with("ahead", known),
+            );
+        }
+        self.go(State::Queued);
+    }
+
+    pub(super) fn on_watch(&mut self, event: WatchEvent) {
+        let own = self.settings.keys.claim(&self.settings.node);
+        let now = self.now.mono;
+        let Some(queue) = &mut self.queue else { return };
+        match event {
+            WatchEvent::Lost => queue.stale = true,
+            WatchEvent::Deleted(key) if key == own.as_bytes() => {
+                if self.needs_lease() {
+                    self.leave(Refusal::Lost("the claim was deleted".to_owned()));
+                }
+                return;
+            }
+            WatchEvent::Deleted(key) => {
+                let known = std::str::from_utf8(&key).is_ok_and(|key| queue.ahead.remove(key).is_some());
+                if known && !queue.near {
+                    queue.stale = true;
+                }
+            }
+            WatchEvent::Written(key, modified, value) => {
+                let elder = std::str::from_utf8(&key).ok().and_then(|key| queue.ahead.get_mut(key));
+                if let Some(elder) = elder {
+                    *elder = Elder {
+                        create: elder.create,
+                        modified,
+                        committed: committed(decode(&value).ok()),
+                        since: now,
+                    };
+                }
+            }
+        }
+        if matches!(self.state, State::Queued) {
+            self.look_around();
+        }
+    }
+
+    /// In the queue: is there something to do, and if not, when will there be?
+    pub(super) fn look_around(&mut self) {
+        let now = self.now.mono;
+        let limit = self.settings.max_concurrent_reboots;
+        let give_up_at = match self.settings.mode {
+            Mode::Daemon => None,
+            Mode::Once { wait } => Some(self.started + wait),
+        };
+        let hold_timeout = self.settings.hold_timeout;
+        let Some(queue) = &self.queue else { return };
+        if queue.stale || queue.recount_at <= now {
+            return self.go(State::Counting);
+        }
+        let turn = queue.is_turn(limit);
+        if turn && queue.retry_at.is_none_or(|at| at <= now) {
+            return self.my_turn();
+        }
+        if give_up_at.is_some_and(|at| at <= now) {
+            let refusal = queue.held.clone().unwrap_or_else(|| {
+                Refusal::NotTurn(format!("{} before it", queue.ahead.len()))
+            });
+            return self.leave(refusal);
+        }
+        if queue.check_at <= now {
+            return self.check_while_waiting();
+        }
+        if let Some(away) = hold_timeout.and_then(|limit| queue.expired(now, limit)) {
+            return self.begin_taking_away(away);
+        }
+        let expiry = hold_timeout.and_then(|limit| queue.next_expiry(limit));
+        let retry = queue.retry_at.filter(|_| turn);
+        self.timer = [
+            Some(queue.check_at),
+            Some(queue.recount_at),
+            retry,
+            expiry,
+            give_up_at,
+        ]
+        .into_iter()
+        .flatten()
+        .min();
+    }
+
+    fn my_turn(&mut self) {
+        let waited = self
+            .queue
+            .as_ref()
+            .map_or(Duration::ZERO, |queue| self.now.mono - queue.since);
+        self.note(
+            Note::info("turn", "it is this node's turn; judging every gate again")
+                .with("lock_wait_ms", millis(waited))
+                .repeating(),
+        );
+        self.go(State::Gates(Gates::at(Stage::PostLock)));
+    }
+
+    fn check_while_waiting(&mut self) {
+        let pause = self.check_pause();
+        let now = self.now.mono;
+        if let Some(queue) = &mut self.queue {
+            queue.check_at = now + pause;
+        }
+        self.go(State::Gates(Gates::at(Stage::Waiting)));
+    }
+
+    /// Whether there is time left to wait in the queue.
+    pub(super) fn may_wait(&self) -> bool {
+        match self.settings.mode {
+            Mode::Daemon => true,
+            Mode::Once { wait } => self.started + wait > self.now.mono,
+        }
+    }
+
+    /// The turn is here, but a gate that closes for everybody is closed.
+    pub(super) fn hold_turn(&mut self, refusal: Refusal) {
+        self.note_held(&refusal);
+        let pause = self.check_pause();
+        let now = self.now.mono;
+        if let Some(queue) = &mut self.queue {
+            queue.retry_at = Some(now + pause);
+            queue.held = Some(refusal);
+        }
+        self.go(State::Queued);
+    }
+
+    fn note_held(&mut self, refusal: &Refusal) {
+        self.note(
+            Note::warn(
+                "blocked",
+                format!("this node keeps its place in the queue: {}", refusal.text()),
+            )
+            .with("reason", refusal.label())
+            .repeating(),
+        );
+    }
+
+    // ---- the lease ----
+
+    /// Whether the place still hangs on the lease, so that its end must be acted on.
+    pub(super) fn needs_lease(&self) -> bool {
+        match &self.state {
+            State::Entering(..) | State::Counting | State::Queued | State::TakingAway(_) => true,
+            State::Gates(gates) => {
+                self.lease.is_some() && matches!(gates.stage(), Stage::Waiting | Stage::PostLock)
+            }
+            State::SelfTest
+            | State::ReadOwn
+            | State::Registering(_)
+            | State::Removing(_)
+            | State::Idle(_)
+            | State::Granting(..)
+            | State::Leaving(..)
+            | State::Committing(_)
+            | State::Fencing(_)
+            | State::Draining(_)
+            | State::Moving(..)
+            | State::LastLook(_)
+            | State::Confirming(_)
+            | State::Rebooting { .. }
+            | State::Holding(..)
+            | State::Verifying(_)
+            | State::Ending(_)
+            | State::Stopping
+            | State::Stopped => false,
+        }
+    }
+
+    pub(super) fn on_lease_time(&mut self) {
+        if !self.needs_lease() {
+            return;
+        }
+        let now = self.now.mono;
+        let Some(lease) = &self.lease else { return };
+        if lease.deadline <= now {
+            return self.leave(Refusal::Lost(
+                "the lease was not renewed in time".to_owned(),
+            ));
+        }
+        if lease.renew_at <= now && lease.renewing.is_none() {
+            let id = lease.id;
+            let ticket = self.ticket();
+            if let Some(lease) = &mut self.lease {
+                lease.renewing = Some((ticket, now));
+            }
+            self.out
+                .push_back(Action::Renew(ticket, Request::KeepAlive { id }));
+        }
+    }
+
+    /// The answer is a hint: it moves the local deadline, counted from when the request was sent, and proves nothing.
+    pub(super) fn on_renewed(&mut self, ticket: crate::core::Ticket, result: Result<Reply, Error>) {
+        let now = self.now.mono;
+        let Some(lease) = &mut self.lease else { return };
+        let Some((expected, sent_at)) = lease.renewing else {
+            return;
+        };
+        if expected != ticket {
+            return;
+        }
+        lease.renewing = None;
+        match result {
+            Ok(Reply::KeepAlive(answer)) => match answer.ttl_sec.filter(|ttl| *ttl > 0) {
+                Some(ttl) => {
+                    let ttl = Duration::from_secs(ttl.unsigned_abs()).min(lease.ttl);
+                    lease.deadline = lease.deadline.max(sent_at + ttl - ttl / LEASE_MARGIN);
+                    lease.renew_at = sent_at + ttl / 3;
+                }
+                None if self.needs_lease() => {
+                    self.leave(Refusal::Lost("the lease is gone".to_owned()));
+                }
+                None => {}
+            },
+            Ok(_) | Err(_) => lease.renew_at = now + lease.ttl / LEASE_MARGIN,
+        }
+    }
+
+    // ---- the claim of a node that never returned ----
+
+    fn begin_taking_away(&mut self, (key, create, modified, claim): Expired) {
+        let lease = self.rng.lease_id();
+        self.go(State::TakingAway(TakingAway {
+            key,
+            create,
+            modified,
+            claim,
+            lease,
+            granted: false,
+        }));
+    }
+
+    fn take_away_request(&self, away: &TakingAway) -> Option<Request> {
+        if !away.granted {
+            return self.grant_request(away.lease, HISTORY_TTL);
+        }
+        let now = rfc3339(self.now.wall);
+        let history = History {
+            v: RECORD_VERSION,
+            node: away.claim.node.clone(),
+            outcome: "taken-away".to_owned(),
+            detail: "hold_timeout_sec passed without a sign of the node".to_owned(),
+            reasons: away.claim.reasons.clone(),
+            since: away.claim.since.clone(),
+            committed_at: away.claim.committed_at.clone(),
+            ended_at: now.clone(),
+            by: Some(self.settings.node.clone()),
+        };
+        Some(Request::Txn(request::take_away(
+            &self.settings.keys,
+            (&away.claim.node, away.create, away.modified),
+            (&history, away.lease, &now),
+        )))
+    }
+
+    pub(super) fn on_taken_away(&mut self, result: Result<Reply, Error>) {
+        let State::TakingAway(away) = &mut self.state else {
+            return;
+        };
+        if !away.granted {
+            match result {
+                Ok(Reply::Grant(_)) | Err(Error::LeaseExists) => {
+                    away.granted = true;
+                    return self.begin();
+                }
+                Ok(_) => return self.retry("a grant was answered by something else"),
+                Err(error) => return self.retry(&words(&error)),
+            }
+        }
+        let node = away.claim.node.clone();
+        match result {
+            Ok(reply) => match outcome::write(reply) {
+                Ok(Write::Done(_)) => self.note(
+                    Note::warn(
+                        "taken_away",
+                        format!("took the claim of {node} away: hold_timeout_sec passed without a sign of it"),
+                    )
+                    .with("taken_from", node),
+                ),
+                Ok(Write::Refused(_)) => {}
+                Err(malformed) => return self.retry(&nonsense(&malformed)),
+            },
+            Err(error) => return self.retry(&words(&error)),
+        }
+        self.go(State::Counting);
+    }
+}
+
+/// Key, create and mod revision, and content of a claim that was held for too long.
+type Expired = (String, i64, i64, Box<Claim>);
+
+impl Queue {
+    fn expired(&self, now: Duration, limit: Duration) -> Option<Expired> {
+        self.ahead.iter().find_map(|(key, elder)| {
+            let claim = elder.committed.as_ref()?;
+            (elder.since + limit <= now)
+                .then(|| (key.clone(), elder.create, elder.modified, claim.clone()))
+        })
+    }
+
+    fn next_expiry(&self, limit: Duration) -> Option<Duration> {
+        self.ahead
+            .values()
+            .filter(|elder| elder.committed.is_some())
+            .map(|elder| elder.since + limit)
+            .min()
+    }
+}
+
+impl Elder {
+    fn seen(found: &Found, now: Duration) -> Elder {
+        Elder {
+            create: found.create,
+            modified: found.modified,
+            committed: committed(found.claim.as_ref().ok().cloned()),
+            since: now,
+        }
+    }
+}
+
+fn committed(claim: Option<Claim>) -> Option<Box<Claim>> {
+    claim.filter(|claim| claim.phase.committed()).map(Box::new)
+}
+
+pub(super) fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,311 @@
+//! The start of a process: the self-test, and what becomes of a claim that is already there (adoption).
+
+use std::time::Duration;
+
+use etcd_rs_sync::{Error, Keys as Span, Range, Reply, Request};
+
+use super::{After, Entry, Gates, Machine, Outcome, Stage, State, Verify, nonsense, words};
+use crate::core::settings::Mode;
+use crate::core::{Note, Refusal};
+use crate::lock::outcome::{self, Found, Write};
+use crate::lock::record::decode;
+use crate::lock::{Held, NodeRecord, Phase, request};
+
+/// The exit code for a configuration that cannot be right: two machines with one name.
+const EXIT_CONFIGURATION: u8 = 2;
+
+/// How often one claim is committed before the node gives up and holds it.
+pub(super) const MAX_ATTEMPTS: u32 = 3;
+
+impl Machine {
+    pub(super) fn start_request(&self) -> Option<Request> {
+        let (keys, node) = (&self.settings.keys, self.settings.node.as_str());
+        Some(match &self.state {
+            State::SelfTest => Request::Txn(request::self_test(keys, node)),
+            State::ReadOwn => Request::Txn(request::read_own(keys, node)),
+            State::Registering(record) => {
+                Request::Txn(request::register(keys, record, self.registration_modified()))
+            }
+            State::Removing(found) => Request::Txn(request::remove(
+                keys,
+                node,
+                found.create,
+                found.modified,
+            )),
+            _ => Request::Range(Range::of(Span::one(keys.claim(node)))),
+        })
+    }
+
+    pub(super) fn on_start(&mut self, result: Result<Reply, Error>) {
+        let reply = match result {
+            Ok(reply) => reply,
+            Err(error) => return self.retry(&words(&error)),
+        };
+        match &self.state {
+            State::SelfTest => match outcome::self_test(reply) {
+                Ok(true) => self.go(State::ReadOwn),
+                Ok(false) => self.refuse_server(),
+                Err(malformed) => self.retry(&nonsense(&malformed)),
+            },
+            State::ReadOwn => match outcome::own(reply) {
+                Ok((claim, registration)) => self.adopt(claim, registration),
+                Err(malformed) => self.retry(&nonsense(&malformed)),
+            },
+            State::Registering(_) => self.on_registered(reply),
+            State::Removing(_) => match outcome::write(reply) {
+                Ok(Write::Done(_)) => self.go(State::ReadOwn),
+                Ok(Write::Refused(_)) => self.go(State::ReadOwn),
+                Err(malformed) => self.retry(&nonsense(&malformed)),
+            },
+            _ => {}
+        }
+    }
+
+    fn refuse_server(&mut self) {
+        self.note(Note::error(
+            "self_test_failed",
+            "etcd let a transaction pass whose guard must fail: it, or a proxy before it, does not understand the guards \
+             this program's safety rests on; refusing to run. Connect to etcd 3.4 or later directly",
+        ));
+        self.exit(1);
+    }
+
+    /// The table of adoption.
+    fn adopt(
+        &mut self,
+        claim: Option<Found>,
+        registration: Option<(i64, Result<NodeRecord, crate::lock::record::RecordError>)>,
+    ) {
+        match registration {
+            Some((modified, Ok(record))) => self.registration = Some((modified, record)),
+            Some((_, Err(error))) => return self.refuse_record("registration", &error.to_string()),
+            None => self.registration = None,
+        }
+        let Some(found) = claim else {
+            return self.adopt_nothing();
+        };
+        let held = match &found.claim {
+            Ok(claim) => Held {
+                create: found.create,
+                modified: found.modified,
+                claim: claim.clone(),
+            },
+            Err(error) => return self.refuse_record("claim", &error.to_string()),
+        };
+        if held.claim.node_id != self.settings.node_id {
+            return self.refuse_name("claim", &held.claim.node_id);
+        }
+        if self.foreign_registration() {
+            return;
+        }
+        if held.claim.phase == Phase::Queued {
+            return self.adopt_queued(found, &held);
+        }
+        self.reasons.clone_from(&held.claim.reasons);
+        let other_boot = held.claim.boot_id != self.settings.boot_id;
+        let phase = held.claim.phase;
+        self.note(
+            Note::info(
+                "adopted",
+                format!(
+                    "found this node's claim, committed {}, in phase {}; {}",
+                    held.claim.committed_at.as_deref().unwrap_or("at an unknown time"),
+                    phase.as_str(),
+                    if other_boot { "the reboot happened" } else { "the host has not rebooted" },
+                ),
+            )
+            .with("phase", phase.as_str())
+            .with("boot_before", held.claim.boot_id.clone()),
+        );
+        self.held = Some(held);
+        if other_boot {
+            return self.go(State::Verifying(Verify::new(Outcome::Completed)));
+        }
+        match phase {
+            Phase::Queued | Phase::Draining => self.adopt_draining(),
+            Phase::Rebooting => self.adopt_rebooting(),
+            Phase::Verifying => self.go(State::Verifying(Verify::new(Outcome::Aborted(
+                "an earlier process died while it called the attempt off".to_owned(),
+            )))),
+        }
+    }
+
+    fn adopt_nothing(&mut self) {
+        if self.foreign_registration() {
+            return;
+        }
+        if let Some(attempt) = self.record().attempt {
+            self.note(Note::warn(
+                "claim_gone",
+                format!(
+                    "this node committed to a reboot at {}, and its claim was taken away since (released by an operator, or \
+                     hold_timeout_sec passed); undoing the drain and starting over",
+                    attempt.committed_at
+                ),
+            ));
+            return self.go(State::Verifying(Verify::new(Outcome::TakenAway)));
+        }
+        let mut record = self.record();
+        record.version.clone_from(&self.settings.version);
+        let known = self
+            .registration
+            .as_ref()
+            .is_some_and(|(_, stands)| *stands == record);
+        if known || self.settings.mode != Mode::Daemon {
+            return self.go(State::Gates(Gates::at(Stage::PreLock)));
+        }
+        self.go(State::Registering(Box::new(record)));
+    }
+
+    /// A queued claim of an earlier process on this host, which the instance lock proves dead.
+    fn adopt_queued(&mut self, found: Found, held: &Held) {
+        let same_boot = held.claim.boot_id == self.settings.boot_id;
+        if same_boot && self.settings.mode == Mode::Daemon {
+            self.reasons.clone_from(&held.claim.reasons);
+            self.note(Note::info(
+                "adopted",
+                "found this node's place in the queue, left by an earlier process; keeping it",
+            ));
+            self.enter_queue(Entry::TakeOver(Box::new(held.clone())));
+        } else {
+            self.note(Note::info(
+                "adopted",
+                "found this node's place in the queue, left by an earlier process; giving it up",
+            ));
+            self.go(State::Removing(Box::new(found)));
+        }
+    }
+
+    fn adopt_draining(&mut self) {
+        let attempts = self.held.as_ref().map_or(0, |held| held.claim.attempts);
+        if attempts >= MAX_ATTEMPTS {
+            return self.abort(format!("the drain was begun {attempts} times without an end"));
+        }
+        self.go(State::Gates(Gates::at(Stage::Resume)));
+    }
+
+    /// The reboot was issued or about to be. The wall clock only shortens the wait: the claim is held all the while.
+    fn adopt_rebooting(&mut self) {
+        let waited = self
+            .held
+            .as_ref()
+            .and_then(|held| held.claim.committed_at.as_deref())
+            .and_then(|at| at.parse::<jiff::Timestamp>().ok())
+            .map_or(Duration::ZERO, |at| {
+                Duration::try_from(self.now.wall.duration_since(at)).unwrap_or(Duration::ZERO)
+            });
+        let left = self.settings.reboot_timeout.saturating_sub(waited);
+        if self.settings.mode != Mode::Daemon && !left.is_zero() {
+            self.note(Note::info(
+                "reboot_under_way",
+                "a reboot of this host is under way already; nothing to do",
+            ));
+            return self.exit(0);
+        }
+        self.go(State::Rebooting {
+            until: self.now.mono + left,
+            failed: None,
+        });
+    }
+
+    /// Whether the registration is another machine's; then the program ends.
+    pub(super) fn foreign_registration(&mut self) -> bool {
+        let registered = self.record().node_id;
+        if registered == self.settings.node_id {
+            return false;
+        }
+        self.refuse_name("registration", &registered);
+        true
+    }
+
+    fn refuse_name(&mut self, what: &str, other: &str) {
+        self.note(
+            Note::error(
+                "name_taken",
+                format!(
+                    "the {what} of node {name} in etcd belongs to the machine with node_id {other}, this is the machine with \
+                     node_id {own}: two machines use one node_name. Give one of them another name; if {other} was replaced by \
+                     this machine, run: reboot-coordinator forget {name}",
+                    name = self.settings.node,
+                    own = self.settings.node_id,
+                ),
+            )
+            .with("other_node_id", other),
+        );
+        self.exit(EXIT_CONFIGURATION);
+    }
+
+    fn refuse_record(&mut self, what: &str, why: &str) {
+        self.note(Note::error(
+            "record_unreadable",
+            format!(
+                "the {what} of node {} in etcd cannot be used: {why}",
+                self.settings.node
+            ),
+        ));
+        self.exit(1);
+    }
+
+    fn on_registered(&mut self, reply: Reply) {
+        let State::Registering(record) = &self.state else {
+            return;
+        };
+        match outcome::register(reply) {
+            Ok(Ok(modified)) => {
+                self.registration = Some((modified, (**record).clone()));
+                self.go(State::Gates(Gates::at(Stage::PreLock)));
+            }
+            // A repeated write whose first copy took effect.
+            Ok(Err(Some(kv))) if decode(&kv.value).as_ref() == Ok(record) => {
+                self.registration = Some((kv.mod_revision, (**record).clone()));
+                self.go(State::Gates(Gates::at(Stage::PreLock)));
+            }
+            Ok(Err(_)) => self.go(State::ReadOwn),
+            Err(malformed) => self.retry(&nonsense(&malformed)),
+        }
+    }
+
+    /// Gives up the place because another claim of this node stands there, and looks again.
+    pub(super) fn start_over(&mut self, lease: i64) {
+        self.leave_lease(lease, After::Start);
+    }
+
+    /// Gives up the place: the pass ends for `refusal`.
+    pub(super) fn leave(&mut self, refusal: Refusal) {
+        self.cancel_task();
+        match self.lease.as_ref().map(|lease| lease.id) {
+            Some(id) => self.leave_lease(id, After::Block(refusal)),
+            None => {
+                self.forget_place();
+                self.block(refusal);
+            }
+        }
+    }
+
+    pub(super) fn leave_lease(&mut self, id: i64, after: After) {
+        self.forget_place();
+        self.go(State::Leaving(id, after));
+    }
+
+    fn forget_place(&mut self) {
+        self.unwatch();
+        self.lease = None;
+        self.queue = None;
+        self.held = None;
+    }
+
+    pub(super) fn on_left(&mut self, result: Result<Reply, Error>) {
+        match result {
+            Ok(Reply::Revoke(_)) | Err(Error::LeaseNotFound) => {}
+            Ok(_) => return self.retry("a revoke was answered by something else"),
+            Err(error) => return self.retry(&words(&error)),
+        }
+        match &self.state {
+            State::Leaving(_, After::Block(refusal)) => {
+                let refusal = refusal.clone();
+                self.block(refusal);
+            }
+            _ => self.go(State::ReadOwn),
+        }
+    }
+}

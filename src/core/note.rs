@@ -1,0 +1,64 @@
+//! What the machine tells the operator: the source of log lines and of metrics.
+
+use serde_json::Value;
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Note {
+    /// How loud.
+    pub level: log::Level,
+    /// Which event, a fixed name: `reboot_required`, `turn`, `committed`, …
+    pub event: &'static str,
+    /// A sentence.
+    pub msg: String,
+    /// The event's own fields.
+    pub fields: Vec<(&'static str, Value)>,
+    /// Whether an unchanged repetition is held back.
+    pub repeats: bool,
+}
+
+impl Note {
+    /// A note at level info.
+    pub fn info(event: &'static str, msg: impl Into<String>) -> Note {
+        Note::new(log::Level::Info, event, msg)
+    }
+
+    /// A note at level warn.
+    pub fn warn(event: &'static str, msg: impl Into<String>) -> Note {
+        Note::new(log::Level::Warn, event, msg)
+    }
+
+    /// A note at level error.
+    pub fn error(event: &'static str, msg: impl Into<String>) -> Note {
+        Note::new(log::Level::Error, event, msg)
+    }
+
+    /// A note at level debug.
+    pub fn debug(event: &'static str, msg: impl Into<String>) -> Note {
+        Note::new(log::Level::Debug, event, msg)
+    }
+
+    /// With one more field.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Note {
+        self.fields.push((name, value.into()));
+        self
+    }
+
+    /// Marks an outcome that is judged again and again: an unchanged one is logged once and then at most every hour.
+    #[must_use]
+    pub fn repeating(mut self) -> Note {
+        self.repeats = true;
+        self
+    }
+
+    fn new(level: log::Level, event: &'static str, msg: impl Into<String>) -> Note {
+        Note {
+            level,
+            event,
+            msg: msg.into(),
+            fields: Vec::new(),
+            repeats: false,
+        }
+    }
+}

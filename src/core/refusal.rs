@@ -1,0 +1,109 @@
+//! Why a node does not reboot now. The one source of the log reason, the metric label, the exit code and the line in `status`.
+
+/// The reason a gate is closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// No detector asks for a reboot.
+    NotRequired,
+    /// No detector asks, and at least one could not tell.
+    Unknown(String),
+    /// The kill switch file is there, or cannot be checked.
+    KillSwitch(String),
+    /// The cluster is paused.
+    Paused(String),
+    /// Outside the maintenance window.
+    Window(String),
+    /// The cluster cools down after the last reboot.
+    Cooldown(String),
+    /// Earlier reboots did not clear the requirement.
+    Budget(String),
+    /// The health script does not say yes.
+    Health(String),
+    /// Other nodes are before this one.
+    NotTurn(String),
+    /// etcd does not answer, or not as it must.
+    Etcd(String),
+    /// The place in the queue was lost.
+    Lost(String),
+    /// An attempt was called off after the commit.
+    Aborted(String),
+    /// Everything passed, but this is a dry run.
+    DryRun,
+}
+
+impl Refusal {
+    /// The label in metrics and logs.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Refusal::NotRequired => "not_required",
+            Refusal::Unknown(_) => "detector",
+            Refusal::KillSwitch(_) => "kill_switch",
+            Refusal::Paused(_) => "paused",
+            Refusal::Window(_) => "window",
+            Refusal::Cooldown(_) => "cooldown",
+            Refusal::Budget(_) => "budget",
+            Refusal::Health(_) => "health",
+            Refusal::NotTurn(_) => "not_turn",
+            Refusal::Etcd(_) => "etcd",
+            Refusal::Lost(_) => "lost",
+            Refusal::Aborted(_) => "aborted",
+            Refusal::DryRun => "dry_run",
+        }
+    }
+
+    /// The exit code of `--once`.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Refusal::NotRequired | Refusal::DryRun => 0,
+            Refusal::Etcd(_) | Refusal::Lost(_) | Refusal::Aborted(_) => 1,
+            Refusal::Health(_) => 3,
+            Refusal::NotTurn(_) => 4,
+            Refusal::KillSwitch(_) | Refusal::Paused(_) => 5,
+            Refusal::Unknown(_) => 6,
+            Refusal::Window(_) => 7,
+            Refusal::Cooldown(_) | Refusal::Budget(_) => 8,
+        }
+    }
+
+    /// What and why, as a sentence.
+    pub fn text(&self) -> String {
+        match self {
+            Refusal::NotRequired => "no reboot is required".to_owned(),
+            Refusal::DryRun => {
+                "every gate passed; dry_run is set, so this node does not commit and does not reboot"
+                    .to_owned()
+            }
+            Refusal::Unknown(why) => {
+                format!("whether a reboot is required is unknown: {why}")
+            }
+            Refusal::KillSwitch(why) => format!("the kill switch of this node is on: {why}"),
+            Refusal::Paused(why) => format!("the cluster is paused: {why}"),
+            Refusal::Window(why) => format!("outside the maintenance window: {why}"),
+            Refusal::Cooldown(why) => format!("the cluster cools down: {why}"),
+            Refusal::Budget(why) => format!("the reboot budget is used up: {why}"),
+            Refusal::Health(why) => format!("the health script does not allow it: {why}"),
+            Refusal::NotTurn(why) => format!("it is not this node's turn: {why}"),
+            Refusal::Etcd(why) => format!("etcd: {why}"),
+            Refusal::Lost(why) => format!("the place in the queue was lost: {why}"),
+            Refusal::Aborted(why) => format!("the attempt was called off: {why}"),
+        }
+    }
+
+    /// What to do about it; empty when there is nothing to do.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Refusal::NotRequired | Refusal::DryRun | Refusal::NotTurn(_) | Refusal::Lost(_) => "",
+            Refusal::Unknown(_) => "repair the detector named here",
+            Refusal::KillSwitch(_) => "remove the file when this node may reboot again",
+            Refusal::Paused(_) => "resume the cluster when reboots may go on",
+            Refusal::Window(_) => "it opens by itself",
+            Refusal::Cooldown(_) => "it ends by itself",
+            Refusal::Budget(_) => {
+                "find out why the reboot did not clear the requirement; the budget is whole again once no detector asks"
+            }
+            Refusal::Health(_) => "run the script by hand and repair what it reports",
+            Refusal::Etcd(_) => "check the endpoints, the network and the cluster's health",
+            Refusal::Aborted(_) => "see the lines before this one; it is tried again later",
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! What the machine knows of its configuration and of the host it runs on.
+
+use std::time::Duration;
+
+use super::windows::Windows;
+use crate::lock::Keys;
+
+/// Everything a [`Machine`](super::Machine) needs to know from the start. See the configuration reference for meanings.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// This node's name in the cluster.
+    pub node: String,
+    /// Tells two machines with one name apart.
+    pub node_id: String,
+    /// The kernel's boot id.
+    pub boot_id: String,
+    /// Where the records live.
+    pub keys: Keys,
+    /// How many nodes may be down at once.
+    pub max_concurrent_reboots: u32,
+    /// How often detectors run.
+    pub check_interval: Duration,
+    /// First pause after a failure.
+    pub backoff_min: Duration,
+    /// Longest pause after failures.
+    pub backoff_max: Duration,
+    /// Cooldown after a completed reboot; zero for none.
+    pub min_reboot_interval: Duration,
+    /// TTL of the session lease.
+    pub lock_ttl: Duration,
+    /// Limit of one request to etcd.
+    pub etcd_timeout: Duration,
+    /// After this a committed claim that does not change may be taken away.
+    pub hold_timeout: Option<Duration>,
+    /// How long after the reboot command the host may stay up before it is tried again.
+    pub reboot_timeout: Duration,
+    /// Whether there is a drain hook.
+    pub drains: bool,
+    /// Whether there is an undo hook.
+    pub undoes: bool,
+    /// How long health must hold after boot.
+    pub post_boot_settle: Duration,
+    /// Reboots that did not clear the requirement before the node waits.
+    pub max_reboots_without_clearing: u32,
+    /// When reboots are allowed.
+    pub windows: Option<Windows>,
+    /// Everything but the commit, hooks and reboot.
+    pub dry_run: bool,
+    /// How the program was started.
+    pub mode: Mode,
+    /// This program's version.
+    pub version: String,
+}
+
+/// How the program was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Until it is stopped.
+    Daemon,
+    /// One pass, then the end; with `wait` it stays in the queue that long for its turn.
+    Once {
+        /// How long it waits for its turn; zero: it takes the turn only when it is free now.
+        wait: Duration,
+    },
+}

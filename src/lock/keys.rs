@@ -1,0 +1,86 @@
+//! Where the records live.
+
+/// Builds every key from one prefix: the namespace followed by `lock_key`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    /// `lock_key` without a trailing slash.
+    pub fn new(namespace: &str, lock_key: &str) -> Keys {
+        Keys {
+            prefix: format!("{namespace}{lock_key}"),
+        }
+    }
+
+    /// What all keys start with.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The claim of one node.
+    pub fn claim(&self, node: &str) -> String {
+        format!("{}/claims/{node}", self.prefix)
+    }
+
+    /// What all claims start with.
+    pub fn claims(&self) -> String {
+        format!("{}/claims/", self.prefix)
+    }
+
+    /// The cluster-wide kill switch.
+    pub fn pause(&self) -> String {
+        format!("{}/pause", self.prefix)
+    }
+
+    /// The cooldown after a completed reboot.
+    pub fn cooldown(&self) -> String {
+        format!("{}/cooldown", self.prefix)
+    }
+
+    /// The registration of one member.
+    pub fn node(&self, node: &str) -> String {
+        format!("{}/nodes/{node}", self.prefix)
+    }
+
+    /// What all registrations start with.
+    pub fn nodes(&self) -> String {
+        format!("{}/nodes/", self.prefix)
+    }
+
+    /// The health report of one member.
+    pub fn alive(&self, node: &str) -> String {
+        format!("{}/alive/{node}", self.prefix)
+    }
+
+    /// What all health reports start with.
+    pub fn alives(&self) -> String {
+        format!("{}/alive/", self.prefix)
+    }
+
+    /// An operator's request to reboot one node.
+    pub fn request(&self, node: &str) -> String {
+        format!("{}/requests/{node}", self.prefix)
+    }
+
+    /// What all requests start with.
+    pub fn requests(&self) -> String {
+        format!("{}/requests/", self.prefix)
+    }
+
+    /// One finished attempt. `time` sorts as text, so that the history lists in order.
+    pub fn history(&self, time: &str, node: &str) -> String {
+        format!("{}/history/{time}-{node}", self.prefix)
+    }
+
+    /// What all finished attempts start with.
+    pub fn histories(&self) -> String {
+        format!("{}/history/", self.prefix)
+    }
+
+    /// The node a key below one of the prefixes names; `None` for a key of another kind.
+    pub fn node_of<'a>(prefix: &str, key: &'a [u8]) -> Option<&'a str> {
+        std::str::from_utf8(key).ok()?.strip_prefix(prefix)
+    }
+}

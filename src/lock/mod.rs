@@ -1,0 +1,24 @@
+//! The claim protocol as pure requests and their interpretation.
+//!
+//! Nothing here does I/O or reads a clock. [`request`] builds what is sent to etcd, [`outcome`] says what an answer means,
+//! [`record`] is what the values look like, [`keys`] where they are. `docs/protocol.md` says why.
+
+pub mod keys;
+pub mod outcome;
+pub mod record;
+pub mod request;
+
+pub use keys::Keys;
+pub use outcome::Permit;
+pub use record::{Claim, Cooldown, History, NodeRecord, Pause, Phase};
+
+/// A claim as it stands in etcd, with the revisions that every later write to it compares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The revision that created the key: the place in the queue.
+    pub create: i64,
+    /// The revision that last wrote it.
+    pub modified: i64,
+    /// What it says.
+    pub claim: Claim,
+}

@@ -1,0 +1,412 @@
+//! What an answer from etcd means.
+//!
+//! An answer that does not have the shape the request demands is [`Malformed`]; for a write its outcome is unknown.
+
+use std::time::Duration;
+
+use etcd_rs_sync::{KeyValue, OpReply, RangeReply, Reply, TxnReply};
+
+use super::record::{Claim, Cooldown, NodeRecord, Pause, Phase, RecordError, decode};
+use super::{Held, Keys};
+
+/// An answer that cannot be what etcd meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Malformed(pub &'static str);
+
+/// A claim found in etcd. One that cannot be read still counts in the queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The revision that created it.
+    pub create: i64,
+    /// The revision that last wrote it.
+    pub modified: i64,
+    /// The lease it hangs on, 0 for none.
+    pub lease: i64,
+    /// What it says.
+    pub claim: Result<Claim, RecordError>,
+}
+
+impl Found {
+    fn of(kv: &KeyValue) -> Found {
+        Found {
+            create: kv.create_revision,
+            modified: kv.mod_revision,
+            lease: kv.lease,
+            claim: decode(&kv.value),
+        }
+    }
+
+    /// The claim with its revisions, when `session` wrote it.
+    pub fn held_by(&self, session: &str) -> Option<Held> {
+        let claim = self.claim.as_ref().ok()?;
+        (claim.session == session).then(|| Held {
+            create: self.create,
+            modified: self.modified,
+            claim: claim.clone(),
+        })
+    }
+}
+
+/// The permission to disrupt this node. Made only by a successful [commit](super::request::commit), or by proof that one
+/// succeeded; consumed by the one who reboots.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Permit {
+    confirmed_at: Duration,
+}
+
+impl Permit {
+    /// When the request that proved it was sent, monotonic.
+    pub fn confirmed_at(&self) -> Duration {
+        self.confirmed_at
+    }
+
+    /// The permit again, after the claim behind it was [confirmed](super::request::confirm) unchanged.
+    #[must_use]
+    pub fn confirmed(self, sent_at: Duration) -> Permit {
+        Permit {
+            confirmed_at: sent_at,
+        }
+    }
+}
+
+/// What became of a guarded write to the own claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// It was done at this revision.
+    Done(i64),
+    /// The guard failed; the claim as it is now, if there is one.
+    Refused(Option<Found>),
+}
+
+/// What became of a commit.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Commit {
+    /// The node may disrupt itself.
+    Committed(Permit, Held),
+    /// The claim is still the one seen; something else forbids.
+    Refused(Box<GateRead>),
+    /// The claim is gone, or somebody else's.
+    Lost,
+    /// It says what it said before the commit, at another mod revision: a fence of ours moved it.
+    Moved(Held),
+}
+
+/// What the gates judge, at one revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GateRead {
+    /// The store's revision.
+    pub revision: i64,
+    /// The cluster-wide kill switch. One that cannot be read is still one.
+    pub pause: Option<Result<Pause, RecordError>>,
+    /// The cooldown.
+    pub cooldown: Option<Result<Cooldown, RecordError>>,
+    /// The own claim.
+    pub claim: Option<Found>,
+    /// The own registration with its mod revision.
+    pub registration: Option<(i64, Result<NodeRecord, RecordError>)>,
+}
+
+/// What is before a claim in the queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ahead {
+    /// The revision of the store at which it was counted.
+    pub revision: i64,
+    /// Claims created earlier, nearest first.
+    pub claims: Vec<(String, Found)>,
+    /// Whether there are more than these.
+    pub more: bool,
+}
+
+/// Whether every guard of the [self-test](super::request::self_test) failed, as it must.
+///
+/// # Errors
+/// [`Malformed`] when the reply has another shape.
+pub fn self_test(reply: Reply) -> Result<bool, Malformed> {
+    let txn = txn(reply)?;
+    if txn.succeeded {
+        return Ok(false);
+    }
+    if txn.replies.len() != 3 {
+        return Err(Malformed("the self-test answered not all of its parts"));
+    }
+    for part in &txn.replies {
+        match part {
+            OpReply::Txn(nested) if !nested.succeeded => {}
+            OpReply::Txn(_) => return Ok(false),
+            OpReply::Range(_) | OpReply::Put(_) | OpReply::Delete(_) => {
+                return Err(Malformed("the self-test was answered by another operation"));
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// The own claim and registration.
+pub type Own = (
+    Option<Found>,
+    Option<(i64, Result<NodeRecord, RecordError>)>,
+);
+
+/// What [`super::request::read_own`] found.
+///
+/// # Errors
+/// [`Malformed`] when the reply has another shape.
+pub fn own(reply: Reply) -> Result<Own, Malformed> {
+    let txn = txn(reply)?;
+    if !txn.succeeded {
+        return Err(Malformed("an unguarded read did not succeed"));
+    }
+    let [claim, node] = ranges(&txn)?;
+    Ok((
+        single(claim)?.map(Found::of),
+        single(node)?.map(|kv| (kv.mod_revision, decode(&kv.value))),
+    ))
+}
+
+/// What became of a join, a rewrite or a removal.
+///
+/// # Errors
+/// [`Malformed`] when the reply has another shape.
+pub fn write(reply: Reply) -> Result<Write, Malformed> {
+    let txn = txn(reply)?;
+    if txn.succeeded {
+        return match txn.header.revision {
+            revision if revision > 0 => Ok(Write::Done(revision)),
+            _ => Err(Malformed("a write was answered without a revision")),
+        };
+    }
+    let Some(OpReply::Range(range)) = txn.replies.first() else {
+        return Err(Malformed("a refused write did not answer the key"));
+    };
+    Ok(Write::Refused(single(range)?.map(Found::of)))
+}
+
+/// What [`super::request::confirm`] found: whether the claim is unchanged.
+///
+/// # Errors
+/// [`Malformed`] when the reply has another shape.
+pub fn confirm(reply: Reply) -> Result<bool, Malformed> {
+    Ok(txn(reply)?.succeeded)
+}
+
+/// What [`super::request::gate_read`] found.
+///
+/// # Errors
+/// [`Malformed`] when the reply has another shape.
+pub fn gate_read(reply: Reply) -> Result<GateRead, Malformed> {
+    let txn = txn(reply)?;
+    if !txn.succeeded {
+        return Err(Malformed("an unguarded read did not succeed"));
+    }
+    gates(&txn)
+}
+
+/// What became of a commit of `claim` over `seen`, sent at `sent_at`.
+///
+/// # Errors
+/// [`Malformed`] when the reply has another shape: the outcome is unknown.
+pub fn commit(
+    reply: Reply,
+    seen: &Held,
+    claim: &Claim,
+    sent_at: Duration,
+) -> Result<Commit, Malformed> {
+    let txn = txn(reply)?;
+    if txn.succeeded {
+        let revision = txn.header.revision;
+        if revision <= seen.modified || txn.replies.len() != 2 {
+            return Err(Malformed("a commit was answered without its writes"));
+        }
+        let held = Held {
+            create: seen.create,
+            modified: revision,
+            claim: claim.clone(),
+        };
+        return Ok(Commit::Committed(permit(sent_at), held));
+    }
+    let read = gates(&txn)?;
+    let unchanged = read
+        .claim
+        .as_ref()
+        .is_some_and(|found| found.create == seen.create && found.modified == seen.modified);
+    if unchanged {
+        return Ok(Commit::Refused(Box::new(read)));
+    }
+    Ok(moved(read.claim.as_ref(), seen, claim, sent_at))
+}
+
+/// What the fence of a commit of `claim` over `seen` found. The commit's fate is then known.
+///
+/// # Errors
+/// [`Malformed`] when the reply has another shape: still unknown.
+pub fn fence(
+    reply: Reply,
+    seen: &Held,
+    claim: &Claim,
+    sent_at: Duration,
+) -> Result<Commit, Malformed> {
+    match write(reply)? {
+        Write::Done(revision) => Ok(Commit::Moved(Held {
+            modified: revision,
+            ..seen.clone()
+        })),
+        Write::Refused(found) => Ok(moved(found.as_ref(), seen, claim, sent_at)),
+    }
+}
+
+/// What a claim that is not at the revision seen any more tells of a commit of `claim` over `seen`. The two differ, because
+/// each commit counts its attempt.
+fn moved(found: Option<&Found>, seen: &Held, claim: &Claim, sent_at: Duration) -> Commit {
+    let Some(found) = found else {
+        return Commit::Lost;
+    };
+    let Ok(stands) = &found.claim else {
+        return Commit::Lost;
+    };
+    let held = Held {
+        create: found.create,
+        modified: found.modified,
+        claim: stands.clone(),
+    };
+    if found.create != seen.create {
+        Commit::Lost
+    } else if *stands == *claim {
+        Commit::Committed(permit(sent_at), held)
+    } else if *stands == seen.claim {
+        Commit::Moved(held)
+    } else {
+        Commit::Lost
+    }
+}
+
+/// What became of a release.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Released {
+    /// Now, at this revision.
+    Now(i64),
+    /// The claim was gone or changed: what stands there, and the registration with its mod revision.
+    Refused(Option<Found>, Option<(i64, NodeRecord)>),
+}
+
+/// What [`super::request::release`] did.
+///
+/// # Errors
+/// [`Malformed`] when the reply has another shape: the outcome is unknown.
+pub fn release(reply: Reply) -> Result<Released, Malformed> {
+    let txn = txn(reply)?;
+    if txn.succeeded {
+        return Ok(Released::Now(txn.header.revision));
+    }
+    let [claim, node] = ranges(&txn)?;
+    Ok(Released::Refused(
+        single(claim)?.map(Found::of),
+        single(node)?.and_then(|kv| Some((kv.mod_revision, decode(&kv.value).ok()?))),
+    ))
+}
+
+/// What [`super::request::register`] did: the mod revision of the registration, or the other one that stands there.
+///
+/// # Errors
+/// [`Malformed`] when the reply has another shape: the outcome is unknown.
+pub fn register(reply: Reply) -> Result<Result<i64, Option<KeyValue>>, Malformed> {
+    let txn = txn(reply)?;
+    if txn.succeeded {
+        return Ok(Ok(txn.header.revision));
+    }
+    let [node] = ranges(&txn)?;
+    Ok(Err(single(node)?.cloned()))
+}
+
+/// What [`super::request::recount`] found: `None` when the own claim is not the first, so that the place is lost.
+///
+/// # Errors
+/// [`Malformed`] when the reply has another shape.
+pub fn recount(
+    reply: Reply,
+    keys: &Keys,
+    node: &str,
+    create: i64,
+) -> Result<Option<Ahead>, Malformed> {
+    let Reply::Range(range) = reply else {
+        return Err(Malformed("a range was answered by something else"));
+    };
+    let own = keys.claim(node);
+    let Some((first, ahead)) = range.kvs.split_first() else {
+        return Ok(None);
+    };
+    if first.key != own.as_bytes() || first.create_revision != create {
+        return Ok(None);
+    }
+    let claims = ahead
+        .iter()
+        .map(|kv| {
+            let name = String::from_utf8_lossy(&kv.key).into_owned();
+            (name, Found::of(kv))
+        })
+        .collect();
+    if ahead.iter().any(|kv| kv.create_revision >= create) {
+        return Err(Malformed("the queue was answered out of order"));
+    }
+    Ok(Some(Ahead {
+        revision: range.header.revision,
+        claims,
+        more: range.more,
+    }))
+}
+
+/// The TTL that a grant got, seconds; `Ok(None)` for another reply.
+///
+/// # Errors
+/// [`Malformed`] when the reply has another shape.
+pub fn grant(reply: &Reply) -> Result<i64, Malformed> {
+    match reply {
+        Reply::Grant(granted) if granted.ttl_sec > 0 => Ok(granted.ttl_sec),
+        _ => Err(Malformed("a grant was answered by something else")),
+    }
+}
+
+fn permit(sent_at: Duration) -> Permit {
+    Permit {
+        confirmed_at: sent_at,
+    }
+}
+
+fn gates(txn: &TxnReply) -> Result<GateRead, Malformed> {
+    let [pause, cooldown, claim, node] = ranges(txn)?;
+    Ok(GateRead {
+        revision: txn.header.revision,
+        pause: single(pause)?.map(|kv| decode(&kv.value)),
+        cooldown: single(cooldown)?.map(|kv| decode(&kv.value)),
+        claim: single(claim)?.map(Found::of),
+        registration: single(node)?.map(|kv| (kv.mod_revision, decode(&kv.value))),
+    })
+}
+
+fn txn(reply: Reply) -> Result<TxnReply, Malformed> {
+    match reply {
+        Reply::Txn(txn) => Ok(txn),
+        _ => Err(Malformed("a txn was answered by something else")),
+    }
+}
+
+fn ranges<const N: usize>(txn: &TxnReply) -> Result<[&RangeReply; N], Malformed> {
+    let found: Vec<&RangeReply> = txn
+        .replies
+        .iter()
+        .filter_map(|reply| match reply {
+            OpReply::Range(range) => Some(range),
+            OpReply::Put(_) | OpReply::Delete(_) | OpReply::Txn(_) => None,
+        })
+        .collect();
+    found
+        .try_into()
+        .map_err(|_| Malformed("a txn answered another number of reads"))
+}
+
+fn single(range: &RangeReply) -> Result<Option<&KeyValue>, Malformed> {
+    match range.kvs.as_slice() {
+        [] => Ok(None),
+        [kv] => Ok(Some(kv)),
+        _ => Err(Malformed("one key was answered with several")),
+    }
+}

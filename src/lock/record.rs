@@ -1,0 +1,215 @@
+//! The values in etcd: JSON with `"v": 1`. Unknown fields are ignored, an unknown `v` is refused.
+
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// The version of every record this program writes and reads.
+pub const RECORD_VERSION: u32 = 1;
+
+/// How far a claim has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// A place in the queue, or at its head; guarded by the session lease.
+    Queued,
+    /// Committed; the drain hook runs.
+    Draining,
+    /// Committed; the reboot command is about to run, or ran.
+    Rebooting,
+    /// Committed; the node is back and has to prove that it is healthy.
+    Verifying,
+}
+
+impl Phase {
+    /// Whether the claim is past the point of no return and must not expire.
+    pub fn committed(self) -> bool {
+        match self {
+            Phase::Queued => false,
+            Phase::Draining | Phase::Rebooting | Phase::Verifying => true,
+        }
+    }
+
+    /// The word in the record.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Phase::Queued => "queued",
+            Phase::Draining => "draining",
+            Phase::Rebooting => "rebooting",
+            Phase::Verifying => "verifying",
+        }
+    }
+}
+
+/// Place in the queue, then the lock, then the durable record of a reboot in progress.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// [`RECORD_VERSION`].
+    pub v: u32,
+    /// Whose it is.
+    pub node: String,
+    /// Tells two machines with one name apart.
+    pub node_id: String,
+    /// The kernel's boot id when the claim was made; another one later proves a reboot.
+    pub boot_id: String,
+    /// Random, new for every process.
+    pub session: String,
+    /// How far it has come.
+    pub phase: Phase,
+    /// The writer's `max_concurrent_reboots`.
+    pub limit: u32,
+    /// The detectors that asked, or what the operator wrote.
+    pub reasons: Vec<String>,
+    /// When it was made, RFC 3339. For people only.
+    pub since: String,
+    /// When it was committed, RFC 3339. For people only.
+    #[serde(default)]
+    pub committed_at: Option<String>,
+    /// How many times this claim was committed; more than once when the reboot command did nothing. Counting also makes
+    /// each commit differ from what it replaces, which tells a commit that took effect from one that was fenced.
+    #[serde(default)]
+    pub attempts: u32,
+    /// The writer's version.
+    pub version: String,
+}
+
+/// The cluster-wide kill switch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// [`RECORD_VERSION`].
+    pub v: u32,
+    /// Who paused.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// Since when, RFC 3339.
+    pub since: String,
+    /// Until when, RFC 3339, when it ends by itself.
+    #[serde(default)]
+    pub until: Option<String>,
+}
+
+/// The cooldown: the last completed reboot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cooldown {
+    /// [`RECORD_VERSION`].
+    pub v: u32,
+    /// Who rebooted.
+    pub node: String,
+    /// Since when, RFC 3339.
+    pub since: String,
+    /// Until when, RFC 3339, by the writer's clock. The lease decides, not this.
+    pub until: String,
+}
+
+/// A registered member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeRecord {
+    /// [`RECORD_VERSION`].
+    pub v: u32,
+    /// The member's name.
+    pub node: String,
+    /// The machine behind the name.
+    pub node_id: String,
+    /// Version of the daemon that registered it.
+    pub version: String,
+    /// The last completed reboot.
+    #[serde(default)]
+    pub last_reboot: Option<LastReboot>,
+    /// Reboots committed since the detectors last asked for none.
+    #[serde(default)]
+    pub budget_used: u32,
+    /// The attempt that was committed and has not ended. Without a claim beside it, the claim was taken away.
+    #[serde(default)]
+    pub attempt: Option<Attempt>,
+}
+
+/// A committed attempt, remembered apart from the claim.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Boot id before.
+    pub boot_before: String,
+    /// When it was committed, RFC 3339.
+    pub committed_at: String,
+}
+
+/// A member's last completed reboot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastReboot {
+    /// Boot id before.
+    pub boot_before: String,
+    /// Boot id after.
+    pub boot_after: String,
+    /// When it was released, RFC 3339.
+    pub at: String,
+    /// Why it rebooted.
+    pub reasons: Vec<String>,
+}
+
+/// One finished attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    /// [`RECORD_VERSION`].
+    pub v: u32,
+    /// Whose attempt.
+    pub node: String,
+    /// `completed`, `aborted` or `taken-away`.
+    pub outcome: String,
+    /// Why it ended so, for people.
+    pub detail: String,
+    /// Why the reboot was asked for.
+    pub reasons: Vec<String>,
+    /// When the claim was made, RFC 3339.
+    pub since: String,
+    /// When it was committed, RFC 3339.
+    pub committed_at: Option<String>,
+    /// When it ended, RFC 3339.
+    pub ended_at: String,
+    /// Who wrote this entry, when not the node itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+}
+
+/// Why a value could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecordError {
+    /// A newer program wrote it.
+    Version(u64),
+    /// It is not what the documentation says.
+    Malformed(String),
+}
+
+impl fmt::Display for RecordError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RecordError::Version(found) => write!(
+                f,
+                "the record has version {found}, this program knows version {RECORD_VERSION}: upgrade this node"
+            ),
+            RecordError::Malformed(why) => write!(f, "the record is not readable: {why}"),
+        }
+    }
+}
+
+/// Reads a record.
+///
+/// # Errors
+/// [`RecordError::Version`] for another `v`, [`RecordError::Malformed`] for anything that does not parse.
+pub fn decode<T: DeserializeOwned>(value: &[u8]) -> Result<T, RecordError> {
+    #[derive(Deserialize)]
+    struct Version {
+        v: u64,
+    }
+    let malformed = |error: serde_json::Error| RecordError::Malformed(error.to_string());
+    let version: Version = serde_json::from_slice(value).map_err(malformed)?;
+    if version.v != u64::from(RECORD_VERSION) {
+        return Err(RecordError::Version(version.v));
+    }
+    serde_json::from_slice(value).map_err(malformed)
+}
+
+/// Writes a record.
+pub fn encode<T: Serialize>(record: &T) -> Vec<u8> {
+    serde_json::to_vec(record).expect("records are plain data with text keys")
+}

@@ -1,0 +1,237 @@
+//! What is sent to etcd. Every write to a claim compares both its create and its mod revision.
+
+use etcd_rs_sync::{Compare, Delete, Keys as Span, Op, Order, Put, Range, Txn};
+
+use super::record::{Claim, Cooldown, History, NodeRecord, encode};
+use super::{Held, Keys};
+
+/// A revision no store will reach: a guard that demands it must fail.
+const IMPOSSIBLE_REVISION: i64 = i64::MAX - 1;
+
+/// How many places before a waiting node's turn it starts to follow every release; further back it follows one claim only.
+pub const NEAR: u32 = 4;
+
+/// Guards that must fail, one of each kind the protocol uses. A server that lets one pass does not understand them.
+pub fn self_test(keys: &Keys, node: &str) -> Txn {
+    let claim = || Span::one(keys.claim(node));
+    let must_fail = |compare| {
+        Op::Txn(Txn {
+            compares: vec![compare],
+            success: vec![],
+            failure: vec![],
+        })
+    };
+    let pause_must_exist = Compare::create_revision(Span::one(keys.pause()), IMPOSSIBLE_REVISION);
+    Txn {
+        compares: vec![Compare::create_revision(claim(), IMPOSSIBLE_REVISION)],
+        success: vec![],
+        failure: vec![
+            must_fail(Compare::mod_revision(claim(), IMPOSSIBLE_REVISION)),
+            must_fail(unchanged_since(keys.claims(), -1)),
+            must_fail(pause_must_exist),
+        ],
+    }
+}
+
+/// This node's claim and its registration.
+pub fn read_own(keys: &Keys, node: &str) -> Txn {
+    reads(&[keys.claim(node), keys.node(node)])
+}
+
+/// Take the last place in the queue; when there is a claim already, answer it.
+pub fn join(keys: &Keys, claim: &Claim, lease: i64) -> Txn {
+    let key = keys.claim(&claim.node);
+    Txn {
+        compares: vec![Compare::create_revision(Span::one(key.clone()), 0)],
+        success: vec![Op::Put(Put::new(key.clone(), encode(claim), lease))],
+        failure: vec![read(key)],
+    }
+}
+
+/// Rewrite a claim that still has the revisions seen, keeping its place; `lease` 0 for none. Otherwise answer it as it is.
+pub fn rewrite(keys: &Keys, seen: &Held, claim: &Claim, lease: i64) -> Txn {
+    let key = keys.claim(&claim.node);
+    Txn {
+        compares: same(&key, seen.create, seen.modified),
+        success: vec![Op::Put(Put::new(key.clone(), encode(claim), lease))],
+        failure: vec![read(key)],
+    }
+}
+
+/// Delete a claim that still has the revisions seen. Otherwise answer it as it is.
+pub fn remove(keys: &Keys, node: &str, create: i64, modified: i64) -> Txn {
+    let key = keys.claim(node);
+    Txn {
+        compares: same(&key, create, modified),
+        success: vec![Op::Delete(Delete::of(Span::one(key.clone())))],
+        failure: vec![read(key)],
+    }
+}
+
+/// Take away, and say so in the history, the committed claim of a node that never returned.
+pub fn take_away(
+    keys: &Keys,
+    (node, create, modified): (&str, i64, i64),
+    (history, lease, time): (&History, i64, &str),
+) -> Txn {
+    let mut txn = remove(keys, node, create, modified);
+    txn.success.push(Op::Put(Put::new(
+        keys.history(time, node),
+        encode(history),
+        lease,
+    )));
+    txn
+}
+
+/// The claims next before the one created at `create`, nearest first, and that one itself at the front: enough of them to
+/// know the whole queue before a node near the head.
+pub fn recount(keys: &Keys, create: i64, limit: u32, values: bool) -> Range {
+    Range {
+        limit: i64::from(limit) + i64::from(NEAR) + 1,
+        keys_only: !values,
+        order: Order::CreateRevisionDescending,
+        max_create_revision: create,
+        ..Range::of(Span::prefix(keys.claims()))
+    }
+}
+
+/// What the gates judge, at one revision: pause, cooldown, this node's claim and registration.
+pub fn gate_read(keys: &Keys, node: &str) -> Txn {
+    reads(&[
+        keys.pause(),
+        keys.cooldown(),
+        keys.claim(node),
+        keys.node(node),
+    ])
+}
+
+/// Turn the place at the head of the queue into a record that does not expire. Only its success permits disruption.
+///
+/// It holds only while nobody paused, nothing cools down, the claim is the one seen, and the registration is the one the
+/// budget was read from. Otherwise it answers all four as [`gate_read`] does.
+pub fn commit(
+    keys: &Keys,
+    seen: &Held,
+    claim: &Claim,
+    registration: &NodeRecord,
+    registration_modified: i64,
+) -> Txn {
+    let key = keys.claim(&claim.node);
+    let node_key = keys.node(&claim.node);
+    let mut compares = same(&key, seen.create, seen.modified);
+    compares.push(absent(keys.pause()));
+    compares.push(absent(keys.cooldown()));
+    compares.push(Compare::mod_revision(
+        Span::one(node_key.clone()),
+        registration_modified,
+    ));
+    Txn {
+        compares,
+        success: vec![
+            Op::Put(Put::new(key, encode(claim), 0)),
+            Op::Put(Put::new(node_key, encode(registration), 0)),
+        ],
+        failure: gate_read(keys, &claim.node).success,
+    }
+}
+
+/// Move the mod revision of a claim that a pending commit compares, so that it can never succeed; otherwise answer it as it is.
+pub fn fence(keys: &Keys, seen: &Held) -> Txn {
+    let mut txn = rewrite(keys, seen, &seen.claim, 0);
+    for op in &mut txn.success {
+        if let Op::Put(put) = op {
+            put.ignore_lease = true;
+        }
+    }
+    txn
+}
+
+/// Whether a committed claim is still as it was; writes nothing.
+pub fn confirm(keys: &Keys, node: &str, seen: &Held) -> Txn {
+    let key = keys.claim(node);
+    Txn {
+        compares: same(&key, seen.create, seen.modified),
+        success: vec![],
+        failure: vec![read(key)],
+    }
+}
+
+/// Everything that ends an attempt, in one transaction.
+pub struct Release<'a> {
+    /// The claim to delete.
+    pub seen: &'a Held,
+    /// The registration to write.
+    pub registration: &'a NodeRecord,
+    /// The cooldown to begin, with its lease.
+    pub cooldown: Option<(&'a Cooldown, i64)>,
+    /// The entry of the history, with its lease and the time in its key.
+    pub history: (&'a History, i64, &'a str),
+}
+
+/// End an attempt. When the claim is not the one seen, answer it and the registration.
+pub fn release(keys: &Keys, release: &Release<'_>) -> Txn {
+    let node = release.seen.claim.node.as_str();
+    let mut txn = remove(keys, node, release.seen.create, release.seen.modified);
+    txn.success.push(Op::Put(Put::new(
+        keys.node(node),
+        encode(release.registration),
+        0,
+    )));
+    if let Some((cooldown, lease)) = release.cooldown {
+        txn.success.push(Op::Put(Put::new(
+            keys.cooldown(),
+            encode(cooldown),
+            lease,
+        )));
+    }
+    let (history, lease, time) = release.history;
+    txn.success.push(Op::Put(Put::new(
+        keys.history(time, node),
+        encode(history),
+        lease,
+    )));
+    txn.failure.push(read(keys.node(node)));
+    txn
+}
+
+/// Register a member, or change its registration, when it still has the mod revision seen (0: when there is none).
+pub fn register(keys: &Keys, record: &NodeRecord, seen_modified: i64) -> Txn {
+    let key = keys.node(&record.node);
+    Txn {
+        compares: vec![Compare::mod_revision(Span::one(key.clone()), seen_modified)],
+        success: vec![Op::Put(Put::new(key.clone(), encode(record), 0))],
+        failure: vec![read(key)],
+    }
+}
+
+/// A compare over all keys below `prefix`: nothing there was written after `revision`. True when nothing is there.
+fn unchanged_since(prefix: String, revision: i64) -> Compare {
+    Compare {
+        keys: Span::prefix(prefix),
+        result: etcd_rs_sync::Is::Less,
+        target: etcd_rs_sync::Target::ModRevision(revision + 1),
+    }
+}
+
+fn same(key: &str, create: i64, modified: i64) -> Vec<Compare> {
+    vec![
+        Compare::create_revision(Span::one(key), create),
+        Compare::mod_revision(Span::one(key), modified),
+    ]
+}
+
+fn absent(key: String) -> Compare {
+    Compare::create_revision(Span::one(key), 0)
+}
+
+fn read(key: String) -> Op {
+    Op::Range(Range::of(Span::one(key)))
+}
+
+fn reads(keys: &[String]) -> Txn {
+    Txn {
+        compares: vec![],
+        success: keys.iter().cloned().map(read).collect(),
+        failure: vec![],
+    }
+}
