@@ -1,16 +1,26 @@
 //! "Did you mean": the known name nearest to a mistyped one.
 
-/// The known name with the smallest edit distance to `name`, when that is small enough to be a slip of the finger.
+/// The known name nearest to `name`, when a few slips of the finger or a forgotten first or last part explain the difference.
 pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_lowercase();
     // A third of the letters may be wrong, but never so many that anything fits a short name.
     let limit = (name.chars().count() / 3).clamp(1, 4);
-    known
-        .into_iter()
-        .map(|candidate| (distance(&name, candidate), candidate))
+    let known: Vec<&str> = known.into_iter().collect();
+    let slip = known
+        .iter()
+        .map(|candidate| (distance(&name, candidate), *candidate))
         .filter(|(distance, _)| *distance <= limit)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
+        .min_by_key(|(distance, _)| *distance);
+    slip.map(|(_, candidate)| candidate)
+        .or_else(|| only_part(&name, &known))
+}
+
+/// The one name that begins or ends with `part`.
+fn only_part<'a>(part: &str, known: &[&'a str]) -> Option<&'a str> {
+    let holds = |name: &&&str| part.len() >= 4 && (name.starts_with(part) || name.ends_with(part));
+    let mut holders = known.iter().filter(holds);
+    let only = holders.next()?;
+    holders.next().is_none().then_some(*only)
 }
 
 /// Insertions, deletions, replacements and swaps of neighbours that turn one name into the other.
@@ -47,6 +57,8 @@ mod tests {
             ("NODE_ID", Some("node_id")),
             ("lock_kye", Some("lock_key")),
             ("rnu", Some("run")),
+            ("script", Some("health_script")),
+            ("node", None),
             ("password", None),
             ("x", None),
         ] {

@@ -8,7 +8,7 @@ mod secrets;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::host::Host;
 use super::load::load_on;
@@ -106,9 +106,4 @@ fn with(fields: &str) -> String {
         }
     }
     text + fields
-}
-
-fn write(path: &Path, content: &str) {
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, content).unwrap();
 }
