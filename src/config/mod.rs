@@ -4,6 +4,30 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::core::windows::Windows;
+
+mod commands;
+mod detectors;
+mod etcd;
+mod fields;
+mod files;
+mod host;
+mod lines;
+mod load;
+pub(crate) mod nearest;
+mod problem;
+mod reader;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod unsupported;
+mod validate;
+mod yaml;
+
+pub use fields::{FIELDS, Field, VARIABLES};
+pub use load::{Loaded, load};
+pub use problem::{Problem, Problems};
+
 /// A configuration in which every rule of the documentation holds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -51,7 +75,7 @@ pub struct Config {
     pub max_reboots_without_clearing: u32,
     /// Cluster policies.
     pub cluster_policies: Option<ClusterPolicies>,
-    /// Maintenance windows as written: (time zone name, deny entries, allow entries).
+    /// Maintenance windows; `None` when there are none.
     pub windows: Option<Windows>,
     /// While this file exists this node does not reboot.
     pub kill_switch_file: PathBuf,
@@ -152,17 +176,6 @@ pub struct ClusterPolicies {
     pub forbid_if_only_fallback_left: bool,
     /// The fallback nodes.
     pub fallback_nodes: Vec<String>,
-}
-
-/// Maintenance windows as written.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Windows {
-    /// IANA name, `local` or `UTC`.
-    pub timezone: String,
-    /// Deny entries.
-    pub deny: Vec<String>,
-    /// Allow entries.
-    pub allow: Vec<String>,
 }
 
 /// Logging.

@@ -6,7 +6,7 @@
 pub mod budget;
 pub mod facts;
 pub mod io;
-mod machine;
+pub mod machine;
 pub mod note;
 pub mod refusal;
 mod rng;

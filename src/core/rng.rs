@@ -17,9 +17,7 @@ impl Rng {
 
     /// A lease id: positive, so that no dialect has to carry a sign, and never 0, which would let the server choose.
     pub(super) fn lease_id(&mut self) -> i64 {
-        i64::try_from(self.next() >> 1)
-            .expect("63 bits fit")
-            .max(1)
+        i64::try_from(self.next() >> 1).expect("63 bits fit").max(1)
     }
 
     /// Between half of `span` and all of it.

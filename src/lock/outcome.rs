@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use etcd_rs_sync::{KeyValue, OpReply, RangeReply, Reply, TxnReply};
 
-use super::record::{Claim, Cooldown, NodeRecord, Pause, Phase, RecordError, decode};
+use super::record::{Claim, Cooldown, NodeRecord, Pause, RecordError, decode};
 use super::{Held, Keys};
 
 /// An answer that cannot be what etcd meant.

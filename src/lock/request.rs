@@ -178,11 +178,8 @@ pub fn release(keys: &Keys, release: &Release<'_>) -> Txn {
         0,
     )));
     if let Some((cooldown, lease)) = release.cooldown {
-        txn.success.push(Op::Put(Put::new(
-            keys.cooldown(),
-            encode(cooldown),
-            lease,
-        )));
+        txn.success
+            .push(Op::Put(Put::new(keys.cooldown(), encode(cooldown), lease)));
     }
     let (history, lease, time) = release.history;
     txn.success.push(Op::Put(Put::new(

@@ -164,7 +164,7 @@ impl Machine {
         let waited = self
             .queue
             .take()
-            .map(|queue| millis(self.now.mono.saturating_sub(queue.since())));
+            .map(|queue| millis(self.now.mono.saturating_sub(queue.since)));
         self.lease = None;
         let mut note = Note::info(
             "committed",
@@ -269,7 +269,10 @@ impl Machine {
             Ok(reply) => outcome::confirm(reply).map_err(|malformed| nonsense(&malformed)),
             Err(error) => Err(words(&error)),
         };
-        match (std::mem::replace(&mut self.state, State::Stopped), unchanged) {
+        match (
+            std::mem::replace(&mut self.state, State::Stopped),
+            unchanged,
+        ) {
             (State::Confirming(permit), Ok(true)) => {
                 self.go(State::LastLook(permit.confirmed(sent_at)));
             }
@@ -297,8 +300,11 @@ impl Machine {
         };
         let Some(why) = failed else {
             self.note(
-                Note::info("reboot_command_done", "the reboot command is done; waiting for the host to go down")
-                    .with("outcome", report.outcome.to_string()),
+                Note::info(
+                    "reboot_command_done",
+                    "the reboot command is done; waiting for the host to go down",
+                )
+                .with("outcome", report.outcome.to_string()),
             );
             if self.settings.mode != Mode::Daemon {
                 self.exit(0);

@@ -3,7 +3,9 @@
 use etcd_rs_sync::{Error, Reply, Request};
 
 use super::{Entry, Machine, Outcome, State, Verify, nonsense, words};
-use crate::core::facts::{DetectorReport, DetectorResult, HealthPhase, ScriptOutcome, ScriptReport};
+use crate::core::facts::{
+    DetectorReport, DetectorResult, HealthPhase, ScriptOutcome, ScriptReport,
+};
 use crate::core::io::Action;
 use crate::core::settings::Mode;
 use crate::core::{Hook, Note, Refusal, budget};
@@ -114,10 +116,7 @@ impl Machine {
     }
 
     pub(super) fn gate_request(&self) -> Request {
-        Request::Txn(request::gate_read(
-            &self.settings.keys,
-            &self.settings.node,
-        ))
+        Request::Txn(request::gate_read(&self.settings.keys, &self.settings.node))
     }
 
     /// One gate was judged.
@@ -280,7 +279,9 @@ impl Machine {
         match read.registration {
             Some((modified, Ok(record))) => self.registration = Some((modified, record)),
             Some((_, Err(error))) => {
-                return Err(Refusal::Etcd(format!("the registration of this node: {error}")));
+                return Err(Refusal::Etcd(format!(
+                    "the registration of this node: {error}"
+                )));
             }
             None => self.registration = None,
         }
@@ -296,7 +297,9 @@ impl Machine {
                 if committed {
                     self.held = None;
                 }
-                return Err(Refusal::Lost("the claim was deleted or rewritten".to_owned()));
+                return Err(Refusal::Lost(
+                    "the claim was deleted or rewritten".to_owned(),
+                ));
             }
         }
         judge_cluster(&read.pause, &read.cooldown)?;

@@ -470,9 +470,12 @@ impl Machine {
         );
         self.retries += 1;
         self.note(
-            Note::warn("etcd_error", format!("{}: {why}; trying again", self.state.name()))
-                .with("state", self.state.name())
-                .repeating(),
+            Note::warn(
+                "etcd_error",
+                format!("{}: {why}; trying again", self.state.name()),
+            )
+            .with("state", self.state.name())
+            .repeating(),
         );
         if self.settings.mode != Mode::Daemon && self.retries > ONCE_TRIES {
             self.note(Note::error("gave_up", format!("gave up: {why}")));

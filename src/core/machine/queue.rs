@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use etcd_rs_sync::{Error, Keys as Span, Reply, Request};
 
-use super::{After, Gates, Grant, LEASE_MARGIN, Lease, Machine, Stage, State, nonsense, rfc3339, words};
-use crate::core::io::{Action, WatchEvent};
+use super::{
+    After, Gates, Grant, LEASE_MARGIN, Lease, Machine, Stage, State, nonsense, rfc3339, words,
+};
+use crate::core::io::{Action, Ticket, WatchEvent};
 use crate::core::settings::Mode;
 use crate::core::{Note, Refusal};
 use crate::lock::outcome::{self, Ahead, Found, Write};
@@ -47,7 +49,7 @@ pub struct Queue {
     /// The turn is here, but a gate that closes for everybody is closed; until when it is left alone.
     retry_at: Option<Duration>,
     pub(super) held: Option<Refusal>,
-    since: Duration,
+    pub(super) since: Duration,
 }
 
 /// A claim before this one.
@@ -249,9 +251,7 @@ impl Machine {
             return;
         };
         let counted = match result {
-            Ok(reply) => {
-                outcome::recount(reply, &self.settings.keys, &self.settings.node, create)
-            }
+            Ok(reply) => outcome::recount(reply, &self.settings.keys, &self.settings.node, create),
             Err(error) => return self.retry(&words(&error)),
         };
         match counted {
@@ -276,7 +276,9 @@ impl Machine {
             let known = before
                 .remove(&key)
                 .filter(|elder| elder.create == found.create && elder.modified == found.modified);
-            queue.ahead.insert(key, known.unwrap_or_else(|| Elder::seen(&found, now)));
+            queue
+                .ahead
+                .insert(key, known.unwrap_or_else(|| Elder::seen(&found, now)));
         }
         let (known, near) = (queue.ahead.len(), queue.near);
         let span = match furthest {
@@ -290,8 +292,11 @@ impl Machine {
         if first {
             let more = if near { "" } else { " or more" };
             self.note(
-                Note::info("queued", format!("in the queue, {known}{more} before this node"))
-                    .with("ahead", known),
+                Note::info(
+                    "queued",
+                    format!("in the queue, {known}{more} before this node"),
+                )
+                .with("ahead", known),
             );
         }
         self.go(State::Queued);
@@ -310,13 +315,16 @@ impl Machine {
                 return;
             }
             WatchEvent::Deleted(key) => {
-                let known = std::str::from_utf8(&key).is_ok_and(|key| queue.ahead.remove(key).is_some());
+                let known =
+                    std::str::from_utf8(&key).is_ok_and(|key| queue.ahead.remove(key).is_some());
                 if known && !queue.near {
                     queue.stale = true;
                 }
             }
             WatchEvent::Written(key, modified, value) => {
-                let elder = std::str::from_utf8(&key).ok().and_then(|key| queue.ahead.get_mut(key));
+                let elder = std::str::from_utf8(&key)
+                    .ok()
+                    .and_then(|key| queue.ahead.get_mut(key));
                 if let Some(elder) = elder {
                     *elder = Elder {
                         create: elder.create,
@@ -350,9 +358,10 @@ impl Machine {
             return self.my_turn();
         }
         if give_up_at.is_some_and(|at| at <= now) {
-            let refusal = queue.held.clone().unwrap_or_else(|| {
-                Refusal::NotTurn(format!("{} before it", queue.ahead.len()))
-            });
+            let refusal = queue
+                .held
+                .clone()
+                .unwrap_or_else(|| Refusal::NotTurn(format!("{} before it", queue.ahead.len())));
             return self.leave(refusal);
         }
         if queue.check_at <= now {
@@ -482,7 +491,7 @@ impl Machine {
     }
 
     /// The answer is a hint: it moves the local deadline, counted from when the request was sent, and proves nothing.
-    pub(super) fn on_renewed(&mut self, ticket: crate::core::Ticket, result: Result<Reply, Error>) {
+    pub(super) fn on_renewed(&mut self, ticket: Ticket, result: Result<Reply, Error>) {
         let now = self.now.mono;
         let Some(lease) = &mut self.lease else { return };
         let Some((expected, sent_at)) = lease.renewing else {
@@ -527,9 +536,14 @@ impl Machine {
             return self.grant_request(away.lease, HISTORY_TTL);
         }
         let now = rfc3339(self.now.wall);
+        // The key decides whose claim it is; the record is only what somebody wrote there.
+        let node = away
+            .key
+            .strip_prefix(&self.settings.keys.claims())?
+            .to_owned();
         let history = History {
             v: RECORD_VERSION,
-            node: away.claim.node.clone(),
+            node: node.clone(),
             outcome: "taken-away".to_owned(),
             detail: "hold_timeout_sec passed without a sign of the node".to_owned(),
             reasons: away.claim.reasons.clone(),
@@ -540,7 +554,7 @@ impl Machine {
         };
         Some(Request::Txn(request::take_away(
             &self.settings.keys,
-            (&away.claim.node, away.create, away.modified),
+            (&node, away.create, away.modified),
             (&history, away.lease, &now),
         )))
     }

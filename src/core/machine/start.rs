@@ -23,15 +23,14 @@ impl Machine {
         Some(match &self.state {
             State::SelfTest => Request::Txn(request::self_test(keys, node)),
             State::ReadOwn => Request::Txn(request::read_own(keys, node)),
-            State::Registering(record) => {
-                Request::Txn(request::register(keys, record, self.registration_modified()))
-            }
-            State::Removing(found) => Request::Txn(request::remove(
+            State::Registering(record) => Request::Txn(request::register(
                 keys,
-                node,
-                found.create,
-                found.modified,
+                record,
+                self.registration_modified(),
             )),
+            State::Removing(found) => {
+                Request::Txn(request::remove(keys, node, found.create, found.modified))
+            }
             _ => Request::Range(Range::of(Span::one(keys.claim(node)))),
         })
     }
@@ -109,9 +108,16 @@ impl Machine {
                 "adopted",
                 format!(
                     "found this node's claim, committed {}, in phase {}; {}",
-                    held.claim.committed_at.as_deref().unwrap_or("at an unknown time"),
+                    held.claim
+                        .committed_at
+                        .as_deref()
+                        .unwrap_or("at an unknown time"),
                     phase.as_str(),
-                    if other_boot { "the reboot happened" } else { "the host has not rebooted" },
+                    if other_boot {
+                        "the reboot happened"
+                    } else {
+                        "the host has not rebooted"
+                    },
                 ),
             )
             .with("phase", phase.as_str())
@@ -179,7 +185,9 @@ impl Machine {
     fn adopt_draining(&mut self) {
         let attempts = self.held.as_ref().map_or(0, |held| held.claim.attempts);
         if attempts >= MAX_ATTEMPTS {
-            return self.abort(format!("the drain was begun {attempts} times without an end"));
+            return self.abort(format!(
+                "the drain was begun {attempts} times without an end"
+            ));
         }
         self.go(State::Gates(Gates::at(Stage::Resume)));
     }

@@ -101,7 +101,9 @@ impl Machine {
             }
             Step::Undo if !self.settings.undoes => self.verify_next(Step::Health),
             Step::Undo => {
-                self.note(Note::info("undraining", "running the hook that undoes the drain").repeating());
+                self.note(
+                    Note::info("undraining", "running the hook that undoes the drain").repeating(),
+                );
                 self.hook_action(Hook::Undo);
             }
             Step::Health => {
@@ -297,8 +299,8 @@ impl Machine {
             ended_at: now.clone(),
             by: None,
         };
-        let cools = verify.outcome == Outcome::Completed
-            && !self.settings.min_reboot_interval.is_zero();
+        let cools =
+            verify.outcome == Outcome::Completed && !self.settings.min_reboot_interval.is_zero();
         let ending = Ending {
             outcome: verify.outcome.clone(),
             registration,
@@ -405,7 +407,8 @@ impl Machine {
                 "released",
                 match &ending.outcome {
                     Outcome::Completed => {
-                        "the reboot is complete: this node is back and healthy, the next may go".to_owned()
+                        "the reboot is complete: this node is back and healthy, the next may go"
+                            .to_owned()
                     }
                     Outcome::Aborted(why) => format!("gave the claim back without a reboot: {why}"),
                     Outcome::TakenAway => "gave the claim back".to_owned(),

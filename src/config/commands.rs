@@ -1,0 +1,104 @@
+//! The reboot command and the hooks.
+
+use std::path::Path;
+
+use super::Hook;
+use super::fields::VARIABLES;
+use super::host::Host;
+use super::nearest::nearest;
+use super::reader::Field;
+
+/// `reboot_command`.
+pub(super) fn reboot_command(field: &Field<'_>, host: &Host) -> Option<Vec<String>> {
+    if !field.is_set() || field.is_blank() {
+        return Some(
+            ["/sbin/shutdown", "-r", "now", "coordinated kernel reboot"]
+                .map(str::to_owned)
+                .to_vec(),
+        );
+    }
+    let words = words(field, host)?;
+    for (item, word) in &words {
+        check_variables(item, word);
+    }
+    Some(words.into_iter().map(|(_, word)| word).collect())
+}
+
+/// `pre_reboot_hook` or `post_boot_hook`.
+pub(super) fn hook(field: &Field<'_>, host: &Host) -> Option<Hook> {
+    let map = field.map()?;
+    let (command, timeout) = (map.field("command"), map.field("timeout_sec").seconds(300));
+    if !command.is_set() || command.is_blank() {
+        command.missing("a list of program and arguments, for example [/usr/local/sbin/drain]");
+        return None;
+    }
+    let words = words(&command, host)?;
+    Some(Hook {
+        command: words.into_iter().map(|(_, word)| word).collect(),
+        timeout: timeout?,
+    })
+}
+
+fn words<'a>(field: &Field<'a>, host: &Host) -> Option<Vec<(Field<'a>, String)>> {
+    if let Some(text) = field.plain_text() {
+        let list = text.split_whitespace().collect::<Vec<_>>().join(", ");
+        field.problem(format!(
+            "must be a list, since no shell reads it; write [{list}]"
+        ));
+        return None;
+    }
+    let words = field.texts()?;
+    let (first, name) = words.first()?;
+    program(first, name, host)?;
+    Some(words)
+}
+
+/// Checks that a program is an absolute path. One that is missing is only doubtful: it may be installed later.
+pub(super) fn program(field: &Field<'_>, name: &str, host: &Host) -> Option<()> {
+    if !name.starts_with('/') {
+        let remedy = match host.find_program(name) {
+            Some(path) if !name.contains('/') => format!("use {}", path.display()),
+            _ => "write the whole path of the program".to_owned(),
+        };
+        field.problem(format!("{name:?} must be an absolute path; {remedy}"));
+        return None;
+    }
+    if !Path::new(name).is_file() {
+        field.warning(format!("{name} does not exist on this host"));
+    }
+    Some(())
+}
+
+/// Every `${RC_…}` must be a variable that is set; any other `${…}` is passed on as it is, which is rarely meant.
+fn check_variables(field: &Field<'_>, word: &str) {
+    let mut rest = word;
+    while let Some((_, after)) = rest.split_once("${") {
+        let Some((name, tail)) = after.split_once('}') else {
+            field.problem(format!(
+                "{word:?} opens `${{` and does not close it; add }}"
+            ));
+            return;
+        };
+        rest = tail;
+        if VARIABLES.contains(&name) {
+            continue;
+        }
+        let advice = nearest_variable(name);
+        if name.starts_with("RC_") {
+            field.problem(format!("`${{{name}}}` is not a known variable; {advice}"));
+        } else {
+            field.warning(format!(
+                "`${{{name}}}` is passed on as it is, since only ${{RC_…}} is expanded"
+            ));
+        }
+    }
+}
+
+fn nearest_variable(name: &str) -> String {
+    // Names are compared in lower case, so the table is too.
+    let lower: Vec<String> = VARIABLES.iter().map(|known| known.to_lowercase()).collect();
+    match nearest(name, lower.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean `${{{}}}`?", near.to_uppercase()),
+        None => "docs/configuration.md lists them".to_owned(),
+    }
+}

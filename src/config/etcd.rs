@@ -1,0 +1,191 @@
+//! `etcd_endpoints`, `etcd_tls`, `etcd_auth` and their neighbours.
+
+use std::path::PathBuf;
+
+use super::files;
+use super::reader::{Field, Map};
+use super::{Auth, Etcd, Tls};
+
+/// How etcd is reached.
+pub(super) fn read(top: &Map<'_>) -> Option<Etcd> {
+    let tls_field = top.field("etcd_tls");
+    let tls = tls(&tls_field);
+    // With broken TLS settings nothing sure can be said of the scheme.
+    let with_tls = tls.as_ref().map(Option::is_some);
+    let endpoints = endpoints(&top.field("etcd_endpoints"), with_tls);
+    let auth = auth(&top.field("etcd_auth"));
+    let timeout = top.field("etcd_timeout_sec").seconds(5);
+    let namespace = top.field("etcd_namespace").text().unwrap_or_default();
+    Some(Etcd {
+        endpoints: endpoints?,
+        namespace,
+        tls: tls?,
+        auth,
+        timeout: timeout?,
+    })
+}
+
+fn endpoints(field: &Field<'_>, with_tls: Option<bool>) -> Option<Vec<String>> {
+    let Some(items) = field.texts() else {
+        if !field.is_set() || field.is_blank() {
+            field.missing("list the members, for example [etcd-1.example.com:2379]");
+        }
+        return None;
+    };
+    let mut endpoints: Vec<String> = Vec::new();
+    for (item, text) in items {
+        match endpoint(text.trim(), with_tls) {
+            Ok(url) if endpoints.contains(&url) => item.warning(format!("{url} is listed twice")),
+            Ok(url) => endpoints.push(url),
+            Err(why) => item.problem(why),
+        }
+    }
+    Some(endpoints)
+}
+
+/// `host:port` or a URL, as `scheme://host:port`.
+fn endpoint(text: &str, with_tls: Option<bool>) -> Result<String, String> {
+    if text.contains('@') {
+        // Not repeated in the message: it holds a password.
+        return Err("must not contain a user; set etcd_auth".to_owned());
+    }
+    let (scheme, rest) = match text.split_once("://") {
+        Some((scheme, rest)) => (Some(scheme.to_ascii_lowercase()), rest),
+        None => (None, text),
+    };
+    let scheme = match (scheme.as_deref(), with_tls) {
+        (Some("http"), Some(true)) => {
+            return Err(format!(
+                "{text:?} is http although etcd_tls is enabled; write https:// or no scheme at all"
+            ));
+        }
+        (Some("https"), Some(false)) => {
+            return Err(format!(
+                "{text:?} is https although etcd_tls is not enabled; set etcd_tls.enabled and ca_file"
+            ));
+        }
+        (Some("http"), _) | (None, Some(false) | None) => "http",
+        (Some("https"), _) | (None, Some(true)) => "https",
+        (Some(other), _) => {
+            return Err(format!(
+                "the scheme {other:?} is not known; use http or https"
+            ));
+        }
+    };
+    let address = rest.strip_suffix('/').unwrap_or(rest);
+    if address.contains(['/', '?', '#']) {
+        return Err(format!("{text:?} must not have a path; write host:port"));
+    }
+    let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
+    if !is_host(host) {
+        return Err(format!(
+            "{text:?} must be host:port; an IPv6 address is written [::1]:2379"
+        ));
+    }
+    match port.parse::<u16>() {
+        Ok(port) if port > 0 => Ok(format!("{scheme}://{host}:{port}")),
+        _ => Err(format!(
+            "{text:?} needs a port from 1 to 65535 after the host, usually :2379"
+        )),
+    }
+}
+
+/// A name, an IPv4 address, or an IPv6 address in brackets.
+fn is_host(host: &str) -> bool {
+    if let Some(inner) = host.strip_prefix('[') {
+        return inner
+            .strip_suffix(']')
+            .is_some_and(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok());
+    }
+    !host.is_empty()
+        && host
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+}
+
+/// `None`: problems. `Some(None)`: not enabled.
+fn tls(field: &Field<'_>) -> Option<Option<Tls>> {
+    if !field.is_set() {
+        return Some(None);
+    }
+    let map = field.map()?;
+    if !map.field("enabled").bool(false) {
+        // Other fields may be filled already; they are not looked at until TLS is switched on.
+        return Some(None);
+    }
+    let insecure = map.field("insecure_skip_verify");
+    let insecure_skip_verify = insecure.bool(false);
+    if insecure_skip_verify {
+        insecure.warning("is true: anyone in between can pose as etcd and permit reboots");
+    }
+    let ca_file = ca_file(&map.field("ca_file"), insecure_skip_verify);
+    let client = client(&map.field("cert_file"), &map.field("key_file"));
+    Some(Some(Tls {
+        ca_file: ca_file?,
+        client: client?,
+        insecure_skip_verify,
+    }))
+}
+
+fn ca_file(field: &Field<'_>, insecure: bool) -> Option<Option<PathBuf>> {
+    if !field.is_set() || field.is_blank() {
+        if insecure {
+            return Some(None);
+        }
+        field.missing("name the certificate of the authority that signed etcd's, since system authorities are not trusted");
+        return None;
+    }
+    let path = field.absolute_path()?;
+    if let Err(why) = files::check_authorities(&path) {
+        field.problem(why);
+        return None;
+    }
+    Some(Some(path))
+}
+
+fn client(cert: &Field<'_>, key: &Field<'_>) -> Option<Option<(PathBuf, PathBuf)>> {
+    match (
+        cert.is_set() && !cert.is_blank(),
+        key.is_set() && !key.is_blank(),
+    ) {
+        (false, false) => return Some(None),
+        (true, false) => {
+            key.missing("it belongs to cert_file; set both or none");
+            return None;
+        }
+        (false, true) => {
+            cert.missing("it belongs to key_file; set both or none");
+            return None;
+        }
+        (true, true) => {}
+    }
+    let (cert_path, key_path) = (cert.absolute_path(), key.absolute_path());
+    let (cert_path, key_path) = (cert_path?, key_path?);
+    let chain = files::certificates(&cert_path)
+        .map_err(|why| cert.problem(why))
+        .ok();
+    let private = files::private_key(&key_path)
+        .map_err(|why| key.problem(why))
+        .ok();
+    let open = files::refuse_readers(key, &key_path);
+    if let Err(why) = files::check_pair(chain?, private?) {
+        key.problem(why);
+        return None;
+    }
+    open?;
+    Some(Some((cert_path, key_path)))
+}
+
+fn auth(field: &Field<'_>) -> Option<Auth> {
+    let map = field.map()?;
+    let (user, file) = (map.field("username"), map.field("password_file"));
+    let username = user.required_text("the etcd user of this node");
+    file.required_text("a file that holds the password and only its owner may read")?;
+    let password_file = file.absolute_path()?;
+    files::refuse_readers(&file, &password_file)?;
+    files::check_password(&file, &password_file)?;
+    Some(Auth {
+        username: username?,
+        password_file,
+    })
+}

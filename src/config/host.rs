@@ -1,0 +1,164 @@
+//! What the host contributes to a configuration. A value of its own so that tests can be another host.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Where a host keeps what a configuration asks for.
+pub(super) struct Host {
+    pub(super) hostname_file: PathBuf,
+    pub(super) machine_id_file: PathBuf,
+    pub(super) localtime_file: PathBuf,
+    /// Where programs written without a folder are looked for: the `PATH` that scripts and hooks get.
+    pub(super) path: Vec<PathBuf>,
+}
+
+impl Host {
+    /// This machine.
+    pub(super) fn this() -> Host {
+        let folders = [
+            "/usr/local/sbin",
+            "/usr/local/bin",
+            "/usr/sbin",
+            "/usr/bin",
+            "/sbin",
+            "/bin",
+        ];
+        Host {
+            hostname_file: "/proc/sys/kernel/hostname".into(),
+            machine_id_file: "/etc/machine-id".into(),
+            localtime_file: "/etc/localtime".into(),
+            path: folders.map(PathBuf::from).to_vec(),
+        }
+    }
+
+    /// Resolves `%H` (host name), `%l` (up to its first dot) and `%%`, as systemd documents them.
+    pub(super) fn expand(&self, text: &str) -> Result<String, String> {
+        let mut expanded = String::new();
+        let mut characters = text.chars();
+        while let Some(character) = characters.next() {
+            if character != '%' {
+                expanded.push(character);
+                continue;
+            }
+            match characters.next() {
+                Some('%') => expanded.push('%'),
+                Some('H') => expanded.push_str(&self.hostname()?),
+                Some('l') => {
+                    expanded.push_str(self.hostname()?.split('.').next().unwrap_or_default())
+                }
+                Some(other) => {
+                    return Err(format!(
+                        "`%{other}` is not known; use %H or %l for the long or short host name"
+                    ));
+                }
+                None => {
+                    return Err(
+                        "ends with a single %; use %H or %l for the long or short host name"
+                            .to_owned(),
+                    );
+                }
+            }
+        }
+        Ok(expanded)
+    }
+
+    fn hostname(&self) -> Result<String, String> {
+        let name = read_line(&self.hostname_file)
+            .map_err(|why| format!("the host name is not known: {why}; write the name out"))?;
+        match name.as_str() {
+            "" | "(none)" => Err(
+                "this host has no name; set one with hostnamectl, or write the node name out"
+                    .to_owned(),
+            ),
+            _ => Ok(name),
+        }
+    }
+
+    /// The machine id, or why there is none.
+    pub(super) fn machine_id(&self) -> Result<String, String> {
+        let remedy = "run systemd-machine-id-setup, or set node_id";
+        let id = read_line(&self.machine_id_file)
+            .map_err(|why| format!("is not set and there is no machine id: {why}; {remedy}"))?;
+        match id.as_str() {
+            "" | "uninitialized" => {
+                let state = if id.is_empty() {
+                    "empty"
+                } else {
+                    "uninitialized"
+                };
+                Err(format!(
+                    "is not set and {} is {state}; {remedy}",
+                    self.machine_id_file.display()
+                ))
+            }
+            _ => Ok(id),
+        }
+    }
+
+    /// The full path of a program written without a folder.
+    pub(super) fn find_program(&self, name: &str) -> Option<PathBuf> {
+        self.path
+            .iter()
+            .map(|folder| folder.join(name))
+            .find(|path| path.is_file())
+    }
+}
+
+fn read_line(path: &Path) -> Result<String, String> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+    Ok(text.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(folder: &Path, hostname: &str, machine_id: &str) -> Host {
+        let host = Host {
+            hostname_file: folder.join("hostname"),
+            machine_id_file: folder.join("machine-id"),
+            localtime_file: folder.join("localtime"),
+            path: vec![folder.to_path_buf()],
+        };
+        fs::write(&host.hostname_file, hostname).unwrap();
+        fs::write(&host.machine_id_file, machine_id).unwrap();
+        host
+    }
+
+    #[test]
+    fn host_names_are_expanded_long_and_short() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = host(folder.path(), "web-1.example.com\n", "");
+        for (text, expanded) in [
+            ("%H", "web-1.example.com"),
+            ("%l", "web-1"),
+            ("x-%l-%%", "x-web-1-%"),
+            ("plain", "plain"),
+        ] {
+            assert_eq!(host.expand(text).as_deref(), Ok(expanded), "{text}");
+        }
+        assert!(host.expand("%m").unwrap_err().contains("`%m`"));
+        assert!(host.expand("node-%").is_err());
+    }
+
+    #[test]
+    fn a_machine_without_identity_is_told_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        for (content, expected) in [("", "is empty"), ("uninitialized\n", "is uninitialized")] {
+            let error = host(folder.path(), "a", content).machine_id().unwrap_err();
+            assert!(
+                error.contains(expected) && error.contains("systemd-machine-id-setup"),
+                "{error}"
+            );
+        }
+        assert_eq!(
+            host(folder.path(), "a", "abc\n").machine_id().as_deref(),
+            Ok("abc")
+        );
+        let mut gone = host(folder.path(), "a", "abc");
+        gone.machine_id_file = folder.path().join("nothing");
+        assert!(gone.machine_id().unwrap_err().contains("cannot be read"));
+        assert!(host(folder.path(), "(none)\n", "").expand("%H").is_err());
+    }
+}

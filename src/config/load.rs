@@ -1,0 +1,178 @@
+//! Reads the configuration file and the drop-ins beside it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use super::Config;
+use super::host::Host;
+use super::lines::Lines;
+use super::problem::{Problem, Problems};
+use super::reader::Sink;
+use super::tree::{Node, Place, Value, locate, merge};
+use super::validate;
+use super::yaml;
+
+/// No configuration is longer; a larger file is the wrong file.
+const MAX_BYTES: u64 = 1024 * 1024;
+
+/// A valid configuration, with what is doubtful about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// Doubts that do not keep it from being used.
+    pub warnings: Vec<Problem>,
+    /// The files it was read from, in the order in which they were merged.
+    pub files: Vec<PathBuf>,
+}
+
+/// Loads `path` and `config.d/*.yaml` beside it, which are merged over it in name order: maps key by key, anything else replaced.
+///
+/// # Errors
+/// Everything that is wrong, at once. Only when a file cannot be read or is no YAML, that is reported alone, since the rest
+/// cannot be judged.
+pub fn load(path: &Path) -> Result<Loaded, Problems> {
+    load_on(path, &Host::this())
+}
+
+/// [`load`], on a host that tests may make up.
+pub(super) fn load_on(path: &Path, host: &Host) -> Result<Loaded, Problems> {
+    let sink = Sink::default();
+    let mut files = vec![path.to_path_buf()];
+    let mut unreadable = Vec::new();
+    match drop_ins(path, &sink) {
+        Ok(more) => files.extend(more),
+        Err(problem) => unreadable.push(problem),
+    }
+    let mut tree = Node {
+        at: Place::file(path),
+        value: Value::Null,
+    };
+    for file in &files {
+        match read(file, &sink) {
+            Ok(node) => tree = over(tree, node),
+            Err(problem) => unreadable.push(problem),
+        }
+    }
+    if !unreadable.is_empty() {
+        return Err(Problems(unreadable));
+    }
+    let config = validate::config(&tree, host, &sink);
+    let problems = sink.problems.into_inner();
+    match config {
+        Some(config) if problems.is_empty() => Ok(Loaded {
+            config,
+            warnings: sink.warnings.into_inner(),
+            files,
+        }),
+        _ => Err(Problems(problems)),
+    }
+}
+
+/// An empty file changes nothing; the first file with content begins the tree.
+fn over(base: Node, node: Node) -> Node {
+    match (&base.value, &node.value) {
+        (_, Value::Null) => base,
+        (Value::Null, _) => Node {
+            at: base.at,
+            value: node.value,
+        },
+        _ => merge(base, node),
+    }
+}
+
+/// The drop-in files, in name order. A file that looks like one and is not taken is worth a warning.
+fn drop_ins(config: &Path, sink: &Sink) -> Result<Vec<PathBuf>, Problem> {
+    let folder = config.parent().unwrap_or(Path::new("")).join("config.d");
+    let entries = match fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(unreadable(&folder, &error, "make it readable or remove it")),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry
+            .map_err(|error| unreadable(&folder, &error, "make it readable or remove it"))?
+            .path();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        if name.starts_with('.') {
+            continue;
+        }
+        if name.ends_with(".yaml") {
+            found.push(path);
+        } else if name.ends_with(".yml") {
+            let message = "is not read, since its name does not end in .yaml; rename it";
+            sink.warnings
+                .borrow_mut()
+                .push(Place::file(&path).problem("", message));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn read(path: &Path, sink: &Sink) -> Result<Node, Problem> {
+    let meta = fs::metadata(path)
+        .map_err(|error| unreadable(path, &error, "create it or name another with --config"))?;
+    let at = Place::file(path);
+    if !meta.is_file() {
+        return Err(at.problem(
+            "",
+            "is not a regular file; name the configuration file itself",
+        ));
+    }
+    if meta.len() > MAX_BYTES {
+        return Err(at.problem(
+            "",
+            format!("is longer than {MAX_BYTES} bytes; this cannot be the configuration"),
+        ));
+    }
+    if meta.permissions().mode() & 0o022 != 0 {
+        let message = "can be changed by its group or others, who could have any command run; run chmod go-w on it";
+        sink.warnings.borrow_mut().push(at.problem("", message));
+    }
+    let bytes = fs::read(path)
+        .map_err(|error| unreadable(path, &error, "make it readable for this user"))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| at.problem("", "is not text in UTF-8; save it as UTF-8"))?;
+    // An editor's byte order mark is no content.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let yaml = yaml::parse(text).map_err(|error| syntax(&at, text, &error))?;
+    Ok(locate(
+        yaml,
+        path,
+        &Lines::scan(text),
+        &mut sink.problems.borrow_mut(),
+    ))
+}
+
+fn syntax(at: &Place, text: &str, error: &yaml::SyntaxError) -> Problem {
+    let Some((line, column)) = error.place else {
+        return at.problem("", format!("is not valid YAML: {}", error.message));
+    };
+    let at = Place {
+        line: Some(line),
+        ..at.clone()
+    };
+    let shown = text
+        .lines()
+        .nth(line.saturating_sub(1))
+        .unwrap_or_default()
+        .trim_end();
+    at.problem(
+        "",
+        format!(
+            "column {column}: is not valid YAML: {}; the line reads: {shown}",
+            error.message
+        ),
+    )
+}
+
+fn unreadable(path: &Path, error: &std::io::Error, remedy: &str) -> Problem {
+    Place::file(path).problem("", format!("cannot be read: {error}; {remedy}"))
+}

@@ -1,0 +1,55 @@
+//! What is wrong with a configuration: one line each, all of them at once.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// One thing wrong (or doubtful) in a configuration, with where it is and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The file it comes from.
+    pub file: PathBuf,
+    /// The line, counted from 1, where known.
+    pub line: Option<usize>,
+    /// The field, such as `etcd_tls.ca_file`; empty when the file as a whole is meant.
+    pub path: String,
+    /// What is wrong and what to do about it, on one line.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.file.display())?;
+        if let Some(line) = self.line {
+            write!(f, "{line}:")?;
+        }
+        if !self.path.is_empty() {
+            write!(f, " {}:", one_line(&self.path))?;
+        }
+        write!(f, " {}", one_line(&self.message))
+    }
+}
+
+/// Everything wrong with a configuration; displayed one a line, without a final newline. Never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problems(pub Vec<Problem>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            problem.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// A key or value may hold anything; the operator gets one line a problem all the same.
+fn one_line(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}

@@ -1,0 +1,386 @@
+//! Reads typed values out of the tree. Every read that fails leaves a problem and goes on, so that one pass finds all of them.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::fields::{elsewhere, names_in};
+use super::nearest::nearest;
+use super::problem::Problem;
+use super::tree::{Node, Place, Value, join};
+
+/// No duration in a configuration is longer: ten years. Beyond it is a typing mistake, and additions could overflow.
+const MAX_SECONDS: f64 = 10.0 * 365.0 * 86_400.0;
+
+/// Collects what is wrong.
+#[derive(Default)]
+pub(super) struct Sink {
+    pub(super) problems: RefCell<Vec<Problem>>,
+    pub(super) warnings: RefCell<Vec<Problem>>,
+    /// Fields proposed in place of unknown keys: their absence is the same mistake and not reported again.
+    proposed: RefCell<Vec<String>>,
+}
+
+/// A map being read.
+pub(super) struct Map<'a> {
+    entries: &'a [(String, Node)],
+    at: &'a Place,
+    path: String,
+    sink: &'a Sink,
+}
+
+/// A field of a map or an item of a list, present or not.
+pub(super) struct Field<'a> {
+    node: Option<&'a Node>,
+    /// Where to point when it is absent.
+    parent: &'a Place,
+    pub(super) path: String,
+    sink: &'a Sink,
+}
+
+impl<'a> Map<'a> {
+    /// The whole configuration; unknown keys are reported at once.
+    pub(super) fn top(root: &'a Node, sink: &'a Sink) -> Map<'a> {
+        let entries: &[(String, Node)] = match &root.value {
+            Value::Map(entries) => entries,
+            Value::Null => &[],
+            other @ (Value::Bool(_)
+            | Value::Int(_)
+            | Value::Float(_)
+            | Value::Text(_)
+            | Value::List(_)) => {
+                let message = format!("must be a map of fields, not {}", other.describe());
+                sink.problems
+                    .borrow_mut()
+                    .push(root.at.problem("", message));
+                &[]
+            }
+        };
+        Map {
+            entries,
+            at: &root.at,
+            path: String::new(),
+            sink,
+        }
+        .checked()
+    }
+
+    /// The field called `name`; `null` counts as absent.
+    pub(super) fn field(&self, name: &str) -> Field<'a> {
+        let node = self
+            .entries
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, node)| node);
+        let node = node.filter(|node| !matches!(node.value, Value::Null));
+        Field {
+            node,
+            parent: self.at,
+            path: join(&self.path, name),
+            sink: self.sink,
+        }
+    }
+
+    fn checked(self) -> Map<'a> {
+        let inside = pattern(&self.path);
+        for (key, node) in self.entries {
+            if names_in(&inside).any(|name| name == key) {
+                continue;
+            }
+            let advice = if let Some(name) = nearest(key, names_in(&inside)) {
+                self.sink.proposed.borrow_mut().push(join(&self.path, name));
+                format!("did you mean `{name}`?")
+            } else if let Some(path) = elsewhere(key) {
+                format!("did you mean `{path}`?")
+            } else if self.path.is_empty() {
+                "remove it; every field is described in docs/configuration.md".to_owned()
+            } else {
+                format!(
+                    "known here: {}",
+                    names_in(&inside).collect::<Vec<_>>().join(", ")
+                )
+            };
+            let path = join(&self.path, key);
+            self.sink
+                .problems
+                .borrow_mut()
+                .push(node.at.problem(&path, format!("unknown key; {advice}")));
+        }
+        self
+    }
+}
+
+impl<'a> Field<'a> {
+    /// Whether it has a value.
+    pub(super) fn is_set(&self) -> bool {
+        self.node.is_some()
+    }
+
+    /// Whether it holds an empty text, list or map, as a template writes a field that is to be filled in.
+    pub(super) fn is_blank(&self) -> bool {
+        self.node.is_some_and(|node| match &node.value {
+            Value::Null => true,
+            Value::Text(text) => text.trim().is_empty(),
+            Value::List(items) => items.is_empty(),
+            Value::Map(entries) => entries.is_empty(),
+            Value::Bool(_) | Value::Int(_) | Value::Float(_) => false,
+        })
+    }
+
+    /// Reports a problem with it.
+    pub(super) fn problem(&self, message: impl Into<String>) {
+        self.sink
+            .problems
+            .borrow_mut()
+            .push(self.place().problem(&self.path, message));
+    }
+
+    /// Reports a doubt about it.
+    pub(super) fn warning(&self, message: impl Into<String>) {
+        self.sink
+            .warnings
+            .borrow_mut()
+            .push(self.place().problem(&self.path, message));
+    }
+
+    /// Reports that it is missing, unless a mistyped key already stands for it.
+    pub(super) fn missing(&self, remedy: &str) {
+        if !self.sink.proposed.borrow().contains(&self.path) {
+            self.problem(format!("is required; {remedy}"));
+        }
+    }
+
+    /// The field as the documentation names it, lists as `[]`.
+    pub(super) fn pattern(&self) -> String {
+        pattern(&self.path)
+    }
+
+    fn place(&self) -> &'a Place {
+        self.node.map_or(self.parent, |node| &node.at)
+    }
+
+    fn wrong(&self, node: &Node, wanted: &str) {
+        self.problem(format!("must be {wanted}, not {}", node.value.describe()));
+    }
+
+    /// The map it holds, its keys checked.
+    pub(super) fn map(&self) -> Option<Map<'a>> {
+        let map = self.unchecked_map()?;
+        Some(map.checked())
+    }
+
+    /// The map it holds, its keys not yet checked.
+    pub(super) fn unchecked_map(&self) -> Option<Map<'a>> {
+        let node = self.node?;
+        let Value::Map(entries) = &node.value else {
+            self.wrong(node, "a map of fields");
+            return None;
+        };
+        Some(Map {
+            entries,
+            at: &node.at,
+            path: self.path.clone(),
+            sink: self.sink,
+        })
+    }
+
+    /// The items of the list it holds; `None` if it is absent, empty or no list.
+    pub(super) fn list(&self) -> Option<Vec<Field<'a>>> {
+        let node = self.node?;
+        let Value::List(items) = &node.value else {
+            self.wrong(node, "a list");
+            return None;
+        };
+        let item = |(index, node): (usize, &'a Node)| Field {
+            node: Some(node),
+            parent: &node.at,
+            path: format!("{}[{index}]", self.path),
+            sink: self.sink,
+        };
+        Some(items.iter().enumerate().map(item).collect())
+            .filter(|items: &Vec<_>| !items.is_empty())
+    }
+
+    /// Text; whole numbers count as text, empty text as absent.
+    pub(super) fn text(&self) -> Option<String> {
+        let node = self.node?;
+        match &node.value {
+            Value::Text(text) if text.trim().is_empty() => None,
+            Value::Text(text) if text.contains('\0') => {
+                self.problem("must not contain a NUL character; remove it");
+                None
+            }
+            Value::Text(text) => Some(text.clone()),
+            Value::Int(number) => Some(number.to_string()),
+            other @ (Value::Null
+            | Value::Bool(_)
+            | Value::Float(_)
+            | Value::List(_)
+            | Value::Map(_)) => {
+                self.problem(format!(
+                    "must be text, not {}; put it in quotes",
+                    other.describe()
+                ));
+                None
+            }
+        }
+    }
+
+    /// Text that must be there.
+    pub(super) fn required_text(&self, remedy: &str) -> Option<String> {
+        if !self.is_set() || self.is_blank() {
+            self.missing(remedy);
+            return None;
+        }
+        self.text()
+    }
+
+    /// The text it holds; unlike [`Field::text`] other values are no problem.
+    pub(super) fn plain_text(&self) -> Option<&'a str> {
+        match &self.node?.value {
+            Value::Text(text) => Some(text),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Int(_)
+            | Value::Float(_)
+            | Value::List(_)
+            | Value::Map(_) => None,
+        }
+    }
+
+    /// A list of texts, `None` if it is absent or empty. Items that are no text are reported and left out.
+    pub(super) fn texts(&self) -> Option<Vec<(Field<'a>, String)>> {
+        let items = self.list()?;
+        let text = |item: Field<'a>| {
+            let text = match (&item.node?.value, item.text()) {
+                (_, Some(text)) => text,
+                // An empty argument of a command means something, unlike an empty field.
+                (Value::Text(text), None) if !text.contains('\0') => text.clone(),
+                (_, None) => return None,
+            };
+            Some((item, text))
+        };
+        Some(items.into_iter().filter_map(text).collect())
+    }
+
+    /// An absolute path.
+    pub(super) fn absolute_path(&self) -> Option<PathBuf> {
+        let text = self.text()?;
+        if !text.starts_with('/') {
+            self.problem(format!(
+                "{text:?} must be an absolute path; begin it with /"
+            ));
+            return None;
+        }
+        Some(PathBuf::from(text))
+    }
+
+    /// `true` or `false`, also in the old spellings of YAML.
+    pub(super) fn bool(&self, default: bool) -> bool {
+        let Some(node) = self.node else {
+            return default;
+        };
+        if let Value::Bool(value) = node.value {
+            return value;
+        }
+        if let Value::Text(text) = &node.value {
+            match text.to_ascii_lowercase().as_str() {
+                "yes" | "y" | "on" => return true,
+                "no" | "n" | "off" => return false,
+                _ => {}
+            }
+        }
+        self.problem(format!(
+            "must be true or false, not {}",
+            node.value.describe()
+        ));
+        default
+    }
+
+    /// A number; reports anything else as not being `wanted`.
+    pub(super) fn number(&self, wanted: &str) -> Option<f64> {
+        let node = self.node?;
+        match node.value {
+            // A configured number is far below the 53 bits that survive.
+            #[allow(clippy::cast_precision_loss)]
+            Value::Int(value) => Some(value as f64),
+            Value::Float(value) if !value.is_nan() => Some(value),
+            Value::Float(_)
+            | Value::Null
+            | Value::Bool(_)
+            | Value::Text(_)
+            | Value::List(_)
+            | Value::Map(_) => {
+                self.wrong(node, wanted);
+                None
+            }
+        }
+    }
+
+    /// A whole number within bounds. `None` if it is absent or wrong.
+    pub(super) fn whole(&self, least: i64, most: i64) -> Option<i64> {
+        let node = self.node?;
+        let value = match node.value {
+            Value::Int(value) => i64::try_from(value).ok(),
+            // `3.0` is a whole number too; the cast is exact within the bounds that are checked next.
+            #[allow(clippy::cast_possible_truncation)]
+            Value::Float(value) if value.fract() == 0.0 && value.abs() < 1e15 => Some(value as i64),
+            Value::Float(_)
+            | Value::Null
+            | Value::Bool(_)
+            | Value::Text(_)
+            | Value::List(_)
+            | Value::Map(_) => None,
+        };
+        let value = value.filter(|value| (least..=most).contains(value));
+        if value.is_none() {
+            self.wrong(node, &format!("a whole number from {least} to {most}"));
+        }
+        value
+    }
+
+    /// Seconds greater than zero. `None` if wrong.
+    pub(super) fn seconds(&self, default: u64) -> Option<Duration> {
+        let value = self.seconds_or_zero(default)?;
+        if value.is_zero() {
+            self.problem("must be greater than 0; it counts seconds");
+            return None;
+        }
+        Some(value)
+    }
+
+    /// Seconds, zero allowed. `None` if wrong.
+    pub(super) fn seconds_or_zero(&self, default: u64) -> Option<Duration> {
+        if self.node.is_none() {
+            return Some(Duration::from_secs(default));
+        }
+        let value = self.number("a number of seconds, without quotes or unit")?;
+        if value < 0.0 {
+            self.problem(format!(
+                "must not be negative, but is {value}; it counts seconds"
+            ));
+            return None;
+        }
+        if value > MAX_SECONDS {
+            self.problem(format!(
+                "must be at most {MAX_SECONDS} seconds (10 years), but is {value}"
+            ));
+            return None;
+        }
+        Some(Duration::from_secs_f64(value))
+    }
+}
+
+/// A concrete path as the table of fields writes it: indices are dropped.
+fn pattern(path: &str) -> String {
+    let mut pattern = String::new();
+    let mut inside = false;
+    for character in path.chars() {
+        inside = inside && character != ']';
+        if !inside {
+            pattern.push(character);
+        }
+        inside = inside || character == '[';
+    }
+    pattern
+}

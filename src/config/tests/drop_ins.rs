@@ -1,0 +1,130 @@
+//! `config.d/*.yaml` beside the configuration.
+
+use std::time::Duration;
+
+use super::*;
+
+#[test]
+fn drop_ins_are_merged_in_name_order() {
+    let fixture = Fixture::new();
+    fixture.file(
+        "config.d/20-b.yaml",
+        "check_interval_sec: 20\nlog: {format: json}\n",
+        0o644,
+    );
+    fixture.file(
+        "config.d/10-a.yaml",
+        "check_interval_sec: 10\nbackoff_max_sec: 99\n",
+        0o644,
+    );
+    let loaded = fixture
+        .load(&with(
+            "check_interval_sec: 5\nlog: {level: debug, format: text}",
+        ))
+        .unwrap();
+    let config = loaded.config;
+    assert_eq!(config.check_interval, Duration::from_secs(20));
+    assert_eq!(config.backoff_max, Duration::from_secs(99));
+    assert_eq!(config.log.level, log::LevelFilter::Debug);
+    assert_eq!(config.log.format, Some(super::super::LogFormat::Json));
+    let files: Vec<_> = loaded
+        .files
+        .iter()
+        .map(|file| file.file_name().unwrap().to_str().unwrap())
+        .collect();
+    assert_eq!(files, ["config.yaml", "10-a.yaml", "20-b.yaml"]);
+}
+
+#[test]
+fn lists_are_replaced_as_a_whole() {
+    let fixture = Fixture::new();
+    fixture.file("config.d/one.yaml", "etcd_endpoints: [b:1]\n", 0o644);
+    let config = fixture
+        .load(&with("etcd_endpoints: [a:1, a:2]"))
+        .unwrap()
+        .config;
+    assert_eq!(config.etcd.endpoints, ["http://b:1"]);
+}
+
+#[test]
+fn null_in_a_drop_in_brings_the_default_back() {
+    let fixture = Fixture::new();
+    fixture.file("config.d/one.yaml", "check_interval_sec: null\n", 0o644);
+    let config = fixture.load(&with("check_interval_sec: 5")).unwrap().config;
+    assert_eq!(config.check_interval, Duration::from_secs(60));
+}
+
+#[test]
+fn problems_name_the_file_they_come_from() {
+    let fixture = Fixture::new();
+    fixture.file(
+        "config.d/one.yaml",
+        "# a comment\nlog:\n  levl: debug\nbackoff_min_sec: -1\n",
+        0o644,
+    );
+    fixture.file(
+        "config.d/two.yaml",
+        "backoff_max_sec: x\nbackoff_max_sec: y\n",
+        0o644,
+    );
+    let mut problems = fixture.problems(&with("log: {level: loud}"));
+    problems.sort();
+    let places = [
+        "config.d/one.yaml:3: log.levl: unknown key",
+        "config.d/one.yaml:4: backoff_min_sec:",
+        "config.d/two.yaml:1: backoff_max_sec: must be",
+        "config.d/two.yaml:2: backoff_max_sec: is written twice",
+        "config.yaml:8: log.level:",
+    ];
+    assert_eq!(problems.len(), places.len(), "{problems:#?}");
+    for (problem, place) in problems.iter().zip(places) {
+        assert!(problem.starts_with(place), "{problem}\nis not at\n{place}");
+    }
+}
+
+#[test]
+fn every_file_that_is_no_yaml_is_reported() {
+    let fixture = Fixture::new();
+    fixture.file("config.d/one.yaml", "a: [\n", 0o644);
+    fixture.file("config.d/two.yaml", "b: }\n", 0o644);
+    let problems = fixture.problems(LEAST);
+    assert_eq!(problems.len(), 2, "{problems:#?}");
+    assert!(
+        problems[0].starts_with("config.d/one.yaml:")
+            && problems[1].starts_with("config.d/two.yaml:")
+    );
+}
+
+#[test]
+fn other_names_are_not_read() {
+    let fixture = Fixture::new();
+    fixture.file("config.d/.hidden.yaml", "nonsense: 1\n", 0o644);
+    fixture.file("config.d/README", "nonsense: 1\n", 0o644);
+    fixture.file("config.d/late.yml", "nonsense: 1\n", 0o644);
+    let warnings = fixture.load(LEAST).unwrap().warnings;
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(
+        warnings[0].to_string().contains("late.yml: is not read"),
+        "{}",
+        warnings[0]
+    );
+}
+
+#[test]
+fn an_empty_drop_in_changes_nothing() {
+    let fixture = Fixture::new();
+    let before = fixture.load(LEAST).unwrap().config;
+    fixture.file("config.d/empty.yaml", "# all commented out\n", 0o644);
+    assert_eq!(fixture.load(LEAST).unwrap().config, before);
+}
+
+#[test]
+fn a_configuration_others_may_change_is_doubtful() {
+    let fixture = Fixture::new();
+    fixture.file("config.d/open.yaml", "dry_run: true\n", 0o666);
+    let warnings = fixture.load(LEAST).unwrap().warnings;
+    assert!(
+        warnings.len() == 1 && warnings[0].to_string().contains("run chmod go-w"),
+        "{warnings:?}"
+    );
+}

@@ -1,0 +1,221 @@
+//! Files that a configuration names: the health script, TLS material, the password.
+
+use std::os::unix::fs::symlink;
+
+use super::*;
+
+/// Puts an authority, a client certificate and its key into the folder.
+pub(super) fn tls_files(fixture: &Fixture) {
+    fixture.file("ca.crt", include_str!("tls/ca.crt"), 0o644);
+    fixture.file("node.crt", include_str!("tls/node.crt"), 0o644);
+    fixture.file("node.key", include_str!("tls/node.key"), 0o600);
+    fixture.file("other.crt", include_str!("tls/other.crt"), 0o644);
+    fixture.file("other.key", include_str!("tls/other.key"), 0o600);
+}
+
+fn only(problems: &[String], expected: &str) {
+    assert_eq!(problems.len(), 1, "{problems:#?}");
+    assert!(
+        problems[0].contains(expected),
+        "{}\ndoes not contain\n{expected}",
+        problems[0]
+    );
+}
+
+#[test]
+fn the_health_script_must_be_safe_to_run_as_root() {
+    let fixture = Fixture::new();
+    fixture.file("plain.sh", "", 0o644);
+    fixture.file("group.sh", "", 0o775);
+    fixture.file("others.sh", "", 0o757);
+    for (name, expected) in [
+        ("nothing.sh", "nothing.sh cannot be used: No such file"),
+        ("plain.sh", "is not executable; run chmod 755"),
+        (
+            "group.sh",
+            "can be changed by its group or others; run chmod go-w",
+        ),
+        ("others.sh", "can be changed by its group or others"),
+        ("bin", "is not a regular file"),
+    ] {
+        only(
+            &fixture.problems(&with(&format!("health_script: DIR/{name}"))),
+            expected,
+        );
+    }
+    only(
+        &fixture.problems(&with("health_script: health.sh")),
+        "must be an absolute path",
+    );
+}
+
+#[test]
+fn the_folder_of_the_health_script_counts_unless_it_is_sticky() {
+    let fixture = Fixture::new();
+    let script = fixture.file("open/health.sh", "", 0o755);
+    let set = |mode| {
+        fs::set_permissions(script.parent().unwrap(), fs::Permissions::from_mode(mode)).unwrap()
+    };
+    let text = with("health_script: DIR/open/health.sh");
+    set(0o777);
+    only(
+        &fixture.problems(&text),
+        "its folder open can be changed by its group or others",
+    );
+    set(0o1777);
+    fixture.load(&text).unwrap();
+    // A link into an open folder is as bad as a script in it.
+    set(0o775);
+    symlink(&script, fixture.path("link.sh")).unwrap();
+    only(
+        &fixture.problems(&with("health_script: DIR/link.sh")),
+        "its folder open can be changed",
+    );
+}
+
+#[test]
+fn tls_files_must_exist_parse_and_fit() {
+    let fixture = Fixture::new();
+    tls_files(&fixture);
+    fixture.file("garbage.pem", "not PEM at all\n", 0o600);
+    fixture.file(
+        "broken.crt",
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        0o644,
+    );
+    fixture.file("open.key", include_str!("tls/node.key"), 0o640);
+    for (fields, expected) in [
+        ("", "etcd_tls.ca_file: is required"),
+        (
+            "ca_file: DIR/nothing",
+            "etcd_tls.ca_file: nothing cannot be read",
+        ),
+        (
+            "ca_file: ca.crt",
+            "etcd_tls.ca_file: \"ca.crt\" must be an absolute path",
+        ),
+        (
+            "ca_file: DIR/garbage.pem",
+            "garbage.pem holds no certificate",
+        ),
+        (
+            "ca_file: DIR/broken.crt",
+            "holds a certificate that cannot be used",
+        ),
+        (
+            "ca_file: DIR/ca.crt, cert_file: DIR/node.crt",
+            "etcd_tls.key_file: is required; it belongs to cert_file",
+        ),
+        (
+            "ca_file: DIR/ca.crt, key_file: DIR/node.key",
+            "etcd_tls.cert_file: is required; it belongs to key_file",
+        ),
+        (
+            "ca_file: DIR/ca.crt, cert_file: DIR/node.crt, key_file: DIR/other.key",
+            "does not belong to cert_file",
+        ),
+        (
+            "ca_file: DIR/ca.crt, cert_file: DIR/node.crt, key_file: DIR/garbage.pem",
+            "holds no usable private key",
+        ),
+        (
+            "ca_file: DIR/ca.crt, cert_file: DIR/node.crt, key_file: DIR/open.key",
+            "open.key can be read by its group or others; run chmod 600",
+        ),
+        (
+            "ca_file: DIR/ca.crt, insecure: true",
+            "etcd_tls.insecure: unknown key",
+        ),
+    ] {
+        let separator = if fields.is_empty() { "" } else { ", " };
+        let text = with(&format!("etcd_tls: {{enabled: true{separator}{fields}}}"));
+        only(&fixture.problems(&text), expected);
+    }
+}
+
+#[test]
+fn working_tls_forms_are_accepted_and_make_https_the_default() {
+    let fixture = Fixture::new();
+    tls_files(&fixture);
+    for fields in [
+        "ca_file: DIR/ca.crt",
+        "ca_file: DIR/ca.crt, cert_file: DIR/node.crt, key_file: DIR/node.key",
+    ] {
+        let loaded = fixture
+            .load(&with(&format!("etcd_tls: {{enabled: true, {fields}}}")))
+            .unwrap();
+        assert_eq!(loaded.config.etcd.endpoints, ["https://127.0.0.1:2379"]);
+        assert_eq!(loaded.warnings, []);
+    }
+    let loaded = fixture
+        .load(&with(
+            "etcd_tls: {enabled: true, insecure_skip_verify: true}",
+        ))
+        .unwrap();
+    assert_eq!(loaded.config.etcd.tls.unwrap().ca_file, None);
+    assert!(
+        loaded.warnings[0].to_string().contains("anyone in between"),
+        "{:?}",
+        loaded.warnings
+    );
+}
+
+#[test]
+fn http_endpoints_contradict_tls() {
+    let fixture = Fixture::new();
+    tls_files(&fixture);
+    let text =
+        with("etcd_endpoints: ['http://a:1']\netcd_tls: {enabled: true, ca_file: DIR/ca.crt}");
+    only(
+        &fixture.problems(&text),
+        "is http although etcd_tls is enabled",
+    );
+}
+
+#[test]
+fn the_password_file_is_read_by_its_owner_only() {
+    let fixture = Fixture::new();
+    fixture.file("password", "correct horse battery staple\n", 0o600);
+    fixture.file("open", "correct horse\n", 0o604);
+    fixture.file("empty", "\n", 0o600);
+    for (fields, expected) in [
+        (
+            "password_file: DIR/password",
+            "etcd_auth.username: is required",
+        ),
+        ("username: root", "etcd_auth.password_file: is required"),
+        (
+            "username: root, password_file: DIR/open",
+            "open can be read by its group or others",
+        ),
+        ("username: root, password_file: DIR/empty", "empty is empty"),
+        (
+            "username: root, password_file: DIR/nothing",
+            "nothing cannot be read",
+        ),
+        (
+            "username: root, password: secret",
+            "did you mean `password_file`?",
+        ),
+    ] {
+        only(
+            &fixture.problems(&with(&format!("etcd_auth: {{{fields}}}"))),
+            expected,
+        );
+    }
+    let loaded = fixture
+        .load(&with(
+            "etcd_auth: {username: root, password_file: DIR/password}",
+        ))
+        .unwrap();
+    assert_eq!(loaded.config.etcd.auth.as_ref().unwrap().username, "root");
+    assert!(!format!("{loaded:?}").contains("horse"));
+}
+
+#[test]
+fn a_password_in_an_endpoint_is_refused_and_not_repeated() {
+    let problems =
+        Fixture::new().problems(&with("etcd_endpoints: ['http://root:hunter2@etcd:2379']"));
+    only(&problems, "must not contain a user; set etcd_auth");
+    assert!(!problems[0].contains("hunter2"), "{}", problems[0]);
+}

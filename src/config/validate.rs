@@ -1,0 +1,345 @@
+//! From the tree to a [`Config`]: every rule that is not about one of the larger groups, which have files of their own.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::host::Host;
+use super::reader::{Field, Map, Sink};
+use super::tree::Node;
+use super::unsupported::refusal;
+use super::{ClusterPolicies, Config, Log, LogFormat};
+use super::{commands, detectors, etcd, files};
+use crate::core::windows::{Windows, WindowsField};
+
+/// Reads the whole tree. Problems and warnings go to the sink; the configuration counts only if there are no problems.
+pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
+    let top = Map::top(root, sink);
+    let node_name = node_name(&top.field("node_name"), host);
+    let node_id = node_id(&top.field("node_id"), host);
+    let detectors = detectors::read(&top.field("reboot_required_detectors"), host);
+    let health_script = files::health_script(&top.field("health_script"));
+    let health_timeout = top.field("health_timeout_sec").seconds(30);
+    let health_publish_interval = top.field("health_publish_interval_sec").seconds(60);
+    let check_interval = top.field("check_interval_sec").seconds(60);
+    let backoff = backoff(&top);
+    let min_reboot_interval = top.field("min_reboot_interval_sec").seconds_or_zero(0);
+    let max_concurrent_reboots = at_least_one(&top.field("max_concurrent_reboots"), 1);
+    let lock_key = lock_key(&top.field("lock_key"));
+    let lock_ttl = lock_ttl(&top.field("lock_ttl_sec"), health_timeout);
+    let reboot_timeout = top.field("reboot_timeout_sec").seconds(600);
+    let hold_timeout = hold_timeout(&top.field("hold_timeout_sec"), reboot_timeout);
+    let etcd = etcd::read(&top);
+    let reboot_command = commands::reboot_command(&top.field("reboot_command"), host);
+    let pre_reboot_hook = commands::hook(&top.field("pre_reboot_hook"), host);
+    let post_boot_hook = commands::hook(&top.field("post_boot_hook"), host);
+    let post_boot_settle = top.field("post_boot_settle_sec").seconds_or_zero(0);
+    let max_reboots_without_clearing = at_least_one(&top.field("max_reboots_without_clearing"), 1);
+    let cluster_policies = cluster_policies(&top.field("cluster_policies"));
+    let windows = windows(&top.field("windows"), host);
+    let kill_switch_file = path_or(
+        &top.field("kill_switch_file"),
+        "/etc/reboot-coordinator/disable",
+    );
+    let metrics = metrics(&top.field("metrics"));
+    let log = log(&top.field("log"));
+    let dry_run = top.field("dry_run").bool(false);
+    let run_dir = path_or(&top.field("run_dir"), "/run/reboot-coordinator");
+    let boot_id_file = path_or(
+        &top.field("boot_id_file"),
+        "/proc/sys/kernel/random/boot_id",
+    );
+
+    // Every `None` here has left a problem behind.
+    let (backoff_min, backoff_max) = backoff?;
+    Some(Config {
+        node_name: node_name?,
+        node_id: node_id?,
+        detectors: detectors?,
+        health_script: health_script?,
+        health_timeout: health_timeout?,
+        health_publish_interval: health_publish_interval?,
+        check_interval: check_interval?,
+        backoff_min,
+        backoff_max,
+        min_reboot_interval: min_reboot_interval?,
+        max_concurrent_reboots: max_concurrent_reboots?,
+        lock_key: lock_key?,
+        lock_ttl: lock_ttl?,
+        hold_timeout,
+        etcd: etcd?,
+        reboot_command: reboot_command?,
+        reboot_timeout: reboot_timeout?,
+        pre_reboot_hook,
+        post_boot_hook,
+        post_boot_settle: post_boot_settle?,
+        max_reboots_without_clearing: max_reboots_without_clearing?,
+        cluster_policies,
+        windows,
+        kill_switch_file,
+        metrics,
+        log,
+        dry_run,
+        run_dir,
+        boot_id_file,
+    })
+}
+
+/// Whether a node may be called that: it becomes part of etcd keys.
+fn is_node_name(name: &str) -> bool {
+    (1..=253).contains(&name.len())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+}
+
+const NODE_NAME_RULE: &str = "use 1 to 253 of the characters A-Z a-z 0-9 . _ -";
+
+fn node_name(field: &Field<'_>, host: &Host) -> Option<String> {
+    let text = field.required_text("use %H for the host name")?;
+    match host.expand(&text) {
+        Ok(name) if is_node_name(&name) => Some(name),
+        Ok(name) => {
+            field.problem(format!("{name:?} is not a node name; {NODE_NAME_RULE}"));
+            None
+        }
+        Err(why) => {
+            field.problem(why);
+            None
+        }
+    }
+}
+
+fn node_id(field: &Field<'_>, host: &Host) -> Option<String> {
+    if field.is_set() && !field.is_blank() {
+        return field.text();
+    }
+    host.machine_id().map_err(|why| field.problem(why)).ok()
+}
+
+fn backoff(top: &Map<'_>) -> Option<(Duration, Duration)> {
+    let (least, most) = (top.field("backoff_min_sec"), top.field("backoff_max_sec"));
+    // Both are read before either can end this, so that both are checked.
+    let (min, max) = (least.seconds(5), most.seconds(60));
+    let (min, max) = (min?, max?);
+    if min > max {
+        let blamed = if most.is_set() { &most } else { &least };
+        blamed.problem(format!(
+            "backoff_min_sec ({}) must not exceed backoff_max_sec ({}); change one of them",
+            min.as_secs_f64(),
+            max.as_secs_f64()
+        ));
+        return None;
+    }
+    Some((min, max))
+}
+
+fn at_least_one(field: &Field<'_>, default: u32) -> Option<u32> {
+    if !field.is_set() {
+        return Some(default);
+    }
+    field
+        .whole(1, u32::MAX.into())
+        .and_then(|value| u32::try_from(value).ok())
+}
+
+fn lock_key(field: &Field<'_>) -> Option<String> {
+    let text = field.required_text(
+        "for example /cluster/reboot-coordinator/lock, the same for every node of a group",
+    )?;
+    let key = text.trim_end_matches('/');
+    let wrong = if !text.starts_with('/') {
+        "must be absolute; begin it with /"
+    } else if key.is_empty() {
+        "must not be / alone; every record lives under it, for example /cluster/reboot-coordinator/lock"
+    } else if key.contains("//") {
+        "must not contain //; write a single /"
+    } else if key.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        "must not contain spaces or control characters; remove them"
+    } else {
+        return Some(key.to_owned());
+    };
+    field.problem(format!("{text:?} {wrong}"));
+    None
+}
+
+/// The lease must outlive one health check and the wait for the next renewal, at a third of the TTL; else a healthy holder loses its place.
+fn lock_ttl(field: &Field<'_>, health_timeout: Option<Duration>) -> Option<Duration> {
+    let ttl = field.seconds(90)?;
+    let health = health_timeout?;
+    if ttl > health + ttl / 3 {
+        return Some(ttl);
+    }
+    field.problem(format!(
+        "{} must exceed health_timeout_sec ({}) plus the renewal interval, a third of the TTL; use at least {}",
+        ttl.as_secs_f64(),
+        health.as_secs_f64(),
+        (health.as_secs_f64() * 1.5).floor() + 1.0
+    ));
+    None
+}
+
+fn hold_timeout(field: &Field<'_>, reboot_timeout: Option<Duration>) -> Option<Duration> {
+    if !field.is_set() {
+        return None;
+    }
+    let hold = field.seconds(0)?;
+    if reboot_timeout.is_some_and(|reboot| hold < reboot) {
+        field.warning("is shorter than reboot_timeout_sec, so a node that is still rebooting can lose its claim and another one goes down with it");
+    }
+    Some(hold)
+}
+
+fn cluster_policies(field: &Field<'_>) -> Option<ClusterPolicies> {
+    let map = field.map()?;
+    let fraction = map.field("min_healthy_fraction");
+    let min_healthy_fraction = fraction
+        .number("a number above 0 and up to 1")
+        .filter(|&value| {
+            let fits = value > 0.0 && value <= 1.0;
+            if !fits {
+                fraction.problem(format!(
+                    "must be above 0 and at most 1, but is {value}; 0.5 means half of the members"
+                ));
+            }
+            fits
+        });
+    let policies = ClusterPolicies {
+        min_healthy_fraction,
+        min_healthy_absolute: map
+            .field("min_healthy_absolute")
+            .whole(0, u32::MAX.into())
+            .and_then(|n| u32::try_from(n).ok()),
+        forbid_if_only_fallback_left: map.field("forbid_if_only_fallback_left").bool(false),
+        fallback_nodes: fallback_nodes(&map.field("fallback_nodes")),
+    };
+    // Written out as empty, as in a template, it asks for nothing.
+    (policies != ClusterPolicies::default()).then_some(policies)
+}
+
+fn fallback_nodes(field: &Field<'_>) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for (item, name) in field.texts().unwrap_or_default() {
+        if !is_node_name(&name) {
+            item.problem(format!("{name:?} is not a node name; {NODE_NAME_RULE}"));
+        } else if names.contains(&name) {
+            item.warning(format!("{name} is named twice"));
+        } else {
+            names.push(name);
+        }
+    }
+    names
+}
+
+fn windows(field: &Field<'_>, host: &Host) -> Option<Windows> {
+    let map = field.map()?;
+    let (zone, deny, allow) = (map.field("timezone"), map.field("deny"), map.field("allow"));
+    let mut timezone = zone.text().unwrap_or_else(|| "local".to_owned());
+    if timezone.eq_ignore_ascii_case("local")
+        && std::env::var_os("TZ").is_none()
+        && !host.localtime_file.exists()
+    {
+        // As systemd documents: a host without /etc/localtime is in UTC.
+        zone.warning(format!(
+            "{} does not exist, so local time is UTC",
+            host.localtime_file.display()
+        ));
+        timezone = "UTC".to_owned();
+    }
+    let (denied, allowed) = (
+        deny.texts().unwrap_or_default(),
+        allow.texts().unwrap_or_default(),
+    );
+    let texts = |entries: &[(Field<'_>, String)]| {
+        entries
+            .iter()
+            .map(|(_, text)| text.clone())
+            .collect::<Vec<_>>()
+    };
+    match Windows::parse(&timezone, &texts(&denied), &texts(&allowed)) {
+        Ok(windows) => (!denied.is_empty() || !allowed.is_empty()).then_some(windows),
+        Err(errors) => {
+            for error in errors {
+                match error.field {
+                    WindowsField::Timezone => zone.problem(error.message),
+                    WindowsField::Deny(index) => denied[index].0.problem(error.message),
+                    WindowsField::Allow(index) => allowed[index].0.problem(error.message),
+                }
+            }
+            None
+        }
+    }
+}
+
+fn path_or(field: &Field<'_>, default: &str) -> PathBuf {
+    field
+        .absolute_path()
+        .unwrap_or_else(|| PathBuf::from(default))
+}
+
+fn metrics(field: &Field<'_>) -> Option<SocketAddr> {
+    let map = field.map()?;
+    let listen = map.field("listen");
+    let address = match listen.text() {
+        Some(text) => listen_address(&text).or_else(|| {
+            listen.problem(format!(
+                "{text:?} must be an IP address and a port, for example 127.0.0.1:9746"
+            ));
+            None
+        }),
+        None => Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9746))),
+    };
+    let enabled = map.field("enabled");
+    if !enabled.bool(false) {
+        return None;
+    }
+    if let Some(why) = refusal(&enabled.pattern(), "true") {
+        enabled.problem(why);
+        return None;
+    }
+    address
+}
+
+/// `IP:port`, and the forms `:port` (every address) and `localhost:port`, which need no name service.
+fn listen_address(text: &str) -> Option<SocketAddr> {
+    let with_port =
+        |rest: &str, ip: IpAddr| rest.parse().ok().map(|port| SocketAddr::new(ip, port));
+    if let Some(port) = text.strip_prefix(':') {
+        return with_port(port, Ipv6Addr::UNSPECIFIED.into());
+    }
+    match text.strip_prefix("localhost:") {
+        Some(port) => with_port(port, Ipv4Addr::LOCALHOST.into()),
+        None => text.parse().ok(),
+    }
+}
+
+fn log(field: &Field<'_>) -> Log {
+    let mut log = Log {
+        level: log::LevelFilter::Info,
+        format: None,
+    };
+    let Some(map) = field.map() else { return log };
+    let (level, format) = (map.field("level"), map.field("format"));
+    if let Some(text) = level.text() {
+        match text.to_ascii_lowercase().as_str() {
+            "error" => log.level = log::LevelFilter::Error,
+            "warn" => log.level = log::LevelFilter::Warn,
+            "info" => log.level = log::LevelFilter::Info,
+            "debug" => log.level = log::LevelFilter::Debug,
+            "trace" => log.level = log::LevelFilter::Trace,
+            _ => level.problem(format!(
+                "{text:?} is no level; use error, warn, info, debug or trace"
+            )),
+        }
+    }
+    if let Some(text) = format.text() {
+        match text.to_ascii_lowercase().as_str() {
+            "json" => log.format = Some(LogFormat::Json),
+            "text" => log.format = Some(LogFormat::Text),
+            _ => format.problem(format!(
+                "{text:?} is no format; use json or text, or leave it out"
+            )),
+        }
+    }
+    log
+}

@@ -1,0 +1,251 @@
+//! Maintenance windows: when a reboot may happen, in civil time of a zone.
+//!
+//! An entry says what a wall clock shows, so an instant is judged by turning it into civil time and looking that up. From
+//! this follows what happens when clocks change: a window that begins in a skipped hour begins at the jump, one that lies
+//! within it does not happen that day, and one in a repeated hour applies both times.
+//!
+//! Pure but for one thing: parsing looks the zone up in the time zone database of the system.
+
+mod entry;
+#[cfg(test)]
+mod tests;
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+use self::entry::Entry;
+
+/// After this long without a change of the clock's rules or a date that matters, every minute of the week has been seen, whatever
+/// hour or (in Pacific/Apia in 2011) day the zone skipped. A state that held throughout holds on.
+const SEARCH: SignedDuration = SignedDuration::from_hours(15 * 24);
+
+/// Parsed maintenance windows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Windows {
+    timezone: String,
+    zone: TimeZone,
+    deny: Vec<Entry>,
+    allow: Vec<Entry>,
+}
+
+/// Whether the window is open at an instant, and which entry decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct WindowVerdict {
+    /// Whether a reboot may happen.
+    pub open: bool,
+    /// The text of the deny entry that closes it or of the allow entry that opens it. `None` when no entry covers the instant:
+    /// closed if there are allow entries, else open.
+    pub by: Option<String>,
+}
+
+/// Which part of the windows an error is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WindowsField {
+    /// The time zone.
+    Timezone,
+    /// A deny entry, counted from 0.
+    Deny(usize),
+    /// An allow entry, counted from 0.
+    Allow(usize),
+}
+
+/// What is wrong with windows as written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WindowsError {
+    /// The part that is wrong.
+    pub field: WindowsField,
+    /// What is wrong with it and what to write instead.
+    pub message: String,
+}
+
+impl Windows {
+    /// Parses entries. `timezone` is an IANA name, `local` or `UTC`.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn parse(
+        timezone: &str,
+        deny: &[String],
+        allow: &[String],
+    ) -> Result<Windows, Vec<WindowsError>> {
+        let mut errors = Vec::new();
+        let mut entries = |texts: &[String], field: fn(usize) -> WindowsField| -> Vec<Entry> {
+            let parsed =
+                texts
+                    .iter()
+                    .enumerate()
+                    .filter_map(|(index, text)| match Entry::parse(text) {
+                        Ok(entry) => Some(entry),
+                        Err(message) => {
+                            errors.push(WindowsError {
+                                field: field(index),
+                                message,
+                            });
+                            None
+                        }
+                    });
+            parsed.collect()
+        };
+        let (deny, allow) = (
+            entries(deny, WindowsField::Deny),
+            entries(allow, WindowsField::Allow),
+        );
+        match zone(timezone.trim()) {
+            Ok(zone) if errors.is_empty() => Ok(Windows {
+                timezone: timezone.trim().to_owned(),
+                zone,
+                deny,
+                allow,
+            }),
+            Ok(_) => Err(errors),
+            Err(message) => {
+                errors.insert(
+                    0,
+                    WindowsError {
+                        field: WindowsField::Timezone,
+                        message,
+                    },
+                );
+                Err(errors)
+            }
+        }
+    }
+
+    /// Whether a reboot may happen at `now`. Deny wins; without an allow entry whatever is not denied is allowed.
+    pub fn verdict(&self, now: Timestamp) -> WindowVerdict {
+        let civil = self.zone.to_datetime(now);
+        let covers = |entries: &[Entry]| {
+            entries
+                .iter()
+                .find(|entry| entry.covers(civil))
+                .map(|entry| entry.text().to_owned())
+        };
+        if let Some(by) = covers(&self.deny) {
+            return WindowVerdict {
+                open: false,
+                by: Some(by),
+            };
+        }
+        let by = covers(&self.allow);
+        WindowVerdict {
+            open: by.is_some() || self.allow.is_empty(),
+            by,
+        }
+    }
+
+    /// The next instant after `now` at which open turns to closed or closed to open; `None` if that never happens again.
+    pub fn next_change(&self, now: Timestamp) -> Option<Timestamp> {
+        let open = self.is_open(now);
+        let mut at = now;
+        let mut horizon = self.horizon(at)?;
+        loop {
+            let next = self.next_boundary(at)?;
+            if next > horizon {
+                // Nothing but a date far ahead can still change it.
+                let mark = self.dates().filter(|date| *date > horizon).min()?;
+                at = at.max(mark.checked_sub(SignedDuration::from_hours(48)).ok()?);
+                horizon = self.horizon(mark)?;
+                continue;
+            }
+            if self.is_open(next) != open {
+                return Some(next);
+            }
+            at = next;
+        }
+    }
+
+    /// The next instant after `now` at which the window is open, `now` itself if it is open; `None` if it never is again.
+    pub fn next_open(&self, now: Timestamp) -> Option<Timestamp> {
+        if self.is_open(now) {
+            Some(now)
+        } else {
+            self.next_change(now)
+        }
+    }
+
+    /// The time zone as written.
+    pub fn timezone(&self) -> &str {
+        &self.timezone
+    }
+
+    /// The zone in which the entries are judged, to show instants in.
+    pub fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
+    /// The deny entries as written.
+    pub fn deny(&self) -> impl Iterator<Item = &str> {
+        self.deny.iter().map(Entry::text)
+    }
+
+    /// The allow entries as written.
+    pub fn allow(&self) -> impl Iterator<Item = &str> {
+        self.allow.iter().map(Entry::text)
+    }
+
+    fn is_open(&self, now: Timestamp) -> bool {
+        self.verdict(now).open
+    }
+
+    fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.deny.iter().chain(&self.allow)
+    }
+
+    /// Where the search from `start` ends: [`SEARCH`] after the last date on the way.
+    fn horizon(&self, start: Timestamp) -> Option<Timestamp> {
+        let mut horizon = start.checked_add(SEARCH).ok()?;
+        while let Some(date) = self
+            .dates()
+            .find(|date| *date <= horizon && horizon < date.saturating_add(SEARCH).unwrap_or(*date))
+        {
+            horizon = date.checked_add(SEARCH).ok()?;
+        }
+        Some(horizon)
+    }
+
+    /// The instants of the written dates, near enough to know where to look.
+    fn dates(&self) -> impl Iterator<Item = Timestamp> {
+        let dates = self
+            .entries()
+            .filter_map(Entry::dates)
+            .flat_map(<[DateTime; 2]>::from);
+        dates.filter_map(|date| self.zone.to_ambiguous_timestamp(date).compatible().ok())
+    }
+
+    /// The next instant after `at` at which an entry begins or ends, or the clock jumps. Between two of these nothing changes.
+    fn next_boundary(&self, at: Timestamp) -> Option<Timestamp> {
+        let at = Timestamp::from_second(at.as_second()).ok()?;
+        let civil = self.zone.to_datetime(at);
+        let entry = self
+            .entries()
+            .filter_map(|entry| entry.seconds_to_boundary(civil))
+            .min();
+        let entry =
+            entry.and_then(|seconds| at.checked_add(SignedDuration::from_secs(seconds)).ok());
+        let jump = self
+            .zone
+            .following(at)
+            .next()
+            .map(|transition| transition.timestamp());
+        entry.into_iter().chain(jump).min()
+    }
+}
+
+fn zone(name: &str) -> Result<TimeZone, String> {
+    if name.eq_ignore_ascii_case("utc") {
+        return Ok(TimeZone::UTC);
+    }
+    if name.eq_ignore_ascii_case("local") {
+        return TimeZone::try_system()
+            .map_err(|error| format!("the local time zone cannot be found: {error}; name one, for example Europe/Berlin or UTC"));
+    }
+    if jiff::tz::db().is_definitively_empty() {
+        return Err(format!(
+            "{name:?} cannot be looked up: this host has no time zone database; install tzdata or use UTC"
+        ));
+    }
+    TimeZone::get(name)
+        .map_err(|_| format!("{name:?} is not in this host's time zone database; use a name such as Europe/Berlin, local or UTC"))
+}

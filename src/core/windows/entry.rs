@@ -1,0 +1,262 @@
+//! One window entry: its grammar, and which civil times it covers.
+//!
+//! ```text
+//! entry = [days] time "-" [day] time | date time "-" [date] time
+//! days  = "*" | day-or-range { "," day-or-range }      e.g. Mon,Wed-Fri
+//! time  = HH:MM, 24:00 only as the end
+//! date  = YYYY-MM-DD
+//! ```
+//! An end that is not after its start is on the next day, or for a named day in the next week.
+
+use jiff::civil::{Date, DateTime, Weekday};
+
+const DAY: i64 = 24 * 60;
+const WEEK: i64 = 7 * DAY;
+
+/// A window as written and as understood. The end is exclusive.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Entry {
+    text: String,
+    span: Span,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Span {
+    /// Every week: starts in minutes since Monday 00:00, and the length in minutes, at most a week.
+    Weekly { starts: Vec<i64>, length: i64 },
+    /// Once.
+    Once { start: DateTime, end: DateTime },
+}
+
+impl Entry {
+    /// Parses one entry. The error says what is wrong and what to write.
+    pub(super) fn parse(text: &str) -> Result<Entry, String> {
+        let text = text.trim();
+        let span = span(text).map_err(|why| format!("{text:?}: {why}"))?;
+        Ok(Entry {
+            text: text.to_owned(),
+            span,
+        })
+    }
+
+    /// As written.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether a wall clock that shows `civil` is inside.
+    pub(super) fn covers(&self, civil: DateTime) -> bool {
+        match &self.span {
+            Span::Weekly { starts, length } => {
+                let now = second_of_week(civil).div_euclid(60);
+                starts
+                    .iter()
+                    .any(|start| (now - start).rem_euclid(WEEK) < *length)
+            }
+            Span::Once { start, end } => (*start..*end).contains(&civil),
+        }
+    }
+
+    /// Seconds until a wall clock that runs on evenly from `civil` shows the next start or end; more than 0.
+    pub(super) fn seconds_to_boundary(&self, civil: DateTime) -> Option<i64> {
+        match &self.span {
+            Span::Weekly { starts, length } => {
+                let now = second_of_week(civil);
+                let boundaries = starts.iter().flat_map(|start| [*start, start + length]);
+                boundaries
+                    .map(|minute| (minute * 60 - now - 1).rem_euclid(WEEK * 60) + 1)
+                    .min()
+            }
+            Span::Once { start, end } => {
+                let ahead = [*start, *end].map(|date| date.duration_since(civil).as_secs());
+                ahead.into_iter().filter(|seconds| *seconds > 0).min()
+            }
+        }
+    }
+
+    /// Start and end, of an entry that happens once.
+    pub(super) fn dates(&self) -> Option<(DateTime, DateTime)> {
+        match self.span {
+            Span::Weekly { .. } => None,
+            Span::Once { start, end } => Some((start, end)),
+        }
+    }
+}
+
+fn second_of_week(civil: DateTime) -> i64 {
+    let day = i64::from(civil.weekday().to_monday_zero_offset());
+    let minute = i64::from(civil.hour()) * 60 + i64::from(civil.minute());
+    (day * DAY + minute) * 60 + i64::from(civil.second())
+}
+
+const SHAPE: &str = "write it as [DAYS] HH:MM-[DAY] HH:MM, for example Tue-Thu 22:00-04:00";
+
+fn span(text: &str) -> Result<Span, String> {
+    if text.is_empty() {
+        return Err(format!("is empty; {SHAPE}"));
+    }
+    // The first colon belongs to the first time, so the dash after it is the one between start and end.
+    let colon = text
+        .find(':')
+        .ok_or_else(|| format!("has no time; {SHAPE}"))?;
+    let dash = text[colon..]
+        .find('-')
+        .ok_or_else(|| format!("has no end; {SHAPE}"))?
+        + colon;
+    let (start, end) = (text[..dash].trim(), text[dash + 1..].trim());
+    let (start_day, start_time) = day_and_time(start)?;
+    let (end_day, end_time) = day_and_time(end)?;
+    let (from, to) = (time(start_time)?, time(end_time)?);
+    if from == DAY {
+        return Err("24:00 can only be an end; begin at 00:00 of the next day".to_owned());
+    }
+    match (date(start_day)?, date(end_day)?) {
+        (Some(first), last) if last.is_some() || end_day.is_empty() => once(first, from, last, to),
+        (Some(_), _) => Err(format!(
+            "begins at a date and ends on {end_day:?}; write a date there too"
+        )),
+        (None, Some(_)) => Err("ends at a date; write a date before the first time too".to_owned()),
+        (None, None) => weekly(start_day, from, end_day, to),
+    }
+}
+
+fn weekly(start_day: &str, from: i64, end_day: &str, to: i64) -> Result<Span, String> {
+    let starts = days(if start_day.is_empty() { "*" } else { start_day })?;
+    if end_day.is_empty() {
+        let length = if to > from {
+            to - from
+        } else {
+            to + DAY - from
+        };
+        return Ok(Span::Weekly {
+            starts: starts.iter().map(|day| day * DAY + from).collect(),
+            length,
+        });
+    }
+    let ends = days(end_day)?;
+    let ([start], [end]) = (starts.as_slice(), ends.as_slice()) else {
+        return Err("with a day before the end time there must be exactly one day on both sides; leave the end day out to mean each day".to_owned());
+    };
+    let start = start * DAY + from;
+    let length = (end * DAY + to - start - 1).rem_euclid(WEEK) + 1;
+    Ok(Span::Weekly {
+        starts: vec![start],
+        length,
+    })
+}
+
+fn once(first: Date, from: i64, last: Option<Date>, to: i64) -> Result<Span, String> {
+    let later = |date: Date| {
+        date.tomorrow()
+            .map_err(|_| "is beyond the calendar; use an earlier year".to_owned())
+    };
+    let at = |date: Date, minutes: i64| -> Result<DateTime, String> {
+        let (date, minutes) = if minutes == DAY {
+            (later(date)?, 0)
+        } else {
+            (date, minutes)
+        };
+        let part = |value: i64| {
+            i8::try_from(value).expect("hours and minutes were checked when they were parsed")
+        };
+        Ok(date.at(part(minutes / 60), part(minutes % 60), 0, 0))
+    };
+    let start = at(first, from)?;
+    let end = match last {
+        Some(last) => at(last, to)?,
+        None if to > from => at(first, to)?,
+        None => at(later(first)?, to)?,
+    };
+    if end <= start {
+        return Err("ends before it begins; swap the two dates".to_owned());
+    }
+    Ok(Span::Once { start, end })
+}
+
+/// The last word is the time, what stands before it the day.
+fn day_and_time(part: &str) -> Result<(&str, &str), String> {
+    match part.rsplit_once(char::is_whitespace) {
+        Some((day, time)) => Ok((day.trim(), time)),
+        None if part.is_empty() => Err(format!("has no end; {SHAPE}")),
+        None => Ok(("", part)),
+    }
+}
+
+/// Minutes since midnight, 1440 for 24:00.
+fn time(text: &str) -> Result<i64, String> {
+    let wrong = || format!("{text:?} is not a time; write HH:MM from 00:00 to 24:00");
+    let (hour, minute) = text.split_once(':').ok_or_else(wrong)?;
+    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    if !(1..=2).contains(&hour.len()) || minute.len() != 2 || !digits(hour) || !digits(minute) {
+        return Err(wrong());
+    }
+    let (hour, minute): (i64, i64) = (
+        hour.parse().map_err(|_| wrong())?,
+        minute.parse().map_err(|_| wrong())?,
+    );
+    let total = hour * 60 + minute;
+    if minute > 59 || total > DAY {
+        Err(wrong())
+    } else {
+        Ok(total)
+    }
+}
+
+/// A date, or `None` for what does not look like one.
+fn date(text: &str) -> Result<Option<Date>, String> {
+    if !text.starts_with(|first: char| first.is_ascii_digit()) {
+        return Ok(None);
+    }
+    let shaped = text.len() == 10
+        && text.bytes().enumerate().all(|(at, byte)| {
+            if at == 4 || at == 7 {
+                byte == b'-'
+            } else {
+                byte.is_ascii_digit()
+            }
+        });
+    let date = if shaped {
+        text.parse::<Date>().ok()
+    } else {
+        None
+    };
+    date.map(Some)
+        .ok_or_else(|| format!("{text:?} is not a date; write YYYY-MM-DD"))
+}
+
+/// Days since Monday, in the order written, without repetition.
+fn days(text: &str) -> Result<Vec<i64>, String> {
+    if text == "*" {
+        return Ok((0..7).collect());
+    }
+    let mut days = Vec::new();
+    for part in text.split(',').map(str::trim) {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last) = (weekday(first.trim())?, weekday(last.trim())?);
+        let length = (last - first).rem_euclid(7);
+        for day in (first..=first + length).map(|day| day % 7) {
+            if !days.contains(&day) {
+                days.push(day);
+            }
+        }
+    }
+    Ok(days)
+}
+
+fn weekday(text: &str) -> Result<i64, String> {
+    let day = match text.to_ascii_lowercase().as_str() {
+        "mon" | "monday" => Weekday::Monday,
+        "tue" | "tues" | "tuesday" => Weekday::Tuesday,
+        "wed" | "weds" | "wednesday" => Weekday::Wednesday,
+        "thu" | "thur" | "thurs" | "thursday" => Weekday::Thursday,
+        "fri" | "friday" => Weekday::Friday,
+        "sat" | "saturday" => Weekday::Saturday,
+        "sun" | "sunday" => Weekday::Sunday,
+        _ => {
+            return Err(format!(
+                "{text:?} is not a day; use Mon, Tue, Wed, Thu, Fri, Sat, Sun or *"
+            ));
+        }
+    };
+    Ok(i64::from(day.to_monday_zero_offset()))
+}
