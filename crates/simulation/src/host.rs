@@ -197,7 +197,7 @@ impl Host {
 
     /// When its monotonic clock will show this.
     pub fn moment(&self, mono: Duration) -> Time {
-        let micros = Time::try_from(mono.as_micros()).unwrap_or(Time::MAX / 2000);
+        let micros = Time::try_from(mono.as_nanos().div_ceil(1000)).unwrap_or(Time::MAX / 2000);
         (micros * 1000).div_ceil(self.plan.clock_permille)
     }
 
