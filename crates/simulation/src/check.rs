@@ -13,7 +13,7 @@ use reboot_coordinator::lock::record::decode;
 use reboot_coordinator::lock::{Claim, History, Phase};
 
 use crate::etcd::Change;
-use crate::host::{Channel, GateLog};
+use crate::host::{Channel, GateLog, Truth};
 use crate::network::{Message, Operator, Sender};
 use crate::world::{Event, World};
 use crate::{SECOND, Time};
@@ -110,7 +110,8 @@ impl World {
             }
         }
         if completed {
-            self.check.last_completed = Some(self.now);
+            // The cooldown begins with the release, as its node sent it.
+            self.check.last_completed = by.map(|message| message.sent_at);
         }
         self.turns();
         self.check_limit();
@@ -245,7 +246,8 @@ impl World {
                 self.fail("P3", format!("the committed claim of n{node} went away"));
             }
             Some(Sender::Node { host, .. }) if host == node => {
-                self.check_return(node, before, completed);
+                let sent = by.map(|message| (message.sent_at, message.truth));
+                self.check_return(node, before, sent, completed);
             }
             Some(Sender::Node { host, .. }) => self.check_hold_timeout(node, host, before),
         }
@@ -272,31 +274,35 @@ impl World {
         self.taken_away(before.create);
     }
 
-    /// P1 and P3: a node gives its claim back only when it is back and healthy.
-    fn check_return(&mut self, node: usize, before: &Standing, completed: bool) {
-        let now = self.now;
+    /// P1 and P3: a node gives its claim back only when it is back and healthy. What was true when it said so counts, unless
+    /// it was disrupted again since.
+    fn check_return(
+        &mut self,
+        node: usize,
+        before: &Standing,
+        sent: Option<(Time, Truth)>,
+        completed: bool,
+    ) {
         let host = &mut self.hosts[node];
         let settle = host.plan.settings.post_boot_settle;
         let settle = host.span(settle);
+        let (at, truth) = match sent {
+            Some((at, truth)) if truth.acts == host.acts => (at, truth),
+            _ => (self.now, host.truth()),
+        };
         let going_down = host
             .going_down
             .iter()
             .any(|claim| !self.check.taken.contains_key(claim));
         let disrupted = host.disrupted == Some(before.create);
-        let wrong = if !disrupted {
-            None
-        } else if !host.up {
-            Some("while it was down")
-        } else if going_down {
-            Some("while a reboot was under way")
-        } else if host.drained && host.plan.settings.undoes {
-            Some("while it was drained")
-        } else {
-            match host.healthy_since {
-                None => Some("without a proof of health"),
-                Some(since) if now - since + SLACK / 20 < settle => Some("before it settled"),
-                Some(_) => None,
-            }
+        let wrong = match truth.healthy_since {
+            _ if !disrupted => None,
+            _ if !truth.up => Some("while it was down"),
+            _ if going_down => Some("while a reboot was under way"),
+            _ if truth.drained => Some("while it was drained"),
+            None => Some("without a proof of health"),
+            Some(since) if at - since + SLACK / 20 < settle => Some("before it settled"),
+            Some(_) => None,
         };
         if disrupted {
             host.disrupted = None;
@@ -459,6 +465,15 @@ impl World {
         }
     }
 
+    /// What was drained is taken back only when the claim says so, or is gone.
+    pub(crate) fn check_undo(&mut self, index: usize) {
+        let phase = self.check.claims[index].as_ref().map(|standing| standing.claim.phase);
+        if let Some(phase @ (Phase::Draining | Phase::Rebooting)) = phase {
+            let phase = phase.as_str();
+            self.fail("undo", format!("n{index} undoes its drain while its claim says {phase}"));
+        }
+    }
+
     /// P2: a disruptive act needs a commit of its own that took effect.
     pub(crate) fn check_disruption(&mut self, index: usize, pid: u64, hook: Hook) {
         if hook == Hook::Drain {
@@ -517,6 +532,7 @@ impl World {
         let host = &mut self.hosts[index];
         host.disrupted = Some(create);
         host.healthy_since = None;
+        host.acts += 1;
         self.check_limit();
     }
 

@@ -37,6 +37,19 @@ pub struct GateLog {
     pub look: Gate,
 }
 
+/// What is true of a host at a moment, as far as it bears on a return.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Truth {
+    /// Whether it is up.
+    pub up: bool,
+    /// Whether it is drained and an undo hook should have run.
+    pub drained: bool,
+    /// Since when the health script passes.
+    pub healthy_since: Option<Time>,
+    /// Disruptive acts so far.
+    pub acts: u32,
+}
+
 /// A script that runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Script {
@@ -124,6 +137,8 @@ pub struct Host {
     pub actions: u64,
     /// The claim under which it is disrupted.
     pub disrupted: Option<i64>,
+    /// Disruptive acts so far.
+    pub acts: u32,
     /// Since when the health script passes after the disruption.
     pub healthy_since: Option<Time>,
     /// Reboots by its command since the detectors last asked for none.
@@ -161,6 +176,7 @@ impl Host {
             going_down: Vec::new(),
             actions: 0,
             disrupted: None,
+            acts: 0,
             healthy_since: None,
             fruitless: 0,
             rebooted: 0,
@@ -168,6 +184,16 @@ impl Host {
             dead: false,
             wall_jump_sec: 0,
             plan,
+        }
+    }
+
+    /// What is true of it now.
+    pub fn truth(&self) -> Truth {
+        Truth {
+            up: self.up,
+            drained: self.drained && self.plan.settings.undoes,
+            healthy_since: self.healthy_since,
+            acts: self.acts,
         }
     }
 

@@ -3,7 +3,7 @@
 use etcd_rs_sync::{Error, Keys, Reply, Request, TxnReply};
 use reboot_coordinator::core::{Ticket, WatchEvent};
 
-use crate::host::{Channel, GateLog};
+use crate::host::{Channel, GateLog, Truth};
 use crate::plan::{TROUBLES, Trouble};
 use crate::world::{Event, World};
 use crate::{MILLI, SECOND, Time};
@@ -36,6 +36,8 @@ pub(crate) struct Message {
     pub(crate) request: Request,
     pub(crate) sent_at: Time,
     pub(crate) gates: GateLog,
+    /// What was true of the host when it was sent.
+    pub(crate) truth: Truth,
     /// How long the answer travels; `None` when it never arrives.
     pub(crate) back: Option<Time>,
     pub(crate) garbled: bool,
@@ -70,6 +72,10 @@ impl World {
         };
         process.open.push((channel, ticket));
         let gates = process.gates;
+        let truth = self.hosts[host].truth();
+        let Some(process) = self.hosts[host].process(pid) else {
+            return;
+        };
         if let Some(planted) = self.planted {
             planted.on_request(&mut request, &process.machine);
         }
@@ -84,6 +90,7 @@ impl World {
             request,
             sent_at: now,
             gates,
+            truth,
             back: Some(self.latency()),
             garbled: false,
         };

@@ -160,6 +160,8 @@ impl World {
             if self.hosts[index].drain_fails == Some(true) {
                 pause = HOOK_TIMEOUT;
             }
+        } else {
+            self.check_undo(index);
         }
         let name = if drain { "drain" } else { "undo" };
         self.tell(|| format!("n{index} runs the {name} hook"));

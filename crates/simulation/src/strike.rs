@@ -3,7 +3,7 @@
 use etcd_rs_sync::{Compare, Delete, Keys as Span, Op, Put, Request, Txn};
 use reboot_coordinator::lock::record::{Pause, encode};
 
-use crate::host::GateLog;
+use crate::host::{GateLog, Truth};
 use crate::network::{Message, Operator, Sender};
 use crate::plan::{Boot, Fault, Trouble};
 use crate::world::{Event, World};
@@ -115,6 +115,7 @@ impl World {
             request,
             sent_at: self.now,
             gates: GateLog::default(),
+            truth: Truth::default(),
             back: None,
             garbled: false,
         };
@@ -146,6 +147,7 @@ impl World {
             request: Request::Put(put),
             sent_at: self.now,
             gates: GateLog::default(),
+            truth: Truth::default(),
             back: None,
             garbled: false,
         };
@@ -163,11 +165,10 @@ impl World {
         let Some(kv) = self.etcd.get(key.as_bytes()) else {
             return;
         };
-        let same = |target: Compare| target;
         let txn = Txn {
             compares: vec![
-                same(Compare::create_revision(Span::one(key.clone()), kv.create_revision)),
-                same(Compare::mod_revision(Span::one(key.clone()), kv.mod_revision)),
+                Compare::create_revision(Span::one(key.clone()), kv.create_revision),
+                Compare::mod_revision(Span::one(key.clone()), kv.mod_revision),
             ],
             success: vec![Op::Delete(Delete::of(Span::one(key)))],
             failure: vec![],
