@@ -30,6 +30,8 @@ pub struct Standing {
     pub claim: Claim,
     /// When it was last written.
     pub written_at: Time,
+    /// The limit under which it was first committed.
+    pub granted: Option<usize>,
     /// When fewer than its limit were before it for the first time.
     pub turn_at: Option<Time>,
 }
@@ -183,9 +185,12 @@ impl World {
         let turn_at = same.and_then(|before| before.turn_at);
         let was = same.map(|before| (before.claim.phase, before.claim.attempts));
         self.check_step(node, was, &claim);
+        let granted = same.and_then(|before| before.granted);
+        let granted = granted.or(claim.phase.committed().then(|| limit(&claim)));
         self.check.claims[node] = Some(Standing {
             create: kv.create_revision,
             claim: claim.clone(),
+            granted,
             written_at: self.now,
             turn_at,
         });
@@ -217,7 +222,7 @@ impl World {
             | (Some(Phase::Draining | Phase::Rebooting | Phase::Verifying), Phase::Verifying) => {
                 true
             }
-            (None | Some(_), Phase::Queued)
+            (Some(Phase::Draining | Phase::Rebooting | Phase::Verifying), Phase::Queued)
             | (None | Some(Phase::Verifying), Phase::Rebooting)
             | (None | Some(Phase::Rebooting | Phase::Verifying), Phase::Draining)
             | (None | Some(Phase::Queued), Phase::Verifying) => false,
@@ -328,7 +333,7 @@ impl World {
             }
         }
         let before = self.before(&standing);
-        if before >= limit(&standing.claim) {
+        if first && before >= limit(&standing.claim) {
             self.fail("turn", format!("n{node} committed with {before} claims before it"));
         }
         let pid = match message.sender {
@@ -440,15 +445,10 @@ impl World {
 
     /// Disrupted nodes are covered by committed claims, and there are never more of those than the largest limit in use.
     pub(crate) fn check_limit(&mut self) {
-        let committed: Vec<&Standing> = self
-            .check
-            .claims
-            .iter()
-            .flatten()
-            .filter(|standing| standing.claim.phase.committed())
-            .collect();
-        let largest = committed.iter().map(|standing| limit(&standing.claim)).max();
-        let (count, largest) = (committed.len(), largest.unwrap_or(usize::MAX));
+        let claims = self.check.claims.iter().flatten();
+        let granted: Vec<usize> = claims.filter_map(|standing| standing.granted).collect();
+        let (count, largest) = (granted.len(), granted.iter().max().copied());
+        let largest = largest.unwrap_or_default();
         if count > largest {
             self.fail("P1", format!("{count} nodes are committed, the limit is {largest}"));
         }

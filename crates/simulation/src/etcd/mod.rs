@@ -2,8 +2,6 @@
 
 mod lease;
 mod store;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
