@@ -1,6 +1,8 @@
 //! What the simulation found, told again as the smallest history that shows it.
 
-use simulation::plan::Reboot;
+use std::time::Duration;
+
+use simulation::plan::{Fault, Reboot, When};
 use simulation::{Plan, SECOND, World};
 
 /// Runs a history to its end; every property holds.
@@ -26,6 +28,22 @@ fn a_claim_is_kept_while_an_earlier_reboot_command_may_still_take_effect() {
         let mut plan = Plan::plain(2);
         plan.quiet_at = 500 * SECOND;
         plan.nodes[0].reboots = vec![Reboot::Late, second, second, second];
+        holds(plan);
+    }
+}
+
+/// The database is full while the first node releases: the cooldown is to begin when the release succeeds.
+#[test]
+fn the_cooldown_is_whole_however_long_the_release_takes() {
+    for action in 20..50 {
+        let mut plan = Plan::plain(2);
+        plan.quiet_at = 400 * SECOND;
+        plan.nodes[1].settings.check_interval = Duration::from_secs(5);
+        plan.nodes[0].required_at = Some(0);
+        for node in &mut plan.nodes {
+            node.settings.min_reboot_interval = Duration::from_secs(60);
+        }
+        plan.faults = vec![(When::After(0, action), Fault::NoSpace(50 * SECOND))];
         holds(plan);
     }
 }

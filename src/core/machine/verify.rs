@@ -324,11 +324,12 @@ impl Machine {
             return None;
         };
         let interval = self.settings.min_reboot_interval;
-        if let Some(lease) = ending.cooldown.filter(|lease| !lease.granted) {
-            return self.grant_request(lease.id, interval);
-        }
         if !ending.history_lease.granted {
             return self.grant_request(ending.history_lease.id, HISTORY_TTL);
+        }
+        // The last thing before the release, because its time begins to run here.
+        if let Some(lease) = ending.cooldown.filter(|lease| !lease.granted) {
+            return self.grant_request(lease.id, interval);
         }
         let until = self.now.wall.checked_add(interval).unwrap_or(self.now.wall);
         let cooldown = Cooldown {
@@ -352,20 +353,25 @@ impl Machine {
         let State::Ending(ending) = &mut self.state else {
             return;
         };
-        let waiting = ending
-            .cooldown
-            .as_mut()
-            .filter(|lease| !lease.granted)
-            .or(Some(&mut ending.history_lease).filter(|lease| !lease.granted));
-        if let Some(lease) = waiting {
-            match result {
+        if !ending.history_lease.granted {
+            return match result {
                 Ok(Reply::Grant(_)) | Err(Error::LeaseExists) => {
-                    lease.granted = true;
-                    return self.begin();
+                    ending.history_lease.granted = true;
+                    self.begin();
                 }
-                Ok(_) => return self.retry("a grant was answered by something else"),
-                Err(error) => return self.retry(&words(&error)),
-            }
+                Ok(_) => self.retry("a grant was answered by something else"),
+                Err(error) => self.retry(&words(&error)),
+            };
+        }
+        if let Some(lease) = ending.cooldown.as_mut().filter(|lease| !lease.granted) {
+            return match result {
+                Ok(Reply::Grant(_)) => {
+                    lease.granted = true;
+                    self.begin();
+                }
+                Ok(_) => self.release_unknown("a grant was answered by something else"),
+                Err(error) => self.release_unknown(&words(&error)),
+            };
         }
         let ending = ending.clone();
         match result.map(outcome::release) {
@@ -385,16 +391,24 @@ impl Machine {
                 self.go(State::ReadOwn);
             }
             Ok(Err(malformed)) => self.release_unknown(&nonsense(&malformed)),
-            Err(error) => self.release_unknown(&words(&error)),
+            Err(error) => {
+                let lease_gone = matches!(error, Error::LeaseNotFound);
+                let history_lease = self.fresh_lease();
+                if let State::Ending(ending) = &mut self.state
+                    && lease_gone
+                {
+                    ending.history_lease = history_lease;
+                }
+                self.release_unknown(&words(&error));
+            }
         }
     }
 
-    /// Repeats with leases of their own: the cooldown begins with the release, however long that takes.
+    /// Repeats with another lease for the cooldown: it begins with the release, however long that takes.
     fn release_unknown(&mut self, why: &str) {
-        let (cooldown, history) = (self.fresh_lease(), self.fresh_lease());
+        let cooldown = self.fresh_lease();
         if let State::Ending(ending) = &mut self.state {
             ending.cooldown = ending.cooldown.map(|_| cooldown);
-            ending.history_lease = history;
         }
         self.retry(why);
     }
