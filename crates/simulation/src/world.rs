@@ -418,16 +418,14 @@ impl World {
         self.drain(index, pid);
     }
 
-    /// Performs everything the machine asks for, then looks after its wake-up.
+    /// Performs everything the machine asks for, then looks after its wake-up. A pause begins after that: nothing can be done
+    /// about one between the last look and the act.
     fn drain(&mut self, index: usize, pid: u64) {
         let now = self.now;
         loop {
             let Some(process) = self.hosts[index].process(pid) else {
                 return;
             };
-            if process.paused_until.is_some() {
-                break;
-            }
             let Some(action) = process.machine.next_action() else {
                 break;
             };

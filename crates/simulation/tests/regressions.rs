@@ -47,3 +47,17 @@ fn the_cooldown_is_whole_however_long_the_release_takes() {
         holds(plan);
     }
 }
+
+/// The process is stopped for a minute between its commit and the answer; an operator takes the claim away meanwhile.
+#[test]
+fn a_permit_that_grew_old_does_not_start_the_drain() {
+    for action in 10..30 {
+        let mut plan = Plan::plain(2);
+        plan.quiet_at = 300 * SECOND;
+        plan.faults = vec![
+            (When::After(0, action), Fault::Pause(0, 60 * SECOND)),
+            (When::At(60 * SECOND), Fault::OperatorRelease(0)),
+        ];
+        holds(plan);
+    }
+}

@@ -16,8 +16,8 @@ use crate::lock::outcome::{self, Commit, GateRead, Permit, Write};
 use crate::lock::record::Attempt;
 use crate::lock::{Claim, Held, NodeRecord, Phase, request};
 
-/// How long a permit may lie between the proof of the claim and the reboot command, as a multiple of a request's limit. Past it
-/// the process was stopped or starved in between, and the claim is looked at again.
+/// How long a permit may lie between the proof of the claim and the drain or the reboot command, as a multiple of a request's
+/// limit. Past it the process was stopped or starved in between, and the claim is looked at again.
 const PERMIT_LIFE_REQUESTS: u32 = 2;
 
 /// The share of `reboot_timeout_sec` that is waited after a reboot command failed, before it is believed that the host stays
@@ -179,15 +179,30 @@ impl Machine {
         self.note(note);
         // The commit wrote the registration in the same transaction, at the same revision.
         self.registration = Some((held.modified, pending.registration));
-        let phase = held.claim.phase;
         self.held = Some(held);
         if pending.stage == Stage::PostLock {
             self.may_go_down = false;
         }
-        match phase {
-            Phase::Draining => self.go(State::Draining(permit)),
-            Phase::Queued | Phase::Rebooting | Phase::Verifying => self.go(State::LastLook(permit)),
+        self.proceed(permit);
+    }
+
+    /// Does next what the permit allows. One that has grown old proves nothing any more: the process was stopped or starved
+    /// since, and the claim is looked at again.
+    fn proceed(&mut self, permit: Permit) {
+        if self.is_old(&permit) {
+            return self.go(State::Confirming(permit));
         }
+        match self.held.as_ref().map(|held| held.claim.phase) {
+            Some(Phase::Draining) => self.go(State::Draining(permit)),
+            Some(Phase::Queued | Phase::Rebooting | Phase::Verifying) | None => {
+                self.go(State::LastLook(permit));
+            }
+        }
+    }
+
+    fn is_old(&self, permit: &Permit) -> bool {
+        let life = self.settings.etcd_timeout * PERMIT_LIFE_REQUESTS;
+        self.now.mono.saturating_sub(permit.confirmed_at()) > life
     }
 
     pub(super) fn begin_drain(&mut self) {
@@ -236,7 +251,7 @@ impl Machine {
                 held.modified = modified;
                 held.claim = *claim;
             }
-            self.go(State::LastLook(permit.confirmed(sent_at)));
+            self.proceed(permit.confirmed(sent_at));
         }
     }
 
@@ -249,8 +264,7 @@ impl Machine {
             let text = Refusal::KillSwitch(why).text();
             return self.call_off(text);
         }
-        let life = self.settings.etcd_timeout * PERMIT_LIFE_REQUESTS;
-        if self.now.mono.saturating_sub(permit.confirmed_at()) > life {
+        if self.is_old(&permit) {
             return self.go(State::Confirming(permit));
         }
         self.note(
@@ -276,9 +290,7 @@ impl Machine {
             std::mem::replace(&mut self.state, State::Stopped),
             unchanged,
         ) {
-            (State::Confirming(permit), Ok(true)) => {
-                self.go(State::LastLook(permit.confirmed(sent_at)));
-            }
+            (State::Confirming(permit), Ok(true)) => self.proceed(permit.confirmed(sent_at)),
             (State::Holding(stage, refusal), Ok(true)) => self.hold(stage, refusal),
             (_, Ok(false)) => self.taken_away(),
             (state, Err(why)) => {
