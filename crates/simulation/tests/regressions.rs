@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use simulation::plan::{Fault, Reboot, When};
+use simulation::plan::{Boot, Fault, Reboot, When};
 use simulation::{Plan, SECOND, World};
 
 /// Runs a history to its end; every property holds.
@@ -60,4 +60,18 @@ fn a_permit_that_grew_old_does_not_start_the_drain() {
         ];
         holds(plan);
     }
+}
+
+/// An operator forgets the node while it reboots, and the reboot does not clear the requirement.
+#[test]
+fn forgetting_a_node_during_its_reboot_does_not_refill_its_budget() {
+    let mut plan = Plan::plain(1);
+    plan.quiet_at = 300 * SECOND;
+    plan.nodes[0].boots = vec![Boot {
+        keeps_asking: true,
+        ..Boot::good(60 * SECOND)
+    }];
+    plan.nodes[0].boots.push(plan.nodes[0].boots[0]);
+    plan.faults = vec![(When::At(60 * SECOND), Fault::OperatorForget(0))];
+    holds(plan);
 }

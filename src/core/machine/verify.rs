@@ -275,9 +275,11 @@ impl Machine {
                 at: now.clone(),
                 reasons: held.claim.reasons.clone(),
             });
-            if verify.cleared {
-                registration.budget_used = 0;
-            }
+            // A registration that was removed meanwhile has forgotten this reboot; the claim has not.
+            registration.budget_used = match verify.cleared {
+                true => 0,
+                false => registration.budget_used.max(1),
+            };
         }
         let (outcome, detail) = match &verify.outcome {
             Outcome::Completed if verify.cleared => ("completed", "back and healthy".to_owned()),
