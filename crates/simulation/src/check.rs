@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use etcd_rs_sync::KeyValue;
 use reboot_coordinator::core::facts::DetectorResult;
-use reboot_coordinator::core::{Hook, Input, State};
+use reboot_coordinator::core::{Hook, Input, State, Ticket};
 use reboot_coordinator::lock::record::decode;
 use reboot_coordinator::lock::{Claim, History, Phase};
 
@@ -623,15 +623,20 @@ impl World {
         let Some(process) = self.hosts[index].process(pid) else {
             return;
         };
-        let open = process
+        let abandoned = &process.abandoned;
+        let open: Vec<Ticket> = process
             .open
             .iter()
-            .any(|(channel, _)| *channel == Channel::Main);
+            .filter(|(channel, ticket)| *channel == Channel::Main && !abandoned.contains(ticket))
+            .map(|(_, ticket)| *ticket)
+            .collect();
         let gives_up = matches!(
             process.machine.state(),
             State::Leaving(..) | State::Stopping
         );
-        if open && !gives_up {
+        if gives_up {
+            process.abandoned.extend(open);
+        } else if !open.is_empty() {
             let state = process.machine.state().name();
             self.fail(
                 "requests",
@@ -649,6 +654,7 @@ impl World {
         let waits = machine.wake_at().is_some()
             || !process.open.is_empty()
             || process.script.is_some()
+            || !process.backlog.is_empty()
             || process.paused_until.is_some()
             || matches!(machine.state(), State::Stopped);
         if !waits {

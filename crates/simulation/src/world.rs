@@ -384,9 +384,12 @@ impl World {
             return;
         }
         process.paused_until = None;
-        let backlog = std::mem::take(&mut process.backlog);
         self.tell(|| format!("n{index} process {pid} goes on"));
-        for input in backlog {
+        while let Some(process) = self.hosts[index].process(pid)
+            && process.paused_until.is_none()
+            && !process.backlog.is_empty()
+        {
+            let input = process.backlog.remove(0);
             self.deliver(index, pid, input);
         }
         self.deliver(index, pid, Input::Tick);
