@@ -255,7 +255,7 @@ impl World {
         }
         match by.map(|message| message.sender) {
             None => self.fail("P3", format!("the committed claim of n{node} expired")),
-            Some(Sender::Operator(Operator::Release(_))) => self.taken_away(before.create),
+            Some(Sender::Operator(Operator::Release(_))) => self.taken_away(node, before.create),
             Some(Sender::Operator(_)) => {
                 self.fail("P3", format!("the committed claim of n{node} went away"));
             }
@@ -267,8 +267,12 @@ impl World {
         }
     }
 
-    fn taken_away(&mut self, create: i64) {
+    fn taken_away(&mut self, node: usize, create: i64) {
         self.stats.taken += 1;
+        let key = format!("/r/nodes/n{node}");
+        if self.etcd.get(key.as_bytes()).is_none() {
+            self.hosts[node].fruitless = 0; // nothing is left that could remember
+        }
         self.check.taken.insert(create, self.now);
     }
 
@@ -286,7 +290,7 @@ impl World {
                 ),
             );
         }
-        self.taken_away(before.create);
+        self.taken_away(node, before.create);
     }
 
     /// P1 and P3: a node gives its claim back only when it is back and healthy. What was true when it said so counts, unless

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use simulation::plan::{Boot, Fault, Reboot, When};
+use simulation::plan::{Boot, Fault, Reboot, Trouble, When};
 use simulation::{Plan, SECOND, World};
 
 /// Runs a history to its end; every property holds.
@@ -75,5 +75,40 @@ fn forgetting_a_node_during_its_reboot_does_not_refill_its_budget() {
         plan.nodes[0].boots = vec![vain, vain];
         plan.faults = vec![(When::After(0, action), Fault::OperatorForget(0))];
         holds(plan);
+    }
+}
+
+/// A proxy answers with an empty object, while a process that was stopped looks at its claim again.
+#[test]
+fn an_empty_answer_does_not_mean_that_the_claim_is_gone() {
+    for action in 10..30 {
+        let mut plan = Plan::plain(1);
+        plan.quiet_at = 300 * SECOND;
+        plan.faults = vec![
+            (When::After(0, action), Fault::Pause(0, 30 * SECOND)),
+            (
+                When::At(50 * SECOND),
+                Fault::Network(0, Trouble::Garbled, 1000, 40 * SECOND),
+            ),
+        ];
+        holds(plan);
+    }
+}
+
+/// A write to the committed claim overtakes the death of its process and the start of the next.
+#[test]
+fn a_late_write_of_a_dead_process_does_not_look_like_a_claim_taken_away() {
+    for seed in 0..20 {
+        for action in 10..40 {
+            let mut plan = Plan::plain(1);
+            plan.seed = seed;
+            plan.quiet_at = 300 * SECOND;
+            let slow = Fault::Network(0, Trouble::Delayed, 1000, SECOND / 10);
+            plan.faults = vec![
+                (When::Before(0, action), slow),
+                (When::After(0, action), Fault::Kill(0, SECOND / 2)),
+            ];
+            holds(plan);
+        }
     }
 }

@@ -141,11 +141,11 @@ impl Machine {
                 self.held = Some(held);
                 self.go(State::Gates(Gates::at(pending.stage)));
             }
-            Commit::Lost => match pending.stage {
+            Commit::Lost(found) => match pending.stage {
                 Stage::PreLock | Stage::Waiting | Stage::PostLock => self.leave(Refusal::Lost(
                     "the claim was gone when it should have been committed".to_owned(),
                 )),
-                Stage::Resume | Stage::Retry => self.taken_away(),
+                Stage::Resume | Stage::Retry => self.not_as_held(found.as_ref()),
             },
         }
     }
@@ -244,7 +244,7 @@ impl Machine {
             {
                 found.modified
             }
-            (_, Ok(Write::Refused(_))) => return self.taken_away(),
+            (_, Ok(Write::Refused(found))) => return self.not_as_held(found.as_ref()),
         };
         if let State::Moving(permit, claim) = std::mem::replace(&mut self.state, State::Stopped) {
             if let Some(held) = &mut self.held {
@@ -283,21 +283,23 @@ impl Machine {
     /// The claim was looked at again: because a permit had grown old, or to see whether a held claim was released.
     pub(super) fn on_confirmed(&mut self, sent_at: Duration, result: Result<Reply, Error>) {
         let unchanged = match result {
-            Ok(reply) => outcome::confirm(reply).map_err(|malformed| nonsense(&malformed)),
+            Ok(reply) => outcome::write(reply).map_err(|malformed| nonsense(&malformed)),
             Err(error) => Err(words(&error)),
         };
         match (
             std::mem::replace(&mut self.state, State::Stopped),
             unchanged,
         ) {
-            (State::Confirming(permit), Ok(true)) => self.proceed(permit.confirmed(sent_at)),
-            (State::Holding(stage, refusal), Ok(true)) => self.hold(stage, refusal),
-            (_, Ok(false)) => self.taken_away(),
+            (State::Confirming(permit), Ok(Write::Done(_))) => {
+                self.proceed(permit.confirmed(sent_at))
+            }
+            (State::Holding(stage, refusal), Ok(Write::Done(_))) => self.hold(stage, refusal),
+            (_, Ok(Write::Refused(found))) => self.not_as_held(found.as_ref()),
             (state, Err(why)) => {
                 self.state = state;
                 self.retry(&why);
             }
-            (state, Ok(true)) => self.state = state,
+            (state, Ok(Write::Done(_))) => self.state = state,
         }
     }
 

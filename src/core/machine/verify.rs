@@ -147,7 +147,7 @@ impl Machine {
         let modified = match write {
             Ok(Write::Done(revision)) => revision,
             Ok(Write::Refused(Some(found))) if found.claim.as_ref() == Ok(&claim) => found.modified,
-            Ok(Write::Refused(_)) => return self.taken_away(),
+            Ok(Write::Refused(found)) => return self.not_as_held(found.as_ref()),
             Err(malformed) => return self.retry(&nonsense(&malformed)),
         };
         if let Some(held) = &mut self.held {
