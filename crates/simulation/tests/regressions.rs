@@ -112,3 +112,19 @@ fn a_late_write_of_a_dead_process_does_not_look_like_a_claim_taken_away() {
         }
     }
 }
+
+/// The process is stopped while it prepares the release.
+#[test]
+fn the_cooldown_is_whole_when_the_process_was_stopped_before_the_release() {
+    for action in 20..50 {
+        let mut plan = Plan::plain(2);
+        plan.quiet_at = 400 * SECOND;
+        plan.nodes[1].settings.check_interval = Duration::from_secs(5);
+        plan.nodes[0].required_at = Some(0);
+        for node in &mut plan.nodes {
+            node.settings.min_reboot_interval = Duration::from_secs(60);
+        }
+        plan.faults = vec![(When::After(0, action), Fault::Pause(0, 50 * SECOND))];
+        holds(plan);
+    }
+}

@@ -414,7 +414,7 @@ impl Machine {
             State::Confirming(_) | State::Holding(..) => self.on_confirmed(sent_at, result),
             State::Gates(_) => self.on_gate_read(result),
             State::Verifying(_) => self.on_marked(result),
-            State::Ending(_) => self.on_ended(result),
+            State::Ending(_) => self.on_ended(sent_at, result),
             State::Idle(_)
             | State::Queued
             | State::Draining(_)

@@ -351,7 +351,8 @@ impl Machine {
         )))
     }
 
-    pub(super) fn on_ended(&mut self, result: Result<Reply, Error>) {
+    pub(super) fn on_ended(&mut self, sent_at: Duration, result: Result<Reply, Error>) {
+        let late = self.now.mono.saturating_sub(sent_at) > self.settings.etcd_timeout;
         let State::Ending(ending) = &mut self.state else {
             return;
         };
@@ -367,6 +368,8 @@ impl Machine {
         }
         if let Some(lease) = ending.cooldown.as_mut().filter(|lease| !lease.granted) {
             return match result {
+                // The process was stopped since it asked, and the lease ran.
+                Ok(Reply::Grant(_)) if late => self.release_unknown("the answer was late"),
                 Ok(Reply::Grant(_)) => {
                     lease.granted = true;
                     self.begin();
