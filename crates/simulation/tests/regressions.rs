@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use reboot_coordinator::core::Mode;
 use simulation::plan::{Boot, Fault, Reboot, Trouble, When};
 use simulation::{Plan, SECOND, World};
 
@@ -125,6 +126,22 @@ fn the_cooldown_is_whole_when_the_process_was_stopped_before_the_release() {
             node.settings.min_reboot_interval = Duration::from_secs(60);
         }
         plan.faults = vec![(When::After(0, action), Fault::Pause(0, 50 * SECOND))];
+        holds(plan);
+    }
+}
+
+/// `--once` from a timer: the reboot command did nothing, and then the wall clock went back by a year.
+#[test]
+fn a_clock_that_went_back_does_not_keep_a_reboot_under_way_for_ever() {
+    for second in (60..200).step_by(10) {
+        let mut plan = Plan::plain(1);
+        plan.quiet_at = 300 * SECOND;
+        plan.nodes[0].settings.mode = Mode::Once {
+            wait: Duration::ZERO,
+        };
+        plan.nodes[0].reboots = vec![Reboot::Nothing];
+        let jump = Fault::WallJump(0, -31_536_000);
+        plan.faults = vec![(When::At(second * SECOND), jump)];
         holds(plan);
     }
 }

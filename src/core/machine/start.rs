@@ -192,18 +192,26 @@ impl Machine {
         self.go(State::Gates(Gates::at(Stage::Resume)));
     }
 
-    /// The reboot was issued or about to be. The wall clock only shortens the wait: the claim is held all the while.
+    /// The reboot was issued or about to be. The wall clock only shortens the wait: the claim is held all the while. A commit
+    /// far in the future says that the clock went back, and not how long ago it was: the wait is over, lest `--once`, which
+    /// has no other clock, finds the reboot under way for ever.
     fn adopt_rebooting(&mut self) {
-        let waited = self
+        let timeout = self.settings.reboot_timeout;
+        let once = self.settings.mode != Mode::Daemon;
+        let committed_at = self
             .held
             .as_ref()
             .and_then(|held| held.claim.committed_at.as_deref())
-            .and_then(|at| at.parse::<jiff::Timestamp>().ok())
-            .map_or(Duration::ZERO, |at| {
-                Duration::try_from(self.now.wall.duration_since(at)).unwrap_or(Duration::ZERO)
-            });
-        let left = self.settings.reboot_timeout.saturating_sub(waited);
-        if self.settings.mode != Mode::Daemon && !left.is_zero() {
+            .and_then(|at| at.parse::<jiff::Timestamp>().ok());
+        let left = committed_at.map_or(timeout, |at| {
+            let waited = self.now.wall.duration_since(at);
+            match Duration::try_from(waited) {
+                Ok(waited) => timeout.saturating_sub(waited),
+                Err(_) if once && waited.unsigned_abs() > timeout => Duration::ZERO,
+                Err(_) => timeout,
+            }
+        });
+        if once && !left.is_zero() {
             self.note(Note::info(
                 "reboot_under_way",
                 "a reboot of this host is under way already; nothing to do",
