@@ -145,3 +145,25 @@ fn a_clock_that_went_back_does_not_keep_a_reboot_under_way_for_ever() {
         holds(plan);
     }
 }
+
+/// The commit of a process that was killed is late. The next process cannot take its place over at once, and then the
+/// detectors ask for nothing any more.
+#[test]
+fn a_place_left_by_a_dead_process_is_not_forgotten_while_its_commit_may_come() {
+    for seed in 0..40 {
+        let mut plan = Plan::plain(2);
+        plan.seed = seed;
+        plan.quiet_at = 300 * SECOND;
+        let slow = Fault::Network(0, Trouble::Delayed, 1000, SECOND / 10);
+        plan.nodes[0].required_at = Some(0);
+        for action in 12..30 {
+            plan.faults = vec![
+                (When::Before(0, action), slow),
+                (When::After(0, action), Fault::Kill(0, SECOND / 10)),
+                (When::After(0, action), Fault::NoSpace(SECOND)),
+                (When::After(0, action + 2), Fault::Flap(0, 3600 * SECOND)),
+            ];
+            holds(plan.clone());
+        }
+    }
+}

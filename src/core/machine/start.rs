@@ -289,7 +289,9 @@ impl Machine {
     /// Gives up the place: the pass ends for `refusal`.
     pub(super) fn leave(&mut self, refusal: Refusal) {
         self.cancel_task();
+        let takes_over = matches!(self.state, State::Entering(Entry::TakeOver(_), _));
         match self.lease.as_ref().map(|lease| lease.id) {
+            Some(id) if takes_over => self.leave_lease(id, After::Start),
             Some(id) => self.leave_lease(id, After::Block(refusal)),
             None => {
                 self.forget_place();
@@ -321,7 +323,19 @@ impl Machine {
                 let refusal = refusal.clone();
                 self.block(refusal);
             }
-            _ => self.go(State::ReadOwn),
+            _ => self.look_again(&Refusal::Lost(
+                "another claim of this node stands there".to_owned(),
+            )),
         }
+    }
+
+    /// Reads the own claim again after a pause. A place that an earlier process left may not be forgotten: its commit may
+    /// still be on its way.
+    pub(super) fn look_again(&mut self, refusal: &Refusal) {
+        self.note_refusal(refusal);
+        let pause = self.failure_pause();
+        self.state = State::ReadOwn;
+        self.retries = 0;
+        self.timer = Some(self.now.mono + pause);
     }
 }
