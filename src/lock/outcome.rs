@@ -86,7 +86,7 @@ pub enum Commit {
     /// The claim is still the one seen; something else forbids.
     Refused(Box<GateRead>),
     /// The claim is gone, or says what this process did not write: what stands there.
-    Lost(Option<Found>),
+    Lost(Option<Box<Found>>),
     /// It says what it said before the commit, at another mod revision: a fence of ours moved it.
     Moved(Held),
 }
@@ -249,7 +249,7 @@ pub fn fence(
 /// What a claim that is not at the revision seen any more tells of a commit of `claim` over `seen`. The two differ, because
 /// each commit counts its attempt.
 fn moved(found: Option<&Found>, seen: &Held, claim: &Claim, sent_at: Duration) -> Commit {
-    let lost = || Commit::Lost(found.cloned());
+    let lost = || Commit::Lost(found.cloned().map(Box::new));
     let Some(found) = found else {
         return lost();
     };

@@ -10,6 +10,9 @@
 //!
 //! Everything comes from the seed: no clock, no thread, no hash order. `scripts/simulate` runs many histories.
 
+// Faults and troubles pick single cases out of wide enums, and leave every other alone: that is what a wildcard says.
+#![allow(clippy::wildcard_enum_match_arm)]
+
 pub mod check;
 pub mod coverage;
 pub mod crash;

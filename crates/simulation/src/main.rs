@@ -74,7 +74,7 @@ fn parse() -> Result<Option<Options>, lexopt::Error> {
             Long("faults") => options.faults = true,
             Long("coverage") => options.coverage = true,
             Short('h') | Long("help") => return Ok(None),
-            _ => return Err(arg.unexpected()),
+            Short(_) | Long(_) | Value(_) => return Err(arg.unexpected()),
         }
     }
     Ok(Some(options))

@@ -145,7 +145,7 @@ impl Machine {
                 Stage::PreLock | Stage::Waiting | Stage::PostLock => self.leave(Refusal::Lost(
                     "the claim was gone when it should have been committed".to_owned(),
                 )),
-                Stage::Resume | Stage::Retry => self.not_as_held(found.as_ref()),
+                Stage::Resume | Stage::Retry => self.not_as_held(found.as_deref()),
             },
         }
     }
