@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 pub use cancel::Cancel;
+pub(crate) use cancel::Wait;
 use leader::Leader;
 pub use output::OUTPUT_LIMIT;
 use output::Output;

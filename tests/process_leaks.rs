@@ -1,5 +1,7 @@
 //! Running children leaks nothing. A binary of its own, because parallel tests would disturb the counts.
 
+#![allow(clippy::unwrap_used)] // Helpers of tests are not recognised as tests.
+
 use std::fs;
 use std::time::{Duration, Instant};
 
