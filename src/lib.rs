@@ -3,4 +3,6 @@
 pub mod config;
 pub mod core;
 pub mod detect;
+pub mod health;
+pub mod host;
 pub mod process;
