@@ -2,4 +2,8 @@
 
 pub mod config;
 pub mod core;
+pub mod detect;
+pub mod health;
+pub mod host;
 pub mod lock;
+pub mod process;

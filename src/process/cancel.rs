@@ -1,0 +1,83 @@
+//! Stopping what is running, from another thread.
+
+use std::io::{self, PipeReader, PipeWriter};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+/// A handle that stops every run it was given to, at once and for good. Clones are the same handle.
+///
+/// It is a pipe whose writing end is closed by the cancel: that wakes any number of waiting threads, stays visible
+/// forever, and needs neither a registration nor a wake-up in between.
+#[derive(Clone, Debug)]
+pub struct Cancel {
+    closed: Arc<PipeReader>,
+    open: Arc<Mutex<Option<PipeWriter>>>,
+}
+
+impl Cancel {
+    /// Fails when the process has no file descriptors left.
+    pub fn new() -> io::Result<Cancel> {
+        let (reader, writer) = io::pipe()?;
+        Ok(Cancel {
+            closed: Arc::new(reader),
+            open: Arc::new(Mutex::new(Some(writer))),
+        })
+    }
+
+    /// Stops what runs with this handle now or later. Repeating it changes nothing.
+    pub fn cancel(&self) {
+        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Whether [`Cancel::cancel`] was called.
+    pub fn is_cancelled(&self) -> bool {
+        self.open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_none()
+    }
+
+    /// Becomes readable by the cancel.
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.closed.as_fd()
+    }
+
+    /// Waits until `fd` is readable, for at most `limit`.
+    pub(crate) fn wait_with(&self, fd: BorrowedFd<'_>, limit: std::time::Duration) -> Wait {
+        let began = std::time::Instant::now();
+        loop {
+            let left = limit.saturating_sub(began.elapsed());
+            let timeout = Timespec::try_from(left).unwrap_or(Timespec {
+                tv_sec: 3600,
+                tv_nsec: 0,
+            });
+            let mut fds = [
+                PollFd::new(&*self.closed, PollFlags::IN),
+                PollFd::from_borrowed_fd(fd, PollFlags::IN),
+            ];
+            let answered = poll(&mut fds, Some(&timeout)).is_ok();
+            if answered && !fds[1].revents().is_empty() {
+                return Wait::Ready;
+            }
+            if answered && !fds[0].revents().is_empty() {
+                return Wait::Cancelled;
+            }
+            if left.is_zero() {
+                return Wait::TimedOut;
+            }
+        }
+    }
+}
+
+/// How [`Cancel::wait_with`] ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// The descriptor is readable.
+    Ready,
+    /// The handle was cancelled.
+    Cancelled,
+    /// Neither happened in time.
+    TimedOut,
+}
