@@ -76,12 +76,16 @@ fn encode_range(range: &Range) -> Value {
     fields.int("max_create_revision", range.max_create_revision);
     let target = match range.order {
         Order::Key => None, // what etcd does by itself
-        Order::CreateRevision => Some("CREATE"),
+        Order::CreateRevision | Order::CreateRevisionDescending => Some("CREATE"),
         Order::ModRevision => Some("MOD"),
+    };
+    let direction = match range.order {
+        Order::CreateRevisionDescending => "DESCEND",
+        Order::Key | Order::CreateRevision | Order::ModRevision => "ASCEND",
     };
     if let Some(target) = target {
         fields.set("sort_target", target);
-        fields.set("sort_order", "ASCEND");
+        fields.set("sort_order", direction);
     }
     fields.done()
 }
