@@ -5,4 +5,5 @@ pub mod core;
 pub mod detect;
 pub mod health;
 pub mod host;
+pub mod observe;
 pub mod process;
