@@ -6,4 +6,5 @@ pub mod detect;
 pub mod health;
 pub mod host;
 pub mod lock;
+pub mod observe;
 pub mod process;

@@ -1,0 +1,4 @@
+//! What operators see of the daemon.
+
+pub mod hold_back;
+pub mod log;
