@@ -1,0 +1,249 @@
+//! The one table of commands and flags. It feeds the parser and the help, and whatever else lists them.
+
+/// A command.
+#[derive(Clone, Copy, Debug)]
+pub struct CommandSpec {
+    /// What is typed.
+    pub name: CommandName,
+    /// What may follow it besides flags, as shown in help; empty for nothing.
+    pub operand: &'static str,
+    /// One line of help.
+    pub summary: &'static str,
+    /// More help, in lines.
+    pub details: &'static str,
+}
+
+/// The commands there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommandName {
+    /// The daemon.
+    Run,
+    /// Checks the configuration.
+    ValidateConfig,
+    /// Runs detectors once.
+    Simulate,
+    /// Prints the version.
+    Version,
+    /// Prints help.
+    Help,
+}
+
+impl CommandName {
+    /// As typed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            CommandName::Run => "run",
+            CommandName::ValidateConfig => "validate-config",
+            CommandName::Simulate => "simulate",
+            CommandName::Version => "version",
+            CommandName::Help => "help",
+        }
+    }
+}
+
+/// Every command, in the order of the help. The first is what runs when none is given.
+pub const COMMANDS: &[CommandSpec] = &[
+    CommandSpec {
+        name: CommandName::Run,
+        operand: "",
+        summary: "coordinate this node's reboots (the default)",
+        details: "Runs until SIGTERM or SIGINT. SIGHUP reloads the configuration.\n\
+                  With --once it makes one full pass, for cron or a timer, and leaves nothing behind\n\
+                  when it is not this node's turn.",
+    },
+    CommandSpec {
+        name: CommandName::ValidateConfig,
+        operand: "",
+        summary: "check the configuration and every file it names",
+        details: "Problems go to standard error, one a line, and the exit code is 2.\n\
+                  Warnings alone leave it at 0.",
+    },
+    CommandSpec {
+        name: CommandName::Simulate,
+        operand: "",
+        summary: "run the detectors once, without etcd and without a reboot",
+        details: "The exit code is 6 when a detector fails.",
+    },
+    CommandSpec {
+        name: CommandName::Version,
+        operand: "",
+        summary: "print the version",
+        details: "",
+    },
+    CommandSpec {
+        name: CommandName::Help,
+        operand: "[COMMAND]",
+        summary: "print help, also of one command",
+        details: "",
+    },
+];
+
+/// A flag.
+#[derive(Clone, Copy, Debug)]
+pub struct FlagSpec {
+    /// Which flag it is.
+    pub name: FlagName,
+    /// What is typed after `--`.
+    pub long: &'static str,
+    /// What may be typed after `-` instead.
+    pub short: Option<char>,
+    /// What its value is called; `None` for a flag without one.
+    pub value: Option<&'static str>,
+    /// One line of help.
+    pub help: &'static str,
+    /// The commands that take it; empty for all of them.
+    pub commands: &'static [CommandName],
+}
+
+/// The flags there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlagName {
+    /// `--config FILE`
+    Config,
+    /// `--once`
+    Once,
+    /// `--wait DURATION`
+    Wait,
+    /// `--dry-run`
+    DryRun,
+    /// `--health`
+    Health,
+    /// `--json`
+    Json,
+    /// `--help`
+    Help,
+    /// `--version`
+    Version,
+}
+
+/// Every flag, in the order of the help.
+pub const FLAGS: &[FlagSpec] = &[
+    FlagSpec {
+        name: FlagName::Once,
+        long: "once",
+        short: None,
+        value: None,
+        help: "one full pass: detect, take a turn if it is free now, reboot",
+        commands: &[CommandName::Run],
+    },
+    FlagSpec {
+        name: FlagName::Wait,
+        long: "wait",
+        short: None,
+        value: Some("DURATION"),
+        help: "with --once: wait that long for a turn, such as 90s, 10m or 1h30m",
+        commands: &[CommandName::Run],
+    },
+    FlagSpec {
+        name: FlagName::DryRun,
+        long: "dry-run",
+        short: None,
+        value: None,
+        help: "everything but the commit, the hooks and the reboot",
+        commands: &[CommandName::Run],
+    },
+    FlagSpec {
+        name: FlagName::Health,
+        long: "health",
+        short: None,
+        value: None,
+        help: "run the health script too",
+        commands: &[CommandName::Simulate],
+    },
+    FlagSpec {
+        name: FlagName::Json,
+        long: "json",
+        short: None,
+        value: None,
+        help: "print JSON, for programs",
+        commands: &[
+            CommandName::ValidateConfig,
+            CommandName::Simulate,
+            CommandName::Version,
+        ],
+    },
+    FlagSpec {
+        name: FlagName::Config,
+        long: "config",
+        short: Some('c'),
+        value: Some("FILE"),
+        help: "the configuration file (default /etc/reboot-coordinator/config.yaml)",
+        commands: &[],
+    },
+    FlagSpec {
+        name: FlagName::Help,
+        long: "help",
+        short: Some('h'),
+        value: None,
+        help: "print help",
+        commands: &[],
+    },
+    FlagSpec {
+        name: FlagName::Version,
+        long: "version",
+        short: Some('V'),
+        value: None,
+        help: "print the version",
+        commands: &[],
+    },
+];
+
+/// Where the configuration is unless `--config` says otherwise.
+pub const DEFAULT_CONFIG: &str = "/etc/reboot-coordinator/config.yaml";
+
+/// What the table says of a command.
+pub fn spec(name: CommandName) -> &'static CommandSpec {
+    COMMANDS
+        .iter()
+        .find(|spec| spec.name == name)
+        .expect("a test checks that every command is in the table")
+}
+
+/// The flags that a command takes.
+pub fn flags_of(command: CommandName) -> impl Iterator<Item = &'static FlagSpec> {
+    FLAGS
+        .iter()
+        .filter(move |flag| flag.commands.is_empty() || flag.commands.contains(&command))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_is_in_the_table_once() {
+        for name in [
+            CommandName::Run,
+            CommandName::ValidateConfig,
+            CommandName::Simulate,
+            CommandName::Version,
+            CommandName::Help,
+        ] {
+            assert_eq!(
+                COMMANDS.iter().filter(|spec| spec.name == name).count(),
+                1,
+                "{name:?}"
+            );
+        }
+        assert_eq!(COMMANDS[0].name, CommandName::Run);
+    }
+
+    #[test]
+    fn no_flag_can_be_mistaken_for_another() {
+        for (index, flag) in FLAGS.iter().enumerate() {
+            for other in &FLAGS[..index] {
+                assert!(flag.long != other.long && flag.name != other.name);
+                assert!(flag.short.is_none() || flag.short != other.short);
+            }
+        }
+    }
+
+    #[test]
+    fn the_default_configuration_is_the_documented_one() {
+        let config = FLAGS
+            .iter()
+            .find(|flag| flag.name == FlagName::Config)
+            .unwrap();
+        assert!(config.help.contains(DEFAULT_CONFIG));
+    }
+}

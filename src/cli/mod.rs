@@ -1,0 +1,59 @@
+//! The command line: one table of commands and flags, a parser that only parses, one file a command.
+
+pub mod exit;
+pub mod flags;
+pub mod help;
+pub mod parse;
+mod run;
+mod simulate;
+mod validate_config;
+mod version;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use self::exit::Exit;
+use self::parse::{Command, Invocation};
+
+/// Does what the command line says.
+pub fn main() -> ExitCode {
+    let exit = match parse::parse(std::env::args_os().skip(1)) {
+        Ok(invocation) => dispatch(&invocation),
+        Err(why) => {
+            complain(&format!(
+                "reboot-coordinator: {why}\nTry `reboot-coordinator help`."
+            ));
+            Exit::Usage
+        }
+    };
+    exit.into()
+}
+
+/// Help and version come first and touch no file, so that they work whatever the configuration is.
+fn dispatch(invocation: &Invocation) -> Exit {
+    match &invocation.command {
+        Command::Help(topic) => {
+            print(help::text(*topic).trim_end());
+            Exit::Done
+        }
+        Command::Version => version::version(invocation.json),
+        Command::ValidateConfig => {
+            validate_config::validate_config(&invocation.config, invocation.json)
+        }
+        Command::Run(options) => run::run(&invocation.config, options),
+        Command::Simulate { health } => {
+            simulate::simulate(&invocation.config, *health, invocation.json)
+        }
+    }
+}
+
+/// Writes a text and a newline to standard output. Whoever closed it (`| head`) has seen enough; that is no failure.
+pub(crate) fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+}
+
+/// Writes a text and a newline to standard error. When even that is closed there is nobody left to tell.
+pub(crate) fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}

@@ -1,0 +1,445 @@
+//! The command line to an [`Invocation`]. Parsing only parses: no file is looked at.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lexopt::Arg;
+
+use super::flags::{COMMANDS, CommandName, DEFAULT_CONFIG, FLAGS, FlagName, FlagSpec};
+use crate::config::nearest::nearest;
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invocation {
+    /// The configuration file.
+    pub config: PathBuf,
+    /// Print JSON.
+    pub json: bool,
+    /// The command with its own flags.
+    pub command: Command,
+}
+
+/// A command with its own flags.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// The daemon, or one pass of it.
+    Run(RunOptions),
+    /// Check the configuration.
+    ValidateConfig,
+    /// Run the detectors once.
+    Simulate {
+        /// The health script too.
+        health: bool,
+    },
+    /// Print the version.
+    Version,
+    /// Print help, of one command or in general.
+    Help(Option<CommandName>),
+}
+
+/// How `run` runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunOptions {
+    /// One full pass instead of a daemon.
+    pub once: bool,
+    /// With `once`: how long to wait for a turn; `None` to take one only if it is free now.
+    pub wait: Option<Duration>,
+    /// Everything but the commit, hooks and reboot, whatever the configuration says.
+    pub dry_run: bool,
+}
+
+/// Parses arguments, the program's name not among them.
+///
+/// # Errors
+/// What is wrong, on one line, with the nearest known name.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, String> {
+    let Words { flags, operands } = words(arguments)?;
+    let has = |name: FlagName| flags.iter().any(|(flag, _)| flag.name == name);
+    let mut operands = operands.into_iter();
+    let command = operands.next().map(|word| command(&word)).transpose()?;
+    let topic = match operands.next() {
+        Some(word) if command == Some(CommandName::Help) => Some(self::command(&word)?),
+        Some(word) => return Err(surplus(&word)),
+        None => None,
+    };
+    if let Some(word) = operands.next() {
+        return Err(surplus(&word));
+    }
+    let plain = |command| {
+        Ok(Invocation {
+            config: PathBuf::from(DEFAULT_CONFIG),
+            json: false,
+            command,
+        })
+    };
+    // Both answer before anything else is judged, so that they can be added to any command line.
+    if has(FlagName::Help) {
+        return plain(Command::Help(
+            topic.or(command).filter(|name| *name != CommandName::Help),
+        ));
+    }
+    let name = if has(FlagName::Version) {
+        CommandName::Version
+    } else {
+        command.unwrap_or(COMMANDS[0].name)
+    };
+    for (flag, _) in &flags {
+        check_belongs(flag, name)?;
+    }
+    let command = match name {
+        CommandName::Run => Command::Run(run_options(&flags)?),
+        CommandName::ValidateConfig => Command::ValidateConfig,
+        CommandName::Simulate => Command::Simulate {
+            health: has(FlagName::Health),
+        },
+        CommandName::Version => Command::Version,
+        CommandName::Help => return plain(Command::Help(topic)),
+    };
+    let config =
+        value(&flags, FlagName::Config).map_or(PathBuf::from(DEFAULT_CONFIG), PathBuf::from);
+    Ok(Invocation {
+        config,
+        json: has(FlagName::Json),
+        command,
+    })
+}
+
+type Flags = Vec<(&'static FlagSpec, Option<OsString>)>;
+
+/// A command line taken apart.
+struct Words {
+    flags: Flags,
+    operands: Vec<OsString>,
+}
+
+fn words(arguments: impl IntoIterator<Item = OsString>) -> Result<Words, String> {
+    let mut parser = lexopt::Parser::from_args(arguments);
+    let mut words = Words {
+        flags: Vec::new(),
+        operands: Vec::new(),
+    };
+    while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
+        let flag = match argument {
+            Arg::Value(word) => {
+                words.operands.push(word);
+                continue;
+            }
+            Arg::Long(name) => FLAGS
+                .iter()
+                .find(|flag| flag.long == name)
+                .ok_or_else(|| unknown_flag(name))?,
+            Arg::Short(letter) => FLAGS
+                .iter()
+                .find(|flag| flag.short == Some(letter))
+                .ok_or_else(|| format!("unknown flag -{letter}"))?,
+        };
+        let value = match flag.value {
+            Some(name) => {
+                let missing = |_| format!("--{} needs a value: --{} {name}", flag.long, flag.long);
+                Some(parser.value().map_err(missing)?)
+            }
+            None => None,
+        };
+        words.flags.push((flag, value));
+    }
+    Ok(words)
+}
+
+fn unknown_flag(name: &str) -> String {
+    match nearest(name, FLAGS.iter().map(|flag| flag.long)) {
+        Some(near) => format!("unknown flag --{name}; did you mean --{near}?"),
+        None => format!("unknown flag --{name}"),
+    }
+}
+
+fn command(word: &OsStr) -> Result<CommandName, String> {
+    let word = word.to_string_lossy();
+    let names = || COMMANDS.iter().map(|spec| spec.name.as_str());
+    if let Some(spec) = COMMANDS.iter().find(|spec| spec.name.as_str() == word) {
+        return Ok(spec.name);
+    }
+    Err(match nearest(&word, names()) {
+        Some(near) => format!("unknown command {word:?}; did you mean `{near}`?"),
+        None => format!(
+            "unknown command {word:?}; known are {}",
+            names().collect::<Vec<_>>().join(", ")
+        ),
+    })
+}
+
+fn surplus(word: &OsStr) -> String {
+    format!("unexpected argument {:?}", word.to_string_lossy())
+}
+
+fn check_belongs(flag: &FlagSpec, command: CommandName) -> Result<(), String> {
+    if flag.commands.is_empty() || flag.commands.contains(&command) {
+        return Ok(());
+    }
+    let homes: Vec<_> = flag
+        .commands
+        .iter()
+        .map(|name| format!("`{}`", name.as_str()))
+        .collect();
+    Err(format!(
+        "--{} does not belong to `{}`, but to {}",
+        flag.long,
+        command.as_str(),
+        homes.join(", ")
+    ))
+}
+
+fn value(flags: &Flags, name: FlagName) -> Option<&OsStr> {
+    // The last one wins, so that a wrapper's default can be overridden.
+    flags
+        .iter()
+        .rev()
+        .find(|(flag, _)| flag.name == name)?
+        .1
+        .as_deref()
+}
+
+fn run_options(flags: &Flags) -> Result<RunOptions, String> {
+    let has = |name: FlagName| flags.iter().any(|(flag, _)| flag.name == name);
+    let wait = value(flags, FlagName::Wait)
+        .map(|text| duration(&text.to_string_lossy()))
+        .transpose()?;
+    if wait.is_some() && !has(FlagName::Once) {
+        return Err("--wait needs --once; a daemon waits anyway".to_owned());
+    }
+    Ok(RunOptions {
+        once: has(FlagName::Once),
+        wait,
+        dry_run: has(FlagName::DryRun),
+    })
+}
+
+/// No duration on a command line is longer: ten years.
+const MAX_SECONDS: u64 = 10 * 365 * 86_400;
+
+/// A duration such as `90s`, `10m`, `1h30m`, `2d` or `45` (seconds).
+///
+/// # Errors
+/// What is wrong, on one line.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let wrong =
+        || format!("{text:?} is not a duration; write 45 (seconds), 90s, 10m, 4h, 1h30m or 2d");
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return bounded(text.parse().ok(), text);
+    }
+    let (mut total, mut digits, mut last_unit) = (0_u64, String::new(), u64::MAX);
+    for character in text.chars() {
+        let unit = match character {
+            '0'..='9' => {
+                digits.push(character);
+                continue;
+            }
+            'd' => 86_400,
+            'h' => 3_600,
+            'm' => 60,
+            's' => 1,
+            _ => return Err(wrong()),
+        };
+        // Larger units first, each at most once.
+        if digits.is_empty() || unit >= last_unit {
+            return Err(wrong());
+        }
+        let amount: Option<u64> = digits.parse().ok();
+        total = amount
+            .and_then(|amount| amount.checked_mul(unit)?.checked_add(total))
+            .unwrap_or(u64::MAX);
+        (digits, last_unit) = (String::new(), unit);
+    }
+    if !digits.is_empty() || last_unit == u64::MAX {
+        return Err(wrong());
+    }
+    bounded(Some(total), text)
+}
+
+fn bounded(seconds: Option<u64>, text: &str) -> Result<Duration, String> {
+    match seconds {
+        Some(seconds) if seconds <= MAX_SECONDS => Ok(Duration::from_secs(seconds)),
+        _ => Err(format!("{text:?} is too long; at most 3650d")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(text: &str) -> Result<Invocation, String> {
+        parse(text.split_whitespace().map(OsString::from))
+    }
+
+    fn run(once: bool, wait: Option<u64>, dry_run: bool) -> Command {
+        Command::Run(RunOptions {
+            once,
+            wait: wait.map(Duration::from_secs),
+            dry_run,
+        })
+    }
+
+    #[test]
+    fn command_lines_are_understood() {
+        for (text, config, json, command) in [
+            ("", DEFAULT_CONFIG, false, run(false, None, false)),
+            ("run", DEFAULT_CONFIG, false, run(false, None, false)),
+            ("--once", DEFAULT_CONFIG, false, run(true, None, false)),
+            (
+                "run --once --wait 10m --dry-run",
+                DEFAULT_CONFIG,
+                false,
+                run(true, Some(600), true),
+            ),
+            (
+                "--dry-run run --wait=45 --once",
+                DEFAULT_CONFIG,
+                false,
+                run(true, Some(45), true),
+            ),
+            (
+                "--config a.yaml run",
+                "a.yaml",
+                false,
+                run(false, None, false),
+            ),
+            (
+                "run --config=a.yaml -c b.yaml",
+                "b.yaml",
+                false,
+                run(false, None, false),
+            ),
+            (
+                "validate-config --json",
+                DEFAULT_CONFIG,
+                true,
+                Command::ValidateConfig,
+            ),
+            (
+                "--config x validate-config",
+                "x",
+                false,
+                Command::ValidateConfig,
+            ),
+            (
+                "simulate",
+                DEFAULT_CONFIG,
+                false,
+                Command::Simulate { health: false },
+            ),
+            (
+                "simulate --health --json",
+                DEFAULT_CONFIG,
+                true,
+                Command::Simulate { health: true },
+            ),
+            ("version", DEFAULT_CONFIG, false, Command::Version),
+            ("--version", DEFAULT_CONFIG, false, Command::Version),
+            ("-V --json", DEFAULT_CONFIG, true, Command::Version),
+            ("help", DEFAULT_CONFIG, false, Command::Help(None)),
+            ("--help", DEFAULT_CONFIG, false, Command::Help(None)),
+            ("-h", DEFAULT_CONFIG, false, Command::Help(None)),
+            (
+                "help simulate",
+                DEFAULT_CONFIG,
+                false,
+                Command::Help(Some(CommandName::Simulate)),
+            ),
+            (
+                "help help",
+                DEFAULT_CONFIG,
+                false,
+                Command::Help(Some(CommandName::Help)),
+            ),
+            (
+                "simulate --help",
+                DEFAULT_CONFIG,
+                false,
+                Command::Help(Some(CommandName::Simulate)),
+            ),
+            (
+                "simulate --once --help",
+                DEFAULT_CONFIG,
+                false,
+                Command::Help(Some(CommandName::Simulate)),
+            ),
+        ] {
+            assert_eq!(
+                line(text),
+                Ok(Invocation {
+                    config: config.into(),
+                    json,
+                    command
+                }),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn mistakes_are_explained() {
+        for (text, expected) in [
+            ("rnu", "unknown command \"rnu\"; did you mean `run`?"),
+            ("validate", "did you mean `validate-config`?"),
+            (
+                "frobnicate",
+                "known are run, validate-config, simulate, version, help",
+            ),
+            ("help frobnicate", "unknown command \"frobnicate\""),
+            ("run now", "unexpected argument \"now\""),
+            ("help run now", "unexpected argument \"now\""),
+            ("--onec", "unknown flag --onec; did you mean --once?"),
+            ("--frobnicate", "unknown flag --frobnicate"),
+            ("-x", "unknown flag -x"),
+            ("--config", "--config needs a value: --config FILE"),
+            ("--once=yes", "once"),
+            (
+                "simulate --once",
+                "--once does not belong to `simulate`, but to `run`",
+            ),
+            ("run --json", "--json does not belong to `run`"),
+            ("--version --once", "--once does not belong to `version`"),
+            ("run --wait 10m", "--wait needs --once"),
+            ("run --once --wait soon", "\"soon\" is not a duration"),
+        ] {
+            let why = line(text).expect_err(text);
+            assert!(why.contains(expected), "{text}: {why}");
+            assert!(!why.contains('\n'), "{why}");
+        }
+    }
+
+    #[test]
+    fn durations_are_read() {
+        for (text, seconds) in [
+            ("0", 0),
+            ("45", 45),
+            ("90s", 90),
+            ("10m", 600),
+            ("4h", 14_400),
+            ("1h30m", 5_400),
+            ("2d", 172_800),
+            ("1d2h3m4s", 93_784),
+            ("3650d", MAX_SECONDS),
+        ] {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in [
+            "",
+            "m",
+            "10x",
+            "10 m",
+            "-5",
+            "+5",
+            "1.5h",
+            "30m1h",
+            "1m1m",
+            "1h30",
+            "3651d",
+            "99999999999999999999",
+            "99999999999999999999h",
+            "٣s",
+        ] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+}
