@@ -14,7 +14,7 @@ pub mod settings;
 pub mod windows;
 
 pub use io::{Action, Hook, Input, Now, Ticket, WatchEvent};
-pub use machine::{Machine, State, View};
+pub use machine::{Machine, State, View, judge_detectors};
 pub use note::Note;
 pub use refusal::Refusal;
 pub use settings::{Mode, Settings};

@@ -27,8 +27,18 @@ impl Lanes {
     pub(super) fn start(config: &Config, inbox: Inbox) -> Result<Lanes, String> {
         let text = |error: Error| error.to_string();
         let client = Client::new(setup::options(config)?).map_err(text)?;
-        let main = lane("etcd", client.fork().map_err(text)?, inbox.clone(), Input::Etcd)?;
-        let keepalive = lane("keepalive", client.fork().map_err(text)?, inbox.clone(), Input::Renewed)?;
+        let main = lane(
+            "etcd",
+            client.fork().map_err(text)?,
+            inbox.clone(),
+            Input::Etcd,
+        )?;
+        let keepalive = lane(
+            "keepalive",
+            client.fork().map_err(text)?,
+            inbox.clone(),
+            Input::Renewed,
+        )?;
         Ok(Lanes {
             client,
             main,
@@ -39,46 +49,43 @@ impl Lanes {
     }
 
     /// Sends a request of the machine; the answer arrives in the inbox.
-    pub(super) fn etcd(&self, ticket: Ticket, request: Request) {
-        hand_over(&self.main, ticket, request, &self.inbox, Input::Etcd);
+    pub(super) fn etcd(&self, ticket: Ticket, request: Request) -> Option<Input> {
+        hand_over(&self.main, ticket, request, Input::Etcd)
     }
 
     /// Sends a renewal, on the keepalive's own connection.
-    pub(super) fn renew(&self, ticket: Ticket, request: Request) {
-        hand_over(&self.keepalive, ticket, request, &self.inbox, Input::Renewed);
+    pub(super) fn renew(&self, ticket: Ticket, request: Request) -> Option<Input> {
+        hand_over(&self.keepalive, ticket, request, Input::Renewed)
     }
 
     /// Sends the machine's last word, past everything that may be stuck.
-    pub(super) fn farewell(&self, request: Request) {
+    pub(super) fn farewell(&self, request: Request) -> Option<Input> {
         let inbox = self.inbox.clone();
         let Ok(client) = self.client.fork() else {
-            return inbox.send(Input::Farewell);
+            return Some(Input::Farewell);
         };
         let send = move || {
             // The lease runs out by itself when this fails.
             let _ = client.call(&request);
             inbox.send(Input::Farewell);
         };
-        if thread::Builder::new().stack_size(STACK).spawn(send).is_err() {
-            self.inbox.send(Input::Farewell);
-        }
+        let spawned = thread::Builder::new().stack_size(STACK).spawn(send);
+        spawned.err().map(|_| Input::Farewell)
     }
 
     /// Follows other keys than before, or none.
-    pub(super) fn watch(&mut self, what: Option<(Ticket, Keys, i64)>) {
+    pub(super) fn watch(&mut self, what: Option<(Ticket, Keys, i64)>) -> Option<Input> {
         if let Some(stop) = self.watching.take() {
             stop.stop();
         }
-        let Some((ticket, keys, start_revision)) = what else {
-            return;
-        };
+        let (ticket, keys, start_revision) = what?;
         let request = WatchRequest {
             start_revision,
             ..WatchRequest::new(keys)
         };
-        let lost = |inbox: &Inbox| inbox.send(Input::Watch(ticket, WatchEvent::Lost));
+        let lost = Some(Input::Watch(ticket, WatchEvent::Lost));
         let Ok(mut watch) = self.client.watch(request) else {
-            return lost(&self.inbox);
+            return lost;
         };
         let stop = watch.stopper();
         let inbox = self.inbox.clone();
@@ -92,8 +99,11 @@ impl Lanes {
             .stack_size(STACK)
             .spawn(follow);
         match spawned {
-            Ok(_) => self.watching = Some(stop),
-            Err(_) => lost(&self.inbox),
+            Ok(_) => {
+                self.watching = Some(stop);
+                None
+            }
+            Err(_) => lost,
         }
     }
 }
@@ -154,11 +164,11 @@ fn hand_over(
     lane: &Sender<(Ticket, Request)>,
     ticket: Ticket,
     request: Request,
-    inbox: &Inbox,
     answer: fn(Ticket, Result<etcd_rs_sync::Reply, Error>) -> Input,
-) {
-    if lane.send((ticket, request)).is_err() {
+) -> Option<Input> {
+    let handed = lane.send((ticket, request));
+    handed.err().map(|_| {
         let detail = "the thread that talks to etcd has ended".to_owned();
-        inbox.send(answer(ticket, Err(Error::OutcomeUnknown { detail })));
-    }
+        answer(ticket, Err(Error::OutcomeUnknown { detail }))
+    })
 }

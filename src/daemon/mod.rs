@@ -16,12 +16,14 @@ mod setup;
 mod signals;
 mod tasks;
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use clock::Clock;
 use lanes::Lanes;
+pub(crate) use setup::script_context;
 use signals::Signal;
 use tasks::Tasks;
 
@@ -66,8 +68,18 @@ impl Inbox {
     }
 }
 
-/// Runs until the end and returns the exit code. `path` is read again on SIGHUP.
-pub fn run(config: Config, path: PathBuf, mode: Mode) -> u8 {
+/// How the program was started.
+pub struct Start {
+    /// The configuration file, read again on SIGHUP.
+    pub path: PathBuf,
+    /// The daemon or one pass.
+    pub mode: Mode,
+    /// `--dry-run` was given, which holds whatever the file says.
+    pub dry_run: bool,
+}
+
+/// Runs until the end and returns the exit code.
+pub fn run(config: Config, start: Start) -> u8 {
     let _lock = match InstanceLock::acquire(&config.run_dir) {
         Ok(lock) => lock,
         Err(error @ LockError::Held { .. }) => {
@@ -80,11 +92,11 @@ pub fn run(config: Config, path: PathBuf, mode: Mode) -> u8 {
         }
     };
     let (sender, events) = sync_channel(INBOX);
-    if let Err(error) = signals::listen(sender.clone(), mode) {
+    if let Err(error) = signals::listen(sender.clone(), start.mode) {
         log::error!(event = "no_signals"; "signals cannot be received: {error}");
         return EXIT_FAILURE;
     }
-    let mut daemon = match Daemon::start(config, path, mode, sender) {
+    let mut daemon = match Daemon::start(config, start, sender) {
         Ok(daemon) => daemon,
         Err(why) => {
             log::error!(event = "no_start"; "{why}");
@@ -97,8 +109,7 @@ pub fn run(config: Config, path: PathBuf, mode: Mode) -> u8 {
 
 struct Daemon {
     config: Config,
-    path: PathBuf,
-    mode: Mode,
+    start: Start,
     sender: SyncSender<Event>,
     clock: Clock,
     machine: Machine,
@@ -108,34 +119,40 @@ struct Daemon {
     /// A configuration that waits for the pass to end.
     reload: Option<Config>,
     hold_back: HoldBack,
+    /// Answers that were there at once: the main thread must not wait for room in its own inbox.
+    immediate: VecDeque<Input>,
     exit: Option<u8>,
 }
 
 impl Daemon {
     fn start(
-        config: Config,
-        path: PathBuf,
-        mode: Mode,
+        mut config: Config,
+        start: Start,
         sender: SyncSender<Event>,
     ) -> Result<Daemon, String> {
+        config.dry_run |= start.dry_run;
         let clock = Clock::start();
         let inbox = Inbox {
             sender: sender.clone(),
             generation: 0,
         };
-        let machine = Machine::new(setup::settings(&config, mode)?, setup::seed()?, clock.now());
+        let machine = Machine::new(
+            setup::settings(&config, start.mode)?,
+            setup::seed()?,
+            clock.now(),
+        );
         Ok(Daemon {
             lanes: Lanes::start(&config, inbox.clone())?,
             tasks: Tasks::new(&config, inbox)?,
             config,
-            path,
-            mode,
+            start,
             sender,
             clock,
             machine,
             generation: 0,
             reload: None,
             hold_back: HoldBack::new(),
+            immediate: VecDeque::new(),
             exit: None,
         })
     }
@@ -164,6 +181,10 @@ impl Daemon {
                 self.apply_reload();
                 continue;
             }
+            if let Some(input) = self.immediate.pop_front() {
+                self.machine.handle(self.clock.now(), input);
+                continue;
+            }
             let event = match self.machine.wake_at() {
                 Some(at) => events.recv_timeout(at.saturating_sub(self.clock.now().mono)),
                 None => events.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -188,7 +209,7 @@ impl Daemon {
     /// Performs everything the machine asks for.
     fn perform(&mut self) {
         while let Some(action) = self.machine.next_action() {
-            match action {
+            let answer = match action {
                 Action::Etcd(ticket, request) => self.lanes.etcd(ticket, request),
                 Action::Renew(ticket, request) => self.lanes.renew(ticket, request),
                 Action::Farewell(request) => self.lanes.farewell(request),
@@ -197,18 +218,22 @@ impl Daemon {
                 Action::Health(ticket, phase, facts) => self.tasks.health(ticket, phase, &facts),
                 Action::Hook(ticket, hook, facts) => self.tasks.hook(ticket, hook, &facts),
                 Action::LookAtHost(ticket) => self.tasks.look_at_host(ticket),
-                Action::CancelScripts => self.tasks.cancel(),
                 Action::Reboot(ticket, permit, facts) => self.tasks.reboot(ticket, permit, &facts),
+                Action::CancelScripts => self.tasks.cancel(),
                 Action::RecordCompleted(json) => self.record_completed(&json),
                 Action::Note(note) => self.tell(&note),
-                Action::Exit(code) => self.exit = Some(code),
-            }
+                Action::Exit(code) => {
+                    self.exit = Some(code);
+                    None
+                }
+            };
+            self.immediate.extend(answer);
         }
     }
 
-    fn tell(&mut self, note: &Note) {
+    fn tell(&mut self, note: &Note) -> Option<Input> {
         if note.level > log::max_level() {
-            return;
+            return None;
         }
         let due = !note.repeats
             || self
@@ -217,22 +242,26 @@ impl Daemon {
         if due {
             emit(note);
         }
+        None
     }
 
-    fn record_completed(&self, json: &str) {
+    fn record_completed(&self, json: &str) -> Option<Input> {
         if let Err(error) = crate::host::write_completed(&self.config.run_dir, json) {
             log::warn!(event = "marker_not_written"; "the marker of the completed reboot could not be written: {error}");
         }
+        None
     }
 
     /// SIGHUP: an invalid file changes nothing.
     fn read_again(&mut self) {
-        match config::load(&self.path) {
+        match config::load(&self.start.path) {
             Ok(loaded) => {
                 for warning in &loaded.warnings {
                     log::warn!(event = "configuration"; "{warning}");
                 }
-                self.reload = Some(loaded.config);
+                let mut config = loaded.config;
+                config.dry_run |= self.start.dry_run;
+                self.reload = Some(config);
                 if !self.machine.between_passes() {
                     log::info!(event = "reload_pending"; "the new configuration takes effect when this pass has ended");
                 }
@@ -259,9 +288,13 @@ impl Daemon {
             sender: self.sender.clone(),
             generation: self.generation + 1,
         };
-        let parts = setup::settings(&config, self.mode).and_then(|settings| {
+        let parts = setup::settings(&config, self.start.mode).and_then(|settings| {
             let machine = Machine::new(settings, setup::seed()?, self.clock.now());
-            Ok((machine, Lanes::start(&config, inbox.clone())?, Tasks::new(&config, inbox)?))
+            Ok((
+                machine,
+                Lanes::start(&config, inbox.clone())?,
+                Tasks::new(&config, inbox)?,
+            ))
         });
         match parts {
             Ok((machine, lanes, tasks)) => {

@@ -74,7 +74,7 @@ fn tls(tls: &Tls) -> Result<TlsOptions, String> {
 }
 
 /// What scripts are told; phase, claim and reasons are filled in for each.
-pub(super) fn script_context(config: &Config) -> ScriptContext {
+pub(crate) fn script_context(config: &Config) -> ScriptContext {
     let texts = |entries: Option<Vec<String>>| entries.unwrap_or_default();
     let windows = config.windows.as_ref();
     ScriptContext {

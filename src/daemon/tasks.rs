@@ -1,5 +1,6 @@
 //! What is done on the host: detectors, health script, hooks, the look at the kill switch, the reboot command. Each in a thread
-//! of its own while it lasts, so that the main thread never waits for the operator's scripts.
+//! of its own while it lasts, so that the main thread never waits for the operator's scripts. A task that could not be begun
+//! returns its answer at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -50,20 +51,26 @@ impl Tasks {
     }
 
     /// Ends what runs, by process group.
-    pub(super) fn cancel(&mut self) {
+    pub(super) fn cancel(&mut self) -> Option<Input> {
         self.cancel.cancel();
         match Cancel::new() {
             Ok(fresh) => self.cancel = fresh,
             // Without descriptors no task can run; each says so when it is tried.
             Err(error) => log::error!(event = "no_descriptors"; "{error}"),
         }
+        None
     }
 
-    pub(super) fn detect(&self, ticket: Ticket) {
+    pub(super) fn detect(&self, ticket: Ticket) -> Option<Input> {
         let config = Arc::clone(&self.config);
         let env = self.environment("pre-lock", &ScriptFacts::default());
         let cancel = self.cancel.clone();
-        let names = self.config.detectors.iter().map(|d| d.name.clone()).collect();
+        let names = self
+            .config
+            .detectors
+            .iter()
+            .map(|d| d.name.clone())
+            .collect();
         self.spawn(
             move || {
                 let reports = detect::run_all(&config.detectors, &env, &cancel);
@@ -71,25 +78,33 @@ impl Tasks {
                 Input::Detected(ticket, reports)
             },
             |why| Input::Detected(ticket, all_failed(names, &why)),
-        );
+        )
     }
 
-    pub(super) fn health(&self, ticket: Ticket, phase: HealthPhase, facts: &ScriptFacts) {
+    pub(super) fn health(
+        &self,
+        ticket: Ticket,
+        phase: HealthPhase,
+        facts: &ScriptFacts,
+    ) -> Option<Input> {
         let config = Arc::clone(&self.config);
         let env = self.environment(phase.as_str(), facts);
         let cancel = self.cancel.clone();
         self.spawn_script(ticket, "health_check", phase.as_str(), move || {
             health::check(&config.health_script, config.health_timeout, &env, &cancel)
-        });
+        })
     }
 
-    pub(super) fn hook(&self, ticket: Ticket, hook: Hook, facts: &ScriptFacts) {
+    pub(super) fn hook(&self, ticket: Ticket, hook: Hook, facts: &ScriptFacts) -> Option<Input> {
         let (phase, configured) = match hook {
             Hook::Drain => ("pre-reboot", &self.config.pre_reboot_hook),
             Hook::Undo => ("post-boot", &self.config.post_boot_hook),
         };
         let Some(config::Hook { command, timeout }) = configured.clone() else {
-            return self.inbox.send(Input::Script(ticket, not_started("no such hook is configured")));
+            return Some(Input::Script(
+                ticket,
+                not_started("no such hook is configured"),
+            ));
         };
         let env = self.environment(phase, facts);
         let spec = Command {
@@ -99,24 +114,31 @@ impl Tasks {
             detach: false,
         };
         let cancel = self.cancel.clone();
-        self.spawn_script(ticket, "hook", phase, move || process::run(&spec, &cancel));
+        self.spawn_script(ticket, "hook", phase, move || process::run(&spec, &cancel))
     }
 
-    pub(super) fn look_at_host(&self, ticket: Ticket) {
+    pub(super) fn look_at_host(&self, ticket: Ticket) -> Option<Input> {
         let path = self.config.kill_switch_file.clone();
         let cancel = self.cancel.clone();
         self.spawn(
             move || {
                 let look = path.clone();
-                let seen = bounded("kill switch", HOST_LIMIT, &cancel, move || host::kill_switch(&look));
+                let seen = bounded("kill switch", HOST_LIMIT, &cancel, move || {
+                    host::kill_switch(&look)
+                });
                 Input::Host(ticket, forbids(seen.ok(), &path.display().to_string()))
             },
             |why| Input::Host(ticket, Some(why)),
-        );
+        )
     }
 
     /// Consumes the permit. The command outlives this program.
-    pub(super) fn reboot(&self, ticket: Ticket, permit: Permit, facts: &ScriptFacts) {
+    pub(super) fn reboot(
+        &self,
+        ticket: Ticket,
+        permit: Permit,
+        facts: &ScriptFacts,
+    ) -> Option<Input> {
         drop(permit);
         let env = self.environment("pre-reboot", facts);
         let spec = Command {
@@ -132,10 +154,10 @@ impl Tasks {
             log_script("reboot_command", "pre-reboot", &report);
             inbox.send(Input::RebootCommand(ticket, report));
         };
-        if let Err(error) = thread::Builder::new().stack_size(STACK).spawn(work) {
-            let report = not_started(&error.to_string());
-            self.inbox.send(Input::RebootCommand(ticket, report));
-        }
+        let spawned = thread::Builder::new().stack_size(STACK).spawn(work);
+        spawned
+            .err()
+            .map(|error| Input::RebootCommand(ticket, not_started(&error.to_string())))
     }
 
     fn environment(&self, phase: &str, facts: &ScriptFacts) -> Vec<(String, String)> {
@@ -154,7 +176,7 @@ impl Tasks {
         event: &'static str,
         phase: &'static str,
         run: impl FnOnce() -> ScriptReport + Send + 'static,
-    ) {
+    ) -> Option<Input> {
         self.spawn(
             move || {
                 let report = run();
@@ -162,15 +184,15 @@ impl Tasks {
                 Input::Script(ticket, report)
             },
             |why| Input::Script(ticket, not_started(&why)),
-        );
+        )
     }
 
-    /// Does `work` in a thread and hands its answer to the machine; when no thread can be had, that of `otherwise`.
+    /// Does `work` in a thread and hands its answer to the machine; when no thread can be had, returns that of `otherwise`.
     fn spawn(
         &self,
         work: impl FnOnce() -> Input + Send + 'static,
         otherwise: impl FnOnce(String) -> Input,
-    ) {
+    ) -> Option<Input> {
         let inbox = self.inbox.clone();
         let running = Arc::clone(&self.running);
         running.fetch_add(1, Ordering::AcqRel);
@@ -183,10 +205,10 @@ impl Tasks {
             .name("task".to_owned())
             .stack_size(STACK)
             .spawn(body);
-        if let Err(error) = spawned {
+        spawned.err().map(|error| {
             self.running.fetch_sub(1, Ordering::AcqRel);
-            self.inbox.send(otherwise(format!("no thread could be started: {error}")));
-        }
+            otherwise(format!("no thread could be started: {error}"))
+        })
     }
 }
 
@@ -197,8 +219,14 @@ fn forbids(seen: Option<KillSwitch>, path: &str) -> Option<String> {
         Some(KillSwitch::Present { text, since }) => {
             let since = since
                 .and_then(|at| jiff::Timestamp::try_from(at).ok())
-                .map_or_else(String::new, |at| format!(" since {}", at.strftime("%Y-%m-%dT%H:%M:%SZ")));
-            let text = if text.is_empty() { String::new() } else { format!(" ({text})") };
+                .map_or_else(String::new, |at| {
+                    format!(" since {}", at.strftime("%Y-%m-%dT%H:%M:%SZ"))
+                });
+            let text = if text.is_empty() {
+                String::new()
+            } else {
+                format!(" ({text})")
+            };
             Some(format!("{path} exists{since}{text}"))
         }
         Some(KillSwitch::Unknown(why)) => Some(format!("it cannot be checked: {why}")),

@@ -16,8 +16,10 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::{PoisonError, RwLock};
 
 use log::LevelFilter;
+use log::kv::Value;
 
 use crate::config::LogFormat;
+use crate::core::Note;
 pub use line::{LINE_LIMIT, VALUE_LIMIT};
 use line::{Style, json, text};
 
@@ -64,6 +66,51 @@ pub fn init(level: LevelFilter, format: Option<LogFormat>, node: &str) {
         .format(|out, record| out.write_all(render(record).as_bytes()))
         .try_init();
     log::set_max_level(level);
+}
+
+/// Logs what the machine has to tell.
+pub fn emit(note: &Note) {
+    let mut fields = vec![("event", Value::from(note.event))];
+    let texts: Vec<Option<String>> = note.fields.iter().map(|(_, value)| list(value)).collect();
+    for ((name, value), text) in note.fields.iter().zip(&texts) {
+        fields.push((
+            name,
+            text.as_deref().map_or_else(|| scalar(value), Value::from),
+        ));
+    }
+    log::logger().log(
+        &log::Record::builder()
+            .level(note.level)
+            .target("reboot_coordinator")
+            .key_values(&fields.as_slice())
+            .args(format_args!("{}", note.msg))
+            .build(),
+    );
+}
+
+/// A list as one text; `None` for anything else.
+fn list(value: &serde_json::Value) -> Option<String> {
+    let texts = value.as_array()?.iter();
+    Some(
+        texts
+            .filter_map(|text| text.as_str())
+            .collect::<Vec<_>>()
+            .join(", "),
+    )
+}
+
+fn scalar(value: &serde_json::Value) -> Value<'_> {
+    if let Some(text) = value.as_str() {
+        Value::from(text)
+    } else if let Some(flag) = value.as_bool() {
+        Value::from(flag)
+    } else if let Some(number) = value.as_u64() {
+        Value::from(number)
+    } else if let Some(number) = value.as_i64() {
+        Value::from(number)
+    } else {
+        Value::from(value.as_f64().unwrap_or_default())
+    }
 }
 
 fn render(record: &log::Record<'_>) -> String {

@@ -394,7 +394,10 @@ impl Machine {
 }
 
 /// Required when at least one says so; unknown when none does and one could not tell.
-pub(super) fn judge_detectors(reports: &[DetectorReport]) -> Result<Vec<String>, Refusal> {
+///
+/// # Errors
+/// [`Refusal::NotRequired`] or [`Refusal::Unknown`].
+pub fn judge_detectors(reports: &[DetectorReport]) -> Result<Vec<String>, Refusal> {
     let mut reasons = Vec::new();
     let mut failed = Vec::new();
     for report in reports {

@@ -46,7 +46,7 @@ use crate::lock::outcome::{Found, Malformed, Permit};
 use crate::lock::{Claim, Held, NodeRecord, Phase};
 
 pub use commit::Pending;
-pub use gates::{Gates, Stage};
+pub use gates::{Gates, Stage, judge_detectors};
 pub use queue::{Entry, Queue, TakingAway};
 pub use verify::{Ending, Outcome, Verify};
 
