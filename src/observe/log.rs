@@ -59,10 +59,12 @@ pub fn init(level: LevelFilter, format: Option<LogFormat>, node: &str) {
         },
     };
     *SETTINGS.write().unwrap_or_else(PoisonError::into_inner) = settings;
-    // Everything passes the logger's own filter, which cannot be changed later; the maximum level of `log` can. That it
-    // was installed before is what happens at a reload.
+    // All of our own passes the logger's own filter, which cannot be changed later; the maximum level of `log` can. What
+    // libraries log, headers and addresses among it, is nobody's business here. That it was installed before is what
+    // happens at a reload.
     let _ = env_logger::Builder::new()
-        .filter_level(LevelFilter::Trace)
+        .filter_level(LevelFilter::Off)
+        .filter_module("reboot_coordinator", LevelFilter::Trace)
         .format(|out, record| out.write_all(render(record).as_bytes()))
         .try_init();
     log::set_max_level(level);
