@@ -1,5 +1,6 @@
 //! The command line: one table of commands and flags, a parser that only parses, one file a command.
 
+pub mod duration;
 pub mod exit;
 pub mod flags;
 pub mod help;

@@ -70,7 +70,7 @@ const SETS: &[(&[Rule], &[Rule])] = &[
 ];
 
 fn covers(rule: &Rule, civil: DateTime) -> bool {
-    (-8..=0).any(|back: i64| {
+    (-rule.later..=0).any(|back| {
         let day = civil.date().checked_add(back.days()).unwrap();
         let start = day.at(rule.start.0, rule.start.1, 0, 0);
         let end = day
