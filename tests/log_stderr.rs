@@ -9,6 +9,9 @@ use log::LevelFilter;
 use reboot_coordinator::config::LogFormat;
 use reboot_coordinator::observe::log::init;
 
+/// Only what the program says itself is logged.
+const TARGET: &str = "reboot_coordinator";
+
 const SCENARIO: &str = "LOG_TEST_SCENARIO";
 
 /// What the started process does; as a test it does nothing.
@@ -17,13 +20,13 @@ fn scenario() {
     match std::env::var(SCENARIO).as_deref() {
         Ok("reload") => {
             init(LevelFilter::Info, None, "n1");
-            log::info!(event = "first", exit_code = 3; "shown");
-            log::debug!("not shown");
+            log::info!(target: TARGET, event = "first", exit_code = 3; "shown");
+            log::debug!(target: TARGET, "not shown");
             init(LevelFilter::Debug, Some(LogFormat::Text), "n1");
-            log::debug!(event = "second"; "shown now");
+            log::debug!(target: TARGET, event = "second"; "shown now");
             init(LevelFilter::Error, Some(LogFormat::Json), "n2");
-            log::warn!("not shown");
-            log::error!(event = "third"; "shown");
+            log::warn!(target: TARGET, "not shown");
+            log::error!(target: TARGET, event = "third"; "shown");
         }
         Ok("many") => {
             init(LevelFilter::Info, Some(LogFormat::Json), "n1");
@@ -31,7 +34,8 @@ fn scenario() {
                 .map(|thread| {
                     std::thread::spawn(move || {
                         let filler = "y".repeat(3000);
-                        (0..200).for_each(|n| log::info!(thread, n, filler:%; "line"));
+                        (0..200)
+                            .for_each(|n| log::info!(target: TARGET, thread, n, filler:%; "line"));
                     })
                 })
                 .collect();
