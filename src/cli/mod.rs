@@ -1,12 +1,23 @@
 //! The command line: one table of commands and flags, a parser that only parses, one file a command.
 
+mod cluster;
+pub mod completions;
+mod confirm;
+mod describe;
 pub mod duration;
 pub mod exit;
 pub mod flags;
+mod forget;
 pub mod help;
+pub mod moment;
 pub mod parse;
+mod pause;
+mod release;
+mod resume;
 mod run;
 mod simulate;
+mod table;
+mod times;
 mod validate_config;
 mod version;
 
@@ -45,6 +56,19 @@ fn dispatch(invocation: &Invocation) -> Exit {
         Command::Simulate { health } => {
             simulate::simulate(&invocation.config, *health, invocation.json)
         }
+        Command::Pause(options) => pause::pause(&invocation.config, options),
+        Command::Resume => resume::resume(&invocation.config),
+        Command::Release { node, reason, yes } => {
+            release::release(&invocation.config, node, reason, *yes)
+        }
+        Command::Status { .. }
+        | Command::Explain { .. }
+        | Command::History
+        | Command::Completions(_) => {
+            complain("reboot-coordinator: not built yet");
+            Exit::Failure
+        }
+        Command::Forget { node } => forget::forget(&invocation.config, node),
     }
 }
 

@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use lexopt::Arg;
 
+use super::completions::Shell;
 use super::duration::duration;
-use super::flags::{COMMANDS, CommandName, DEFAULT_CONFIG, FLAGS, FlagName, FlagSpec};
+use super::flags::{COMMANDS, CommandName, DEFAULT_CONFIG, FLAGS, FlagName, FlagSpec, spec};
+use super::moment::Moment;
 use crate::config::nearest::nearest;
+use crate::config::validate::{NODE_NAME_RULE, is_node_name};
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +36,38 @@ pub enum Command {
         /// The health script too.
         health: bool,
     },
+    /// Show the cluster and this node.
+    Status {
+        /// Again whenever something changes.
+        watch: bool,
+    },
+    /// Say why this node does not reboot now.
+    Explain {
+        /// Judge the maintenance window then instead of now.
+        at: Option<Moment>,
+    },
+    /// List finished attempts.
+    History,
+    /// Stop reboots in the whole cluster.
+    Pause(PauseOptions),
+    /// Let them go on.
+    Resume,
+    /// Take a claim away.
+    Release {
+        /// Whose.
+        node: String,
+        /// Why, for the history.
+        reason: String,
+        /// Without asking.
+        yes: bool,
+    },
+    /// Remove a member.
+    Forget {
+        /// Which.
+        node: String,
+    },
+    /// Print a completion script.
+    Completions(Shell),
     /// Print the version.
     Version,
     /// Print help, of one command or in general.
@@ -50,6 +85,20 @@ pub struct RunOptions {
     pub dry_run: bool,
 }
 
+/// How to pause.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PauseOptions {
+    /// Why, for the others.
+    pub reason: Option<String>,
+    /// Until somebody resumes, or for this long.
+    pub length: Option<Duration>,
+    /// Shorten a pause without asking.
+    pub yes: bool,
+}
+
+/// The longest reason, in characters. It is shown in every status.
+const REASON_CHARS: usize = 500;
+
 /// Parses arguments, the program's name not among them.
 ///
 /// # Errors
@@ -59,14 +108,19 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
     let has = |name: FlagName| flags.iter().any(|(flag, _)| flag.name == name);
     let mut operands = operands.into_iter();
     let command = operands.next().map(|word| command(&word)).transpose()?;
-    let topic = match operands.next() {
-        Some(word) if command == Some(CommandName::Help) => Some(self::command(&word)?),
-        Some(word) => return Err(surplus(&word)),
-        None => None,
-    };
+    let operand = operands.next();
+    if let Some(word) = &operand
+        && command.is_none_or(|name| spec(name).operand.is_empty())
+    {
+        return Err(surplus(word));
+    }
     if let Some(word) = operands.next() {
         return Err(surplus(&word));
     }
+    let topic = match &operand {
+        Some(word) if command == Some(CommandName::Help) => Some(self::command(word)?),
+        _ => None,
+    };
     let plain = |command| {
         Ok(Invocation {
             config: PathBuf::from(DEFAULT_CONFIG),
@@ -88,21 +142,60 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
     for (flag, _) in &flags {
         check_belongs(flag, name)?;
     }
-    let command = match name {
-        CommandName::Run => Command::Run(run_options(&flags)?),
-        CommandName::ValidateConfig => Command::ValidateConfig,
-        CommandName::Simulate => Command::Simulate {
-            health: has(FlagName::Health),
-        },
-        CommandName::Version => Command::Version,
-        CommandName::Help => return plain(Command::Help(topic)),
-    };
+    if name == CommandName::Help {
+        return plain(Command::Help(topic));
+    }
+    let command = own(name, &flags, operand.as_deref())?;
     let config =
         value(&flags, FlagName::Config).map_or(PathBuf::from(DEFAULT_CONFIG), PathBuf::from);
     Ok(Invocation {
         config,
         json: has(FlagName::Json),
         command,
+    })
+}
+
+/// The command with its own flags and its operand.
+fn own(name: CommandName, flags: &Flags, operand: Option<&OsStr>) -> Result<Command, String> {
+    let has = |name: FlagName| flags.iter().any(|(flag, _)| flag.name == name);
+    let spec = spec(name);
+    if operand.is_none() && spec.needs_operand() {
+        let command = name.as_str();
+        return Err(format!(
+            "`{command}` needs a {}: reboot-coordinator {command} {}",
+            spec.operand, spec.operand
+        ));
+    }
+    let operand = || operand.unwrap_or_default();
+    Ok(match name {
+        CommandName::Run => Command::Run(run_options(flags)?),
+        CommandName::ValidateConfig => Command::ValidateConfig,
+        CommandName::Simulate => Command::Simulate {
+            health: has(FlagName::Health),
+        },
+        CommandName::Status => Command::Status {
+            watch: has(FlagName::Watch),
+        },
+        CommandName::Explain => Command::Explain {
+            at: value(flags, FlagName::At)
+                .map(|text| text.to_string_lossy().parse())
+                .transpose()?,
+        },
+        CommandName::History => Command::History,
+        CommandName::Pause => Command::Pause(pause_options(flags)?),
+        CommandName::Resume => Command::Resume,
+        CommandName::Release => Command::Release {
+            node: node(operand())?,
+            reason: reason(flags)?
+                .ok_or("`release` needs --reason TEXT: it goes into the history")?,
+            yes: has(FlagName::Yes),
+        },
+        CommandName::Forget => Command::Forget {
+            node: node(operand())?,
+        },
+        CommandName::Completions => Command::Completions(operand().to_string_lossy().parse()?),
+        CommandName::Version => Command::Version,
+        CommandName::Help => Command::Help(None),
     })
 }
 
@@ -213,6 +306,45 @@ fn run_options(flags: &Flags) -> Result<RunOptions, String> {
         wait,
         dry_run: has(FlagName::DryRun),
     })
+}
+
+fn pause_options(flags: &Flags) -> Result<PauseOptions, String> {
+    let length = value(flags, FlagName::For)
+        .map(|text| duration(&text.to_string_lossy()))
+        .transpose()?;
+    if length.is_some_and(|length| length.is_zero()) {
+        return Err("--for must be longer than nothing".to_owned());
+    }
+    Ok(PauseOptions {
+        reason: reason(flags)?,
+        length,
+        yes: flags.iter().any(|(flag, _)| flag.name == FlagName::Yes),
+    })
+}
+
+fn reason(flags: &Flags) -> Result<Option<String>, String> {
+    let Some(text) = value(flags, FlagName::Reason) else {
+        return Ok(None);
+    };
+    let text = text.to_str().ok_or("--reason is not valid UTF-8")?.trim();
+    if text.is_empty() {
+        return Err("--reason is empty".to_owned());
+    }
+    if text.chars().count() > REASON_CHARS {
+        return Err(format!("--reason is longer than {REASON_CHARS} characters"));
+    }
+    if text.chars().any(char::is_control) {
+        return Err("--reason holds control characters; it is one line of text".to_owned());
+    }
+    Ok(Some(text.to_owned()))
+}
+
+fn node(word: &OsStr) -> Result<String, String> {
+    let name = word.to_string_lossy();
+    if is_node_name(&name) {
+        return Ok(name.into_owned());
+    }
+    Err(format!("{name:?} is not a node name; {NODE_NAME_RULE}"))
 }
 
 #[cfg(test)]
@@ -335,7 +467,7 @@ mod tests {
             ("validate", "did you mean `validate-config`?"),
             (
                 "frobnicate",
-                "known are run, validate-config, simulate, version, help",
+                "known are run, validate-config, simulate, status, explain, history, pause, resume, release, forget, completions, version, help",
             ),
             ("help frobnicate", "unknown command \"frobnicate\""),
             ("run now", "unexpected argument \"now\""),

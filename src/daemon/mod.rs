@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use clock::Clock;
 use lanes::Lanes;
-pub(crate) use setup::script_context;
+pub(crate) use setup::{options, script_context, seed};
 use signals::Signal;
 use tasks::Tasks;
 
