@@ -6,6 +6,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use etcd_rs_sync::{Client, Error, Etcd as _, Range, Reply, Request, Txn};
+use jiff::tz::TimeZone;
 
 use super::complain;
 use super::exit::Exit;
@@ -58,6 +59,12 @@ impl Cluster {
             client,
             keys,
         })
+    }
+
+    /// The zone in which times are shown: that of the windows, so that they can be compared.
+    pub(super) fn zone(&self) -> TimeZone {
+        let windows = self.config.windows.as_ref();
+        windows.map_or_else(TimeZone::system, |windows| windows.zone().clone())
     }
 
     /// For a command that writes: the configuration, a client, and proof that the server honours guards.
@@ -141,12 +148,8 @@ impl Cluster {
     /// One pair.
     pub(super) fn one(&self, key: String) -> Result<Option<etcd_rs_sync::KeyValue>, Trouble> {
         let range = Range::of(etcd_rs_sync::Keys::one(key));
-        match self.read(&Request::Range(range))? {
-            Reply::Range(reply) => Ok(reply.kvs.into_iter().next()),
-            _ => Err(nonsense(&Malformed(
-                "a range was answered by something else",
-            ))),
-        }
+        let reply = self.client.range(range).map_err(|error| trouble(&error))?;
+        Ok(reply.kvs.into_iter().next())
     }
 
     /// Sends a guarded transaction until its outcome is known; `meaning` reads the answer. Each of them is safe to repeat.

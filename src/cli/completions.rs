@@ -27,3 +27,8 @@ impl FromStr for Shell {
         }
     }
 }
+
+/// The completion script.
+pub(super) fn script(_shell: Shell) -> String {
+    String::new()
+}

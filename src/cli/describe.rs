@@ -84,18 +84,19 @@ pub(super) fn claim_table(node: &str, found: &Found, now: Timestamp) -> Table {
     table
 }
 
+/// Until when something in a record lasts.
+pub(super) fn until_text(text: &str, now: Timestamp, zone: &TimeZone) -> String {
+    match instant(text) {
+        Some(at) => format!("until {} ({})", clock(at, zone), until(now, at)),
+        None => format!("until {text:?}"),
+    }
+}
+
 /// A pause in one sentence.
-pub(super) fn pause_text(pause: &Pause, now: Timestamp) -> String {
+pub(super) fn pause_text(pause: &Pause, now: Timestamp, zone: &TimeZone) -> String {
     let end = match &pause.until {
         None => "until somebody resumes".to_owned(),
-        Some(text) => match instant(text) {
-            Some(at) => format!(
-                "until {} ({})",
-                clock(at, &TimeZone::system()),
-                until(now, at)
-            ),
-            None => format!("until {text:?}"),
-        },
+        Some(text) => until_text(text, now, zone),
     };
     format!(
         "paused by {} {}, {end}: {}",
@@ -106,9 +107,9 @@ pub(super) fn pause_text(pause: &Pause, now: Timestamp) -> String {
 }
 
 /// A pause that stands, in one sentence, also when it cannot be read.
-pub(super) fn standing_text(standing: &Standing, now: Timestamp) -> String {
+pub(super) fn standing_text(standing: &Standing, now: Timestamp, zone: &TimeZone) -> String {
     match &standing.pause {
-        Ok(pause) => pause_text(pause, now),
+        Ok(pause) => pause_text(pause, now, zone),
         Err(error) => format!("paused, but {error}"),
     }
 }

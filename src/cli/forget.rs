@@ -40,9 +40,9 @@ fn attempt(cluster: &Cluster, node: &str) -> Result<Exit, Trouble> {
         Forgotten::Done { report, .. } => {
             print(&format!("forgot {node}"));
             if report {
-                print(&folded(&format!(
-                    "it reported its health until now: a daemon still runs there and registers again unless it is stopped"
-                )));
+                print(&folded(
+                    "it reported its health until now: a daemon still runs there and registers again unless it is stopped",
+                ));
             }
             Ok(Exit::Done)
         }

@@ -6,9 +6,13 @@ mod confirm;
 mod describe;
 pub mod duration;
 pub mod exit;
+mod explain;
 pub mod flags;
 mod forget;
+mod gates;
 pub mod help;
+mod history;
+mod local;
 pub mod moment;
 pub mod parse;
 mod pause;
@@ -16,10 +20,14 @@ mod release;
 mod resume;
 mod run;
 mod simulate;
+mod status;
+mod status_json;
+mod status_text;
 mod table;
 mod times;
 mod validate_config;
 mod version;
+mod watch;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -61,12 +69,12 @@ fn dispatch(invocation: &Invocation) -> Exit {
         Command::Release { node, reason, yes } => {
             release::release(&invocation.config, node, reason, *yes)
         }
-        Command::Status { .. }
-        | Command::Explain { .. }
-        | Command::History
-        | Command::Completions(_) => {
-            complain("reboot-coordinator: not built yet");
-            Exit::Failure
+        Command::Status { watch } => status::status(&invocation.config, invocation.json, *watch),
+        Command::Explain { at } => explain::explain(&invocation.config, *at),
+        Command::History => history::history(&invocation.config, invocation.json),
+        Command::Completions(shell) => {
+            print(completions::script(*shell).trim_end());
+            Exit::Done
         }
         Command::Forget { node } => forget::forget(&invocation.config, node),
     }
@@ -74,8 +82,13 @@ fn dispatch(invocation: &Invocation) -> Exit {
 
 /// Writes a text and a newline to standard output. Whoever closed it (`| head`) has seen enough; that is no failure.
 pub(crate) fn print(text: &str) {
+    let _ = print_if_open(text);
+}
+
+/// Like [`print`], and whether anybody still reads.
+fn print_if_open(text: &str) -> bool {
     let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+    writeln!(out, "{text}").and_then(|()| out.flush()).is_ok()
 }
 
 /// Writes a text and a newline to standard error. When even that is closed there is nobody left to tell.

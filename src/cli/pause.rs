@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::cluster::{Cluster, Trouble, failed, operator};
@@ -38,6 +39,7 @@ pub(super) fn standing(cluster: &Cluster) -> Result<Option<Standing>, Trouble> {
 }
 
 fn attempt(cluster: &Cluster, options: &PauseOptions) -> Result<Exit, Trouble> {
+    let zone = cluster.zone();
     for _ in 0..TRIES {
         let standing = standing(cluster)?;
         let now = Timestamp::now();
@@ -45,12 +47,12 @@ fn attempt(cluster: &Cluster, options: &PauseOptions) -> Result<Exit, Trouble> {
             if changes_nothing(standing, options) {
                 print(&folded(&format!(
                     "already {}",
-                    standing_text(standing, now)
+                    standing_text(standing, now, &zone)
                 )));
                 return past_commit(cluster);
             }
             if ends_earlier(standing, options.length, now)
-                && let Some(exit) = not_confirmed(standing, options, now)
+                && let Some(exit) = not_confirmed(standing, options, now, &zone)
             {
                 return Ok(exit);
             }
@@ -61,7 +63,10 @@ fn attempt(cluster: &Cluster, options: &PauseOptions) -> Result<Exit, Trouble> {
             } else {
                 ""
             };
-            print(&folded(&format!("{change}{}", pause_text(&pause, now))));
+            print(&folded(&format!(
+                "{change}{}",
+                pause_text(&pause, now, &zone)
+            )));
             return past_commit(cluster);
         }
     }
@@ -148,13 +153,18 @@ fn ends_earlier(standing: &Standing, length: Option<Duration>, now: Timestamp) -
     until.and_then(instant).is_none_or(|until| end < until)
 }
 
-fn not_confirmed(standing: &Standing, options: &PauseOptions, now: Timestamp) -> Option<Exit> {
+fn not_confirmed(
+    standing: &Standing,
+    options: &PauseOptions,
+    now: Timestamp,
+    zone: &TimeZone,
+) -> Option<Exit> {
     if options.yes {
         return None;
     }
     print(&folded(&format!(
         "already {}",
-        standing_text(standing, now)
+        standing_text(standing, now, zone)
     )));
     match confirm("Replace it by a pause that ends earlier?") {
         Answer::Yes => None,

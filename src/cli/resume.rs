@@ -30,12 +30,12 @@ fn attempt(cluster: &Cluster) -> Result<Exit, Trouble> {
     if let Err(Some(other)) = cluster.settle(txn, request::paused)? {
         return Err(Trouble(format!(
             "the pause changed meanwhile, so nothing was done; it is now {}; run resume again to end that one",
-            standing_text(&other, now)
+            standing_text(&other, now, &cluster.zone())
         )));
     }
     print(&folded(&format!(
         "resumed; it was {}",
-        standing_text(&standing, now)
+        standing_text(&standing, now, &cluster.zone())
     )));
     // Only to be helpful: that the pause is over is known.
     if let Ok(claims) = cluster.claims()
