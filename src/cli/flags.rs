@@ -145,9 +145,9 @@ pub const COMMANDS: &[CommandSpec] = &[
         name: CommandName::Completions,
         operand: "SHELL",
         summary: "print completions for bash, zsh or fish",
-        details: "bash: reboot-coordinator completions bash >/etc/bash_completion.d/reboot-coordinator\n\
-                  zsh:  into a file `_reboot-coordinator` in a folder of $fpath\n\
-                  fish: into ~/.config/fish/completions/reboot-coordinator.fish",
+        details: "bash reads it from /etc/bash_completion.d/reboot-coordinator, zsh from a file\n\
+                  _reboot-coordinator in a folder of $fpath, and fish from\n\
+                  ~/.config/fish/completions/reboot-coordinator.fish.",
     },
     CommandSpec {
         name: CommandName::Version,

@@ -123,9 +123,11 @@ mod tests {
             "\
 ENDED       NODE    OUTCOME    WAITED  DOWN   WHY
 34 min ago  node-a  completed  20 min  5 min  kernel
-34 min ago  web-17  released   20 min  5 min  by eva@admin: the disk died (kernel)
+34 min ago  web-17  released   20 min  5 min  by eva@admin: the disk died
+                                              (kernel)
 34 min ago  db      released   25 min  -      by eva@admin: wrong node (kernel)
-?           the record has version 2, this program knows version 1: upgrade this node"
+?           the record has version 2, this program knows version 1: upgrade this
+            node"
         );
         assert_eq!(
             text(&vec![], now, Style::default()),

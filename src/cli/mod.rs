@@ -13,6 +13,7 @@ mod gates;
 pub mod help;
 mod history;
 mod local;
+pub mod man;
 pub mod moment;
 pub mod parse;
 mod pause;
