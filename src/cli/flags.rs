@@ -280,7 +280,7 @@ pub const FLAGS: &[FlagSpec] = &[
         long: "reason",
         short: None,
         value: Some("TEXT"),
-        help: "why, for the others and for the history",
+        help: "why, for the others and for the history (release needs one)",
         commands: &[CommandName::Pause, CommandName::Release],
     },
     FlagSpec {

@@ -341,6 +341,12 @@ pub(super) fn summary(
         with(Verdict::Unknown),
         with(Verdict::NotRun),
     );
+    if gates
+        .iter()
+        .any(|gate| gate.label == Some(Refusal::NotRequired.label()))
+    {
+        return format!("{node} does not reboot now: no reboot is required.");
+    }
     if !closed.is_empty() {
         return format!("{node} does not reboot now: {}.", closed.join(", "));
     }
@@ -369,3 +375,6 @@ pub(super) fn next_opening(gates: &[Gate], now: Timestamp, zone: &TimeZone) -> O
         until(now, at)
     ))
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,8 @@ mod describe;
 pub mod duration;
 pub mod exit;
 mod explain;
+#[cfg(test)]
+mod fixtures;
 pub mod flags;
 mod forget;
 mod gates;

@@ -424,6 +424,62 @@ mod tests {
             ("--help", DEFAULT_CONFIG, false, Command::Help(None)),
             ("-h", DEFAULT_CONFIG, false, Command::Help(None)),
             (
+                "status --watch --json",
+                DEFAULT_CONFIG,
+                true,
+                Command::Status { watch: true },
+            ),
+            (
+                "explain --at 22:00",
+                DEFAULT_CONFIG,
+                false,
+                Command::Explain {
+                    at: Some("22:00".parse().unwrap()),
+                },
+            ),
+            ("history -c /c", "/c", false, Command::History),
+            (
+                "pause",
+                DEFAULT_CONFIG,
+                false,
+                Command::Pause(PauseOptions::default()),
+            ),
+            (
+                "pause --for 4h --reason upgrade -y",
+                DEFAULT_CONFIG,
+                false,
+                Command::Pause(PauseOptions {
+                    reason: Some("upgrade".into()),
+                    length: Some(Duration::from_secs(4 * 3600)),
+                    yes: true,
+                }),
+            ),
+            ("resume", DEFAULT_CONFIG, false, Command::Resume),
+            (
+                "release --reason broken node-a --yes",
+                DEFAULT_CONFIG,
+                false,
+                Command::Release {
+                    node: "node-a".into(),
+                    reason: "broken".into(),
+                    yes: true,
+                },
+            ),
+            (
+                "forget node-a",
+                DEFAULT_CONFIG,
+                false,
+                Command::Forget {
+                    node: "node-a".into(),
+                },
+            ),
+            (
+                "completions fish",
+                DEFAULT_CONFIG,
+                false,
+                Command::Completions(Shell::Fish),
+            ),
+            (
                 "help simulate",
                 DEFAULT_CONFIG,
                 false,
@@ -484,6 +540,31 @@ mod tests {
             ("run --json", "--json does not belong to `run`"),
             ("--version --once", "--once does not belong to `version`"),
             ("run --wait 10m", "--wait needs --once"),
+            (
+                "release",
+                "`release` needs a NODE: reboot-coordinator release NODE",
+            ),
+            ("release node-a", "`release` needs --reason TEXT"),
+            (
+                "release node-a node-b --reason x",
+                "unexpected argument \"node-b\"",
+            ),
+            (
+                "release ../pause --reason x",
+                "\"../pause\" is not a node name",
+            ),
+            ("forget a/b", "is not a node name"),
+            ("forget", "`forget` needs a NODE"),
+            ("pause now", "unexpected argument \"now\""),
+            ("pause --for 0", "--for must be longer than nothing"),
+            ("pause --reason", "--reason needs a value"),
+            ("explain --at soon", "\"soon\" is not a time"),
+            ("completions tcsh", "unknown shell \"tcsh\""),
+            ("completions", "`completions` needs a SHELL"),
+            (
+                "resume --yes",
+                "--yes does not belong to `resume`, but to `pause`, `release`",
+            ),
             ("run --once --wait soon", "\"soon\" is not a duration"),
         ] {
             let why = line(text).expect_err(text);

@@ -279,3 +279,6 @@ pub(super) fn ending(entry: &History) -> String {
         _ => format!("{by}{} ({reasons})", entry.detail),
     }
 }
+
+#[cfg(test)]
+mod tests;

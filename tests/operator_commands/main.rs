@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests count as tests
 
+mod explain;
 mod forget;
 mod pause;
 mod release;
+mod status;
 mod support;

@@ -87,6 +87,12 @@ impl Field {
             .collect()
     }
 
+    /// The store's revision.
+    pub(crate) fn client_revision(&self) -> i64 {
+        let range = Range::of(Keys::one(LOCK));
+        self.client.range(range).unwrap().header.revision
+    }
+
     /// The leases that exist.
     pub(crate) fn leases(&self) -> usize {
         let listed = self.cluster.etcdctl(&["lease", "list"]);
