@@ -1,0 +1,11 @@
+//! The real daemon against a real etcd: real processes, real signals, real lost replies.
+//!
+//! Every test has an etcd and hosts of its own, so they run in parallel and in any order.
+
+mod commit;
+mod gates;
+mod host;
+mod queue;
+mod start;
+mod stop;
+mod store;
