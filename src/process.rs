@@ -65,9 +65,15 @@ pub fn run(spec: &Command, cancel: &Cancel) -> ScriptReport {
     let (outcome, [stdout, stderr]) = if cancel.is_cancelled() {
         (ScriptOutcome::Cancelled, Default::default())
     } else {
-        match Run::start(spec) {
-            Ok(run) => run.finish(cancel, deadline),
-            Err(why) => (ScriptOutcome::NotStarted(why), Default::default()),
+        match Leader::start(spec, cancel, spec.timeout) {
+            Ok((leader, output)) => Run {
+                leader,
+                exited: false,
+                detach: spec.detach,
+                output,
+            }
+            .finish(cancel, deadline),
+            Err(outcome) => (outcome, Default::default()),
         }
     };
     ScriptReport {
@@ -95,17 +101,6 @@ enum Event {
 }
 
 impl Run {
-    fn start(spec: &Command) -> Result<Run, String> {
-        let program = spec.argv.first().ok_or("the command is empty")?;
-        let (leader, output) = Leader::start(spec).map_err(|e| format!("{program}: {e}"))?;
-        Ok(Run {
-            leader,
-            exited: false,
-            detach: spec.detach,
-            output,
-        })
-    }
-
     fn finish(mut self, cancel: &Cancel, deadline: Instant) -> (ScriptOutcome, [Captured; 2]) {
         let stopped = match self.attend(Some(cancel), deadline, |run| run.exited) {
             Event::Done => None,

@@ -1,6 +1,6 @@
 //! Stopping what is running, from another thread.
 
-use std::io::{self, PipeReader, PipeWriter};
+use std::io::{self, PipeReader, PipeWriter, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,11 +8,12 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// A handle that stops every run it was given to, at once and for good. Clones are the same handle.
 ///
-/// It is a pipe whose writing end is closed by the cancel: that wakes any number of waiting threads, stays visible
-/// forever, and needs neither a registration nor a wake-up in between.
+/// It is a pipe into which the cancel writes a byte that nobody reads: that wakes any number of waiting threads, stays
+/// visible forever, and needs neither a registration nor a wake-up in between. Closing the pipe would not do: a child that
+/// is just being started still has a copy of it.
 #[derive(Clone, Debug)]
 pub struct Cancel {
-    closed: Arc<PipeReader>,
+    woken: Arc<PipeReader>,
     open: Arc<Mutex<Option<PipeWriter>>>,
 }
 
@@ -21,14 +22,22 @@ impl Cancel {
     pub fn new() -> io::Result<Cancel> {
         let (reader, writer) = io::pipe()?;
         Ok(Cancel {
-            closed: Arc::new(reader),
+            woken: Arc::new(reader),
             open: Arc::new(Mutex::new(Some(writer))),
         })
     }
 
     /// Stops what runs with this handle now or later. Repeating it changes nothing.
     pub fn cancel(&self) {
-        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let writer = self
+            .open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(mut writer) = writer {
+            // Cannot fail: the pipe is empty and this handle has its reading end.
+            let _ = writer.write_all(b"x");
+        }
     }
 
     /// Whether [`Cancel::cancel`] was called.
@@ -41,7 +50,7 @@ impl Cancel {
 
     /// Becomes readable by the cancel.
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
-        self.closed.as_fd()
+        self.woken.as_fd()
     }
 
     /// Waits until `fd` is readable, for at most `limit`.
@@ -54,7 +63,7 @@ impl Cancel {
                 tv_nsec: 0,
             });
             let mut fds = [
-                PollFd::new(&*self.closed, PollFlags::IN),
+                PollFd::new(&*self.woken, PollFlags::IN),
                 PollFd::from_borrowed_fd(fd, PollFlags::IN),
             ];
             let answered = poll(&mut fds, Some(&timeout)).is_ok();
@@ -80,4 +89,23 @@ pub(crate) enum Wait {
     Cancelled,
     /// Neither happened in time.
     TimedOut,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cancel_is_seen_while_a_child_that_is_being_started_has_a_copy_of_the_pipe() {
+        let cancel = Cancel::new().unwrap();
+        let copy = cancel.open.lock().unwrap().as_ref().unwrap().try_clone();
+        let (reader, _writer) = io::pipe().unwrap();
+        let waiter = std::thread::spawn({
+            let cancel = cancel.clone();
+            move || cancel.wait_with(reader.as_fd(), std::time::Duration::from_secs(20))
+        });
+        cancel.cancel();
+        assert_eq!(waiter.join().unwrap(), Wait::Cancelled);
+        drop(copy);
+    }
 }
