@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 pub use cancel::Cancel;
-pub(crate) use cancel::Wait;
+pub(crate) use cancel::{Wait, wait_for};
 use leader::Leader;
 pub use output::OUTPUT_LIMIT;
 use output::Output;
@@ -34,6 +34,9 @@ pub const LINGER_LIMIT: Duration = Duration::from_millis(250);
 /// How long a killed group may take to go away. Longer means a process stuck in the kernel; it is left behind and
 /// reaped whenever it ends. Within the second in which the daemon stops.
 pub const KILL_LIMIT: Duration = Duration::from_millis(500);
+
+/// How long a cancel waits for a program that is just being started, so that it is known whether it was.
+const START_LIMIT: Duration = Duration::from_millis(200);
 
 /// How long output is still read after the group was killed. What is in the pipe is read at once; only a grandchild that
 /// left the group makes this wait.

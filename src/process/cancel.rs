@@ -3,6 +3,7 @@
 use std::io::{self, PipeReader, PipeWriter, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -52,35 +53,35 @@ impl Cancel {
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.woken.as_fd()
     }
+}
 
-    /// Waits until `fd` is readable, for at most `limit`.
-    pub(crate) fn wait_with(&self, fd: BorrowedFd<'_>, limit: std::time::Duration) -> Wait {
-        let began = std::time::Instant::now();
-        loop {
-            let left = limit.saturating_sub(began.elapsed());
-            let timeout = Timespec::try_from(left).unwrap_or(Timespec {
-                tv_sec: 3600,
-                tv_nsec: 0,
-            });
-            let mut fds = [
-                PollFd::new(&*self.woken, PollFlags::IN),
-                PollFd::from_borrowed_fd(fd, PollFlags::IN),
-            ];
-            let answered = poll(&mut fds, Some(&timeout)).is_ok();
-            if answered && !fds[1].revents().is_empty() {
-                return Wait::Ready;
-            }
-            if answered && !fds[0].revents().is_empty() {
-                return Wait::Cancelled;
-            }
-            if left.is_zero() {
-                return Wait::TimedOut;
-            }
+/// Waits until `fd` is readable, for at most `limit`, or until the cancel when there is one.
+pub(crate) fn wait_for(fd: BorrowedFd<'_>, cancel: Option<&Cancel>, limit: Duration) -> Wait {
+    let began = Instant::now();
+    loop {
+        let left = limit.saturating_sub(began.elapsed());
+        let timeout = Timespec::try_from(left).unwrap_or(Timespec {
+            tv_sec: 3600,
+            tv_nsec: 0,
+        });
+        let mut fds = vec![PollFd::from_borrowed_fd(fd, PollFlags::IN)];
+        fds.extend(cancel.map(|cancel| PollFd::from_borrowed_fd(cancel.fd(), PollFlags::IN)));
+        let answered = poll(&mut fds, Some(&timeout)).is_ok();
+        let is_ready =
+            |at: usize| answered && fds.get(at).is_some_and(|fd| !fd.revents().is_empty());
+        if is_ready(0) {
+            return Wait::Ready;
+        }
+        if is_ready(1) {
+            return Wait::Cancelled;
+        }
+        if left.is_zero() {
+            return Wait::TimedOut;
         }
     }
 }
 
-/// How [`Cancel::wait_with`] ended.
+/// How [`wait_for`] ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wait {
     /// The descriptor is readable.
@@ -102,7 +103,7 @@ mod tests {
         let (reader, _writer) = io::pipe().unwrap();
         let waiter = std::thread::spawn({
             let cancel = cancel.clone();
-            move || cancel.wait_with(reader.as_fd(), std::time::Duration::from_secs(20))
+            move || wait_for(reader.as_fd(), Some(&cancel), Duration::from_secs(20))
         });
         cancel.cancel();
         assert_eq!(waiter.join().unwrap(), Wait::Cancelled);

@@ -13,9 +13,9 @@ use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid,
 };
 
-use super::Command;
-use super::cancel::{Cancel, Wait};
+use super::cancel::{Cancel, Wait, wait_for};
 use super::output::Output;
+use super::{Command, START_LIMIT};
 use crate::core::facts::ScriptOutcome;
 
 /// Enough to start a process; the default of 2 MiB counts against the address space of a small daemon.
@@ -36,7 +36,8 @@ pub(super) struct Leader {
 
 impl Leader {
     /// Starts the command; its two outputs come along. Opening the program can hang on a dead network file system, so even
-    /// this has the limit and the cancel of the run; should the program start after all later, it is killed.
+    /// this has the limit and the cancel of the run. Should the program start after all later, it is killed, unless it is a
+    /// detached one and the reason was a cancel.
     pub(super) fn start(
         spec: &Command,
         cancel: &Cancel,
@@ -49,6 +50,10 @@ impl Leader {
         let (hold, released) = channel();
         // Without a buffer, so that a child is never handed to a caller that has gone.
         let (started, start) = sync_channel(0);
+        let left_alone = {
+            let (detach, cancel) = (spec.detach, cancel.clone());
+            move || detach && cancel.is_cancelled()
+        };
         // Everything that can fail in this process fails before the child exists.
         let waiter = std::thread::Builder::new()
             .name("child".into())
@@ -57,10 +62,18 @@ impl Leader {
             let child = command.spawn();
             // It holds the child's ends of the pipes.
             drop(command);
-            attend(child, &started, sign, &released)
+            attend(child, &started, sign, &released, &left_alone)
         });
         let waiter = waiter.map_err(failed)?;
-        match cancel.wait_with(signs.as_fd(), limit) {
+        let mut decided = wait_for(signs.as_fd(), Some(cancel), limit);
+        // Usually it has just started, and is then ended or left alone as every other.
+        if decided == Wait::Cancelled {
+            decided = match wait_for(signs.as_fd(), None, START_LIMIT) {
+                Wait::Ready => Wait::Ready,
+                Wait::Cancelled | Wait::TimedOut => Wait::Cancelled,
+            };
+        }
+        match decided {
             Wait::Ready => signs.read_exact(&mut [0]).map_err(failed)?,
             Wait::Cancelled => return Err(ScriptOutcome::Cancelled),
             Wait::TimedOut => return Err(ScriptOutcome::TimedOut),
@@ -117,6 +130,7 @@ fn attend(
     started: &SyncSender<Started>,
     mut sign: PipeWriter,
     released: &Receiver<()>,
+    left_alone: &dyn Fn() -> bool,
 ) -> io::Result<ExitStatus> {
     // The signs fit into the pipe; when they fail the caller has gone.
     let _ = sign.write_all(b"s");
@@ -132,10 +146,10 @@ fn attend(
         child.stdout.take().map(Into::into),
         child.stderr.take().map(Into::into),
     ];
-    if started
+    let wanted = started
         .send(Ok((pid, pipes.map(Output::from_pipe))))
-        .is_err()
-    {
+        .is_ok();
+    if !wanted && !left_alone() {
         let _ = kill_process_group(pid, Signal::KILL);
     }
     let _ = retry_on_intr(|| {
