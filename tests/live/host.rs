@@ -14,7 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// How long anything may take. Far more than it does; reached only when something is wrong.
-pub const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
 /// Between two looks at a condition.
 const POLL: Duration = Duration::from_millis(5);
@@ -29,8 +29,8 @@ while [ -e "$here/block-$step" ]; do sleep 0.02; done
 [ ! -e "$here/fail-$step" ] || { echo "told to fail $step" >&2; exit 1; }
 "#;
 
-pub struct Host {
-    pub name: String,
+pub(crate) struct Host {
+    pub(crate) name: String,
     folder: TempDir,
     fields: Vec<(String, String)>,
     child: Option<Child>,
@@ -40,8 +40,11 @@ pub struct Host {
 
 impl Host {
     /// A host that requires a reboot, with a configuration that makes tests quick.
-    pub fn new(name: &str, endpoints: &[String]) -> Host {
-        let folder = tempfile::Builder::new().prefix("rc-host").tempdir().unwrap();
+    pub(crate) fn new(name: &str, endpoints: &[String]) -> Host {
+        let folder = tempfile::Builder::new()
+            .prefix("rc-host")
+            .tempdir()
+            .unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let mut host = Host {
             name: name.to_owned(),
@@ -93,41 +96,42 @@ impl Host {
     }
 
     /// The same with another value of a field.
-    pub fn with(mut self, field: &str, value: &str) -> Host {
+    pub(crate) fn with(mut self, field: &str, value: &str) -> Host {
         self.set(field, value);
         self
     }
 
     /// The same with a drain hook and its undo.
-    pub fn with_hooks(self) -> Host {
+    pub(crate) fn with_hooks(self) -> Host {
         let script = self.path("script").display().to_string();
         let hook = |step: &str| format!("{{command: [{script:?}, {step}], timeout_sec: 20}}");
         let (drain, undo) = (hook("drain"), hook("undo"));
-        self.with("pre_reboot_hook", &drain).with("post_boot_hook", &undo)
+        self.with("pre_reboot_hook", &drain)
+            .with("post_boot_hook", &undo)
     }
 
-    pub fn set(&mut self, field: &str, value: &str) {
+    pub(crate) fn set(&mut self, field: &str, value: &str) {
         self.fields.retain(|(known, _)| known != field);
         self.fields.push((field.to_owned(), value.to_owned()));
     }
 
-    pub fn path(&self, file: &str) -> PathBuf {
+    pub(crate) fn path(&self, file: &str) -> PathBuf {
         self.folder.path().join(file)
     }
 
-    pub fn touch(&self, file: &str) {
+    pub(crate) fn touch(&self, file: &str) {
         fs::write(self.path(file), "").unwrap();
     }
 
-    pub fn remove(&self, file: &str) {
+    pub(crate) fn remove(&self, file: &str) {
         fs::remove_file(self.path(file)).unwrap();
     }
 
-    pub fn exists(&self, file: &str) -> bool {
+    pub(crate) fn exists(&self, file: &str) -> bool {
         self.path(file).exists()
     }
 
-    pub fn write_config(&self) {
+    pub(crate) fn write_config(&self) {
         let lines: Vec<String> = self
             .fields
             .iter()
@@ -137,7 +141,7 @@ impl Host {
     }
 
     /// The program with these arguments and this host's configuration.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         self.write_config();
         let mut command = Command::new(env!("CARGO_BIN_EXE_reboot-coordinator"));
         command
@@ -149,11 +153,11 @@ impl Host {
     }
 
     /// Starts the daemon. Its log begins anew.
-    pub fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         self.start_with(&["run"]);
     }
 
-    pub fn start_with(&mut self, arguments: &[&str]) {
+    pub(crate) fn start_with(&mut self, arguments: &[&str]) {
         assert!(self.child.is_none(), "{} runs already", self.name);
         self.starts += 1;
         let log = fs::File::create(self.log_path()).unwrap();
@@ -170,20 +174,20 @@ impl Host {
         self.path(&format!("log-{}", self.starts))
     }
 
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let child = self.child.as_ref().expect("the daemon runs");
         kill_process(Pid::from_child(child), signal).unwrap();
     }
 
     /// SIGKILL, as a crash.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let mut child = self.child.take().expect("the daemon runs");
         child.kill().unwrap();
         child.wait().unwrap();
     }
 
     /// Waits for the daemon's end by itself.
-    pub fn wait_exit(&mut self) -> ExitStatus {
+    pub(crate) fn wait_exit(&mut self) -> ExitStatus {
         let mut child = self.child.take().expect("the daemon runs");
         let began = Instant::now();
         loop {
@@ -200,16 +204,21 @@ impl Host {
     }
 
     /// SIGTERM; returns how long the daemon took to end.
-    pub fn stop(&mut self) -> Duration {
+    pub(crate) fn stop(&mut self) -> Duration {
         let began = Instant::now();
         self.signal(Signal::TERM);
         let status = self.wait_exit();
-        assert_eq!(status.code(), Some(0), "SIGTERM is exit 0; log:\n{}", self.log());
+        assert_eq!(
+            status.code(),
+            Some(0),
+            "SIGTERM is exit 0; log:\n{}",
+            self.log()
+        );
         began.elapsed()
     }
 
     /// The host goes down and comes up again: the daemon dies, the boot id changes, the marker is gone.
-    pub fn reboot(&mut self) {
+    pub(crate) fn reboot(&mut self) {
         if self.child.is_some() {
             self.kill();
         }
@@ -218,7 +227,7 @@ impl Host {
         self.start();
     }
 
-    pub fn next_boot(&mut self) {
+    pub(crate) fn next_boot(&mut self) {
         self.boots += 1;
         fs::write(
             self.path("boot-id"),
@@ -228,41 +237,39 @@ impl Host {
     }
 
     /// What scripts, hooks and the reboot command did, in order.
-    pub fn actions(&self) -> Vec<String> {
+    pub(crate) fn actions(&self) -> Vec<String> {
         let text = fs::read_to_string(self.path("actions")).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
     }
 
-    pub fn reboots(&self) -> usize {
+    pub(crate) fn reboots(&self) -> usize {
         self.actions().iter().filter(|a| *a == "reboot").count()
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
     /// The events of the present log, whole lines only.
-    pub fn events(&self) -> Vec<Value> {
+    pub(crate) fn events(&self) -> Vec<Value> {
         let log = self.log();
         log.split_inclusive('\n')
             .filter(|line| line.ends_with('\n'))
-            .map(|line| {
-                serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"))
-            })
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}")))
             .collect()
     }
 
-    pub fn has_event(&self, event: &str) -> bool {
+    pub(crate) fn has_event(&self, event: &str) -> bool {
         self.events().iter().any(|line| line["event"] == event)
     }
 
     /// Waits until an event was logged, and returns it.
-    pub fn wait_event(&self, event: &str) -> Value {
+    pub(crate) fn wait_event(&self, event: &str) -> Value {
         self.wait_line(event, |line| line["event"] == event)
     }
 
     /// Waits until the daemon said that it is blocked for this reason.
-    pub fn wait_blocked(&self, reason: &str) -> Value {
+    pub(crate) fn wait_blocked(&self, reason: &str) -> Value {
         self.wait_line(reason, |line| {
             line["event"] == "blocked" && line["reason"] == reason
         })
@@ -278,11 +285,11 @@ impl Host {
     }
 
     /// Waits until a step of the scripts was reached.
-    pub fn wait_reached(&self, step: &str) {
+    pub(crate) fn wait_reached(&self, step: &str) {
         self.wait_until(step, || self.exists(&format!("reached-{step}")));
     }
 
-    pub fn wait_until(&self, what: &str, condition: impl FnMut() -> bool) {
+    pub(crate) fn wait_until(&self, what: &str, condition: impl FnMut() -> bool) {
         if !wait(condition) {
             panic!("{}: no sign of {what}; log:\n{}", self.name, self.log());
         }
@@ -299,7 +306,7 @@ impl Drop for Host {
 }
 
 /// Waits for a condition; false when it does not come about within [`LIMIT`].
-pub fn wait(mut condition: impl FnMut() -> bool) -> bool {
+pub(crate) fn wait(mut condition: impl FnMut() -> bool) -> bool {
     let began = Instant::now();
     while !condition() {
         if began.elapsed() > LIMIT {

@@ -24,7 +24,14 @@ fn a_node_reboots_once_comes_back_and_gives_its_claim_back() {
     assert_eq!(node["budget_used"], 0);
     assert_eq!(
         host.actions(),
-        ["pre-lock", "post-lock", "drain", "reboot", "undo", "post-boot"]
+        [
+            "pre-lock",
+            "post-lock",
+            "drain",
+            "reboot",
+            "undo",
+            "post-boot"
+        ]
     );
     host.wait_until("the marker file", || host.exists("run/completed.json"));
 }
@@ -51,7 +58,12 @@ fn no_more_than_the_limit_are_down_and_they_go_in_order() {
                 host.wait_until("the reboot command", || host.reboots() == 1);
             }
             for host in &hosts[most..] {
-                assert_eq!(host.reboots(), 0, "{} of limit {limit} went too early", host.name);
+                assert_eq!(
+                    host.reboots(),
+                    0,
+                    "{} of limit {limit} went too early",
+                    host.name
+                );
                 assert_eq!(store.phase(&host.name).as_deref(), Some("queued"));
             }
             hosts[down].reboot();
@@ -120,7 +132,11 @@ fn a_queued_claim_is_never_taken_away() {
     host.wait_event("queued");
     // Several judgements of the gates later, and long after the time.
     host.wait_until("many checks", || {
-        host.events().iter().filter(|e| e["event"] == "detector").count() > 8
+        host.events()
+            .iter()
+            .filter(|e| e["event"] == "detector")
+            .count()
+            > 8
     });
     assert!(store.claim("slow").is_some());
     assert_eq!(host.reboots(), 0);
@@ -136,7 +152,10 @@ fn far_back_in_the_queue_a_node_still_gets_its_turn() {
     let mut host = Host::new("node-a", &cluster.endpoints());
     host.start();
     let queued = host.wait_event("queued");
-    assert!(queued["msg"].as_str().unwrap().contains("or more"), "{queued}");
+    assert!(
+        queued["msg"].as_str().unwrap().contains("or more"),
+        "{queued}"
+    );
     for n in 0..12 {
         assert_eq!(host.reboots(), 0);
         store.delete(&format!("/rc/claims/other-{n:02}"));
@@ -186,7 +205,12 @@ fn an_idle_node_makes_no_revision() {
     host.start();
     host.wait_event("not_required");
     let before = store.revision();
-    let checks = || host.events().iter().filter(|e| e["event"] == "detector").count();
+    let checks = || {
+        host.events()
+            .iter()
+            .filter(|e| e["event"] == "detector")
+            .count()
+    };
     let seen = checks();
     host.wait_until("more checks", || checks() > seen + 5);
     assert_eq!(store.revision(), before);

@@ -8,28 +8,29 @@ use serde_json::{Value, json};
 
 use crate::host::wait;
 
-pub struct Store {
+pub(crate) struct Store {
     client: Client,
 }
 
 impl Store {
-    pub fn of(cluster: &Cluster) -> Store {
+    pub(crate) fn of(cluster: &Cluster) -> Store {
         Store {
             client: Client::new(Options::new(cluster.endpoints())).unwrap(),
         }
     }
 
-    pub fn get(&self, key: &str) -> Option<Value> {
+    pub(crate) fn get(&self, key: &str) -> Option<Value> {
         self.list(key).into_iter().next().map(|(_, value)| value)
     }
 
-    pub fn list(&self, key: &str) -> Vec<(String, Value)> {
+    pub(crate) fn list(&self, key: &str) -> Vec<(String, Value)> {
         let keys = if key.ends_with('/') {
             Keys::prefix(key)
         } else {
             Keys::one(key)
         };
-        let Reply::Range(reply) = self.client.call(&Request::Range(Range::of(keys))).unwrap() else {
+        let Reply::Range(reply) = self.client.call(&Request::Range(Range::of(keys))).unwrap()
+        else {
             panic!("a range answers a range");
         };
         let pairs = reply.kvs.into_iter();
@@ -41,43 +42,45 @@ impl Store {
             .collect()
     }
 
-    pub fn claim(&self, node: &str) -> Option<Value> {
+    pub(crate) fn claim(&self, node: &str) -> Option<Value> {
         self.get(&format!("/rc/claims/{node}"))
     }
 
-    pub fn phase(&self, node: &str) -> Option<String> {
+    pub(crate) fn phase(&self, node: &str) -> Option<String> {
         Some(self.claim(node)?["phase"].as_str().unwrap().to_owned())
     }
 
-    pub fn claims(&self) -> Vec<String> {
+    pub(crate) fn claims(&self) -> Vec<String> {
         let claims = self.list("/rc/claims/").into_iter();
-        claims.map(|(key, _)| key["/rc/claims/".len()..].to_owned()).collect()
+        claims
+            .map(|(key, _)| key["/rc/claims/".len()..].to_owned())
+            .collect()
     }
 
-    pub fn outcomes(&self, node: &str) -> Vec<String> {
+    pub(crate) fn outcomes(&self, node: &str) -> Vec<String> {
         let all = self.list("/rc/history/").into_iter();
         all.filter(|(_, entry)| entry["node"] == node)
             .map(|(_, entry)| entry["outcome"].as_str().unwrap().to_owned())
             .collect()
     }
 
-    pub fn put(&self, key: &str, value: &Value) {
+    pub(crate) fn put(&self, key: &str, value: &Value) {
         let put = Put::new(key, value.to_string(), 0);
         self.client.call(&Request::Put(put)).unwrap();
     }
 
-    pub fn delete(&self, key: &str) {
+    pub(crate) fn delete(&self, key: &str) {
         self.client
             .call(&Request::Delete(Delete::of(Keys::one(key))))
             .unwrap();
     }
 
     /// A committed claim of a node that is not there.
-    pub fn claim_of_another(&self, node: &str) {
+    pub(crate) fn claim_of_another(&self, node: &str) {
         self.put(&format!("/rc/claims/{node}"), &claim(node, "rebooting"));
     }
 
-    pub fn revision(&self) -> i64 {
+    pub(crate) fn revision(&self) -> i64 {
         let range = Range::of(Keys::one("/"));
         match self.client.call(&Request::Range(range)).unwrap() {
             Reply::Range(reply) => reply.header.revision,
@@ -85,7 +88,7 @@ impl Store {
         }
     }
 
-    pub fn wait(&self, what: &str, condition: impl FnMut() -> bool) {
+    pub(crate) fn wait(&self, what: &str, condition: impl FnMut() -> bool) {
         assert!(
             wait(condition),
             "no sign of {what}; claims: {:?}",
@@ -93,16 +96,16 @@ impl Store {
         );
     }
 
-    pub fn wait_phase(&self, node: &str, phase: &str) {
+    pub(crate) fn wait_phase(&self, node: &str, phase: &str) {
         self.wait(phase, || self.phase(node).as_deref() == Some(phase));
     }
 
-    pub fn wait_gone(&self, node: &str) {
+    pub(crate) fn wait_gone(&self, node: &str) {
         self.wait("the end of the claim", || self.claim(node).is_none());
     }
 }
 
-pub fn claim(node: &str, phase: &str) -> Value {
+pub(crate) fn claim(node: &str, phase: &str) -> Value {
     json!({
         "v": 1, "node": node, "node_id": format!("id-of-{node}"), "boot_id": format!("boot-1-of-{node}"),
         "session": "by hand", "phase": phase, "limit": 1, "reasons": ["by hand"],
@@ -111,6 +114,6 @@ pub fn claim(node: &str, phase: &str) -> Value {
 }
 
 /// Whether a request is a commit: a transaction that writes, guarded by the cluster's pause.
-pub fn is_commit(request: &HttpRequest) -> bool {
+pub(crate) fn is_commit(request: &HttpRequest) -> bool {
     request.contains("request_put") && request.contains(&BASE64_STANDARD.encode("/rc/pause"))
 }
