@@ -119,6 +119,8 @@ struct State {
     rules: Vec<Rule>,
     seen: Vec<HttpRequest>,
     connections: Vec<TcpStream>,
+    /// Connections ever accepted and passed on.
+    accepted: usize,
     accepting: bool,
     /// Bytes are held back, in both directions.
     frozen: bool,
@@ -199,6 +201,11 @@ impl Proxy {
             .iter()
             .filter(|request| request.contains(text))
             .count()
+    }
+
+    /// How many connections it has passed on so far.
+    pub fn connections(&self) -> usize {
+        self.shared.lock().accepted
     }
 
     /// Waits until `wanted` requests that contain `text` have been seen.
@@ -334,6 +341,7 @@ impl Shared {
             if !state.accepting {
                 return Ok(());
             }
+            state.accepted += 1;
             state.connections.push(client.try_clone()?);
             state.connections.push(upstream.try_clone()?);
         }
