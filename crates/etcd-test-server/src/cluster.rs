@@ -213,6 +213,11 @@ impl Cluster {
         self.members[index].is_running()
     }
 
+    /// The process id of member `index`, when it runs.
+    pub fn pid(&self, index: usize) -> Option<u32> {
+        self.members[index].pid()
+    }
+
     /// The index of the leader, once there is exactly one among the running members.
     ///
     /// # Panics

@@ -214,21 +214,23 @@ fn a_stop_ends_a_watch_that_cannot_connect() {
         proxy.refuse();
         let mut refused = watch(&client_of(&[proxy.url()], LIMIT), "s/");
         let stop = refused.stopper();
+        let (told, failures) = mpsc::channel();
+        let started = Instant::now();
         let waiting = thread::spawn(move || {
-            let mut failures = 0;
             while let Some(item) = refused.next() {
                 assert!(matches!(item, Err(Error::NotSent { .. })), "{item:?}");
-                failures += 1;
+                told.send(()).unwrap();
             }
-            failures
         });
-        // By now it waits for longer and longer between attempts.
-        thread::sleep(Duration::from_millis(300));
+        for _ in 0..4 {
+            failures.recv_timeout(LIMIT).unwrap();
+        }
+        // Pauses of at least 25, 50 and 100 ms lie between four attempts.
+        assert!(started.elapsed() >= Duration::from_millis(175));
         let started = Instant::now();
         stop.stop();
-        let failures = waiting.join().unwrap();
+        waiting.join().unwrap();
         assert!(started.elapsed() < Duration::from_secs(1));
-        assert!((1..20).contains(&failures), "{failures} failures in 0.3 s");
 
         let mut never_started = watch(&client(&cluster), "s/");
         never_started.stopper().stop();
