@@ -98,6 +98,7 @@ fn a_token_that_stops_being_good_is_renewed_once_and_the_request_repeated_once()
         fork.put(Put::new("own/k", "2", 0)).unwrap();
         assert_eq!(proxy.count("authenticate"), 1, "forks share the token");
 
+        etcd.grant(9, 60).unwrap();
         forget_tokens(&cluster);
         assert_eq!(etcd.put(Put::new("own/k", "3", 0)).unwrap().prev_kv, None);
         fork.put(Put::new("own/k", "4", 0)).unwrap();
