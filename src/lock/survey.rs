@@ -131,7 +131,7 @@ impl Pages {
         let [claims, nodes, reports] = self.lists;
         Survey {
             claims: claims_of(&claims.0, &claims.1),
-            nodes: named(&nodes, |value| decode(value)),
+            nodes: named(&nodes, decode),
             reports: named(&reports, healthy),
             ..self.survey
         }

@@ -2,7 +2,11 @@ use std::time::{Duration, SystemTime};
 
 use super::*;
 use crate::cli::fixtures::{busy, cooldown, found, local, member, now, pause};
+use crate::cli::local::Detectors;
 use crate::core::facts::DetectorReport;
+use crate::core::facts::DetectorResult;
+use crate::core::windows::Windows;
+use crate::host::KillSwitch;
 use crate::lock::Phase;
 
 fn gate(local: &Local, survey: &Survey, name: &str) -> Gate {
