@@ -114,6 +114,7 @@ fn record(
     now: Timestamp,
 ) -> Pause {
     let before = standing.and_then(|standing| standing.pause.as_ref().ok());
+    // Who changes it stands for it from now on.
     let reason = reason
         .or(before.map(|pause| pause.reason.as_str()))
         .unwrap_or("no reason given");
@@ -125,7 +126,7 @@ fn record(
         v: RECORD_VERSION,
         by,
         reason: reason.to_owned(),
-        since: before.map_or_else(|| rfc3339(now), |pause| pause.since.clone()),
+        since: rfc3339(now),
         until,
     }
 }
@@ -275,7 +276,7 @@ mod tests {
                 pause.reason.as_str(),
                 pause.since.as_str()
             ),
-            ("ben@admin", "bad kernel", "2026-11-23T11:00:00.000Z")
+            ("ben@admin", "bad kernel", "2026-11-23T12:00:00.000Z")
         );
         assert_eq!(pause.until.as_deref(), Some("2026-11-23T13:00:00.000Z"));
         let fresh = record(None, None, None, "ben@admin".into(), now());
