@@ -130,7 +130,7 @@ impl Host {
                 terminate(&child);
                 Power::Stopping(child, Instant::now() + STOP_LIMIT)
             }
-            other => other,
+            other @ (Power::Stopping(..) | Power::Off(_)) => other,
         };
     }
 

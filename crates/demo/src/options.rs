@@ -74,7 +74,7 @@ impl Options {
         args: impl IntoIterator<Item = std::ffi::OsString>,
         daemon: PathBuf,
     ) -> Result<Option<Options>, lexopt::Error> {
-        use lexopt::prelude::{Long, Short, ValueExt};
+        use lexopt::prelude::{Long, Short, Value, ValueExt};
         let mut options = Options::new(daemon);
         let mut parser = lexopt::Parser::from_args(args);
         while let Some(arg) = parser.next()? {
@@ -91,7 +91,7 @@ impl Options {
                 Long("keep") => options.keep = true,
                 Long("daemon") => options.daemon = parser.value()?.into(),
                 Short('h') | Long("help") => return Ok(None),
-                other => return Err(other.unexpected()),
+                other @ (Long(_) | Short(_) | Value(_)) => return Err(other.unexpected()),
             }
         }
         options.check()?;

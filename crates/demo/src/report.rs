@@ -174,13 +174,14 @@ fn print(report: &Report, options: &Options, version: &str, out: &mut dyn Write)
         };
         writeln!(
             out,
-            "failure      node-{number} held its claim for {:.1} s, until it was taken away; {others}",
+            "failure      node-{number} held its claim for {:.1} s, until it was taken away;\n\
+             \x20            {others}",
             lasted.as_secs_f64()
         )?;
     }
     writeln!(
         out,
-        "settings     {} nodes, limit {}, {} s a boot, daemons check every second, etcd {version}",
+        "settings     {} hosts, limit {}, {} s a boot, a check every second, etcd {version}",
         options.nodes,
         options.limit,
         options.boot.as_secs_f64()
@@ -201,8 +202,9 @@ fn print_handovers(sorted: &[Duration], out: &mut dyn Write) -> io::Result<()> {
     };
     writeln!(
         out,
-        "handover     median {:.1} ms, fastest {:.1} ms, slowest {:.1} ms, of {}: from a release to\n\
-         \x20            the commit that it made possible, as one watch on etcd received both",
+        "handover     median {:.1} ms, fastest {:.1} ms, slowest {:.1} ms, of {}\n\
+         \x20            (from a release to the commit that it made possible, both as one\n\
+         \x20            watch on etcd received them)",
         ms(median(sorted)),
         ms(*fastest),
         ms(*slowest),

@@ -296,7 +296,7 @@ impl<'a> Show<'a> {
             Part::Asking(_) => "hosts come to need a reboot".to_owned(),
             Part::Running => format!(
                 "{} rebooted, {} down or about to be",
-                self.ledger.releases.len(),
+                states.iter().filter(|state| **state == State::Done).count(),
                 self.ledger.committed()
             ),
             Part::Aftermath(_) => "all done; watching whether it stays so".to_owned(),
@@ -305,7 +305,13 @@ impl<'a> Show<'a> {
         shown.map_err(Error::io("cannot write"))
     }
 
-    fn event(&mut self, at: Instant, name: &str, what: &str, detail: &str) -> Result<(), Error> {
+    pub(crate) fn event(
+        &mut self,
+        at: Instant,
+        name: &str,
+        what: &str,
+        detail: &str,
+    ) -> Result<(), Error> {
         let written = self.view.event(at, name, what, detail);
         written.map_err(Error::io("cannot write"))
     }

@@ -11,6 +11,9 @@ const STATE: usize = 12;
 /// Columns of the bar of time.
 const BAR: usize = WIDTH - NAME - STATE;
 
+/// The shortest time that a column of the bar stands for.
+const FINEST: Duration = Duration::from_micros(1);
+
 /// How things are with a host, in rising order of what a column of the bar shows when it saw several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum State {
@@ -136,7 +139,8 @@ impl<'a> View<'a> {
             start: Instant::now(),
             title,
             rows: names.iter().map(row).collect(),
-            column: expected / u32::try_from(BAR).unwrap_or(u32::MAX),
+            // Not zero, which could be doubled for ever.
+            column: (expected / u32::try_from(BAR).unwrap_or(u32::MAX)).max(FINEST),
             drawn: 0,
         }
     }
@@ -282,7 +286,7 @@ fn legend(style: Style) -> String {
         format!("{} {word}", style.painted(state.colour(), &glyph))
     };
     let words: Vec<String> = entries.into_iter().map(entry).collect();
-    format!("{:width$}{}", "", words.join("  "), width = NAME + STATE)
+    format!("{:width$}{}", "", words.join("  "), width = NAME)
 }
 
 #[cfg(test)]
@@ -316,7 +320,7 @@ mod tests {
         };
         let names = ["node-64".to_owned()];
         let title = "64 hosts".to_owned();
-        let mut view = View::new(&mut out, style, title, &names, Duration::from_nanos(1));
+        let mut view = View::new(&mut out, style, title, &names, Duration::ZERO);
         view.show([State::Queued(64)].into_iter(), "").unwrap();
         view.show([State::Failed].into_iter(), "").unwrap();
         let text = String::from_utf8(out).unwrap();
