@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 pub use cancel::Cancel;
-pub(crate) use cancel::Wait;
+pub(crate) use cancel::{Wait, wait_for};
 use leader::Leader;
 pub use output::OUTPUT_LIMIT;
 use output::Output;
@@ -34,6 +34,9 @@ pub const LINGER_LIMIT: Duration = Duration::from_millis(250);
 /// How long a killed group may take to go away. Longer means a process stuck in the kernel; it is left behind and
 /// reaped whenever it ends. Within the second in which the daemon stops.
 pub const KILL_LIMIT: Duration = Duration::from_millis(500);
+
+/// How long a cancel waits for a program that is just being started, so that it is known whether it was.
+const START_LIMIT: Duration = Duration::from_millis(200);
 
 /// How long output is still read after the group was killed. What is in the pipe is read at once; only a grandchild that
 /// left the group makes this wait.
@@ -65,9 +68,15 @@ pub fn run(spec: &Command, cancel: &Cancel) -> ScriptReport {
     let (outcome, [stdout, stderr]) = if cancel.is_cancelled() {
         (ScriptOutcome::Cancelled, Default::default())
     } else {
-        match Run::start(spec) {
-            Ok(run) => run.finish(cancel, deadline),
-            Err(why) => (ScriptOutcome::NotStarted(why), Default::default()),
+        match Leader::start(spec, cancel, spec.timeout) {
+            Ok((leader, output)) => Run {
+                leader,
+                exited: false,
+                detach: spec.detach,
+                output,
+            }
+            .finish(cancel, deadline),
+            Err(outcome) => (outcome, Default::default()),
         }
     };
     ScriptReport {
@@ -95,17 +104,6 @@ enum Event {
 }
 
 impl Run {
-    fn start(spec: &Command) -> Result<Run, String> {
-        let program = spec.argv.first().ok_or("the command is empty")?;
-        let (leader, output) = Leader::start(spec).map_err(|e| format!("{program}: {e}"))?;
-        Ok(Run {
-            leader,
-            exited: false,
-            detach: spec.detach,
-            output,
-        })
-    }
-
     fn finish(mut self, cancel: &Cancel, deadline: Instant) -> (ScriptOutcome, [Captured; 2]) {
         let stopped = match self.attend(Some(cancel), deadline, |run| run.exited) {
             Event::Done => None,

@@ -7,7 +7,7 @@ use std::sync::mpsc::channel;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::process::{Cancel, Wait};
+use crate::process::{Cancel, Wait, wait_for};
 
 /// Enough for a few system calls and the list of a folder.
 const STACK_BYTES: usize = 128 * 1024;
@@ -58,7 +58,7 @@ pub fn bounded<T: Send + 'static>(
         .stack_size(STACK_BYTES)
         .spawn(work)
         .map_err(not_started)?;
-    match cancel.wait_with(done.as_fd(), limit) {
+    match wait_for(done.as_fd(), Some(cancel), limit) {
         Wait::Ready => answered
             .recv()
             .map_err(|e| NoAnswer::NotStarted(e.to_string())),

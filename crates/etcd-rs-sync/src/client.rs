@@ -10,7 +10,11 @@ use ureq::Agent;
 use crate::http::{self, Exchange, Method, exchange};
 use crate::session::{Limits, Session, Ticket};
 use crate::watch::{Watch, WatchRequest};
-use crate::{Error, Etcd, Options, Reply, Request, wire};
+use crate::wire::{self, Refusal};
+use crate::{Error, Etcd, Options, Reply, Request};
+
+mod failures;
+use failures::Failures;
 
 /// The longest first attempt at one of several endpoints, before the next is tried. A stopped member accepts connections and
 /// never answers; moving on after 0.5 s or 1 s finds a working member in 1 to 3 s, waiting longer only takes longer.
@@ -187,17 +191,15 @@ impl Client {
         match exchange(&self.agent, &post) {
             Ok((200, bytes)) => match wire::reply(request, &bytes) {
                 Ok(reply) => Posted::Reply(reply),
-                Err(why) => Posted::Failed(not_a_reply(&bytes, &at(&why))),
+                // An error in place of the first message of a stream, or something unknown.
+                Err(why) => match wire::refusal(&bytes) {
+                    Refusal { code: 0, .. } => {
+                        Posted::Failed(Error::OutcomeUnknown { detail: at(&why) })
+                    }
+                    refusal => refused(0, refusal, &at),
+                },
             },
-            Ok((status, bytes)) => {
-                let refusal = wire::refusal(&bytes);
-                let wants_new_token = refusal.wants_new_token();
-                let error = wire::classify(status, refusal);
-                if wants_new_token && error.is_definite() {
-                    return Posted::NeedsToken(error);
-                }
-                Posted::Failed(locate(error, &at))
-            }
+            Ok((status, bytes)) => refused(status, wire::refusal(&bytes), &at),
             Err(failure) if failure.sent => Posted::Failed(Error::OutcomeUnknown {
                 detail: at(&failure.detail),
             }),
@@ -218,32 +220,24 @@ impl Client {
     }
 }
 
-/// Says which endpoint it was, where the text does not come from the cluster as a whole.
-fn locate(error: Error, at: &dyn Fn(&str) -> String) -> Error {
+/// Judges the server's "no", and says which endpoint it was where that matters.
+fn refused(http_status: u16, refusal: Refusal, at: &dyn Fn(&str) -> String) -> Posted {
+    let wants_new_token = refusal.wants_new_token();
+    let error = wire::classify(http_status, refusal);
     if let Error::OutcomeUnknown { detail } = error {
-        return Error::OutcomeUnknown {
-            detail: at(&detail),
-        };
+        let detail = at(&detail);
+        return Posted::Failed(Error::OutcomeUnknown { detail });
     }
-    error
+    if wants_new_token && error.is_definite() {
+        return Posted::NeedsToken(error);
+    }
+    Posted::Failed(error)
 }
 
 enum Posted {
     Reply(Reply),
     NeedsToken(Error),
     Failed(Error),
-}
-
-/// A 200 whose body is not the reply: an error inside a stream, or something unknown.
-fn not_a_reply(bytes: &[u8], why: &str) -> Error {
-    let unknown = Error::OutcomeUnknown {
-        detail: why.to_owned(),
-    };
-    let refusal = wire::refusal(bytes);
-    if refusal.code == 0 {
-        return unknown;
-    }
-    wire::classify(0, refusal)
 }
 
 fn judge(error: Error) -> Attempt {
@@ -304,75 +298,6 @@ fn first_share(timeout: Duration, endpoints: usize) -> Duration {
         .unwrap_or(u32::MAX)
         .saturating_mul(2);
     LONGEST_FIRST_SHARE.min(timeout / halves)
-}
-
-/// What the attempts of one call came to.
-#[derive(Default)]
-struct Failures {
-    errors: Vec<Error>,
-}
-
-/// How many attempts an error tells about; the last ones.
-const MAX_TOLD: usize = 4;
-
-impl Failures {
-    fn push(&mut self, error: Error) {
-        self.errors.push(error);
-    }
-
-    fn may_have_had_effect(&self) -> bool {
-        self.errors.iter().any(|error| !error.is_definite())
-    }
-
-    fn allow_repeat(&self, request: &Request) -> bool {
-        repeatable(request) || !self.may_have_had_effect()
-    }
-
-    /// The cluster's definite answer, in the light of what was sent before.
-    fn settle(self, request: &Request, last: Error) -> Error {
-        let explained =
-            matches!(last, Error::LeaseExists | Error::LeaseNotFound) || !last.is_definite();
-        if explained || !request.writes() || !self.may_have_had_effect() {
-            return last;
-        }
-        let detail = last.to_string();
-        self.into_error(&detail)
-    }
-
-    fn into_error(mut self, why: &str) -> Error {
-        let no_leader = self
-            .errors
-            .iter()
-            .all(|e| matches!(e, Error::NoLeader { .. }))
-            && !self.errors.is_empty();
-        let unknown = self.may_have_had_effect();
-        if self.errors.len() == 1
-            && let Some(only) = self.errors.pop()
-        {
-            return only;
-        }
-        let from = self.errors.len().saturating_sub(MAX_TOLD);
-        let told: Vec<String> = self.errors[from..].iter().map(detail_of).collect();
-        let detail = match told.is_empty() {
-            true => why.to_owned(),
-            false => format!("{} ({why})", told.join("; ")),
-        };
-        match (no_leader, unknown) {
-            (true, _) => Error::NoLeader { detail },
-            (false, true) => Error::OutcomeUnknown { detail },
-            (false, false) => Error::NotSent { detail },
-        }
-    }
-}
-
-fn detail_of(error: &Error) -> String {
-    if let Error::NotSent { detail }
-    | Error::OutcomeUnknown { detail }
-    | Error::NoLeader { detail } = error
-    {
-        return detail.clone();
-    }
-    error.to_string()
 }
 
 /// Its endpoints; no secrets.

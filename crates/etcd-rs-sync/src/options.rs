@@ -7,6 +7,9 @@ use ureq::http::Uri;
 
 use crate::{Error, TlsOptions};
 
+/// Whoever waits longer than this for one answer has made a mistake.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(3600);
+
 /// How to reach etcd.
 #[derive(Clone)]
 pub struct Options {
@@ -42,6 +45,9 @@ impl Options {
         }
         if self.timeout.is_zero() {
             return Err(setup("the etcd timeout is zero".into()));
+        }
+        if self.timeout > LONGEST_TIMEOUT {
+            return Err(setup("the etcd timeout is longer than an hour".into()));
         }
         for endpoint in &self.endpoints {
             self.validate_endpoint(endpoint)?;
@@ -142,6 +148,11 @@ mod tests {
             assert!(matches!(verdict(bad), Err(Error::Setup { .. })), "{bad}");
         }
         assert!(Options::new(Vec::<String>::new()).validate().is_err());
+        for timeout in [Duration::ZERO, Duration::MAX] {
+            let mut options = Options::new(["http://10.0.0.1:2379"]);
+            options.timeout = timeout;
+            assert!(options.validate().is_err(), "{timeout:?}");
+        }
     }
 
     #[test]

@@ -12,104 +12,31 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::io::{self, Read};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::io::Read;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ureq::{Agent, BodyReader};
+use ureq::Agent;
 
+use crate::Error;
 use crate::backoff::Backoff;
-use crate::http::{Exchange, MAX_REPLY_BYTES, Method, start};
+use crate::http::{Exchange, Method, start};
 use crate::session::{Limits, Session, Ticket};
 use crate::wire::{self, Message, Refusal};
-use crate::{Error, KeyValue, Keys};
 
-/// How long a stream may be silent before it is taken for dead and opened again, by default. A network that drops packets
-/// without a word is noticed after this; opening again costs one small request.
-pub const SILENCE_LIMIT: Duration = Duration::from_secs(120);
+mod items;
+mod stop;
+mod stream;
 
-/// The longest line of a stream. One holds all events of one revision or more; etcd's largest request is 1.5 MiB.
-const MAX_LINE_BYTES: usize = MAX_REPLY_BYTES as usize;
+pub use items::{Event, EventKind, SILENCE_LIMIT, WatchBatch, WatchItem, WatchRequest};
+pub use stop::WatchStop;
+use stream::{READ_BYTES, Stream, is_silence};
 
-/// How much is read at once.
-const READ_BYTES: usize = 8 * 1024;
+/// The least `silence_limit`: whatever is asked for, a quiet watch is not opened more often than this.
+const SHORTEST_SILENCE: Duration = Duration::from_millis(100);
 
 /// A stream that lived this long was healthy: after its loss the next is opened at once.
 const HEALTHY_AFTER: Duration = Duration::from_secs(10);
-
-/// What to watch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WatchRequest {
-    /// Which keys.
-    pub keys: Keys,
-    /// The first revision whose events are wanted; 0 for those after the watch is established.
-    pub start_revision: i64,
-    /// With each event, the pair as it was before.
-    pub prev_kv: bool,
-    /// Have the server send a sign of life every ten minutes or so. Of use with a `silence_limit` longer than that.
-    pub progress_notify: bool,
-    /// How long the stream may be silent before it is opened again.
-    pub silence_limit: Duration,
-}
-
-impl WatchRequest {
-    /// Events from now on, without the old pairs, and [`SILENCE_LIMIT`].
-    pub fn new(keys: Keys) -> WatchRequest {
-        WatchRequest {
-            keys,
-            start_revision: 0,
-            prev_kv: false,
-            progress_notify: false,
-            silence_limit: SILENCE_LIMIT,
-        }
-    }
-}
-
-/// What a watch yields.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum WatchItem {
-    /// A stream stands, the first or a later one. Nothing was missed; who keeps a copy may want to read again all the same.
-    Connected {
-        /// The store's revision then, at the answering member.
-        revision: i64,
-    },
-    /// What happened.
-    Events(WatchBatch),
-    /// Events between the last one seen and this revision are lost to compaction. Read again. The watch goes on from here.
-    Compacted {
-        /// The first revision that is still there.
-        compact_revision: i64,
-    },
-}
-
-/// Events in the order of their revisions. All events of one revision are in one batch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WatchBatch {
-    /// The store's revision when the batch was sent.
-    pub revision: i64,
-    /// At least one.
-    pub events: Vec<Event>,
-}
-
-/// One change of one key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
-    /// What happened to the key.
-    pub kind: EventKind,
-    /// The pair as it is now; of a deleted one only `key` and `mod_revision`, the revision of the deletion.
-    pub kv: KeyValue,
-    /// The pair as it was, when asked for, when there was one and when it is not compacted.
-    pub prev_kv: Option<KeyValue>,
-}
-
-/// What happened to a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EventKind {
-    /// It was written.
-    Put,
-    /// It was deleted, or its lease ended.
-    Delete,
-}
 
 /// A watch. Iterate over it, or call [`Watch::next`]; both block.
 ///
@@ -136,62 +63,6 @@ enum Opened {
     Refused(u16, Refusal, Ticket),
 }
 
-struct Stream {
-    reader: BodyReader<'static>,
-    /// Bytes after the last complete line.
-    pending: Vec<u8>,
-    /// Up to where `pending` is known to hold no line end.
-    searched: usize,
-    since: Instant,
-    ticket: Ticket,
-}
-
-/// Ends a [`Watch`] from another thread.
-#[derive(Clone)]
-pub struct WatchStop(Arc<Stop>);
-
-struct Stop {
-    agent: Agent,
-    stopped: Mutex<bool>,
-    wake: Condvar,
-}
-
-impl WatchStop {
-    /// Ends the watch for good: a blocked [`Watch::next`] returns `None` at once. The one exception is a connection attempt
-    /// under way to an address that does not answer, which ends within its share of [`Options::timeout`](crate::Options).
-    pub fn stop(&self) {
-        *self.lock() = true;
-        self.0.wake.notify_all();
-        // Closes the stream's socket under a read that blocks, and refuses new connections from now on.
-        self.0.agent.clone().shutdown();
-    }
-
-    /// Whether the watch has been stopped.
-    pub fn is_stopped(&self) -> bool {
-        *self.lock()
-    }
-
-    /// Waits until `deadline` or [`WatchStop::stop`].
-    fn wait_until(&self, deadline: Instant) {
-        let mut stopped = self.lock();
-        while !*stopped {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            let woken = self.0.wake.wait_timeout(stopped, left);
-            stopped = woken.unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, bool> {
-        self.0
-            .stopped
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Watch {
     pub(crate) fn new(
         session: Arc<Session>,
@@ -199,11 +70,7 @@ impl Watch {
         endpoint: usize,
         request: WatchRequest,
     ) -> Watch {
-        let stop = WatchStop(Arc::new(Stop {
-            agent,
-            stopped: Mutex::new(false),
-            wake: Condvar::new(),
-        }));
+        let stop = WatchStop::new(agent);
         Watch {
             session,
             stop,
@@ -271,7 +138,7 @@ impl Watch {
     }
 
     fn open(&self) -> Result<Opened, Error> {
-        let agent = self.stop.0.agent.clone();
+        let agent = self.stop.agent();
         let now = Instant::now();
         let until = now + self.session.options.timeout;
         let endpoints = u32::try_from(self.session.options.endpoints.len()).unwrap_or(u32::MAX);
@@ -290,7 +157,8 @@ impl Watch {
             connect_until: limits.connect_until,
             until,
         };
-        let response = start(&agent, &exchange, Some(self.request.silence_limit))
+        let silence = self.request.silence_limit.max(SHORTEST_SILENCE);
+        let response = start(&agent, &exchange, Some(silence))
             .map_err(|failure| self.lost(&failure.detail))?;
         let status = response.status().as_u16();
         let mut reader = response
@@ -299,13 +167,7 @@ impl Watch {
             .limit(u64::MAX)
             .reader();
         if status == 200 {
-            return Ok(Opened::Stream(Stream {
-                reader,
-                pending: Vec::new(),
-                searched: 0,
-                since: Instant::now(),
-                ticket,
-            }));
+            return Ok(Opened::Stream(Stream::new(reader, ticket)));
         }
         let mut words = Vec::new();
         let read = reader
@@ -423,56 +285,11 @@ impl Iterator for Watch {
     }
 }
 
-impl Stream {
-    /// The next non-empty line; `None` at the end of the stream.
-    fn line(&mut self) -> io::Result<Option<Vec<u8>>> {
-        loop {
-            if let Some(at) = self.pending[self.searched..]
-                .iter()
-                .position(|b| *b == b'\n')
-            {
-                let rest = self.pending.split_off(self.searched + at + 1);
-                let line = std::mem::replace(&mut self.pending, rest);
-                self.searched = 0;
-                if line.trim_ascii().is_empty() {
-                    continue;
-                }
-                return Ok(Some(line));
-            }
-            self.searched = self.pending.len();
-            if self.pending.len() > MAX_LINE_BYTES {
-                return Err(io::Error::other("a message is too long"));
-            }
-            let mut chunk = [0; READ_BYTES];
-            match self.reader.read(&mut chunk)? {
-                0 => return Ok(None),
-                n => self.pending.extend_from_slice(&chunk[..n]),
-            }
-        }
-    }
-}
-
-/// Whether a read ended only because nothing came.
-fn is_silence(error: &io::Error) -> bool {
-    let inner = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<ureq::Error>());
-    matches!(inner, Some(ureq::Error::Timeout(_)))
-}
-
 impl fmt::Debug for Watch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Watch")
             .field("request", &self.request)
             .field("next_revision", &self.next_revision)
             .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for WatchStop {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WatchStop")
-            .field("stopped", &self.is_stopped())
-            .finish()
     }
 }

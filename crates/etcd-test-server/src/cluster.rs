@@ -1,7 +1,6 @@
 //! A cluster of one or more members.
 
-use std::hash::{BuildHasher, RandomState};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
@@ -10,94 +9,16 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use crate::builder::{Builder, Tls};
 use crate::member::Member;
 use crate::pki::{CertFiles, Pki};
+use crate::plan::{Plan, free_ports, own_address};
 use crate::version::{Version, default_version};
 
 /// How long a start may take on a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(30);
-/// How often a start is tried again with other ports.
-const START_TRIES: usize = 5;
 /// Between two looks at a server.
 const POLL: Duration = Duration::from_millis(10);
-/// Ports are taken below the range from which the kernel takes those of outgoing connections.
-const PORTS: std::ops::Range<u16> = 10_000..32_000;
-
-/// How clients talk to the cluster. Members talk to each other in plain TCP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tls {
-    /// Plain HTTP.
-    Off,
-    /// HTTPS; no client certificate is asked for.
-    Server,
-    /// HTTPS; a client certificate of the CA is needed (`--client-cert-auth`).
-    Mutual,
-}
-
-/// What to start.
-#[derive(Clone, Debug)]
-pub struct Builder {
-    version: Option<Version>,
-    members: usize,
-    tls: Tls,
-    auth: Option<(String, String)>,
-    fast_elections: bool,
-    args: Vec<String>,
-}
-
-impl Builder {
-    /// How many members; 1 by default.
-    pub fn members(mut self, members: usize) -> Builder {
-        self.members = members;
-        self
-    }
-
-    /// Which version; by default the newest there is.
-    pub fn version(mut self, version: &Version) -> Builder {
-        self.version = Some(version.clone());
-        self
-    }
-
-    /// TLS towards clients; off by default.
-    pub fn tls(mut self, tls: Tls) -> Builder {
-        self.tls = tls;
-        self
-    }
-
-    /// Enables authentication, with `root` and this password.
-    pub fn auth(mut self, root_password: &str) -> Builder {
-        self.auth = Some(("root".to_owned(), root_password.to_owned()));
-        self
-    }
-
-    /// Heartbeats every 10 ms and elections after 100 ms, instead of 100 ms and 1 s. The shortest TTL becomes 1 s.
-    pub fn fast_elections(mut self) -> Builder {
-        self.fast_elections = true;
-        self
-    }
-
-    /// Another argument of the server, such as `--quota-backend-bytes=65536`.
-    pub fn arg(mut self, arg: &str) -> Builder {
-        self.args.push(arg.to_owned());
-        self
-    }
-
-    /// Starts the cluster and waits until every member is healthy.
-    ///
-    /// # Panics
-    /// When that fails.
-    pub fn start(self) -> Cluster {
-        for _ in 1..START_TRIES {
-            if let Ok(cluster) = Cluster::try_start(&self) {
-                return cluster;
-            }
-        }
-        match Cluster::try_start(&self) {
-            Ok(cluster) => cluster,
-            Err(why) => panic!("etcd does not start: {why}"),
-        }
-    }
-}
 
 /// Running etcd servers. Dropping it kills them and removes their data.
 pub struct Cluster {
@@ -213,6 +134,11 @@ impl Cluster {
         self.members[index].is_running()
     }
 
+    /// The process id of member `index`, when it runs.
+    pub fn pid(&self, index: usize) -> Option<u32> {
+        self.members[index].pid()
+    }
+
     /// The index of the leader, once there is exactly one among the running members.
     ///
     /// # Panics
@@ -294,7 +220,7 @@ impl Cluster {
         self.etcdctl(&["user", "grant-role", name, name]);
     }
 
-    fn try_start(builder: &Builder) -> Result<Cluster, String> {
+    pub(crate) fn try_start(builder: &Builder) -> Result<Cluster, String> {
         let version = builder.version.clone().unwrap_or_else(default_version);
         let folder = tempfile::Builder::new().prefix("etcd-test-").tempdir();
         let folder = folder.map_err(|e| format!("no temporary folder: {e}"))?;
@@ -351,63 +277,6 @@ impl Cluster {
     }
 }
 
-/// What the arguments of the members follow from.
-struct Plan<'a> {
-    builder: &'a Builder,
-    version: &'a Version,
-    host: Ipv4Addr,
-    /// Of each member: for clients, for members, for health checks.
-    ports: &'a [[u16; 3]],
-    pki: Option<&'a Pki>,
-    folder: &'a Path,
-}
-
-impl Plan<'_> {
-    fn member(&self, index: usize) -> Member {
-        let name = format!("m{index}");
-        let [client, peer, health] = self.ports[index];
-        let scheme = if self.pki.is_some() { "https" } else { "http" };
-        let client = format!("{scheme}://{}:{client}", self.host);
-        let peer = format!("http://{}:{peer}", self.host);
-        let everyone: Vec<String> = self
-            .ports
-            .iter()
-            .enumerate()
-            .map(|(i, [_, peer, _])| format!("m{i}=http://{}:{peer}", self.host))
-            .collect();
-        let mut command = vec![
-            self.version.etcd.display().to_string(),
-            format!("--name={name}"),
-            format!("--data-dir={}", self.folder.join(&name).display()),
-            format!("--listen-client-urls={client}"),
-            format!("--advertise-client-urls={client}"),
-            format!("--listen-peer-urls={peer}"),
-            format!("--initial-advertise-peer-urls={peer}"),
-            format!("--initial-cluster={}", everyone.join(",")),
-            format!("--listen-metrics-urls=http://{}:{health}", self.host),
-            "--bcrypt-cost=4".to_owned(), // the cheapest: tests authenticate often
-        ];
-        if self.version.number() >= (3, 5, 0) {
-            command.push("--unsafe-no-fsync".to_owned());
-        }
-        if self.builder.fast_elections {
-            command.push("--heartbeat-interval=10".to_owned());
-            command.push("--election-timeout=100".to_owned());
-        }
-        if let Some(pki) = self.pki {
-            command.push(format!("--cert-file={}", pki.server.cert.display()));
-            command.push(format!("--key-file={}", pki.server.key.display()));
-            if self.builder.tls == Tls::Mutual {
-                command.push("--client-cert-auth".to_owned());
-                command.push(format!("--trusted-ca-file={}", pki.ca.display()));
-            }
-        }
-        command.extend(self.builder.args.iter().cloned());
-        let log = self.folder.join(format!("{name}.log"));
-        Member::new(name, command, SocketAddr::from((self.host, health)), log)
-    }
-}
-
 fn wait_for_health(member: &Member) -> Result<(), String> {
     let deadline = Instant::now() + START_LIMIT;
     while Instant::now() < deadline {
@@ -428,28 +297,4 @@ fn wait_for_health(member: &Member) -> Result<(), String> {
         member.name,
         member.log_tail()
     ))
-}
-
-/// An address of the loopback network that no other cluster uses, most likely.
-fn own_address() -> Ipv4Addr {
-    let [a, b, c, ..] = RandomState::new()
-        .hash_one(std::process::id())
-        .to_ne_bytes();
-    Ipv4Addr::new(127, a.clamp(1, 254), b, c.clamp(1, 254))
-}
-
-/// Ports that are free now. A start that finds one taken is repeated with others.
-fn free_ports(host: Ipv4Addr) -> [u16; 3] {
-    let span = u64::from(PORTS.end - PORTS.start - 3);
-    loop {
-        let offset = RandomState::new().hash_one(0_u8) % span;
-        let first = PORTS.start + u16::try_from(offset).expect("the span of ports is a u16");
-        let ports = [first, first + 1, first + 2];
-        if ports
-            .iter()
-            .all(|port| TcpListener::bind((host, *port)).is_ok())
-        {
-            return ports;
-        }
-    }
 }

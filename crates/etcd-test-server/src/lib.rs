@@ -17,13 +17,16 @@
 //!
 //! Everything panics on failure: this is for tests only.
 
+mod builder;
 mod cluster;
 mod member;
 mod pki;
+mod plan;
 mod proxy;
 mod version;
 
-pub use cluster::{Builder, Cluster, Tls};
+pub use builder::{Builder, Tls};
+pub use cluster::Cluster;
 pub use pki::{CertFiles, Pki};
 pub use proxy::{Action, Gate, HttpRequest, Proxy, Rule};
 pub use version::{Version, default_version, versions};

@@ -89,6 +89,10 @@ impl Member {
         self.lock().is_some()
     }
 
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.lock().as_ref().map(Child::id)
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         let child = self.lock();
         let child = child

@@ -5,100 +5,14 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// A request on its way to etcd, whole.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HttpRequest {
-    /// Such as `POST`.
-    pub method: String,
-    /// Such as `/v3/kv/txn`.
-    pub path: String,
-    /// Everything up to and with the empty line.
-    pub head: String,
-    /// The body.
-    pub body: Vec<u8>,
-}
+mod request;
+mod rule;
 
-impl HttpRequest {
-    /// Whether the path or the body contains `text`. Keys and values in a body are base64.
-    pub fn contains(&self, text: &str) -> bool {
-        self.path.contains(text) || String::from_utf8_lossy(&self.body).contains(text)
-    }
-}
-
-/// What happens to a request.
-#[derive(Clone, Debug)]
-pub enum Action {
-    /// It is passed on, and so is its reply.
-    Forward,
-    /// It is passed on. When the reply comes, the connection is cut instead: the reply of a write that took effect is lost.
-    CutReply,
-    /// The connection is cut; etcd never sees the request.
-    CutRequest,
-    /// Nobody sees the request, and the client waits.
-    Swallow,
-    /// It is passed on after this time, even when the client has given up by then.
-    Hold(Duration),
-    /// It is passed on when the gate opens, even when the client has given up by then.
-    HoldUntil(Gate),
-    /// It is passed on with this text of its body replaced, everywhere, by the other.
-    Rewrite(String, String),
-    /// It is not passed on; the client gets these bytes, a whole HTTP reply, and the connection is closed.
-    Answer(Vec<u8>),
-}
-
-/// Which requests an [`Action`] is for. The first rule that matches counts; without one a request is forwarded.
-pub struct Rule {
-    /// Whether the rule is for a request.
-    pub matches: Box<dyn Fn(&HttpRequest) -> bool + Send>,
-    /// What happens to it.
-    pub action: Action,
-    /// How often; `None` for always.
-    pub times: Option<u32>,
-}
-
-impl Rule {
-    /// For every request whose path or body contains `text`.
-    pub fn on(text: &str, action: Action) -> Rule {
-        let text = text.to_owned();
-        Rule {
-            matches: Box::new(move |request| request.contains(&text)),
-            action,
-            times: None,
-        }
-    }
-
-    /// Only for the first `times` of them.
-    pub fn times(mut self, times: u32) -> Rule {
-        self.times = Some(times);
-        self
-    }
-}
-
-/// Something that a test opens once.
-#[derive(Clone, Debug, Default)]
-pub struct Gate(Arc<(Mutex<bool>, Condvar)>);
-
-impl Gate {
-    /// A closed gate.
-    pub fn new() -> Gate {
-        Gate::default()
-    }
-
-    /// Opens it for good.
-    pub fn open(&self) {
-        *lock(&self.0.0) = true;
-        self.0.1.notify_all();
-    }
-
-    fn wait(&self) {
-        let mut open = lock(&self.0.0);
-        while !*open {
-            open = self.0.1.wait(open).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-}
+pub use request::HttpRequest;
+use request::{Input, Parsed, rewritten};
+pub use rule::{Action, Gate, Rule};
 
 /// A proxy in front of one server, in plain HTTP. Bytes that are not HTTP (TLS) pass as they are, without rules.
 pub struct Proxy {
@@ -119,6 +33,8 @@ struct State {
     rules: Vec<Rule>,
     seen: Vec<HttpRequest>,
     connections: Vec<TcpStream>,
+    /// Connections ever accepted and passed on.
+    accepted: usize,
     accepting: bool,
     /// Bytes are held back, in both directions.
     frozen: bool,
@@ -140,8 +56,6 @@ struct Link {
 const LONGEST_REPLY: Duration = Duration::from_secs(10);
 /// Requests that are remembered; a test sends far fewer.
 const MAX_SEEN: usize = 10_000;
-/// The longest request; etcd takes 1.5 MiB.
-const MAX_REQUEST_BYTES: usize = 4 << 20;
 
 impl Proxy {
     /// A proxy in front of `upstream`, on a port of 127.0.0.1.
@@ -201,6 +115,11 @@ impl Proxy {
             .count()
     }
 
+    /// How many connections it has passed on so far.
+    pub fn connections(&self) -> usize {
+        self.shared.lock().accepted
+    }
+
     /// Waits until `wanted` requests that contain `text` have been seen.
     ///
     /// # Panics
@@ -239,12 +158,9 @@ impl Proxy {
         self.shared.lock().accepting = false;
         // Wakes the accepting thread, which then drops the listening socket.
         let _ = TcpStream::connect(self.shared.address);
-        let deadline = std::time::Instant::now() + Duration::from_secs(5);
+        let deadline = Instant::now() + Duration::from_secs(5);
         while TcpStream::connect(self.shared.address).is_ok() {
-            assert!(
-                std::time::Instant::now() < deadline,
-                "the proxy still accepts"
-            );
+            assert!(Instant::now() < deadline, "the proxy still accepts");
             thread::yield_now();
         }
         self.cut_all();
@@ -334,6 +250,7 @@ impl Shared {
             if !state.accepting {
                 return Ok(());
             }
+            state.accepted += 1;
             state.connections.push(client.try_clone()?);
             state.connections.push(upstream.try_clone()?);
         }
@@ -471,80 +388,6 @@ fn forward(upstream: &TcpStream, request: &HttpRequest) -> io::Result<()> {
     let mut bytes = request.head.clone().into_bytes();
     bytes.extend_from_slice(&request.body);
     upstream.write_all(&bytes)
-}
-
-fn rewritten(mut request: HttpRequest, text: &str, by: &str) -> HttpRequest {
-    request.body = String::from_utf8_lossy(&request.body)
-        .replace(text, by)
-        .into_bytes();
-    let lines = request.head.split_inclusive("\r\n").map(|line| {
-        if line.to_ascii_lowercase().starts_with("content-length:") {
-            return format!("Content-Length: {}\r\n", request.body.len());
-        }
-        line.to_owned()
-    });
-    request.head = lines.collect();
-    request
-}
-
-struct Input<'a> {
-    stream: &'a TcpStream,
-    pending: Vec<u8>,
-}
-
-enum Parsed {
-    Request(HttpRequest),
-    /// Not HTTP, or HTTP of a kind that these tests do not use.
-    Opaque(Vec<u8>),
-    End,
-}
-
-impl Input<'_> {
-    fn request(&mut self) -> io::Result<Parsed> {
-        let head_end = loop {
-            if let Some(at) = self.pending.windows(4).position(|four| four == b"\r\n\r\n") {
-                break at + 4;
-            }
-            let is_http = self.pending.is_empty() || self.pending[0].is_ascii_uppercase();
-            if !is_http || self.pending.len() > MAX_REQUEST_BYTES {
-                return Ok(Parsed::Opaque(std::mem::take(&mut self.pending)));
-            }
-            if !self.more()? {
-                return Ok(Parsed::End);
-            }
-        };
-        let head = String::from_utf8_lossy(&self.pending[..head_end]).into_owned();
-        let lower = head.to_ascii_lowercase();
-        if lower.contains("transfer-encoding:") {
-            return Ok(Parsed::Opaque(std::mem::take(&mut self.pending)));
-        }
-        let length: usize = lower
-            .lines()
-            .find_map(|line| line.strip_prefix("content-length:"))
-            .and_then(|value| value.trim().parse().ok())
-            .unwrap_or(0);
-        while self.pending.len() < head_end + length {
-            if !self.more()? {
-                return Ok(Parsed::End);
-            }
-        }
-        let rest = self.pending.split_off(head_end + length);
-        let body = std::mem::replace(&mut self.pending, rest).split_off(head_end);
-        let mut words = head.split_ascii_whitespace().map(str::to_owned);
-        Ok(Parsed::Request(HttpRequest {
-            method: words.next().unwrap_or_default(),
-            path: words.next().unwrap_or_default(),
-            head,
-            body,
-        }))
-    }
-
-    fn more(&mut self) -> io::Result<bool> {
-        let mut buffer = [0; 16 * 1024];
-        let n = self.stream.read(&mut buffer)?;
-        self.pending.extend_from_slice(&buffer[..n]);
-        Ok(n > 0)
-    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

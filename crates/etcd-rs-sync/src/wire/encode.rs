@@ -32,7 +32,7 @@ pub(crate) fn body(request: &Request) -> Value {
         Request::Delete(delete) => encode_delete(delete),
         Request::Txn(txn) => encode_txn(txn),
         Request::Grant { id, ttl_sec } => {
-            // Upper case here and nowhere else but in `keys`' neighbours: the names are those of the protobuf fields.
+            // Upper case, as the protobuf fields are.
             let mut fields = Fields::default();
             fields.int("TTL", *ttl_sec);
             fields.int("ID", *id);
