@@ -13,8 +13,9 @@ fn run(set: impl FnOnce(&mut Options)) -> (Report, String) {
     set(&mut options);
     let mut printed = Vec::new();
     let stop = AtomicBool::new(false);
-    let report = demo::run(&options, Style::PLAIN, &stop, &mut printed).unwrap();
-    let printed = String::from_utf8(printed).unwrap();
+    let report = demo::run(&options, Style::PLAIN, &stop, &mut printed);
+    let report = report.expect("the demo can be run");
+    let printed = String::from_utf8(printed).expect("it prints text");
     assert_eq!(report.broken, Vec::<String>::new(), "{printed}");
     (report, printed)
 }

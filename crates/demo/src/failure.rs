@@ -1,6 +1,6 @@
 //! The host that does not come back: the line stops, until somebody takes its claim away.
 
-use std::io::{self, IsTerminal};
+use std::io;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
@@ -53,14 +53,14 @@ impl Show<'_> {
     pub(crate) fn waits_for_operator(&self) -> bool {
         let claimed =
             |failure: &Failure| failure.told && self.ledger.claim(&failure.name).is_some();
-        self.view.is_live() && self.failure.as_ref().is_some_and(claimed)
+        self.style.operator && self.failure.as_ref().is_some_and(claimed)
     }
 
     /// Tells of the failure once nobody moves any more, and without an operator takes the claim away after a while.
     pub(crate) fn attend_failure(&mut self) -> Result<(), Error> {
         let others_move = self.others_move();
         let hold = self.options.hold;
-        let live = self.view.is_live();
+        let operator = self.style.operator;
         let Some(failure) = &mut self.failure else {
             return Ok(());
         };
@@ -79,10 +79,10 @@ impl Show<'_> {
             failure.told = true;
             let text = self.advice();
             self.view.say(&text).map_err(Error::io("cannot write"))?;
-            if live {
+            if operator {
                 listen_to_enter(self);
             }
-        } else if quiet >= hold && !live {
+        } else if quiet >= hold && !operator {
             self.take_claim_away()?;
         }
         Ok(())
@@ -109,16 +109,10 @@ impl Show<'_> {
             return String::new();
         };
         let name = failure.name();
-        let waiting: Vec<&str> = self
-            .fleet
-            .hosts
-            .iter()
-            .map(|host| host.name.as_str())
-            .collect();
-        let waiting = waiting
-            .into_iter()
+        let names = self.fleet.hosts.iter().map(|host| host.name.as_str());
+        let waiting: Vec<&str> = names
             .filter(|name| self.ledger.place(name).is_some())
-            .collect::<Vec<_>>();
+            .collect();
         let mut text = format!(
             "\n{name} has not come back. It keeps its claim, which has no lease and never runs out;\n"
         );
@@ -143,7 +137,7 @@ impl Show<'_> {
             self.fleet.plant.endpoint,
             claim_of(name)
         ));
-        if self.view.is_live() {
+        if self.style.operator {
             text.push_str(
                 "\nDo so in another terminal, or press Enter here and the demo does it.\n",
             );
@@ -179,9 +173,6 @@ fn claim_of(name: &str) -> String {
 
 /// Enter that was pressed before the question does not count.
 fn listen_to_enter(show: &Show<'_>) {
-    if !io::stdin().is_terminal() {
-        return;
-    }
     let _ = rustix::termios::tcflush(io::stdin(), rustix::termios::QueueSelector::IFlush);
     let sender = show.fleet.sender.clone();
     let listen = move || {

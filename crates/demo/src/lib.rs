@@ -20,6 +20,8 @@ mod ledger;
 mod options;
 mod report;
 mod show;
+mod standing;
+mod style;
 mod view;
 
 use std::fmt;
@@ -28,15 +30,15 @@ use std::sync::atomic::AtomicBool;
 
 pub use options::{Options, USAGE};
 pub use report::Report;
-pub use view::Style;
+pub use style::Style;
 
 /// Where the daemons keep their records.
 const LOCK_KEY: &str = "/demo/reboot-coordinator";
 
 /// Runs the demo, until its end or until `stop` is set.
 ///
-/// The program itself may not end before this returns, or hosts and folders stay behind: processes do not, where `setpriv`
-/// exists.
+/// Everything it started and made is gone when it returns. When the program dies before that, the kernel ends the processes
+/// (where `setpriv` exists) and a temporary folder stays behind.
 ///
 /// # Errors
 /// [`Error`] when it could not be run. Broken promises are in the [`Report`].

@@ -64,8 +64,10 @@ fn style(options: &Options) -> Style {
         .find(|value| !value.is_empty())
         .unwrap_or_default()
         .to_ascii_uppercase();
+    let live = terminal && !options.plain && fits(options.nodes);
     Style {
-        live: terminal && !options.plain && fits(options.nodes),
+        live,
+        operator: live && io::stdin().is_terminal(),
         colour: terminal && variable("NO_COLOR").is_empty(),
         unicode: locale.contains("UTF-8") || locale.contains("UTF8"),
     }

@@ -21,7 +21,8 @@ and from the hosts' power supplies, not from the daemons.
   --fail NODE   this host, such as node-2, does not come back. The line stops until
                 its claim is taken away: by you on a terminal, otherwise by the demo
   --boot-sec S  how long a host is down (default: 1)
-  --hold-sec S  without a terminal: how long the failure stands (default: 5)
+  --hold-sec S  without a terminal, or with --plain: how long the failure stands
+                (default: 5)
   --plain       one line an event, as when piped, instead of the live picture
   --keep        leave the hosts' folders with configurations and logs
   --help        this text

@@ -11,9 +11,10 @@ use etcd_rs_sync::{Event as EtcdEvent, EventKind};
 use crate::failure::Failure;
 use crate::fleet::{Event, Fleet};
 use crate::host::Change;
-use crate::ledger::{Ledger, Stage, Step};
+use crate::ledger::{Ledger, Step};
 use crate::report::{self, Report};
-use crate::view::{State, Style, View};
+use crate::style::Style;
+use crate::view::View;
 use crate::{Error, LOCK_KEY, Options};
 
 /// How often the hosts' processes are looked at, and the picture is drawn.
@@ -26,7 +27,7 @@ const AFTERMATH: Duration = Duration::from_millis(1200);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The part of the demo that is on.
-enum Part {
+pub(crate) enum Part {
     /// The daemons register.
     Starting,
     /// Hosts come to need a reboot; the number of those that do.
@@ -42,11 +43,12 @@ pub(crate) struct Show<'a> {
     pub(crate) fleet: Fleet,
     pub(crate) ledger: Ledger,
     pub(crate) view: View<'a>,
+    pub(crate) style: Style,
     pub(crate) failure: Option<Failure>,
     /// Promises that were broken, besides those in the ledger.
     pub(crate) broken: Vec<String>,
     registered: BTreeSet<String>,
-    part: Part,
+    pub(crate) part: Part,
     last_event: Instant,
 }
 
@@ -58,7 +60,11 @@ pub(crate) fn run<'a>(
     out: &'a mut dyn Write,
 ) -> Result<Report, Error> {
     let mut show = Show::start(options, style, out)?;
-    let interrupted = show.main_loop(stop)?;
+    let interrupted = match show.main_loop(stop) {
+        // Ctrl-C reaches etcd too.
+        Err(_) if stop.load(Ordering::Relaxed) => true,
+        ended => ended?,
+    };
     report::finish(show, interrupted)
 }
 
@@ -77,7 +83,7 @@ impl<'a> Show<'a> {
             fleet.cluster.version()
         );
         let mut view = View::new(out, style, title.clone(), &names, expected(options));
-        if !view.is_live() {
+        if !style.live {
             view.say(&title).map_err(Error::io("cannot write"))?;
         }
         fleet.switch_on()?;
@@ -89,6 +95,7 @@ impl<'a> Show<'a> {
             options,
             fleet,
             view,
+            style,
             broken: Vec::new(),
             registered: BTreeSet::new(),
             part: Part::Starting,
@@ -131,9 +138,6 @@ impl<'a> Show<'a> {
                 for event in events {
                     self.written(at, &event)?;
                 }
-            }
-            Event::Broken(source) => {
-                return Err(Error::etcd("the watch on etcd is lost")(source));
             }
             Event::Reboot(name) => self.reboot(&name)?,
             Event::Enter => {
@@ -261,48 +265,6 @@ impl<'a> Show<'a> {
             Part::Asking(next)
         };
         Ok(())
-    }
-
-    fn is_done(&self, name: &str) -> bool {
-        self.ledger.claim(name).is_none()
-            && self.ledger.releases.iter().any(|turn| turn.node == name)
-    }
-
-    fn all_done(&self) -> bool {
-        self.fleet.hosts.iter().all(|host| self.is_done(&host.name))
-    }
-
-    pub(crate) fn state(&self, index: usize) -> State {
-        let host = &self.fleet.hosts[index];
-        let name = host.name.as_str();
-        if !host.is_up() {
-            let failed = self.failure.as_ref().is_some_and(|f| f.is(name));
-            return if failed { State::Failed } else { State::Down };
-        }
-        let rebooted = !host.outages.is_empty();
-        match self.ledger.claim(name).map(|claim| claim.stage) {
-            Some(Stage::Queued) => State::Queued(self.ledger.place(name).unwrap_or_default()),
-            Some(Stage::Committed) if !rebooted => State::Committed,
-            Some(Stage::Committed | Stage::Verifying) => State::Verifying,
-            None if self.is_done(name) => State::Done,
-            None => State::Idle,
-        }
-    }
-
-    fn draw(&mut self) -> Result<(), Error> {
-        let states: Vec<State> = (0..self.fleet.hosts.len()).map(|i| self.state(i)).collect();
-        let note = match self.part {
-            Part::Starting => "the daemons start".to_owned(),
-            Part::Asking(_) => "hosts come to need a reboot".to_owned(),
-            Part::Running => format!(
-                "{} rebooted, {} down or about to be",
-                states.iter().filter(|state| **state == State::Done).count(),
-                self.ledger.committed()
-            ),
-            Part::Aftermath(_) => "all done; watching whether it stays so".to_owned(),
-        };
-        let shown = self.view.show(states.into_iter(), &note);
-        shown.map_err(Error::io("cannot write"))
     }
 
     pub(crate) fn event(
