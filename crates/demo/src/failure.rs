@@ -113,33 +113,31 @@ impl Show<'_> {
         let waiting: Vec<&str> = names
             .filter(|name| self.ledger.place(name).is_some())
             .collect();
-        let mut text = format!(
-            "\n{name} has not come back. It keeps its claim, which has no lease and never runs out;\n"
-        );
+        let mut text =
+            format!("\n{name} has not come back. It keeps its claim, which never runs out; ");
         text.push_str(&match waiting.as_slice() {
-            [] => "the other places were used by the others, which are done.\n".to_owned(),
-            names => format!("so nobody else goes. Waiting: {}.\n", names.join(", ")),
+            [] => "the others\nused the other places and are done.\n".to_owned(),
+            names => format!("nobody else\ngoes. Waiting: {}.\n", names.join(", ")),
         });
         text.push_str("An operator who knows that the host is out takes the claim away:\n\n");
         if knows_release(&self.fleet.plant.daemon) {
-            let config = self.fleet.hosts.iter().find(|host| host.name != name);
-            let config = config.map_or(String::new(), |host| {
-                host.config_file().display().to_string()
-            });
+            let other = self.fleet.hosts.iter().find(|host| host.name != name);
+            let config = other.map(|host| host.config_file().display().to_string());
             text.push_str(&format!(
-                "  {} release {name} --reason \"does not boot\" --config {config}\n\nor, knowing nothing but etcd:\n\n",
-                from_here(&self.fleet.plant.daemon)
+                "  {} release {name} --reason 'does not boot' \\\n    --config {}\n\nor, with nothing but etcd:\n\n",
+                from_here(&self.fleet.plant.daemon),
+                config.unwrap_or_default()
             ));
         }
         text.push_str(&format!(
-            "  {} --endpoints={} del {}\n",
+            "  {} --endpoints={} \\\n    del {}\n",
             from_here(&self.fleet.cluster.version().etcdctl),
             self.fleet.plant.endpoint,
             claim_of(name)
         ));
         if self.style.operator {
             text.push_str(
-                "\nDo so in another terminal, or press Enter here and the demo does it.\n",
+                "\nDo so in another terminal, or press Enter here: then the demo deletes it.\n",
             );
         }
         text

@@ -11,24 +11,29 @@ pub const USAGE: &str = "\
 Usage: scripts/demo [--nodes N] [--limit K] [--fail NODE] [--boot-sec S]
                     [--hold-sec S] [--plain] [--keep] [--help]
 
-Shows a fleet taking turns to reboot, on this machine and without rebooting it: a
-real etcd, and N daemons of the real program, each on a made-up host that goes
-down and comes back with a new boot id. What is shown comes from a watch on etcd
-and from the hosts' power supplies, not from the daemons.
+Shows a fleet taking turns to reboot, on this machine and without rebooting it:
+a real etcd, and N daemons of the real program, each on a made-up host that
+goes down and comes back with a new boot id. What is shown comes from a watch
+on etcd and from the hosts' power supplies, not from the daemons.
 
   --nodes N     how many hosts (default: 5)
   --limit K     max_concurrent_reboots (default: 1)
-  --fail NODE   this host, such as node-2, does not come back. The line stops until
-                its claim is taken away: by you on a terminal, otherwise by the demo
+  --fail NODE   this host, such as node-2, does not come back. The line stops
+                until its claim is taken away: by you, where the demo is drawn
+                on a terminal, otherwise by the demo
   --boot-sec S  how long a host is down (default: 1)
-  --hold-sec S  without a terminal, or with --plain: how long the failure stands
-                (default: 5)
+  --hold-sec S  how long the failure stands before the demo takes the claim
+                away (default: 5)
   --plain       one line an event, as when piped, instead of the live picture
   --keep        leave the hosts' folders with configurations and logs
   --help        this text
 
-Exit status: 0 when every promise held, 1 when one was broken or the demo could not
-run, 64 for wrong usage, 130 after Ctrl-C.
+Everything is removed at the end, also after Ctrl-C; when a promise was broken,
+the hosts' folders stay. Only a demo that is killed with SIGKILL leaves a folder
+reboot-demo-* among the temporary files; its processes end with it.
+
+Exit status: 0 when every promise held, 1 when one was broken or the demo could
+not run, 64 for wrong usage, 130 after Ctrl-C.
 ";
 
 /// What the demo is asked to do.

@@ -37,6 +37,7 @@ impl Show<'_> {
         let note = match self.part {
             Part::Starting => "the daemons start".to_owned(),
             Part::Asking(_) => "hosts come to need a reboot".to_owned(),
+            Part::Running if self.waits_for_operator() => "waiting for an operator".to_owned(),
             Part::Running => format!(
                 "{} rebooted, {} down or about to be",
                 states.iter().filter(|state| **state == State::Done).count(),
