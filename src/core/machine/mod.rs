@@ -170,6 +170,8 @@ pub struct Machine {
     queue: Option<Queue>,
     reasons: Vec<String>,
     attempts: u32,
+    /// A reboot command ran under the own claim and the host is still up: it may yet go down.
+    may_go_down: bool,
     state: State,
 }
 
@@ -211,6 +213,7 @@ impl Machine {
             queue: None,
             reasons: Vec::new(),
             attempts: 0,
+            may_go_down: false,
             state: State::Stopped,
         };
         machine.go(State::SelfTest);
