@@ -170,6 +170,8 @@ pub struct Machine {
     queue: Option<Queue>,
     reasons: Vec<String>,
     attempts: u32,
+    /// Whether the last look at the cluster found it paused.
+    paused: bool,
     state: State,
 }
 
@@ -184,6 +186,12 @@ pub struct View {
     pub phase: Option<Phase>,
     /// How many claims are known to be before this one, and whether there may be more.
     pub ahead: Option<(usize, bool)>,
+    /// Whether the last look at the cluster found it paused.
+    pub paused: bool,
+    /// When the own claim was committed, as its record says.
+    pub committed_at: Option<String>,
+    /// When the last completed reboot of this node ended, as its registration says.
+    pub last_reboot: Option<String>,
 }
 
 impl Machine {
@@ -211,6 +219,7 @@ impl Machine {
             queue: None,
             reasons: Vec::new(),
             attempts: 0,
+            paused: false,
             state: State::Stopped,
         };
         machine.go(State::SelfTest);
@@ -307,6 +316,16 @@ impl Machine {
             },
             phase: self.held.as_ref().map(|held| held.claim.phase),
             ahead: self.queue.as_ref().map(Queue::ahead),
+            paused: self.paused,
+            committed_at: self
+                .held
+                .as_ref()
+                .and_then(|held| held.claim.committed_at.clone()),
+            last_reboot: self
+                .registration
+                .as_ref()
+                .and_then(|(_, record)| record.last_reboot.as_ref())
+                .map(|last| last.at.clone()),
         }
     }
 
@@ -643,6 +662,26 @@ impl Machine {
 }
 
 impl State {
+    /// Every [name](State::name) there is, so that metrics can name them all from the start.
+    pub const NAMES: [&str; 16] = [
+        "starting",
+        "idle",
+        "checking",
+        "joining",
+        "queued",
+        "turn",
+        "leaving",
+        "committing",
+        "fencing",
+        "draining",
+        "committed",
+        "rebooting",
+        "holding",
+        "verifying",
+        "releasing",
+        "stopping",
+    ];
+
     /// A fixed name, for logs and metrics.
     pub fn name(&self) -> &'static str {
         match self {
