@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use crate::core::Now;
 
 /// The monotonic clock counts from the start of the process.
+#[derive(Clone, Copy)]
 pub(super) struct Clock {
     started: Instant,
 }

@@ -143,7 +143,7 @@ impl Daemon {
         );
         Ok(Daemon {
             lanes: Lanes::start(&config, inbox.clone())?,
-            tasks: Tasks::new(&config, inbox)?,
+            tasks: Tasks::new(&config, inbox, clock)?,
             config,
             start,
             sender,
@@ -293,7 +293,7 @@ impl Daemon {
             Ok((
                 machine,
                 Lanes::start(&config, inbox.clone())?,
-                Tasks::new(&config, inbox)?,
+                Tasks::new(&config, inbox, self.clock)?,
             ))
         });
         match parts {

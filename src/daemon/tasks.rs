@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use super::clock::Clock;
 use super::lanes::STACK;
 use super::{Inbox, setup};
 use crate::config::Config;
@@ -30,16 +31,18 @@ pub(super) struct Tasks {
     config: Arc<Config>,
     context: ScriptContext,
     inbox: Inbox,
+    clock: Clock,
     cancel: Cancel,
     running: Arc<AtomicUsize>,
 }
 
 impl Tasks {
-    pub(super) fn new(config: &Config, inbox: Inbox) -> Result<Tasks, String> {
+    pub(super) fn new(config: &Config, inbox: Inbox, clock: Clock) -> Result<Tasks, String> {
         Ok(Tasks {
             context: setup::script_context(config),
             config: Arc::new(config.clone()),
             inbox,
+            clock,
             cancel: Cancel::new().map_err(|error| error.to_string())?,
             running: Arc::new(AtomicUsize::new(0)),
         })
@@ -132,14 +135,13 @@ impl Tasks {
         )
     }
 
-    /// Consumes the permit. The command outlives this program.
+    /// Uses the permit up. The command outlives this program.
     pub(super) fn reboot(
         &self,
         ticket: Ticket,
         permit: Permit,
         facts: &ScriptFacts,
     ) -> Option<Input> {
-        drop(permit);
         let env = self.environment("pre-reboot", facts);
         let spec = Command {
             argv: health::expand(&self.config.reboot_command, &env),
@@ -149,8 +151,14 @@ impl Tasks {
         };
         let cancel = self.cancel.clone();
         let inbox = self.inbox.clone();
+        let clock = self.clock;
+        // The machine has just compared the permit's age; a second more, because this thread had to be started.
+        let life = Permit::life(self.config.etcd.timeout) + Duration::from_secs(1);
         let work = move || {
-            let report = process::run(&spec, &cancel);
+            let report = match permit.redeem(clock.now().mono, life) {
+                Ok(()) => process::run(&spec, &cancel),
+                Err(why) => not_started(&why),
+            };
             log_script("reboot_command", "pre-reboot", &report);
             inbox.send(Input::RebootCommand(ticket, report));
         };

@@ -47,6 +47,9 @@ impl Found {
     }
 }
 
+/// A permit's [life](Permit::life) in requests: the one that proved it, and one for everything until the command.
+const LIFE_REQUESTS: u32 = 2;
+
 /// The permission to disrupt this node. Made only by a successful [commit](super::request::commit), or by proof that one
 /// succeeded; consumed by the one who reboots.
 #[derive(Debug, PartialEq, Eq)]
@@ -58,6 +61,28 @@ impl Permit {
     /// When the request that proved it was sent, monotonic.
     pub fn confirmed_at(&self) -> Duration {
         self.confirmed_at
+    }
+
+    /// How long a permit may lie between the proof of the claim and the reboot command, when a request to etcd may take
+    /// `etcd_timeout`. Past it the process was stopped or starved in between, and the claim may have been taken away.
+    pub fn life(etcd_timeout: Duration) -> Duration {
+        etcd_timeout * LIFE_REQUESTS
+    }
+
+    /// Uses the permit up, at once before the reboot command.
+    ///
+    /// # Errors
+    /// Why the command must not run: the permit is older than `life`.
+    pub fn redeem(self, now: Duration, life: Duration) -> Result<(), String> {
+        let age = now.saturating_sub(self.confirmed_at);
+        if age <= life {
+            return Ok(());
+        }
+        Err(format!(
+            "{} ms passed between the proof of the claim and the command, {} are allowed",
+            age.as_millis(),
+            life.as_millis()
+        ))
     }
 
     /// The permit again, after the claim behind it was [confirmed](super::request::confirm) unchanged.
@@ -75,7 +100,7 @@ pub enum Write {
     /// It was done at this revision.
     Done(i64),
     /// The guard failed; the claim as it is now, if there is one.
-    Refused(Option<Found>),
+    Refused(Option<Box<Found>>),
 }
 
 /// What became of a commit.
@@ -178,7 +203,7 @@ pub fn write(reply: Reply) -> Result<Write, Malformed> {
     let Some(OpReply::Range(range)) = txn.replies.first() else {
         return Err(Malformed("a refused write did not answer the key"));
     };
-    Ok(Write::Refused(single(range)?.map(Found::of)))
+    Ok(Write::Refused(single(range)?.map(Found::of).map(Box::new)))
 }
 
 /// What [`super::request::confirm`] found: whether the claim is unchanged.
@@ -250,7 +275,7 @@ pub fn fence(
             modified: revision,
             ..seen.clone()
         })),
-        Write::Refused(found) => Ok(moved(found.as_ref(), seen, claim, sent_at)),
+        Write::Refused(found) => Ok(moved(found.as_deref(), seen, claim, sent_at)),
     }
 }
 
@@ -285,7 +310,7 @@ pub enum Released {
     /// Now, at this revision.
     Now(i64),
     /// The claim was gone or changed: what stands there, and the registration with its mod revision.
-    Refused(Option<Found>, Option<(i64, NodeRecord)>),
+    Refused(Option<Box<Found>>, Option<(i64, Box<NodeRecord>)>),
 }
 
 /// What [`super::request::release`] did.
@@ -299,8 +324,8 @@ pub fn release(reply: Reply) -> Result<Released, Malformed> {
     }
     let [claim, node] = ranges(&txn)?;
     Ok(Released::Refused(
-        single(claim)?.map(Found::of),
-        single(node)?.and_then(|kv| Some((kv.mod_revision, decode(&kv.value).ok()?))),
+        single(claim)?.map(Found::of).map(Box::new),
+        single(node)?.and_then(|kv| Some((kv.mod_revision, Box::new(decode(&kv.value).ok()?)))),
     ))
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Every test has an etcd and hosts of its own, so they run in parallel and in any order.
 
+#![allow(clippy::unwrap_used)] // all of it is test code, also outside of the test functions
+
 mod commit;
 mod gates;
 mod host;

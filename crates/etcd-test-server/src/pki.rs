@@ -1,6 +1,7 @@
 //! Certificates for one test, as files.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use rcgen::{
@@ -68,6 +69,9 @@ impl Pki {
         let write = |name: &str, text: String| {
             let path = folder.join(name);
             fs::write(&path, text).expect("the test's folder can be written");
+            // Who checks that a key is not readable by others finds this one good.
+            fs::set_permissions(&path, Permissions::from_mode(0o600))
+                .expect("the test's own file can be changed");
             path
         };
         let signed = |name: &str, by: &CertifiedIssuer<'static, KeyPair>, subject: Vec<String>| {

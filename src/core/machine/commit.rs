@@ -16,10 +16,6 @@ use crate::lock::outcome::{self, Commit, GateRead, Permit, Write};
 use crate::lock::record::Attempt;
 use crate::lock::{Claim, Held, NodeRecord, Phase, request};
 
-/// How long a permit may lie between the proof of the claim and the reboot command, as a multiple of a request's limit. Past it
-/// the process was stopped or starved in between, and the claim is looked at again.
-const PERMIT_LIFE_REQUESTS: u32 = 2;
-
 /// The share of `reboot_timeout_sec` that is waited after a reboot command failed, before it is believed that the host stays
 /// up: some commands report a failure and reboot all the same.
 const FAILED_COMMAND_GRACE: u32 = 10;
@@ -247,8 +243,9 @@ impl Machine {
             let text = Refusal::KillSwitch(why).text();
             return self.abort(text);
         }
-        let life = self.settings.etcd_timeout * PERMIT_LIFE_REQUESTS;
-        if self.now.mono.saturating_sub(permit.confirmed_at()) > life {
+        if self.now.mono.saturating_sub(permit.confirmed_at())
+            > Permit::life(self.settings.etcd_timeout)
+        {
             return self.go(State::Confirming(permit));
         }
         self.note(

@@ -372,7 +372,7 @@ impl Machine {
             Ok(Ok(Released::Now(revision))) => self.released(&ending, revision),
             // The copy of a release whose answer was lost.
             Ok(Ok(Released::Refused(None, Some((modified, stands)))))
-                if stands == ending.registration =>
+                if *stands == ending.registration =>
             {
                 self.released(&ending, modified);
             }

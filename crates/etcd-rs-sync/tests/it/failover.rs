@@ -56,7 +56,14 @@ fn a_dead_or_frozen_member_costs_little_and_no_certainty() {
         let etcd = client_of(&endpoints, timeout);
         etcd.status().unwrap();
         cluster.pause(first);
-        assert_eq!(etcd.grant(42, 60).unwrap().id, 42);
+        // On a busy machine the second member, too, may answer after its share of the time; then the third says that the lease
+        // is there.
+        match etcd.grant(42, 60) {
+            Ok(granted) => assert_eq!(granted.id, 42),
+            Err(Error::LeaseExists) => {}
+            Err(error) => panic!("{error}"),
+        }
+        assert!(etcd.time_to_live(42, false).unwrap().ttl_sec.is_some());
         cluster.resume(first);
 
         cluster.kill(first);
