@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn what_would_end_a_label_or_a_line_is_escaped() {
-        let mut family = Family::gauge("g", "a \"b\" \\\nc", &["path"], &[]);
+        let mut family = Family::gauge("g", "a \"b\" \\\nc", &["path"], &[["C:\\new\n\"x\" ä"]]);
         family.set(&["C:\\new\n\"x\" ä"], 1.5);
         assert_eq!(
             text(&family),
