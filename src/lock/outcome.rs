@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use etcd_rs_sync::{KeyValue, OpReply, RangeReply, Reply, TxnReply};
 
-use super::record::{Claim, Cooldown, NodeRecord, Pause, RecordError, decode};
+use super::record::{Claim, Cooldown, NodeRecord, Pause, RecordError, Report, decode};
 use super::{Held, Keys};
 
 /// An answer that cannot be what etcd meant.
@@ -130,6 +130,19 @@ pub struct GateRead {
     pub claim: Option<Found>,
     /// The own registration with its mod revision.
     pub registration: Option<(i64, Result<NodeRecord, RecordError>)>,
+    /// The members, when they were asked for.
+    pub members: Option<Members>,
+}
+
+/// The members at one revision of the store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Members {
+    /// Every registered member.
+    pub all: Vec<String>,
+    /// Those whose report exists and says that they are healthy.
+    pub healthy: Vec<String>,
+    /// Those with a claim that is committed, or that cannot be read: they are down, or may be.
+    pub down: Vec<String>,
 }
 
 /// What is before a claim in the queue.
@@ -398,14 +411,42 @@ fn permit(sent_at: Duration) -> Permit {
 }
 
 fn gates(txn: &TxnReply) -> Result<GateRead, Malformed> {
-    let [pause, cooldown, claim, node] = ranges(txn)?;
+    let all: Vec<&RangeReply> = reads(txn);
+    let ([pause, cooldown, claim, node], members) = match all.as_slice() {
+        [a, b, c, d] => ([*a, *b, *c, *d], None),
+        [a, b, c, d, nodes, alive, claims] => {
+            ([*a, *b, *c, *d], Some(members(nodes, alive, claims)))
+        }
+        _ => return Err(Malformed("a txn answered another number of reads")),
+    };
     Ok(GateRead {
         revision: txn.header.revision,
         pause: single(pause)?.map(|kv| decode(&kv.value)),
         cooldown: single(cooldown)?.map(|kv| decode(&kv.value)),
         claim: single(claim)?.map(Found::of),
         registration: single(node)?.map(|kv| (kv.mod_revision, decode(&kv.value))),
+        members,
     })
+}
+
+/// A report that cannot be read says nothing good; a claim that cannot be read may be of a node that is down.
+fn members(nodes: &RangeReply, alive: &RangeReply, claims: &RangeReply) -> Members {
+    let healthy =
+        |kv: &&KeyValue| decode::<Report>(&kv.value).is_ok_and(|report: Report| report.healthy);
+    let down = |kv: &&KeyValue| {
+        decode::<Claim>(&kv.value).map_or(true, |claim: Claim| claim.phase.committed())
+    };
+    Members {
+        all: nodes.kvs.iter().filter_map(name).collect(),
+        healthy: alive.kvs.iter().filter(healthy).filter_map(name).collect(),
+        down: claims.kvs.iter().filter(down).filter_map(name).collect(),
+    }
+}
+
+/// The node that a key is about: what stands behind the last slash, which no name contains.
+fn name(kv: &KeyValue) -> Option<String> {
+    let key = std::str::from_utf8(&kv.key).ok()?;
+    key.rsplit_once('/').map(|(_, name)| name.to_owned())
 }
 
 pub(super) fn txn(reply: Reply) -> Result<TxnReply, Malformed> {
@@ -416,17 +457,19 @@ pub(super) fn txn(reply: Reply) -> Result<TxnReply, Malformed> {
 }
 
 pub(super) fn ranges<const N: usize>(txn: &TxnReply) -> Result<[&RangeReply; N], Malformed> {
-    let found: Vec<&RangeReply> = txn
-        .replies
-        .iter()
+    reads(txn)
+        .try_into()
+        .map_err(|_| Malformed("a txn answered another number of reads"))
+}
+
+fn reads(txn: &TxnReply) -> Vec<&RangeReply> {
+    let replies = txn.replies.iter();
+    replies
         .filter_map(|reply| match reply {
             OpReply::Range(range) => Some(range),
             OpReply::Put(_) | OpReply::Delete(_) | OpReply::Txn(_) => None,
         })
-        .collect();
-    found
-        .try_into()
-        .map_err(|_| Malformed("a txn answered another number of reads"))
+        .collect()
 }
 
 pub(super) fn single(range: &RangeReply) -> Result<Option<&KeyValue>, Malformed> {

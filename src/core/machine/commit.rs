@@ -81,6 +81,7 @@ impl Machine {
                 &pending.claim,
                 &pending.registration,
                 self.registration_modified(),
+                self.settings.policies.as_ref().and(self.judged_at),
             ),
             State::Fencing(pending) => request::fence(keys, &pending.seen),
             State::Moving(_, claim) => request::rewrite(keys, self.held.as_ref()?, claim, 0),
@@ -146,13 +147,13 @@ impl Machine {
         }
     }
 
-    /// The commit's own guards refused. What it read is judged like any other; when that finds nothing, something moved in
-    /// between, and every gate is judged again.
+    /// The commit's own guards refused. What it read is judged like any other; when that finds nothing, the registration, a
+    /// claim or a report moved in between, and what etcd says is judged again.
     fn commit_refused(&mut self, stage: Stage, read: GateRead) {
         self.paused = read.pause.is_some();
         match judge_cluster(&read.pause, &read.cooldown) {
             Err(refusal) => self.gate_closed(stage, refusal),
-            Ok(()) => self.go(State::Gates(Gates::at(stage))),
+            Ok(()) => self.go(State::Gates(Gates::reading(stage))),
         }
     }
 

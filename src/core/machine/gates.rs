@@ -8,8 +8,8 @@ use crate::core::facts::{
 };
 use crate::core::io::Action;
 use crate::core::settings::Mode;
-use crate::core::{Hook, Note, Refusal, budget};
-use crate::lock::outcome::{self, GateRead};
+use crate::core::{Hook, Note, Refusal, budget, policy};
+use crate::lock::outcome::{self, GateRead, Members};
 use crate::lock::request;
 
 /// When the gates are judged.
@@ -47,6 +47,16 @@ impl Gates {
     /// A judgement at its beginning.
     pub fn at(stage: Stage) -> Gates {
         Gates { stage, step: 0 }
+    }
+
+    /// A judgement that begins with what etcd says: what came before was judged a moment ago.
+    pub(super) fn reading(stage: Stage) -> Gates {
+        let fresh = Gates::at(stage);
+        let read = fresh.steps().iter().position(|step| *step == Step::Read);
+        Gates {
+            step: read.unwrap_or(0),
+            ..fresh
+        }
     }
 
     /// When the gates are judged.
@@ -116,7 +126,12 @@ impl Machine {
     }
 
     pub(super) fn gate_request(&self) -> Request {
-        Request::Txn(request::gate_read(&self.settings.keys, &self.settings.node))
+        let members = self.settings.policies.is_some();
+        Request::Txn(request::gate_read(
+            &self.settings.keys,
+            &self.settings.node,
+            members,
+        ))
     }
 
     /// One gate was judged.
@@ -307,7 +322,19 @@ impl Machine {
         if !gates.committed() {
             self.judge_budget()?;
         }
-        Ok(())
+        self.judge_policies(read.revision, read.members)
+    }
+
+    fn judge_policies(&mut self, revision: i64, members: Option<Members>) -> Result<(), Refusal> {
+        let Some(policies) = &self.settings.policies else {
+            return Ok(());
+        };
+        let Some(members) = members else {
+            return Err(Refusal::Policy("the members are not known".to_owned()));
+        };
+        self.members = members;
+        self.judged_at = Some(revision);
+        policy::judge(policies, &self.members, &self.settings.node).map_err(Refusal::Policy)
     }
 
     fn judge_budget(&self) -> Result<(), Refusal> {
