@@ -202,6 +202,38 @@ fn usage_errors_exit_with_64_and_a_suggestion() {
 }
 
 #[test]
+fn bash_completes_commands_flags_and_files() {
+    let script = text(&run(&["completions", "bash"]).stdout);
+    let complete = |words: &[&str]| {
+        let line = format!(
+            "{script}\nCOMP_WORDS=(\"$@\") COMP_CWORD=$(($# - 1))\n_reboot_coordinator\nprintf '%s\\n' \"${{COMPREPLY[@]}}\""
+        );
+        let output = Command::new("bash")
+            .args(["-c", &line, "bash", "reboot-coordinator"])
+            .args(words)
+            .output()
+            .unwrap();
+        assert_eq!(text(&output.stderr), "", "{words:?}");
+        text(&output.stdout).trim().replace('\n', " ")
+    };
+    for (words, expected) in [
+        (&["pa"][..], "pause"),
+        (&["--dr"], "--dry-run"),
+        (&["release", "node-a", "--r"], "--reason"),
+        (&["release", "--reason", "run", "--y"], "--yes"),
+        (&["status", "--dr"], ""),
+        (&["help", "hist"], "history"),
+        (&["completions", "z"], "zsh"),
+        (&["status", "--config", "/etc/pass"], "/etc/passwd"),
+        (&["pause", "--for", ""], ""),
+    ] {
+        let got = complete(words);
+        let got: Vec<&str> = got.split(' ').filter(|word| !word.ends_with('-')).collect();
+        assert_eq!(got.join(" "), expected, "{words:?}");
+    }
+}
+
+#[test]
 fn a_closed_standard_output_is_no_panic() {
     for arguments in [&["help"][..], &["version"], &["version", "--json"]] {
         let mut child = program()

@@ -22,6 +22,22 @@ pub enum CommandName {
     ValidateConfig,
     /// Runs detectors once.
     Simulate,
+    /// Shows the cluster and this node.
+    Status,
+    /// Says why this node does not reboot now.
+    Explain,
+    /// Lists finished attempts.
+    History,
+    /// Stops reboots in the whole cluster.
+    Pause,
+    /// Lets them go on.
+    Resume,
+    /// Takes a claim away.
+    Release,
+    /// Removes a member.
+    Forget,
+    /// Prints a completion script.
+    Completions,
     /// Prints the version.
     Version,
     /// Prints help.
@@ -35,6 +51,14 @@ impl CommandName {
             CommandName::Run => "run",
             CommandName::ValidateConfig => "validate-config",
             CommandName::Simulate => "simulate",
+            CommandName::Status => "status",
+            CommandName::Explain => "explain",
+            CommandName::History => "history",
+            CommandName::Pause => "pause",
+            CommandName::Resume => "resume",
+            CommandName::Release => "release",
+            CommandName::Forget => "forget",
+            CommandName::Completions => "completions",
             CommandName::Version => "version",
             CommandName::Help => "help",
         }
@@ -63,6 +87,67 @@ pub const COMMANDS: &[CommandSpec] = &[
         operand: "",
         summary: "run the detectors once, without etcd and without a reboot",
         details: "The exit code is 6 when a detector fails.",
+    },
+    CommandSpec {
+        name: CommandName::Status,
+        operand: "",
+        summary: "show the cluster, the queue, and this node gate by gate",
+        details: "Read-only: takes no lock and runs neither detectors nor scripts. When etcd cannot be\n\
+                  reached it shows what is known locally, and the exit code is 1.",
+    },
+    CommandSpec {
+        name: CommandName::Explain,
+        operand: "",
+        summary: "say why this node does not reboot now, gate by gate",
+        details: "Read-only, in the order in which the daemon judges. It looks at what detectors of type\n\
+                  `file` and `kernel` look at, and runs nothing of yours: no command detector, no health\n\
+                  script (`simulate --health` does). With --at the maintenance window is judged at that\n\
+                  time: RFC 3339, or YYYY-MM-DD HH:MM or HH:MM on the clock of the windows' time zone.\n\
+                  When etcd cannot be reached the exit code is 1.",
+    },
+    CommandSpec {
+        name: CommandName::History,
+        operand: "",
+        summary: "list finished attempts of the last 30 days, newest last",
+        details: "DOWN is the time from the commit to the end of the attempt.",
+    },
+    CommandSpec {
+        name: CommandName::Pause,
+        operand: "",
+        summary: "stop reboots in the whole cluster",
+        details: "Once it returns, no node begins to drain or reboot. Nodes that had begun before are named;\n\
+                  they finish. With --for the pause ends by itself, also when nobody resumes.\n\
+                  On a paused cluster it changes the pause: the reason when one is given, and the end. One\n\
+                  that would end earlier than the present one is confirmed, or needs --yes.",
+    },
+    CommandSpec {
+        name: CommandName::Resume,
+        operand: "",
+        summary: "end the pause",
+        details: "",
+    },
+    CommandSpec {
+        name: CommandName::Release,
+        operand: "NODE",
+        summary: "take the claim away from a node that will not return",
+        details: "Shows the claim and asks, or needs --yes where nobody can be asked. The next node then\n\
+                  goes: be sure that this one is not about to reboot or on its way back. The claim is taken\n\
+                  only if it is still the one shown. The history says who did it and why.",
+    },
+    CommandSpec {
+        name: CommandName::Forget,
+        operand: "NODE",
+        summary: "remove a decommissioned member",
+        details: "Removes its registration, its health report and a request for it. Refused while it holds\n\
+                  a claim. A daemon that still runs there registers again.",
+    },
+    CommandSpec {
+        name: CommandName::Completions,
+        operand: "SHELL",
+        summary: "print completions for bash, zsh or fish",
+        details: "bash reads it from /etc/bash_completion.d/reboot-coordinator, zsh from a file\n\
+                  _reboot-coordinator in a folder of $fpath, and fish from\n\
+                  ~/.config/fish/completions/reboot-coordinator.fish.",
     },
     CommandSpec {
         name: CommandName::Version,
@@ -110,6 +195,16 @@ pub enum FlagName {
     Health,
     /// `--json`
     Json,
+    /// `--watch`
+    Watch,
+    /// `--at TIME`
+    At,
+    /// `--reason TEXT`
+    Reason,
+    /// `--for DURATION`
+    For,
+    /// `--yes`
+    Yes,
     /// `--help`
     Help,
     /// `--version`
@@ -159,8 +254,50 @@ pub const FLAGS: &[FlagSpec] = &[
         commands: &[
             CommandName::ValidateConfig,
             CommandName::Simulate,
+            CommandName::Status,
+            CommandName::History,
             CommandName::Version,
         ],
+    },
+    FlagSpec {
+        name: FlagName::Watch,
+        long: "watch",
+        short: None,
+        value: None,
+        help: "show it again whenever something changes, until Ctrl-C",
+        commands: &[CommandName::Status],
+    },
+    FlagSpec {
+        name: FlagName::At,
+        long: "at",
+        short: None,
+        value: Some("TIME"),
+        help: "judge the maintenance window at that time",
+        commands: &[CommandName::Explain],
+    },
+    FlagSpec {
+        name: FlagName::Reason,
+        long: "reason",
+        short: None,
+        value: Some("TEXT"),
+        help: "why, for the others and for the history (release needs one)",
+        commands: &[CommandName::Pause, CommandName::Release],
+    },
+    FlagSpec {
+        name: FlagName::For,
+        long: "for",
+        short: None,
+        value: Some("DURATION"),
+        help: "end the pause by itself after that time, such as 30m, 4h or 2d",
+        commands: &[CommandName::Pause],
+    },
+    FlagSpec {
+        name: FlagName::Yes,
+        long: "yes",
+        short: Some('y'),
+        value: None,
+        help: "do it without asking",
+        commands: &[CommandName::Pause, CommandName::Release],
     },
     FlagSpec {
         name: FlagName::Config,
@@ -191,6 +328,13 @@ pub const FLAGS: &[FlagSpec] = &[
 /// Where the configuration is unless `--config` says otherwise.
 pub const DEFAULT_CONFIG: &str = "/etc/reboot-coordinator/config.yaml";
 
+impl CommandSpec {
+    /// Whether a word has to follow the command.
+    pub fn needs_operand(&self) -> bool {
+        !self.operand.is_empty() && !self.operand.starts_with('[')
+    }
+}
+
 /// What the table says of a command.
 pub fn spec(name: CommandName) -> &'static CommandSpec {
     COMMANDS
@@ -216,6 +360,14 @@ mod tests {
             CommandName::Run,
             CommandName::ValidateConfig,
             CommandName::Simulate,
+            CommandName::Status,
+            CommandName::Explain,
+            CommandName::History,
+            CommandName::Pause,
+            CommandName::Resume,
+            CommandName::Release,
+            CommandName::Forget,
+            CommandName::Completions,
             CommandName::Version,
             CommandName::Help,
         ] {

@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use lexopt::Arg;
 
+use super::completions::Shell;
 use super::duration::duration;
-use super::flags::{COMMANDS, CommandName, DEFAULT_CONFIG, FLAGS, FlagName, FlagSpec};
+use super::flags::{COMMANDS, CommandName, DEFAULT_CONFIG, FLAGS, FlagName, FlagSpec, spec};
+use super::moment::Moment;
 use crate::config::nearest::nearest;
+use crate::config::validate::{NODE_NAME_RULE, is_node_name};
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +36,38 @@ pub enum Command {
         /// The health script too.
         health: bool,
     },
+    /// Show the cluster and this node.
+    Status {
+        /// Again whenever something changes.
+        watch: bool,
+    },
+    /// Say why this node does not reboot now.
+    Explain {
+        /// Judge the maintenance window then instead of now.
+        at: Option<Moment>,
+    },
+    /// List finished attempts.
+    History,
+    /// Stop reboots in the whole cluster.
+    Pause(PauseOptions),
+    /// Let them go on.
+    Resume,
+    /// Take a claim away.
+    Release {
+        /// Whose.
+        node: String,
+        /// Why, for the history.
+        reason: String,
+        /// Without asking.
+        yes: bool,
+    },
+    /// Remove a member.
+    Forget {
+        /// Which.
+        node: String,
+    },
+    /// Print a completion script.
+    Completions(Shell),
     /// Print the version.
     Version,
     /// Print help, of one command or in general.
@@ -50,6 +85,20 @@ pub struct RunOptions {
     pub dry_run: bool,
 }
 
+/// How to pause.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PauseOptions {
+    /// Why, for the others.
+    pub reason: Option<String>,
+    /// Until somebody resumes, or for this long.
+    pub length: Option<Duration>,
+    /// Shorten a pause without asking.
+    pub yes: bool,
+}
+
+/// The longest reason, in characters. It is shown in every status.
+const REASON_CHARS: usize = 500;
+
 /// Parses arguments, the program's name not among them.
 ///
 /// # Errors
@@ -59,14 +108,19 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
     let has = |name: FlagName| flags.iter().any(|(flag, _)| flag.name == name);
     let mut operands = operands.into_iter();
     let command = operands.next().map(|word| command(&word)).transpose()?;
-    let topic = match operands.next() {
-        Some(word) if command == Some(CommandName::Help) => Some(self::command(&word)?),
-        Some(word) => return Err(surplus(&word)),
-        None => None,
-    };
+    let operand = operands.next();
+    if let Some(word) = &operand
+        && command.is_none_or(|name| spec(name).operand.is_empty())
+    {
+        return Err(surplus(word));
+    }
     if let Some(word) = operands.next() {
         return Err(surplus(&word));
     }
+    let topic = match &operand {
+        Some(word) if command == Some(CommandName::Help) => Some(self::command(word)?),
+        _ => None,
+    };
     let plain = |command| {
         Ok(Invocation {
             config: PathBuf::from(DEFAULT_CONFIG),
@@ -88,21 +142,60 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
     for (flag, _) in &flags {
         check_belongs(flag, name)?;
     }
-    let command = match name {
-        CommandName::Run => Command::Run(run_options(&flags)?),
-        CommandName::ValidateConfig => Command::ValidateConfig,
-        CommandName::Simulate => Command::Simulate {
-            health: has(FlagName::Health),
-        },
-        CommandName::Version => Command::Version,
-        CommandName::Help => return plain(Command::Help(topic)),
-    };
+    if name == CommandName::Help {
+        return plain(Command::Help(topic));
+    }
+    let command = own(name, &flags, operand.as_deref())?;
     let config =
         value(&flags, FlagName::Config).map_or(PathBuf::from(DEFAULT_CONFIG), PathBuf::from);
     Ok(Invocation {
         config,
         json: has(FlagName::Json),
         command,
+    })
+}
+
+/// The command with its own flags and its operand.
+fn own(name: CommandName, flags: &Flags, operand: Option<&OsStr>) -> Result<Command, String> {
+    let has = |name: FlagName| flags.iter().any(|(flag, _)| flag.name == name);
+    let spec = spec(name);
+    if operand.is_none() && spec.needs_operand() {
+        let command = name.as_str();
+        return Err(format!(
+            "`{command}` needs a {}: reboot-coordinator {command} {}",
+            spec.operand, spec.operand
+        ));
+    }
+    let operand = || operand.unwrap_or_default();
+    Ok(match name {
+        CommandName::Run => Command::Run(run_options(flags)?),
+        CommandName::ValidateConfig => Command::ValidateConfig,
+        CommandName::Simulate => Command::Simulate {
+            health: has(FlagName::Health),
+        },
+        CommandName::Status => Command::Status {
+            watch: has(FlagName::Watch),
+        },
+        CommandName::Explain => Command::Explain {
+            at: value(flags, FlagName::At)
+                .map(|text| text.to_string_lossy().parse())
+                .transpose()?,
+        },
+        CommandName::History => Command::History,
+        CommandName::Pause => Command::Pause(pause_options(flags)?),
+        CommandName::Resume => Command::Resume,
+        CommandName::Release => Command::Release {
+            node: node(operand())?,
+            reason: reason(flags)?
+                .ok_or("`release` needs --reason TEXT: it goes into the history")?,
+            yes: has(FlagName::Yes),
+        },
+        CommandName::Forget => Command::Forget {
+            node: node(operand())?,
+        },
+        CommandName::Completions => Command::Completions(operand().to_string_lossy().parse()?),
+        CommandName::Version => Command::Version,
+        CommandName::Help => Command::Help(None),
     })
 }
 
@@ -215,148 +308,44 @@ fn run_options(flags: &Flags) -> Result<RunOptions, String> {
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn line(text: &str) -> Result<Invocation, String> {
-        parse(text.split_whitespace().map(OsString::from))
+fn pause_options(flags: &Flags) -> Result<PauseOptions, String> {
+    let length = value(flags, FlagName::For)
+        .map(|text| duration(&text.to_string_lossy()))
+        .transpose()?;
+    if length.is_some_and(|length| length.is_zero()) {
+        return Err("--for must be longer than nothing".to_owned());
     }
-
-    fn run(once: bool, wait: Option<u64>, dry_run: bool) -> Command {
-        Command::Run(RunOptions {
-            once,
-            wait: wait.map(Duration::from_secs),
-            dry_run,
-        })
-    }
-
-    #[test]
-    fn command_lines_are_understood() {
-        for (text, config, json, command) in [
-            ("", DEFAULT_CONFIG, false, run(false, None, false)),
-            ("run", DEFAULT_CONFIG, false, run(false, None, false)),
-            ("--once", DEFAULT_CONFIG, false, run(true, None, false)),
-            (
-                "run --once --wait 10m --dry-run",
-                DEFAULT_CONFIG,
-                false,
-                run(true, Some(600), true),
-            ),
-            (
-                "--dry-run run --wait=45 --once",
-                DEFAULT_CONFIG,
-                false,
-                run(true, Some(45), true),
-            ),
-            (
-                "--config a.yaml run",
-                "a.yaml",
-                false,
-                run(false, None, false),
-            ),
-            (
-                "run --config=a.yaml -c b.yaml",
-                "b.yaml",
-                false,
-                run(false, None, false),
-            ),
-            (
-                "validate-config --json",
-                DEFAULT_CONFIG,
-                true,
-                Command::ValidateConfig,
-            ),
-            (
-                "--config x validate-config",
-                "x",
-                false,
-                Command::ValidateConfig,
-            ),
-            (
-                "simulate",
-                DEFAULT_CONFIG,
-                false,
-                Command::Simulate { health: false },
-            ),
-            (
-                "simulate --health --json",
-                DEFAULT_CONFIG,
-                true,
-                Command::Simulate { health: true },
-            ),
-            ("version", DEFAULT_CONFIG, false, Command::Version),
-            ("--version", DEFAULT_CONFIG, false, Command::Version),
-            ("-V --json", DEFAULT_CONFIG, true, Command::Version),
-            ("help", DEFAULT_CONFIG, false, Command::Help(None)),
-            ("--help", DEFAULT_CONFIG, false, Command::Help(None)),
-            ("-h", DEFAULT_CONFIG, false, Command::Help(None)),
-            (
-                "help simulate",
-                DEFAULT_CONFIG,
-                false,
-                Command::Help(Some(CommandName::Simulate)),
-            ),
-            (
-                "help help",
-                DEFAULT_CONFIG,
-                false,
-                Command::Help(Some(CommandName::Help)),
-            ),
-            (
-                "simulate --help",
-                DEFAULT_CONFIG,
-                false,
-                Command::Help(Some(CommandName::Simulate)),
-            ),
-            (
-                "simulate --once --help",
-                DEFAULT_CONFIG,
-                false,
-                Command::Help(Some(CommandName::Simulate)),
-            ),
-        ] {
-            assert_eq!(
-                line(text),
-                Ok(Invocation {
-                    config: config.into(),
-                    json,
-                    command
-                }),
-                "{text}"
-            );
-        }
-    }
-
-    #[test]
-    fn mistakes_are_explained() {
-        for (text, expected) in [
-            ("rnu", "unknown command \"rnu\"; did you mean `run`?"),
-            ("validate", "did you mean `validate-config`?"),
-            (
-                "frobnicate",
-                "known are run, validate-config, simulate, version, help",
-            ),
-            ("help frobnicate", "unknown command \"frobnicate\""),
-            ("run now", "unexpected argument \"now\""),
-            ("help run now", "unexpected argument \"now\""),
-            ("--onec", "unknown flag --onec; did you mean --once?"),
-            ("--frobnicate", "unknown flag --frobnicate"),
-            ("-x", "unknown flag -x"),
-            ("--config", "--config needs a value: --config FILE"),
-            ("--once=yes", "once"),
-            (
-                "simulate --once",
-                "--once does not belong to `simulate`, but to `run`",
-            ),
-            ("run --json", "--json does not belong to `run`"),
-            ("--version --once", "--once does not belong to `version`"),
-            ("run --wait 10m", "--wait needs --once"),
-            ("run --once --wait soon", "\"soon\" is not a duration"),
-        ] {
-            let why = line(text).expect_err(text);
-            assert!(why.contains(expected), "{text}: {why}");
-            assert!(!why.contains('\n'), "{why}");
-        }
-    }
+    Ok(PauseOptions {
+        reason: reason(flags)?,
+        length,
+        yes: flags.iter().any(|(flag, _)| flag.name == FlagName::Yes),
+    })
 }
+
+fn reason(flags: &Flags) -> Result<Option<String>, String> {
+    let Some(text) = value(flags, FlagName::Reason) else {
+        return Ok(None);
+    };
+    let text = text.to_str().ok_or("--reason is not valid UTF-8")?.trim();
+    if text.is_empty() {
+        return Err("--reason is empty".to_owned());
+    }
+    if text.chars().count() > REASON_CHARS {
+        return Err(format!("--reason is longer than {REASON_CHARS} characters"));
+    }
+    if text.chars().any(char::is_control) {
+        return Err("--reason holds control characters; it is one line of text".to_owned());
+    }
+    Ok(Some(text.to_owned()))
+}
+
+fn node(word: &OsStr) -> Result<String, String> {
+    let name = word.to_string_lossy();
+    if is_node_name(&name) {
+        return Ok(name.into_owned());
+    }
+    Err(format!("{name:?} is not a node name; {NODE_NAME_RULE}"))
+}
+
+#[cfg(test)]
+mod tests;

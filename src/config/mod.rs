@@ -24,7 +24,7 @@ mod reader;
 mod tests;
 mod tree;
 mod unsupported;
-mod validate;
+pub(crate) mod validate;
 mod yaml;
 
 pub use fields::{FIELDS, Field, VARIABLES};

@@ -84,14 +84,14 @@ pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
 }
 
 /// Whether a node may be called that: it becomes part of etcd keys.
-pub(super) fn is_node_name(name: &str) -> bool {
+pub(crate) fn is_node_name(name: &str) -> bool {
     (1..=253).contains(&name.len())
         && name
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
 }
 
-pub(super) const NODE_NAME_RULE: &str = "use 1 to 253 of the characters A-Z a-z 0-9 . _ -";
+pub(crate) const NODE_NAME_RULE: &str = "use 1 to 253 of the characters A-Z a-z 0-9 . _ -";
 
 fn node_name(field: &Field<'_>, host: &Host) -> Option<String> {
     let text = field.required_text("use %H for the host name")?;

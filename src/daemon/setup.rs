@@ -41,7 +41,7 @@ pub(super) fn settings(config: &Config, mode: Mode) -> Result<Settings, String> 
 }
 
 /// How etcd is reached. Secrets are read here, so that a reload picks up new ones.
-pub(super) fn options(config: &Config) -> Result<Options, String> {
+pub(crate) fn options(config: &Config) -> Result<Options, String> {
     let auth = match &config.etcd.auth {
         Some(auth) => {
             let password = fs::read_to_string(&auth.password_file)
@@ -93,7 +93,7 @@ pub(crate) fn script_context(config: &Config) -> ScriptContext {
 }
 
 /// Different in every process: lease and session ids come from it.
-pub(super) fn seed() -> Result<u64, String> {
+pub(crate) fn seed() -> Result<u64, String> {
     let mut bytes = [0; 8];
     File::open("/dev/urandom")
         .and_then(|mut file| file.read_exact(&mut bytes))

@@ -27,7 +27,8 @@ pub struct Found {
 }
 
 impl Found {
-    fn of(kv: &KeyValue) -> Found {
+    /// The claim in this pair.
+    pub fn of(kv: &KeyValue) -> Found {
         Found {
             create: kv.create_revision,
             modified: kv.mod_revision,
@@ -407,14 +408,14 @@ fn gates(txn: &TxnReply) -> Result<GateRead, Malformed> {
     })
 }
 
-fn txn(reply: Reply) -> Result<TxnReply, Malformed> {
+pub(super) fn txn(reply: Reply) -> Result<TxnReply, Malformed> {
     match reply {
         Reply::Txn(txn) => Ok(txn),
         _ => Err(Malformed("a txn was answered by something else")),
     }
 }
 
-fn ranges<const N: usize>(txn: &TxnReply) -> Result<[&RangeReply; N], Malformed> {
+pub(super) fn ranges<const N: usize>(txn: &TxnReply) -> Result<[&RangeReply; N], Malformed> {
     let found: Vec<&RangeReply> = txn
         .replies
         .iter()
@@ -428,7 +429,7 @@ fn ranges<const N: usize>(txn: &TxnReply) -> Result<[&RangeReply; N], Malformed>
         .map_err(|_| Malformed("a txn answered another number of reads"))
 }
 
-fn single(range: &RangeReply) -> Result<Option<&KeyValue>, Malformed> {
+pub(super) fn single(range: &RangeReply) -> Result<Option<&KeyValue>, Malformed> {
     match range.kvs.as_slice() {
         [] => Ok(None),
         [kv] => Ok(Some(kv)),

@@ -154,7 +154,7 @@ pub struct History {
     pub v: u32,
     /// Whose attempt.
     pub node: String,
-    /// `completed`, `aborted` or `taken-away`.
+    /// `completed`, `aborted`, `taken-away` (by a waiting node) or `released` (by an operator).
     pub outcome: String,
     /// Why it ended so, for people.
     pub detail: String,

@@ -217,11 +217,11 @@ fn same(key: &str, create: i64, modified: i64) -> Vec<Compare> {
     ]
 }
 
-fn absent(key: String) -> Compare {
+pub(super) fn absent(key: String) -> Compare {
     Compare::create_revision(Span::one(key), 0)
 }
 
-fn read(key: String) -> Op {
+pub(super) fn read(key: String) -> Op {
     Op::Range(Range::of(Span::one(key)))
 }
 

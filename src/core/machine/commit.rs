@@ -178,6 +178,9 @@ impl Machine {
         self.registration = Some((held.modified, pending.registration));
         let phase = held.claim.phase;
         self.held = Some(held);
+        if pending.stage == Stage::PostLock {
+            self.may_go_down = false;
+        }
         match phase {
             Phase::Draining => self.go(State::Draining(permit)),
             Phase::Queued | Phase::Rebooting | Phase::Verifying => self.go(State::LastLook(permit)),
@@ -241,7 +244,7 @@ impl Machine {
         };
         if let Some(why) = kill_switch {
             let text = Refusal::KillSwitch(why).text();
-            return self.abort(text);
+            return self.call_off(text);
         }
         if self.now.mono.saturating_sub(permit.confirmed_at())
             > Permit::life(self.settings.etcd_timeout)
@@ -288,7 +291,7 @@ impl Machine {
         let failed = match &report.outcome {
             ScriptOutcome::Exited(0) => None,
             ScriptOutcome::NotStarted(why) => {
-                return self.abort(format!("the reboot command could not be started: {why}"));
+                return self.call_off(format!("the reboot command could not be started: {why}"));
             }
             ScriptOutcome::Exited(_) => Some(describe(&report.outcome, report)),
             // A shutdown ends processes: this one may be among the first. The reboot may well be under way.
@@ -323,6 +326,20 @@ impl Machine {
         });
     }
 
+    /// Calls an attempt off. When an earlier reboot command ran, the host may still go down from it: giving the claim back
+    /// could break the limit, so it is held and tried again.
+    fn call_off(&mut self, why: String) {
+        if !self.may_go_down {
+            return self.abort(why);
+        }
+        let again = (self.attempts_made() < MAX_ATTEMPTS).then_some(Stage::Retry);
+        self.hold(again, Refusal::Aborted(why));
+    }
+
+    fn attempts_made(&self) -> u32 {
+        self.held.as_ref().map_or(0, |held| held.claim.attempts)
+    }
+
     /// The host is still up.
     pub(super) fn on_reboot_timeout(&mut self) {
         let State::Rebooting { failed, .. } = &self.state else {
@@ -330,10 +347,11 @@ impl Machine {
         };
         if let Some(why) = failed {
             let why = format!("the reboot command failed: {why}");
-            return self.abort(why);
+            return self.call_off(why);
         }
         self.cancel_task();
-        let attempts = self.held.as_ref().map_or(0, |held| held.claim.attempts);
+        self.may_go_down = true;
+        let attempts = self.attempts_made();
         if attempts >= MAX_ATTEMPTS {
             return self.hold(
                 None,

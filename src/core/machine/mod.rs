@@ -172,6 +172,8 @@ pub struct Machine {
     attempts: u32,
     /// Whether the last look at the cluster found it paused.
     paused: bool,
+    /// A reboot command ran under the own claim and the host is still up: it may yet go down.
+    may_go_down: bool,
     state: State,
 }
 
@@ -220,6 +222,7 @@ impl Machine {
             reasons: Vec::new(),
             attempts: 0,
             paused: false,
+            may_go_down: false,
             state: State::Stopped,
         };
         machine.go(State::SelfTest);

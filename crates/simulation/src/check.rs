@@ -1,0 +1,678 @@
+//! The properties P1..P6, checked after every step from what is really true: the store, the hosts, the scripts. Written
+//! from the specification, apart from the code under test.
+//!
+//! The rule of exemption: a disruption that was begun under a claim which an operator released or `hold_timeout_sec` took
+//! away does not count against the limit, and only that one. A claim is known by its create revision.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use etcd_rs_sync::KeyValue;
+use reboot_coordinator::core::facts::DetectorResult;
+use reboot_coordinator::core::{Hook, Input, State};
+use reboot_coordinator::lock::record::decode;
+use reboot_coordinator::lock::{Claim, History, Phase};
+
+use crate::etcd::Change;
+use crate::host::{Channel, GateLog, Truth};
+use crate::network::{Message, Operator, Sender};
+use crate::world::{Event, World};
+use crate::{SECOND, Time};
+
+/// How much later than its rule allows something may be seen, for what travels and for clocks that differ.
+const SLACK: Time = 2 * SECOND;
+
+/// What stands in etcd for one node.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// The revision that created it.
+    pub create: i64,
+    /// The claim.
+    pub claim: Claim,
+    /// When it was last written.
+    pub written_at: Time,
+    /// The limit under which it was first committed.
+    pub granted: Option<usize>,
+    /// When fewer than its limit were before it for the first time.
+    pub turn_at: Option<Time>,
+}
+
+/// What the checks remember.
+#[derive(Debug)]
+pub struct Checker {
+    /// Claims in etcd, by node.
+    pub claims: Vec<Option<Standing>>,
+    /// Claims that were taken away from outside, with the time.
+    pub taken: BTreeMap<i64, Time>,
+    /// When the last completed reboot was released.
+    last_completed: Option<Time>,
+    seen: usize,
+    /// Writes by nodes.
+    pub node_writes: u64,
+    /// Since when everything is as it should be in the end.
+    pub goal_since: Option<(Time, Option<u64>)>,
+    /// Claims whose operator was called.
+    pub called: BTreeSet<i64>,
+}
+
+impl Checker {
+    pub(crate) fn new(nodes: usize) -> Checker {
+        Checker {
+            claims: vec![None; nodes],
+            taken: BTreeMap::new(),
+            last_completed: None,
+            seen: 0,
+            node_writes: 0,
+            goal_since: None,
+            called: BTreeSet::new(),
+        }
+    }
+}
+
+/// Whether these are answers of detectors of which none asks and none fails.
+pub fn all_clear(input: &Input) -> bool {
+    match input {
+        Input::Detected(_, reports) => reports
+            .iter()
+            .all(|report| report.result == DetectorResult::Clear),
+        _ => false,
+    }
+}
+
+impl World {
+    /// Looks at what a request did.
+    pub(crate) fn stored(&mut self, message: &Message) {
+        self.look_at_changes(Some(message));
+    }
+
+    /// Looks at what an expired lease did.
+    pub(crate) fn expired(&mut self) {
+        self.look_at_changes(None);
+    }
+
+    fn look_at_changes(&mut self, by: Option<&Message>) {
+        let changes = self.etcd.log_since(self.check.seen).to_vec();
+        if changes.is_empty() {
+            return;
+        }
+        self.check.seen = self.etcd.log_len();
+        let from_node = by.is_some_and(|message| matches!(message.sender, Sender::Node { .. }));
+        if from_node {
+            self.check.node_writes += 1;
+        }
+        // A transaction is one step: what it wrote to the history explains what it did to the claim.
+        let completed = changes.iter().any(completed);
+        for change in &changes {
+            self.tell_change(change, by);
+            if let Some(node) = node_of(&change.key, b"/r/claims/n") {
+                self.claim_changed(node, change, by, completed);
+            } else if let Some(node) = node_of(&change.key, b"/r/nodes/n")
+                && change.after.is_none()
+            {
+                self.forgotten(node);
+            }
+        }
+        if completed {
+            // The cooldown begins with the release, as its node sent it.
+            self.check.last_completed = by.map(|message| message.sent_at);
+        }
+        self.turns();
+        self.check_limit();
+        self.tell_watchers(&changes);
+    }
+
+    fn tell_change(&mut self, change: &Change, by: Option<&Message>) {
+        self.tell(|| {
+            let key = String::from_utf8_lossy(&change.key);
+            let who = match by.map(|message| message.sender) {
+                Some(Sender::Node { host, pid, .. }) => format!("n{host} (process {pid})"),
+                Some(Sender::Operator(_)) => "an operator".to_owned(),
+                None => "an expired lease".to_owned(),
+            };
+            match &change.after {
+                Some(kv) => {
+                    let claim = decode::<Claim>(&kv.value).ok();
+                    let what = claim.map_or(String::new(), |claim| {
+                        format!(
+                            ", {} attempt {}, created at {}",
+                            claim.phase.as_str(),
+                            claim.attempts,
+                            kv.create_revision
+                        )
+                    });
+                    format!("etcd {}: {who} wrote {key}{what}", change.revision)
+                }
+                None => format!("etcd {}: {who} removed {key}", change.revision),
+            }
+        });
+    }
+
+    fn forgotten(&mut self, node: usize) {
+        let host = &mut self.hosts[node];
+        host.fruitless = 0;
+        host.forgotten = true;
+    }
+
+    // ---- what happens to claims ----
+
+    fn claim_changed(
+        &mut self,
+        node: usize,
+        change: &Change,
+        by: Option<&Message>,
+        completed: bool,
+    ) {
+        let before = self.check.claims[node].take();
+        let Some(kv) = &change.after else {
+            if let Some(before) = before {
+                self.claim_removed(node, &before, by, completed);
+            }
+            return;
+        };
+        let Ok(claim) = decode::<Claim>(&kv.value) else {
+            return self.fail("records", format!("the claim of n{node} is unreadable"));
+        };
+        let owner = matches!(
+            by.map(|message| message.sender),
+            Some(Sender::Node { host, .. }) if host == node
+        );
+        if !owner {
+            self.fail(
+                "P3",
+                format!("the claim of n{node} was written by somebody else"),
+            );
+        }
+        self.check_lease(node, &claim, kv);
+        let same = before
+            .as_ref()
+            .filter(|before| before.create == kv.create_revision);
+        let turn_at = same.and_then(|before| before.turn_at);
+        let was = same.map(|before| (before.claim.phase, before.claim.attempts));
+        self.check_step(node, was, &claim);
+        let granted = same.and_then(|before| before.granted);
+        let granted = granted.or(claim.phase.committed().then(|| limit(&claim)));
+        self.check.claims[node] = Some(Standing {
+            create: kv.create_revision,
+            claim: claim.clone(),
+            granted,
+            written_at: self.now,
+            turn_at,
+        });
+        let commits = matches!(claim.phase, Phase::Draining | Phase::Rebooting)
+            && was.is_some_and(|(phase, attempts)| {
+                phase == Phase::Queued || attempts != claim.attempts
+            });
+        if commits && let Some(message) = by {
+            let first = was.is_some_and(|(phase, _)| phase == Phase::Queued);
+            self.committed(node, message, first);
+        }
+    }
+
+    /// P4 and P3: a place hangs on a lease, a commitment does not.
+    fn check_lease(&mut self, node: usize, claim: &Claim, kv: &KeyValue) {
+        if claim.phase.committed() && kv.lease != 0 {
+            self.fail(
+                "P3",
+                format!("the committed claim of n{node} hangs on a lease"),
+            );
+        }
+        if !claim.phase.committed() && self.etcd.lease(kv.lease).is_none() {
+            self.fail("P4", format!("the place of n{node} hangs on no lease"));
+        }
+    }
+
+    fn check_step(&mut self, node: usize, was: Option<(Phase, u32)>, claim: &Claim) {
+        let allowed = match (was.map(|(phase, _)| phase), claim.phase) {
+            (None | Some(Phase::Queued), Phase::Queued)
+            | (Some(Phase::Queued | Phase::Draining | Phase::Rebooting), Phase::Rebooting)
+            | (Some(Phase::Queued | Phase::Draining), Phase::Draining)
+            | (Some(Phase::Draining | Phase::Rebooting | Phase::Verifying), Phase::Verifying) => {
+                true
+            }
+            (Some(Phase::Draining | Phase::Rebooting | Phase::Verifying), Phase::Queued)
+            | (None | Some(Phase::Verifying), Phase::Rebooting)
+            | (None | Some(Phase::Rebooting | Phase::Verifying), Phase::Draining)
+            | (None | Some(Phase::Queued), Phase::Verifying) => false,
+        };
+        if !allowed {
+            let from = was.map_or("nothing", |(phase, _)| phase.as_str());
+            let to = claim.phase.as_str();
+            self.fail(
+                "P3",
+                format!("the claim of n{node} went from {from} to {to}"),
+            );
+        }
+    }
+
+    fn claim_removed(
+        &mut self,
+        node: usize,
+        before: &Standing,
+        by: Option<&Message>,
+        completed: bool,
+    ) {
+        if !before.claim.phase.committed() {
+            return;
+        }
+        match by.map(|message| message.sender) {
+            None => self.fail("P3", format!("the committed claim of n{node} expired")),
+            Some(Sender::Operator(Operator::Release(_))) => self.taken_away(before.create),
+            Some(Sender::Operator(_)) => {
+                self.fail("P3", format!("the committed claim of n{node} went away"));
+            }
+            Some(Sender::Node { host, .. }) if host == node => {
+                let sent = by.map(|message| (message.sent_at, message.truth));
+                self.check_return(node, before, sent, completed);
+            }
+            Some(Sender::Node { host, .. }) => self.check_hold_timeout(node, host, before),
+        }
+    }
+
+    fn taken_away(&mut self, create: i64) {
+        self.stats.taken += 1;
+        self.check.taken.insert(create, self.now);
+    }
+
+    fn check_hold_timeout(&mut self, node: usize, taker: usize, before: &Standing) {
+        let allowed = self.hosts[taker].plan.settings.hold_timeout;
+        let waited = self.now - before.written_at;
+        let long =
+            allowed.is_some_and(|limit| self.hosts[taker].span(limit) <= waited + SLACK / 20);
+        if !long {
+            self.fail(
+                "P3",
+                format!(
+                    "n{taker} took the claim of n{node} away after {} s",
+                    waited / SECOND
+                ),
+            );
+        }
+        self.taken_away(before.create);
+    }
+
+    /// P1 and P3: a node gives its claim back only when it is back and healthy. What was true when it said so counts, unless
+    /// it was disrupted again since.
+    fn check_return(
+        &mut self,
+        node: usize,
+        before: &Standing,
+        sent: Option<(Time, Truth)>,
+        completed: bool,
+    ) {
+        let host = &mut self.hosts[node];
+        let settle = host.plan.settings.post_boot_settle;
+        let settle = host.span(settle);
+        let (at, truth) = match sent {
+            Some((at, truth)) if truth.acts == host.acts => (at, truth),
+            _ => (self.now, host.truth()),
+        };
+        let going_down = host
+            .going_down
+            .iter()
+            .any(|claim| !self.check.taken.contains_key(claim));
+        let disrupted = host.disrupted == Some(before.create);
+        let wrong = match truth.healthy_since {
+            _ if !disrupted => None,
+            _ if !truth.up => Some("while it was down"),
+            _ if going_down => Some("while a reboot was under way"),
+            _ if truth.drained => Some("while it was drained"),
+            None => Some("without a proof of health"),
+            Some(since) if at - since + SLACK / 20 < settle => Some("before it settled"),
+            Some(_) => None,
+        };
+        if disrupted {
+            host.disrupted = None;
+        }
+        if completed && !disrupted && before.claim.boot_id == host.boot_id() {
+            self.fail(
+                "P3",
+                format!("n{node} calls a reboot complete that did not happen"),
+            );
+        }
+        if let Some(wrong) = wrong {
+            self.fail("P3", format!("n{node} gave its claim back {wrong}"));
+        }
+    }
+
+    /// P2: a commit that took effect in etcd.
+    fn committed(&mut self, node: usize, message: &Message, first: bool) {
+        self.stats.commits += 1;
+        let Some(standing) = self.check.claims[node].clone() else {
+            return;
+        };
+        for key in [b"/r/pause".as_slice(), b"/r/cooldown"] {
+            if self.etcd.get(key).is_some() {
+                let key = String::from_utf8_lossy(key);
+                self.fail("P2", format!("n{node} committed although {key} is there"));
+            }
+        }
+        let before = self.before(&standing);
+        if first && before >= limit(&standing.claim) {
+            self.fail(
+                "turn",
+                format!("n{node} committed with {before} claims before it"),
+            );
+        }
+        let pid = match message.sender {
+            Sender::Node { pid, .. } => pid,
+            Sender::Operator(_) => 0,
+        };
+        let started = self.hosts[node].process(pid).map(|process| process.started);
+        let since = if first { standing.turn_at } else { started };
+        self.check_gates(node, &message.gates, since.unwrap_or_default());
+        self.check_cooldown(node);
+        if let Some(process) = self.hosts[node].process(pid) {
+            process.commits += 1;
+            process.committed = Some(standing.create);
+        }
+    }
+
+    fn check_gates(&mut self, node: usize, gates: &GateLog, since: Time) {
+        let named = [
+            ("detectors", gates.detect),
+            ("health script", gates.health),
+            ("kill switch or window", gates.look),
+        ];
+        for (name, gate) in named {
+            let wrong = match gate {
+                None => "was not judged",
+                Some((_, false)) => "said no",
+                Some((at, true)) if at < since => "was judged before the turn",
+                Some((_, true)) => continue,
+            };
+            self.fail("P2", format!("n{node} committed, but its {name} {wrong}"));
+        }
+    }
+
+    fn check_cooldown(&mut self, node: usize) {
+        let settings = &self.hosts[node].plan.settings;
+        let interval = Time::try_from(settings.min_reboot_interval.as_micros()).unwrap_or(0);
+        let allowance = Time::try_from(settings.etcd_timeout.as_micros()).unwrap_or(0) * 4 + SLACK;
+        let Some(last) = self.check.last_completed else {
+            return;
+        };
+        let since = self.now - last;
+        if since + allowance < interval {
+            self.fail(
+                "P2",
+                format!(
+                    "n{node} committed {} s after the last completed reboot, the cooldown is {} s",
+                    since / SECOND,
+                    interval / SECOND
+                ),
+            );
+        }
+    }
+
+    fn before(&self, standing: &Standing) -> usize {
+        let claims = self.check.claims.iter().flatten();
+        claims
+            .filter(|other| other.create < standing.create)
+            .count()
+    }
+
+    fn turns(&mut self) {
+        for node in 0..self.check.claims.len() {
+            let Some(standing) = &self.check.claims[node] else {
+                continue;
+            };
+            let create = standing.create;
+            if standing.turn_at.is_some() || self.before(standing) >= limit(&standing.claim) {
+                continue;
+            }
+            let now = self.now;
+            if let Some(standing) = &mut self.check.claims[node] {
+                standing.turn_at = Some(now);
+            }
+            self.turn_begins(node, create);
+        }
+    }
+
+    /// P5: who waits in the queue and can be told learns of its turn at once.
+    fn turn_begins(&mut self, node: usize, create: i64) {
+        let now = self.now;
+        let quiet = self.quiet;
+        let watched = self.watchers.iter().any(|watcher| watcher.host == node);
+        let mute = self.hosts[node].mute_until > now;
+        let Some(process) = &self.hosts[node].process else {
+            return;
+        };
+        let waits = matches!(process.machine.state(), State::Queued);
+        if quiet && watched && !mute && waits && process.paused_until.is_none() {
+            let pid = process.pid;
+            self.after(SLACK, Event::TurnMustBeTaken(node, pid, create));
+        }
+    }
+
+    pub(crate) fn turn_must_be_taken(&mut self, node: usize, pid: u64, create: i64) {
+        let stands = self.check.claims[node]
+            .as_ref()
+            .is_some_and(|standing| standing.create == create);
+        let Some(process) = self.hosts[node].process(pid) else {
+            return;
+        };
+        let judged = process
+            .gates
+            .detect
+            .is_some_and(|(at, _)| at + SLACK >= self.now);
+        let waits = matches!(process.machine.state(), State::Queued);
+        if stands && waits && !judged {
+            self.fail("P5", format!("n{node} did not notice its turn"));
+        }
+    }
+
+    // ---- P1 ----
+
+    /// Disrupted nodes are covered by committed claims, and there are never more of those than the largest limit in use.
+    pub(crate) fn check_limit(&mut self) {
+        let claims = self.check.claims.iter().flatten();
+        let granted: Vec<usize> = claims.filter_map(|standing| standing.granted).collect();
+        let (count, largest) = (granted.len(), granted.iter().max().copied());
+        let largest = largest.unwrap_or_default();
+        if count > largest {
+            self.fail(
+                "P1",
+                format!("{count} nodes are committed, the limit is {largest}"),
+            );
+        }
+        for node in 0..self.hosts.len() {
+            let Some(create) = self.hosts[node].disrupted else {
+                continue;
+            };
+            let covered = self.check.claims[node].as_ref().is_some_and(|standing| {
+                standing.create == create && standing.claim.phase.committed()
+            });
+            if !covered && !self.check.taken.contains_key(&create) {
+                self.fail(
+                    "P1",
+                    format!("n{node} is disrupted without a committed claim"),
+                );
+            }
+        }
+    }
+
+    /// What was drained is taken back only when the claim says so, or is gone.
+    pub(crate) fn check_undo(&mut self, index: usize) {
+        let phase = self.check.claims[index]
+            .as_ref()
+            .map(|standing| standing.claim.phase);
+        if let Some(phase @ (Phase::Draining | Phase::Rebooting)) = phase {
+            let phase = phase.as_str();
+            self.fail(
+                "undo",
+                format!("n{index} undoes its drain while its claim says {phase}"),
+            );
+        }
+    }
+
+    /// P2: a disruptive act needs a commit of its own that took effect.
+    pub(crate) fn check_disruption(&mut self, index: usize, pid: u64, hook: Hook) {
+        if hook == Hook::Drain {
+            let Some(process) = self.hosts[index].process(pid) else {
+                return;
+            };
+            process.drains += 1;
+            let (acts, commits) = (process.drains, process.commits);
+            self.check_act(index, pid, "drain hook", Phase::Draining, acts, commits);
+        }
+    }
+
+    pub(crate) fn check_disruption_by_command(&mut self, index: usize, pid: u64) {
+        let Some(process) = self.hosts[index].process(pid) else {
+            return;
+        };
+        process.reboots += 1;
+        let (acts, commits) = (process.reboots, process.commits);
+        self.check_act(
+            index,
+            pid,
+            "reboot command",
+            Phase::Rebooting,
+            acts,
+            commits,
+        );
+    }
+
+    fn check_act(
+        &mut self,
+        index: usize,
+        pid: u64,
+        act: &str,
+        phase: Phase,
+        acts: u32,
+        commits: u32,
+    ) {
+        if acts > commits {
+            self.fail(
+                "permit",
+                format!("n{index} runs its {act} without a commit of its own"),
+            );
+        }
+        let timeout = self.hosts[index].plan.settings.etcd_timeout;
+        let life = self.hosts[index].span(timeout) * 2;
+        let committed = self.hosts[index]
+            .process(pid)
+            .and_then(|process| process.committed);
+        let Some(create) = committed else {
+            return self.fail(
+                "permit",
+                format!("n{index} runs its {act} without any commit"),
+            );
+        };
+        let stands = self.check.claims[index]
+            .as_ref()
+            .is_some_and(|standing| standing.create == create && standing.claim.phase == phase);
+        if !stands {
+            match self.check.taken.get(&create) {
+                None => self.fail("P1", format!("n{index} runs its {act} without its claim")),
+                Some(at) if self.now - at > life + SLACK => self.fail(
+                    "permit",
+                    format!(
+                        "n{index} runs its {act} {} s after its claim was taken away",
+                        (self.now - at) / SECOND
+                    ),
+                ),
+                Some(_) => {}
+            }
+        }
+        let host = &mut self.hosts[index];
+        host.disrupted = Some(create);
+        host.healthy_since = None;
+        host.acts += 1;
+        self.check_limit();
+    }
+
+    /// A health script that is to prove the return ended.
+    pub(crate) fn check_proof(&mut self, index: usize, passes: bool) {
+        let now = self.now;
+        let host = &mut self.hosts[index];
+        let whole = passes && !(host.drained && host.plan.settings.undoes);
+        if !whole {
+            host.healthy_since = None;
+            return;
+        }
+        host.healthy_since.get_or_insert(now);
+        let exempt = host
+            .disrupted
+            .is_some_and(|create| self.check.taken.contains_key(&create));
+        if exempt {
+            host.disrupted = None;
+        }
+    }
+
+    /// P6: a host goes down by its reboot command.
+    pub(crate) fn check_reboot(&mut self, index: usize, claim: i64) {
+        let host = &mut self.hosts[index];
+        host.rebooted += 1;
+        host.fruitless += 1;
+        let (count, budget) = (
+            host.fruitless,
+            host.plan.settings.max_reboots_without_clearing,
+        );
+        if count > budget && !self.check.taken.contains_key(&claim) {
+            self.fail(
+                "P6",
+                format!("n{index} reboots {count} times without clearing, the budget is {budget}"),
+            );
+        }
+    }
+
+    // ---- the machine itself ----
+
+    /// At most one request of the main channel is under way, except when a place is given up.
+    pub(crate) fn check_one_request(&mut self, index: usize, pid: u64) {
+        let Some(process) = self.hosts[index].process(pid) else {
+            return;
+        };
+        let open = process
+            .open
+            .iter()
+            .any(|(channel, _)| *channel == Channel::Main);
+        let gives_up = matches!(
+            process.machine.state(),
+            State::Leaving(..) | State::Stopping
+        );
+        if open && !gives_up {
+            let state = process.machine.state().name();
+            self.fail(
+                "requests",
+                format!("n{index} has two requests under way, {state}"),
+            );
+        }
+    }
+
+    /// Nothing waits for what cannot come: there is a wake-up, a question or a script.
+    pub(crate) fn check_alive(&mut self, index: usize, pid: u64) {
+        let Some(process) = self.hosts[index].process(pid) else {
+            return;
+        };
+        let machine = &process.machine;
+        let waits = machine.wake_at().is_some()
+            || !process.open.is_empty()
+            || process.script.is_some()
+            || process.paused_until.is_some()
+            || matches!(machine.state(), State::Stopped);
+        if !waits {
+            let state = machine.state().name();
+            self.fail("P5", format!("n{index} waits for nothing in state {state}"));
+        }
+    }
+}
+
+fn limit(claim: &Claim) -> usize {
+    usize::try_from(claim.limit).unwrap_or(usize::MAX)
+}
+
+fn node_of(key: &[u8], prefix: &[u8]) -> Option<usize> {
+    std::str::from_utf8(key.strip_prefix(prefix)?)
+        .ok()?
+        .parse()
+        .ok()
+}
+
+fn completed(change: &Change) -> bool {
+    let Some(kv) = &change.after else {
+        return false;
+    };
+    kv.key.starts_with(b"/r/history/")
+        && decode::<History>(&kv.value).is_ok_and(|history| history.outcome == "completed")
+}

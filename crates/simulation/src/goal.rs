@@ -1,0 +1,128 @@
+//! The end of a history: when faults have stopped, everything that needs a reboot has rebooted, and nothing is left behind.
+
+use reboot_coordinator::core::machine::Stage;
+use reboot_coordinator::core::{Mode, State};
+use reboot_coordinator::lock::NodeRecord;
+use reboot_coordinator::lock::record::decode;
+
+use crate::world::{Event, World};
+use crate::{SECOND, Time};
+
+/// How often the fleet is looked at.
+const LOOK: Time = 5 * SECOND;
+
+/// How long a claim may be stuck before somebody is called.
+const CALL_AFTER: Time = 60 * SECOND;
+
+/// When a fleet of this many nodes must be done after all faults have stopped.
+fn allowed(nodes: usize, windows: bool) -> Time {
+    let hours = if windows { 4 } else { 1 };
+    hours * 3600 * SECOND + Time::try_from(nodes).unwrap_or(0) * 1800 * SECOND
+}
+
+impl World {
+    pub(crate) fn inspect(&mut self) {
+        if self.over() {
+            return;
+        }
+        self.call_operators();
+        match self.unfinished() {
+            Some(why) => {
+                self.check.goal_since = None;
+                let windows = self.hosts.iter().any(|host| host.plan.windows);
+                let deadline = self.plan.quiet_at + allowed(self.hosts.len(), windows);
+                if self.now > deadline {
+                    return self.fail("P5", why);
+                }
+            }
+            None => self.idle(),
+        }
+        self.after(LOOK, Event::Inspect);
+    }
+
+    /// The goal is reached. In some histories the idle fleet is watched for a while: it is to write nothing.
+    fn idle(&mut self) {
+        let now = self.now;
+        let writes = self.check.node_writes;
+        if self.plan.seed % 8 != 0 {
+            self.done = true;
+            return;
+        }
+        let (since, known) = *self.check.goal_since.get_or_insert((now, None));
+        let span = 200 * SECOND;
+        if now - since >= span && known.is_none() {
+            self.check.goal_since = Some((since, Some(writes)));
+        } else if now - since >= 2 * span {
+            self.done = true;
+            if known != Some(writes) {
+                self.fail(
+                    "idle",
+                    "a fleet with nothing to do writes to etcd".to_owned(),
+                );
+            }
+        }
+    }
+
+    /// What is missing.
+    fn unfinished(&self) -> Option<String> {
+        for (index, host) in self.hosts.iter().enumerate() {
+            if !host.up {
+                return Some(format!("n{index} is down"));
+            }
+            let daemon = host.plan.settings.mode == Mode::Daemon;
+            if daemon && host.process.is_none() {
+                return Some(format!("n{index} has no process"));
+            }
+            if self.check.claims[index].is_some() {
+                let state = host.process.as_ref().map_or("none", |process| {
+                    crate::coverage::STATES[crate::coverage::state_index(process.machine.state())]
+                });
+                return Some(format!("n{index} has a claim; its process: {state}"));
+            }
+            if host.required && self.budget_left(index) {
+                return Some(format!("n{index} needs a reboot"));
+            }
+            if host.disrupted.is_some() && !host.forgotten {
+                return Some(format!("n{index} is not proven healthy"));
+            }
+            if host.drained && host.plan.settings.undoes && !host.forgotten {
+                return Some(format!("n{index} is drained"));
+            }
+        }
+        None
+    }
+
+    fn budget_left(&self, index: usize) -> bool {
+        let key = format!("/r/nodes/n{index}");
+        let used = self
+            .etcd
+            .get(key.as_bytes())
+            .and_then(|kv| decode::<NodeRecord>(&kv.value).ok())
+            .map_or(0, |record| record.budget_used);
+        used < self.hosts[index].plan.settings.max_reboots_without_clearing
+    }
+
+    /// The specification leaves a node that is stuck with its claim to an operator, who comes after a while.
+    fn call_operators(&mut self) {
+        for index in 0..self.hosts.len() {
+            let host = &self.hosts[index];
+            let Some(standing) = &self.check.claims[index] else {
+                continue;
+            };
+            let waited = self.now - standing.written_at;
+            let limit = host.span(host.plan.settings.reboot_timeout) + CALL_AFTER;
+            let tried = host.plan.settings.mode != Mode::Daemon && standing.claim.attempts >= 3;
+            let stuck = match host.process.as_ref().map(|process| process.machine.state()) {
+                Some(State::Holding(None, _)) => true,
+                Some(State::Holding(Some(Stage::Retry), _)) => !host.asks(self.now),
+                _ => tried || (host.plan.settings.mode != Mode::Daemon && !host.required),
+            };
+            let create = standing.create;
+            let committed = standing.claim.phase.committed();
+            if stuck && committed && waited > limit && self.check.called.insert(create) {
+                self.tell(|| format!("an operator is called to n{index}"));
+                self.operator_releases(index);
+            }
+        }
+    }
+}

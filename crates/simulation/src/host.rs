@@ -1,0 +1,284 @@
+//! One simulated machine: its process, its clocks, and what is really true of it.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reboot_coordinator::core::{Input, Machine, Now, Ticket};
+
+use crate::plan::{Boot, NodePlan, Reboot, Trouble};
+use crate::{SECOND, Time};
+
+/// 2026-01-01T00:00:00Z: where virtual time begins.
+const EPOCH_SECOND: i64 = 1_767_225_600;
+
+/// What a request is for; each has a connection of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channel {
+    /// Everything but the others.
+    Main,
+    /// Renewals of the lease.
+    Renew,
+    /// The last word.
+    Farewell,
+}
+
+/// When the answer to a gate was asked for, and whether it was yes.
+pub type Gate = Option<(Time, bool)>;
+
+/// What a process was told about its gates, newest answers only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GateLog {
+    /// The detectors.
+    pub detect: Gate,
+    /// The health script after the turn.
+    pub health: Gate,
+    /// The kill switch and the window.
+    pub look: Gate,
+}
+
+/// What is true of a host at a moment, as far as it bears on a return.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Truth {
+    /// Whether it is up.
+    pub up: bool,
+    /// Whether it is drained and an undo hook should have run.
+    pub drained: bool,
+    /// Since when the health script passes.
+    pub healthy_since: Option<Time>,
+    /// Disruptive acts so far.
+    pub acts: u32,
+}
+
+/// A script that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Script {
+    /// Its ticket.
+    pub ticket: Ticket,
+    /// When it was started.
+    pub started: Time,
+}
+
+/// A running process with its machine.
+#[derive(Debug)]
+pub struct Process {
+    /// Unique in the history.
+    pub pid: u64,
+    /// The state machine.
+    pub machine: Machine,
+    /// When it began.
+    pub started: Time,
+    /// Whether it is stopped, until when.
+    pub paused_until: Option<Time>,
+    /// What arrived meanwhile.
+    pub backlog: Vec<Input>,
+    /// Requests without an answer.
+    pub open: Vec<(Channel, Ticket)>,
+    /// The script that runs.
+    pub script: Option<Script>,
+    /// The reboot command that runs.
+    pub command: Option<Ticket>,
+    /// When a wake-up is scheduled.
+    pub wake: Option<Time>,
+    /// Answers of the gates.
+    pub gates: GateLog,
+    /// Commits of this process that took effect in etcd, and the create revision of the last.
+    pub commits: u32,
+    /// The claim of the last of them.
+    pub committed: Option<i64>,
+    /// Drain hooks it started.
+    pub drains: u32,
+    /// Reboot commands it ran.
+    pub reboots: u32,
+    /// Actions within the current second, against busy loops.
+    pub busy: (Time, u32),
+}
+
+/// A machine of the fleet.
+#[derive(Debug)]
+pub struct Host {
+    /// What was planned for it.
+    pub plan: NodePlan,
+    /// Whether it runs.
+    pub up: bool,
+    /// How often it booted.
+    pub boot: u32,
+    /// The daemon, or a `--once` run.
+    pub process: Option<Process>,
+    /// Whether the detectors ask, were they to work.
+    pub required: bool,
+    /// Until when they fail.
+    pub detectors_fail_until: Time,
+    /// Until when they ask for nothing.
+    pub flap_until: Time,
+    /// Until when the health script fails.
+    pub unhealthy_until: Time,
+    /// Until when the kill switch is there.
+    pub kill_switch_until: Time,
+    /// Until when the undo hook fails.
+    pub undo_fails_until: Time,
+    /// Whether the next drain fails, and whether by hanging.
+    pub drain_fails: Option<bool>,
+    /// A drain hook began and no undo hook succeeded since.
+    pub drained: bool,
+    /// Trouble in its network, how many of a thousand requests, until when.
+    pub trouble: Option<(Trouble, u64, Time)>,
+    /// Until when its watch is mute.
+    pub mute_until: Time,
+    /// What the next reboot commands do.
+    pub reboots: VecDeque<Reboot>,
+    /// How the next boots go.
+    pub boots: VecDeque<Boot>,
+    /// The boot that follows, when this one panics.
+    pub panics: Option<Boot>,
+    /// Reboots that are under way, by the claim that they were made under.
+    pub going_down: Vec<i64>,
+    /// Actions performed in all its processes.
+    pub actions: u64,
+    /// The claim under which it is disrupted.
+    pub disrupted: Option<i64>,
+    /// Disruptive acts so far.
+    pub acts: u32,
+    /// Since when the health script passes after the disruption.
+    pub healthy_since: Option<Time>,
+    /// Reboots by its command since the detectors last asked for none.
+    pub fruitless: u32,
+    /// Reboots by its command in all.
+    pub rebooted: u32,
+    /// Its registration was removed while it was away.
+    pub forgotten: bool,
+    /// Whether it is down for good until everything is repaired.
+    pub dead: bool,
+    /// How far the wall clock was moved, seconds.
+    pub wall_jump_sec: i64,
+}
+
+impl Host {
+    /// A host that is up, without a process.
+    pub fn new(plan: NodePlan) -> Host {
+        Host {
+            up: true,
+            boot: 0,
+            process: None,
+            required: false,
+            detectors_fail_until: 0,
+            flap_until: 0,
+            unhealthy_until: 0,
+            kill_switch_until: 0,
+            undo_fails_until: 0,
+            drain_fails: None,
+            drained: false,
+            trouble: None,
+            mute_until: 0,
+            reboots: plan.reboots.iter().copied().collect(),
+            boots: plan.boots.iter().copied().collect(),
+            panics: None,
+            going_down: Vec::new(),
+            actions: 0,
+            disrupted: None,
+            acts: 0,
+            healthy_since: None,
+            fruitless: 0,
+            rebooted: 0,
+            forgotten: false,
+            dead: false,
+            wall_jump_sec: 0,
+            plan,
+        }
+    }
+
+    /// What is true of it now.
+    pub fn truth(&self) -> Truth {
+        Truth {
+            up: self.up,
+            drained: self.drained && self.plan.settings.undoes,
+            healthy_since: self.healthy_since,
+            acts: self.acts,
+        }
+    }
+
+    /// The kernel's boot id.
+    pub fn boot_id(&self) -> String {
+        format!("{}-boot-{}", self.plan.settings.node, self.boot)
+    }
+
+    /// Its clocks at a moment.
+    pub fn now(&self, at: Time) -> Now {
+        Now {
+            mono: Duration::from_micros(at * self.plan.clock_permille / 1000),
+            wall: self.wall(at),
+        }
+    }
+
+    fn wall(&self, at: Time) -> Timestamp {
+        let micros = i64::try_from(at).unwrap_or(i64::MAX);
+        let offset = EPOCH_SECOND + self.plan.wall_offset_sec + self.wall_jump_sec;
+        Timestamp::from_microsecond(offset * 1_000_000 + micros).expect("a time near 2026")
+    }
+
+    /// Whether the window is open by its wall clock, told apart from the code under test.
+    pub fn window_open(&self, at: Time) -> bool {
+        !self.plan.windows || self.wall(at).as_second().div_euclid(3600) % 2 == 1
+    }
+
+    /// When its monotonic clock will show this.
+    pub fn moment(&self, mono: Duration) -> Time {
+        let micros = Time::try_from(mono.as_nanos().div_ceil(1000)).unwrap_or(Time::MAX / 2000);
+        (micros * 1000).div_ceil(self.plan.clock_permille)
+    }
+
+    /// How long a span of its monotonic clock really takes.
+    pub fn span(&self, mono: Duration) -> Time {
+        self.moment(mono)
+    }
+
+    /// What the detectors would say.
+    pub fn asks(&self, now: Time) -> bool {
+        self.required && now >= self.flap_until
+    }
+
+    /// The process, when this is its number.
+    pub fn process(&mut self, pid: u64) -> Option<&mut Process> {
+        self.process.as_mut().filter(|process| process.pid == pid)
+    }
+}
+
+impl Process {
+    /// A process at its beginning.
+    pub fn new(pid: u64, machine: Machine, started: Time) -> Process {
+        Process {
+            pid,
+            machine,
+            started,
+            paused_until: None,
+            backlog: Vec::new(),
+            open: Vec::new(),
+            script: None,
+            command: None,
+            wake: None,
+            gates: GateLog::default(),
+            commits: 0,
+            committed: None,
+            drains: 0,
+            reboots: 0,
+            busy: (0, 0),
+        }
+    }
+
+    /// Counts an action; how many there were in this second.
+    pub fn count(&mut self, now: Time) -> u32 {
+        let second = now / SECOND;
+        if self.busy.0 != second {
+            self.busy = (second, 0);
+        }
+        self.busy.1 += 1;
+        self.busy.1
+    }
+
+    /// Takes the answer to a question; false when it was answered already.
+    pub fn close(&mut self, channel: Channel, ticket: Ticket) -> bool {
+        let before = self.open.len();
+        self.open.retain(|open| *open != (channel, ticket));
+        self.open.len() < before
+    }
+}

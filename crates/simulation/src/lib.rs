@@ -1,0 +1,36 @@
+//! Deterministic simulation of a fleet: the second driver of the state machine, and the adversary of its protocol.
+//!
+//! ```text
+//!   seed ─ Plan ─┐                    ┌── checks of P1..P6, after every step
+//!                ▼                    │
+//!   World: hosts with a Machine each ─┼── network with troubles ── FakeEtcd
+//!          virtual time, one queue    │
+//!                └── faults, operators┘
+//! ```
+//!
+//! Everything comes from the seed: no clock, no thread, no hash order. `scripts/simulate` runs many histories.
+
+pub mod check;
+pub mod coverage;
+pub mod etcd;
+mod goal;
+pub mod host;
+mod network;
+mod perform;
+pub mod plan;
+pub mod planted;
+pub mod rng;
+mod strike;
+pub mod world;
+
+pub use plan::Plan;
+pub use world::{Outcome, Violation, World};
+
+/// Virtual time in microseconds.
+pub type Time = u64;
+
+/// A second of virtual time.
+pub const SECOND: Time = 1_000_000;
+
+/// A thousandth of a second.
+pub const MILLI: Time = 1_000;

@@ -1,0 +1,459 @@
+//! What lies between a machine and etcd: delays, losses, duplicates, wrong answers; and the watch.
+
+use etcd_rs_sync::{Error, Keys, Reply, Request, TxnReply};
+use reboot_coordinator::core::{Ticket, WatchEvent};
+
+use crate::host::{Channel, GateLog, Truth};
+use crate::plan::{TROUBLES, Trouble};
+use crate::world::{Event, World};
+use crate::{MILLI, SECOND, Time};
+
+/// Who sent a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sender {
+    Node {
+        host: usize,
+        pid: u64,
+        channel: Channel,
+        ticket: Ticket,
+    },
+    Operator(Operator),
+}
+
+/// What an operator does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operator {
+    Pause,
+    Resume,
+    Release(usize),
+    Forget(usize),
+}
+
+/// A request on its way to the server.
+#[derive(Clone, Debug)]
+pub(crate) struct Message {
+    pub(crate) sender: Sender,
+    pub(crate) request: Request,
+    pub(crate) sent_at: Time,
+    pub(crate) gates: GateLog,
+    /// What was true of the host when it was sent.
+    pub(crate) truth: Truth,
+    /// How long the answer travels; `None` when it never arrives.
+    pub(crate) back: Option<Time>,
+    pub(crate) garbled: bool,
+}
+
+/// An open watch.
+#[derive(Debug)]
+pub(crate) struct Watcher {
+    pub(crate) host: usize,
+    pub(crate) pid: u64,
+    pub(crate) ticket: Ticket,
+    pub(crate) keys: Keys,
+    /// Answers come in order: none before this.
+    pub(crate) last_at: Time,
+}
+
+impl World {
+    /// Sends a node's request into the network.
+    pub(crate) fn send(
+        &mut self,
+        host: usize,
+        pid: u64,
+        channel: Channel,
+        ticket: Ticket,
+        mut request: Request,
+    ) {
+        let now = self.now;
+        let timeout = self.hosts[host].plan.settings.etcd_timeout;
+        let timeout = self.hosts[host].span(timeout);
+        let Some(process) = self.hosts[host].process(pid) else {
+            return;
+        };
+        process.open.push((channel, ticket));
+        let gates = process.gates;
+        let truth = self.hosts[host].truth();
+        let Some(process) = self.hosts[host].process(pid) else {
+            return;
+        };
+        if let Some(planted) = self.planted {
+            planted.on_request(&mut request, &process.machine);
+        }
+        let sender = Sender::Node {
+            host,
+            pid,
+            channel,
+            ticket,
+        };
+        let message = Message {
+            sender,
+            request,
+            sent_at: now,
+            gates,
+            truth,
+            back: Some(self.latency()),
+            garbled: false,
+        };
+        let there = self.latency();
+        match self.trouble(host) {
+            None if now < self.server_down_until => self.refuse(message, there, timeout),
+            None => self.at(now + there, Event::Arrive(Box::new(message))),
+            Some(trouble) => self.troubled(trouble, message, there, timeout),
+        }
+    }
+
+    /// Answers a node's request, unless it was answered already.
+    pub(crate) fn answer(
+        &mut self,
+        host: usize,
+        pid: u64,
+        channel: Channel,
+        ticket: Ticket,
+        result: Result<Reply, Error>,
+    ) {
+        let Some(process) = self.hosts[host].process(pid) else {
+            return;
+        };
+        if !process.close(channel, ticket) {
+            return;
+        }
+        let input = match channel {
+            Channel::Main => reboot_coordinator::core::Input::Etcd(ticket, result),
+            Channel::Renew => reboot_coordinator::core::Input::Renewed(ticket, result),
+            Channel::Farewell => reboot_coordinator::core::Input::Farewell,
+        };
+        self.deliver(host, pid, input);
+    }
+
+    /// The server performs a request.
+    pub(crate) fn arrive(&mut self, message: Message) {
+        let now = self.now;
+        if now < self.server_down_until {
+            return self.time_out(&message);
+        }
+        self.etcd.no_space = now < self.no_space_until;
+        let false_renewal =
+            matches!(message.request, Request::KeepAlive { .. }) && now < self.false_renewals_until;
+        let result = if false_renewal {
+            Ok(self.false_renewal(&message.request))
+        } else {
+            self.etcd.apply(now, &message.request)
+        };
+        if let Ok(Reply::Grant(grant)) = &result {
+            self.watch_lease(grant.id);
+        }
+        self.stored(&message);
+        self.reply(message, result);
+    }
+
+    fn reply(&mut self, message: Message, mut result: Result<Reply, Error>) {
+        let Sender::Node {
+            host,
+            pid,
+            channel,
+            ticket,
+        } = message.sender
+        else {
+            return;
+        };
+        let Some(back) = message.back else {
+            return;
+        };
+        if message.garbled {
+            result = Ok(Reply::Txn(TxnReply::default()));
+        }
+        if let Some(planted) = self.planted {
+            planted.on_reply(&mut result, &message.request);
+        }
+        self.after(back, Event::Answer(host, pid, channel, ticket, result));
+    }
+
+    /// Gives up on a request when its time is over.
+    fn time_out(&mut self, message: &Message) {
+        if let Sender::Node {
+            host,
+            pid,
+            channel,
+            ticket,
+        } = message.sender
+        {
+            let timeout = self.hosts[host].plan.settings.etcd_timeout;
+            let timeout = self.hosts[host].span(timeout);
+            let unknown = self.unknown("no answer in time");
+            self.at(
+                message.sent_at + timeout,
+                Event::Answer(host, pid, channel, ticket, Err(unknown)),
+            );
+        }
+    }
+
+    fn unknown(&self, detail: &str) -> Error {
+        Error::OutcomeUnknown {
+            detail: detail.to_owned(),
+        }
+    }
+
+    /// A server that does not run refuses connections, or its machine does not answer at all.
+    fn refuse(&mut self, message: Message, there: Time, timeout: Time) {
+        if self.rng.chance(1, 2) {
+            let detail = "connection refused".to_owned();
+            self.answer_later(&message, there, Err(Error::NotSent { detail }));
+        } else {
+            let detail = self.unknown("no answer in time");
+            self.answer_later(&message, timeout, Err(detail));
+        }
+    }
+
+    fn answer_later(&mut self, message: &Message, pause: Time, result: Result<Reply, Error>) {
+        if let Sender::Node {
+            host,
+            pid,
+            channel,
+            ticket,
+        } = message.sender
+        {
+            self.after(pause, Event::Answer(host, pid, channel, ticket, result));
+        }
+    }
+
+    fn trouble(&mut self, host: usize) -> Option<Trouble> {
+        let (trouble, permille, until) = self.hosts[host].trouble?;
+        if self.now >= until || !self.rng.chance(permille, 1000) {
+            return None;
+        }
+        Some(match trouble {
+            Trouble::Any => self.rng.pick(&TROUBLES),
+            other => other,
+        })
+    }
+
+    fn troubled(&mut self, trouble: Trouble, mut message: Message, there: Time, timeout: Time) {
+        self.count_trouble(trouble);
+        let now = self.now;
+        let later = self.rng.between(1, 120) * SECOND;
+        let arrive = |at, message| (at, Event::Arrive(Box::new(message)));
+        let error: Option<(Time, Error)> = match trouble {
+            Trouble::Lost => Some((timeout, self.unknown("no answer in time"))),
+            Trouble::Delayed => {
+                let delay = self.rng.pick(&[timeout / 2, timeout, later, later]);
+                let (at, event) = arrive(now + delay, message.clone());
+                self.at(at, event);
+                Some((timeout, self.unknown("no answer in time")))
+            }
+            Trouble::ReplyLost => {
+                message.back = None;
+                let (at, event) = arrive(now + there, message.clone());
+                self.at(at, event);
+                Some((timeout, self.unknown("no answer in time")))
+            }
+            Trouble::ReplyLate => {
+                message.back = Some(self.rng.between(0, 2 * timeout));
+                let (at, event) = arrive(now + there, message.clone());
+                self.at(at, event);
+                Some((timeout, self.unknown("no answer in time")))
+            }
+            Trouble::Twice => {
+                let mut copy = message.clone();
+                copy.back = None;
+                let delay = self.rng.pick(&[there, timeout, later]);
+                let (at, event) = arrive(now + there, message.clone());
+                self.at(at, event);
+                let (at, event) = arrive(now + there + delay, copy);
+                self.at(at, event);
+                None
+            }
+            Trouble::NotSent => Some((
+                there,
+                Error::NotSent {
+                    detail: "connection refused".to_owned(),
+                },
+            )),
+            Trouble::Reset | Trouble::NoLeader => {
+                if self.rng.chance(1, 2) {
+                    message.back = None;
+                    let delay = self.rng.pick(&[0, there, later]);
+                    let (at, event) = arrive(now + delay, message.clone());
+                    self.at(at, event);
+                }
+                let detail = "etcdserver: no leader".to_owned();
+                let error = match trouble {
+                    Trouble::NoLeader => Error::NoLeader { detail },
+                    _ => self.unknown("connection reset"),
+                };
+                Some((there, error))
+            }
+            Trouble::Denied => {
+                let detail = "etcdserver: permission denied".to_owned();
+                Some((there, Error::PermissionDenied { detail }))
+            }
+            Trouble::Garbled | Trouble::Any => {
+                message.garbled = true;
+                let (at, event) = arrive(now + there, message.clone());
+                self.at(at, event);
+                None
+            }
+        };
+        if let Some((pause, error)) = error {
+            self.answer_later(&message, pause, Err(error));
+        }
+    }
+
+    fn latency(&mut self) -> Time {
+        if self.rng.chance(1, 30) {
+            return self.rng.between(5, 300) * MILLI;
+        }
+        self.rng.between(200, 3000)
+    }
+
+    // ---- leases ----
+
+    fn watch_lease(&mut self, id: i64) {
+        if let Some(lease) = self.etcd.lease(id) {
+            let late = self.rng.between(0, 500) * MILLI;
+            let at = self
+                .etcd
+                .lease(id)
+                .map_or(0, |_| lease_due(lease.expires_at, late));
+            self.at(at, Event::LeaseDue(id));
+        }
+    }
+
+    pub(crate) fn lease_due(&mut self, id: i64) {
+        let Some(lease) = self.etcd.lease(id) else {
+            return;
+        };
+        let down = self.server_down_until;
+        if self.now < down {
+            // A server that starts again restarts its leases.
+            let ttl = lease.ttl_sec.unsigned_abs() * SECOND;
+            return self.at(down + ttl, Event::LeaseDue(id));
+        }
+        if self.etcd.expire(self.now, id) {
+            self.expired();
+        } else {
+            self.watch_lease(id);
+        }
+    }
+
+    fn false_renewal(&self, request: &Request) -> Reply {
+        let id = match request {
+            Request::KeepAlive { id } => *id,
+            _ => 0,
+        };
+        let ttl_sec = self.etcd.lease(id).map(|lease| lease.ttl_sec);
+        Reply::KeepAlive(etcd_rs_sync::KeepAliveReply {
+            header: etcd_rs_sync::Header::default(),
+            id,
+            ttl_sec,
+        })
+    }
+
+    // ---- the watch ----
+
+    pub(crate) fn watch(&mut self, host: usize, pid: u64, wanted: Option<(Ticket, Keys, i64)>) {
+        self.watchers.retain(|watcher| watcher.pid != pid);
+        if let Some((ticket, keys, from)) = wanted {
+            let pause = self.latency();
+            self.after(pause, Event::WatchOpens(host, pid, ticket, keys, from));
+        }
+    }
+
+    pub(crate) fn watch_opens(
+        &mut self,
+        host: usize,
+        pid: u64,
+        ticket: Ticket,
+        keys: Keys,
+        from: i64,
+    ) {
+        let now = self.now;
+        let cut = now < self.server_down_until
+            || self.hosts[host]
+                .trouble
+                .is_some_and(|(_, permille, until)| now < until && permille >= 600);
+        let known = match self.etcd.changes_from(from) {
+            Some(changes) if !cut => changes
+                .iter()
+                .filter(|change| keys.contains(&change.key))
+                .map(watch_event)
+                .collect::<Vec<_>>(),
+            _ => {
+                // The driver tries for a while before it says so.
+                let pause = self.rng.between(500, 5000) * MILLI;
+                return self.after(pause, Event::WatchSays(host, pid, ticket, WatchEvent::Lost));
+            }
+        };
+        if self.hosts[host].process(pid).is_none() {
+            return;
+        }
+        self.watchers.push(Watcher {
+            host,
+            pid,
+            ticket,
+            keys,
+            last_at: now,
+        });
+        for event in known {
+            self.watch_sends(self.watchers.len() - 1, event);
+        }
+    }
+
+    /// Tells the watchers what changed.
+    pub(crate) fn tell_watchers(&mut self, changes: &[crate::etcd::Change]) {
+        for change in changes {
+            for index in 0..self.watchers.len() {
+                let watcher = &self.watchers[index];
+                let mute = self.hosts[watcher.host].mute_until > self.now;
+                if !mute && watcher.keys.contains(&change.key) {
+                    self.watch_sends(index, watch_event(change));
+                }
+            }
+        }
+    }
+
+    fn watch_sends(&mut self, index: usize, event: WatchEvent) {
+        let latency = self.latency();
+        let now = self.now;
+        let watcher = &mut self.watchers[index];
+        watcher.last_at = watcher.last_at.max(now + latency);
+        let (at, host, pid, ticket) = (watcher.last_at, watcher.host, watcher.pid, watcher.ticket);
+        self.at(at, Event::WatchSays(host, pid, ticket, event));
+    }
+
+    pub(crate) fn watch_says(&mut self, host: usize, pid: u64, ticket: Ticket, event: WatchEvent) {
+        if self.hosts[host].mute_until > self.now {
+            return;
+        }
+        self.deliver(
+            host,
+            pid,
+            reboot_coordinator::core::Input::Watch(ticket, event),
+        );
+    }
+
+    /// Cuts the watches of one node, or of all.
+    pub(crate) fn cut_watches(&mut self, of: Option<usize>) {
+        let (cut, kept) = std::mem::take(&mut self.watchers)
+            .into_iter()
+            .partition(|watcher: &Watcher| of.is_none_or(|host| watcher.host == host));
+        self.watchers = kept;
+        for watcher in cut {
+            let Watcher {
+                host, pid, ticket, ..
+            } = watcher;
+            let pause = self.rng.between(1, 3000) * MILLI;
+            self.after(pause, Event::WatchSays(host, pid, ticket, WatchEvent::Lost));
+        }
+    }
+}
+
+fn lease_due(expires_at: Time, late: Time) -> Time {
+    expires_at + late
+}
+
+fn watch_event(change: &crate::etcd::Change) -> WatchEvent {
+    match &change.after {
+        Some(kv) => WatchEvent::Written(kv.key.clone(), kv.mod_revision, kv.value.clone()),
+        None => WatchEvent::Deleted(change.key.clone()),
+    }
+}

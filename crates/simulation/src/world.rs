@@ -1,0 +1,563 @@
+//! The world of one history: virtual time, the queue of what is to come, and the loop.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use etcd_rs_sync::{Error, Reply};
+use reboot_coordinator::core::{Input, Machine, Ticket, WatchEvent};
+
+use crate::check::Checker;
+use crate::coverage::Coverage;
+use crate::etcd::FakeEtcd;
+use crate::host::{Channel, Host, Process};
+use crate::network::{Message, Watcher};
+use crate::plan::{Fault, Plan, When};
+use crate::planted::Planted;
+use crate::rng::Rng;
+use crate::{MILLI, SECOND, Time};
+
+/// More events than any history needs: one that has more is a busy loop.
+const MAX_EVENTS: u64 = 400_000;
+
+/// More actions in a second than any machine needs: one that has more is a busy loop.
+const MAX_ACTIONS_A_SECOND: u32 = 150;
+
+/// A property that did not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Which, a fixed name.
+    pub property: &'static str,
+    /// What was seen.
+    pub detail: String,
+    /// When.
+    pub at: Time,
+}
+
+/// What became of a history.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The property that failed, if one did.
+    pub violation: Option<Violation>,
+    /// What was counted.
+    pub stats: Stats,
+}
+
+/// Counts of one history, or of many.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Histories.
+    pub histories: u64,
+    /// Events.
+    pub steps: u64,
+    /// Commits that took effect.
+    pub commits: u64,
+    /// Times a host went down by its reboot command.
+    pub reboots: u64,
+    /// Claims released or taken away by operators and by hold_timeout.
+    pub taken: u64,
+    /// Faults that struck, by kind.
+    pub faults: std::collections::BTreeMap<&'static str, u64>,
+    /// Inputs met in states.
+    pub coverage: Coverage,
+}
+
+impl Stats {
+    /// Adds another count to this one.
+    pub fn add(&mut self, other: &Stats) {
+        self.histories += other.histories;
+        self.steps += other.steps;
+        self.commits += other.commits;
+        self.reboots += other.reboots;
+        self.taken += other.taken;
+        for (kind, count) in &other.faults {
+            *self.faults.entry(kind).or_default() += count;
+        }
+        self.coverage.add(&other.coverage);
+    }
+}
+
+/// Something that is to happen.
+#[derive(Debug)]
+pub(crate) enum Event {
+    Wake(usize, u64),
+    Deliver(usize, u64, Input),
+    Answer(usize, u64, Channel, Ticket, Result<Reply, Error>),
+    Detected(usize, u64, Ticket),
+    Looked(usize, u64, Ticket),
+    Health(usize, u64, Ticket, bool),
+    Hook(usize, u64, Ticket, bool),
+    Arrive(Box<Message>),
+    WatchOpens(usize, u64, Ticket, etcd_rs_sync::Keys, i64),
+    WatchSays(usize, u64, Ticket, WatchEvent),
+    LeaseDue(i64),
+    Start(usize, u32),
+    Cron(usize),
+    Unpause(usize, u64),
+    SigTerm(usize, u64),
+    KillProcess(usize, u64),
+    Down(usize, u32, i64),
+    Up(usize, u32),
+    Required(usize),
+    Strike(usize),
+    OperatorResumes,
+    Quiet,
+    Inspect,
+    TurnMustBeTaken(usize, u64, i64),
+}
+
+#[derive(Debug)]
+struct Scheduled {
+    at: Time,
+    number: u64,
+    event: Event,
+}
+
+impl PartialEq for Scheduled {
+    fn eq(&self, other: &Scheduled) -> bool {
+        self.number == other.number
+    }
+}
+
+impl Eq for Scheduled {}
+
+impl PartialOrd for Scheduled {
+    fn partial_cmp(&self, other: &Scheduled) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Scheduled {
+    fn cmp(&self, other: &Scheduled) -> std::cmp::Ordering {
+        (self.at, self.number).cmp(&(other.at, other.number))
+    }
+}
+
+/// A fleet with its etcd, from the first moment to the last.
+#[derive(Debug)]
+pub struct World {
+    /// What was planned.
+    pub plan: Plan,
+    /// The time.
+    pub now: Time,
+    /// The store.
+    pub etcd: FakeEtcd,
+    /// The machines.
+    pub hosts: Vec<Host>,
+    /// What is counted.
+    pub stats: Stats,
+    /// What happened, when it is written down.
+    pub story: Option<Vec<(Time, String)>>,
+    /// Whether everything was repaired.
+    pub quiet: bool,
+    /// The fault planted into the protocol, when the properties themselves are on trial.
+    pub planted: Option<Planted>,
+    pub(crate) check: Checker,
+    pub(crate) rng: Rng,
+    pub(crate) watchers: Vec<Watcher>,
+    pub(crate) server_down_until: Time,
+    pub(crate) false_renewals_until: Time,
+    pub(crate) no_space_until: Time,
+    pub(crate) next_pid: u64,
+    pub(crate) violation: Option<Violation>,
+    pub(crate) done: bool,
+    at_actions: Vec<(When, Fault)>,
+    queue: BinaryHeap<Reverse<Scheduled>>,
+    scheduled: u64,
+}
+
+impl World {
+    /// The world of a plan, at its beginning.
+    pub fn new(plan: Plan) -> World {
+        let hosts: Vec<Host> = plan.nodes.iter().cloned().map(Host::new).collect();
+        let mut world = World {
+            now: 0,
+            etcd: FakeEtcd::default(),
+            stats: Stats::default(),
+            story: None,
+            quiet: false,
+            planted: None,
+            check: Checker::new(hosts.len()),
+            rng: Rng::new(plan.seed, 2),
+            watchers: Vec::new(),
+            server_down_until: 0,
+            false_renewals_until: 0,
+            no_space_until: 0,
+            next_pid: 1,
+            violation: None,
+            done: false,
+            at_actions: Vec::new(),
+            queue: BinaryHeap::new(),
+            scheduled: 0,
+            hosts,
+            plan,
+        };
+        world.prepare();
+        world
+    }
+
+    /// Runs a plan to its end.
+    pub fn run(plan: Plan) -> Outcome {
+        World::new(plan).finish()
+    }
+
+    /// Runs to the end.
+    pub fn finish(mut self) -> Outcome {
+        while !self.over() {
+            self.step();
+        }
+        self.stats.histories = 1;
+        Outcome {
+            violation: self.violation,
+            stats: self.stats,
+        }
+    }
+
+    /// Whether a property failed or the goal is reached.
+    pub fn over(&self) -> bool {
+        self.done || self.violation.is_some()
+    }
+
+    /// The property that failed, if one did.
+    pub fn violation(&self) -> Option<&Violation> {
+        self.violation.as_ref()
+    }
+
+    /// Lets the next thing happen.
+    pub fn step(&mut self) {
+        let Some(Reverse(next)) = self.queue.pop() else {
+            return self.fail("P5", "nothing is left to happen".to_owned());
+        };
+        self.now = next.at;
+        self.stats.steps += 1;
+        if self.stats.steps > MAX_EVENTS {
+            return self.fail("busy", "more events than any history needs".to_owned());
+        }
+        self.happen(next.event);
+    }
+
+    fn prepare(&mut self) {
+        for index in 0..self.hosts.len() {
+            let plan = self.hosts[index].plan.clone();
+            if let Some(at) = plan.required_at {
+                self.at(at, Event::Required(index));
+            }
+            self.at(plan.starts_at, Event::Start(index, 0));
+            if plan.settings.mode != reboot_coordinator::core::Mode::Daemon {
+                self.at(plan.starts_at + plan.cron, Event::Cron(index));
+            }
+        }
+        let faults = self.plan.faults.clone();
+        for (index, (when, fault)) in faults.iter().enumerate() {
+            match when {
+                When::At(at) => self.at(*at, Event::Strike(index)),
+                When::Before(..) | When::After(..) => self.at_actions.push((*when, *fault)),
+            }
+        }
+        self.at(self.plan.quiet_at, Event::Quiet);
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Wake(host, pid) => self.wake(host, pid),
+            Event::Deliver(host, pid, input) => self.deliver(host, pid, input),
+            Event::Answer(host, pid, channel, ticket, result) => {
+                self.answer(host, pid, channel, ticket, result);
+            }
+            Event::Detected(host, pid, ticket) => self.detected(host, pid, ticket),
+            Event::Looked(host, pid, ticket) => self.looked(host, pid, ticket),
+            Event::Health(host, pid, ticket, proof) => self.health(host, pid, ticket, proof),
+            Event::Hook(host, pid, ticket, drain) => self.hook(host, pid, ticket, drain),
+            Event::Arrive(message) => self.arrive(*message),
+            Event::WatchOpens(host, pid, ticket, keys, from) => {
+                self.watch_opens(host, pid, ticket, keys, from);
+            }
+            Event::WatchSays(host, pid, ticket, event) => self.watch_says(host, pid, ticket, event),
+            Event::LeaseDue(id) => self.lease_due(id),
+            Event::Start(host, boot) => self.start(host, boot),
+            Event::Cron(host) => self.cron(host),
+            Event::Unpause(host, pid) => self.unpause(host, pid),
+            Event::SigTerm(host, pid) => self.deliver(host, pid, Input::Stop),
+            Event::KillProcess(host, pid) => {
+                if self.hosts[host].process(pid).is_some() {
+                    self.kill(host);
+                }
+            }
+            Event::Down(host, boot, claim) => self.goes_down(host, boot, claim),
+            Event::Up(host, boot) => self.comes_up(host, boot),
+            Event::Required(host) => self.hosts[host].required = true,
+            Event::Strike(index) => {
+                let fault = self.plan.faults[index].1;
+                self.strike(fault);
+            }
+            Event::OperatorResumes => self.operator_resumes(),
+            Event::Quiet => self.calm(),
+            Event::Inspect => self.inspect(),
+            Event::TurnMustBeTaken(host, pid, create) => self.turn_must_be_taken(host, pid, create),
+        }
+    }
+
+    /// Schedules an event.
+    pub(crate) fn at(&mut self, at: Time, event: Event) {
+        self.scheduled += 1;
+        self.queue.push(Reverse(Scheduled {
+            at: at.max(self.now),
+            number: self.scheduled,
+            event,
+        }));
+    }
+
+    /// Schedules an event after a while.
+    pub(crate) fn after(&mut self, pause: Time, event: Event) {
+        self.at(self.now + pause, event);
+    }
+
+    /// A property does not hold. The first one counts.
+    pub(crate) fn fail(&mut self, property: &'static str, detail: String) {
+        if self.violation.is_none() {
+            self.tell(|| format!("VIOLATION of {property}: {detail}"));
+            self.violation = Some(Violation {
+                property,
+                detail,
+                at: self.now,
+            });
+        }
+    }
+
+    /// Adds to the story, when it is written down.
+    pub(crate) fn tell(&mut self, line: impl FnOnce() -> String) {
+        if let Some(story) = &mut self.story {
+            story.push((self.now, line()));
+        }
+    }
+
+    // ---- processes ----
+
+    pub(crate) fn start(&mut self, index: usize, boot: u32) {
+        let now = self.now;
+        let host = &mut self.hosts[index];
+        if !host.up || host.boot != boot || host.process.is_some() {
+            return;
+        }
+        let mut settings = host.plan.settings.clone();
+        settings.boot_id = host.boot_id();
+        let pid = self.next_pid;
+        self.next_pid += 1;
+        if let Some(planted) = self.planted {
+            planted.on_settings(&mut settings, pid);
+        }
+        let mut seed = Rng::new(self.plan.seed, 1000 + pid);
+        let machine = Machine::new(settings, seed.next(), host.now(now));
+        host.process = Some(Process::new(pid, machine, now));
+        let mode = host.plan.settings.mode;
+        self.tell(|| format!("n{index} starts process {pid} ({mode:?})"));
+        self.drain(index, pid);
+    }
+
+    fn cron(&mut self, index: usize) {
+        let host = &self.hosts[index];
+        let (boot, pause) = (host.boot, host.plan.cron);
+        if host.up && host.process.is_none() {
+            self.start(index, boot);
+        }
+        self.after(pause, Event::Cron(index));
+    }
+
+    fn wake(&mut self, index: usize, pid: u64) {
+        let now = self.now;
+        let Some(process) = self.hosts[index].process(pid) else {
+            return;
+        };
+        if process.wake.is_some_and(|at| at <= now) {
+            process.wake = None;
+        }
+        if process.paused_until.is_none() {
+            self.deliver(index, pid, Input::Tick);
+        }
+    }
+
+    fn unpause(&mut self, index: usize, pid: u64) {
+        let now = self.now;
+        let Some(process) = self.hosts[index].process(pid) else {
+            return;
+        };
+        if process.paused_until.is_none_or(|until| until > now) {
+            return;
+        }
+        process.paused_until = None;
+        let backlog = std::mem::take(&mut process.backlog);
+        self.tell(|| format!("n{index} process {pid} goes on"));
+        for input in backlog {
+            self.deliver(index, pid, input);
+        }
+        self.deliver(index, pid, Input::Tick);
+    }
+
+    /// Gives an input to a machine and performs what it asks for.
+    pub(crate) fn deliver(&mut self, index: usize, pid: u64, mut input: Input) {
+        let now = self.now;
+        let host = &mut self.hosts[index];
+        let clocks = host.now(now);
+        let window = host.window_open(now);
+        let Some(process) = host.process(pid) else {
+            return;
+        };
+        if process.paused_until.is_some() {
+            process.backlog.push(input);
+            return;
+        }
+        process.gates.hear(process.script, &input, window);
+        let heard_clear = crate::check::all_clear(&input);
+        if let Some(planted) = self.planted {
+            planted.on_input(&mut input, &process.machine);
+        }
+        self.stats.coverage.count(process.machine.state(), &input);
+        process.machine.handle(clocks, input);
+        if heard_clear {
+            host.fruitless = 0;
+        }
+        self.drain(index, pid);
+    }
+
+    /// Performs everything the machine asks for, then looks after its wake-up.
+    fn drain(&mut self, index: usize, pid: u64) {
+        let now = self.now;
+        loop {
+            let Some(process) = self.hosts[index].process(pid) else {
+                return;
+            };
+            if process.paused_until.is_some() {
+                break;
+            }
+            let Some(action) = process.machine.next_action() else {
+                break;
+            };
+            let busy = process.count(now);
+            if busy > MAX_ACTIONS_A_SECOND {
+                let state = process.machine.state().name();
+                return self.fail("busy", format!("n{index} loops in state {state}"));
+            }
+            let Some(action) = self.note_or(index, action) else {
+                continue;
+            };
+            self.hosts[index].actions += 1;
+            let number = self.hosts[index].actions;
+            self.strike_at(When::Before(index, number));
+            if self.hosts[index].process(pid).is_none() {
+                return;
+            }
+            self.perform(index, pid, action);
+            self.strike_at(When::After(index, number));
+            if self.violation.is_some() {
+                return;
+            }
+        }
+        self.schedule_wake(index, pid);
+        self.check_alive(index, pid);
+    }
+
+    fn schedule_wake(&mut self, index: usize, pid: u64) {
+        let now = self.now;
+        let host = &mut self.hosts[index];
+        let Some(process) = host.process(pid) else {
+            return;
+        };
+        let Some(wake) = process.machine.wake_at() else {
+            return;
+        };
+        let at = host.moment(wake).max(now);
+        let Some(process) = host.process(pid) else {
+            return;
+        };
+        if process.wake.is_none_or(|known| known > at) {
+            process.wake = Some(at);
+            self.at(at, Event::Wake(index, pid));
+        }
+    }
+
+    fn strike_at(&mut self, when: When) {
+        if self.quiet || self.at_actions.is_empty() {
+            return;
+        }
+        for index in 0..self.at_actions.len() {
+            let (at, fault) = self.at_actions[index];
+            if at == when {
+                self.strike(fault);
+            }
+        }
+    }
+
+    /// The process is gone, by SIGKILL or with its host. What it sent is on its way.
+    pub(crate) fn kill(&mut self, index: usize) {
+        let Some(process) = self.hosts[index].process.take() else {
+            return;
+        };
+        self.watchers.retain(|watcher| watcher.pid != process.pid);
+        self.tell(|| format!("n{index} process {} is gone", process.pid));
+    }
+
+    // ---- the host ----
+
+    pub(crate) fn goes_down(&mut self, index: usize, boot: u32, claim: i64) {
+        let host = &self.hosts[index];
+        if !host.up || host.boot != boot {
+            return;
+        }
+        self.stats.reboots += 1;
+        self.tell(|| format!("n{index} goes down by its reboot command"));
+        self.check_reboot(index, claim);
+        let boot = self.hosts[index].boots.pop_front();
+        self.crash(index, boot);
+    }
+
+    /// The host stops; when it comes back is the boot's business.
+    pub(crate) fn crash(&mut self, index: usize, boot: Option<crate::plan::Boot>) {
+        self.kill(index);
+        let takes = self.rng.between(5, 60) * SECOND;
+        let boot = boot.unwrap_or(crate::plan::Boot::good(takes));
+        let host = &mut self.hosts[index];
+        host.up = false;
+        host.boot += 1;
+        host.going_down.clear();
+        host.healthy_since = None;
+        host.dead = boot.never && !self.quiet;
+        host.panics = (boot.panics && !self.quiet).then_some(crate::plan::Boot {
+            panics: false,
+            ..boot
+        });
+        if host.panics.is_none() && !boot.keeps_asking {
+            host.required = false;
+        }
+        host.unhealthy_until = host
+            .unhealthy_until
+            .max(self.now + boot.takes + boot.unhealthy_for);
+        let number = host.boot;
+        if !host.dead {
+            self.after(boot.takes, Event::Up(index, number));
+        }
+        let panics = boot.panics && !self.quiet;
+        self.tell(|| {
+            let how = if boot.never { ", for good" } else { "" };
+            let panic = if panics { " and will panic" } else { "" };
+            format!(
+                "n{index} is down{how}, boots for {} s{panic}",
+                boot.takes / SECOND
+            )
+        });
+    }
+
+    pub(crate) fn comes_up(&mut self, index: usize, boot: u32) {
+        let host = &mut self.hosts[index];
+        if host.up || host.boot != boot {
+            return;
+        }
+        host.up = true;
+        host.dead = false;
+        self.tell(|| format!("n{index} is up, boot {boot}"));
+        if let Some(next) = self.hosts[index].panics.take() {
+            self.tell(|| format!("n{index} panics at the end of its boot"));
+            return self.crash(index, Some(next));
+        }
+        let pause = self.rng.between(200, 5000) * MILLI;
+        self.after(pause, Event::Start(index, boot));
+    }
+}
