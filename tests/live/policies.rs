@@ -34,12 +34,8 @@ fn a_report_is_written_when_it_changes_and_goes_away_with_its_node() {
         healthy(&store, "a") == Some(true) && healthy(&store, "b") == Some(true)
     });
     let before = store.revision();
-    let checks = |host: &Host| {
-        let actions = host.actions();
-        actions.iter().filter(|action| *action == "monitor").count()
-    };
-    let seen = checks(&hosts[0]);
-    hosts[0].wait_until("more checks", || checks(&hosts[0]) > seen + 5);
+    let seen = hosts[0].monitored();
+    hosts[0].wait_until("more checks", || hosts[0].monitored() > seen + 5);
     assert_eq!(
         store.revision(),
         before,

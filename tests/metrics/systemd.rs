@@ -1,11 +1,15 @@
 //! Messages to systemd, and what a main loop that is stuck looks like.
 
-use std::io::Write;
+use std::fs::OpenOptions;
+use std::io::{PipeWriter, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use etcd_test_server::Cluster;
+use rustix::fs::OFlags;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
@@ -112,7 +116,7 @@ fn a_main_loop_that_is_stuck_is_shown_and_gives_no_signs_of_life() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     configure(&folder, &etcd.endpoints(), &address.to_string(), 1);
-    let (reader, mut writer) = std::io::pipe().unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
     let mut command = program(&folder, "");
     command
         .env("NOTIFY_SOCKET", path(&manager.folder, "notify"))
@@ -121,10 +125,8 @@ fn a_main_loop_that_is_stuck_is_shown_and_gives_no_signs_of_life() {
     let daemon = Daemon::unread(folder, command, address);
     manager.until("READY=1");
     assert_eq!(daemon.get("/healthz").unwrap().0, 200);
-    // Fills it; ends when the reader lets go.
-    std::thread::spawn(move || while writer.write_all(&[b'\n'; 4096]).is_ok() {});
+    fill(&writer);
     // Something to say.
-    std::thread::sleep(Duration::from_millis(300));
     daemon.signal(Signal::HUP);
     wait("a 503", || daemon.get("/healthz").unwrap().0 == 503);
     // What came before is read away; then there is silence.
@@ -139,4 +141,18 @@ fn a_main_loop_that_is_stuck_is_shown_and_gives_no_signs_of_life() {
     drop(reader);
     wait("life", || daemon.get("/healthz").unwrap().0 == 200);
     daemon.stop();
+}
+
+/// Fills a pipe to the last byte.
+fn fill(writer: &PipeWriter) {
+    // Opened anew, because the daemon's end must stay one that waits.
+    let again = format!("/proc/self/fd/{}", writer.as_raw_fd());
+    let mut writer = OpenOptions::new()
+        .write(true)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+        .open(again)
+        .unwrap();
+    for size in [4096, 1] {
+        while writer.write_all(&vec![b'\n'; size]).is_ok() {}
+    }
 }

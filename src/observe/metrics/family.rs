@@ -258,13 +258,13 @@ mod tests {
     #[test]
     fn buckets_are_cumulative_and_a_value_on_a_bound_belongs_below_it() {
         let mut family = Family::histogram("h", "h", &[0.1, 1.0, 10.0]);
-        for seconds in [0.0, 0.1, 0.11, 1.0, 10.5, 100.0] {
+        for seconds in [0.0, 0.1, 0.5, 1.0, 10.5, 100.0] {
             family.observe(seconds);
         }
         assert_eq!(
             text(&family),
             "# HELP h h\n# TYPE h histogram\nh_bucket{le=\"0.1\"} 2\nh_bucket{le=\"1\"} 4\nh_bucket{le=\"10\"} 4\n\
-             h_bucket{le=\"+Inf\"} 6\nh_sum 111.71\nh_count 6\n"
+             h_bucket{le=\"+Inf\"} 6\nh_sum 112.1\nh_count 6\n"
         );
     }
 
