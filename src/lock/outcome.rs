@@ -111,8 +111,8 @@ pub enum Commit {
     Committed(Permit, Held),
     /// The claim is still the one seen; something else forbids.
     Refused(Box<GateRead>),
-    /// The claim is gone, or somebody else's.
-    Lost,
+    /// The claim is gone, or says what this process did not write: what stands there.
+    Lost(Option<Found>),
     /// It says what it said before the commit, at another mod revision: a fence of ours moved it.
     Moved(Held),
 }
@@ -202,7 +202,7 @@ pub fn own(reply: Reply) -> Result<Own, Malformed> {
     ))
 }
 
-/// What became of a join, a rewrite or a removal.
+/// What became of a join, a rewrite, a removal or a [confirmation](super::request::confirm).
 ///
 /// # Errors
 /// [`Malformed`] when the reply has another shape.
@@ -218,14 +218,6 @@ pub fn write(reply: Reply) -> Result<Write, Malformed> {
         return Err(Malformed("a refused write did not answer the key"));
     };
     Ok(Write::Refused(single(range)?.map(Found::of).map(Box::new)))
-}
-
-/// What [`super::request::confirm`] found: whether the claim is unchanged.
-///
-/// # Errors
-/// [`Malformed`] when the reply has another shape.
-pub fn confirm(reply: Reply) -> Result<bool, Malformed> {
-    Ok(txn(reply)?.succeeded)
 }
 
 /// What [`super::request::gate_read`] found.
@@ -296,11 +288,12 @@ pub fn fence(
 /// What a claim that is not at the revision seen any more tells of a commit of `claim` over `seen`. The two differ, because
 /// each commit counts its attempt.
 fn moved(found: Option<&Found>, seen: &Held, claim: &Claim, sent_at: Duration) -> Commit {
+    let lost = || Commit::Lost(found.cloned());
     let Some(found) = found else {
-        return Commit::Lost;
+        return lost();
     };
     let Ok(stands) = &found.claim else {
-        return Commit::Lost;
+        return lost();
     };
     let held = Held {
         create: found.create,
@@ -308,13 +301,13 @@ fn moved(found: Option<&Found>, seen: &Held, claim: &Claim, sent_at: Duration) -
         claim: stands.clone(),
     };
     if found.create != seen.create {
-        Commit::Lost
+        lost()
     } else if *stands == *claim {
         Commit::Committed(permit(sent_at), held)
     } else if *stands == seen.claim {
         Commit::Moved(held)
     } else {
-        Commit::Lost
+        lost()
     }
 }
 

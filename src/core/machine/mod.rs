@@ -450,7 +450,7 @@ impl Machine {
             State::Confirming(_) | State::Holding(..) => self.on_confirmed(sent_at, result),
             State::Gates(_) => self.on_gate_read(result),
             State::Verifying(_) => self.on_marked(result),
-            State::Ending(_) => self.on_ended(result),
+            State::Ending(_) => self.on_ended(sent_at, result),
             State::Idle(_)
             | State::Queued
             | State::Draining(_)
@@ -526,15 +526,7 @@ impl Machine {
     /// Ends a pass: the node waits for the next one, `--once` exits.
     fn block(&mut self, refusal: Refusal) {
         let pause = match &refusal {
-            Refusal::Etcd(_) | Refusal::Lost(_) | Refusal::Aborted(_) => {
-                let pause = backoff(
-                    self.failures,
-                    self.settings.backoff_min,
-                    self.settings.backoff_max,
-                );
-                self.failures += 1;
-                self.rng.jitter(pause)
-            }
+            Refusal::Etcd(_) | Refusal::Lost(_) | Refusal::Aborted(_) => self.failure_pause(),
             _ => {
                 self.failures = 0;
                 self.check_pause()
@@ -547,6 +539,17 @@ impl Machine {
         self.attempts = 0;
         self.go(State::Idle(Some(refusal)));
         self.timer = Some(self.now.mono + pause);
+    }
+
+    /// Longer with every failed pass in a row.
+    fn failure_pause(&mut self) -> Duration {
+        let pause = backoff(
+            self.failures,
+            self.settings.backoff_min,
+            self.settings.backoff_max,
+        );
+        self.failures += 1;
+        self.rng.jitter(pause)
     }
 
     /// A little over the configured interval, so that nodes started together drift apart.
