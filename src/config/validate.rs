@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::host::Host;
 use super::reader::{Field, Map, Sink};
 use super::tree::Node;
-use super::unsupported::refusal;
 use super::{Config, Log, LogFormat};
 use super::{commands, detectors, etcd, files, policies};
 
@@ -207,15 +206,8 @@ fn metrics(field: &Field<'_>) -> Option<SocketAddr> {
         }),
         None => Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9746))),
     };
-    let enabled = map.field("enabled");
-    if !enabled.bool(false) {
-        return None;
-    }
-    if let Some(why) = refusal(&enabled.pattern(), "true") {
-        enabled.problem(why);
-        return None;
-    }
-    address
+    let enabled = map.field("enabled").bool(false);
+    address.filter(|_| enabled)
 }
 
 /// `IP:port`, and the forms `:port` (every address) and `localhost:port`, which need no name service.

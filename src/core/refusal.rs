@@ -32,6 +32,23 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Every [label](Refusal::label) there is, so that metrics can name them all from the start.
+    pub const LABELS: [&str; 13] = [
+        "not_required",
+        "detector",
+        "kill_switch",
+        "paused",
+        "window",
+        "cooldown",
+        "budget",
+        "health",
+        "not_turn",
+        "etcd",
+        "lost",
+        "aborted",
+        "dry_run",
+    ];
+
     /// The label in metrics and logs.
     pub fn label(&self) -> &'static str {
         match self {

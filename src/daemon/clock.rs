@@ -1,8 +1,9 @@
 //! The one place where the daemon reads clocks.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::core::Now;
 
@@ -25,4 +26,9 @@ impl Clock {
             wall: Timestamp::now(),
         }
     }
+}
+
+/// The kernel's CLOCK_MONOTONIC, which systemd compares with its own.
+pub(super) fn kernel_monotonic() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default()
 }

@@ -1,15 +1,18 @@
 //! The threads that talk to etcd: one for the machine's requests, one for the keepalive, one for the watch.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
+use std::time::Instant;
 
 use etcd_rs_sync::{
-    Client, Error, Etcd, EventKind, Keys, Request, WatchItem, WatchRequest, WatchStop,
+    Client, Error, Etcd, EventKind, Keys, Reply, Request, WatchItem, WatchRequest, WatchStop,
 };
 
 use super::{Inbox, setup};
 use crate::config::Config;
 use crate::core::{Input, Ticket, WatchEvent};
+use crate::observe::metrics::Metrics;
 
 /// Stack of a thread that does one small thing. TLS handshakes and JSON parsing stay well below.
 pub(super) const STACK: usize = 256 * 1024;
@@ -21,21 +24,30 @@ pub(super) struct Lanes {
     keepalive: Sender<(Ticket, Request)>,
     watching: Option<WatchStop>,
     inbox: Inbox,
+    metrics: Arc<Metrics>,
 }
 
 impl Lanes {
-    pub(super) fn start(config: &Config, inbox: Inbox) -> Result<Lanes, String> {
+    pub(super) fn start(
+        config: &Config,
+        inbox: Inbox,
+        metrics: Arc<Metrics>,
+    ) -> Result<Lanes, String> {
         let text = |error: Error| error.to_string();
         let client = Client::new(setup::options(config)?).map_err(text)?;
+        let measured = |client| Measured {
+            client,
+            metrics: Arc::clone(&metrics),
+        };
         let main = lane(
             "etcd",
-            client.fork().map_err(text)?,
+            measured(client.fork().map_err(text)?),
             inbox.clone(),
             Input::Etcd,
         )?;
         let keepalive = lane(
             "keepalive",
-            client.fork().map_err(text)?,
+            measured(client.fork().map_err(text)?),
             inbox.clone(),
             Input::Renewed,
         )?;
@@ -45,6 +57,7 @@ impl Lanes {
             keepalive,
             watching: None,
             inbox,
+            metrics,
         })
     }
 
@@ -63,6 +76,10 @@ impl Lanes {
         let inbox = self.inbox.clone();
         let Ok(client) = self.client.fork() else {
             return Some(Input::Farewell);
+        };
+        let client = Measured {
+            client,
+            metrics: Arc::clone(&self.metrics),
         };
         let send = move || {
             // The lease runs out by itself when this fails.
@@ -89,8 +106,10 @@ impl Lanes {
         };
         let stop = watch.stopper();
         let inbox = self.inbox.clone();
+        let metrics = Arc::clone(&self.metrics);
         let follow = move || {
             while let Some(item) = watch.next() {
+                count(&metrics, &item);
                 report(&inbox, ticket, item);
             }
         };
@@ -138,12 +157,69 @@ fn report(inbox: &Inbox, ticket: Ticket, item: Result<WatchItem, Error>) {
     }
 }
 
+/// A watch is counted by its connections: made, refused, interrupted.
+fn count(metrics: &Metrics, item: &Result<WatchItem, Error>) {
+    match item {
+        Ok(WatchItem::Connected { .. }) => metrics.etcd("watch", "ok", None),
+        Ok(WatchItem::Events(_) | WatchItem::Compacted { .. }) => {}
+        Err(error) => metrics.etcd("watch", result(error), None),
+    }
+}
+
+/// A connection whose requests are counted and timed.
+struct Measured {
+    client: Client,
+    metrics: Arc<Metrics>,
+}
+
+impl Measured {
+    fn call(&self, request: &Request) -> Result<Reply, Error> {
+        let began = Instant::now();
+        let reply = self.client.call(request);
+        let result = reply.as_ref().map_or_else(result, |_| "ok");
+        let took = Some(began.elapsed());
+        self.metrics.etcd(operation(request), result, took);
+        reply
+    }
+}
+
+/// The label of a request.
+fn operation(request: &Request) -> &'static str {
+    match request {
+        Request::Range(_) => "range",
+        Request::Put(_) => "put",
+        Request::Delete(_) => "delete",
+        Request::Txn(_) => "txn",
+        Request::Grant { .. } => "grant",
+        Request::Revoke { .. } => "revoke",
+        Request::KeepAlive { .. } => "keepalive",
+        Request::TimeToLive { .. } => "time_to_live",
+        Request::Compact { .. } => "compact",
+        Request::Status => "status",
+        Request::Members => "members",
+    }
+}
+
+/// The label of a failure.
+fn result(error: &Error) -> &'static str {
+    match error {
+        Error::NotSent { .. } | Error::Setup { .. } => "not_sent",
+        Error::OutcomeUnknown { .. } | Error::NoLeader { .. } => "unknown",
+        Error::LeaseNotFound
+        | Error::LeaseExists
+        | Error::Compacted { .. }
+        | Error::Unauthenticated { .. }
+        | Error::PermissionDenied { .. }
+        | Error::Rejected { .. } => "refused",
+    }
+}
+
 /// A thread that performs one request after the other. It ends when its sender is dropped.
 fn lane(
     name: &str,
-    client: Client,
+    client: Measured,
     inbox: Inbox,
-    answer: fn(Ticket, Result<etcd_rs_sync::Reply, Error>) -> Input,
+    answer: fn(Ticket, Result<Reply, Error>) -> Input,
 ) -> Result<Sender<(Ticket, Request)>, String> {
     let (sender, requests): (_, Receiver<(Ticket, Request)>) = channel();
     let work = move || {
@@ -164,7 +240,7 @@ fn hand_over(
     lane: &Sender<(Ticket, Request)>,
     ticket: Ticket,
     request: Request,
-    answer: fn(Ticket, Result<etcd_rs_sync::Reply, Error>) -> Input,
+    answer: fn(Ticket, Result<Reply, Error>) -> Input,
 ) -> Option<Input> {
     let handed = lane.send((ticket, request));
     handed.err().map(|_| {

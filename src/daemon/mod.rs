@@ -12,6 +12,7 @@
 
 mod clock;
 mod lanes;
+mod observer;
 mod setup;
 mod signals;
 mod tasks;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 use clock::Clock;
 use lanes::Lanes;
+use observer::Observer;
 pub(crate) use setup::{options, script_context, seed};
 use signals::Signal;
 use tasks::Tasks;
@@ -112,6 +114,7 @@ struct Daemon {
     start: Start,
     sender: SyncSender<Event>,
     clock: Clock,
+    observer: Observer,
     machine: Machine,
     lanes: Lanes,
     tasks: Tasks,
@@ -132,6 +135,7 @@ impl Daemon {
     ) -> Result<Daemon, String> {
         config.dry_run |= start.dry_run;
         let clock = Clock::start();
+        let observer = Observer::start(&config, start.mode, clock)?;
         let inbox = Inbox {
             sender: sender.clone(),
             generation: 0,
@@ -142,8 +146,9 @@ impl Daemon {
             clock.now(),
         );
         Ok(Daemon {
-            lanes: Lanes::start(&config, inbox.clone())?,
-            tasks: Tasks::new(&config, inbox, clock)?,
+            lanes: Lanes::start(&config, inbox.clone(), observer.metrics())?,
+            tasks: Tasks::new(&config, inbox, clock, observer.metrics())?,
+            observer,
             config,
             start,
             sender,
@@ -172,8 +177,10 @@ impl Daemon {
 
     fn main_loop(&mut self, events: &Receiver<Event>) -> u8 {
         loop {
+            self.observer.works();
             self.perform();
             if let Some(code) = self.exit {
+                self.observer.stopping();
                 self.wait_for_children(events);
                 return code;
             }
@@ -185,16 +192,18 @@ impl Daemon {
                 self.machine.handle(self.clock.now(), input);
                 continue;
             }
-            let event = match self.machine.wake_at() {
+            let event = match self.observer.rests(&self.machine) {
                 Some(at) => events.recv_timeout(at.saturating_sub(self.clock.now().mono)),
                 None => events.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
+            self.observer.works();
             match event {
                 Ok(Event::Machine(generation, input)) if generation == self.generation => {
                     self.machine.handle(self.clock.now(), input);
                 }
                 Ok(Event::Machine(..)) => {}
                 Ok(Event::Signal(Signal::Stop)) => {
+                    self.observer.stopping();
                     self.machine.handle(self.clock.now(), Input::Stop);
                 }
                 Ok(Event::Signal(Signal::Reload)) => self.read_again(),
@@ -232,6 +241,7 @@ impl Daemon {
     }
 
     fn tell(&mut self, note: &Note) -> Option<Input> {
+        self.observer.note(note);
         if note.level > log::max_level() {
             return None;
         }
@@ -254,6 +264,7 @@ impl Daemon {
 
     /// SIGHUP: an invalid file changes nothing.
     fn read_again(&mut self) {
+        self.observer.reloading();
         match config::load(&self.start.path) {
             Ok(loaded) => {
                 for warning in &loaded.warnings {
@@ -264,6 +275,8 @@ impl Daemon {
                 self.reload = Some(config);
                 if !self.machine.between_passes() {
                     log::info!(event = "reload_pending"; "the new configuration takes effect when this pass has ended");
+                    // A pass can last as long as the queue is, and whoever asked for the reload should not wait for that.
+                    self.observer.reloaded();
                 }
             }
             Err(problems) => {
@@ -271,15 +284,20 @@ impl Daemon {
                     log::error!(event = "configuration"; "{problem}");
                 }
                 log::error!(event = "reload_refused"; "the configuration has {} problems; keeping the old one", problems.0.len());
+                self.observer.reloaded();
             }
         }
     }
 
     /// Starts over with the new configuration: new connections and a new machine, which finds whatever is in etcd.
     fn apply_reload(&mut self) {
-        let Some(config) = self.reload.take() else {
-            return;
-        };
+        if let Some(config) = self.reload.take() {
+            self.start_over(config);
+            self.observer.reloaded();
+        }
+    }
+
+    fn start_over(&mut self, config: Config) {
         if config.run_dir != self.config.run_dir {
             log::error!(event = "reload_refused"; "run_dir holds the instance lock and cannot change while the program runs: restart it");
             return;
@@ -292,10 +310,12 @@ impl Daemon {
             let machine = Machine::new(settings, setup::seed()?, self.clock.now());
             Ok((
                 machine,
-                Lanes::start(&config, inbox.clone())?,
-                Tasks::new(&config, inbox, self.clock)?,
+                Lanes::start(&config, inbox.clone(), self.observer.metrics())?,
+                Tasks::new(&config, inbox, self.clock, self.observer.metrics())?,
             ))
         });
+        // Last, because it takes effect.
+        let parts = parts.and_then(|parts| self.observer.follow(&config).map(|()| parts));
         match parts {
             Ok((machine, lanes, tasks)) => {
                 crate::observe::log::init(config.log.level, config.log.format, &config.node_name);

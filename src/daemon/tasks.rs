@@ -20,6 +20,7 @@ use crate::detect::bounded::bounded;
 use crate::health::{self, ScriptContext};
 use crate::host::{self, KillSwitch};
 use crate::lock::Permit;
+use crate::observe::metrics::Metrics;
 use crate::process::{self, Cancel, Command};
 use crate::{config, detect};
 
@@ -34,10 +35,16 @@ pub(super) struct Tasks {
     clock: Clock,
     cancel: Cancel,
     running: Arc<AtomicUsize>,
+    metrics: Arc<Metrics>,
 }
 
 impl Tasks {
-    pub(super) fn new(config: &Config, inbox: Inbox, clock: Clock) -> Result<Tasks, String> {
+    pub(super) fn new(
+        config: &Config,
+        inbox: Inbox,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+    ) -> Result<Tasks, String> {
         Ok(Tasks {
             context: setup::script_context(config),
             config: Arc::new(config.clone()),
@@ -45,6 +52,7 @@ impl Tasks {
             clock,
             cancel: Cancel::new().map_err(|error| error.to_string())?,
             running: Arc::new(AtomicUsize::new(0)),
+            metrics,
         })
     }
 
@@ -74,10 +82,15 @@ impl Tasks {
             .iter()
             .map(|d| d.name.clone())
             .collect();
+        let metrics = Arc::clone(&self.metrics);
         self.spawn(
             move || {
                 let reports = detect::run_all(&config.detectors, &env, &cancel);
                 log_detectors(&reports);
+                // Those that were stopped report failures that are none.
+                if !cancel.is_cancelled() {
+                    metrics.detected(&reports);
+                }
                 Input::Detected(ticket, reports)
             },
             |why| Input::Detected(ticket, all_failed(names, &why)),
@@ -93,8 +106,12 @@ impl Tasks {
         let config = Arc::clone(&self.config);
         let env = self.environment(phase.as_str(), facts);
         let cancel = self.cancel.clone();
+        let metrics = Arc::clone(&self.metrics);
         self.spawn_script(ticket, "health_check", phase.as_str(), move || {
-            health::check(&config.health_script, config.health_timeout, &env, &cancel)
+            let limit = config.health_timeout;
+            let report = health::check(&config.health_script, limit, &env, &cancel);
+            metrics.health_checked(phase, &report);
+            report
         })
     }
 

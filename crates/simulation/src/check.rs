@@ -176,7 +176,10 @@ impl World {
             Some(Sender::Node { host, .. }) if host == node
         );
         if !owner {
-            self.fail("P3", format!("the claim of n{node} was written by somebody else"));
+            self.fail(
+                "P3",
+                format!("the claim of n{node} was written by somebody else"),
+            );
         }
         self.check_lease(node, &claim, kv);
         let same = before
@@ -207,7 +210,10 @@ impl World {
     /// P4 and P3: a place hangs on a lease, a commitment does not.
     fn check_lease(&mut self, node: usize, claim: &Claim, kv: &KeyValue) {
         if claim.phase.committed() && kv.lease != 0 {
-            self.fail("P3", format!("the committed claim of n{node} hangs on a lease"));
+            self.fail(
+                "P3",
+                format!("the committed claim of n{node} hangs on a lease"),
+            );
         }
         if !claim.phase.committed() && self.etcd.lease(kv.lease).is_none() {
             self.fail("P4", format!("the place of n{node} hangs on no lease"));
@@ -230,7 +236,10 @@ impl World {
         if !allowed {
             let from = was.map_or("nothing", |(phase, _)| phase.as_str());
             let to = claim.phase.as_str();
-            self.fail("P3", format!("the claim of n{node} went from {from} to {to}"));
+            self.fail(
+                "P3",
+                format!("the claim of n{node} went from {from} to {to}"),
+            );
         }
     }
 
@@ -266,7 +275,8 @@ impl World {
     fn check_hold_timeout(&mut self, node: usize, taker: usize, before: &Standing) {
         let allowed = self.hosts[taker].plan.settings.hold_timeout;
         let waited = self.now - before.written_at;
-        let long = allowed.is_some_and(|limit| self.hosts[taker].span(limit) <= waited + SLACK / 20);
+        let long =
+            allowed.is_some_and(|limit| self.hosts[taker].span(limit) <= waited + SLACK / 20);
         if !long {
             self.fail(
                 "P3",
@@ -313,7 +323,10 @@ impl World {
             host.disrupted = None;
         }
         if completed && !disrupted && before.claim.boot_id == host.boot_id() {
-            self.fail("P3", format!("n{node} calls a reboot complete that did not happen"));
+            self.fail(
+                "P3",
+                format!("n{node} calls a reboot complete that did not happen"),
+            );
         }
         if let Some(wrong) = wrong {
             self.fail("P3", format!("n{node} gave its claim back {wrong}"));
@@ -334,7 +347,10 @@ impl World {
         }
         let before = self.before(&standing);
         if first && before >= limit(&standing.claim) {
-            self.fail("turn", format!("n{node} committed with {before} claims before it"));
+            self.fail(
+                "turn",
+                format!("n{node} committed with {before} claims before it"),
+            );
         }
         let pid = match message.sender {
             Sender::Node { pid, .. } => pid,
@@ -434,7 +450,10 @@ impl World {
         let Some(process) = self.hosts[node].process(pid) else {
             return;
         };
-        let judged = process.gates.detect.is_some_and(|(at, _)| at + SLACK >= self.now);
+        let judged = process
+            .gates
+            .detect
+            .is_some_and(|(at, _)| at + SLACK >= self.now);
         let waits = matches!(process.machine.state(), State::Queued);
         if stands && waits && !judged {
             self.fail("P5", format!("n{node} did not notice its turn"));
@@ -450,7 +469,10 @@ impl World {
         let (count, largest) = (granted.len(), granted.iter().max().copied());
         let largest = largest.unwrap_or_default();
         if count > largest {
-            self.fail("P1", format!("{count} nodes are committed, the limit is {largest}"));
+            self.fail(
+                "P1",
+                format!("{count} nodes are committed, the limit is {largest}"),
+            );
         }
         for node in 0..self.hosts.len() {
             let Some(create) = self.hosts[node].disrupted else {
@@ -460,17 +482,25 @@ impl World {
                 standing.create == create && standing.claim.phase.committed()
             });
             if !covered && !self.check.taken.contains_key(&create) {
-                self.fail("P1", format!("n{node} is disrupted without a committed claim"));
+                self.fail(
+                    "P1",
+                    format!("n{node} is disrupted without a committed claim"),
+                );
             }
         }
     }
 
     /// What was drained is taken back only when the claim says so, or is gone.
     pub(crate) fn check_undo(&mut self, index: usize) {
-        let phase = self.check.claims[index].as_ref().map(|standing| standing.claim.phase);
+        let phase = self.check.claims[index]
+            .as_ref()
+            .map(|standing| standing.claim.phase);
         if let Some(phase @ (Phase::Draining | Phase::Rebooting)) = phase {
             let phase = phase.as_str();
-            self.fail("undo", format!("n{index} undoes its drain while its claim says {phase}"));
+            self.fail(
+                "undo",
+                format!("n{index} undoes its drain while its claim says {phase}"),
+            );
         }
     }
 
@@ -492,7 +522,14 @@ impl World {
         };
         process.reboots += 1;
         let (acts, commits) = (process.reboots, process.commits);
-        self.check_act(index, pid, "reboot command", Phase::Rebooting, acts, commits);
+        self.check_act(
+            index,
+            pid,
+            "reboot command",
+            Phase::Rebooting,
+            acts,
+            commits,
+        );
     }
 
     fn check_act(
@@ -505,13 +542,21 @@ impl World {
         commits: u32,
     ) {
         if acts > commits {
-            self.fail("permit", format!("n{index} runs its {act} without a commit of its own"));
+            self.fail(
+                "permit",
+                format!("n{index} runs its {act} without a commit of its own"),
+            );
         }
         let timeout = self.hosts[index].plan.settings.etcd_timeout;
         let life = self.hosts[index].span(timeout) * 2;
-        let committed = self.hosts[index].process(pid).and_then(|process| process.committed);
+        let committed = self.hosts[index]
+            .process(pid)
+            .and_then(|process| process.committed);
         let Some(create) = committed else {
-            return self.fail("permit", format!("n{index} runs its {act} without any commit"));
+            return self.fail(
+                "permit",
+                format!("n{index} runs its {act} without any commit"),
+            );
         };
         let stands = self.check.claims[index]
             .as_ref()
@@ -559,7 +604,10 @@ impl World {
         let host = &mut self.hosts[index];
         host.rebooted += 1;
         host.fruitless += 1;
-        let (count, budget) = (host.fruitless, host.plan.settings.max_reboots_without_clearing);
+        let (count, budget) = (
+            host.fruitless,
+            host.plan.settings.max_reboots_without_clearing,
+        );
         if count > budget && !self.check.taken.contains_key(&claim) {
             self.fail(
                 "P6",
@@ -575,11 +623,20 @@ impl World {
         let Some(process) = self.hosts[index].process(pid) else {
             return;
         };
-        let open = process.open.iter().any(|(channel, _)| *channel == Channel::Main);
-        let gives_up = matches!(process.machine.state(), State::Leaving(..) | State::Stopping);
+        let open = process
+            .open
+            .iter()
+            .any(|(channel, _)| *channel == Channel::Main);
+        let gives_up = matches!(
+            process.machine.state(),
+            State::Leaving(..) | State::Stopping
+        );
         if open && !gives_up {
             let state = process.machine.state().name();
-            self.fail("requests", format!("n{index} has two requests under way, {state}"));
+            self.fail(
+                "requests",
+                format!("n{index} has two requests under way, {state}"),
+            );
         }
     }
 
@@ -606,7 +663,10 @@ fn limit(claim: &Claim) -> usize {
 }
 
 fn node_of(key: &[u8], prefix: &[u8]) -> Option<usize> {
-    std::str::from_utf8(key.strip_prefix(prefix)?).ok()?.parse().ok()
+    std::str::from_utf8(key.strip_prefix(prefix)?)
+        .ok()?
+        .parse()
+        .ok()
 }
 
 fn completed(change: &Change) -> bool {

@@ -55,7 +55,10 @@ impl World {
         } else if now - since >= 2 * span {
             self.done = true;
             if known != Some(writes) {
-                self.fail("idle", "a fleet with nothing to do writes to etcd".to_owned());
+                self.fail(
+                    "idle",
+                    "a fleet with nothing to do writes to etcd".to_owned(),
+                );
             }
         }
     }

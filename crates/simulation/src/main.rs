@@ -3,8 +3,14 @@
 use simulation::{Plan, World};
 
 fn main() {
-    let args: Vec<u64> = std::env::args().skip(1).map(|a| a.parse().unwrap_or(0)).collect();
-    let (first, count) = (args.first().copied().unwrap_or(1), args.get(1).copied().unwrap_or(1000));
+    let args: Vec<u64> = std::env::args()
+        .skip(1)
+        .map(|a| a.parse().unwrap_or(0))
+        .collect();
+    let (first, count) = (
+        args.first().copied().unwrap_or(1),
+        args.get(1).copied().unwrap_or(1000),
+    );
     let story = args.len() > 2;
     let begun = std::time::Instant::now();
     let mut stats = simulation::world::Stats::default();
@@ -24,12 +30,26 @@ fn main() {
         let outcome = world.finish();
         stats.add(&outcome.stats);
         if let Some(v) = outcome.violation {
-            let e = failed.entry(format!("{} {}", v.property, v.detail.replace(|c: char| c.is_ascii_digit(), "#"))).or_insert((0, seed));
+            let e = failed
+                .entry(format!(
+                    "{} {}",
+                    v.property,
+                    v.detail.replace(|c: char| c.is_ascii_digit(), "#")
+                ))
+                .or_insert((0, seed));
             e.0 += 1;
         }
     }
     for (what, (n, seed)) in &failed {
         println!("{n:>6} x, first seed {seed}: {what}");
     }
-    println!("{} histories {} steps {} commits {} reboots, coverage {:?}, {:?}", stats.histories, stats.steps, stats.commits, stats.reboots, stats.coverage.pairs(), begun.elapsed());
+    println!(
+        "{} histories {} steps {} commits {} reboots, coverage {:?}, {:?}",
+        stats.histories,
+        stats.steps,
+        stats.commits,
+        stats.reboots,
+        stats.coverage.pairs(),
+        begun.elapsed()
+    );
 }

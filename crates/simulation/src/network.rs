@@ -310,7 +310,10 @@ impl World {
     fn watch_lease(&mut self, id: i64) {
         if let Some(lease) = self.etcd.lease(id) {
             let late = self.rng.between(0, 500) * MILLI;
-            let at = self.etcd.lease(id).map_or(0, |_| lease_due(lease.expires_at, late));
+            let at = self
+                .etcd
+                .lease(id)
+                .map_or(0, |_| lease_due(lease.expires_at, late));
             self.at(at, Event::LeaseDue(id));
         }
     }
@@ -421,7 +424,11 @@ impl World {
         if self.hosts[host].mute_until > self.now {
             return;
         }
-        self.deliver(host, pid, reboot_coordinator::core::Input::Watch(ticket, event));
+        self.deliver(
+            host,
+            pid,
+            reboot_coordinator::core::Input::Watch(ticket, event),
+        );
     }
 
     /// Cuts the watches of one node, or of all.

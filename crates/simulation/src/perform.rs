@@ -34,7 +34,9 @@ impl World {
                 self.check_one_request(index, pid);
                 self.send(index, pid, Channel::Main, ticket, request);
             }
-            Action::Renew(ticket, request) => self.send(index, pid, Channel::Renew, ticket, request),
+            Action::Renew(ticket, request) => {
+                self.send(index, pid, Channel::Renew, ticket, request)
+            }
             Action::Farewell(request) => {
                 self.send(index, pid, Channel::Farewell, Ticket(u64::MAX), request);
             }
@@ -147,7 +149,11 @@ impl World {
         if proof {
             self.check_proof(index, passes);
         }
-        self.deliver(index, pid, Input::Script(ticket, exited(i32::from(!passes))));
+        self.deliver(
+            index,
+            pid,
+            Input::Script(ticket, exited(i32::from(!passes))),
+        );
     }
 
     fn begin_hook(&mut self, index: usize, pid: u64, ticket: Ticket, hook: Hook) {
@@ -252,8 +258,7 @@ impl GateLog {
                 self.health = started(*ticket).map(|at| (at, report.outcome.success()));
             }
             Input::Host(ticket, kill_switch) => {
-                self.look =
-                    started(*ticket).map(|at| (at, kill_switch.is_none() && window_open));
+                self.look = started(*ticket).map(|at| (at, kill_switch.is_none() && window_open));
             }
             Input::Tick
             | Input::Etcd(..)

@@ -260,7 +260,9 @@ impl Plan {
         let mut rng = Rng::new(seed, 1);
         let count = rng.pick(&[1, 2, 2, 2, 3, 3, 3, 4, 4, 5, 6]);
         let shape = Shape::draw(&mut rng);
-        let nodes: Vec<NodePlan> = (0..count).map(|node| draw_node(&mut rng, node, &shape)).collect();
+        let nodes: Vec<NodePlan> = (0..count)
+            .map(|node| draw_node(&mut rng, node, &shape))
+            .collect();
         let quiet_at = rng.between(100, 500) * SECOND;
         let mut faults = Vec::new();
         let many = rng.pick(&[0, 1, 1, 2, 3, 4, 6, 10]);
@@ -379,7 +381,11 @@ fn draw_node(rng: &mut Rng, node: usize, shape: &Shape) -> NodePlan {
         .collect();
     NodePlan {
         settings,
-        clock_permille: if shape.clocks { rng.between(900, 1100) } else { 1000 },
+        clock_permille: if shape.clocks {
+            rng.between(900, 1100)
+        } else {
+            1000
+        },
         wall_offset_sec: if shape.clocks {
             rng.pick(&[0, 0, -3600, 100, 86_400, -86_400])
         } else {

@@ -46,7 +46,9 @@ impl World {
             Fault::NoSpace(pause) => self.no_space_until = now + pause,
             Fault::WatchCut(node) => self.cut_watches(Some(node)),
             Fault::WatchMute(node, pause) => self.hosts[node].mute_until = now + pause,
-            Fault::DetectorsFail(node, pause) => self.hosts[node].detectors_fail_until = now + pause,
+            Fault::DetectorsFail(node, pause) => {
+                self.hosts[node].detectors_fail_until = now + pause
+            }
             Fault::Flap(node, pause) => self.hosts[node].flap_until = now + pause,
             Fault::Unhealthy(node, pause) => self.hosts[node].unhealthy_until = now + pause,
             Fault::KillSwitch(node, pause) => self.hosts[node].kill_switch_until = now + pause,

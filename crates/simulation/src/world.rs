@@ -527,7 +527,9 @@ impl World {
         if host.panics.is_none() && !boot.keeps_asking {
             host.required = false;
         }
-        host.unhealthy_until = host.unhealthy_until.max(self.now + boot.takes + boot.unhealthy_for);
+        host.unhealthy_until = host
+            .unhealthy_until
+            .max(self.now + boot.takes + boot.unhealthy_for);
         let number = host.boot;
         if !host.dead {
             self.after(boot.takes, Event::Up(index, number));
@@ -536,7 +538,10 @@ impl World {
         self.tell(|| {
             let how = if boot.never { ", for good" } else { "" };
             let panic = if panics { " and will panic" } else { "" };
-            format!("n{index} is down{how}, boots for {} s{panic}", boot.takes / SECOND)
+            format!(
+                "n{index} is down{how}, boots for {} s{panic}",
+                boot.takes / SECOND
+            )
         });
     }
 

@@ -275,10 +275,6 @@ const REFUSED: &[(&str, &str)] = &[
         "kill_switch_file: \"disable\" must be an absolute path",
     ),
     (
-        "metrics: {enabled: true}",
-        "metrics.enabled: `true` is not supported yet",
-    ),
-    (
         "metrics: {listen: example.com:1}",
         "metrics.listen: \"example.com:1\" must be an IP address and a port",
     ),

@@ -283,3 +283,24 @@ fn a_missing_file_and_a_wrong_kind_of_file_are_explained() {
     );
     assert!(fixture.problems("- a\n- b\n")[0].contains("must be a map of fields, not a list"));
 }
+
+#[test]
+fn metrics_are_served_where_they_should_be() {
+    let fixture = Fixture::new();
+    for (fields, address) in [
+        ("metrics: {enabled: true}", "127.0.0.1:9746"),
+        ("metrics: {enabled: true, listen: ':9090'}", "[::]:9090"),
+        (
+            "metrics: {enabled: yes, listen: 'localhost:0'}",
+            "127.0.0.1:0",
+        ),
+        ("metrics: {enabled: true, listen: '[::1]:1'}", "[::1]:1"),
+    ] {
+        let loaded = fixture.load(&with(fields)).unwrap();
+        assert_eq!(
+            loaded.config.metrics,
+            Some(address.parse().unwrap()),
+            "{fields}"
+        );
+    }
+}

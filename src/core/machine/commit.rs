@@ -149,6 +149,7 @@ impl Machine {
     /// The commit's own guards refused. What it read is judged like any other; when that finds nothing, something moved in
     /// between, and every gate is judged again.
     fn commit_refused(&mut self, stage: Stage, read: GateRead) {
+        self.paused = read.pause.is_some();
         match judge_cluster(&read.pause, &read.cooldown) {
             Err(refusal) => self.gate_closed(stage, refusal),
             Ok(()) => self.go(State::Gates(Gates::at(stage))),

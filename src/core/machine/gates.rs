@@ -276,6 +276,7 @@ impl Machine {
         let State::Gates(gates) = self.state else {
             return Ok(());
         };
+        self.paused = read.pause.is_some();
         match read.registration {
             Some((modified, Ok(record))) => self.registration = Some((modified, record)),
             Some((_, Err(error))) => {
@@ -359,11 +360,14 @@ impl Machine {
     /// An operator, or a waiting node after `hold_timeout_sec`, took the committed claim away.
     pub(super) fn taken_away(&mut self) {
         self.held = None;
-        self.note(Note::warn(
-            "claim_gone",
-            "this node's committed claim was taken away (released by an operator, or hold_timeout_sec passed); undoing the \
-             drain and starting over",
-        ));
+        self.note(
+            Note::warn(
+                "claim_gone",
+                "this node's committed claim was taken away (released by an operator, or hold_timeout_sec passed); undoing the \
+                 drain and starting over",
+            )
+            .with("outcome", "taken-away"),
+        );
         self.go(State::Verifying(Verify::new(Outcome::TakenAway)));
     }
 

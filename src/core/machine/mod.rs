@@ -172,6 +172,8 @@ pub struct Machine {
     attempts: u32,
     /// A reboot command ran under the own claim and the host is still up: it may yet go down.
     may_go_down: bool,
+    /// Whether the last look at the cluster found it paused.
+    paused: bool,
     state: State,
 }
 
@@ -186,6 +188,12 @@ pub struct View {
     pub phase: Option<Phase>,
     /// How many claims are known to be before this one, and whether there may be more.
     pub ahead: Option<(usize, bool)>,
+    /// Whether the last look at the cluster found it paused.
+    pub paused: bool,
+    /// When the own claim was committed, as its record says.
+    pub committed_at: Option<String>,
+    /// When the last completed reboot of this node ended, as its registration says.
+    pub last_reboot: Option<String>,
 }
 
 impl Machine {
@@ -214,6 +222,7 @@ impl Machine {
             reasons: Vec::new(),
             attempts: 0,
             may_go_down: false,
+            paused: false,
             state: State::Stopped,
         };
         machine.go(State::SelfTest);
@@ -310,6 +319,16 @@ impl Machine {
             },
             phase: self.held.as_ref().map(|held| held.claim.phase),
             ahead: self.queue.as_ref().map(Queue::ahead),
+            paused: self.paused,
+            committed_at: self
+                .held
+                .as_ref()
+                .and_then(|held| held.claim.committed_at.clone()),
+            last_reboot: self
+                .registration
+                .as_ref()
+                .and_then(|(_, record)| record.last_reboot.as_ref())
+                .map(|last| last.at.clone()),
         }
     }
 
@@ -646,6 +665,26 @@ impl Machine {
 }
 
 impl State {
+    /// Every [name](State::name) there is, so that metrics can name them all from the start.
+    pub const NAMES: [&str; 16] = [
+        "starting",
+        "idle",
+        "checking",
+        "joining",
+        "queued",
+        "turn",
+        "leaving",
+        "committing",
+        "fencing",
+        "draining",
+        "committed",
+        "rebooting",
+        "holding",
+        "verifying",
+        "releasing",
+        "stopping",
+    ];
+
     /// A fixed name, for logs and metrics.
     pub fn name(&self) -> &'static str {
         match self {

@@ -65,7 +65,11 @@ impl FakeEtcd {
     /// As the real one.
     pub fn apply(&mut self, now: Time, request: &Request) -> Result<Reply, Error> {
         if self.no_space && needs_space(request) {
-            return Err(rejected(429, 8, "etcdserver: mvcc: database space exceeded"));
+            return Err(rejected(
+                429,
+                8,
+                "etcdserver: mvcc: database space exceeded",
+            ));
         }
         match request {
             Request::Range(range) => self.range(range).map(Reply::Range),
@@ -105,7 +109,9 @@ impl FakeEtcd {
         if revision <= self.compacted {
             return None;
         }
-        let first = self.log.partition_point(|change| change.revision < revision);
+        let first = self
+            .log
+            .partition_point(|change| change.revision < revision);
         Some(&self.log[first..])
     }
 

@@ -104,7 +104,11 @@ impl FakeEtcd {
         let succeeded =
             self.ignores_guards || txn.compares.iter().all(|compare| self.holds(compare));
         path.push(succeeded);
-        for op in if succeeded { &txn.success } else { &txn.failure } {
+        for op in if succeeded {
+            &txn.success
+        } else {
+            &txn.failure
+        } {
             if let Op::Txn(nested) = op {
                 self.decide(nested, path);
             }
@@ -113,7 +117,11 @@ impl FakeEtcd {
 
     fn run(&mut self, txn: &Txn, revision: i64, path: &mut std::slice::Iter<'_, bool>) -> TxnReply {
         let succeeded = path.next().copied().unwrap_or_default();
-        let ops = if succeeded { &txn.success } else { &txn.failure };
+        let ops = if succeeded {
+            &txn.success
+        } else {
+            &txn.failure
+        };
         let replies = ops
             .iter()
             .map(|op| match op {
@@ -219,7 +227,11 @@ impl FakeEtcd {
     /// The pairs as of an older revision, told from the log.
     fn at(&self, keys: &Keys, revision: i64) -> Vec<KeyValue> {
         let mut pairs = std::collections::BTreeMap::new();
-        for change in self.log.iter().take_while(|change| change.revision <= revision) {
+        for change in self
+            .log
+            .iter()
+            .take_while(|change| change.revision <= revision)
+        {
             if keys.contains(&change.key) {
                 match &change.after {
                     Some(kv) => pairs.insert(change.key.clone(), kv.clone()),
@@ -232,7 +244,11 @@ impl FakeEtcd {
 
     fn check_puts(&self, txn: &Txn, path: &mut std::slice::Iter<'_, bool>) -> Result<(), Error> {
         let succeeded = path.next().copied().unwrap_or_default();
-        let ops = if succeeded { &txn.success } else { &txn.failure };
+        let ops = if succeeded {
+            &txn.success
+        } else {
+            &txn.failure
+        };
         ops.iter().try_for_each(|op| match op {
             Op::Put(put) => self.check_put(put),
             Op::Txn(nested) => self.check_puts(nested, path),
@@ -269,14 +285,22 @@ pub(super) fn puts(txn: &Txn) -> bool {
 fn check(txn: &Txn) -> Result<(), Error> {
     let lists = [txn.compares.len(), txn.success.len(), txn.failure.len()];
     if lists.iter().any(|len| *len > MAX_OPS) {
-        return Err(rejected(400, 3, "etcdserver: too many operations in txn request"));
+        return Err(rejected(
+            400,
+            3,
+            "etcdserver: too many operations in txn request",
+        ));
     }
     for ops in [&txn.success, &txn.failure] {
         let mut written: Vec<&[u8]> = Vec::new();
         for op in ops {
             match op {
                 Op::Put(put) if written.contains(&put.key.as_slice()) => {
-                    return Err(rejected(400, 3, "etcdserver: duplicate key given in txn request"));
+                    return Err(rejected(
+                        400,
+                        3,
+                        "etcdserver: duplicate key given in txn request",
+                    ));
                 }
                 Op::Put(put) => written.push(&put.key),
                 Op::Txn(nested) => check(nested)?,
