@@ -30,6 +30,7 @@ pub(super) fn local() -> Local {
         limit: 1,
         budget: 1,
         dry_run: false,
+        policies: None,
         windows: Some(Windows::parse("UTC", &[], &["Mon 08:00-18:00".into()]).unwrap()),
         kill_switch_file: "/etc/reboot-coordinator/disable".into(),
         kill_switch: KillSwitch::Absent,

@@ -5,7 +5,9 @@ mod judge;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use self::judge::{cooldown, detectors, kill_switch, pause, spent, turn, unasked, window};
+use self::judge::{
+    cooldown, detectors, kill_switch, pause, policies, spent, turn, unasked, window,
+};
 use super::describe::{age, committed, phase};
 use super::local::Local;
 use super::times::{clock, until};
@@ -101,6 +103,7 @@ pub(super) fn gates(
         ]),
         None => gates.extend(["pause", "cooldown", "budget"].map(unasked)),
     }
+    gates.extend(policies(local, survey));
     gates.push(Gate::new(
         "health",
         Verdict::NotRun,

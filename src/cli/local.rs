@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 
 use crate::config::{Config, Detector, DetectorKind};
 use crate::core::facts::DetectorReport;
+use crate::core::policy::Policies;
 use crate::core::windows::Windows;
 use crate::detect;
 use crate::detect::bounded::bounded;
@@ -28,6 +29,7 @@ pub(super) struct Local {
     pub(super) limit: u32,
     pub(super) budget: u32,
     pub(super) dry_run: bool,
+    pub(super) policies: Option<Policies>,
     pub(super) windows: Option<Windows>,
     pub(super) kill_switch_file: PathBuf,
     pub(super) kill_switch: KillSwitch,
@@ -54,6 +56,10 @@ impl Local {
             limit: config.max_concurrent_reboots,
             budget: config.max_reboots_without_clearing,
             dry_run: config.dry_run,
+            policies: config
+                .cluster_policies
+                .as_ref()
+                .map(crate::daemon::policies),
             windows: config.windows.clone(),
             kill_switch_file: config.kill_switch_file.clone(),
             kill_switch: kill_switch(&config.kill_switch_file),

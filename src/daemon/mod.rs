@@ -25,7 +25,7 @@ use std::time::Duration;
 use clock::Clock;
 use lanes::Lanes;
 use observer::Observer;
-pub(crate) use setup::{options, script_context, seed};
+pub(crate) use setup::{options, policies, script_context, seed};
 use signals::Signal;
 use tasks::Tasks;
 

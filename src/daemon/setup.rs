@@ -43,7 +43,8 @@ pub(super) fn settings(config: &Config, mode: Mode) -> Result<Settings, String> 
     })
 }
 
-fn policies(configured: &ClusterPolicies) -> Policies {
+/// The policies as the core judges them.
+pub(crate) fn policies(configured: &ClusterPolicies) -> Policies {
     Policies {
         min_healthy_fraction: configured.min_healthy_fraction,
         min_healthy_absolute: configured.min_healthy_absolute,

@@ -9,9 +9,9 @@ use crate::cli::local::{Detectors, Local};
 use crate::cli::times::{ago, ago_text, clock, instant, until};
 use crate::core::facts::DetectorResult;
 use crate::core::windows::Windows;
-use crate::core::{Refusal, budget, judge_detectors};
+use crate::core::{Refusal, budget, judge_detectors, policy};
 use crate::host::KillSwitch;
-use crate::lock::outcome::Found;
+use crate::lock::outcome::{Found, Members};
 use crate::lock::survey::Survey;
 
 pub(super) fn unasked(name: &'static str) -> Gate {
@@ -206,4 +206,34 @@ fn own_text(found: &Found, now: Timestamp) -> String {
         phase(found),
         age(found, now)
     )
+}
+
+/// The cluster policies, when there are any.
+pub(super) fn policies(local: &Local, survey: Option<&Survey>) -> Option<Gate> {
+    const NAME: &str = "policies";
+    let policies = local.policies.as_ref()?;
+    let Some(survey) = survey else {
+        return Some(unasked(NAME));
+    };
+    let healthy = survey
+        .reports
+        .iter()
+        .filter(|(_, says)| *says == Some(true));
+    let down = survey.claims.iter().filter(|(_, found)| committed(found));
+    let members = Members {
+        all: survey.nodes.iter().map(|(node, _)| node.clone()).collect(),
+        healthy: healthy.map(|(node, _)| node.clone()).collect(),
+        down: down.map(|(node, _)| node.clone()).collect(),
+    };
+    Some(match policy::judge(policies, &members, &local.node) {
+        Ok(()) => Gate::open(
+            NAME,
+            format!(
+                "{} of {} members report that they are healthy",
+                members.healthy.len(),
+                members.all.len()
+            ),
+        ),
+        Err(why) => Gate::closed(NAME, &Refusal::Policy(String::new()), why),
+    })
 }

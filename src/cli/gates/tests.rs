@@ -5,9 +5,11 @@ use crate::cli::fixtures::{busy, cooldown, found, local, member, now, pause};
 use crate::cli::local::Detectors;
 use crate::core::facts::DetectorReport;
 use crate::core::facts::DetectorResult;
+use crate::core::policy::Policies;
 use crate::core::windows::Windows;
 use crate::host::KillSwitch;
 use crate::lock::Phase;
+use crate::lock::record::RecordError;
 
 fn gate(local: &Local, survey: &Survey, name: &str) -> Gate {
     let gates = gates(local, Some(survey), now(), now());
@@ -336,5 +338,39 @@ fn the_next_opening_is_the_earliest_of_the_closed() {
     assert_eq!(
         next_opening(&gates, now(), &TimeZone::UTC).as_deref(),
         Some("Next to open by itself: cooldown, Mon 2026-11-23 12:10 UTC (in 10 min).")
+    );
+}
+
+#[test]
+fn policies_are_a_gate_only_where_they_are_configured() {
+    let survey = Survey {
+        nodes: ["node-a", "node-b"]
+            .map(|node| (node.to_owned(), Err(RecordError::Version(2))))
+            .to_vec(),
+        reports: vec![("node-b".to_owned(), Some(true))],
+        ..Survey::default()
+    };
+    let gate = |least: Option<u32>| {
+        let local = Local {
+            node: "node-a".to_owned(),
+            policies: least.map(|least| Policies {
+                min_healthy_absolute: Some(least),
+                ..Policies::default()
+            }),
+            ..local()
+        };
+        let all = gates(&local, Some(&survey), now(), now());
+        all.into_iter().find(|gate| gate.name == "policies")
+    };
+    assert_eq!(gate(None), None);
+    assert_eq!(gate(Some(1)).map(|gate| gate.verdict), Some(Verdict::Open));
+    let closed = gate(Some(2)).expect("it is configured");
+    assert_eq!(
+        (closed.verdict, closed.label),
+        (Verdict::Closed, Some("policy"))
+    );
+    assert_eq!(
+        closed.text,
+        "1 of 2 members would stay healthy, min_healthy_absolute is 2"
     );
 }
