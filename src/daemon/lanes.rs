@@ -1,4 +1,5 @@
-//! The threads that talk to etcd: one for the machine's requests, one for the keepalive, one for the watch.
+//! The threads that talk to etcd: one for the machine's requests, one for the keepalive, one for the health report, one for
+//! the watch.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -22,6 +23,7 @@ pub(super) struct Lanes {
     client: Client,
     main: Sender<(Ticket, Request)>,
     keepalive: Sender<(Ticket, Request)>,
+    reports: Sender<(Ticket, Request)>,
     watching: Option<WatchStop>,
     inbox: Inbox,
     metrics: Arc<Metrics>,
@@ -51,10 +53,17 @@ impl Lanes {
             inbox.clone(),
             Input::Renewed,
         )?;
+        let reports = lane(
+            "reports",
+            measured(client.fork().map_err(text)?),
+            inbox.clone(),
+            Input::Reported,
+        )?;
         Ok(Lanes {
             client,
             main,
             keepalive,
+            reports,
             watching: None,
             inbox,
             metrics,
@@ -69,6 +78,11 @@ impl Lanes {
     /// Sends a renewal, on the keepalive's own connection.
     pub(super) fn renew(&self, ticket: Ticket, request: Request) -> Option<Input> {
         hand_over(&self.keepalive, ticket, request, Input::Renewed)
+    }
+
+    /// Sends a request of the health report, on a connection of its own.
+    pub(super) fn report(&self, ticket: Ticket, request: Request) -> Option<Input> {
+        hand_over(&self.reports, ticket, request, Input::Reported)
     }
 
     /// Sends the machine's last word, past everything that may be stuck.

@@ -221,6 +221,8 @@ impl Daemon {
             let answer = match action {
                 Action::Etcd(ticket, request) => self.lanes.etcd(ticket, request),
                 Action::Renew(ticket, request) => self.lanes.renew(ticket, request),
+                Action::Report(ticket, request) => self.lanes.report(ticket, request),
+                Action::Monitor(ticket, facts) => self.tasks.monitor(ticket, &facts),
                 Action::Farewell(request) => self.lanes.farewell(request),
                 Action::Watch(watch) => self.lanes.watch(watch),
                 Action::Detect(ticket) => self.tasks.detect(ticket),

@@ -5,7 +5,8 @@ use std::io::Read;
 
 use etcd_rs_sync::{Options, TlsOptions};
 
-use crate::config::{Config, Tls};
+use crate::config::{ClusterPolicies, Config, Tls};
+use crate::core::policy::Policies;
 use crate::core::{Mode, Settings};
 use crate::health::ScriptContext;
 use crate::host;
@@ -22,6 +23,7 @@ pub(super) fn settings(config: &Config, mode: Mode) -> Result<Settings, String> 
         keys: Keys::new(&config.etcd.namespace, &config.lock_key),
         max_concurrent_reboots: config.max_concurrent_reboots,
         check_interval: config.check_interval,
+        health_publish_interval: (mode == Mode::Daemon).then_some(config.health_publish_interval),
         backoff_min: config.backoff_min,
         backoff_max: config.backoff_max,
         min_reboot_interval: config.min_reboot_interval,
@@ -33,11 +35,21 @@ pub(super) fn settings(config: &Config, mode: Mode) -> Result<Settings, String> 
         undoes: config.post_boot_hook.is_some(),
         post_boot_settle: config.post_boot_settle,
         max_reboots_without_clearing: config.max_reboots_without_clearing,
+        policies: config.cluster_policies.as_ref().map(policies),
         windows: config.windows.clone(),
         dry_run: config.dry_run,
         mode,
         version: env!("CARGO_PKG_VERSION").to_owned(),
     })
+}
+
+fn policies(configured: &ClusterPolicies) -> Policies {
+    Policies {
+        min_healthy_fraction: configured.min_healthy_fraction,
+        min_healthy_absolute: configured.min_healthy_absolute,
+        forbid_if_only_fallback_left: configured.forbid_if_only_fallback_left,
+        fallback_nodes: configured.fallback_nodes.clone(),
+    }
 }
 
 /// How etcd is reached. Secrets are read here, so that a reload picks up new ones.

@@ -115,6 +115,24 @@ impl Tasks {
         })
     }
 
+    /// The health script as monitor.
+    pub(super) fn monitor(&self, ticket: Ticket, facts: &ScriptFacts) -> Option<Input> {
+        let phase = HealthPhase::Monitor;
+        let config = Arc::clone(&self.config);
+        let env = self.environment(phase.as_str(), facts);
+        let cancel = self.cancel.clone();
+        let metrics = Arc::clone(&self.metrics);
+        self.spawn(
+            move || {
+                let limit = config.health_timeout;
+                let report = health::check(&config.health_script, limit, &env, &cancel);
+                metrics.health_checked(phase, &report);
+                Input::Monitored(ticket, report)
+            },
+            |why| Input::Monitored(ticket, not_started(&why)),
+        )
+    }
+
     pub(super) fn hook(&self, ticket: Ticket, hook: Hook, facts: &ScriptFacts) -> Option<Input> {
         let (phase, configured) = match hook {
             Hook::Drain => ("pre-reboot", &self.config.pre_reboot_hook),
@@ -191,6 +209,8 @@ impl Tasks {
             lock_held: facts.held,
             lock_attempts: u64::from(facts.attempts),
             reasons: facts.reasons.clone(),
+            cluster_nodes: facts.members.clone(),
+            cluster_healthy_nodes: facts.healthy.clone(),
             ..self.context.clone()
         })
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use etcd_rs_sync::{KeyValue, OpReply, RangeReply, Reply, TxnReply};
 
-use super::record::{Claim, Cooldown, NodeRecord, Pause, RecordError, decode};
+use super::record::{Claim, Cooldown, NodeRecord, Pause, RecordError, Report, decode};
 use super::{Held, Keys};
 
 /// An answer that cannot be what etcd meant.
@@ -111,8 +111,8 @@ pub enum Commit {
     Committed(Permit, Held),
     /// The claim is still the one seen; something else forbids.
     Refused(Box<GateRead>),
-    /// The claim is gone, or somebody else's.
-    Lost,
+    /// The claim is gone, or says what this process did not write: what stands there.
+    Lost(Option<Found>),
     /// It says what it said before the commit, at another mod revision: a fence of ours moved it.
     Moved(Held),
 }
@@ -130,6 +130,19 @@ pub struct GateRead {
     pub claim: Option<Found>,
     /// The own registration with its mod revision.
     pub registration: Option<(i64, Result<NodeRecord, RecordError>)>,
+    /// The members, when they were asked for.
+    pub members: Option<Members>,
+}
+
+/// The members at one revision of the store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Members {
+    /// Every registered member.
+    pub all: Vec<String>,
+    /// Those whose report exists and says that they are healthy.
+    pub healthy: Vec<String>,
+    /// Those with a claim that is committed, or that cannot be read: they are down, or may be.
+    pub down: Vec<String>,
 }
 
 /// What is before a claim in the queue.
@@ -189,7 +202,7 @@ pub fn own(reply: Reply) -> Result<Own, Malformed> {
     ))
 }
 
-/// What became of a join, a rewrite or a removal.
+/// What became of a join, a rewrite, a removal or a [confirmation](super::request::confirm).
 ///
 /// # Errors
 /// [`Malformed`] when the reply has another shape.
@@ -205,14 +218,6 @@ pub fn write(reply: Reply) -> Result<Write, Malformed> {
         return Err(Malformed("a refused write did not answer the key"));
     };
     Ok(Write::Refused(single(range)?.map(Found::of).map(Box::new)))
-}
-
-/// What [`super::request::confirm`] found: whether the claim is unchanged.
-///
-/// # Errors
-/// [`Malformed`] when the reply has another shape.
-pub fn confirm(reply: Reply) -> Result<bool, Malformed> {
-    Ok(txn(reply)?.succeeded)
 }
 
 /// What [`super::request::gate_read`] found.
@@ -283,11 +288,12 @@ pub fn fence(
 /// What a claim that is not at the revision seen any more tells of a commit of `claim` over `seen`. The two differ, because
 /// each commit counts its attempt.
 fn moved(found: Option<&Found>, seen: &Held, claim: &Claim, sent_at: Duration) -> Commit {
+    let lost = || Commit::Lost(found.cloned());
     let Some(found) = found else {
-        return Commit::Lost;
+        return lost();
     };
     let Ok(stands) = &found.claim else {
-        return Commit::Lost;
+        return lost();
     };
     let held = Held {
         create: found.create,
@@ -295,13 +301,13 @@ fn moved(found: Option<&Found>, seen: &Held, claim: &Claim, sent_at: Duration) -
         claim: stands.clone(),
     };
     if found.create != seen.create {
-        Commit::Lost
+        lost()
     } else if *stands == *claim {
         Commit::Committed(permit(sent_at), held)
     } else if *stands == seen.claim {
         Commit::Moved(held)
     } else {
-        Commit::Lost
+        lost()
     }
 }
 
@@ -398,14 +404,42 @@ fn permit(sent_at: Duration) -> Permit {
 }
 
 fn gates(txn: &TxnReply) -> Result<GateRead, Malformed> {
-    let [pause, cooldown, claim, node] = ranges(txn)?;
+    let all: Vec<&RangeReply> = reads(txn);
+    let ([pause, cooldown, claim, node], members) = match all.as_slice() {
+        [a, b, c, d] => ([*a, *b, *c, *d], None),
+        [a, b, c, d, nodes, alive, claims] => {
+            ([*a, *b, *c, *d], Some(members(nodes, alive, claims)))
+        }
+        _ => return Err(Malformed("a txn answered another number of reads")),
+    };
     Ok(GateRead {
         revision: txn.header.revision,
         pause: single(pause)?.map(|kv| decode(&kv.value)),
         cooldown: single(cooldown)?.map(|kv| decode(&kv.value)),
         claim: single(claim)?.map(Found::of),
         registration: single(node)?.map(|kv| (kv.mod_revision, decode(&kv.value))),
+        members,
     })
+}
+
+/// A report that cannot be read says nothing good; a claim that cannot be read may be of a node that is down.
+fn members(nodes: &RangeReply, alive: &RangeReply, claims: &RangeReply) -> Members {
+    let healthy =
+        |kv: &&KeyValue| decode::<Report>(&kv.value).is_ok_and(|report: Report| report.healthy);
+    let down = |kv: &&KeyValue| {
+        decode::<Claim>(&kv.value).map_or(true, |claim: Claim| claim.phase.committed())
+    };
+    Members {
+        all: nodes.kvs.iter().filter_map(name).collect(),
+        healthy: alive.kvs.iter().filter(healthy).filter_map(name).collect(),
+        down: claims.kvs.iter().filter(down).filter_map(name).collect(),
+    }
+}
+
+/// The node that a key is about: what stands behind the last slash, which no name contains.
+fn name(kv: &KeyValue) -> Option<String> {
+    let key = std::str::from_utf8(&kv.key).ok()?;
+    key.rsplit_once('/').map(|(_, name)| name.to_owned())
 }
 
 pub(super) fn txn(reply: Reply) -> Result<TxnReply, Malformed> {
@@ -416,17 +450,19 @@ pub(super) fn txn(reply: Reply) -> Result<TxnReply, Malformed> {
 }
 
 pub(super) fn ranges<const N: usize>(txn: &TxnReply) -> Result<[&RangeReply; N], Malformed> {
-    let found: Vec<&RangeReply> = txn
-        .replies
-        .iter()
+    reads(txn)
+        .try_into()
+        .map_err(|_| Malformed("a txn answered another number of reads"))
+}
+
+fn reads(txn: &TxnReply) -> Vec<&RangeReply> {
+    let replies = txn.replies.iter();
+    replies
         .filter_map(|reply| match reply {
             OpReply::Range(range) => Some(range),
             OpReply::Put(_) | OpReply::Delete(_) | OpReply::Txn(_) => None,
         })
-        .collect();
-    found
-        .try_into()
-        .map_err(|_| Malformed("a txn answered another number of reads"))
+        .collect()
 }
 
 pub(super) fn single(range: &RangeReply) -> Result<Option<&KeyValue>, Malformed> {

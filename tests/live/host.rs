@@ -236,8 +236,20 @@ impl Host {
         .unwrap();
     }
 
-    /// What scripts, hooks and the reboot command did, in order.
+    /// What scripts, hooks and the reboot command did, in order; the monitor, which runs beside them, left out.
     pub(crate) fn actions(&self) -> Vec<String> {
+        let mut actions = self.all_actions();
+        actions.retain(|action| action != "monitor");
+        actions
+    }
+
+    /// How often the health script ran as monitor.
+    pub(crate) fn monitored(&self) -> usize {
+        let actions = self.all_actions().into_iter();
+        actions.filter(|action| action == "monitor").count()
+    }
+
+    fn all_actions(&self) -> Vec<String> {
         let text = fs::read_to_string(self.path("actions")).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
     }

@@ -7,6 +7,7 @@
 mod commit;
 mod gates;
 mod host;
+mod policies;
 mod queue;
 mod start;
 mod stop;

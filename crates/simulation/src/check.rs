@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use etcd_rs_sync::KeyValue;
 use reboot_coordinator::core::facts::DetectorResult;
-use reboot_coordinator::core::{Hook, Input, State};
+use reboot_coordinator::core::{Hook, Input, State, Ticket};
 use reboot_coordinator::lock::record::decode;
 use reboot_coordinator::lock::{Claim, History, Phase};
 
@@ -255,7 +255,7 @@ impl World {
         }
         match by.map(|message| message.sender) {
             None => self.fail("P3", format!("the committed claim of n{node} expired")),
-            Some(Sender::Operator(Operator::Release(_))) => self.taken_away(before.create),
+            Some(Sender::Operator(Operator::Release(_))) => self.taken_away(node, before.create),
             Some(Sender::Operator(_)) => {
                 self.fail("P3", format!("the committed claim of n{node} went away"));
             }
@@ -267,8 +267,12 @@ impl World {
         }
     }
 
-    fn taken_away(&mut self, create: i64) {
+    fn taken_away(&mut self, node: usize, create: i64) {
         self.stats.taken += 1;
+        let key = format!("/r/nodes/n{node}");
+        if self.etcd.get(key.as_bytes()).is_none() {
+            self.hosts[node].fruitless = 0; // nothing is left that could remember
+        }
         self.check.taken.insert(create, self.now);
     }
 
@@ -286,7 +290,7 @@ impl World {
                 ),
             );
         }
-        self.taken_away(before.create);
+        self.taken_away(node, before.create);
     }
 
     /// P1 and P3: a node gives its claim back only when it is back and healthy. What was true when it said so counts, unless
@@ -623,15 +627,20 @@ impl World {
         let Some(process) = self.hosts[index].process(pid) else {
             return;
         };
-        let open = process
+        let abandoned = &process.abandoned;
+        let open: Vec<Ticket> = process
             .open
             .iter()
-            .any(|(channel, _)| *channel == Channel::Main);
+            .filter(|(channel, ticket)| *channel == Channel::Main && !abandoned.contains(ticket))
+            .map(|(_, ticket)| *ticket)
+            .collect();
         let gives_up = matches!(
             process.machine.state(),
             State::Leaving(..) | State::Stopping
         );
-        if open && !gives_up {
+        if gives_up {
+            process.abandoned.extend(open);
+        } else if !open.is_empty() {
             let state = process.machine.state().name();
             self.fail(
                 "requests",
@@ -649,6 +658,7 @@ impl World {
         let waits = machine.wake_at().is_some()
             || !process.open.is_empty()
             || process.script.is_some()
+            || !process.backlog.is_empty()
             || process.paused_until.is_some()
             || matches!(machine.state(), State::Stopped);
         if !waits {

@@ -44,7 +44,7 @@ impl World {
     fn idle(&mut self) {
         let now = self.now;
         let writes = self.check.node_writes;
-        if self.plan.seed % 8 != 0 {
+        if !self.plan.seed.is_multiple_of(8) {
             self.done = true;
             return;
         }

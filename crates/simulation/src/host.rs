@@ -74,6 +74,8 @@ pub struct Process {
     pub backlog: Vec<Input>,
     /// Requests without an answer.
     pub open: Vec<(Channel, Ticket)>,
+    /// Requests whose answers nobody waits for any more, because the place was given up.
+    pub abandoned: Vec<Ticket>,
     /// The script that runs.
     pub script: Option<Script>,
     /// The reboot command that runs.
@@ -253,6 +255,7 @@ impl Process {
             paused_until: None,
             backlog: Vec::new(),
             open: Vec::new(),
+            abandoned: Vec::new(),
             script: None,
             command: None,
             wake: None,

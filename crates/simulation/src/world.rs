@@ -384,9 +384,12 @@ impl World {
             return;
         }
         process.paused_until = None;
-        let backlog = std::mem::take(&mut process.backlog);
         self.tell(|| format!("n{index} process {pid} goes on"));
-        for input in backlog {
+        while let Some(process) = self.hosts[index].process(pid)
+            && process.paused_until.is_none()
+            && !process.backlog.is_empty()
+        {
+            let input = process.backlog.remove(0);
             self.deliver(index, pid, input);
         }
         self.deliver(index, pid, Input::Tick);
@@ -418,16 +421,14 @@ impl World {
         self.drain(index, pid);
     }
 
-    /// Performs everything the machine asks for, then looks after its wake-up.
+    /// Performs everything the machine asks for, then looks after its wake-up. A pause begins after that: nothing can be done
+    /// about one between the last look and the act.
     fn drain(&mut self, index: usize, pid: u64) {
         let now = self.now;
         loop {
             let Some(process) = self.hosts[index].process(pid) else {
                 return;
             };
-            if process.paused_until.is_some() {
-                break;
-            }
             let Some(action) = process.machine.next_action() else {
                 break;
             };

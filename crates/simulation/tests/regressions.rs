@@ -1,6 +1,9 @@
 //! What the simulation found, told again as the smallest history that shows it.
 
-use simulation::plan::Reboot;
+use std::time::Duration;
+
+use reboot_coordinator::core::Mode;
+use simulation::plan::{Boot, Fault, Reboot, Trouble, When};
 use simulation::{Plan, SECOND, World};
 
 /// Runs a history to its end; every property holds.
@@ -27,5 +30,140 @@ fn a_claim_is_kept_while_an_earlier_reboot_command_may_still_take_effect() {
         plan.quiet_at = 500 * SECOND;
         plan.nodes[0].reboots = vec![Reboot::Late, second, second, second];
         holds(plan);
+    }
+}
+
+/// The database is full while the first node releases: the cooldown is to begin when the release succeeds.
+#[test]
+fn the_cooldown_is_whole_however_long_the_release_takes() {
+    for action in 20..50 {
+        let mut plan = Plan::plain(2);
+        plan.quiet_at = 400 * SECOND;
+        plan.nodes[1].settings.check_interval = Duration::from_secs(5);
+        plan.nodes[0].required_at = Some(0);
+        for node in &mut plan.nodes {
+            node.settings.min_reboot_interval = Duration::from_secs(60);
+        }
+        plan.faults = vec![(When::After(0, action), Fault::NoSpace(50 * SECOND))];
+        holds(plan);
+    }
+}
+
+/// The process is stopped for a minute between its commit and the answer; an operator takes the claim away meanwhile.
+#[test]
+fn a_permit_that_grew_old_does_not_start_the_drain() {
+    for action in 10..30 {
+        let mut plan = Plan::plain(2);
+        plan.quiet_at = 300 * SECOND;
+        plan.faults = vec![
+            (When::After(0, action), Fault::Pause(0, 60 * SECOND)),
+            (When::At(60 * SECOND), Fault::OperatorRelease(0)),
+        ];
+        holds(plan);
+    }
+}
+
+/// An operator forgets the node while it reboots, and the reboot does not clear the requirement.
+#[test]
+fn forgetting_a_node_during_its_reboot_does_not_refill_its_budget() {
+    for action in 10..30 {
+        let mut plan = Plan::plain(1);
+        plan.quiet_at = 300 * SECOND;
+        let vain = Boot {
+            keeps_asking: true,
+            ..Boot::good(60 * SECOND)
+        };
+        plan.nodes[0].boots = vec![vain, vain];
+        plan.faults = vec![(When::After(0, action), Fault::OperatorForget(0))];
+        holds(plan);
+    }
+}
+
+/// A proxy answers with an empty object, while a process that was stopped looks at its claim again.
+#[test]
+fn an_empty_answer_does_not_mean_that_the_claim_is_gone() {
+    for action in 10..30 {
+        let mut plan = Plan::plain(1);
+        plan.quiet_at = 300 * SECOND;
+        plan.faults = vec![
+            (When::After(0, action), Fault::Pause(0, 30 * SECOND)),
+            (
+                When::At(50 * SECOND),
+                Fault::Network(0, Trouble::Garbled, 1000, 40 * SECOND),
+            ),
+        ];
+        holds(plan);
+    }
+}
+
+/// A write to the committed claim overtakes the death of its process and the start of the next.
+#[test]
+fn a_late_write_of_a_dead_process_does_not_look_like_a_claim_taken_away() {
+    for seed in 0..20 {
+        for action in 10..40 {
+            let mut plan = Plan::plain(1);
+            plan.seed = seed;
+            plan.quiet_at = 300 * SECOND;
+            let slow = Fault::Network(0, Trouble::Delayed, 1000, SECOND / 10);
+            plan.faults = vec![
+                (When::Before(0, action), slow),
+                (When::After(0, action), Fault::Kill(0, SECOND / 2)),
+            ];
+            holds(plan);
+        }
+    }
+}
+
+/// The process is stopped while it prepares the release.
+#[test]
+fn the_cooldown_is_whole_when_the_process_was_stopped_before_the_release() {
+    for action in 20..50 {
+        let mut plan = Plan::plain(2);
+        plan.quiet_at = 400 * SECOND;
+        plan.nodes[1].settings.check_interval = Duration::from_secs(5);
+        plan.nodes[0].required_at = Some(0);
+        for node in &mut plan.nodes {
+            node.settings.min_reboot_interval = Duration::from_secs(60);
+        }
+        plan.faults = vec![(When::After(0, action), Fault::Pause(0, 50 * SECOND))];
+        holds(plan);
+    }
+}
+
+/// `--once` from a timer: the reboot command did nothing, and then the wall clock went back by a year.
+#[test]
+fn a_clock_that_went_back_does_not_keep_a_reboot_under_way_for_ever() {
+    for second in (60..200).step_by(10) {
+        let mut plan = Plan::plain(1);
+        plan.quiet_at = 300 * SECOND;
+        plan.nodes[0].settings.mode = Mode::Once {
+            wait: Duration::ZERO,
+        };
+        plan.nodes[0].reboots = vec![Reboot::Nothing];
+        let jump = Fault::WallJump(0, -31_536_000);
+        plan.faults = vec![(When::At(second * SECOND), jump)];
+        holds(plan);
+    }
+}
+
+/// The commit of a process that was killed is late. The next process cannot take its place over at once, and then the
+/// detectors ask for nothing any more.
+#[test]
+fn a_place_left_by_a_dead_process_is_not_forgotten_while_its_commit_may_come() {
+    for seed in 0..40 {
+        let mut plan = Plan::plain(2);
+        plan.seed = seed;
+        plan.quiet_at = 300 * SECOND;
+        let slow = Fault::Network(0, Trouble::Delayed, 1000, SECOND / 10);
+        plan.nodes[0].required_at = Some(0);
+        for action in 12..30 {
+            plan.faults = vec![
+                (When::Before(0, action), slow),
+                (When::After(0, action), Fault::Kill(0, SECOND / 10)),
+                (When::After(0, action), Fault::NoSpace(SECOND)),
+                (When::After(0, action + 2), Fault::Flap(0, 3600 * SECOND)),
+            ];
+            holds(plan.clone());
+        }
     }
 }

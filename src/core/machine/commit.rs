@@ -81,6 +81,7 @@ impl Machine {
                 &pending.claim,
                 &pending.registration,
                 self.registration_modified(),
+                self.settings.policies.as_ref().and(self.judged_at),
             ),
             State::Fencing(pending) => request::fence(keys, &pending.seen),
             State::Moving(_, claim) => request::rewrite(keys, self.held.as_ref()?, claim, 0),
@@ -137,22 +138,22 @@ impl Machine {
                 self.held = Some(held);
                 self.go(State::Gates(Gates::at(pending.stage)));
             }
-            Commit::Lost => match pending.stage {
+            Commit::Lost(found) => match pending.stage {
                 Stage::PreLock | Stage::Waiting | Stage::PostLock => self.leave(Refusal::Lost(
                     "the claim was gone when it should have been committed".to_owned(),
                 )),
-                Stage::Resume | Stage::Retry => self.taken_away(),
+                Stage::Resume | Stage::Retry => self.not_as_held(found.as_ref()),
             },
         }
     }
 
-    /// The commit's own guards refused. What it read is judged like any other; when that finds nothing, something moved in
-    /// between, and every gate is judged again.
+    /// The commit's own guards refused. What it read is judged like any other; when that finds nothing, the registration, a
+    /// claim or a report moved in between, and what etcd says is judged again.
     fn commit_refused(&mut self, stage: Stage, read: GateRead) {
         self.paused = read.pause.is_some();
         match judge_cluster(&read.pause, &read.cooldown) {
             Err(refusal) => self.gate_closed(stage, refusal),
-            Ok(()) => self.go(State::Gates(Gates::at(stage))),
+            Ok(()) => self.go(State::Gates(Gates::reading(stage))),
         }
     }
 
@@ -176,15 +177,30 @@ impl Machine {
         self.note(note);
         // The commit wrote the registration in the same transaction, at the same revision.
         self.registration = Some((held.modified, pending.registration));
-        let phase = held.claim.phase;
         self.held = Some(held);
         if pending.stage == Stage::PostLock {
             self.may_go_down = false;
         }
-        match phase {
-            Phase::Draining => self.go(State::Draining(permit)),
-            Phase::Queued | Phase::Rebooting | Phase::Verifying => self.go(State::LastLook(permit)),
+        self.proceed(permit);
+    }
+
+    /// Does next what the permit allows. One that has grown old proves nothing any more: the process was stopped or starved
+    /// since, and the claim is looked at again.
+    fn proceed(&mut self, permit: Permit) {
+        if self.is_old(&permit) {
+            return self.go(State::Confirming(permit));
         }
+        match self.held.as_ref().map(|held| held.claim.phase) {
+            Some(Phase::Draining) => self.go(State::Draining(permit)),
+            Some(Phase::Queued | Phase::Rebooting | Phase::Verifying) | None => {
+                self.go(State::LastLook(permit));
+            }
+        }
+    }
+
+    fn is_old(&self, permit: &Permit) -> bool {
+        let age = self.now.mono.saturating_sub(permit.confirmed_at());
+        age > Permit::life(self.settings.etcd_timeout)
     }
 
     pub(super) fn begin_drain(&mut self) {
@@ -226,14 +242,14 @@ impl Machine {
             {
                 found.modified
             }
-            (_, Ok(Write::Refused(_))) => return self.taken_away(),
+            (_, Ok(Write::Refused(found))) => return self.not_as_held(found.as_deref()),
         };
         if let State::Moving(permit, claim) = std::mem::replace(&mut self.state, State::Stopped) {
             if let Some(held) = &mut self.held {
                 held.modified = modified;
                 held.claim = *claim;
             }
-            self.go(State::LastLook(permit.confirmed(sent_at)));
+            self.proceed(permit.confirmed(sent_at));
         }
     }
 
@@ -246,9 +262,7 @@ impl Machine {
             let text = Refusal::KillSwitch(why).text();
             return self.call_off(text);
         }
-        if self.now.mono.saturating_sub(permit.confirmed_at())
-            > Permit::life(self.settings.etcd_timeout)
-        {
+        if self.is_old(&permit) {
             return self.go(State::Confirming(permit));
         }
         self.note(
@@ -267,23 +281,23 @@ impl Machine {
     /// The claim was looked at again: because a permit had grown old, or to see whether a held claim was released.
     pub(super) fn on_confirmed(&mut self, sent_at: Duration, result: Result<Reply, Error>) {
         let unchanged = match result {
-            Ok(reply) => outcome::confirm(reply).map_err(|malformed| nonsense(&malformed)),
+            Ok(reply) => outcome::write(reply).map_err(|malformed| nonsense(&malformed)),
             Err(error) => Err(words(&error)),
         };
         match (
             std::mem::replace(&mut self.state, State::Stopped),
             unchanged,
         ) {
-            (State::Confirming(permit), Ok(true)) => {
-                self.go(State::LastLook(permit.confirmed(sent_at)));
+            (State::Confirming(permit), Ok(Write::Done(_))) => {
+                self.proceed(permit.confirmed(sent_at))
             }
-            (State::Holding(stage, refusal), Ok(true)) => self.hold(stage, refusal),
-            (_, Ok(false)) => self.taken_away(),
+            (State::Holding(stage, refusal), Ok(Write::Done(_))) => self.hold(stage, refusal),
+            (_, Ok(Write::Refused(found))) => self.not_as_held(found.as_deref()),
             (state, Err(why)) => {
                 self.state = state;
                 self.retry(&why);
             }
-            (state, Ok(true)) => self.state = state,
+            (state, Ok(Write::Done(_))) => self.state = state,
         }
     }
 

@@ -8,9 +8,9 @@ use crate::core::facts::{
 };
 use crate::core::io::Action;
 use crate::core::settings::Mode;
-use crate::core::{Hook, Note, Refusal, budget};
-use crate::lock::outcome::{self, GateRead};
-use crate::lock::request;
+use crate::core::{Hook, Note, Refusal, budget, policy};
+use crate::lock::outcome::{self, Found, GateRead, Members};
+use crate::lock::{Held, request};
 
 /// When the gates are judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +47,16 @@ impl Gates {
     /// A judgement at its beginning.
     pub fn at(stage: Stage) -> Gates {
         Gates { stage, step: 0 }
+    }
+
+    /// A judgement that begins with what etcd says: what came before was judged a moment ago.
+    pub(super) fn reading(stage: Stage) -> Gates {
+        let fresh = Gates::at(stage);
+        let read = fresh.steps().iter().position(|step| *step == Step::Read);
+        Gates {
+            step: read.unwrap_or(0),
+            ..fresh
+        }
     }
 
     /// When the gates are judged.
@@ -116,7 +126,12 @@ impl Machine {
     }
 
     pub(super) fn gate_request(&self) -> Request {
-        Request::Txn(request::gate_read(&self.settings.keys, &self.settings.node))
+        let members = self.settings.policies.is_some();
+        Request::Txn(request::gate_read(
+            &self.settings.keys,
+            &self.settings.node,
+            members,
+        ))
     }
 
     /// One gate was judged.
@@ -258,15 +273,19 @@ impl Machine {
             Ok(reply) => outcome::gate_read(reply).map_err(|malformed| nonsense(&malformed)),
             Err(error) => Err(words(&error)),
         };
+        if let (State::Gates(gates), Some(held), Ok(read)) = (&self.state, &self.held, &read)
+            && gates.committed()
+            && !stands(held, read.claim.as_ref())
+        {
+            let found = read.claim.clone();
+            return self.not_as_held(found.as_ref());
+        }
         let verdict = match read {
             Ok(read) => self.judge_read(read),
             Err(why) => Err(Refusal::Etcd(why)),
         };
         // A machine that ended itself over what it read is not to go on.
-        if let State::Gates(gates) = self.state {
-            if gates.committed() && self.held.is_none() {
-                return self.taken_away();
-            }
+        if let State::Gates(_) = self.state {
             self.judged(verdict);
         }
     }
@@ -289,25 +308,30 @@ impl Machine {
         if self.foreign_registration() {
             return Ok(());
         }
-        if let Some(held) = &self.held {
-            let same = read.claim.as_ref().is_some_and(|found| {
-                found.create == held.create && found.modified == held.modified
-            });
-            if !same {
-                let committed = gates.committed();
-                if committed {
-                    self.held = None;
-                }
-                return Err(Refusal::Lost(
-                    "the claim was deleted or rewritten".to_owned(),
-                ));
-            }
+        if let Some(held) = &self.held
+            && !stands(held, read.claim.as_ref())
+        {
+            return Err(Refusal::Lost(
+                "the claim was deleted or rewritten".to_owned(),
+            ));
         }
         judge_cluster(&read.pause, &read.cooldown)?;
         if !gates.committed() {
             self.judge_budget()?;
         }
-        Ok(())
+        self.judge_policies(read.revision, read.members)
+    }
+
+    fn judge_policies(&mut self, revision: i64, members: Option<Members>) -> Result<(), Refusal> {
+        let Some(policies) = &self.settings.policies else {
+            return Ok(());
+        };
+        let Some(members) = members else {
+            return Err(Refusal::Policy("the members are not known".to_owned()));
+        };
+        self.members = members;
+        self.judged_at = Some(revision);
+        policy::judge(policies, &self.members, &self.settings.node).map_err(Refusal::Policy)
     }
 
     fn judge_budget(&self) -> Result<(), Refusal> {
@@ -357,6 +381,17 @@ impl Machine {
         self.go(State::Verifying(Verify::new(Outcome::Aborted(why))));
     }
 
+    /// The committed claim is not the one this process holds. When it was only rewritten, by something that an earlier process
+    /// of this host sent and that took its time, it is adopted as it stands.
+    pub(super) fn not_as_held(&mut self, found: Option<&Found>) {
+        let create = self.held.as_ref().map(|held| held.create);
+        if found.is_none_or(|found| Some(found.create) != create) {
+            return self.taken_away();
+        }
+        self.held = None;
+        self.go(State::ReadOwn);
+    }
+
     /// An operator, or a waiting node after `hold_timeout_sec`, took the committed claim away.
     pub(super) fn taken_away(&mut self) {
         self.held = None;
@@ -395,6 +430,11 @@ impl Machine {
         let facts = self.script_facts();
         self.out.push_back(Action::Hook(ticket, hook, facts));
     }
+}
+
+/// Whether the claim found is the one held, unchanged.
+fn stands(held: &Held, found: Option<&Found>) -> bool {
+    found.is_some_and(|found| found.create == held.create && found.modified == held.modified)
 }
 
 /// Required when at least one says so; unknown when none does and one could not tell.

@@ -115,7 +115,11 @@ impl Machine {
             Err(Error::LeaseExists) if grant.first_sent.is_some() => self.settings.lock_ttl,
             Err(Error::LeaseExists) => return self.enter_queue(entry),
             Err(error) if error.is_definite() && grant.first_sent.is_none() => {
-                return self.block(Refusal::Etcd(words(&error)));
+                let refusal = Refusal::Etcd(words(&error));
+                return match entry {
+                    Entry::Join => self.block(refusal),
+                    Entry::TakeOver(_) => self.look_again(&refusal),
+                };
             }
             Err(error) => return self.grant_unknown(entry, grant.id, first_sent, &words(&error)),
         };
@@ -132,7 +136,11 @@ impl Machine {
 
     fn grant_unknown(&mut self, entry: Entry, id: i64, first_sent: Duration, why: &str) {
         if self.retries >= GRANT_TRIES {
-            return self.leave_lease(id, After::Block(Refusal::Etcd(why.to_owned())));
+            let after = match entry {
+                Entry::Join => After::Block(Refusal::Etcd(why.to_owned())),
+                Entry::TakeOver(_) => After::Start,
+            };
+            return self.leave_lease(id, after);
         }
         self.state = State::Granting(
             entry,

@@ -195,18 +195,26 @@ impl Machine {
         self.go(State::Gates(Gates::at(Stage::Resume)));
     }
 
-    /// The reboot was issued or about to be. The wall clock only shortens the wait: the claim is held all the while.
+    /// The reboot was issued or about to be. The wall clock only shortens the wait: the claim is held all the while. A commit
+    /// far in the future says that the clock went back, and not how long ago it was: the wait is over, lest `--once`, which
+    /// has no other clock, finds the reboot under way for ever.
     fn adopt_rebooting(&mut self) {
-        let waited = self
+        let timeout = self.settings.reboot_timeout;
+        let once = self.settings.mode != Mode::Daemon;
+        let committed_at = self
             .held
             .as_ref()
             .and_then(|held| held.claim.committed_at.as_deref())
-            .and_then(|at| at.parse::<jiff::Timestamp>().ok())
-            .map_or(Duration::ZERO, |at| {
-                Duration::try_from(self.now.wall.duration_since(at)).unwrap_or(Duration::ZERO)
-            });
-        let left = self.settings.reboot_timeout.saturating_sub(waited);
-        if self.settings.mode != Mode::Daemon && !left.is_zero() {
+            .and_then(|at| at.parse::<jiff::Timestamp>().ok());
+        let left = committed_at.map_or(timeout, |at| {
+            let waited = self.now.wall.duration_since(at);
+            match Duration::try_from(waited) {
+                Ok(waited) => timeout.saturating_sub(waited),
+                Err(_) if once && waited.unsigned_abs() > timeout => Duration::ZERO,
+                Err(_) => timeout,
+            }
+        });
+        if once && !left.is_zero() {
             self.note(Note::info(
                 "reboot_under_way",
                 "a reboot of this host is under way already; nothing to do",
@@ -284,7 +292,9 @@ impl Machine {
     /// Gives up the place: the pass ends for `refusal`.
     pub(super) fn leave(&mut self, refusal: Refusal) {
         self.cancel_task();
+        let takes_over = matches!(self.state, State::Entering(Entry::TakeOver(_), _));
         match self.lease.as_ref().map(|lease| lease.id) {
+            Some(id) if takes_over => self.leave_lease(id, After::Start),
             Some(id) => self.leave_lease(id, After::Block(refusal)),
             None => {
                 self.forget_place();
@@ -316,7 +326,19 @@ impl Machine {
                 let refusal = refusal.clone();
                 self.block(refusal);
             }
-            _ => self.go(State::ReadOwn),
+            _ => self.look_again(&Refusal::Lost(
+                "another claim of this node stands there".to_owned(),
+            )),
         }
+    }
+
+    /// Reads the own claim again after a pause. A place that an earlier process left may not be forgotten: its commit may
+    /// still be on its way.
+    pub(super) fn look_again(&mut self, refusal: &Refusal) {
+        self.note_refusal(refusal);
+        let pause = self.failure_pause();
+        self.state = State::ReadOwn;
+        self.retries = 0;
+        self.timer = Some(self.now.mono + pause);
     }
 }

@@ -147,7 +147,7 @@ impl Machine {
         let modified = match write {
             Ok(Write::Done(revision)) => revision,
             Ok(Write::Refused(Some(found))) if found.claim.as_ref() == Ok(&claim) => found.modified,
-            Ok(Write::Refused(_)) => return self.taken_away(),
+            Ok(Write::Refused(found)) => return self.not_as_held(found.as_deref()),
             Err(malformed) => return self.retry(&nonsense(&malformed)),
         };
         if let Some(held) = &mut self.held {
@@ -275,9 +275,11 @@ impl Machine {
                 at: now.clone(),
                 reasons: held.claim.reasons.clone(),
             });
-            if verify.cleared {
-                registration.budget_used = 0;
-            }
+            // A registration that was removed meanwhile has forgotten this reboot; the claim has not.
+            registration.budget_used = match verify.cleared {
+                true => 0,
+                false => registration.budget_used.max(1),
+            };
         }
         let (outcome, detail) = match &verify.outcome {
             Outcome::Completed if verify.cleared => ("completed", "back and healthy".to_owned()),
@@ -324,11 +326,12 @@ impl Machine {
             return None;
         };
         let interval = self.settings.min_reboot_interval;
-        if let Some(lease) = ending.cooldown.filter(|lease| !lease.granted) {
-            return self.grant_request(lease.id, interval);
-        }
         if !ending.history_lease.granted {
             return self.grant_request(ending.history_lease.id, HISTORY_TTL);
+        }
+        // The last thing before the release, because its time begins to run here.
+        if let Some(lease) = ending.cooldown.filter(|lease| !lease.granted) {
+            return self.grant_request(lease.id, interval);
         }
         let until = self.now.wall.checked_add(interval).unwrap_or(self.now.wall);
         let cooldown = Cooldown {
@@ -348,24 +351,32 @@ impl Machine {
         )))
     }
 
-    pub(super) fn on_ended(&mut self, result: Result<Reply, Error>) {
+    pub(super) fn on_ended(&mut self, sent_at: Duration, result: Result<Reply, Error>) {
+        let late = self.now.mono.saturating_sub(sent_at) > self.settings.etcd_timeout;
         let State::Ending(ending) = &mut self.state else {
             return;
         };
-        let waiting = ending
-            .cooldown
-            .as_mut()
-            .filter(|lease| !lease.granted)
-            .or(Some(&mut ending.history_lease).filter(|lease| !lease.granted));
-        if let Some(lease) = waiting {
-            match result {
+        if !ending.history_lease.granted {
+            return match result {
                 Ok(Reply::Grant(_)) | Err(Error::LeaseExists) => {
-                    lease.granted = true;
-                    return self.begin();
+                    ending.history_lease.granted = true;
+                    self.begin();
                 }
-                Ok(_) => return self.retry("a grant was answered by something else"),
-                Err(error) => return self.retry(&words(&error)),
-            }
+                Ok(_) => self.retry("a grant was answered by something else"),
+                Err(error) => self.retry(&words(&error)),
+            };
+        }
+        if let Some(lease) = ending.cooldown.as_mut().filter(|lease| !lease.granted) {
+            return match result {
+                // The process was stopped since it asked, and the lease ran.
+                Ok(Reply::Grant(_)) if late => self.release_unknown("the answer was late"),
+                Ok(Reply::Grant(_)) => {
+                    lease.granted = true;
+                    self.begin();
+                }
+                Ok(_) => self.release_unknown("a grant was answered by something else"),
+                Err(error) => self.release_unknown(&words(&error)),
+            };
         }
         let ending = ending.clone();
         match result.map(outcome::release) {
@@ -385,16 +396,24 @@ impl Machine {
                 self.go(State::ReadOwn);
             }
             Ok(Err(malformed)) => self.release_unknown(&nonsense(&malformed)),
-            Err(error) => self.release_unknown(&words(&error)),
+            Err(error) => {
+                let lease_gone = matches!(error, Error::LeaseNotFound);
+                let history_lease = self.fresh_lease();
+                if let State::Ending(ending) = &mut self.state
+                    && lease_gone
+                {
+                    ending.history_lease = history_lease;
+                }
+                self.release_unknown(&words(&error));
+            }
         }
     }
 
-    /// Repeats with leases of their own: the cooldown begins with the release, however long that takes.
+    /// Repeats with another lease for the cooldown: it begins with the release, however long that takes.
     fn release_unknown(&mut self, why: &str) {
-        let (cooldown, history) = (self.fresh_lease(), self.fresh_lease());
+        let cooldown = self.fresh_lease();
         if let State::Ending(ending) = &mut self.state {
             ending.cooldown = ending.cooldown.map(|_| cooldown);
-            ending.history_lease = history;
         }
         self.retry(why);
     }

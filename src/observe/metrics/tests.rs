@@ -136,6 +136,7 @@ fn every_reason_to_refuse_is_among_the_labels() {
         Refusal::Cooldown(why()),
         Refusal::Budget(why()),
         Refusal::Health(why()),
+        Refusal::Policy(why()),
         Refusal::NotTurn(why()),
         Refusal::Etcd(why()),
         Refusal::Lost(why()),

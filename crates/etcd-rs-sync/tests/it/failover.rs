@@ -4,6 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use etcd_rs_sync::{Error, Etcd, Keys, Put, Range, WatchItem, WatchRequest};
+use etcd_test_server::Cluster;
 
 use crate::support::{LIMIT, client_of, each_version, eventually, three};
 
@@ -13,7 +14,8 @@ const SLACK: Duration = Duration::from_millis(1500);
 #[test]
 fn a_dead_or_frozen_member_costs_little_and_no_certainty() {
     each_version(|version| {
-        let cluster = three(version);
+        // Ordinary elections: on a busy machine quick ones happen without a reason, and nothing here is about them.
+        let cluster = Cluster::builder().version(version).members(3).start();
         let leader = cluster.leader();
         // The first endpoint is a follower, so that its death does not stop the cluster.
         let first = (leader + 1) % 3;
