@@ -26,6 +26,9 @@ impl World {
             return;
         }
         self.call_operators();
+        if self.etcd.get(b"/r/pause").is_some() {
+            self.operator_resumes(); // it was on its way when everything was repaired
+        }
         match self.unfinished() {
             Some(why) => {
                 self.check.goal_since = None;

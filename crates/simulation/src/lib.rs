@@ -20,6 +20,8 @@ mod perform;
 pub mod plan;
 pub mod planted;
 pub mod rng;
+pub mod run;
+pub mod story;
 mod strike;
 pub mod world;
 

@@ -1,55 +1,179 @@
 //! `simulate`: runs histories of a simulated fleet and checks the promise of the protocol in each.
 
-use simulation::{Plan, World};
+use std::process::ExitCode;
+use std::time::Instant;
 
-fn main() {
-    let args: Vec<u64> = std::env::args()
-        .skip(1)
-        .map(|a| a.parse().unwrap_or(0))
-        .collect();
-    let (first, count) = (
-        args.first().copied().unwrap_or(1),
-        args.get(1).copied().unwrap_or(1000),
-    );
-    let story = args.len() > 2;
-    let begun = std::time::Instant::now();
-    let mut stats = simulation::world::Stats::default();
-    let mut failed = std::collections::BTreeMap::<String, (u64, u64)>::new();
-    for seed in first..first + count {
-        let mut world = World::new(Plan::of_seed(seed));
-        if story {
-            println!("{:#?}", world.plan.faults);
-            world.story = Some(Vec::new());
-            while !world.over() {
-                world.step();
-            }
-            for (at, line) in world.story.take().unwrap_or_default() {
-                println!("{:>10.3}  {line}", at as f64 / 1e6);
-            }
+use simulation::Plan;
+use simulation::coverage::{INPUTS, STATES};
+use simulation::planted::Planted;
+use simulation::run::{Report, history, many};
+use simulation::story::{shrink, tell};
+
+const HELP: &str = "\
+Runs histories of a simulated fleet and checks the promise of the protocol after every step.
+
+Usage: scripts/simulate [--histories N] [--seed S] [--jobs J] [--story] [--faults] [--coverage]
+
+  --histories N  how many histories (default 100000; with --faults, for each fault: 3000)
+  --seed S       the first seed (default 1)
+  --jobs J       threads (default 2)
+  --story        tell what happened in the first history that fails, made as small as it gets; when none fails, in the first
+  --faults       plant one fault after another into the protocol; every one must be found
+  --coverage     which inputs met the machine in which states
+";
+
+/// How far the search for a planted fault goes when the first histories do not show it.
+const SEARCH: u64 = 400_000;
+
+struct Options {
+    histories: Option<u64>,
+    seed: u64,
+    jobs: usize,
+    story: bool,
+    faults: bool,
+    coverage: bool,
+}
+
+fn main() -> ExitCode {
+    let options = match parse() {
+        Ok(Some(options)) => options,
+        Ok(None) => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
         }
-        let outcome = world.finish();
-        stats.add(&outcome.stats);
-        if let Some(v) = outcome.violation {
-            let e = failed
-                .entry(format!(
-                    "{} {}",
-                    v.property,
-                    v.detail.replace(|c: char| c.is_ascii_digit(), "#")
-                ))
-                .or_insert((0, seed));
-            e.0 += 1;
+        Err(error) => {
+            eprintln!("{error}\n\n{HELP}");
+            return ExitCode::from(64);
+        }
+    };
+    let good = if options.faults {
+        faults(&options)
+    } else {
+        histories(&options)
+    };
+    ExitCode::from(u8::from(!good))
+}
+
+fn parse() -> Result<Option<Options>, lexopt::Error> {
+    use lexopt::prelude::*;
+    let mut options = Options {
+        histories: None,
+        seed: 1,
+        jobs: 2,
+        story: false,
+        faults: false,
+        coverage: false,
+    };
+    let mut parser = lexopt::Parser::from_env();
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("histories") => options.histories = Some(parser.value()?.parse()?),
+            Long("seed") => options.seed = parser.value()?.parse()?,
+            Long("jobs") => options.jobs = parser.value()?.parse()?,
+            Long("story") => options.story = true,
+            Long("faults") => options.faults = true,
+            Long("coverage") => options.coverage = true,
+            Short('h') | Long("help") => return Ok(None),
+            _ => return Err(arg.unexpected()),
         }
     }
-    for (what, (n, seed)) in &failed {
-        println!("{n:>6} x, first seed {seed}: {what}");
+    Ok(Some(options))
+}
+
+fn histories(options: &Options) -> bool {
+    let begun = Instant::now();
+    let count = options.histories.unwrap_or(100_000);
+    let report = many(options.seed, count, options.jobs, None);
+    print_report(&report, begun);
+    if options.coverage {
+        print_coverage(&report);
     }
-    println!(
-        "{} histories {} steps {} commits {} reboots, coverage {:?}, {:?}",
-        stats.histories,
-        stats.steps,
-        stats.commits,
-        stats.reboots,
-        stats.coverage.pairs(),
-        begun.elapsed()
-    );
+    for (seed, violation) in &report.failed {
+        println!(
+            "seed {seed}: {} does not hold: {}",
+            violation.property, violation.detail
+        );
+        println!("  scripts/simulate --seed {seed} --histories 1 --story");
+    }
+    if options.story {
+        let seed = report.failed.keys().next().copied().unwrap_or(options.seed);
+        print_story(seed, None);
+    }
+    report.failures == 0
+}
+
+fn print_story(seed: u64, planted: Option<Planted>) {
+    let plan = Plan::of_seed(seed);
+    let plan = match history(seed, planted).violation {
+        Some(violation) => shrink(&plan, violation.property, planted),
+        None => plan,
+    };
+    println!("the story of seed {seed}");
+    for line in tell(plan, planted) {
+        println!("{line}");
+    }
+}
+
+fn print_report(report: &Report, begun: Instant) {
+    let stats = &report.stats;
+    let seconds = begun.elapsed().as_secs_f64();
+    let (seen, of) = stats.coverage.pairs();
+    println!("histories            {}", stats.histories);
+    println!("steps                {}", stats.steps);
+    println!("commits              {}", stats.commits);
+    println!("reboots              {}", stats.reboots);
+    println!("claims taken away    {}", stats.taken);
+    println!("state × input pairs  {seen} of {of} (not all can happen)");
+    println!("time                 {seconds:.1} s");
+    println!("failures             {}", report.failures);
+    println!("faults");
+    for (name, count) in &stats.faults {
+        println!("  {name:<20} {count}");
+    }
+}
+
+fn print_coverage(report: &Report) {
+    for (state, row) in STATES.iter().zip(&report.stats.coverage.0) {
+        let met: Vec<String> = INPUTS
+            .iter()
+            .zip(row)
+            .filter(|(_, count)| **count > 0)
+            .map(|(input, count)| format!("{input} {count}"))
+            .collect();
+        println!("{state}: {}", met.join(", "));
+    }
+}
+
+fn faults(options: &Options) -> bool {
+    let count = options.histories.unwrap_or(3000);
+    let mut all = true;
+    for (planted, text) in Planted::ALL {
+        let begun = Instant::now();
+        let mut run = count;
+        let mut report = many(options.seed, run, options.jobs, Some(*planted));
+        while report.failures == 0 && run < SEARCH {
+            let more = many(options.seed + run, run, options.jobs, Some(*planted));
+            run *= 2;
+            report = more;
+        }
+        let first = report.failed.first_key_value();
+        let shown = first.map_or("NOT FOUND".to_owned(), |(seed, violation)| {
+            format!("{:<8} first seed {seed}", violation.property)
+        });
+        println!(
+            "{:<26} {:>6} of {:<7} {shown:<28} {:>5.1} s  {}",
+            format!("{planted:?}"),
+            report.failures,
+            run,
+            begun.elapsed().as_secs_f64(),
+            text.trim(),
+        );
+        all &= report.failures > 0;
+        if options.story
+            && let Some((seed, _)) = first
+        {
+            print_story(*seed, Some(*planted));
+        }
+    }
+    all
 }

@@ -163,7 +163,7 @@ impl World {
             result = Ok(Reply::Txn(TxnReply::default()));
         }
         if let Some(planted) = self.planted {
-            planted.on_reply(&mut result, &message.request);
+            planted.on_reply(&mut result);
         }
         self.after(back, Event::Answer(host, pid, channel, ticket, result));
     }

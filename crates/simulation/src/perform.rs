@@ -10,6 +10,7 @@ use reboot_coordinator::core::{Action, Hook, Input, Mode, Note, Ticket};
 
 use crate::host::{Channel, GateLog, Script};
 use crate::plan::Reboot;
+use crate::planted::Planted;
 use crate::world::{Event, World};
 use crate::{MILLI, SECOND, Time};
 
@@ -64,7 +65,12 @@ impl World {
                     process.script = None;
                 }
             }
-            Action::Reboot(ticket, _, _) => self.reboot_command(index, pid, ticket),
+            Action::Reboot(ticket, _, _) => {
+                self.reboot_command(index, pid, ticket);
+                if self.planted == Some(Planted::PermitUsedTwice) {
+                    self.reboot_command(index, pid, ticket);
+                }
+            }
             Action::Watch(wanted) => self.watch(index, pid, wanted),
             Action::RecordCompleted(_) | Action::Note(_) => {}
             Action::Exit(code) => self.exits(index, code),

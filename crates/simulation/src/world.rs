@@ -150,7 +150,7 @@ pub struct World {
     /// Whether everything was repaired.
     pub quiet: bool,
     /// The fault planted into the protocol, when the properties themselves are on trial.
-    pub planted: Option<Planted>,
+    pub(crate) planted: Option<Planted>,
     pub(crate) check: Checker,
     pub(crate) rng: Rng,
     pub(crate) watchers: Vec<Watcher>,
@@ -193,6 +193,12 @@ impl World {
         };
         world.prepare();
         world
+    }
+
+    /// Plants a fault into the protocol, before anything happens.
+    pub fn plant(&mut self, planted: Option<Planted>) {
+        self.planted = planted;
+        self.etcd.ignores_guards = planted == Some(Planted::ServerIgnoresGuards);
     }
 
     /// Runs a plan to its end.
