@@ -80,6 +80,11 @@ mod tests {
     }
 
     #[test]
+    fn a_member_is_healthy_or_not_and_a_report_of_nobody_counts_for_nothing() {
+        assert_eq!(members("a b c", "b x", "a").counts(), (1, 2));
+    }
+
+    #[test]
     fn the_fraction_is_of_all_members_with_this_one_taken_away() {
         let policies = Policies {
             min_healthy_fraction: Some(0.6),

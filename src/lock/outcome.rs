@@ -2,6 +2,7 @@
 //!
 //! An answer that does not have the shape the request demands is [`Malformed`]; for a write its outcome is unknown.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use etcd_rs_sync::{KeyValue, OpReply, RangeReply, Reply, TxnReply};
@@ -143,6 +144,16 @@ pub struct Members {
     pub healthy: Vec<String>,
     /// Those with a claim that is committed, or that cannot be read: they are down, or may be.
     pub down: Vec<String>,
+}
+
+impl Members {
+    /// How many members are healthy, and how many are not or are not known to be.
+    pub fn counts(&self) -> (usize, usize) {
+        let reported: BTreeSet<&String> = self.healthy.iter().collect();
+        let is_healthy = |name: &&String| reported.contains(name);
+        let healthy = self.all.iter().filter(is_healthy).count();
+        (healthy, self.all.len() - healthy)
+    }
 }
 
 /// What is before a claim in the queue.

@@ -139,6 +139,9 @@ impl Metrics {
         families.claim_committed.set(&[], committed);
         let last = timestamp(view.last_reboot.as_deref());
         families.last_reboot.set(&[], last);
+        let (healthy, unhealthy) = view.members;
+        families.cluster_nodes.set(&["healthy"], healthy as f64);
+        families.cluster_nodes.set(&["unhealthy"], unhealthy as f64);
         // A pass that ends before it looks at the cluster is not held up by a pause, and must not repeat an old one.
         let paused = view.paused && view.refusal != Some(Refusal::NotRequired);
         families.cluster_paused.set(&[], flag(paused));

@@ -112,12 +112,19 @@ fn a_request_line_of_200_megabytes_is_not_read_into_memory() {
     daemon.metrics();
     let before = daemon.status("VmHWM");
     let mut stream = daemon.connect();
+    let began = Instant::now();
     stream.write_all(b"GET /").unwrap();
     let chunk = vec![b'a'; 1 << 20];
     let sent = (0..200)
         .take_while(|_| stream.write_all(&chunk).is_ok())
         .count();
     assert!(sent < 200, "all of it was taken");
+    // It was its length that ended it, and not the limit of five seconds.
+    assert!(
+        began.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        began.elapsed()
+    );
     assert!(daemon.status("VmHWM") < before + GROWTH_KB);
     let long = [b"GET /", &*vec![b'a'; 10_000], b" HTTP/1.1\r\n\r\n"].concat();
     let answer = daemon.send(&long).unwrap();

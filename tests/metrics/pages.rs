@@ -35,6 +35,10 @@ fn metrics_health_and_nothing_else_is_served() {
 fn the_metrics_follow_what_happens() {
     let etcd = Cluster::single();
     let folder = folder(&etcd.endpoints(), "127.0.0.1:0");
+    // Policies that forbid nothing make it count the members.
+    let config = path(&folder, "config.yaml");
+    let policies = "cluster_policies: {min_healthy_absolute: 0}\n";
+    fs::write(&config, fs::read_to_string(&config).unwrap() + policies).unwrap();
     let command = program(&folder, "");
     let daemon = Daemon::run(folder, command);
     wait("the first pass", || {
@@ -67,6 +71,8 @@ fn the_metrics_follow_what_happens() {
         1.0
     );
     assert!(daemon.value("etcd_requests_total{operation=\"watch\",result=\"ok\"}") >= 1.0);
+    let members = |health| daemon.value(&format!("cluster_nodes{{health=\"{health}\"}}"));
+    assert_eq!(members("healthy") + members("unhealthy"), 1.0);
     promtool(&daemon.metrics());
     // The host goes down and comes up again.
     let daemon = daemon.again(|folder| {

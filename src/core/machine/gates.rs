@@ -329,6 +329,7 @@ impl Machine {
         let Some(members) = members else {
             return Err(Refusal::Policy("the members are not known".to_owned()));
         };
+        self.counted = members.counts();
         self.members = members;
         self.judged_at = Some(revision);
         policy::judge(policies, &self.members, &self.settings.node).map_err(Refusal::Policy)

@@ -177,6 +177,8 @@ pub struct Machine {
     farewells: usize,
     /// The members at the last look.
     members: Members,
+    /// How many of them were healthy and how many were not.
+    counted: (usize, usize),
     /// The revision at which cluster policies were judged last.
     judged_at: Option<i64>,
     /// A reboot command ran under the own claim and the host is still up: it may yet go down.
@@ -203,6 +205,8 @@ pub struct View {
     pub committed_at: Option<String>,
     /// When the last completed reboot of this node ended, as its registration says.
     pub last_reboot: Option<String>,
+    /// How many members were healthy and how many were not at the last look, which is taken for cluster policies only.
+    pub members: (usize, usize),
 }
 
 impl Machine {
@@ -233,6 +237,7 @@ impl Machine {
             reporter: None,
             farewells: 0,
             members: Members::default(),
+            counted: (0, 0),
             judged_at: None,
             may_go_down: false,
             paused: false,
@@ -346,6 +351,7 @@ impl Machine {
                 .as_ref()
                 .and_then(|(_, record)| record.last_reboot.as_ref())
                 .map(|last| last.at.clone()),
+            members: self.counted,
         }
     }
 

@@ -142,7 +142,7 @@ impl Families {
             ),
             cluster_nodes: Family::gauge(
                 "reboot_coordinator_cluster_nodes",
-                "Members of the cluster, by health. 0 as long as this version does not count them.",
+                "Members of the cluster, by health, at this node's last look, which it takes while it requires a reboot and has cluster policies; 0 before.",
                 &["health"],
                 &[["healthy"], ["unhealthy"]],
             ),

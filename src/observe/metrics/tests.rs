@@ -60,6 +60,7 @@ fn view(state: &'static str) -> View {
         paused: false,
         committed_at: None,
         last_reboot: None,
+        members: (0, 0),
     }
 }
 
@@ -296,11 +297,14 @@ fn the_gauges_show_where_the_machine_stands() {
         refusal: Some(Refusal::Paused("why".into())),
         ahead: Some((3, false)),
         paused: true,
+        members: (5, 2),
         ..view("queued")
     };
     metrics.view(&queued);
     expect(&metrics, "claim_committed_timestamp_seconds", 0.0);
     expect(&metrics, "queue_position", 4.0);
+    expect(&metrics, "cluster_nodes{health=\"healthy\"}", 5.0);
+    expect(&metrics, "cluster_nodes{health=\"unhealthy\"}", 2.0);
     expect(&metrics, "blocked{reason=\"paused\"}", 1.0);
     expect(&metrics, "cluster_paused", 1.0);
     let states = metrics.render();

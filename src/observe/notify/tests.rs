@@ -12,6 +12,7 @@ fn view(state: &'static str, refusal: Option<Refusal>) -> View {
         paused: false,
         committed_at: None,
         last_reboot: None,
+        members: (0, 0),
     }
 }
 
