@@ -12,6 +12,7 @@
 
 pub mod check;
 pub mod coverage;
+pub mod crash;
 pub mod etcd;
 mod goal;
 pub mod host;

@@ -230,7 +230,11 @@ impl World {
     fn troubled(&mut self, trouble: Trouble, mut message: Message, there: Time, timeout: Time) {
         self.count_trouble(trouble);
         let now = self.now;
-        let later = self.rng.between(1, 120) * SECOND;
+        let later = match self.rng.between(0, 2) {
+            0 => self.rng.between(1, 120) * SECOND,
+            1 => self.rng.between(1, 10) * SECOND,
+            _ => self.rng.between(5, 2000) * MILLI,
+        };
         let arrive = |at, message| (at, Event::Arrive(Box::new(message)));
         let error: Option<(Time, Error)> = match trouble {
             Trouble::Lost => Some((timeout, self.unknown("no answer in time"))),
@@ -307,7 +311,7 @@ impl World {
 
     // ---- leases ----
 
-    fn watch_lease(&mut self, id: i64) {
+    pub(crate) fn watch_lease(&mut self, id: i64) {
         if let Some(lease) = self.etcd.lease(id) {
             let late = self.rng.between(0, 500) * MILLI;
             let at = self

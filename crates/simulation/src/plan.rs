@@ -267,9 +267,13 @@ impl Plan {
             .collect();
         let quiet_at = rng.between(100, 500) * SECOND;
         let mut faults = Vec::new();
-        let many = rng.pick(&[0, 1, 1, 2, 3, 4, 6, 10]);
+        let many = rng.pick(&[0, 1, 2, 3, 4, 6, 9, 14]);
         for _ in 0..many {
-            faults.push(draw_fault(&mut rng, count, quiet_at, &shape));
+            if rng.chance(1, 4) {
+                faults.extend(draw_blow(&mut rng, count));
+            } else {
+                faults.push(draw_fault(&mut rng, count, quiet_at, &shape));
+            }
         }
         Plan {
             seed,
@@ -408,6 +412,36 @@ pub fn odd_hours() -> Windows {
         .map(|half| format!("* {:02}:00-{:02}:00", 2 * half + 1, 2 * half + 2))
         .collect();
     Windows::parse("UTC", &[], &allow).expect("these entries are well formed")
+}
+
+/// Two faults that hit one action together: what it sends is late or doubled, and its process dies, stops or is starved.
+fn draw_blow(rng: &mut Rng, count: usize) -> [(When, Fault); 2] {
+    let node = rng.index(count);
+    let action = rng.between(1, 60);
+    let trouble = rng.pick(&[
+        Trouble::Delayed,
+        Trouble::Delayed,
+        Trouble::Twice,
+        Trouble::ReplyLost,
+        Trouble::Reset,
+    ]);
+    let moment = rng.pick(&[1000, SECOND, 20 * SECOND]);
+    let pause = rng.pick(&[SECOND / 10, SECOND, 20 * SECOND]);
+    let second = match rng.between(0, 9) {
+        0..=4 => Fault::Kill(node, pause),
+        5 => Fault::Pause(node, rng.between(1, 90) * SECOND),
+        6 => Fault::PowerLoss(node, rng.between(5, 60) * SECOND),
+        7 => Fault::Flap(node, rng.between(5, 200) * SECOND),
+        8 => Fault::OperatorRelease(node),
+        _ => Fault::Stop(node, pause),
+    };
+    [
+        (
+            When::Before(node, action),
+            Fault::Network(node, trouble, 1000, moment),
+        ),
+        (When::After(node, action), second),
+    ]
 }
 
 fn draw_fault(rng: &mut Rng, count: usize, quiet_at: Time, shape: &Shape) -> (When, Fault) {

@@ -43,8 +43,6 @@ planted! {
     FenceDropsLease,
     /// The release compares nothing.
     ReleaseUnguarded,
-    /// The release compares the create revision only.
-    ReleaseComparesCreateOnly,
     /// The release begins no cooldown.
     ReleaseWithoutCooldown,
     /// Joining overwrites what stands there.
@@ -144,7 +142,6 @@ impl Planted {
             | (Planted::JoinOverwrites, State::Entering(Entry::Join, _))
             | (Planted::TakeOverUnguarded, State::Entering(Entry::TakeOver(_), _))
             | (Planted::TakeAwayUnguarded, State::TakingAway(_)) => txn.compares.clear(),
-            (Planted::ReleaseComparesCreateOnly, State::Ending(_)) => txn.compares.truncate(1),
             (Planted::ReleaseWithoutCooldown, State::Ending(_)) => txn
                 .success
                 .retain(|op| !matches!(op, Op::Put(put) if is(&put.key, "/cooldown"))),

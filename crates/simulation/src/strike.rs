@@ -138,12 +138,17 @@ impl World {
         if with_lease {
             lease = i64::try_from(self.rng.next() >> 2).unwrap_or(1);
             let ttl_sec = i64::try_from(pause / SECOND).unwrap_or(1).max(1);
-            self.operator(Operator::Pause, Request::Grant { id: lease, ttl_sec });
+            let _ = self
+                .etcd
+                .apply(self.now, &Request::Grant { id: lease, ttl_sec });
+            self.watch_lease(lease);
         } else {
             self.after(pause, Event::OperatorResumes);
         }
         let put = Put::new("/r/pause", encode(&record), lease);
-        let at = self.now.max(self.server_down_until) + 100 * MILLI;
+        // Often at once: that is when it meets a commit under way.
+        let wait = self.rng.pick(&[200, 1000, 3000, 100_000]);
+        let at = self.now.max(self.server_down_until) + wait;
         let message = Message {
             sender: Sender::Operator(Operator::Pause),
             request: Request::Put(put),
