@@ -8,12 +8,12 @@ impl Rng {
     /// A generator of its own for one purpose, so that more draws for another purpose do not change what this one yields.
     pub fn new(seed: u64, purpose: u64) -> Rng {
         let mut rng = Rng(seed ^ purpose.wrapping_mul(0xd6e8_feb8_6659_fd93));
-        rng.next();
+        rng.word();
         rng
     }
 
     /// The next word.
-    pub fn next(&mut self) -> u64 {
+    pub fn word(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -23,12 +23,12 @@ impl Rng {
 
     /// Evenly from `low` to `high`, both included.
     pub fn between(&mut self, low: u64, high: u64) -> u64 {
-        low + self.next() % (high - low + 1)
+        low + self.word() % (high - low + 1)
     }
 
     /// True in `part` of `whole` draws.
     pub fn chance(&mut self, part: u64, whole: u64) -> bool {
-        self.next() % whole < part
+        self.word() % whole < part
     }
 
     /// One of these.
@@ -39,7 +39,7 @@ impl Rng {
 
     /// An index below `len`.
     pub fn index(&mut self, len: usize) -> usize {
-        usize::try_from(self.next() % u64::try_from(len).expect("a length fits"))
+        usize::try_from(self.word() % u64::try_from(len).expect("a length fits"))
             .expect("an index fits")
     }
 }

@@ -136,7 +136,7 @@ impl World {
         };
         let mut lease = 0;
         if with_lease {
-            lease = i64::try_from(self.rng.next() >> 2).unwrap_or(1);
+            lease = i64::try_from(self.rng.word() >> 2).unwrap_or(1);
             let ttl_sec = i64::try_from(pause / SECOND).unwrap_or(1).max(1);
             let _ = self
                 .etcd

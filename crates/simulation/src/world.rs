@@ -352,7 +352,7 @@ impl World {
             planted.on_settings(&mut settings, pid);
         }
         let mut seed = Rng::new(self.plan.seed, 1000 + pid);
-        let machine = Machine::new(settings, seed.next(), host.now(now));
+        let machine = Machine::new(settings, seed.word(), host.now(now));
         host.process = Some(Process::new(pid, machine, now));
         let mode = host.plan.settings.mode;
         self.tell(|| format!("n{index} starts process {pid} ({mode:?})"));
