@@ -75,7 +75,7 @@ impl Reporter {
         }
     }
 
-    /// When [`Reporter::next`] has something to ask at the latest.
+    /// When something is due to be asked at the latest.
     pub fn wake_at(&self) -> Option<Duration> {
         let renew = self.lease.as_ref().map(|lease| lease.renew_at);
         let etcd = match self.asked {
