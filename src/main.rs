@@ -1,3 +1,7 @@
 //! See `lib.rs` for the architecture.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    reboot_coordinator::cli::main()
+}

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::certificate::has_common_name;
 use super::files;
 use super::reader::{Field, Map};
 use super::{Auth, Etcd, Tls};
@@ -14,6 +15,11 @@ pub(super) fn read(top: &Map<'_>) -> Option<Etcd> {
     let with_tls = tls.as_ref().map(Option::is_some);
     let endpoints = endpoints(&top.field("etcd_endpoints"), with_tls);
     let auth = auth(&top.field("etcd_auth"));
+    if auth.is_some()
+        && let Some(Some(tls)) = &tls
+    {
+        warn_of_common_name(&tls_field, tls);
+    }
     let timeout = top.field("etcd_timeout_sec").seconds(5);
     let namespace = top.field("etcd_namespace").text().unwrap_or_default();
     Some(Etcd {
@@ -23,6 +29,20 @@ pub(super) fn read(top: &Map<'_>) -> Option<Etcd> {
         auth,
         timeout: timeout?,
     })
+}
+
+/// etcd's gateway answers 400 to such a certificate, whatever user comes with it.
+fn warn_of_common_name(field: &Field<'_>, tls: &Tls) {
+    let chain = tls
+        .client
+        .as_ref()
+        .and_then(|(cert, _)| files::certificates(cert).ok());
+    if chain.is_some_and(|chain| chain.first().is_some_and(|cert| has_common_name(cert))) {
+        let remedy = "use a client certificate without one, or none";
+        field.warning(format!(
+            "the certificate in cert_file has a common name, which an etcd with --client-cert-auth refuses together with etcd_auth; {remedy}"
+        ));
+    }
 }
 
 fn endpoints(field: &Field<'_>, with_tls: Option<bool>) -> Option<Vec<String>> {

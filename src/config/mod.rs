@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::core::windows::Windows;
 
+mod certificate;
 mod commands;
 mod detectors;
 mod etcd;
@@ -15,13 +16,15 @@ mod host;
 mod lines;
 mod load;
 pub(crate) mod nearest;
+mod numbers;
+mod policies;
 mod problem;
 mod reader;
 #[cfg(test)]
 mod tests;
 mod tree;
 mod unsupported;
-mod validate;
+pub(crate) mod validate;
 mod yaml;
 
 pub use fields::{FIELDS, Field, VARIABLES};

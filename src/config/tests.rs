@@ -1,8 +1,10 @@
 //! The rules of the configuration, from files in temporary folders.
 
 mod compatibility;
+mod damage;
 mod documentation;
 mod drop_ins;
+mod refused;
 mod rules;
 mod secrets;
 

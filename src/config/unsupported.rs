@@ -2,14 +2,11 @@
 //! ignored is worse than one that is missing. Whoever builds a feature takes its line away.
 
 /// Field (lists as `[]`), the value that asks for the feature, and the remedy.
-const NOT_YET: &[(&str, &str, &str)] = &[
-    ("metrics.enabled", "true", "set it to false"),
-    (
-        "reboot_required_detectors[].type",
-        "http",
-        "use a `command` detector, with curl for example",
-    ),
-];
+const NOT_YET: &[(&str, &str, &str)] = &[(
+    "reboot_required_detectors[].type",
+    "http",
+    "use a `command` detector, with curl for example",
+)];
 
 /// Why this value of this field is refused, if it is.
 pub(super) fn refusal(field: &str, value: &str) -> Option<String> {

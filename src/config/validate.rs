@@ -7,10 +7,8 @@ use std::time::Duration;
 use super::host::Host;
 use super::reader::{Field, Map, Sink};
 use super::tree::Node;
-use super::unsupported::refusal;
-use super::{ClusterPolicies, Config, Log, LogFormat};
-use super::{commands, detectors, etcd, files};
-use crate::core::windows::{Windows, WindowsField};
+use super::{Config, Log, LogFormat};
+use super::{commands, detectors, etcd, files, policies};
 
 /// Reads the whole tree. Problems and warnings go to the sink; the configuration counts only if there are no problems.
 pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
@@ -35,8 +33,8 @@ pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
     let post_boot_hook = commands::hook(&top.field("post_boot_hook"), host);
     let post_boot_settle = top.field("post_boot_settle_sec").seconds_or_zero(0);
     let max_reboots_without_clearing = at_least_one(&top.field("max_reboots_without_clearing"), 1);
-    let cluster_policies = cluster_policies(&top.field("cluster_policies"));
-    let windows = windows(&top.field("windows"), host);
+    let cluster_policies = policies::cluster_policies(&top.field("cluster_policies"));
+    let windows = policies::windows(&top.field("windows"), host);
     let kill_switch_file = path_or(
         &top.field("kill_switch_file"),
         "/etc/reboot-coordinator/disable",
@@ -86,14 +84,14 @@ pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
 }
 
 /// Whether a node may be called that: it becomes part of etcd keys.
-fn is_node_name(name: &str) -> bool {
+pub(crate) fn is_node_name(name: &str) -> bool {
     (1..=253).contains(&name.len())
         && name
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
 }
 
-const NODE_NAME_RULE: &str = "use 1 to 253 of the characters A-Z a-z 0-9 . _ -";
+pub(crate) const NODE_NAME_RULE: &str = "use 1 to 253 of the characters A-Z a-z 0-9 . _ -";
 
 fn node_name(field: &Field<'_>, host: &Host) -> Option<String> {
     let text = field.required_text("use %H for the host name")?;
@@ -190,87 +188,6 @@ fn hold_timeout(field: &Field<'_>, reboot_timeout: Option<Duration>) -> Option<D
     Some(hold)
 }
 
-fn cluster_policies(field: &Field<'_>) -> Option<ClusterPolicies> {
-    let map = field.map()?;
-    let fraction = map.field("min_healthy_fraction");
-    let min_healthy_fraction = fraction
-        .number("a number above 0 and up to 1")
-        .filter(|&value| {
-            let fits = value > 0.0 && value <= 1.0;
-            if !fits {
-                fraction.problem(format!(
-                    "must be above 0 and at most 1, but is {value}; 0.5 means half of the members"
-                ));
-            }
-            fits
-        });
-    let policies = ClusterPolicies {
-        min_healthy_fraction,
-        min_healthy_absolute: map
-            .field("min_healthy_absolute")
-            .whole(0, u32::MAX.into())
-            .and_then(|n| u32::try_from(n).ok()),
-        forbid_if_only_fallback_left: map.field("forbid_if_only_fallback_left").bool(false),
-        fallback_nodes: fallback_nodes(&map.field("fallback_nodes")),
-    };
-    // Written out as empty, as in a template, it asks for nothing.
-    (policies != ClusterPolicies::default()).then_some(policies)
-}
-
-fn fallback_nodes(field: &Field<'_>) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for (item, name) in field.texts().unwrap_or_default() {
-        if !is_node_name(&name) {
-            item.problem(format!("{name:?} is not a node name; {NODE_NAME_RULE}"));
-        } else if names.contains(&name) {
-            item.warning(format!("{name} is named twice"));
-        } else {
-            names.push(name);
-        }
-    }
-    names
-}
-
-fn windows(field: &Field<'_>, host: &Host) -> Option<Windows> {
-    let map = field.map()?;
-    let (zone, deny, allow) = (map.field("timezone"), map.field("deny"), map.field("allow"));
-    let mut timezone = zone.text().unwrap_or_else(|| "local".to_owned());
-    if timezone.eq_ignore_ascii_case("local")
-        && std::env::var_os("TZ").is_none()
-        && !host.localtime_file.exists()
-    {
-        // As systemd documents: a host without /etc/localtime is in UTC.
-        zone.warning(format!(
-            "{} does not exist, so local time is UTC",
-            host.localtime_file.display()
-        ));
-        timezone = "UTC".to_owned();
-    }
-    let (denied, allowed) = (
-        deny.texts().unwrap_or_default(),
-        allow.texts().unwrap_or_default(),
-    );
-    let texts = |entries: &[(Field<'_>, String)]| {
-        entries
-            .iter()
-            .map(|(_, text)| text.clone())
-            .collect::<Vec<_>>()
-    };
-    match Windows::parse(&timezone, &texts(&denied), &texts(&allowed)) {
-        Ok(windows) => (!denied.is_empty() || !allowed.is_empty()).then_some(windows),
-        Err(errors) => {
-            for error in errors {
-                match error.field {
-                    WindowsField::Timezone => zone.problem(error.message),
-                    WindowsField::Deny(index) => denied[index].0.problem(error.message),
-                    WindowsField::Allow(index) => allowed[index].0.problem(error.message),
-                }
-            }
-            None
-        }
-    }
-}
-
 fn path_or(field: &Field<'_>, default: &str) -> PathBuf {
     field
         .absolute_path()
@@ -289,15 +206,8 @@ fn metrics(field: &Field<'_>) -> Option<SocketAddr> {
         }),
         None => Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9746))),
     };
-    let enabled = map.field("enabled");
-    if !enabled.bool(false) {
-        return None;
-    }
-    if let Some(why) = refusal(&enabled.pattern(), "true") {
-        enabled.problem(why);
-        return None;
-    }
-    address
+    let enabled = map.field("enabled").bool(false);
+    address.filter(|_| enabled)
 }
 
 /// `IP:port`, and the forms `:port` (every address) and `localhost:port`, which need no name service.

@@ -38,12 +38,16 @@ pub enum Action {
     Etcd(Ticket, Request),
     /// Send this renewal of the session lease on its own connection; answer with [`Input::Renewed`].
     Renew(Ticket, Request),
+    /// Send this on behalf of the health report, on its own connection; answer with [`Input::Reported`].
+    Report(Ticket, Request),
     /// Send this, the machine's last word; an answer is not needed but ends the program sooner ([`Input::Farewell`]).
     Farewell(Request),
     /// Run all detectors; answer with [`Input::Detected`].
     Detect(Ticket),
     /// Run the health script; answer with [`Input::Script`].
     Health(Ticket, HealthPhase, ScriptFacts),
+    /// Run the health script in phase `monitor`; answer with [`Input::Monitored`]. It may run beside another script.
+    Monitor(Ticket, ScriptFacts),
     /// Run a hook; answer with [`Input::Script`].
     Hook(Ticket, Hook, ScriptFacts),
     /// End what [`Action::Detect`], [`Action::Health`] or [`Action::Hook`] started. Its answer is ignored.
@@ -71,6 +75,10 @@ pub struct ScriptFacts {
     pub attempts: u32,
     /// Why the reboot is required.
     pub reasons: Vec<String>,
+    /// Every member at the last look at the cluster; empty without cluster policies.
+    pub members: Vec<String>,
+    /// Those that were healthy.
+    pub healthy: Vec<String>,
 }
 
 /// What the driver tells.
@@ -82,6 +90,10 @@ pub enum Input {
     Etcd(Ticket, Result<Reply, Error>),
     /// etcd answered [`Action::Renew`].
     Renewed(Ticket, Result<Reply, Error>),
+    /// etcd answered [`Action::Report`].
+    Reported(Ticket, Result<Reply, Error>),
+    /// The health script ended that [`Action::Monitor`] started.
+    Monitored(Ticket, ScriptReport),
     /// etcd answered [`Action::Farewell`].
     Farewell,
     /// The detectors' answers.

@@ -8,13 +8,15 @@ pub mod facts;
 pub mod io;
 pub mod machine;
 pub mod note;
+pub mod policy;
 pub mod refusal;
+pub mod reporter;
 mod rng;
 pub mod settings;
 pub mod windows;
 
 pub use io::{Action, Hook, Input, Now, Ticket, WatchEvent};
-pub use machine::{Machine, State, View};
+pub use machine::{Machine, State, View, judge_detectors};
 pub use note::Note;
 pub use refusal::Refusal;
 pub use settings::{Mode, Settings};

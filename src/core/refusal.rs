@@ -19,6 +19,8 @@ pub enum Refusal {
     Budget(String),
     /// The health script does not say yes.
     Health(String),
+    /// A cluster policy forbids it.
+    Policy(String),
     /// Other nodes are before this one.
     NotTurn(String),
     /// etcd does not answer, or not as it must.
@@ -32,6 +34,24 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Every [label](Refusal::label) there is, so that metrics can name them all from the start.
+    pub const LABELS: [&str; 14] = [
+        "not_required",
+        "detector",
+        "kill_switch",
+        "paused",
+        "window",
+        "cooldown",
+        "budget",
+        "health",
+        "policy",
+        "not_turn",
+        "etcd",
+        "lost",
+        "aborted",
+        "dry_run",
+    ];
+
     /// The label in metrics and logs.
     pub fn label(&self) -> &'static str {
         match self {
@@ -43,6 +63,7 @@ impl Refusal {
             Refusal::Cooldown(_) => "cooldown",
             Refusal::Budget(_) => "budget",
             Refusal::Health(_) => "health",
+            Refusal::Policy(_) => "policy",
             Refusal::NotTurn(_) => "not_turn",
             Refusal::Etcd(_) => "etcd",
             Refusal::Lost(_) => "lost",
@@ -56,7 +77,7 @@ impl Refusal {
         match self {
             Refusal::NotRequired | Refusal::DryRun => 0,
             Refusal::Etcd(_) | Refusal::Lost(_) | Refusal::Aborted(_) => 1,
-            Refusal::Health(_) => 3,
+            Refusal::Health(_) | Refusal::Policy(_) => 3,
             Refusal::NotTurn(_) => 4,
             Refusal::KillSwitch(_) | Refusal::Paused(_) => 5,
             Refusal::Unknown(_) => 6,
@@ -82,6 +103,7 @@ impl Refusal {
             Refusal::Cooldown(why) => format!("the cluster cools down: {why}"),
             Refusal::Budget(why) => format!("the reboot budget is used up: {why}"),
             Refusal::Health(why) => format!("the health script does not allow it: {why}"),
+            Refusal::Policy(why) => format!("a cluster policy forbids it: {why}"),
             Refusal::NotTurn(why) => format!("it is not this node's turn: {why}"),
             Refusal::Etcd(why) => format!("etcd: {why}"),
             Refusal::Lost(why) => format!("the place in the queue was lost: {why}"),
@@ -102,6 +124,9 @@ impl Refusal {
                 "find out why the reboot did not clear the requirement; the budget is whole again once no detector asks"
             }
             Refusal::Health(_) => "run the script by hand and repair what it reports",
+            Refusal::Policy(_) => {
+                "wait for the other members, or repair them; forget those that are gone for good"
+            }
             Refusal::Etcd(_) => "check the endpoints, the network and the cluster's health",
             Refusal::Aborted(_) => "see the lines before this one; it is tried again later",
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::policy::Policies;
 use super::windows::Windows;
 use crate::lock::Keys;
 
@@ -20,6 +21,8 @@ pub struct Settings {
     pub max_concurrent_reboots: u32,
     /// How often detectors run.
     pub check_interval: Duration,
+    /// How often the node reports its health; `None` for never.
+    pub health_publish_interval: Option<Duration>,
     /// First pause after a failure.
     pub backoff_min: Duration,
     /// Longest pause after failures.
@@ -42,6 +45,8 @@ pub struct Settings {
     pub post_boot_settle: Duration,
     /// Reboots that did not clear the requirement before the node waits.
     pub max_reboots_without_clearing: u32,
+    /// What is demanded of the other members while this node is down.
+    pub policies: Option<Policies>,
     /// When reboots are allowed.
     pub windows: Option<Windows>,
     /// Everything but the commit, hooks and reboot.

@@ -4,9 +4,11 @@
 //! [`record`] is what the values look like, [`keys`] where they are. `docs/protocol.md` says why.
 
 pub mod keys;
+pub mod operator;
 pub mod outcome;
 pub mod record;
 pub mod request;
+pub mod survey;
 
 pub use keys::Keys;
 pub use outcome::Permit;

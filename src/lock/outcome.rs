@@ -2,11 +2,12 @@
 //!
 //! An answer that does not have the shape the request demands is [`Malformed`]; for a write its outcome is unknown.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use etcd_rs_sync::{KeyValue, OpReply, RangeReply, Reply, TxnReply};
 
-use super::record::{Claim, Cooldown, NodeRecord, Pause, RecordError, decode};
+use super::record::{Claim, Cooldown, NodeRecord, Pause, RecordError, Report, decode};
 use super::{Held, Keys};
 
 /// An answer that cannot be what etcd meant.
@@ -27,7 +28,8 @@ pub struct Found {
 }
 
 impl Found {
-    fn of(kv: &KeyValue) -> Found {
+    /// The claim in this pair.
+    pub fn of(kv: &KeyValue) -> Found {
         Found {
             create: kv.create_revision,
             modified: kv.mod_revision,
@@ -47,6 +49,9 @@ impl Found {
     }
 }
 
+/// A permit's [life](Permit::life) in requests: the one that proved it, and one for everything until the command.
+const LIFE_REQUESTS: u32 = 2;
+
 /// The permission to disrupt this node. Made only by a successful [commit](super::request::commit), or by proof that one
 /// succeeded; consumed by the one who reboots.
 #[derive(Debug, PartialEq, Eq)]
@@ -58,6 +63,28 @@ impl Permit {
     /// When the request that proved it was sent, monotonic.
     pub fn confirmed_at(&self) -> Duration {
         self.confirmed_at
+    }
+
+    /// How long a permit may lie between the proof of the claim and the reboot command, when a request to etcd may take
+    /// `etcd_timeout`. Past it the process was stopped or starved in between, and the claim may have been taken away.
+    pub fn life(etcd_timeout: Duration) -> Duration {
+        etcd_timeout * LIFE_REQUESTS
+    }
+
+    /// Uses the permit up, at once before the reboot command.
+    ///
+    /// # Errors
+    /// Why the command must not run: the permit is older than `life`.
+    pub fn redeem(self, now: Duration, life: Duration) -> Result<(), String> {
+        let age = now.saturating_sub(self.confirmed_at);
+        if age <= life {
+            return Ok(());
+        }
+        Err(format!(
+            "{} ms passed between the proof of the claim and the command, {} are allowed",
+            age.as_millis(),
+            life.as_millis()
+        ))
     }
 
     /// The permit again, after the claim behind it was [confirmed](super::request::confirm) unchanged.
@@ -75,7 +102,7 @@ pub enum Write {
     /// It was done at this revision.
     Done(i64),
     /// The guard failed; the claim as it is now, if there is one.
-    Refused(Option<Found>),
+    Refused(Option<Box<Found>>),
 }
 
 /// What became of a commit.
@@ -104,6 +131,29 @@ pub struct GateRead {
     pub claim: Option<Found>,
     /// The own registration with its mod revision.
     pub registration: Option<(i64, Result<NodeRecord, RecordError>)>,
+    /// The members, when they were asked for.
+    pub members: Option<Members>,
+}
+
+/// The members at one revision of the store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Members {
+    /// Every registered member.
+    pub all: Vec<String>,
+    /// Those whose report exists and says that they are healthy.
+    pub healthy: Vec<String>,
+    /// Those with a claim that is committed, or that cannot be read: they are down, or may be.
+    pub down: Vec<String>,
+}
+
+impl Members {
+    /// How many members are healthy, and how many are not or are not known to be.
+    pub fn counts(&self) -> (usize, usize) {
+        let reported: BTreeSet<&String> = self.healthy.iter().collect();
+        let is_healthy = |name: &&String| reported.contains(name);
+        let healthy = self.all.iter().filter(is_healthy).count();
+        (healthy, self.all.len() - healthy)
+    }
 }
 
 /// What is before a claim in the queue.
@@ -178,7 +228,7 @@ pub fn write(reply: Reply) -> Result<Write, Malformed> {
     let Some(OpReply::Range(range)) = txn.replies.first() else {
         return Err(Malformed("a refused write did not answer the key"));
     };
-    Ok(Write::Refused(single(range)?.map(Found::of)))
+    Ok(Write::Refused(single(range)?.map(Found::of).map(Box::new)))
 }
 
 /// What [`super::request::gate_read`] found.
@@ -242,7 +292,7 @@ pub fn fence(
             modified: revision,
             ..seen.clone()
         })),
-        Write::Refused(found) => Ok(moved(found.as_ref(), seen, claim, sent_at)),
+        Write::Refused(found) => Ok(moved(found.as_deref(), seen, claim, sent_at)),
     }
 }
 
@@ -278,7 +328,7 @@ pub enum Released {
     /// Now, at this revision.
     Now(i64),
     /// The claim was gone or changed: what stands there, and the registration with its mod revision.
-    Refused(Option<Found>, Option<(i64, NodeRecord)>),
+    Refused(Option<Box<Found>>, Option<(i64, Box<NodeRecord>)>),
 }
 
 /// What [`super::request::release`] did.
@@ -292,8 +342,8 @@ pub fn release(reply: Reply) -> Result<Released, Malformed> {
     }
     let [claim, node] = ranges(&txn)?;
     Ok(Released::Refused(
-        single(claim)?.map(Found::of),
-        single(node)?.and_then(|kv| Some((kv.mod_revision, decode(&kv.value).ok()?))),
+        single(claim)?.map(Found::of).map(Box::new),
+        single(node)?.and_then(|kv| Some((kv.mod_revision, Box::new(decode(&kv.value).ok()?)))),
     ))
 }
 
@@ -365,38 +415,68 @@ fn permit(sent_at: Duration) -> Permit {
 }
 
 fn gates(txn: &TxnReply) -> Result<GateRead, Malformed> {
-    let [pause, cooldown, claim, node] = ranges(txn)?;
+    let all: Vec<&RangeReply> = reads(txn);
+    let ([pause, cooldown, claim, node], members) = match all.as_slice() {
+        [a, b, c, d] => ([*a, *b, *c, *d], None),
+        [a, b, c, d, nodes, alive, claims] => {
+            ([*a, *b, *c, *d], Some(members(nodes, alive, claims)))
+        }
+        _ => return Err(Malformed("a txn answered another number of reads")),
+    };
     Ok(GateRead {
         revision: txn.header.revision,
         pause: single(pause)?.map(|kv| decode(&kv.value)),
         cooldown: single(cooldown)?.map(|kv| decode(&kv.value)),
         claim: single(claim)?.map(Found::of),
         registration: single(node)?.map(|kv| (kv.mod_revision, decode(&kv.value))),
+        members,
     })
 }
 
-fn txn(reply: Reply) -> Result<TxnReply, Malformed> {
+/// A report that cannot be read says nothing good; a claim that cannot be read may be of a node that is down.
+fn members(nodes: &RangeReply, alive: &RangeReply, claims: &RangeReply) -> Members {
+    let healthy =
+        |kv: &&KeyValue| decode::<Report>(&kv.value).is_ok_and(|report: Report| report.healthy);
+    let down = |kv: &&KeyValue| {
+        decode::<Claim>(&kv.value).map_or(true, |claim: Claim| claim.phase.committed())
+    };
+    Members {
+        all: nodes.kvs.iter().filter_map(name).collect(),
+        healthy: alive.kvs.iter().filter(healthy).filter_map(name).collect(),
+        down: claims.kvs.iter().filter(down).filter_map(name).collect(),
+    }
+}
+
+/// The node that a key is about: what stands behind the last slash, which no name contains.
+fn name(kv: &KeyValue) -> Option<String> {
+    let key = std::str::from_utf8(&kv.key).ok()?;
+    key.rsplit_once('/').map(|(_, name)| name.to_owned())
+}
+
+pub(super) fn txn(reply: Reply) -> Result<TxnReply, Malformed> {
     match reply {
         Reply::Txn(txn) => Ok(txn),
         _ => Err(Malformed("a txn was answered by something else")),
     }
 }
 
-fn ranges<const N: usize>(txn: &TxnReply) -> Result<[&RangeReply; N], Malformed> {
-    let found: Vec<&RangeReply> = txn
-        .replies
-        .iter()
-        .filter_map(|reply| match reply {
-            OpReply::Range(range) => Some(range),
-            OpReply::Put(_) | OpReply::Delete(_) | OpReply::Txn(_) => None,
-        })
-        .collect();
-    found
+pub(super) fn ranges<const N: usize>(txn: &TxnReply) -> Result<[&RangeReply; N], Malformed> {
+    reads(txn)
         .try_into()
         .map_err(|_| Malformed("a txn answered another number of reads"))
 }
 
-fn single(range: &RangeReply) -> Result<Option<&KeyValue>, Malformed> {
+fn reads(txn: &TxnReply) -> Vec<&RangeReply> {
+    let replies = txn.replies.iter();
+    replies
+        .filter_map(|reply| match reply {
+            OpReply::Range(range) => Some(range),
+            OpReply::Put(_) | OpReply::Delete(_) | OpReply::Txn(_) => None,
+        })
+        .collect()
+}
+
+pub(super) fn single(range: &RangeReply) -> Result<Option<&KeyValue>, Malformed> {
     match range.kvs.as_slice() {
         [] => Ok(None),
         [kv] => Ok(Some(kv)),

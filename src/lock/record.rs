@@ -147,6 +147,24 @@ pub struct LastReboot {
     pub reasons: Vec<String>,
 }
 
+/// A member's latest health report, kept alive by a lease. No report means unknown, which is unhealthy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// [`RECORD_VERSION`].
+    pub v: u32,
+    /// Whose.
+    pub node: String,
+    /// The machine behind the name.
+    pub node_id: String,
+    /// Whether the health script passed.
+    pub healthy: bool,
+    /// Why not, for people.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// Since when it has been so, RFC 3339.
+    pub since: String,
+}
+
 /// One finished attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
@@ -154,7 +172,7 @@ pub struct History {
     pub v: u32,
     /// Whose attempt.
     pub node: String,
-    /// `completed`, `aborted` or `taken-away`.
+    /// `completed`, `aborted`, `taken-away` (by a waiting node) or `released` (by an operator).
     pub outcome: String,
     /// Why it ended so, for people.
     pub detail: String,

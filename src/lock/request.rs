@@ -2,7 +2,7 @@
 
 use etcd_rs_sync::{Compare, Delete, Keys as Span, Op, Order, Put, Range, Txn};
 
-use super::record::{Claim, Cooldown, History, NodeRecord, encode};
+use super::record::{Claim, Cooldown, History, NodeRecord, Report, encode};
 use super::{Held, Keys};
 
 /// A revision no store will reach: a guard that demands it must fail.
@@ -95,26 +95,40 @@ pub fn recount(keys: &Keys, create: i64, limit: u32, values: bool) -> Range {
     }
 }
 
-/// What the gates judge, at one revision: pause, cooldown, this node's claim and registration.
-pub fn gate_read(keys: &Keys, node: &str) -> Txn {
-    reads(&[
+/// What the gates judge, at one revision: pause, cooldown, this node's claim and registration; with `members` also who is
+/// registered, all reports and all claims.
+pub fn gate_read(keys: &Keys, node: &str, members: bool) -> Txn {
+    let mut txn = reads(&[
         keys.pause(),
         keys.cooldown(),
         keys.claim(node),
         keys.node(node),
-    ])
+    ]);
+    if members {
+        let names = Range {
+            keys_only: true,
+            ..Range::of(Span::prefix(keys.nodes()))
+        };
+        txn.success.push(Op::Range(names));
+        for all in [keys.alives(), keys.claims()] {
+            txn.success.push(Op::Range(Range::of(Span::prefix(all))));
+        }
+    }
+    txn
 }
 
 /// Turn the place at the head of the queue into a record that does not expire. Only its success permits disruption.
 ///
 /// It holds only while nobody paused, nothing cools down, the claim is the one seen, and the registration is the one the
-/// budget was read from. Otherwise it answers all four as [`gate_read`] does.
+/// budget was read from; and, when cluster policies were judged at the revision `judged_at`, while no claim and no report was
+/// written since. Otherwise it answers pause, cooldown, claim and registration as [`gate_read`] does.
 pub fn commit(
     keys: &Keys,
     seen: &Held,
     claim: &Claim,
     registration: &NodeRecord,
     registration_modified: i64,
+    judged_at: Option<i64>,
 ) -> Txn {
     let key = keys.claim(&claim.node);
     let node_key = keys.node(&claim.node);
@@ -125,13 +139,17 @@ pub fn commit(
         Span::one(node_key.clone()),
         registration_modified,
     ));
+    if let Some(revision) = judged_at {
+        compares.push(unchanged_since(keys.claims(), revision));
+        compares.push(unchanged_since(keys.alives(), revision));
+    }
     Txn {
         compares,
         success: vec![
             Op::Put(Put::new(key, encode(claim), 0)),
             Op::Put(Put::new(node_key, encode(registration), 0)),
         ],
-        failure: gate_read(keys, &claim.node).success,
+        failure: gate_read(keys, &claim.node, false).success,
     }
 }
 
@@ -201,6 +219,16 @@ pub fn register(keys: &Keys, record: &NodeRecord, seen_modified: i64) -> Txn {
     }
 }
 
+/// Write a health report over the one with the mod revision seen (0: none). Otherwise answer what stands there.
+pub fn report(keys: &Keys, report: &Report, lease: i64, seen_modified: i64) -> Txn {
+    let key = keys.alive(&report.node);
+    Txn {
+        compares: vec![Compare::mod_revision(Span::one(key.clone()), seen_modified)],
+        success: vec![Op::Put(Put::new(key.clone(), encode(report), lease))],
+        failure: vec![read(key)],
+    }
+}
+
 /// A compare over all keys below `prefix`: nothing there was written after `revision`. True when nothing is there.
 fn unchanged_since(prefix: String, revision: i64) -> Compare {
     Compare {
@@ -217,11 +245,11 @@ fn same(key: &str, create: i64, modified: i64) -> Vec<Compare> {
     ]
 }
 
-fn absent(key: String) -> Compare {
+pub(super) fn absent(key: String) -> Compare {
     Compare::create_revision(Span::one(key), 0)
 }
 
-fn read(key: String) -> Op {
+pub(super) fn read(key: String) -> Op {
     Op::Range(Range::of(Span::one(key)))
 }
 

@@ -1,16 +1,162 @@
-//! A blocking etcd v3 client over the gRPC gateway's JSON API.
+#![doc = include_str!("../README.md")]
 
+mod backoff;
+mod client;
 mod error;
+mod http;
+mod options;
+mod resolve;
+mod session;
+mod tls;
 mod types;
+mod watch;
+mod wire;
 
+pub use client::Client;
 pub use error::Error;
+pub use options::Options;
+pub use tls::TlsOptions;
 pub use types::*;
+pub use watch::{
+    Event, EventKind, SILENCE_LIMIT, Watch, WatchBatch, WatchItem, WatchRequest, WatchStop,
+};
 
-/// Anything that answers etcd requests: the [client](crate), or a simulated server.
+/// Anything that answers etcd requests: the [`Client`], or a simulated server.
+///
+/// Only [`call`](Etcd::call) has to be written. The other methods wrap it, one for each kind of request. Each fails as `call`
+/// does, and with [`Error::OutcomeUnknown`] if the reply is of another kind than the request.
 pub trait Etcd {
     /// Performs one request.
     ///
     /// # Errors
     /// See [`Error`]; [`Error::is_definite`] tells whether the request certainly had no effect.
     fn call(&self, request: &Request) -> Result<Reply, Error>;
+
+    /// Reads keys.
+    ///
+    /// # Errors
+    /// See [`Etcd`].
+    fn range(&self, range: Range) -> Result<RangeReply, Error> {
+        let Reply::Range(reply) = self.call(&Request::Range(range))? else {
+            return Err(mismatch());
+        };
+        Ok(reply)
+    }
+
+    /// Writes one key.
+    ///
+    /// # Errors
+    /// See [`Etcd`].
+    fn put(&self, put: Put) -> Result<PutReply, Error> {
+        let Reply::Put(reply) = self.call(&Request::Put(put))? else {
+            return Err(mismatch());
+        };
+        Ok(reply)
+    }
+
+    /// Deletes keys.
+    ///
+    /// # Errors
+    /// See [`Etcd`].
+    fn delete(&self, delete: Delete) -> Result<DeleteReply, Error> {
+        let Reply::Delete(reply) = self.call(&Request::Delete(delete))? else {
+            return Err(mismatch());
+        };
+        Ok(reply)
+    }
+
+    /// Compares, then runs one of two lists of operations.
+    ///
+    /// # Errors
+    /// See [`Etcd`].
+    fn txn(&self, txn: Txn) -> Result<TxnReply, Error> {
+        let Reply::Txn(reply) = self.call(&Request::Txn(txn))? else {
+            return Err(mismatch());
+        };
+        Ok(reply)
+    }
+
+    /// Creates a lease; `id` 0 lets the server choose.
+    ///
+    /// # Errors
+    /// See [`Etcd`].
+    fn grant(&self, id: i64, ttl_sec: i64) -> Result<GrantReply, Error> {
+        let Reply::Grant(reply) = self.call(&Request::Grant { id, ttl_sec })? else {
+            return Err(mismatch());
+        };
+        Ok(reply)
+    }
+
+    /// Ends a lease and deletes its keys.
+    ///
+    /// # Errors
+    /// See [`Etcd`].
+    fn revoke(&self, id: i64) -> Result<Header, Error> {
+        let Reply::Revoke(reply) = self.call(&Request::Revoke { id })? else {
+            return Err(mismatch());
+        };
+        Ok(reply)
+    }
+
+    /// Renews a lease once.
+    ///
+    /// # Errors
+    /// See [`Etcd`]. A lease that is gone is not an error: its TTL is `None`.
+    fn keep_alive(&self, id: i64) -> Result<KeepAliveReply, Error> {
+        let Reply::KeepAlive(reply) = self.call(&Request::KeepAlive { id })? else {
+            return Err(mismatch());
+        };
+        Ok(reply)
+    }
+
+    /// Asks how long a lease has to live, and with `keys` what is attached to it.
+    ///
+    /// # Errors
+    /// See [`Etcd`].
+    fn time_to_live(&self, id: i64, keys: bool) -> Result<TimeToLiveReply, Error> {
+        let Reply::TimeToLive(reply) = self.call(&Request::TimeToLive { id, keys })? else {
+            return Err(mismatch());
+        };
+        Ok(reply)
+    }
+
+    /// Forgets revisions before this one.
+    ///
+    /// # Errors
+    /// See [`Etcd`].
+    fn compact(&self, revision: i64) -> Result<Header, Error> {
+        let Reply::Compact(reply) = self.call(&Request::Compact { revision })? else {
+            return Err(mismatch());
+        };
+        Ok(reply)
+    }
+
+    /// The answering member's status. It may be answered without a leader; etcd 3.5.30 and later want root for it when
+    /// authentication is enabled.
+    ///
+    /// # Errors
+    /// See [`Etcd`].
+    fn status(&self) -> Result<StatusReply, Error> {
+        let Reply::Status(reply) = self.call(&Request::Status)? else {
+            return Err(mismatch());
+        };
+        Ok(reply)
+    }
+
+    /// The cluster's members, as the answering one knows them.
+    ///
+    /// # Errors
+    /// See [`Etcd`].
+    fn members(&self) -> Result<MembersReply, Error> {
+        let Reply::Members(reply) = self.call(&Request::Members)? else {
+            return Err(mismatch());
+        };
+        Ok(reply)
+    }
+}
+
+fn mismatch() -> Error {
+    Error::OutcomeUnknown {
+        detail: "the reply is to another kind of request".into(),
+    }
 }

@@ -135,7 +135,7 @@ fn input_index(input: &Input) -> usize {
         Input::Etcd(_, Err(_)) => 3,
         Input::Renewed(_, Ok(_)) => 4,
         Input::Renewed(_, Err(_)) => 5,
-        Input::Farewell => 6,
+        Input::Farewell | Input::Reported(..) | Input::Monitored(..) => 6,
         Input::Detected(..) => 7,
         Input::Script(_, report) => 8 + script(report),
         Input::Host(_, None) => 10,

@@ -38,6 +38,8 @@ impl World {
             Action::Renew(ticket, request) => {
                 self.send(index, pid, Channel::Renew, ticket, request)
             }
+            // These nodes do not report their health.
+            Action::Report(..) | Action::Monitor(..) => {}
             Action::Farewell(request) => {
                 self.send(index, pid, Channel::Farewell, Ticket(u64::MAX), request);
             }
@@ -270,6 +272,8 @@ impl GateLog {
             | Input::Etcd(..)
             | Input::Renewed(..)
             | Input::Farewell
+            | Input::Reported(..)
+            | Input::Monitored(..)
             | Input::RebootCommand(..)
             | Input::Watch(..)
             | Input::Stop => {}

@@ -14,7 +14,7 @@ fn holds(plan: Plan) {
         world.step();
     }
     if let Some(violation) = world.violation() {
-        let story = world.story.as_ref().expect("it is written");
+        let story = world.story.as_ref().expect("it is told from the start");
         for (at, line) in story {
             println!("{:>10.3}  {line}", *at as f64 / 1e6);
         }

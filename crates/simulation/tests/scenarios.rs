@@ -10,7 +10,7 @@ fn run(plan: Plan) -> (World, String) {
     while !world.over() {
         world.step();
     }
-    let story = world.story.clone().expect("it is written");
+    let story = world.story.clone().expect("it is told from the start");
     let lines: Vec<String> = story.into_iter().map(|(_, line)| line).collect();
     let story = lines.join("\n");
     assert_eq!(world.violation(), None, "{story}");

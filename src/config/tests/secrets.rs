@@ -219,3 +219,28 @@ fn a_password_in_an_endpoint_is_refused_and_not_repeated() {
     only(&problems, "must not contain a user; set etcd_auth");
     assert!(!problems[0].contains("hunter2"), "{}", problems[0]);
 }
+
+#[test]
+fn a_common_name_beside_a_user_is_doubtful() {
+    let fixture = Fixture::new();
+    tls_files(&fixture);
+    fixture.file("password", "secret", 0o600);
+    let warnings = |name: &str, auth: &str| {
+        let tls = format!(
+            "etcd_tls: {{enabled: true, ca_file: DIR/ca.crt, cert_file: DIR/{name}.crt, key_file: DIR/{name}.key}}"
+        );
+        let loaded = fixture.load(&with(&format!("{tls}\n{auth}"))).unwrap();
+        loaded
+            .warnings
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+    };
+    let auth = "etcd_auth: {username: root, password_file: DIR/password}";
+    assert_eq!(warnings("other", auth), [""; 0]);
+    assert_eq!(warnings("node", ""), [""; 0]);
+    only(
+        &warnings("node", auth),
+        "etcd_tls: the certificate in cert_file has a common name",
+    );
+}

@@ -16,10 +16,6 @@ use crate::lock::outcome::{self, Commit, GateRead, Permit, Write};
 use crate::lock::record::Attempt;
 use crate::lock::{Claim, Held, NodeRecord, Phase, request};
 
-/// How long a permit may lie between the proof of the claim and the drain or the reboot command, as a multiple of a request's
-/// limit. Past it the process was stopped or starved in between, and the claim is looked at again.
-const PERMIT_LIFE_REQUESTS: u32 = 2;
-
 /// The share of `reboot_timeout_sec` that is waited after a reboot command failed, before it is believed that the host stays
 /// up: some commands report a failure and reboot all the same.
 const FAILED_COMMAND_GRACE: u32 = 10;
@@ -85,6 +81,7 @@ impl Machine {
                 &pending.claim,
                 &pending.registration,
                 self.registration_modified(),
+                self.settings.policies.as_ref().and(self.judged_at),
             ),
             State::Fencing(pending) => request::fence(keys, &pending.seen),
             State::Moving(_, claim) => request::rewrite(keys, self.held.as_ref()?, claim, 0),
@@ -150,12 +147,13 @@ impl Machine {
         }
     }
 
-    /// The commit's own guards refused. What it read is judged like any other; when that finds nothing, something moved in
-    /// between, and every gate is judged again.
+    /// The commit's own guards refused. What it read is judged like any other; when that finds nothing, the registration, a
+    /// claim or a report moved in between, and what etcd says is judged again.
     fn commit_refused(&mut self, stage: Stage, read: GateRead) {
+        self.paused = read.pause.is_some();
         match judge_cluster(&read.pause, &read.cooldown) {
             Err(refusal) => self.gate_closed(stage, refusal),
-            Ok(()) => self.go(State::Gates(Gates::at(stage))),
+            Ok(()) => self.go(State::Gates(Gates::reading(stage))),
         }
     }
 
@@ -201,8 +199,8 @@ impl Machine {
     }
 
     fn is_old(&self, permit: &Permit) -> bool {
-        let life = self.settings.etcd_timeout * PERMIT_LIFE_REQUESTS;
-        self.now.mono.saturating_sub(permit.confirmed_at()) > life
+        let age = self.now.mono.saturating_sub(permit.confirmed_at());
+        age > Permit::life(self.settings.etcd_timeout)
     }
 
     pub(super) fn begin_drain(&mut self) {
@@ -244,7 +242,7 @@ impl Machine {
             {
                 found.modified
             }
-            (_, Ok(Write::Refused(found))) => return self.not_as_held(found.as_ref()),
+            (_, Ok(Write::Refused(found))) => return self.not_as_held(found.as_deref()),
         };
         if let State::Moving(permit, claim) = std::mem::replace(&mut self.state, State::Stopped) {
             if let Some(held) = &mut self.held {
@@ -294,7 +292,7 @@ impl Machine {
                 self.proceed(permit.confirmed(sent_at))
             }
             (State::Holding(stage, refusal), Ok(Write::Done(_))) => self.hold(stage, refusal),
-            (_, Ok(Write::Refused(found))) => self.not_as_held(found.as_ref()),
+            (_, Ok(Write::Refused(found))) => self.not_as_held(found.as_deref()),
             (state, Err(why)) => {
                 self.state = state;
                 self.retry(&why);

@@ -8,8 +8,8 @@ use crate::core::facts::{
 };
 use crate::core::io::Action;
 use crate::core::settings::Mode;
-use crate::core::{Hook, Note, Refusal, budget};
-use crate::lock::outcome::{self, Found, GateRead};
+use crate::core::{Hook, Note, Refusal, budget, policy};
+use crate::lock::outcome::{self, Found, GateRead, Members};
 use crate::lock::{Held, request};
 
 /// When the gates are judged.
@@ -47,6 +47,16 @@ impl Gates {
     /// A judgement at its beginning.
     pub fn at(stage: Stage) -> Gates {
         Gates { stage, step: 0 }
+    }
+
+    /// A judgement that begins with what etcd says: what came before was judged a moment ago.
+    pub(super) fn reading(stage: Stage) -> Gates {
+        let fresh = Gates::at(stage);
+        let read = fresh.steps().iter().position(|step| *step == Step::Read);
+        Gates {
+            step: read.unwrap_or(0),
+            ..fresh
+        }
     }
 
     /// When the gates are judged.
@@ -116,7 +126,12 @@ impl Machine {
     }
 
     pub(super) fn gate_request(&self) -> Request {
-        Request::Txn(request::gate_read(&self.settings.keys, &self.settings.node))
+        let members = self.settings.policies.is_some();
+        Request::Txn(request::gate_read(
+            &self.settings.keys,
+            &self.settings.node,
+            members,
+        ))
     }
 
     /// One gate was judged.
@@ -280,6 +295,7 @@ impl Machine {
         let State::Gates(gates) = self.state else {
             return Ok(());
         };
+        self.paused = read.pause.is_some();
         match read.registration {
             Some((modified, Ok(record))) => self.registration = Some((modified, record)),
             Some((_, Err(error))) => {
@@ -303,7 +319,20 @@ impl Machine {
         if !gates.committed() {
             self.judge_budget()?;
         }
-        Ok(())
+        self.judge_policies(read.revision, read.members)
+    }
+
+    fn judge_policies(&mut self, revision: i64, members: Option<Members>) -> Result<(), Refusal> {
+        let Some(policies) = &self.settings.policies else {
+            return Ok(());
+        };
+        let Some(members) = members else {
+            return Err(Refusal::Policy("the members are not known".to_owned()));
+        };
+        self.counted = members.counts();
+        self.members = members;
+        self.judged_at = Some(revision);
+        policy::judge(policies, &self.members, &self.settings.node).map_err(Refusal::Policy)
     }
 
     fn judge_budget(&self) -> Result<(), Refusal> {
@@ -367,11 +396,14 @@ impl Machine {
     /// An operator, or a waiting node after `hold_timeout_sec`, took the committed claim away.
     pub(super) fn taken_away(&mut self) {
         self.held = None;
-        self.note(Note::warn(
-            "claim_gone",
-            "this node's committed claim was taken away (released by an operator, or hold_timeout_sec passed); undoing the \
-             drain and starting over",
-        ));
+        self.note(
+            Note::warn(
+                "claim_gone",
+                "this node's committed claim was taken away (released by an operator, or hold_timeout_sec passed); undoing the \
+                 drain and starting over",
+            )
+            .with("outcome", "taken-away"),
+        );
         self.go(State::Verifying(Verify::new(Outcome::TakenAway)));
     }
 
@@ -407,7 +439,10 @@ fn stands(held: &Held, found: Option<&Found>) -> bool {
 }
 
 /// Required when at least one says so; unknown when none does and one could not tell.
-pub(super) fn judge_detectors(reports: &[DetectorReport]) -> Result<Vec<String>, Refusal> {
+///
+/// # Errors
+/// [`Refusal::NotRequired`] or [`Refusal::Unknown`].
+pub fn judge_detectors(reports: &[DetectorReport]) -> Result<Vec<String>, Refusal> {
     let mut reasons = Vec::new();
     let mut failed = Vec::new();
     for report in reports {

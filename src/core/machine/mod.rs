@@ -38,15 +38,17 @@ use etcd_rs_sync::{Error, Reply, Request};
 use jiff::Timestamp;
 
 use super::budget::backoff;
+use super::facts::ScriptReport;
 use super::io::{Action, Input, Now, ScriptFacts, Ticket};
+use super::reporter::{Ask, Reporter};
 use super::rng::Rng;
 use super::settings::{Mode, Settings};
 use super::{Note, Refusal};
-use crate::lock::outcome::{Found, Malformed, Permit};
+use crate::lock::outcome::{Found, Malformed, Members, Permit};
 use crate::lock::{Claim, Held, NodeRecord, Phase};
 
 pub use commit::Pending;
-pub use gates::{Gates, Stage};
+pub use gates::{Gates, Stage, judge_detectors};
 pub use queue::{Entry, Queue, TakingAway};
 pub use verify::{Ending, Outcome, Verify};
 
@@ -170,8 +172,19 @@ pub struct Machine {
     queue: Option<Queue>,
     reasons: Vec<String>,
     attempts: u32,
+    reporter: Option<Reporter>,
+    /// Leases that are being revoked at the end.
+    farewells: usize,
+    /// The members at the last look.
+    members: Members,
+    /// How many of them were healthy and how many were not.
+    counted: (usize, usize),
+    /// The revision at which cluster policies were judged last.
+    judged_at: Option<i64>,
     /// A reboot command ran under the own claim and the host is still up: it may yet go down.
     may_go_down: bool,
+    /// Whether the last look at the cluster found it paused.
+    paused: bool,
     state: State,
 }
 
@@ -186,6 +199,14 @@ pub struct View {
     pub phase: Option<Phase>,
     /// How many claims are known to be before this one, and whether there may be more.
     pub ahead: Option<(usize, bool)>,
+    /// Whether the last look at the cluster found it paused.
+    pub paused: bool,
+    /// When the own claim was committed, as its record says.
+    pub committed_at: Option<String>,
+    /// When the last completed reboot of this node ended, as its registration says.
+    pub last_reboot: Option<String>,
+    /// How many members were healthy and how many were not at the last look, which is taken for cluster policies only.
+    pub members: (usize, usize),
 }
 
 impl Machine {
@@ -213,7 +234,13 @@ impl Machine {
             queue: None,
             reasons: Vec::new(),
             attempts: 0,
+            reporter: None,
+            farewells: 0,
+            members: Members::default(),
+            counted: (0, 0),
+            judged_at: None,
             may_go_down: false,
+            paused: false,
             state: State::Stopped,
         };
         machine.go(State::SelfTest);
@@ -256,9 +283,12 @@ impl Machine {
                     self.on_watch(event);
                 }
             }
+            Input::Reported(ticket, result) => self.on_reported(ticket, result),
+            Input::Monitored(ticket, report) => self.on_monitored(ticket, &report),
             Input::Stop => self.stop(),
         }
         self.on_time();
+        self.report();
     }
 
     /// The next thing to do, in order.
@@ -276,7 +306,8 @@ impl Machine {
                 Some(_) => lease.deadline,
                 None => lease.deadline.min(lease.renew_at),
             });
-        [self.timer, lease].into_iter().flatten().min()
+        let reports = self.reporter.as_ref().and_then(Reporter::wake_at);
+        [self.timer, lease, reports].into_iter().flatten().min()
     }
 
     /// Whether a pass has ended and the next has not begun: the moment for a new configuration.
@@ -310,6 +341,17 @@ impl Machine {
             },
             phase: self.held.as_ref().map(|held| held.claim.phase),
             ahead: self.queue.as_ref().map(Queue::ahead),
+            paused: self.paused,
+            committed_at: self
+                .held
+                .as_ref()
+                .and_then(|held| held.claim.committed_at.clone()),
+            last_reboot: self
+                .registration
+                .as_ref()
+                .and_then(|(_, record)| record.last_reboot.as_ref())
+                .map(|last| last.at.clone()),
+            members: self.counted,
         }
     }
 
@@ -540,6 +582,7 @@ impl Machine {
         self.cancel_task();
         self.unwatch();
         self.lease = None;
+        self.reporter = None;
         self.go(State::Stopped);
         self.out.push_back(Action::Exit(code));
     }
@@ -556,18 +599,84 @@ impl Machine {
         self.cancel_task();
         self.unwatch();
         self.lease = None;
-        let Some(id) = lease else {
+        let reported = self.reporter.take().and_then(|reporter| reporter.lease());
+        let leases: Vec<i64> = lease.into_iter().chain(reported).collect();
+        if leases.is_empty() {
             return self.exit(0);
-        };
+        }
         self.go(State::Stopping);
-        self.out.push_back(Action::Farewell(Request::Revoke { id }));
+        self.farewells = leases.len();
+        for id in leases {
+            self.out.push_back(Action::Farewell(Request::Revoke { id }));
+        }
         self.timer = Some(self.now.mono + FAREWELL);
     }
 
     fn on_farewell(&mut self) {
-        if matches!(self.state, State::Stopping) {
+        self.farewells = self.farewells.saturating_sub(1);
+        if matches!(self.state, State::Stopping) && self.farewells == 0 {
             self.exit(0);
         }
+    }
+
+    // ---- the health report ----
+
+    /// Asks for what the health report is due. It begins once the start has shown that the name is this machine's.
+    fn report(&mut self) {
+        let Some(interval) = self.settings.health_publish_interval else {
+            return;
+        };
+        match &self.state {
+            State::SelfTest
+            | State::ReadOwn
+            | State::Registering(_)
+            | State::Removing(_)
+            | State::Stopping
+            | State::Stopped => return,
+            _ => {}
+        }
+        let now = self.now.mono;
+        let reporter = self
+            .reporter
+            .get_or_insert_with(|| Reporter::new(interval, now));
+        let last = &mut self.last_ticket;
+        let mut ticket = || {
+            *last += 1;
+            Ticket(*last)
+        };
+        let mut asks = Vec::new();
+        while let Some(ask) = reporter.next(&self.settings, &mut self.rng, &mut ticket, now) {
+            asks.push(ask);
+        }
+        for ask in asks {
+            let action = match ask {
+                Ask::Check(ticket) => Action::Monitor(ticket, self.script_facts()),
+                Ask::Send(ticket, request) => Action::Report(ticket, request),
+            };
+            self.out.push_back(action);
+        }
+    }
+
+    fn on_reported(&mut self, ticket: Ticket, result: Result<Reply, Error>) {
+        if let Some(reporter) = &mut self.reporter {
+            let now = self.now.mono;
+            reporter.answered(&self.settings, &mut self.rng, ticket, now, result);
+        }
+    }
+
+    fn on_monitored(&mut self, ticket: Ticket, report: &ScriptReport) {
+        let Some(reporter) = &mut self.reporter else {
+            return;
+        };
+        let note = match reporter.checked(&self.settings, ticket, self.now, report) {
+            Some(true) => Note::info("healthy", "the health script passes"),
+            Some(false) => Note::warn(
+                "unhealthy",
+                format!("the health script does not pass: {}", report.outcome),
+            ),
+            None => return,
+        };
+        self.note(note.with("phase", "monitor"));
     }
 
     // ---- small parts ----
@@ -614,6 +723,8 @@ impl Machine {
             held: self.held.is_some(),
             attempts: self.attempts,
             reasons: self.reasons.clone(),
+            members: self.members.all.clone(),
+            healthy: self.members.healthy.clone(),
         }
     }
 
@@ -649,6 +760,26 @@ impl Machine {
 }
 
 impl State {
+    /// Every [name](State::name) there is, so that metrics can name them all from the start.
+    pub const NAMES: [&str; 16] = [
+        "starting",
+        "idle",
+        "checking",
+        "joining",
+        "queued",
+        "turn",
+        "leaving",
+        "committing",
+        "fencing",
+        "draining",
+        "committed",
+        "rebooting",
+        "holding",
+        "verifying",
+        "releasing",
+        "stopping",
+    ];
+
     /// A fixed name, for logs and metrics.
     pub fn name(&self) -> &'static str {
         match self {
@@ -684,12 +815,12 @@ fn nonsense(malformed: &Malformed) -> String {
 }
 
 /// Whole seconds, rounded up: a lease counts in seconds.
-fn seconds(span: Duration) -> i64 {
+pub(super) fn seconds(span: Duration) -> i64 {
     let up = span.as_secs() + u64::from(span.subsec_nanos() > 0);
     i64::try_from(up).unwrap_or(i64::MAX).max(1)
 }
 
 /// A moment as records carry it.
-fn rfc3339(at: Timestamp) -> String {
+pub(super) fn rfc3339(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }

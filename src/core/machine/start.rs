@@ -141,14 +141,17 @@ impl Machine {
             return;
         }
         if let Some(attempt) = self.record().attempt {
-            self.note(Note::warn(
-                "claim_gone",
-                format!(
-                    "this node committed to a reboot at {}, and its claim was taken away since (released by an operator, or \
-                     hold_timeout_sec passed); undoing the drain and starting over",
-                    attempt.committed_at
-                ),
-            ));
+            self.note(
+                Note::warn(
+                    "claim_gone",
+                    format!(
+                        "this node committed to a reboot at {}, and its claim was taken away since (released by an operator, or \
+                         hold_timeout_sec passed); undoing the drain and starting over",
+                        attempt.committed_at
+                    ),
+                )
+                .with("outcome", "taken-away"),
+            );
             return self.go(State::Verifying(Verify::new(Outcome::TakenAway)));
         }
         let mut record = self.record();

@@ -147,7 +147,7 @@ impl Machine {
         let modified = match write {
             Ok(Write::Done(revision)) => revision,
             Ok(Write::Refused(Some(found))) if found.claim.as_ref() == Ok(&claim) => found.modified,
-            Ok(Write::Refused(found)) => return self.not_as_held(found.as_ref()),
+            Ok(Write::Refused(found)) => return self.not_as_held(found.as_deref()),
             Err(malformed) => return self.retry(&nonsense(&malformed)),
         };
         if let Some(held) = &mut self.held {
@@ -383,7 +383,7 @@ impl Machine {
             Ok(Ok(Released::Now(revision))) => self.released(&ending, revision),
             // The copy of a release whose answer was lost.
             Ok(Ok(Released::Refused(None, Some((modified, stands)))))
-                if stands == ending.registration =>
+                if *stands == ending.registration =>
             {
                 self.released(&ending, modified);
             }

@@ -1,1 +1,246 @@
+//! Tables of the grammar and of verdicts, and a comparison with a naive evaluation.
 
+mod grammar;
+mod naive;
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+use super::*;
+
+fn windows(zone: &str, deny: &[&str], allow: &[&str]) -> Windows {
+    let texts = |entries: &[&str]| {
+        entries
+            .iter()
+            .map(|text| (*text).to_owned())
+            .collect::<Vec<_>>()
+    };
+    Windows::parse(zone, &texts(deny), &texts(allow)).unwrap_or_else(|errors| panic!("{errors:?}"))
+}
+
+/// The instant at which a wall clock in `zone` shows `civil`; of two, the earlier.
+fn at(zone: &str, civil: &str) -> Timestamp {
+    let civil: DateTime = civil.parse().unwrap();
+    TimeZone::get(zone)
+        .unwrap()
+        .to_ambiguous_timestamp(civil)
+        .compatible()
+        .unwrap()
+}
+
+#[test]
+fn deny_wins_and_the_deciding_entry_is_named() {
+    let windows = windows(
+        "UTC",
+        &["Wed 03:00-04:00"],
+        &["* 02:00-05:00", "Wed 03:30-23:00"],
+    );
+    let verdict = |time: &str| windows.verdict(at("UTC", time));
+    // 2026-07-01 is a Wednesday.
+    for (time, open, by) in [
+        ("2026-07-01T01:59", false, None),
+        ("2026-07-01T02:00", true, Some("* 02:00-05:00")),
+        ("2026-07-01T03:00", false, Some("Wed 03:00-04:00")),
+        ("2026-07-01T03:59:59", false, Some("Wed 03:00-04:00")),
+        ("2026-07-01T04:00", true, Some("* 02:00-05:00")),
+        ("2026-07-01T05:00", true, Some("Wed 03:30-23:00")),
+        ("2026-07-01T23:00", false, None),
+        ("2026-07-02T03:00", true, Some("* 02:00-05:00")),
+    ] {
+        assert_eq!(
+            verdict(time),
+            WindowVerdict {
+                open,
+                by: by.map(str::to_owned)
+            },
+            "{time}"
+        );
+    }
+}
+
+#[test]
+fn without_allow_entries_everything_not_denied_is_open() {
+    let windows = windows("UTC", &["Wed 03:00-04:00"], &[]);
+    let open = WindowVerdict {
+        open: true,
+        by: None,
+    };
+    assert_eq!(windows.verdict(at("UTC", "2026-07-01T02:00")), open);
+    assert!(!windows.verdict(at("UTC", "2026-07-01T03:30")).open);
+}
+
+#[test]
+fn next_change_and_next_open_are_exact() {
+    let allow = windows("Europe/Berlin", &[], &["Sat,Sun 02:00-04:00"]);
+    // 2026-07-04 is a Saturday.
+    let saturday = at("Europe/Berlin", "2026-07-04T02:00");
+    assert_eq!(
+        allow.next_change(at("Europe/Berlin", "2026-07-01T12:34:56.5")),
+        Some(saturday)
+    );
+    assert_eq!(
+        allow.next_change(saturday),
+        Some(at("Europe/Berlin", "2026-07-04T04:00"))
+    );
+    assert_eq!(allow.next_open(saturday), Some(saturday));
+    assert_eq!(
+        allow.next_open(at("Europe/Berlin", "2026-07-04T04:00")),
+        Some(at("Europe/Berlin", "2026-07-05T02:00"))
+    );
+}
+
+#[test]
+fn a_state_that_never_changes_again_has_no_next_change() {
+    let now = at("UTC", "2026-07-01T12:00");
+    for (deny, allow) in [
+        (vec!["* 00:00-24:00"], vec![]),
+        (vec![], vec!["* 00:00-12:00", "* 12:00-24:00"]),
+        (vec!["2020-01-01 00:00-2020-02-01 00:00"], vec![]),
+        (vec!["Mon 00:00-Mon 00:00"], vec!["* 02:00-03:00"]),
+        (vec![], vec![]),
+    ] {
+        for zone in ["UTC", "Europe/Berlin"] {
+            let windows = windows(zone, &deny, &allow);
+            assert_eq!(windows.next_change(now), None, "{deny:?} {allow:?} {zone}");
+            assert_eq!(windows.next_open(now).is_some(), windows.verdict(now).open);
+        }
+    }
+}
+
+#[test]
+fn dates_far_ahead_are_found() {
+    let zone = "Europe/Berlin";
+    let now = at(zone, "2026-07-01T12:00");
+    let deny = windows(
+        zone,
+        &[
+            "2031-12-20 00:00-2032-01-05 00:00",
+            "2040-01-01 00:00-2040-01-02 00:00",
+        ],
+        &["* 00:00-24:00"],
+    );
+    let first = deny.next_change(now).unwrap();
+    assert_eq!(first, at(zone, "2031-12-20T00:00"));
+    let second = deny.next_change(first).unwrap();
+    assert_eq!(second, at(zone, "2032-01-05T00:00"));
+    assert_eq!(deny.next_change(second), Some(at(zone, "2040-01-01T00:00")));
+    // Two dates that touch are one stretch.
+    let touching = windows(
+        zone,
+        &[
+            "2030-01-01 00:00-2035-01-01 00:00",
+            "2035-01-01 00:00-2039-01-01 00:00",
+        ],
+        &[],
+    );
+    assert_eq!(
+        touching.next_open(at(zone, "2031-01-01T00:00")),
+        Some(at(zone, "2039-01-01T00:00"))
+    );
+}
+
+#[test]
+fn a_window_that_begins_in_a_skipped_hour_begins_at_the_jump() {
+    // On 2026-03-29 the clock in Berlin goes from 02:00 to 03:00.
+    let zone = "Europe/Berlin";
+    let windows = windows(zone, &[], &["Sun 02:30-04:00"]);
+    let midnight = at(zone, "2026-03-29T00:00");
+    let open = windows.next_open(midnight).unwrap();
+    assert_eq!(open, at(zone, "2026-03-29T03:00"));
+    assert_eq!(
+        windows.next_change(open),
+        Some(at(zone, "2026-03-29T04:00"))
+    );
+}
+
+#[test]
+fn a_window_inside_of_a_skipped_hour_does_not_happen_that_day() {
+    let zone = "Europe/Berlin";
+    let windows = windows(zone, &[], &["* 02:15-02:45"]);
+    assert_eq!(
+        windows.next_open(at(zone, "2026-03-28T12:00")),
+        Some(at(zone, "2026-03-30T02:15"))
+    );
+}
+
+#[test]
+fn a_window_in_a_repeated_hour_applies_both_times() {
+    // On 2026-10-25 the clock in Berlin goes from 03:00 back to 02:00.
+    let zone = "Europe/Berlin";
+    let windows = windows(zone, &[], &["* 02:15-02:45"]);
+    let mut now = at(zone, "2026-10-25T00:00");
+    let mut changes = Vec::new();
+    for _ in 0..4 {
+        now = windows.next_change(now).unwrap();
+        changes.push(now.to_string());
+    }
+    assert_eq!(
+        changes,
+        [
+            "2026-10-25T00:15:00Z",
+            "2026-10-25T00:45:00Z",
+            "2026-10-25T01:15:00Z",
+            "2026-10-25T01:45:00Z"
+        ]
+    );
+}
+
+#[test]
+fn zones_are_found_or_explained() {
+    for name in [
+        "UTC",
+        "utc",
+        "local",
+        "Local",
+        "Europe/Berlin",
+        "Asia/Kolkata",
+        "Pacific/Apia",
+    ] {
+        windows(name, &[], &["* 00:00-01:00"]);
+    }
+    for name in ["Europe/Berlim", "Berlin", "", "+02:00", "../../etc/passwd"] {
+        let errors = Windows::parse(name, &[], &[]).unwrap_err();
+        assert_eq!(
+            (errors.len(), errors[0].field),
+            (1, WindowsField::Timezone),
+            "{name}"
+        );
+        assert!(
+            errors[0].message.contains("time zone database"),
+            "{}",
+            errors[0].message
+        );
+    }
+}
+
+#[test]
+fn all_errors_come_at_once_with_their_place() {
+    let deny = ["* 00:00-01:00", "nonsense"].map(str::to_owned);
+    let allow = ["Mon 25:00-26:00"].map(str::to_owned);
+    let fields: Vec<_> = Windows::parse("Nowhere", &deny, &allow)
+        .unwrap_err()
+        .iter()
+        .map(|error| error.field)
+        .collect();
+    assert_eq!(
+        fields,
+        [
+            WindowsField::Timezone,
+            WindowsField::Deny(1),
+            WindowsField::Allow(0)
+        ]
+    );
+}
+
+#[test]
+fn texts_are_kept_and_decide_equality() {
+    let (deny, allow) = (["  Mon 01:00-02:00 "], ["* 02:00-04:00", "Sun 00:00-24:00"]);
+    let one = windows("UTC", &deny, &allow);
+    assert_eq!(one.deny().collect::<Vec<_>>(), ["Mon 01:00-02:00"]);
+    assert_eq!(one.allow().collect::<Vec<_>>(), allow);
+    assert_eq!((one.timezone(), one.zone()), ("UTC", &TimeZone::UTC));
+    assert_eq!(one, one.clone());
+    assert_ne!(one, windows("Europe/Berlin", &deny, &allow));
+    assert_ne!(one, windows("UTC", &deny, &allow[..1]));
+}

@@ -1,0 +1,182 @@
+//! What the demo is asked to do.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The most nodes: what fits on a screen and on one machine.
+const MOST_NODES: usize = 64;
+
+/// Help of the program, and of the script in front of it.
+pub const USAGE: &str = "\
+Usage: scripts/demo [--nodes N] [--limit K] [--fail NODE] [--boot-sec S]
+                    [--hold-sec S] [--plain] [--keep] [--help]
+
+Shows a fleet taking turns to reboot, on this machine and without rebooting it:
+a real etcd, and N daemons of the real program, each on a made-up host that
+goes down and comes back with a new boot id. What is shown comes from a watch
+on etcd and from the hosts' power supplies, not from the daemons.
+
+  --nodes N     how many hosts (default: 5)
+  --limit K     max_concurrent_reboots (default: 1)
+  --fail NODE   this host, such as node-2, does not come back. The line stops
+                until its claim is taken away: by you, where the demo is drawn
+                on a terminal, otherwise by the demo
+  --boot-sec S  how long a host is down (default: 1)
+  --hold-sec S  how long the failure stands before the demo takes the claim
+                away (default: 5)
+  --plain       one line an event, as when piped, instead of the live picture
+  --keep        leave the hosts' folders with configurations and logs
+  --help        this text
+
+Everything is removed at the end, also after Ctrl-C; when a promise was broken,
+the hosts' folders stay. Only a demo that is killed with SIGKILL leaves a folder
+reboot-demo-* among the temporary files; its processes end with it.
+
+Exit status: 0 when every promise held, 1 when one was broken or the demo could
+not run, 64 for wrong usage, 130 after Ctrl-C.
+";
+
+/// What the demo is asked to do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// How many hosts.
+    pub nodes: usize,
+    /// `max_concurrent_reboots`.
+    pub limit: usize,
+    /// The number of the host that does not come back, from 1.
+    pub fail: Option<usize>,
+    /// How long a host is down.
+    pub boot: Duration,
+    /// Without an operator: how long the failure stands before its claim is taken away.
+    pub hold: Duration,
+    /// One line an event, also on a terminal.
+    pub plain: bool,
+    /// Leave the hosts' folders.
+    pub keep: bool,
+    /// The coordinator's binary.
+    pub daemon: PathBuf,
+}
+
+impl Options {
+    /// Five hosts, one at a time, a second each.
+    pub fn new(daemon: PathBuf) -> Options {
+        Options {
+            nodes: 5,
+            limit: 1,
+            fail: None,
+            boot: Duration::from_secs(1),
+            hold: Duration::from_secs(5),
+            plain: false,
+            keep: false,
+            daemon,
+        }
+    }
+
+    /// Reads the command line; `None` when help is asked for.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(
+        args: impl IntoIterator<Item = std::ffi::OsString>,
+        daemon: PathBuf,
+    ) -> Result<Option<Options>, lexopt::Error> {
+        use lexopt::prelude::{Long, Short, Value, ValueExt};
+        let mut options = Options::new(daemon);
+        let mut parser = lexopt::Parser::from_args(args);
+        while let Some(arg) = parser.next()? {
+            match arg {
+                Long("nodes") => options.nodes = parser.value()?.parse()?,
+                Long("limit") => options.limit = parser.value()?.parse()?,
+                Long("fail") => {
+                    let number = |text: &str| text.strip_prefix("node-").unwrap_or(text).parse();
+                    options.fail = Some(parser.value()?.parse_with(number)?);
+                }
+                Long("boot-sec") => options.boot = seconds(&mut parser)?,
+                Long("hold-sec") => options.hold = seconds(&mut parser)?,
+                Long("plain") => options.plain = true,
+                Long("keep") => options.keep = true,
+                Long("daemon") => options.daemon = parser.value()?.into(),
+                Short('h') | Long("help") => return Ok(None),
+                other @ (Long(_) | Short(_) | Value(_)) => return Err(other.unexpected()),
+            }
+        }
+        options.check()?;
+        Ok(Some(options))
+    }
+
+    fn check(&self) -> Result<(), lexopt::Error> {
+        if !(1..=MOST_NODES).contains(&self.nodes) {
+            return Err(format!("--nodes is from 1 to {MOST_NODES}").into());
+        }
+        if !(1..=MOST_NODES).contains(&self.limit) {
+            return Err(format!("--limit is from 1 to {MOST_NODES}").into());
+        }
+        match self.fail {
+            Some(_) if self.nodes < 2 => Err("--fail needs another host that waits".into()),
+            Some(node) if !(1..=self.nodes).contains(&node) => {
+                Err(format!("--fail names a host from node-1 to node-{}", self.nodes).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The hosts' numbers in the order in which they ask. One that fails is not the last: somebody has to wait behind it.
+    pub(crate) fn order(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (1..=self.nodes).collect();
+        if self.fail == Some(self.nodes) {
+            order.swap(self.nodes - 1, self.nodes - 2);
+        }
+        order
+    }
+}
+
+fn seconds(parser: &mut lexopt::Parser) -> Result<Duration, lexopt::Error> {
+    use lexopt::prelude::ValueExt;
+    let text: f64 = parser.value()?.parse()?;
+    match Duration::try_from_secs_f64(text) {
+        Ok(span) if span <= Duration::from_secs(3600) => Ok(span),
+        Ok(_) | Err(_) => Err("a time is a number of seconds from 0 to 3600, such as 0.5".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Option<Options>, lexopt::Error> {
+        Options::parse(line.split_whitespace().map(Into::into), "daemon".into())
+    }
+
+    #[test]
+    fn the_command_line_is_understood_or_refused() {
+        let options = parse("--nodes 8 --limit=3 --fail node-2 --boot-sec 0.3")
+            .unwrap()
+            .unwrap();
+        assert_eq!((options.nodes, options.limit), (8, 3));
+        assert_eq!(options.fail, Some(2));
+        assert_eq!(options.boot, Duration::from_millis(300));
+        assert_eq!(parse("--fail 3").unwrap().unwrap().fail, Some(3));
+        assert_eq!(parse("--nodes 0 --help").unwrap(), None);
+        for wrong in [
+            "--nodes 0",
+            "--nodes 65",
+            "--limit 0",
+            "--fail node-6",
+            "--fail node-0",
+            "--nodes 1 --fail 1",
+            "--boot-sec -1",
+            "--boot-sec soon",
+            "--what",
+            "extra",
+        ] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_failing_host_is_never_the_last_to_ask() {
+        let order = |line| parse(line).unwrap().unwrap().order();
+        assert_eq!(order("--nodes 4 --fail 2"), [1, 2, 3, 4]);
+        assert_eq!(order("--nodes 4 --fail 4"), [1, 2, 4, 3]);
+    }
+}

@@ -1,0 +1,245 @@
+//! The end: what was seen, and whether it is what was promised.
+
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+use crate::failure::stops_everyone;
+use crate::show::Show;
+use crate::{Error, Options};
+
+/// What was seen.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Hosts that went down and came back.
+    pub reboots: usize,
+    /// The most claims that were committed at once, in the order of etcd's revisions.
+    pub most_committed: usize,
+    /// The most hosts that were off at once, by their power supplies.
+    pub most_down: usize,
+    /// From each release to the commit that it made possible, ascending.
+    pub handovers: Vec<Duration>,
+    /// How long the claim of the host that failed stood.
+    pub stopped: Option<Duration>,
+    /// The promises that were not kept; empty when all were.
+    pub broken: Vec<String>,
+    /// It was stopped before its end; nothing was judged.
+    pub interrupted: bool,
+}
+
+/// Judges, prints, and ends everything that runs.
+pub(crate) fn finish(show: Show<'_>, interrupted: bool) -> Result<Report, Error> {
+    if interrupted {
+        let out = show.view.end();
+        let written = writeln!(out, "stopped; cleaning up");
+        written.map_err(Error::io("cannot write"))?;
+        return Ok(Report {
+            interrupted,
+            ..Report::default()
+        });
+    }
+    let report = judge(&show)?;
+    let options = show.options;
+    let version = show.fleet.cluster.version().to_string();
+    let fleet = show.fleet;
+    let out = show.view.end();
+    // A broken promise is worth its logs.
+    let kept = (options.keep || !report.broken.is_empty()).then(|| fleet.keep_folder());
+    let printed = print(&report, options, &version, out).and_then(|()| match kept {
+        Some(folder) => writeln!(out, "\nconfigurations and logs are in {}", folder.display()),
+        None => Ok(()),
+    });
+    printed.map_err(Error::io("cannot write"))?;
+    Ok(report)
+}
+
+fn judge(show: &Show<'_>) -> Result<Report, Error> {
+    let hosts = &show.fleet.hosts;
+    let outages = || hosts.iter().flat_map(|host| host.outages.iter().copied());
+    let mut broken = show.broken.clone();
+    broken.extend(show.ledger.broken.iter().cloned());
+    // A host that never comes back counts until its claim is taken away: from then on an operator answers for it.
+    let given_up = |name: &str| {
+        let turn = show.ledger.releases.iter().find(|turn| turn.node == name);
+        turn.map(|turn| turn.at)
+    };
+    let most_down = most_at_once(hosts.iter().flat_map(|host| {
+        let end = move |back: Option<Instant>| back.or_else(|| given_up(&host.name));
+        host.outages
+            .iter()
+            .map(move |(down, back)| (*down, end(*back)))
+    }));
+    if most_down > show.options.limit {
+        broken.push(format!(
+            "{most_down} hosts were off at once, the limit is {}",
+            show.options.limit
+        ));
+    }
+    for host in hosts {
+        let commits = show
+            .ledger
+            .commits
+            .iter()
+            .filter(|turn| turn.node == host.name)
+            .count();
+        if (host.outages.len(), commits) != (1, 1) {
+            broken.push(format!(
+                "{} went down {} times and committed {commits} times, instead of once",
+                host.name,
+                host.outages.len()
+            ));
+        }
+        let release = show
+            .ledger
+            .releases
+            .iter()
+            .find(|turn| turn.node == host.name);
+        if let (Some(release), Some((_, Some(back)))) = (release, host.outages.first())
+            && release.at < *back
+        {
+            broken.push(format!(
+                "{} gave its claim back while it was down",
+                host.name
+            ));
+        }
+    }
+    let claimants = show.fleet.claimants()?;
+    if !claimants.is_empty() {
+        broken.push(format!("claims are left: {}", claimants.join(", ")));
+    }
+    let stopped = show.stopped();
+    match &stopped {
+        Some(stop)
+            if stops_everyone(show.options)
+                && (stop.others.commits, stop.others.outages) != (0, 0) =>
+        {
+            broken.push(format!("others rebooted while {} was out", stop.name));
+        }
+        None if show.options.fail.is_some() => {
+            broken.push("the failure did not come about".to_owned())
+        }
+        Some(_) | None => {}
+    }
+    let mut handovers = show.ledger.handovers();
+    handovers.sort();
+    Ok(Report {
+        reboots: outages().filter(|(_, back)| back.is_some()).count(),
+        most_committed: show.ledger.most_at_once,
+        most_down,
+        handovers,
+        stopped: stopped.map(|stop| stop.lasted),
+        broken,
+        interrupted: false,
+    })
+}
+
+/// The most of these that overlap. One without an end is for ever.
+fn most_at_once(spans: impl Iterator<Item = (Instant, Option<Instant>)>) -> usize {
+    let spans: Vec<_> = spans.collect();
+    let covers = |at: Instant| {
+        let over =
+            |(from, to): &&(Instant, Option<Instant>)| *from <= at && to.is_none_or(|to| to > at);
+        spans.iter().filter(over).count()
+    };
+    spans
+        .iter()
+        .map(|(from, _)| covers(*from))
+        .max()
+        .unwrap_or(0)
+}
+
+fn print(report: &Report, options: &Options, version: &str, out: &mut dyn Write) -> io::Result<()> {
+    let failed = usize::from(options.fail.is_some());
+    writeln!(out)?;
+    writeln!(
+        out,
+        "reboots      {} of {} hosts",
+        report.reboots,
+        options.nodes - failed
+    )?;
+    writeln!(
+        out,
+        "at once      {} committed by etcd's history, {} off by the hosts' power; limit {}",
+        report.most_committed, report.most_down, options.limit
+    )?;
+    print_handovers(&report.handovers, out)?;
+    if let (Some(number), Some(lasted)) = (options.fail, report.stopped) {
+        let others = if stops_everyone(options) {
+            "until then nobody else rebooted".to_owned()
+        } else {
+            format!(
+                "the others shared {} of {} places",
+                options.limit - 1,
+                options.limit
+            )
+        };
+        writeln!(
+            out,
+            "failure      node-{number} held its claim for {:.1} s, until it was taken away;\n\
+             \x20            {others}",
+            lasted.as_secs_f64()
+        )?;
+    }
+    writeln!(
+        out,
+        "settings     {} hosts, limit {}, {} s a boot, a check every second, etcd {version}",
+        options.nodes,
+        options.limit,
+        options.boot.as_secs_f64()
+    )?;
+    if report.broken.is_empty() {
+        return writeln!(out, "result       every promise held");
+    }
+    for broken in &report.broken {
+        writeln!(out, "BROKEN       {broken}")?;
+    }
+    Ok(())
+}
+
+fn print_handovers(sorted: &[Duration], out: &mut dyn Write) -> io::Result<()> {
+    let ms = |span: Duration| span.as_secs_f64() * 1000.0;
+    let (Some(fastest), Some(slowest)) = (sorted.first(), sorted.last()) else {
+        return writeln!(out, "handover     none: nobody waited for a place");
+    };
+    writeln!(
+        out,
+        "handover     median {:.1} ms, fastest {:.1} ms, slowest {:.1} ms, of {}\n\
+         \x20            (from a release to the commit that it made possible, both as one\n\
+         \x20            watch on etcd received them)",
+        ms(median(sorted)),
+        ms(*fastest),
+        ms(*slowest),
+        sorted.len()
+    )
+}
+
+fn median(sorted: &[Duration]) -> Duration {
+    let (low, high) = (sorted[(sorted.len() - 1) / 2], sorted[sorted.len() / 2]);
+    (low + high) / 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overlaps_are_counted_and_ends_are_exclusive() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let spans = [
+            (at(0), Some(at(10))),
+            (at(10), Some(at(20))),
+            (at(5), Some(at(15))),
+            (at(12), None),
+        ];
+        assert_eq!(most_at_once(spans.into_iter()), 3);
+        assert_eq!(most_at_once(spans[..2].iter().copied()), 1);
+        assert_eq!(most_at_once([].into_iter()), 0);
+    }
+
+    #[test]
+    fn the_median_of_an_even_number_lies_between() {
+        let spans: Vec<Duration> = [1, 2, 4, 9].map(Duration::from_millis).into();
+        assert_eq!(median(&spans), Duration::from_millis(3));
+        assert_eq!(median(&spans[..3]), Duration::from_millis(2));
+    }
+}

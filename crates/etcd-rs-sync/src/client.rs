@@ -1,0 +1,311 @@
+//! The client: which endpoint, for how long, and whether a request may be sent again.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use ureq::Agent;
+
+use crate::http::{self, Exchange, Method, exchange};
+use crate::session::{Limits, Session, Ticket};
+use crate::watch::{Watch, WatchRequest};
+use crate::wire::{self, Refusal};
+use crate::{Error, Etcd, Options, Reply, Request};
+
+mod failures;
+use failures::Failures;
+
+/// The longest first attempt at one of several endpoints, before the next is tried. A stopped member accepts connections and
+/// never answers; moving on after 0.5 s or 1 s finds a working member in 1 to 3 s, waiting longer only takes longer.
+const LONGEST_FIRST_SHARE: Duration = Duration::from_secs(1);
+
+/// A blocking client of one etcd cluster.
+///
+/// It may be shared by threads. A call takes at most [`Options::timeout`], whatever the servers do. The endpoint that answered
+/// last is asked first. A request that can change something and that may have been sent is not sent again, except for those
+/// where it does no harm: [`Request::Grant`] with an id, [`Request::KeepAlive`], [`Request::Revoke`].
+pub struct Client {
+    session: Arc<Session>,
+    agent: Agent,
+    /// The endpoint to ask first.
+    endpoint: AtomicUsize,
+}
+
+impl Client {
+    /// A client. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`Error::Setup`] when the options cannot be used.
+    pub fn new(options: Options) -> Result<Client, Error> {
+        let session = Arc::new(Session::new(options)?);
+        let agent = http::agent(&session.options, &session.names)?;
+        Ok(Client {
+            session,
+            agent,
+            endpoint: AtomicUsize::new(0),
+        })
+    }
+
+    /// A client of the same cluster with connections of its own, so that neither waits for, or breaks with, the other's. The
+    /// authentication's token is shared.
+    ///
+    /// # Errors
+    /// [`Error::Setup`], which cannot happen after the first client could be made.
+    pub fn fork(&self) -> Result<Client, Error> {
+        Ok(Client {
+            session: Arc::clone(&self.session),
+            agent: http::agent(&self.session.options, &self.session.names)?,
+            endpoint: AtomicUsize::new(self.first_endpoint()),
+        })
+    }
+
+    /// Watches keys, on a connection of its own. Nothing is sent before the first [`Watch::next`].
+    ///
+    /// # Errors
+    /// As for [`Client::fork`].
+    pub fn watch(&self, request: WatchRequest) -> Result<Watch, Error> {
+        let agent = http::agent(&self.session.options, &self.session.names)?;
+        Ok(Watch::new(
+            Arc::clone(&self.session),
+            agent,
+            self.first_endpoint(),
+            request,
+        ))
+    }
+
+    /// The version of the first server that answered, such as `3.5.16`; `None` before any has.
+    pub fn server_version(&self) -> Option<String> {
+        self.session.known_version().map(str::to_owned)
+    }
+
+    fn first_endpoint(&self) -> usize {
+        self.endpoint.load(Ordering::Relaxed) % self.session.options.endpoints.len()
+    }
+}
+
+impl Etcd for Client {
+    fn call(&self, request: &Request) -> Result<Reply, Error> {
+        let started = Instant::now();
+        let deadline = started + self.session.options.timeout;
+        let body = wire::body(request).to_string();
+        let endpoints = self.session.options.endpoints.len();
+        let mut share = first_share(self.session.options.timeout, endpoints);
+        let mut failures = Failures::default();
+        loop {
+            // Another round is worth its time only if something was slow; what fails at once would fail at once again.
+            let mut slow = false;
+            for _ in 0..endpoints {
+                let now = Instant::now();
+                if now >= deadline {
+                    return Err(failures.into_error("the time is up"));
+                }
+                let endpoint = self.first_endpoint();
+                let connect_until = deadline.min(now + share);
+                let limits = Limits {
+                    connect_until,
+                    until: if repeatable(request) {
+                        connect_until
+                    } else {
+                        deadline
+                    },
+                };
+                match self.attempt(request, &body, endpoint, limits) {
+                    Ok(reply) => return Ok(reply),
+                    Err(Attempt::Final(error)) => return Err(failures.settle(request, error)),
+                    Err(Attempt::Elsewhere(error)) => {
+                        self.leave(endpoint);
+                        slow |= Instant::now() >= limits.connect_until;
+                        failures.push(error);
+                    }
+                }
+                if !failures.allow_repeat(request) {
+                    return Err(failures.into_error("not sent again"));
+                }
+            }
+            if !slow {
+                return Err(failures.into_error("no endpoint works"));
+            }
+            share *= 2;
+        }
+    }
+}
+
+/// How one attempt ended without a reply.
+enum Attempt {
+    /// The cluster has spoken.
+    Final(Error),
+    /// Another endpoint may do better.
+    Elsewhere(Error),
+}
+
+impl Client {
+    fn attempt(
+        &self,
+        request: &Request,
+        body: &str,
+        endpoint: usize,
+        limits: Limits,
+    ) -> Result<Reply, Attempt> {
+        let session = &self.session;
+        let prepared = session
+            .check_version(&self.agent, endpoint, limits)
+            .and_then(|()| session.ticket(&self.agent, endpoint, limits));
+        let ticket = prepared.map_err(judge)?;
+        let refused = match self.post(request, body, endpoint, limits, &ticket) {
+            Posted::Reply(reply) => return Ok(reply),
+            Posted::Failed(error) => return Err(judge(error)),
+            Posted::NeedsToken(error) => error,
+        };
+        if session.options.auth.is_none() {
+            return Err(Attempt::Final(refused));
+        }
+        // It was refused, so it had no effect and may be sent again, once, with a new token.
+        let ticket = session
+            .renew(&self.agent, endpoint, limits, &ticket)
+            .map_err(judge)?;
+        match self.post(request, body, endpoint, limits, &ticket) {
+            Posted::Reply(reply) => Ok(reply),
+            Posted::NeedsToken(error) => Err(Attempt::Final(error)),
+            Posted::Failed(error) => Err(judge(error)),
+        }
+    }
+
+    fn post(
+        &self,
+        request: &Request,
+        body: &str,
+        endpoint: usize,
+        limits: Limits,
+        ticket: &Ticket,
+    ) -> Posted {
+        let post = Exchange {
+            url: self.session.url(endpoint, wire::path(request)),
+            method: Method::Post(body.as_bytes()),
+            token: ticket.text.clone(),
+            need_leader: needs_leader(request),
+            connect_until: limits.connect_until,
+            until: limits.until,
+        };
+        let at = |detail: &str| format!("{}: {detail}", self.session.options.endpoints[endpoint]);
+        match exchange(&self.agent, &post) {
+            Ok((200, bytes)) => match wire::reply(request, &bytes) {
+                Ok(reply) => Posted::Reply(reply),
+                // An error in place of the first message of a stream, or something unknown.
+                Err(why) => match wire::refusal(&bytes) {
+                    Refusal { code: 0, .. } => {
+                        Posted::Failed(Error::OutcomeUnknown { detail: at(&why) })
+                    }
+                    refusal => refused(0, refusal, &at),
+                },
+            },
+            Ok((status, bytes)) => refused(status, wire::refusal(&bytes), &at),
+            Err(failure) if failure.sent => Posted::Failed(Error::OutcomeUnknown {
+                detail: at(&failure.detail),
+            }),
+            Err(failure) => Posted::Failed(Error::NotSent {
+                detail: at(&failure.detail),
+            }),
+        }
+    }
+
+    /// Makes the next endpoint the first, unless another thread has done so already.
+    fn leave(&self, endpoint: usize) {
+        let endpoints = self.session.options.endpoints.len();
+        let next = (endpoint + 1) % endpoints;
+        // Losing this race means that someone else moved on.
+        let _ =
+            self.endpoint
+                .compare_exchange(endpoint, next, Ordering::Relaxed, Ordering::Relaxed);
+    }
+}
+
+/// Judges the server's "no", and says which endpoint it was where that matters.
+fn refused(http_status: u16, refusal: Refusal, at: &dyn Fn(&str) -> String) -> Posted {
+    let wants_new_token = refusal.wants_new_token();
+    let error = wire::classify(http_status, refusal);
+    if let Error::OutcomeUnknown { detail } = error {
+        let detail = at(&detail);
+        return Posted::Failed(Error::OutcomeUnknown { detail });
+    }
+    if wants_new_token && error.is_definite() {
+        return Posted::NeedsToken(error);
+    }
+    Posted::Failed(error)
+}
+
+enum Posted {
+    Reply(Reply),
+    NeedsToken(Error),
+    Failed(Error),
+}
+
+fn judge(error: Error) -> Attempt {
+    match error {
+        Error::NotSent { .. } | Error::OutcomeUnknown { .. } | Error::NoLeader { .. } => {
+            Attempt::Elsewhere(error)
+        }
+        Error::LeaseNotFound
+        | Error::LeaseExists
+        | Error::Compacted { .. }
+        | Error::Unauthenticated { .. }
+        | Error::PermissionDenied { .. }
+        | Error::Rejected { .. }
+        | Error::Setup { .. } => Attempt::Final(error),
+    }
+}
+
+/// Whether sending a request twice is the same as sending it once.
+fn repeatable(request: &Request) -> bool {
+    match request {
+        Request::Grant { id, .. } => *id != 0,
+        Request::KeepAlive { .. } | Request::Revoke { .. } => true,
+        Request::Range(_)
+        | Request::Put(_)
+        | Request::Delete(_)
+        | Request::Txn(_)
+        | Request::TimeToLive { .. }
+        | Request::Compact { .. }
+        | Request::Status
+        | Request::Members => !request.writes(),
+    }
+}
+
+/// Whether a member that knows no leader should say so at once instead of letting us wait. A stale read and a member's own
+/// status are asked for precisely when that must not matter.
+fn needs_leader(request: &Request) -> bool {
+    match request {
+        Request::Range(range) => !range.serializable,
+        Request::Status | Request::Members => false,
+        Request::Put(_)
+        | Request::Delete(_)
+        | Request::Txn(_)
+        | Request::Grant { .. }
+        | Request::Revoke { .. }
+        | Request::KeepAlive { .. }
+        | Request::TimeToLive { .. }
+        | Request::Compact { .. } => true,
+    }
+}
+
+/// How long the first round may stay at one endpoint. Every further round doubles it, so that a cluster that is merely slow is
+/// reached as well.
+fn first_share(timeout: Duration, endpoints: usize) -> Duration {
+    if endpoints == 1 {
+        return timeout;
+    }
+    let halves = u32::try_from(endpoints)
+        .unwrap_or(u32::MAX)
+        .saturating_mul(2);
+    LONGEST_FIRST_SHARE.min(timeout / halves)
+}
+
+/// Its endpoints; no secrets.
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("endpoints", &self.session.options.endpoints)
+            .field("server_version", &self.session.known_version())
+            .finish_non_exhaustive()
+    }
+}

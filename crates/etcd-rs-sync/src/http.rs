@@ -1,0 +1,216 @@
+//! One HTTP exchange on ureq, with every setting set, and with the knowledge whether anything was sent.
+
+use std::cell::Cell;
+use std::io::Read;
+use std::time::{Duration, Instant};
+
+use ureq::config::AutoHeaderValue;
+use ureq::http::Response;
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, DefaultConnector, NextTimeout, Transport,
+};
+use ureq::{Agent, Body};
+
+use crate::resolve::Names;
+use crate::{Error, Options, wire};
+
+/// The most bytes of a reply that are read. etcd's own bound on a request is 1.5 MiB; a listing of a fleet stays far below this.
+pub(crate) const MAX_REPLY_BYTES: u64 = 16 * 1024 * 1024;
+/// The most bytes of a reply's header.
+const MAX_HEADER_BYTES: usize = 16 * 1024;
+/// Buffers of a connection, in each direction. A request of this crate's users has a few hundred bytes.
+const BUFFER_BYTES: usize = 8 * 1024;
+/// Idle connections kept: one in use, one that another thread of the same client used.
+const MAX_IDLE_CONNECTIONS: usize = 2;
+/// How long an idle connection is kept. Longer than the usual time between two renewals of a lease, so that these need no new
+/// TLS handshake; shorter than what firewalls commonly remember.
+const MAX_IDLE_AGE: Duration = Duration::from_secs(90);
+
+/// An exchange that brought no reply.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// Whether any byte of the request may have left.
+    pub(crate) sent: bool,
+    /// What happened.
+    pub(crate) detail: String,
+}
+
+/// Whether an exchange is a GET, or a POST of a body.
+#[derive(Clone, Copy)]
+pub(crate) enum Method<'a> {
+    Get,
+    Post(&'a [u8]),
+}
+
+/// One exchange.
+pub(crate) struct Exchange<'a> {
+    pub(crate) url: String,
+    pub(crate) method: Method<'a>,
+    /// Sent as it is in `Authorization`.
+    pub(crate) token: Option<String>,
+    /// Ask the server to refuse at once when it knows no leader.
+    pub(crate) need_leader: bool,
+    /// Until the connection stands, TLS included.
+    pub(crate) connect_until: Instant,
+    /// Until the reply is complete, or for a stream until its head is there.
+    pub(crate) until: Instant,
+}
+
+/// An agent of its own, with its own connections.
+pub(crate) fn agent(options: &Options, names: &Names) -> Result<Agent, Error> {
+    let mut config = Agent::config_builder()
+        .proxy(None) // never the environment's
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .http_status_as_error(false)
+        .user_agent(concat!("etcd-rs-sync/", env!("CARGO_PKG_VERSION")))
+        .accept_encoding(AutoHeaderValue::None)
+        .input_buffer_size(BUFFER_BYTES)
+        .output_buffer_size(BUFFER_BYTES)
+        .max_response_header_size(MAX_HEADER_BYTES)
+        .max_idle_connections(MAX_IDLE_CONNECTIONS)
+        .max_idle_connections_per_host(MAX_IDLE_CONNECTIONS)
+        .max_idle_age(MAX_IDLE_AGE)
+        .timeout_global(Some(options.timeout));
+    if let Some(tls) = &options.tls {
+        config = config.tls_config(tls.to_ureq()?);
+    }
+    let connector = DefaultConnector::default().chain(MarkSent);
+    Ok(Agent::with_parts(config.build(), connector, names.clone()))
+}
+
+/// Performs an exchange and reads its whole reply: status and body.
+pub(crate) fn exchange(agent: &Agent, exchange: &Exchange<'_>) -> Result<(u16, Vec<u8>), Failure> {
+    let response = start(agent, exchange, None)?;
+    let status = response.status().as_u16();
+    let mut body = Vec::new();
+    response
+        .into_body()
+        .into_with_config()
+        .limit(MAX_REPLY_BYTES)
+        .reader()
+        .read_to_end(&mut body)
+        .map_err(|e| failure(e.into()))?;
+    Ok((status, body))
+}
+
+/// Performs an exchange up to the head of its reply. With `silence` the body is a stream: it may last for ever, but not be
+/// silent for longer than that.
+pub(crate) fn start(
+    agent: &Agent,
+    exchange: &Exchange<'_>,
+    silence: Option<Duration>,
+) -> Result<Response<Body>, Failure> {
+    SENT.set(false);
+    let now = Instant::now();
+    let left = exchange.until.saturating_duration_since(now);
+    let connect = exchange
+        .connect_until
+        .saturating_duration_since(now)
+        .min(left);
+    if left.is_zero() || connect.is_zero() {
+        return Err(Failure {
+            sent: false,
+            detail: "no time was left".into(),
+        });
+    }
+    let response = match exchange.method {
+        Method::Get => agent
+            .get(&exchange.url)
+            .config()
+            .timeout_global(Some(left))
+            .timeout_resolve(Some(connect))
+            .timeout_connect(Some(connect))
+            .build()
+            .call(),
+        Method::Post(body) => {
+            let mut post = agent.post(&exchange.url).content_type("application/json");
+            if let Some(token) = &exchange.token {
+                post = post.header("Authorization", token);
+            }
+            if exchange.need_leader {
+                post = post.header("Grpc-Metadata-hasleader", "true");
+            }
+            let config = post
+                .config()
+                .timeout_resolve(Some(connect))
+                .timeout_connect(Some(connect));
+            match silence {
+                None => config
+                    .timeout_global(Some(left))
+                    .build()
+                    .header("Grpc-Timeout", server_side(left)),
+                Some(silence) => config
+                    .timeout_global(None)
+                    .timeout_recv_response(Some(left))
+                    .timeout_per_read(Some(silence))
+                    .timeout_per_write(Some(left))
+                    .build(),
+            }
+            .send(body)
+        }
+    };
+    response.map_err(failure)
+}
+
+/// The server's share of the time: a little less than ours, so that its own words about a timeout still reach us.
+fn server_side(left: Duration) -> String {
+    let millis = left.as_millis() * 19 / 20;
+    // The header holds at most eight digits.
+    format!("{}m", millis.clamp(1, 99_999_999))
+}
+
+fn failure(error: ureq::Error) -> Failure {
+    Failure {
+        sent: SENT.get(),
+        detail: wire::one_line(&error.to_string()),
+    }
+}
+
+thread_local! {
+    /// Whether this thread's exchange has handed bytes of its request to a connection. ureq works on the caller's thread, so
+    /// this is the one exact answer to "was anything sent?"; its errors look alike before and after.
+    static SENT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Wraps connections that stand, TLS included: what passes through here is the request.
+#[derive(Debug)]
+struct MarkSent;
+
+impl<In: Transport> Connector<In> for MarkSent {
+    type Out = Marked<In>;
+
+    fn connect(
+        &self,
+        _: &ConnectionDetails<'_>,
+        chained: Option<In>,
+    ) -> Result<Option<Marked<In>>, ureq::Error> {
+        Ok(chained.map(Marked))
+    }
+}
+
+#[derive(Debug)]
+struct Marked<In>(In);
+
+impl<In: Transport> Transport for Marked<In> {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        self.0.buffers()
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
+        SENT.set(true);
+        self.0.transmit_output(amount, timeout)
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        self.0.await_input(timeout)
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.0.is_open()
+    }
+
+    fn is_tls(&self) -> bool {
+        self.0.is_tls()
+    }
+}

@@ -1,0 +1,186 @@
+//! Names to addresses, without ureq's thread for each request.
+//!
+//! ureq asks its resolver before every request, even on an open connection. An IP literal is answered at once. A name is
+//! looked up on a thread, as the C library cannot be interrupted; at most one look-up of a name is under way, however many
+//! callers wait for it, and its answer is kept for a moment.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ureq::config::Config;
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::NextTimeout;
+
+/// How long an answer is used without asking again. Short, so that a member that moves is followed; long enough that a busy
+/// caller does not ask for every request.
+const KEEP: Duration = Duration::from_secs(10);
+/// When a caller has set no bound of its own.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// ureq's own bound.
+const MAX_ADDRESSES: usize = 16;
+/// A look-up calls into the C library's resolver, which wants more stack than the smallest threads have.
+const STACK_BYTES: usize = 256 * 1024;
+
+/// The resolver; clones share their answers.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Names(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    names: Mutex<HashMap<String, Name>>,
+    answered: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Name {
+    asking: bool,
+    answer: Option<(Instant, Vec<SocketAddr>)>,
+    /// Why the last look-up failed, for the callers that waited for it.
+    failure: Option<String>,
+    /// Counts finished look-ups, so that a waiter knows that one has ended.
+    round: u64,
+}
+
+impl Resolver for Names {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        _: &Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let authority = uri.authority().ok_or(ureq::Error::HostNotFound)?;
+        let default_port = if uri.scheme_str() == Some("https") {
+            443
+        } else {
+            80
+        };
+        let port = authority.port_u16().unwrap_or(default_port);
+        let host = authority
+            .host()
+            .trim_start_matches('[')
+            .trim_end_matches(']');
+        let mut addresses = self.empty();
+        if let Ok(ip) = host.parse::<IpAddr>() {
+            addresses.push(SocketAddr::new(ip, port));
+            return Ok(addresses);
+        }
+        let wait = timeout.not_zero().map_or(LONGEST_WAIT, |left| *left);
+        let found = self.look_up(host, port, wait).map_err(|e| {
+            if e.kind() == io::ErrorKind::TimedOut {
+                return ureq::Error::Timeout(ureq::Timeout::Resolve);
+            }
+            ureq::Error::Io(e)
+        })?;
+        for address in found.into_iter().take(MAX_ADDRESSES) {
+            addresses.push(address);
+        }
+        if addresses.is_empty() {
+            return Err(ureq::Error::HostNotFound);
+        }
+        Ok(addresses)
+    }
+}
+
+impl Names {
+    fn look_up(&self, host: &str, port: u16, wait: Duration) -> io::Result<Vec<SocketAddr>> {
+        let deadline = Instant::now() + wait;
+        let key = format!("{host}:{port}");
+        let mut names = self.lock();
+        let name = names.entry(key.clone()).or_default();
+        if let Some((since, addresses)) = &name.answer
+            && since.elapsed() < KEEP
+        {
+            return Ok(addresses.clone());
+        }
+        let round = name.round;
+        if !name.asking {
+            let (shared, key) = (self.clone(), key.clone());
+            thread::Builder::new()
+                .name("etcd-name".into())
+                .stack_size(STACK_BYTES)
+                .spawn(move || shared.ask(&key))?;
+            name.asking = true;
+        }
+        loop {
+            let name = names.entry(key.clone()).or_default();
+            // A stale answer is better than none: the connection attempt will tell.
+            let stale = name.answer.as_ref().map(|(_, addresses)| addresses.clone());
+            if name.round != round {
+                return match (&name.failure, stale) {
+                    (_, Some(addresses)) => Ok(addresses),
+                    (failure, None) => Err(io::Error::other(failure.clone().unwrap_or_default())),
+                };
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return stale.ok_or_else(|| io::ErrorKind::TimedOut.into());
+            }
+            names = self
+                .0
+                .answered
+                .wait_timeout(names, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+
+    /// On a thread of its own.
+    fn ask(&self, key: &str) {
+        let result = key.to_socket_addrs().map(Iterator::collect::<Vec<_>>);
+        let mut names = self.lock();
+        let name = names.entry(key.to_owned()).or_default();
+        name.asking = false;
+        name.round += 1;
+        match result {
+            Ok(addresses) => {
+                name.answer = Some((Instant::now(), addresses));
+                name.failure = None;
+            }
+            Err(error) => name.failure = Some(error.to_string()),
+        }
+        drop(names);
+        self.0.answered.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Name>> {
+        // A thread that panics under the lock leaves a map that is still whole.
+        self.0.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_found_once_and_remembered() {
+        let names = Names::default();
+        let wait = Duration::from_secs(5);
+        let found = names.look_up("localhost", 2379, wait).unwrap();
+        assert!(
+            found
+                .iter()
+                .all(|a| a.ip().is_loopback() && a.port() == 2379)
+        );
+        assert_eq!(names.look_up("localhost", 2379, wait).unwrap(), found);
+        let round = names.lock().get("localhost:2379").map(|name| name.round);
+        assert_eq!(round, Some(1));
+    }
+
+    #[test]
+    fn an_unknown_name_is_an_error_within_the_bound() {
+        let names = Names::default();
+        let started = Instant::now();
+        assert!(
+            names
+                .look_up("does-not-exist.invalid", 1, Duration::from_secs(2))
+                .is_err()
+        );
+        assert!(started.elapsed() < Duration::from_secs(4));
+    }
+}

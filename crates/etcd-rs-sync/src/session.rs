@@ -1,0 +1,257 @@
+//! What the clients made from the same options share: endpoints, the token, the check of the server's version.
+
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Instant;
+
+use ureq::Agent;
+
+use crate::http::{Exchange, Method, exchange};
+use crate::options::setup;
+use crate::resolve::Names;
+use crate::wire;
+use crate::{Error, Options};
+
+/// The oldest etcd whose API has the paths and the guards that this crate uses.
+const OLDEST: (u64, u64) = (3, 4);
+
+/// Shared by a client, its forks and its watches.
+pub(crate) struct Session {
+    pub(crate) options: Options,
+    pub(crate) names: Names,
+    /// What `/version` answered first.
+    version: OnceLock<String>,
+    token: Mutex<Token>,
+}
+
+#[derive(Default)]
+struct Token {
+    /// Sent as it is; `None` before the first authentication, and when the cluster has authentication disabled.
+    text: Option<String>,
+    /// Whether the cluster has been asked.
+    known: bool,
+    /// Counts renewals, so that several threads that are refused together renew once.
+    generation: u64,
+}
+
+/// A token as it was when a request was sent.
+#[derive(Clone)]
+pub(crate) struct Ticket {
+    pub(crate) text: Option<String>,
+    generation: u64,
+}
+
+/// The time limits of an attempt at one endpoint.
+#[derive(Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) connect_until: Instant,
+    pub(crate) until: Instant,
+}
+
+impl Session {
+    pub(crate) fn new(options: Options) -> Result<Session, Error> {
+        options.validate()?;
+        Ok(Session {
+            options,
+            names: Names::default(),
+            version: OnceLock::new(),
+            token: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn url(&self, endpoint: usize, path: &str) -> String {
+        let base = &self.options.endpoints[endpoint];
+        format!("{}{path}", base.trim_end_matches('/'))
+    }
+
+    pub(crate) fn known_version(&self) -> Option<&str> {
+        self.version.get().map(String::as_str)
+    }
+
+    /// Asks for the server's version unless it is known, and refuses one that is too old.
+    ///
+    /// # Errors
+    /// [`Error::Setup`] for an old server, otherwise [`Error::NotSent`], as nothing was asked of the store.
+    pub(crate) fn check_version(
+        &self,
+        agent: &Agent,
+        endpoint: usize,
+        limits: Limits,
+    ) -> Result<(), Error> {
+        if self.version.get().is_some() {
+            return Ok(());
+        }
+        let probe = Exchange {
+            url: self.url(endpoint, "/version"),
+            method: Method::Get,
+            token: None,
+            need_leader: false,
+            connect_until: limits.connect_until,
+            until: limits.until,
+        };
+        let not_sent = |detail: String| Error::NotSent {
+            detail: format!("{}: {detail}", self.options.endpoints[endpoint]),
+        };
+        let (status, body) = exchange(agent, &probe).map_err(|failure| not_sent(failure.detail))?;
+        if status != 200 {
+            return Err(not_sent(format!(
+                "asked for its version it answers HTTP {status}"
+            )));
+        }
+        let version =
+            wire::version(&body).map_err(|why| not_sent(format!("this is not etcd: {why}")))?;
+        let number = major_minor(&version).ok_or_else(|| {
+            not_sent(format!(
+                "version '{}' cannot be read",
+                wire::one_line(&version)
+            ))
+        })?;
+        if number < OLDEST {
+            return Err(setup(format!(
+                "{} runs etcd {version}; 3.4 or later is needed",
+                self.options.endpoints[endpoint]
+            )));
+        }
+        // Another thread may have been quicker; either answer will do.
+        let _ = self.version.set(version);
+        Ok(())
+    }
+
+    /// The token to send, after authenticating when that has not happened yet.
+    pub(crate) fn ticket(
+        &self,
+        agent: &Agent,
+        endpoint: usize,
+        limits: Limits,
+    ) -> Result<Ticket, Error> {
+        let ticket = {
+            let token = self.lock();
+            let ticket = Ticket {
+                text: token.text.clone(),
+                generation: token.generation,
+            };
+            if self.options.auth.is_none() || token.known {
+                return Ok(ticket);
+            }
+            ticket
+        };
+        self.renew(agent, endpoint, limits, &ticket)
+    }
+
+    /// A newer token than `old`, which was refused.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] when user and password are refused; [`Error::NotSent`] when that could not be asked.
+    pub(crate) fn renew(
+        &self,
+        agent: &Agent,
+        endpoint: usize,
+        limits: Limits,
+        old: &Ticket,
+    ) -> Result<Ticket, Error> {
+        {
+            let token = self.lock();
+            if token.generation != old.generation {
+                return Ok(Ticket {
+                    text: token.text.clone(),
+                    generation: token.generation,
+                });
+            }
+        }
+        let Some((user, password)) = &self.options.auth else {
+            return Err(Error::Unauthenticated {
+                detail: "etcd wants a user, and none is given".into(),
+            });
+        };
+        let text = self.authenticate(agent, endpoint, limits, user, password)?;
+        let mut token = self.lock();
+        token.text = text;
+        token.known = true;
+        token.generation += 1;
+        Ok(Ticket {
+            text: token.text.clone(),
+            generation: token.generation,
+        })
+    }
+
+    /// Marks a token as refused, so that the next [`Session::ticket`] authenticates again.
+    pub(crate) fn forget(&self, refused: &Ticket) {
+        let mut token = self.lock();
+        if token.generation == refused.generation {
+            token.known = false;
+        }
+    }
+
+    fn authenticate(
+        &self,
+        agent: &Agent,
+        endpoint: usize,
+        limits: Limits,
+        user: &str,
+        password: &str,
+    ) -> Result<Option<String>, Error> {
+        let body = wire::authenticate(user, password).to_string();
+        let request = Exchange {
+            url: self.url(endpoint, "/v3/auth/authenticate"),
+            method: Method::Post(body.as_bytes()),
+            token: None,
+            need_leader: true,
+            connect_until: limits.connect_until,
+            until: limits.until,
+        };
+        // Whatever goes wrong here, the request that the token is for has not been sent.
+        let not_sent = |detail: String| Error::NotSent {
+            detail: format!(
+                "{}: authentication: {detail}",
+                self.options.endpoints[endpoint]
+            ),
+        };
+        let (status, body) =
+            exchange(agent, &request).map_err(|failure| not_sent(failure.detail))?;
+        if status == 200 {
+            return wire::auth_token(&body).map(Some).map_err(not_sent);
+        }
+        let refusal = wire::refusal(&body);
+        if refusal.message.contains("authentication is not enabled") {
+            return Ok(None); // it may be enabled later: then requests are refused and we come here again
+        }
+        let words = refusal.message.clone();
+        if wire::classify(status, refusal).is_definite() {
+            return Err(Error::Unauthenticated { detail: words });
+        }
+        Err(not_sent(words))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Token> {
+        // A token is replaced whole; a panic elsewhere leaves a usable one.
+        self.token.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn major_minor(version: &str) -> Option<(u64, u64)> {
+    let mut parts = version.split('.');
+    let major = parts.next()?.parse().ok()?;
+    let minor = parts.next()?.parse().ok()?;
+    Some((major, minor))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        let old_enough = |version: &str| major_minor(version).map(|number| number >= OLDEST);
+        for (version, expected) in [
+            ("3.3.25", Some(false)),
+            ("3.4.23", Some(true)),
+            ("3.10.0-rc.1", Some(true)),
+            ("4.0.0", Some(true)),
+            ("2.3.8", Some(false)),
+            ("3", None),
+            ("x.y", None),
+            ("", None),
+        ] {
+            assert_eq!(old_enough(version), expected, "{version}");
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! Watching keys: a blocking stream that reconnects by itself.
+//!
+//! ```text
+//!            connect                    created
+//!  (backoff) ───────► [connecting] ───────────────► [streaming] ──► Connected, Events, Events, …
+//!      ▲                   │ refused, unreachable        │ lost, silent, canceled, compacted
+//!      └───────────────────┴─────────────────────────────┘
+//! ```
+//!
+//! Every stream starts at the revision after the last event that was handed out, so none is lost and none comes twice. Signs of
+//! life without events do not move that revision: etcd before 3.4.25 and 3.5.8 could send one ahead of events it announced.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::Read;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ureq::Agent;
+
+use crate::Error;
+use crate::backoff::Backoff;
+use crate::http::{Exchange, Method, start};
+use crate::session::{Limits, Session, Ticket};
+use crate::wire::{self, Message, Refusal};
+
+mod items;
+mod stop;
+mod stream;
+
+pub use items::{Event, EventKind, SILENCE_LIMIT, WatchBatch, WatchItem, WatchRequest};
+pub use stop::WatchStop;
+use stream::{READ_BYTES, Stream, is_silence};
+
+/// The least `silence_limit`: whatever is asked for, a quiet watch is not opened more often than this.
+const SHORTEST_SILENCE: Duration = Duration::from_millis(100);
+
+/// A stream that lived this long was healthy: after its loss the next is opened at once.
+const HEALTHY_AFTER: Duration = Duration::from_secs(10);
+
+/// A watch. Iterate over it, or call [`Watch::next`]; both block.
+///
+/// An `Err` item says that the stream is lost or could not be opened. It does not end the watch: the next call waits a little
+/// longer each time, up to 5 seconds, and tries the next endpoint. Only [`WatchStop::stop`] ends it. Setup and permission
+/// errors are repeated in the same rhythm, in case someone repairs their cause.
+pub struct Watch {
+    session: Arc<Session>,
+    stop: WatchStop,
+    request: WatchRequest,
+    endpoint: usize,
+    /// The first revision still wanted; 0 until the first stream says where it starts.
+    next_revision: i64,
+    stream: Option<Stream>,
+    backoff: Backoff,
+    ready: VecDeque<WatchItem>,
+    /// Whether a refused token has been replaced since the last stream, so that it is replaced once and not for ever.
+    token_renewed: bool,
+}
+
+/// What became of an attempt that was answered.
+enum Opened {
+    Stream(Stream),
+    Refused(u16, Refusal, Ticket),
+}
+
+impl Watch {
+    pub(crate) fn new(
+        session: Arc<Session>,
+        agent: Agent,
+        endpoint: usize,
+        request: WatchRequest,
+    ) -> Watch {
+        let stop = WatchStop::new(agent);
+        Watch {
+            session,
+            stop,
+            endpoint,
+            next_revision: request.start_revision,
+            request,
+            stream: None,
+            backoff: Backoff::default(),
+            ready: VecDeque::new(),
+            token_renewed: false,
+        }
+    }
+
+    /// A handle that ends this watch.
+    pub fn stopper(&self) -> WatchStop {
+        self.stop.clone()
+    }
+
+    /// The first revision whose events have not been handed out; 0 before the first stream stands. A later watch can start here.
+    pub fn next_revision(&self) -> i64 {
+        self.next_revision
+    }
+
+    /// Blocks until there is something to say; `None` after [`WatchStop::stop`].
+    #[allow(clippy::should_implement_trait)] // it is the iterator's `next`, callable without the trait in scope
+    pub fn next(&mut self) -> Option<Result<WatchItem, Error>> {
+        loop {
+            if self.stop.is_stopped() {
+                self.stream = None;
+                return None;
+            }
+            if let Some(item) = self.ready.pop_front() {
+                return Some(Ok(item));
+            }
+            let step = match self.stream.take() {
+                None => self.connect(),
+                Some(stream) => self.read(stream),
+            };
+            // A stop looks like a failure of whatever was under way; the loop's head sees what it was.
+            if let Err(error) = step
+                && !self.stop.is_stopped()
+            {
+                return Some(Err(error));
+            }
+        }
+    }
+
+    /// Opens a stream. Its first message is read like any other.
+    fn connect(&mut self) -> Result<(), Error> {
+        self.stop.wait_until(self.backoff.ready_at());
+        if self.stop.is_stopped() {
+            return Ok(());
+        }
+        match self.open() {
+            Ok(Opened::Stream(stream)) => {
+                self.stream = Some(stream);
+                Ok(())
+            }
+            Ok(Opened::Refused(status, refusal, ticket)) => self.refused(status, refusal, &ticket),
+            Err(error) => {
+                self.fail();
+                Err(error)
+            }
+        }
+    }
+
+    fn open(&self) -> Result<Opened, Error> {
+        let agent = self.stop.agent();
+        let now = Instant::now();
+        let until = now + self.session.options.timeout;
+        let endpoints = u32::try_from(self.session.options.endpoints.len()).unwrap_or(u32::MAX);
+        let limits = Limits {
+            connect_until: now + self.session.options.timeout / endpoints,
+            until,
+        };
+        self.session.check_version(&agent, self.endpoint, limits)?;
+        let ticket = self.session.ticket(&agent, self.endpoint, limits)?;
+        let body = wire::watch(&self.request, self.next_revision).to_string();
+        let exchange = Exchange {
+            url: self.session.url(self.endpoint, "/v3/watch"),
+            method: Method::Post(body.as_bytes()),
+            token: ticket.text.clone(),
+            need_leader: true,
+            connect_until: limits.connect_until,
+            until,
+        };
+        let silence = self.request.silence_limit.max(SHORTEST_SILENCE);
+        let response = start(&agent, &exchange, Some(silence))
+            .map_err(|failure| self.lost(&failure.detail))?;
+        let status = response.status().as_u16();
+        let mut reader = response
+            .into_body()
+            .into_with_config()
+            .limit(u64::MAX)
+            .reader();
+        if status == 200 {
+            return Ok(Opened::Stream(Stream::new(reader, ticket)));
+        }
+        let mut words = Vec::new();
+        let read = reader
+            .by_ref()
+            .take(READ_BYTES as u64)
+            .read_to_end(&mut words);
+        read.map_err(|e| self.lost(&e.to_string()))?;
+        Ok(Opened::Refused(status, wire::refusal(&words), ticket))
+    }
+
+    /// Reads one message and keeps the stream if it is still good.
+    fn read(&mut self, mut stream: Stream) -> Result<(), Error> {
+        let line = match stream.line() {
+            Ok(Some(line)) => line,
+            Ok(None) => return Err(self.stream_lost(&stream, "the stream ended")),
+            Err(e) if is_silence(&e) => {
+                // Nothing is known to be wrong. If it is, opening the next stream will tell.
+                self.leave();
+                return Ok(());
+            }
+            Err(e) => return Err(self.stream_lost(&stream, &e.to_string())),
+        };
+        match wire::message(&line) {
+            Ok(Message::Created { revision }) => {
+                if self.next_revision == 0 {
+                    self.next_revision = revision + 1;
+                }
+                self.token_renewed = false;
+                self.ready.push_back(WatchItem::Connected { revision });
+                self.stream = Some(stream);
+                Ok(())
+            }
+            Ok(Message::Events { revision, events }) => {
+                self.take_events(revision, events);
+                self.stream = Some(stream);
+                Ok(())
+            }
+            Ok(Message::Compacted { compact_revision }) => {
+                // The server keeps the connection, but this watch on it is over.
+                self.next_revision = self.next_revision.max(compact_revision);
+                self.ready
+                    .push_back(WatchItem::Compacted { compact_revision });
+                self.fail();
+                Ok(())
+            }
+            Ok(Message::Canceled(refusal) | Message::Failed(refusal)) => {
+                self.note_life(&stream);
+                self.refused(0, refusal, &stream.ticket)
+            }
+            Err(why) => Err(self.stream_lost(&stream, &why)),
+        }
+    }
+
+    fn take_events(&mut self, revision: i64, mut events: Vec<Event>) {
+        // The server starts where it was told to; this only guards against one that does not.
+        events.retain(|event| event.kv.mod_revision >= self.next_revision);
+        let Some(last) = events.iter().map(|event| event.kv.mod_revision).max() else {
+            return; // a sign of life
+        };
+        self.next_revision = last.saturating_add(1);
+        self.backoff.reset();
+        self.ready
+            .push_back(WatchItem::Events(WatchBatch { revision, events }));
+    }
+
+    /// The server said no. When a new token may help, it is fetched once and nothing is said.
+    fn refused(&mut self, status: u16, refusal: Refusal, ticket: &Ticket) -> Result<(), Error> {
+        let wants_new_token = refusal.wants_new_token();
+        let error = wire::classify(status, refusal);
+        self.fail();
+        if !wants_new_token || self.token_renewed || self.session.options.auth.is_none() {
+            return Err(error);
+        }
+        self.token_renewed = true;
+        self.session.forget(ticket);
+        Ok(())
+    }
+
+    fn stream_lost(&mut self, stream: &Stream, why: &str) -> Error {
+        self.note_life(stream);
+        self.fail();
+        self.lost(why)
+    }
+
+    fn lost(&self, why: &str) -> Error {
+        let endpoint = &self.session.options.endpoints[self.endpoint];
+        Error::OutcomeUnknown {
+            detail: format!("{endpoint}: watch: {}", wire::one_line(why)),
+        }
+    }
+
+    fn note_life(&mut self, stream: &Stream) {
+        if stream.since.elapsed() >= HEALTHY_AFTER {
+            self.backoff.reset();
+        }
+    }
+
+    /// The next attempt is at the next endpoint, after a pause.
+    fn fail(&mut self) {
+        self.backoff.failed(Instant::now());
+        self.leave();
+    }
+
+    fn leave(&mut self) {
+        self.stream = None;
+        self.endpoint = (self.endpoint + 1) % self.session.options.endpoints.len();
+    }
+}
+
+impl Iterator for Watch {
+    type Item = Result<WatchItem, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Watch::next(self)
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch")
+            .field("request", &self.request)
+            .field("next_revision", &self.next_revision)
+            .finish_non_exhaustive()
+    }
+}

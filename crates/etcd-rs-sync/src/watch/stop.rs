@@ -1,0 +1,74 @@
+//! The handle that ends a watch.
+
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use ureq::Agent;
+
+/// Ends a [`Watch`](crate::Watch) from another thread.
+#[derive(Clone)]
+pub struct WatchStop(Arc<Stop>);
+
+struct Stop {
+    agent: Agent,
+    stopped: Mutex<bool>,
+    wake: Condvar,
+}
+
+impl WatchStop {
+    pub(super) fn new(agent: Agent) -> WatchStop {
+        WatchStop(Arc::new(Stop {
+            agent,
+            stopped: Mutex::new(false),
+            wake: Condvar::new(),
+        }))
+    }
+
+    /// The agent whose connections end with the watch.
+    pub(super) fn agent(&self) -> Agent {
+        self.0.agent.clone()
+    }
+
+    /// Ends the watch for good: a blocked [`Watch::next`](crate::Watch::next) returns `None` at once. The one exception is a connection attempt
+    /// under way to an address that does not answer, which ends within its share of [`Options::timeout`](crate::Options).
+    pub fn stop(&self) {
+        *self.lock() = true;
+        self.0.wake.notify_all();
+        // Closes the stream's socket under a read that blocks, and refuses new connections from now on.
+        self.0.agent.clone().shutdown();
+    }
+
+    /// Whether the watch has been stopped.
+    pub fn is_stopped(&self) -> bool {
+        *self.lock()
+    }
+
+    /// Waits until `deadline` or [`WatchStop::stop`].
+    pub(super) fn wait_until(&self, deadline: Instant) {
+        let mut stopped = self.lock();
+        while !*stopped {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            let woken = self.0.wake.wait_timeout(stopped, left);
+            stopped = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        self.0
+            .stopped
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for WatchStop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WatchStop")
+            .field("stopped", &self.is_stopped())
+            .finish()
+    }
+}

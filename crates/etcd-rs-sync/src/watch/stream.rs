@@ -1,0 +1,73 @@
+//! The lines of a watch's stream.
+
+use std::io::{self, Read};
+use std::time::Instant;
+
+use ureq::BodyReader;
+
+use crate::http::MAX_REPLY_BYTES;
+use crate::session::Ticket;
+
+/// The longest line of a stream. One holds all events of one revision or more; etcd's largest request is 1.5 MiB.
+const MAX_LINE_BYTES: usize = MAX_REPLY_BYTES as usize;
+
+/// How much is read at once.
+pub(super) const READ_BYTES: usize = 8 * 1024;
+
+/// A stream whose head has come.
+pub(super) struct Stream {
+    reader: BodyReader<'static>,
+    /// Bytes after the last complete line.
+    pending: Vec<u8>,
+    /// Up to where `pending` is known to hold no line end.
+    searched: usize,
+    pub(super) since: Instant,
+    pub(super) ticket: Ticket,
+}
+
+impl Stream {
+    pub(super) fn new(reader: BodyReader<'static>, ticket: Ticket) -> Stream {
+        Stream {
+            reader,
+            pending: Vec::new(),
+            searched: 0,
+            since: Instant::now(),
+            ticket,
+        }
+    }
+
+    /// The next non-empty line; `None` at the end of the stream.
+    pub(super) fn line(&mut self) -> io::Result<Option<Vec<u8>>> {
+        loop {
+            if let Some(at) = self.pending[self.searched..]
+                .iter()
+                .position(|b| *b == b'\n')
+            {
+                let rest = self.pending.split_off(self.searched + at + 1);
+                let line = std::mem::replace(&mut self.pending, rest);
+                self.searched = 0;
+                if line.trim_ascii().is_empty() {
+                    continue;
+                }
+                return Ok(Some(line));
+            }
+            self.searched = self.pending.len();
+            if self.pending.len() > MAX_LINE_BYTES {
+                return Err(io::Error::other("a message is too long"));
+            }
+            let mut chunk = [0; READ_BYTES];
+            match self.reader.read(&mut chunk)? {
+                0 => return Ok(None),
+                n => self.pending.extend_from_slice(&chunk[..n]),
+            }
+        }
+    }
+}
+
+/// Whether a read ended only because nothing came.
+pub(super) fn is_silence(error: &io::Error) -> bool {
+    let inner = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<ureq::Error>());
+    matches!(inner, Some(ureq::Error::Timeout(_)))
+}

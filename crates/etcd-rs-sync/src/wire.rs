@@ -1,0 +1,20 @@
+//! The JSON of etcd's gRPC gateway, in both of its dialects.
+//!
+//! Requests are spelt as `rpc.proto` spells them, and a test holds every spelling: servers ignore field names they do not
+//! know and take some unknown enum strings as 0, so a typing error would drop a guard without a word.
+//!
+//! Replies are read strictly. A field that is absent has its zero value, as the gateway leaves those out; a field of the
+//! wrong type, a missing header, an operation's reply of the wrong kind, or an unknown event type is an error. What cannot
+//! be understood must not look like success.
+
+mod decode;
+mod encode;
+mod fail;
+mod json;
+
+pub(crate) use decode::{auth_token, reply, version};
+pub(crate) use encode::{authenticate, body, path, watch};
+pub(crate) use fail::{Refusal, classify, one_line, refusal};
+pub(crate) use stream::{Message, message};
+
+mod stream;

@@ -1,0 +1,141 @@
+//! Reading protobuf's JSON mapping: absent fields are zero, 64-bit integers are strings or numbers, bytes are base64.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value};
+
+/// What was wrong with a reply, in words for an operator.
+pub(crate) type Shape<T> = Result<T, String>;
+
+/// A JSON object being read.
+#[derive(Clone, Copy)]
+pub(crate) struct Object<'a>(&'a Map<String, Value>);
+
+impl<'a> Object<'a> {
+    pub(crate) fn new(value: &'a Value) -> Shape<Object<'a>> {
+        let map = value.as_object();
+        map.map(Object)
+            .ok_or_else(|| format!("an object was expected, not {}", kind(value)))
+    }
+
+    fn get(&self, field: &str) -> Option<&'a Value> {
+        self.0.get(field).filter(|value| !value.is_null())
+    }
+
+    pub(crate) fn int(&self, field: &str) -> Shape<i64> {
+        match self.get(field) {
+            None => Ok(0),
+            Some(Value::String(text)) => text.parse().map_err(|_| wrong(field, "an integer")),
+            Some(value) => value.as_i64().ok_or_else(|| wrong(field, "an integer")),
+        }
+    }
+
+    pub(crate) fn uint(&self, field: &str) -> Shape<u64> {
+        match self.get(field) {
+            None => Ok(0),
+            Some(Value::String(text)) => text.parse().map_err(|_| wrong(field, "an id")),
+            Some(value) => value.as_u64().ok_or_else(|| wrong(field, "an id")),
+        }
+    }
+
+    pub(crate) fn flag(&self, field: &str) -> Shape<bool> {
+        match self.get(field) {
+            None => Ok(false),
+            Some(value) => value.as_bool().ok_or_else(|| wrong(field, "a boolean")),
+        }
+    }
+
+    pub(crate) fn text(&self, field: &str) -> Shape<&'a str> {
+        match self.get(field) {
+            None => Ok(""),
+            Some(value) => value.as_str().ok_or_else(|| wrong(field, "a string")),
+        }
+    }
+
+    pub(crate) fn bytes(&self, field: &str) -> Shape<Vec<u8>> {
+        decode_bytes(self.text(field)?).map_err(|_| wrong(field, "base64"))
+    }
+
+    /// The object in `field`, or `None` when it is absent.
+    pub(crate) fn object(&self, field: &str) -> Shape<Option<Object<'a>>> {
+        self.get(field)
+            .map(Object::new)
+            .transpose()
+            .map_err(|_| wrong(field, "an object"))
+    }
+
+    pub(crate) fn list(&self, field: &str) -> Shape<&'a [Value]> {
+        match self.get(field) {
+            None => Ok(&[]),
+            Some(Value::Array(values)) => Ok(values),
+            Some(_) => Err(wrong(field, "a list")),
+        }
+    }
+
+    pub(crate) fn has(&self, field: &str) -> bool {
+        self.get(field).is_some()
+    }
+}
+
+/// A value that must be base64 text.
+pub(crate) fn bytes_of(value: &Value) -> Shape<Vec<u8>> {
+    let text = value.as_str().ok_or("base64 text was expected")?;
+    decode_bytes(text).map_err(|_| "base64 text was expected".into())
+}
+
+/// A value that must be text.
+pub(crate) fn text_of(value: &Value) -> Shape<String> {
+    let text = value.as_str().ok_or("text was expected")?;
+    Ok(text.to_owned())
+}
+
+fn decode_bytes(text: &str) -> Result<Vec<u8>, base64::DecodeError> {
+    STANDARD.decode(text)
+}
+
+fn wrong(field: &str, wanted: &str) -> String {
+    format!("`{field}` is not {wanted}")
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn integers_come_as_strings_or_numbers_and_absent_means_zero() {
+        let value =
+            json!({"a": "9223372036854775807", "b": 7, "c": null, "u": "18446744073709551615"});
+        let object = Object::new(&value).unwrap();
+        assert_eq!(object.int("a"), Ok(i64::MAX));
+        assert_eq!(object.int("b"), Ok(7));
+        assert_eq!(object.int("c"), Ok(0));
+        assert_eq!(object.int("absent"), Ok(0));
+        assert_eq!(object.uint("u"), Ok(u64::MAX));
+    }
+
+    #[test]
+    fn a_wrong_type_is_an_error_never_a_default() {
+        let value = json!({"n": 1.5, "s": "x", "o": [], "t": "true", "b": "***", "neg": -1});
+        let object = Object::new(&value).unwrap();
+        assert!(object.int("n").is_err());
+        assert!(object.int("s").is_err());
+        assert!(object.uint("neg").is_err());
+        assert!(object.flag("t").is_err());
+        assert!(object.bytes("b").is_err());
+        assert!(object.object("o").is_err());
+        assert!(object.list("s").is_err());
+        assert!(Object::new(&json!([])).is_err());
+    }
+}

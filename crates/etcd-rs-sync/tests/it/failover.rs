@@ -1,0 +1,138 @@
+//! Members that die, freeze, or lose their majority.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use etcd_rs_sync::{Error, Etcd, Keys, Put, Range, WatchItem, WatchRequest};
+use etcd_test_server::Cluster;
+
+use crate::support::{LIMIT, client_of, each_version, eventually, three};
+
+/// What a loaded machine may add to a bound that the client promises.
+const SLACK: Duration = Duration::from_millis(1500);
+
+#[test]
+fn a_dead_or_frozen_member_costs_little_and_no_certainty() {
+    each_version(|version| {
+        // Ordinary elections: on a busy machine quick ones happen without a reason, and nothing here is about them.
+        let cluster = Cluster::builder().version(version).members(3).start();
+        let leader = cluster.leader();
+        // The first endpoint is a follower, so that its death does not stop the cluster.
+        let first = (leader + 1) % 3;
+        let second = (leader + 2) % 3;
+        let endpoints: Vec<String> = [first, second, leader]
+            .map(|i| cluster.client_url(i).to_owned())
+            .to_vec();
+        let timeout = Duration::from_secs(5);
+
+        let etcd = client_of(&endpoints, timeout);
+        etcd.put(Put::new("k", "1", 0)).unwrap();
+        cluster.pause(first);
+        let started = Instant::now();
+        assert_eq!(etcd.range(Range::of(Keys::one("k"))).unwrap().count, 1);
+        assert!(
+            started.elapsed() < Duration::from_secs(1) + SLACK,
+            "{:?}",
+            started.elapsed()
+        );
+        etcd.put(Put::new("k", "2", 0)).unwrap(); // now at the second
+
+        // A write that went to the frozen member stays there: it may still be done.
+        cluster.resume(first);
+        let etcd = client_of(&endpoints, Duration::from_secs(2));
+        etcd.put(Put::new("k", "3", 0)).unwrap();
+        cluster.pause(first);
+        let started = Instant::now();
+        let lost = etcd.put(Put::new("lost", "x", 0));
+        assert!(
+            matches!(lost, Err(Error::OutcomeUnknown { .. })),
+            "{lost:?}"
+        );
+        assert!(started.elapsed() < Duration::from_secs(2) + SLACK);
+        etcd.put(Put::new("k", "4", 0)).unwrap();
+        cluster.resume(first);
+        let late = etcd.range(Range::of(Keys::one("lost"))).unwrap();
+        assert!(late.kvs.iter().all(|kv| kv.version == 1), "sent once");
+
+        // What may be repeated is repeated elsewhere.
+        let etcd = client_of(&endpoints, timeout);
+        etcd.status().unwrap();
+        cluster.pause(first);
+        // On a busy machine the second member, too, may answer after its share of the time; then the third says that the lease
+        // is there.
+        match etcd.grant(42, 60) {
+            Ok(granted) => assert_eq!(granted.id, 42),
+            Err(Error::LeaseExists) => {}
+            Err(error) => panic!("{error}"),
+        }
+        assert!(etcd.time_to_live(42, false).unwrap().ttl_sec.is_some());
+        cluster.resume(first);
+
+        cluster.kill(first);
+        let etcd = client_of(&endpoints, timeout);
+        etcd.put(Put::new("k", "5", 0)).unwrap(); // nothing was sent to the dead one, so the next is asked
+        assert_eq!(etcd.keep_alive(42).unwrap().ttl_sec, Some(60));
+    });
+}
+
+#[test]
+fn without_a_majority_nothing_is_claimed_and_a_watch_is_told() {
+    each_version(|version| {
+        let cluster = three(version);
+        let etcd = client_of(&[cluster.client_url(0).to_owned()], Duration::from_secs(2));
+        etcd.put(Put::new("k", "1", 0)).unwrap();
+        let mut watch = etcd.watch(WatchRequest::new(Keys::one("k"))).unwrap();
+        assert!(matches!(
+            watch.next(),
+            Some(Ok(WatchItem::Connected { .. }))
+        ));
+        cluster.kill(1);
+        cluster.kill(2);
+
+        let started = Instant::now();
+        let write = etcd.put(Put::new("k", "2", 0)).unwrap_err();
+        assert!(!write.is_definite(), "{write:?}");
+        assert!(started.elapsed() < Duration::from_secs(2) + SLACK);
+        // Once it has noticed, the member says at once that it has no leader.
+        eventually("the member to know", || {
+            let error = etcd.range(Range::of(Keys::one("k"))).err()?;
+            matches!(error, Error::NoLeader { .. }).then_some(())
+        });
+        let renewal = etcd.keep_alive(1);
+        assert!(
+            matches!(&renewal, Err(e) if !e.is_definite()),
+            "{renewal:?}"
+        );
+        let stale = Range {
+            serializable: true,
+            ..Range::of(Keys::one("k"))
+        };
+        assert_eq!(etcd.range(stale).unwrap().count, 1);
+        etcd.status().unwrap();
+        let told = watch.next().unwrap();
+        assert!(
+            told.as_ref().is_err_and(|error| !error.is_definite()),
+            "{told:?}"
+        );
+
+        thread::scope(|scope| {
+            scope.spawn(|| cluster.restart(1));
+            scope.spawn(|| cluster.restart(2));
+        });
+        let revision = eventually("a write", || etcd.put(Put::new("k", "3", 0)).ok())
+            .header
+            .revision;
+        let started = Instant::now();
+        loop {
+            assert!(started.elapsed() < LIMIT);
+            if let Some(Ok(WatchItem::Events(batch))) = watch.next()
+                && batch
+                    .events
+                    .iter()
+                    .any(|event| event.kv.mod_revision == revision)
+            {
+                return;
+            }
+        }
+    });
+}

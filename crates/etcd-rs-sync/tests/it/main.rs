@@ -1,0 +1,13 @@
+//! The client against real etcd servers, every version that `scripts/get-etcd` unpacked, and against hostile ones.
+#![allow(clippy::unwrap_used)] // clippy lets test functions unwrap, but not their helpers
+
+mod auth;
+mod failover;
+mod guards;
+mod hostile;
+mod leases;
+mod proxied;
+mod requests;
+mod support;
+mod tls;
+mod watching;

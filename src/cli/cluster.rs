@@ -1,0 +1,258 @@
+//! A command's way to etcd: one client, reads at one revision, and writes that are repeated until their outcome is known.
+
+use std::fs;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
+
+use etcd_rs_sync::{Client, Error, Etcd as _, Range, Reply, Request, Txn};
+use jiff::tz::TimeZone;
+
+use super::complain;
+use super::exit::Exit;
+use crate::config::{self, Config};
+use crate::lock::outcome::{self, Found, Malformed};
+use crate::lock::survey::{self, Pages, Survey};
+use crate::lock::{Keys, request};
+
+/// How often a write whose outcome is unknown is sent before the operator is told so.
+const TRIES: u32 = 6;
+
+/// How often a read starts over because etcd compacted the revision it was reading.
+const READ_TRIES: u32 = 3;
+
+/// The first pause between two tries; it doubles.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// How long an entry of the history lives, seconds.
+const HISTORY_TTL_SEC: i64 = 30 * 24 * 3600;
+
+/// Why something could not be done, on one line with what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Trouble(pub(super) String);
+
+/// The configuration and a client of the cluster it names.
+pub(super) struct Cluster {
+    pub(super) config: Config,
+    pub(super) client: Client,
+    pub(super) keys: Keys,
+}
+
+/// The configuration; its problems are told.
+pub(super) fn load(path: &Path) -> Result<Config, Exit> {
+    config::load(path)
+        .map(|loaded| loaded.config)
+        .map_err(|problems| {
+            complain(&problems.to_string());
+            Exit::InvalidConfiguration
+        })
+}
+
+impl Cluster {
+    /// A client for this configuration. Nothing is sent yet.
+    pub(super) fn of(config: Config) -> Result<Cluster, Trouble> {
+        let options = crate::daemon::options(&config).map_err(Trouble)?;
+        let client = Client::new(options).map_err(|error| trouble(&error))?;
+        let keys = Keys::new(&config.etcd.namespace, &config.lock_key);
+        Ok(Cluster {
+            config,
+            client,
+            keys,
+        })
+    }
+
+    /// The zone in which times are shown: that of the windows, so that they can be compared.
+    pub(super) fn zone(&self) -> TimeZone {
+        let windows = self.config.windows.as_ref();
+        windows.map_or_else(TimeZone::system, |windows| windows.zone().clone())
+    }
+
+    /// For a command that writes: the configuration, a client, and proof that the server honours guards.
+    pub(super) fn to_write(path: &Path) -> Result<Cluster, Exit> {
+        let cluster = Cluster::of(load(path)?).map_err(failed)?;
+        let test = request::self_test(&cluster.keys, &cluster.config.node_name);
+        let reply = cluster.read(&Request::Txn(test)).map_err(failed)?;
+        match outcome::self_test(reply) {
+            Ok(true) => Ok(cluster),
+            Ok(false) => Err(failed(Trouble(
+                "etcd, or a proxy before it, does not honour the guards of a transaction, so nothing was written; connect to \
+                 etcd 3.4 or later directly"
+                    .to_owned(),
+            ))),
+            Err(malformed) => Err(failed(nonsense(&malformed))),
+        }
+    }
+
+    /// One request that changes nothing.
+    pub(super) fn read(&self, request: &Request) -> Result<Reply, Trouble> {
+        self.client.call(request).map_err(|error| trouble(&error))
+    }
+
+    /// Everything that is known of the cluster, at one revision.
+    pub(super) fn survey(&self) -> Result<Survey, Trouble> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let reply = self.read(&Request::Txn(survey::survey(&self.keys)))?;
+            let mut pages = Pages::of(reply, &self.keys).map_err(|error| nonsense(&error))?;
+            match self.rest(&mut pages) {
+                Ok(()) => return Ok(pages.complete()),
+                Err(Error::Compacted { .. }) if tries < READ_TRIES => {}
+                Err(error) => return Err(trouble(&error)),
+            }
+        }
+    }
+
+    fn rest(&self, pages: &mut Pages) -> Result<(), Error> {
+        while let Some(range) = pages.missing() {
+            pages.add(self.client.range(range)?);
+        }
+        Ok(())
+    }
+
+    /// All claims, first come first.
+    pub(super) fn claims(&self) -> Result<Vec<(String, Found)>, Trouble> {
+        let prefix = self.keys.claims();
+        Ok(survey::claims_of(&prefix, &self.all(&prefix)?))
+    }
+
+    /// Every pair below `prefix`, in the order of the keys, at one revision.
+    pub(super) fn all(&self, prefix: &str) -> Result<Vec<etcd_rs_sync::KeyValue>, Trouble> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.pages(prefix) {
+                Ok(pairs) => return Ok(pairs),
+                Err(Error::Compacted { .. }) if tries < READ_TRIES => {}
+                Err(error) => return Err(trouble(&error)),
+            }
+        }
+    }
+
+    fn pages(&self, prefix: &str) -> Result<Vec<etcd_rs_sync::KeyValue>, Error> {
+        let mut page = self.client.range(survey::first_page(prefix))?;
+        let revision = page.header.revision;
+        let mut pairs = Vec::new();
+        loop {
+            let more = page.more && !page.kvs.is_empty();
+            pairs.extend(page.kvs);
+            if !more {
+                return Ok(pairs);
+            }
+            page = self
+                .client
+                .range(survey::next_page(prefix, &pairs, revision))?;
+        }
+    }
+
+    /// One pair.
+    pub(super) fn one(&self, key: String) -> Result<Option<etcd_rs_sync::KeyValue>, Trouble> {
+        let range = Range::of(etcd_rs_sync::Keys::one(key));
+        let reply = self.client.range(range).map_err(|error| trouble(&error))?;
+        Ok(reply.kvs.into_iter().next())
+    }
+
+    /// Sends a guarded transaction until its outcome is known; `meaning` reads the answer. Each of them is safe to repeat.
+    pub(super) fn settle<T>(
+        &self,
+        txn: Txn,
+        meaning: impl Fn(Reply) -> Result<T, Malformed>,
+    ) -> Result<T, Trouble> {
+        let request = Request::Txn(txn);
+        let mut pause = PAUSE;
+        let mut unknown = false;
+        let mut last = String::new();
+        for attempt in 0..TRIES {
+            if attempt > 0 {
+                sleep(pause);
+                pause *= 2;
+            }
+            match self.client.call(&request).map(&meaning) {
+                Ok(Ok(outcome)) => return Ok(outcome),
+                Ok(Err(malformed)) => (unknown, last) = (true, nonsense(&malformed).0),
+                // Refused at the first try it had no effect. Later, that says nothing of an earlier copy.
+                Err(error) if error.is_definite() && !unknown => return Err(trouble(&error)),
+                Err(error) => (unknown, last) = (true, error.to_string()),
+            }
+        }
+        Err(Trouble(format!(
+            "{last}; THE OUTCOME IS UNKNOWN: the request may have taken effect or may still do so; look with \
+             `reboot-coordinator status` once etcd is well, and repeat the command"
+        )))
+    }
+
+    /// A lease of 30 days for an entry of the history.
+    pub(super) fn history_lease(&self) -> Result<i64, Trouble> {
+        self.grant(HISTORY_TTL_SEC).map(|(id, _)| id)
+    }
+
+    /// A lease with an id of our choosing, so that a repeated grant is harmless, and the TTL the server gave it.
+    pub(super) fn grant(&self, ttl_sec: i64) -> Result<(i64, i64), Trouble> {
+        let seed = crate::daemon::seed().map_err(Trouble)?;
+        let id = i64::try_from(seed >> 1).expect("63 bits fit").max(1);
+        let mut pause = PAUSE;
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            match self.client.grant(id, ttl_sec) {
+                Ok(granted) => return Ok((id, granted.ttl_sec.max(ttl_sec))),
+                // The copy of a grant whose answer was lost.
+                Err(Error::LeaseExists) if attempt > 1 => return Ok((id, ttl_sec)),
+                Err(error) if error.is_definite() || attempt == TRIES => {
+                    return Err(trouble(&error));
+                }
+                Err(_) => sleep(pause),
+            }
+            pause *= 2;
+        }
+    }
+
+    /// Ends a lease nothing hangs on. Left alone it ends by itself, so that a failure does not matter.
+    pub(super) fn revoke(&self, lease: i64) {
+        if lease != 0 {
+            let _ = self.client.revoke(lease);
+        }
+    }
+}
+
+/// Tells it and gives the exit code.
+pub(super) fn failed(trouble: Trouble) -> Exit {
+    complain(&format!("reboot-coordinator: {}", trouble.0));
+    Exit::Failure
+}
+
+/// An error of etcd with what to do about it.
+fn trouble(error: &Error) -> Trouble {
+    let advice = match error {
+        Error::NotSent { .. } => "check etcd_endpoints, the network, and that etcd runs",
+        Error::OutcomeUnknown { .. } | Error::NoLeader { .. } => {
+            "check the health of the etcd cluster"
+        }
+        Error::Unauthenticated { .. } => "check etcd_auth",
+        Error::PermissionDenied { .. } => {
+            "the user needs the right to read and write every key below lock_key"
+        }
+        Error::LeaseNotFound | Error::LeaseExists | Error::Compacted { .. } => "try again",
+        Error::Rejected { .. } | Error::Setup { .. } => "",
+    };
+    let dash = if advice.is_empty() { "" } else { "; " };
+    Trouble(format!("{error}{dash}{advice}").replace('\n', " "))
+}
+
+/// An answer that makes no sense.
+pub(super) fn nonsense(malformed: &Malformed) -> Trouble {
+    Trouble(format!(
+        "etcd's answer makes no sense: {}; connect to etcd 3.4 or later directly",
+        malformed.0
+    ))
+}
+
+/// Who gives a command: `user@host`, the user before sudo.
+pub(super) fn operator() -> String {
+    let user = ["SUDO_USER", "USER", "LOGNAME"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()))
+        .unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()));
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{user}@{}", host.trim())
+}

@@ -1,0 +1,258 @@
+//! `completions`: what a shell needs to complete our commands and flags, made from their table.
+
+use std::fmt::Write as _;
+use std::str::FromStr;
+
+use super::flags::{COMMANDS, CommandName, CommandSpec, FLAGS, FlagSpec, flags_of};
+
+/// A shell we can write completions for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shell {
+    /// bash, with or without the package bash-completion.
+    Bash,
+    /// zsh.
+    Zsh,
+    /// fish.
+    Fish,
+}
+
+impl Shell {
+    /// All of them, as typed.
+    const NAMES: &'static str = "bash zsh fish";
+}
+
+impl FromStr for Shell {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Shell, String> {
+        match name {
+            "bash" => Ok(Shell::Bash),
+            "zsh" => Ok(Shell::Zsh),
+            "fish" => Ok(Shell::Fish),
+            _ => Err(format!(
+                "unknown shell {name:?}; known are bash, zsh and fish"
+            )),
+        }
+    }
+}
+
+/// The script that a shell is to read.
+pub fn script(shell: Shell) -> String {
+    match shell {
+        Shell::Bash => bash(),
+        Shell::Zsh => zsh(),
+        Shell::Fish => fish(),
+    }
+}
+
+fn command_names() -> Vec<&'static str> {
+    COMMANDS.iter().map(|spec| spec.name.as_str()).collect()
+}
+
+/// What may follow a command besides flags, when it can be listed.
+fn operands(spec: &CommandSpec) -> String {
+    match spec.name {
+        CommandName::Help => command_names().join(" "),
+        CommandName::Completions => Shell::NAMES.to_owned(),
+        CommandName::Run
+        | CommandName::ValidateConfig
+        | CommandName::Simulate
+        | CommandName::Status
+        | CommandName::Explain
+        | CommandName::History
+        | CommandName::Pause
+        | CommandName::Resume
+        | CommandName::Release
+        | CommandName::Forget
+        | CommandName::Version => String::new(),
+    }
+}
+
+/// A flag as typed, long and short.
+fn spellings(flag: &FlagSpec) -> Vec<String> {
+    let short = flag.short.map(|letter| format!("-{letter}"));
+    std::iter::once(format!("--{}", flag.long))
+        .chain(short)
+        .collect()
+}
+
+fn takes_file(flag: &FlagSpec) -> bool {
+    flag.value == Some("FILE")
+}
+
+/// The spellings of the flags with a value for which `which` holds, as a pattern of `case`.
+fn pattern(which: impl Fn(&FlagSpec) -> bool) -> String {
+    let flags = FLAGS
+        .iter()
+        .filter(|flag| flag.value.is_some() && which(flag));
+    flags.flat_map(spellings).collect::<Vec<_>>().join("|")
+}
+
+fn bash() -> String {
+    let mut cases = String::new();
+    let words = |spec: &CommandSpec, more: String| {
+        let flags = flags_of(spec.name).flat_map(spellings);
+        let words: Vec<String> = flags.chain(Some(more)).filter(|w| !w.is_empty()).collect();
+        words.join(" ")
+    };
+    // Without a command it is the first one that runs.
+    let first = words(&COMMANDS[0], command_names().join(" "));
+    let _ = writeln!(cases, "        '') words='{first}' ;;");
+    for spec in COMMANDS {
+        let words = words(spec, operands(spec));
+        let _ = writeln!(cases, "        {}) words='{words}' ;;", spec.name.as_str());
+    }
+    let (files, others) = (pattern(takes_file), pattern(|flag| !takes_file(flag)));
+    let names = command_names().join("|");
+    format!(
+        r#"# Completions of reboot-coordinator for bash, made by `reboot-coordinator completions bash`.
+_reboot_coordinator() {{
+    local word=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD - 1]}}
+    local command='' words='' i
+    COMPREPLY=()
+    case $previous in
+        {files})
+            compopt -o filenames 2>/dev/null
+            mapfile -t COMPREPLY < <(compgen -f -- "$word")
+            return
+            ;;
+        {others}) return ;;
+    esac
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        case ${{COMP_WORDS[i]}} in
+            {files}|{others}) i=$((i + 1)) ;;
+            {names}) command=${{COMP_WORDS[i]}}; break ;;
+        esac
+    done
+    case $command in
+{cases}    esac
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
+}}
+complete -F _reboot_coordinator reboot-coordinator
+"#
+    )
+}
+
+/// Text inside single quotes.
+fn quoted(text: &str) -> String {
+    text.replace('\'', r"'\''")
+}
+
+fn zsh() -> String {
+    let mut commands = String::new();
+    let mut cases = String::new();
+    for spec in COMMANDS {
+        let (name, summary) = (spec.name.as_str(), quoted(spec.summary));
+        let _ = writeln!(commands, "        '{name}:{summary}'");
+        let flags: Vec<String> = flags_of(spec.name).flat_map(zsh_flag).collect();
+        let operand = match operands(spec) {
+            list if !list.is_empty() => format!(" '1:{}:({list})'", spec.operand),
+            _ if spec.operand.is_empty() => String::new(),
+            _ => format!(" '1:{}: '", spec.operand),
+        };
+        let _ = writeln!(
+            cases,
+            "        {name}) _arguments{operand} \\\n            {} ;;",
+            flags.join(" \\\n            ")
+        );
+    }
+    let first: Vec<String> = flags_of(COMMANDS[0].name).flat_map(zsh_flag).collect();
+    let first = first.join(" \\\n        ");
+    format!(
+        "#compdef reboot-coordinator\n\
+         # Completions of reboot-coordinator for zsh, made by `reboot-coordinator completions zsh`.\n\
+         _reboot_coordinator() {{\n    local context state state_descr line\n    typeset -A opt_args\n    local -a commands\n    \
+         commands=(\n{commands}    )\n    _arguments -C '1: :->command' '*:: :->rest' \\\n        {first}\n    \
+         case $state in\n    command) _describe command commands ;;\n    rest)\n        case $words[1] in\n{cases}        esac ;;\n    \
+         esac\n}}\n_reboot_coordinator \"$@\"\n"
+    )
+}
+
+fn zsh_flag(flag: &FlagSpec) -> Vec<String> {
+    let help = quoted(&flag.help.replace('[', r"\[").replace(']', r"\]"));
+    let value = match flag.value {
+        None => String::new(),
+        Some(name) if takes_file(flag) => format!(":{name}:_files"),
+        Some(name) => format!(":{name}: "),
+    };
+    let all = spellings(flag);
+    all.iter()
+        .map(|spelling| format!("'({}){spelling}[{help}]{value}'", all.join(" ")))
+        .collect()
+}
+
+fn fish() -> String {
+    let mut text = "# Completions of reboot-coordinator for fish, made by `reboot-coordinator completions fish`.\n\
+                    complete -c reboot-coordinator -f\n"
+        .to_owned();
+    for spec in COMMANDS {
+        let (name, summary) = (spec.name.as_str(), fish_quoted(spec.summary));
+        let _ = writeln!(
+            text,
+            "complete -c reboot-coordinator -n __fish_use_subcommand -a {name} -d '{summary}'"
+        );
+        let operands = operands(spec);
+        if !operands.is_empty() {
+            let _ = writeln!(
+                text,
+                "complete -c reboot-coordinator -n '__fish_seen_subcommand_from {name}' -a '{operands}'"
+            );
+        }
+    }
+    for flag in FLAGS {
+        let _ = writeln!(text, "{}", fish_flag(flag));
+    }
+    text
+}
+
+fn fish_quoted(text: &str) -> String {
+    text.replace('\\', r"\\").replace('\'', r"\'")
+}
+
+fn fish_flag(flag: &FlagSpec) -> String {
+    let names: Vec<&str> = flag.commands.iter().map(|name| name.as_str()).collect();
+    let seen = format!("__fish_seen_subcommand_from {}", names.join(" "));
+    let when = if names.is_empty() {
+        String::new()
+    } else if flag.commands.contains(&COMMANDS[0].name) {
+        format!(" -n '{seen}; or __fish_use_subcommand'")
+    } else {
+        format!(" -n '{seen}'")
+    };
+    let short = flag
+        .short
+        .map_or_else(String::new, |letter| format!(" -s {letter}"));
+    let value = match flag.value {
+        None => "",
+        Some(_) if takes_file(flag) => " -r -F",
+        Some(_) => " -x",
+    };
+    let help = fish_quoted(flag.help);
+    format!(
+        "complete -c reboot-coordinator{when} -l {}{short}{value} -d '{help}'",
+        flag.long
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_and_flag_is_completed() {
+        for shell in Shell::NAMES.split(' ') {
+            let script = script(shell.parse().unwrap());
+            for name in command_names() {
+                assert!(script.contains(name), "{shell}: {name}");
+            }
+            for flag in FLAGS {
+                let spelling = match shell {
+                    "fish" => format!(" -l {} ", flag.long),
+                    _ => format!("--{}", flag.long),
+                };
+                assert!(script.contains(&spelling), "{shell}: {spelling}");
+            }
+        }
+        assert!("tcsh".parse::<Shell>().is_err());
+    }
+}

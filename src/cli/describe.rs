@@ -1,0 +1,125 @@
+//! Claims and pauses in words.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::table::{Cell, Table, Tone, cell, plain};
+use super::times::{ago_text, clock, instant, since_text, until};
+use crate::lock::operator::Standing;
+use crate::lock::outcome::Found;
+use crate::lock::{Claim, Pause};
+
+/// Whether a claim is past the point of no return. One that cannot be read is, unless it hangs on a lease.
+pub(super) fn committed(found: &Found) -> bool {
+    match &found.claim {
+        Ok(claim) => claim.phase.committed(),
+        Err(_) => found.lease == 0,
+    }
+}
+
+/// The word for how far a claim has come.
+pub(super) fn phase(found: &Found) -> &'static str {
+    found
+        .claim
+        .as_ref()
+        .map_or("unreadable", |claim| claim.phase.as_str())
+}
+
+/// When a claim came into its present state: its commit, or its place in the queue.
+pub(super) fn began(claim: &Claim) -> &str {
+    match &claim.committed_at {
+        Some(at) if claim.phase.committed() => at,
+        _ => &claim.since,
+    }
+}
+
+/// How long a claim has been in its present state; empty when that cannot be read.
+pub(super) fn age(found: &Found, now: Timestamp) -> String {
+    found
+        .claim
+        .as_ref()
+        .map_or_else(|_| String::new(), |claim| since_text(now, began(claim)))
+}
+
+/// Why the reboot was asked for, or why the claim cannot be read.
+pub(super) fn reasons(found: &Found) -> String {
+    match &found.claim {
+        Ok(claim) => claim.reasons.join(", "),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// A few names, and how many more there are.
+pub(super) fn names<'a>(all: impl IntoIterator<Item = &'a str>) -> String {
+    const SHOWN: usize = 5;
+    let all: Vec<&str> = all.into_iter().collect();
+    let shown = all.iter().take(SHOWN).copied().collect::<Vec<_>>();
+    match all.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+/// A claim in full, line by line.
+pub(super) fn claim_table(node: &str, found: &Found, now: Timestamp) -> Table {
+    let mut table = Table::new(2);
+    let mut row = |name: &str, text: &str| table.row([cell(Tone::Dim, name), plain(text)]);
+    row("node", node);
+    match &found.claim {
+        Ok(claim) => {
+            row("node id", &claim.node_id);
+            row("phase", claim.phase.as_str());
+            if let Some(at) = &claim.committed_at {
+                row("committed", &format!("{}, at {at}", ago_text(now, at)));
+            }
+            let since = &claim.since;
+            row("in queue", &format!("{}, at {since}", ago_text(now, since)));
+            row("reasons", &claim.reasons.join(", "));
+            if claim.attempts > 1 {
+                row("attempts", &claim.attempts.to_string());
+            }
+        }
+        Err(error) => row("claim", &error.to_string()),
+    }
+    table
+}
+
+/// Until when something in a record lasts.
+pub(super) fn until_text(text: &str, now: Timestamp, zone: &TimeZone) -> String {
+    match instant(text) {
+        Some(at) => format!("until {} ({})", clock(at, zone), until(now, at)),
+        None => format!("until {text:?}"),
+    }
+}
+
+/// A pause in one sentence.
+pub(super) fn pause_text(pause: &Pause, now: Timestamp, zone: &TimeZone) -> String {
+    let end = match &pause.until {
+        None => "until somebody resumes".to_owned(),
+        Some(text) => until_text(text, now, zone),
+    };
+    format!(
+        "paused by {} {}, {end}: {}",
+        pause.by,
+        ago_text(now, &pause.since),
+        pause.reason
+    )
+}
+
+/// A pause that stands, in one sentence, also when it cannot be read.
+pub(super) fn standing_text(standing: &Standing, now: Timestamp, zone: &TimeZone) -> String {
+    match &standing.pause {
+        Ok(pause) => pause_text(pause, now, zone),
+        Err(error) => format!("paused, but {error}"),
+    }
+}
+
+/// The rows of claims that are past their commit.
+pub(super) fn holder_row(node: &str, found: &Found, now: Timestamp) -> Vec<Cell> {
+    vec![
+        plain(node),
+        cell(Tone::Notice, phase(found)),
+        plain(age(found, now)),
+        plain(reasons(found)),
+    ]
+}

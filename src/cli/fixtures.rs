@@ -1,0 +1,153 @@
+//! What the tests of the commands show: a host and a cluster at noon.
+
+#![allow(clippy::unwrap_used)] // helpers of tests count as tests
+
+use jiff::Timestamp;
+
+use super::gates::gates;
+use super::local::{Detectors, Local};
+use super::status::View;
+use crate::core::windows::Windows;
+use crate::host::KillSwitch;
+use crate::lock::outcome::Found;
+use crate::lock::record::LastReboot;
+use crate::lock::survey::Survey;
+use crate::lock::{Claim, Cooldown, History, NodeRecord, Pause, Phase};
+
+pub(super) fn now() -> Timestamp {
+    "2026-11-23T12:00:00Z".parse().unwrap()
+}
+
+/// A time of this day, as records write it.
+pub(super) fn at(clock: &str) -> String {
+    format!("2026-11-23T{clock}:00.000Z")
+}
+
+pub(super) fn local() -> Local {
+    Local {
+        node: "node-c".into(),
+        node_id: "id-node-c".into(),
+        limit: 1,
+        budget: 1,
+        dry_run: false,
+        policies: None,
+        windows: Some(Windows::parse("UTC", &[], &["Mon 08:00-18:00".into()]).unwrap()),
+        kill_switch_file: "/etc/reboot-coordinator/disable".into(),
+        kill_switch: KillSwitch::Absent,
+        daemon: Some(123),
+        detectors: Detectors::NotRun,
+    }
+}
+
+pub(super) fn found(node: &str, phase: Phase, create: i64, since: &str) -> (String, Found) {
+    let committed = phase.committed().then(|| at(since));
+    let claim = Claim {
+        v: 1,
+        node: node.into(),
+        node_id: format!("id-{node}"),
+        boot_id: "b1".into(),
+        session: "s".into(),
+        phase,
+        limit: 1,
+        reasons: vec!["kernel".into()],
+        since: if phase.committed() {
+            at("11:00")
+        } else {
+            at(since)
+        },
+        committed_at: committed,
+        attempts: 1,
+        version: "0.1.0".into(),
+    };
+    let found = Found {
+        create,
+        modified: create + 1,
+        lease: 0,
+        claim: Ok(claim),
+    };
+    (node.to_owned(), found)
+}
+
+pub(super) fn member(
+    node: &str,
+    rebooted: Option<&str>,
+    budget_used: u32,
+) -> (String, Result<NodeRecord, crate::lock::record::RecordError>) {
+    let record = NodeRecord {
+        v: 1,
+        node: node.into(),
+        node_id: format!("id-{node}"),
+        version: "0.1.0".into(),
+        last_reboot: rebooted.map(|clock| LastReboot {
+            boot_before: "b0".into(),
+            boot_after: "b1".into(),
+            at: at(clock),
+            reasons: vec!["kernel".into()],
+        }),
+        budget_used,
+        attempt: None,
+    };
+    (node.to_owned(), Ok(record))
+}
+
+pub(super) fn pause(until: Option<&str>) -> Pause {
+    Pause {
+        v: 1,
+        by: "eva@admin".into(),
+        reason: "bad kernel".into(),
+        since: at("11:50"),
+        until: until.map(at),
+    }
+}
+
+pub(super) fn cooldown() -> Cooldown {
+    Cooldown {
+        v: 1,
+        node: "node-x".into(),
+        since: at("11:40"),
+        until: at("12:10"),
+    }
+}
+
+pub(super) fn history(node: &str, outcome: &str) -> History {
+    History {
+        v: 1,
+        node: node.into(),
+        outcome: outcome.into(),
+        detail: "back and healthy".into(),
+        reasons: vec!["kernel".into()],
+        since: at("11:00"),
+        committed_at: Some(at("11:20")),
+        ended_at: at("11:25"),
+        by: None,
+    }
+}
+
+/// One node down, two in the queue, one of them ours.
+pub(super) fn busy() -> Survey {
+    Survey {
+        revision: 42,
+        claims: vec![
+            found("node-a", Phase::Rebooting, 5, "11:48"),
+            found("node-b", Phase::Queued, 7, "11:56"),
+            found("node-c", Phase::Queued, 9, "11:58"),
+        ],
+        nodes: vec![
+            member("node-a", Some("02:00"), 1),
+            member("node-b", None, 0),
+            member("node-c", None, 0),
+        ],
+        recent: vec![history("node-x", "completed")],
+        ..Survey::default()
+    }
+}
+
+pub(super) fn view(local: Local, survey: Survey) -> View {
+    View {
+        lock_key: "/cluster/lock".into(),
+        version: Some("3.5.16".into()),
+        gates: gates(&local, Some(&survey), now(), now()),
+        survey: Ok(survey),
+        local,
+    }
+}

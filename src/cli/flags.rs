@@ -1,0 +1,401 @@
+//! The one table of commands and flags. It feeds the parser and the help, and whatever else lists them.
+
+/// A command.
+#[derive(Clone, Copy, Debug)]
+pub struct CommandSpec {
+    /// What is typed.
+    pub name: CommandName,
+    /// What may follow it besides flags, as shown in help; empty for nothing.
+    pub operand: &'static str,
+    /// One line of help.
+    pub summary: &'static str,
+    /// More help, in lines.
+    pub details: &'static str,
+}
+
+/// The commands there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommandName {
+    /// The daemon.
+    Run,
+    /// Checks the configuration.
+    ValidateConfig,
+    /// Runs detectors once.
+    Simulate,
+    /// Shows the cluster and this node.
+    Status,
+    /// Says why this node does not reboot now.
+    Explain,
+    /// Lists finished attempts.
+    History,
+    /// Stops reboots in the whole cluster.
+    Pause,
+    /// Lets them go on.
+    Resume,
+    /// Takes a claim away.
+    Release,
+    /// Removes a member.
+    Forget,
+    /// Prints a completion script.
+    Completions,
+    /// Prints the version.
+    Version,
+    /// Prints help.
+    Help,
+}
+
+impl CommandName {
+    /// As typed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            CommandName::Run => "run",
+            CommandName::ValidateConfig => "validate-config",
+            CommandName::Simulate => "simulate",
+            CommandName::Status => "status",
+            CommandName::Explain => "explain",
+            CommandName::History => "history",
+            CommandName::Pause => "pause",
+            CommandName::Resume => "resume",
+            CommandName::Release => "release",
+            CommandName::Forget => "forget",
+            CommandName::Completions => "completions",
+            CommandName::Version => "version",
+            CommandName::Help => "help",
+        }
+    }
+}
+
+/// Every command, in the order of the help. The first is what runs when none is given.
+pub const COMMANDS: &[CommandSpec] = &[
+    CommandSpec {
+        name: CommandName::Run,
+        operand: "",
+        summary: "coordinate this node's reboots (the default)",
+        details: "Runs until SIGTERM or SIGINT. SIGHUP reloads the configuration.\n\
+                  With --once it makes one full pass, for cron or a timer, and leaves nothing behind\n\
+                  when it is not this node's turn.",
+    },
+    CommandSpec {
+        name: CommandName::ValidateConfig,
+        operand: "",
+        summary: "check the configuration and every file it names",
+        details: "Problems go to standard error, one a line, and the exit code is 2.\n\
+                  Warnings alone leave it at 0.",
+    },
+    CommandSpec {
+        name: CommandName::Simulate,
+        operand: "",
+        summary: "run the detectors once, without etcd and without a reboot",
+        details: "The exit code is 6 when a detector fails.",
+    },
+    CommandSpec {
+        name: CommandName::Status,
+        operand: "",
+        summary: "show the cluster, the queue, and this node gate by gate",
+        details: "Read-only: takes no lock and runs neither detectors nor scripts. When etcd cannot be\n\
+                  reached it shows what is known locally, and the exit code is 1.",
+    },
+    CommandSpec {
+        name: CommandName::Explain,
+        operand: "",
+        summary: "say why this node does not reboot now, gate by gate",
+        details: "Read-only, in the order in which the daemon judges. It looks at what detectors of type\n\
+                  `file` and `kernel` look at, and runs nothing of yours: no command detector, no health\n\
+                  script (`simulate --health` does). With --at the maintenance window is judged at that\n\
+                  time: RFC 3339, or YYYY-MM-DD HH:MM or HH:MM on the clock of the windows' time zone.\n\
+                  When etcd cannot be reached the exit code is 1.",
+    },
+    CommandSpec {
+        name: CommandName::History,
+        operand: "",
+        summary: "list finished attempts of the last 30 days, newest last",
+        details: "DOWN is the time from the commit to the end of the attempt.",
+    },
+    CommandSpec {
+        name: CommandName::Pause,
+        operand: "",
+        summary: "stop reboots in the whole cluster",
+        details: "Once it returns, no node begins to drain or reboot. Nodes that had begun before are named;\n\
+                  they finish. With --for the pause ends by itself, also when nobody resumes.\n\
+                  On a paused cluster it changes the pause: the reason when one is given, and the end. One\n\
+                  that would end earlier than the present one is confirmed, or needs --yes.",
+    },
+    CommandSpec {
+        name: CommandName::Resume,
+        operand: "",
+        summary: "end the pause",
+        details: "",
+    },
+    CommandSpec {
+        name: CommandName::Release,
+        operand: "NODE",
+        summary: "take the claim away from a node that will not return",
+        details: "Shows the claim and asks, or needs --yes where nobody can be asked. The next node then\n\
+                  goes: be sure that this one is not about to reboot or on its way back. The claim is taken\n\
+                  only if it is still the one shown. The history says who did it and why.",
+    },
+    CommandSpec {
+        name: CommandName::Forget,
+        operand: "NODE",
+        summary: "remove a decommissioned member",
+        details: "Removes its registration, its health report and a request for it. Refused while it holds\n\
+                  a claim. A daemon that still runs there registers again.",
+    },
+    CommandSpec {
+        name: CommandName::Completions,
+        operand: "SHELL",
+        summary: "print completions for bash, zsh or fish",
+        details: "bash reads it from /etc/bash_completion.d/reboot-coordinator, zsh from a file\n\
+                  _reboot-coordinator in a folder of $fpath, and fish from\n\
+                  ~/.config/fish/completions/reboot-coordinator.fish.",
+    },
+    CommandSpec {
+        name: CommandName::Version,
+        operand: "",
+        summary: "print the version",
+        details: "",
+    },
+    CommandSpec {
+        name: CommandName::Help,
+        operand: "[COMMAND]",
+        summary: "print help, also of one command",
+        details: "",
+    },
+];
+
+/// A flag.
+#[derive(Clone, Copy, Debug)]
+pub struct FlagSpec {
+    /// Which flag it is.
+    pub name: FlagName,
+    /// What is typed after `--`.
+    pub long: &'static str,
+    /// What may be typed after `-` instead.
+    pub short: Option<char>,
+    /// What its value is called; `None` for a flag without one.
+    pub value: Option<&'static str>,
+    /// One line of help.
+    pub help: &'static str,
+    /// The commands that take it; empty for all of them.
+    pub commands: &'static [CommandName],
+}
+
+/// The flags there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlagName {
+    /// `--config FILE`
+    Config,
+    /// `--once`
+    Once,
+    /// `--wait DURATION`
+    Wait,
+    /// `--dry-run`
+    DryRun,
+    /// `--health`
+    Health,
+    /// `--json`
+    Json,
+    /// `--watch`
+    Watch,
+    /// `--at TIME`
+    At,
+    /// `--reason TEXT`
+    Reason,
+    /// `--for DURATION`
+    For,
+    /// `--yes`
+    Yes,
+    /// `--help`
+    Help,
+    /// `--version`
+    Version,
+}
+
+/// Every flag, in the order of the help.
+pub const FLAGS: &[FlagSpec] = &[
+    FlagSpec {
+        name: FlagName::Once,
+        long: "once",
+        short: None,
+        value: None,
+        help: "one full pass: detect, take a turn if it is free now, reboot",
+        commands: &[CommandName::Run],
+    },
+    FlagSpec {
+        name: FlagName::Wait,
+        long: "wait",
+        short: None,
+        value: Some("DURATION"),
+        help: "with --once: wait that long for a turn, such as 90s, 10m or 1h30m",
+        commands: &[CommandName::Run],
+    },
+    FlagSpec {
+        name: FlagName::DryRun,
+        long: "dry-run",
+        short: None,
+        value: None,
+        help: "everything but the commit, the hooks and the reboot",
+        commands: &[CommandName::Run],
+    },
+    FlagSpec {
+        name: FlagName::Health,
+        long: "health",
+        short: None,
+        value: None,
+        help: "run the health script too",
+        commands: &[CommandName::Simulate],
+    },
+    FlagSpec {
+        name: FlagName::Json,
+        long: "json",
+        short: None,
+        value: None,
+        help: "print JSON, for programs",
+        commands: &[
+            CommandName::ValidateConfig,
+            CommandName::Simulate,
+            CommandName::Status,
+            CommandName::History,
+            CommandName::Version,
+        ],
+    },
+    FlagSpec {
+        name: FlagName::Watch,
+        long: "watch",
+        short: None,
+        value: None,
+        help: "show it again whenever something changes, until Ctrl-C",
+        commands: &[CommandName::Status],
+    },
+    FlagSpec {
+        name: FlagName::At,
+        long: "at",
+        short: None,
+        value: Some("TIME"),
+        help: "judge the maintenance window at that time",
+        commands: &[CommandName::Explain],
+    },
+    FlagSpec {
+        name: FlagName::Reason,
+        long: "reason",
+        short: None,
+        value: Some("TEXT"),
+        help: "why, for the others and for the history (release needs one)",
+        commands: &[CommandName::Pause, CommandName::Release],
+    },
+    FlagSpec {
+        name: FlagName::For,
+        long: "for",
+        short: None,
+        value: Some("DURATION"),
+        help: "end the pause by itself after that time, such as 30m, 4h or 2d",
+        commands: &[CommandName::Pause],
+    },
+    FlagSpec {
+        name: FlagName::Yes,
+        long: "yes",
+        short: Some('y'),
+        value: None,
+        help: "do it without asking",
+        commands: &[CommandName::Pause, CommandName::Release],
+    },
+    FlagSpec {
+        name: FlagName::Config,
+        long: "config",
+        short: Some('c'),
+        value: Some("FILE"),
+        help: "the configuration file (default /etc/reboot-coordinator/config.yaml)",
+        commands: &[],
+    },
+    FlagSpec {
+        name: FlagName::Help,
+        long: "help",
+        short: Some('h'),
+        value: None,
+        help: "print help",
+        commands: &[],
+    },
+    FlagSpec {
+        name: FlagName::Version,
+        long: "version",
+        short: Some('V'),
+        value: None,
+        help: "print the version",
+        commands: &[],
+    },
+];
+
+/// Where the configuration is unless `--config` says otherwise.
+pub const DEFAULT_CONFIG: &str = "/etc/reboot-coordinator/config.yaml";
+
+impl CommandSpec {
+    /// Whether a word has to follow the command.
+    pub fn needs_operand(&self) -> bool {
+        !self.operand.is_empty() && !self.operand.starts_with('[')
+    }
+}
+
+/// What the table says of a command.
+pub fn spec(name: CommandName) -> &'static CommandSpec {
+    COMMANDS
+        .iter()
+        .find(|spec| spec.name == name)
+        .expect("a test checks that every command is in the table")
+}
+
+/// The flags that a command takes.
+pub fn flags_of(command: CommandName) -> impl Iterator<Item = &'static FlagSpec> {
+    FLAGS
+        .iter()
+        .filter(move |flag| flag.commands.is_empty() || flag.commands.contains(&command))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_is_in_the_table_once() {
+        for name in [
+            CommandName::Run,
+            CommandName::ValidateConfig,
+            CommandName::Simulate,
+            CommandName::Status,
+            CommandName::Explain,
+            CommandName::History,
+            CommandName::Pause,
+            CommandName::Resume,
+            CommandName::Release,
+            CommandName::Forget,
+            CommandName::Completions,
+            CommandName::Version,
+            CommandName::Help,
+        ] {
+            assert_eq!(
+                COMMANDS.iter().filter(|spec| spec.name == name).count(),
+                1,
+                "{name:?}"
+            );
+        }
+        assert_eq!(COMMANDS[0].name, CommandName::Run);
+    }
+
+    #[test]
+    fn no_flag_can_be_mistaken_for_another() {
+        for (index, flag) in FLAGS.iter().enumerate() {
+            for other in &FLAGS[..index] {
+                assert!(flag.long != other.long && flag.name != other.name);
+                assert!(flag.short.is_none() || flag.short != other.short);
+            }
+        }
+    }
+
+    #[test]
+    fn the_default_configuration_is_the_documented_one() {
+        let config = FLAGS
+            .iter()
+            .find(|flag| flag.name == FlagName::Config)
+            .unwrap();
+        assert!(config.help.contains(DEFAULT_CONFIG));
+    }
+}

@@ -1,0 +1,81 @@
+//! `forget`: a decommissioned member is removed.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use super::cluster::{Cluster, Trouble, failed};
+use super::describe::{age, committed, phase};
+use super::exit::Exit;
+use super::pause::folded;
+use super::{complain, print};
+use crate::config::nearest::nearest;
+use crate::lock::Keys;
+use crate::lock::operator::{self as request, Forgotten};
+use crate::lock::outcome::Found;
+
+/// Removes what is known of a member that holds no claim.
+pub(super) fn forget(path: &Path, node: &str) -> Exit {
+    match Cluster::to_write(path) {
+        Ok(cluster) => attempt(&cluster, node).unwrap_or_else(failed),
+        Err(exit) => exit,
+    }
+}
+
+fn attempt(cluster: &Cluster, node: &str) -> Result<Exit, Trouble> {
+    let txn = request::forget(&cluster.keys, node);
+    match cluster.settle(txn, request::forgotten)? {
+        Forgotten::Claimed(found) => {
+            complain(&refusal(node, &found, Timestamp::now()));
+            Ok(Exit::Failure)
+        }
+        Forgotten::Done {
+            registration: false,
+            report: false,
+            request: false,
+        } => {
+            print(&unknown(cluster, node)?);
+            Ok(Exit::Done)
+        }
+        Forgotten::Done { report, .. } => {
+            print(&format!("forgot {node}"));
+            if report {
+                print(&folded(
+                    "it reported its health until now: a daemon still runs there and registers again unless it is stopped",
+                ));
+            }
+            Ok(Exit::Done)
+        }
+    }
+}
+
+fn refusal(node: &str, found: &Found, now: Timestamp) -> String {
+    let (phase, age) = (phase(found), age(found, now));
+    let advice = if committed(found) {
+        format!("if it will not return: reboot-coordinator release {node} --reason TEXT")
+    } else {
+        "stop its daemon, which gives the claim back".to_owned()
+    };
+    let age = if age.is_empty() {
+        age
+    } else {
+        format!(" for {age}")
+    };
+    format!(
+        "reboot-coordinator: {node} holds a claim, {phase}{age}, so it was not forgotten; {advice}"
+    )
+}
+
+fn unknown(cluster: &Cluster, node: &str) -> Result<String, Trouble> {
+    let prefix = cluster.keys.nodes();
+    let pairs = cluster.all(&prefix)?;
+    let known: Vec<&str> = pairs
+        .iter()
+        .filter_map(|pair| Keys::node_of(&prefix, &pair.key))
+        .collect();
+    let near = nearest(node, known.iter().copied());
+    let hint = near.map_or_else(String::new, |near| format!("; there is a {near}"));
+    Ok(format!(
+        "no member is called {node}: nothing to remove{hint}"
+    ))
+}

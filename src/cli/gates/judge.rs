@@ -1,0 +1,239 @@
+//! What closes each gate, for people.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::{Gate, Verdict};
+use crate::cli::describe::{age, committed, names, pause_text, phase, until_text};
+use crate::cli::local::{Detectors, Local};
+use crate::cli::times::{ago, ago_text, clock, instant, until};
+use crate::core::facts::DetectorResult;
+use crate::core::windows::Windows;
+use crate::core::{Refusal, budget, judge_detectors, policy};
+use crate::host::KillSwitch;
+use crate::lock::outcome::{Found, Members};
+use crate::lock::survey::Survey;
+
+pub(super) fn unasked(name: &'static str) -> Gate {
+    Gate::new(name, Verdict::Unknown, "etcd could not be asked")
+}
+
+pub(super) fn detectors(detectors: &Detectors) -> Gate {
+    const NAME: &str = "detectors";
+    let (reports, not_run) = match detectors {
+        Detectors::NotRun => {
+            return Gate::new(NAME, Verdict::NotRun, "not run by status (use simulate)");
+        }
+        Detectors::Asked(reports, not_run) => (reports, not_run),
+    };
+    let others = names(not_run.iter().map(String::as_str));
+    if let Ok(reasons) = judge_detectors(reports) {
+        let details = reports.iter().filter_map(|report| match &report.result {
+            DetectorResult::Required(detail) => Some(format!("{}: {detail}", report.name)),
+            DetectorResult::Clear | DetectorResult::Failed(_) => None,
+        });
+        let details: Vec<String> = details.take(reasons.len()).collect();
+        return Gate::open(
+            NAME,
+            format!("a reboot is required ({})", details.join("; ")),
+        );
+    }
+    if !not_run.is_empty() {
+        let text =
+            format!("no file asks for a reboot; commands were not run: {others} (use simulate)");
+        return Gate::new(NAME, Verdict::NotRun, text);
+    }
+    match judge_detectors(reports) {
+        Err(refusal) => Gate::closed(NAME, &refusal, refusal.text()),
+        Ok(_) => Gate::open(NAME, "a reboot is required"),
+    }
+}
+
+pub(super) fn kill_switch(local: &Local, now: Timestamp) -> Gate {
+    const NAME: &str = "kill switch";
+    let path = local.kill_switch_file.display();
+    let refusal = Refusal::KillSwitch(String::new());
+    match &local.kill_switch {
+        KillSwitch::Absent => Gate::open(NAME, format!("{path} is not there")),
+        KillSwitch::Present { since, text } => {
+            let since = since
+                .and_then(|at| Timestamp::try_from(at).ok())
+                .map_or_else(String::new, |at| format!(", written {}", ago(now, at)));
+            let why = if text.is_empty() {
+                String::new()
+            } else {
+                format!(": {text}")
+            };
+            Gate::closed(NAME, &refusal, format!("{path} is there{since}{why}"))
+        }
+        KillSwitch::Unknown(why) => Gate::closed(
+            NAME,
+            &refusal,
+            format!("it cannot be checked, so it counts as on: {why}"),
+        ),
+    }
+}
+
+pub(super) fn window(windows: Option<&Windows>, now: Timestamp, at: Timestamp) -> Gate {
+    const NAME: &str = "window";
+    let Some(windows) = windows else {
+        return Gate::open(NAME, "none is configured, so it is always open");
+    };
+    let zone = windows.zone();
+    let verdict = windows.verdict(at);
+    let next = windows.next_change(at);
+    let when = if at == now {
+        String::new()
+    } else {
+        format!("at {}: ", clock(at, zone))
+    };
+    let why = match (&verdict.by, verdict.open) {
+        (Some(entry), true) => format!("allowed by {entry:?}"),
+        (Some(entry), false) => format!("denied by {entry:?}"),
+        (None, true) => "nothing denies it".to_owned(),
+        (None, false) => "no allow entry covers it".to_owned(),
+    };
+    let verb = if verdict.open { "closes" } else { "opens" };
+    let change = match next {
+        Some(next) => format!("{verb} {} ({})", clock(next, zone), until(now, next)),
+        None => format!("never {verb} again"),
+    };
+    let text = format!("{when}{why}; {change}");
+    let gate = if verdict.open {
+        Gate::open(NAME, text)
+    } else {
+        Gate::closed(NAME, &Refusal::Window(String::new()), text)
+    };
+    gate.changing(next)
+}
+
+pub(super) fn pause(survey: &Survey, now: Timestamp, zone: &TimeZone) -> Gate {
+    const NAME: &str = "pause";
+    let refusal = Refusal::Paused(String::new());
+    match &survey.pause {
+        None => Gate::open(NAME, "the cluster is not paused"),
+        Some(Ok(pause)) => Gate::closed(NAME, &refusal, pause_text(pause, now, zone))
+            .changing(pause.until.as_deref().and_then(instant)),
+        Some(Err(error)) => Gate::closed(NAME, &refusal, format!("paused, but {error}")),
+    }
+}
+
+pub(super) fn cooldown(survey: &Survey, now: Timestamp, zone: &TimeZone) -> Gate {
+    const NAME: &str = "cooldown";
+    let refusal = Refusal::Cooldown(String::new());
+    match &survey.cooldown {
+        None => Gate::open(NAME, "the cluster does not cool down"),
+        Some(Ok(cooldown)) => {
+            let end = until_text(&cooldown.until, now, zone);
+            let since = ago_text(now, &cooldown.since);
+            let text = format!("{end}; {} rebooted {since}", cooldown.node);
+            Gate::closed(NAME, &refusal, text).changing(instant(&cooldown.until))
+        }
+        Some(Err(error)) => Gate::closed(NAME, &refusal, error.to_string()),
+    }
+}
+
+pub(super) fn spent(local: &Local, survey: &Survey, now: Timestamp) -> Gate {
+    const NAME: &str = "budget";
+    let own = survey.nodes.iter().find(|(node, _)| *node == local.node);
+    let record = match own {
+        None => return Gate::open(NAME, "not used; this node is not registered yet"),
+        Some((_, Err(error))) => {
+            return Gate::new(NAME, Verdict::Unknown, error.to_string());
+        }
+        Some((_, Ok(record))) => record,
+    };
+    if record.node_id != local.node_id {
+        let text = format!(
+            "another machine is registered as {}, with node_id {}",
+            local.node, record.node_id
+        );
+        return Gate::new(NAME, Verdict::Closed, text);
+    }
+    let last = record
+        .last_reboot
+        .as_ref()
+        .map_or_else(String::new, |last| {
+            format!("; last reboot {}", ago_text(now, &last.at))
+        });
+    let (used, max) = (record.budget_used, local.budget);
+    if budget::left(record, max) {
+        return Gate::open(NAME, format!("{used} of {max} used{last}"));
+    }
+    let text = format!(
+        "{used} of {max} reboots did not clear the requirement{last}; whole again once no detector asks"
+    );
+    Gate::closed(NAME, &Refusal::Budget(String::new()), text)
+}
+
+pub(super) fn turn(local: &Local, survey: &Survey, now: Timestamp) -> Gate {
+    const NAME: &str = "turn";
+    let place = survey
+        .claims
+        .iter()
+        .position(|(node, _)| *node == local.node);
+    let own = place.map(|place| &survey.claims[place].1);
+    if let Some(Ok(claim)) = own.map(|found| &found.claim)
+        && claim.node_id != local.node_id
+    {
+        let text = format!(
+            "the claim of {} belongs to another machine, with node_id {}",
+            local.node, claim.node_id
+        );
+        return Gate::new(NAME, Verdict::Closed, text);
+    }
+    if let Some(found) = own.filter(|found| committed(found)) {
+        return Gate::open(NAME, own_text(found, now));
+    }
+    let ahead = &survey.claims[..place.unwrap_or(survey.claims.len())];
+    let queued = own.map(|found| age(found, now));
+    let own = queued.map_or_else(
+        || "not in the queue".to_owned(),
+        |age| format!("in the queue for {age}"),
+    );
+    let limit = usize::try_from(local.limit).unwrap_or(usize::MAX);
+    if ahead.len() < limit {
+        return Gate::open(NAME, format!("{own}; its turn is free"));
+    }
+    let before = names(ahead.iter().map(|(node, _)| node.as_str()));
+    let text = format!("{own}; {} before it: {before}", ahead.len());
+    Gate::closed(NAME, &Refusal::NotTurn(String::new()), text)
+}
+
+fn own_text(found: &Found, now: Timestamp) -> String {
+    format!(
+        "this node holds its claim: {} for {}",
+        phase(found),
+        age(found, now)
+    )
+}
+
+/// The cluster policies, when there are any.
+pub(super) fn policies(local: &Local, survey: Option<&Survey>) -> Option<Gate> {
+    const NAME: &str = "policies";
+    let policies = local.policies.as_ref()?;
+    let Some(survey) = survey else {
+        return Some(unasked(NAME));
+    };
+    let healthy = survey
+        .reports
+        .iter()
+        .filter(|(_, says)| *says == Some(true));
+    let down = survey.claims.iter().filter(|(_, found)| committed(found));
+    let members = Members {
+        all: survey.nodes.iter().map(|(node, _)| node.clone()).collect(),
+        healthy: healthy.map(|(node, _)| node.clone()).collect(),
+        down: down.map(|(node, _)| node.clone()).collect(),
+    };
+    Some(match policy::judge(policies, &members, &local.node) {
+        Ok(()) => Gate::open(
+            NAME,
+            format!(
+                "{} of {} members report that they are healthy",
+                members.healthy.len(),
+                members.all.len()
+            ),
+        ),
+        Err(why) => Gate::closed(NAME, &Refusal::Policy(String::new()), why),
+    })
+}

@@ -1,0 +1,376 @@
+use std::time::{Duration, SystemTime};
+
+use super::*;
+use crate::cli::fixtures::{busy, cooldown, found, local, member, now, pause};
+use crate::cli::local::Detectors;
+use crate::core::facts::DetectorReport;
+use crate::core::facts::DetectorResult;
+use crate::core::policy::Policies;
+use crate::core::windows::Windows;
+use crate::host::KillSwitch;
+use crate::lock::Phase;
+use crate::lock::record::RecordError;
+
+fn gate(local: &Local, survey: &Survey, name: &str) -> Gate {
+    let gates = gates(local, Some(survey), now(), now());
+    gates.into_iter().find(|gate| gate.name == name).unwrap()
+}
+
+fn told(gate: &Gate) -> (Verdict, Option<&'static str>, &str) {
+    (gate.verdict, gate.label, gate.text.as_str())
+}
+
+fn report(name: &str, result: DetectorResult) -> DetectorReport {
+    DetectorReport {
+        name: name.into(),
+        result,
+        took: Duration::ZERO,
+    }
+}
+
+#[test]
+fn they_stand_in_the_order_in_which_the_daemon_judges() {
+    let names: Vec<&str> = gates(&local(), Some(&busy()), now(), now())
+        .iter()
+        .map(|gate| gate.name)
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "detectors",
+            "kill switch",
+            "window",
+            "pause",
+            "cooldown",
+            "budget",
+            "health",
+            "turn"
+        ]
+    );
+}
+
+#[test]
+fn detectors() {
+    let required = || {
+        report(
+            "reboot-required",
+            DetectorResult::Required("/r exists".into()),
+        )
+    };
+    let clear = || report("other", DetectorResult::Clear);
+    let failed = || report("kernel", DetectorResult::Failed("no /boot".into()));
+    let command = || vec!["needrestart".to_owned()];
+    for (detectors, verdict, label, text) in [
+        (
+            Detectors::Asked(vec![clear(), required()], command()),
+            Verdict::Open,
+            None,
+            "a reboot is required (reboot-required: /r exists)",
+        ),
+        (
+            Detectors::Asked(vec![clear()], vec![]),
+            Verdict::Closed,
+            Some("not_required"),
+            "no reboot is required",
+        ),
+        (
+            Detectors::Asked(vec![clear(), failed()], vec![]),
+            Verdict::Closed,
+            Some("detector"),
+            "whether a reboot is required is unknown: kernel: no /boot",
+        ),
+        (
+            Detectors::Asked(vec![clear()], command()),
+            Verdict::NotRun,
+            None,
+            "no file asks for a reboot; commands were not run: needrestart (use simulate)",
+        ),
+        (
+            Detectors::NotRun,
+            Verdict::NotRun,
+            None,
+            "not run by status (use simulate)",
+        ),
+    ] {
+        let local = Local {
+            detectors,
+            ..local()
+        };
+        assert_eq!(
+            told(&gate(&local, &busy(), "detectors")),
+            (verdict, label, text)
+        );
+    }
+}
+
+#[test]
+fn kill_switch() {
+    let since =
+        SystemTime::UNIX_EPOCH + Duration::from_secs(now().as_second().unsigned_abs() - 3 * 3600);
+    for (kill_switch, text) in [
+        (
+            KillSwitch::Present {
+                since: Some(since),
+                text: "raid rebuild".into(),
+            },
+            "/etc/reboot-coordinator/disable is there, written 3 h ago: raid rebuild",
+        ),
+        (
+            KillSwitch::Present {
+                since: None,
+                text: String::new(),
+            },
+            "/etc/reboot-coordinator/disable is there",
+        ),
+        (
+            KillSwitch::Unknown("/x: denied".into()),
+            "it cannot be checked, so it counts as on: /x: denied",
+        ),
+    ] {
+        let local = Local {
+            kill_switch,
+            ..local()
+        };
+        assert_eq!(
+            told(&gate(&local, &busy(), "kill switch")),
+            (Verdict::Closed, Some("kill_switch"), text)
+        );
+    }
+}
+
+#[test]
+fn windows() {
+    let texts = |entries: &[&str]| entries.iter().map(|e| (*e).to_owned()).collect::<Vec<_>>();
+    for (deny, allow, verdict, text) in [
+        (
+            &["Mon 00:00-24:00"][..],
+            &["* 00:00-24:00"][..],
+            Verdict::Closed,
+            "denied by \"Mon 00:00-24:00\"; opens Tue 2026-11-24 00:00 UTC (in 12 h)",
+        ),
+        (
+            &[],
+            &["Tue 22:00-04:00"],
+            Verdict::Closed,
+            "no allow entry covers it; opens Tue 2026-11-24 22:00 UTC (in 1 d 10 h)",
+        ),
+        (
+            &["Fri 00:00-24:00"],
+            &[],
+            Verdict::Open,
+            "nothing denies it; closes Fri 2026-11-27 00:00 UTC (in 3 d 12 h)",
+        ),
+        (
+            &[],
+            &["* 00:00-24:00"],
+            Verdict::Open,
+            "allowed by \"* 00:00-24:00\"; never closes again",
+        ),
+        (
+            &[],
+            &["2025-01-01 00:00-2025-01-02 00:00"],
+            Verdict::Closed,
+            "no allow entry covers it; never opens again",
+        ),
+    ] {
+        let local = Local {
+            windows: Some(Windows::parse("UTC", &texts(deny), &texts(allow)).unwrap()),
+            ..local()
+        };
+        let gate = gate(&local, &busy(), "window");
+        assert_eq!((gate.verdict, gate.text.as_str()), (verdict, text));
+    }
+}
+
+#[test]
+fn a_window_is_judged_at_another_time() {
+    let then = "2026-11-23T20:00:00Z".parse().unwrap();
+    let gates = gates(&local(), Some(&busy()), now(), then);
+    assert_eq!(
+        told(&gates[2]),
+        (
+            Verdict::Closed,
+            Some("window"),
+            "at Mon 2026-11-23 20:00 UTC: no allow entry covers it; opens Mon 2026-11-30 08:00 UTC (in 6 d 20 h)"
+        )
+    );
+}
+
+#[test]
+fn the_cluster_and_the_budget() {
+    let survey = Survey {
+        pause: Some(Ok(pause(None))),
+        cooldown: Some(Ok(cooldown())),
+        nodes: vec![member("node-c", Some("10:00"), 1)],
+        ..Survey::default()
+    };
+    for (name, label, text) in [
+        (
+            "pause",
+            "paused",
+            "paused by eva@admin 10 min ago, until somebody resumes: bad kernel",
+        ),
+        (
+            "cooldown",
+            "cooldown",
+            "until Mon 2026-11-23 12:10 UTC (in 10 min); node-x rebooted 20 min ago",
+        ),
+        (
+            "budget",
+            "budget",
+            "1 of 1 reboots did not clear the requirement; last reboot 2 h ago; whole again once no detector asks",
+        ),
+    ] {
+        assert_eq!(
+            told(&gate(&local(), &survey, name)),
+            (Verdict::Closed, Some(label), text)
+        );
+    }
+    let roomy = Local {
+        budget: 2,
+        ..local()
+    };
+    assert_eq!(gate(&roomy, &survey, "budget").verdict, Verdict::Open);
+}
+
+#[test]
+fn turn() {
+    let claims = |list: &[(&str, Phase)]| Survey {
+        claims: list
+            .iter()
+            .zip(1..)
+            .map(|((node, phase), create)| found(node, *phase, create, "11:55"))
+            .collect(),
+        ..Survey::default()
+    };
+    use Phase::{Draining, Queued, Rebooting};
+    for (list, limit, verdict, text) in [
+        (
+            &[][..],
+            1,
+            Verdict::Open,
+            "not in the queue; its turn is free",
+        ),
+        (
+            &[("node-a", Rebooting)],
+            1,
+            Verdict::Closed,
+            "not in the queue; 1 before it: node-a",
+        ),
+        (
+            &[("node-a", Rebooting), ("node-c", Queued)],
+            2,
+            Verdict::Open,
+            "in the queue for 5 min; its turn is free",
+        ),
+        (
+            &[("node-c", Queued), ("node-a", Queued)],
+            1,
+            Verdict::Open,
+            "in the queue for 5 min; its turn is free",
+        ),
+        (
+            &[("node-a", Queued), ("node-c", Draining)],
+            1,
+            Verdict::Open,
+            "this node holds its claim: draining for 5 min",
+        ),
+    ] {
+        let local = Local { limit, ..local() };
+        let gate = gate(&local, &claims(list), "turn");
+        assert_eq!((gate.verdict, gate.text.as_str()), (verdict, text));
+    }
+    let other = Local {
+        node_id: "another".into(),
+        ..local()
+    };
+    let gate = gate(&other, &claims(&[("node-c", Queued)]), "turn");
+    assert_eq!(gate.verdict, Verdict::Closed);
+    assert!(gate.text.contains("belongs to another machine"), "{gate:?}");
+}
+
+#[test]
+fn the_summary_is_the_answer() {
+    let dry = Local {
+        dry_run: true,
+        ..local()
+    };
+    let own = Survey {
+        claims: vec![found("node-c", Phase::Rebooting, 1, "11:55")],
+        ..Survey::default()
+    };
+    for (local, survey, expected) in [
+        (local(), Some(busy()), "node-c does not reboot now: turn."),
+        (
+            dry,
+            Some(busy()),
+            "node-c does not reboot now: turn, dry_run.",
+        ),
+        (
+            local(),
+            Some(Survey::default()),
+            "Nothing that can be seen keeps node-c from rebooting; not run: detectors, health.",
+        ),
+        (
+            local(),
+            None,
+            "node-c does not reboot now: unknown counts as no (pause, cooldown, budget, turn).",
+        ),
+        (
+            local(),
+            Some(own),
+            "node-c is past the point of no return: rebooting for 5 min.",
+        ),
+    ] {
+        let gates = gates(&local, survey.as_ref(), now(), now());
+        assert_eq!(summary(&local, survey.as_ref(), &gates, now()), expected);
+    }
+}
+
+#[test]
+fn the_next_opening_is_the_earliest_of_the_closed() {
+    let survey = Survey {
+        pause: Some(Ok(pause(Some("16:00")))),
+        cooldown: Some(Ok(cooldown())),
+        ..Survey::default()
+    };
+    let gates = gates(&local(), Some(&survey), now(), now());
+    assert_eq!(
+        next_opening(&gates, now(), &TimeZone::UTC).as_deref(),
+        Some("Next to open by itself: cooldown, Mon 2026-11-23 12:10 UTC (in 10 min).")
+    );
+}
+
+#[test]
+fn policies_are_a_gate_only_where_they_are_configured() {
+    let survey = Survey {
+        nodes: ["node-a", "node-b"]
+            .map(|node| (node.to_owned(), Err(RecordError::Version(2))))
+            .to_vec(),
+        reports: vec![("node-b".to_owned(), Some(true))],
+        ..Survey::default()
+    };
+    let gate = |least: Option<u32>| {
+        let local = Local {
+            node: "node-a".to_owned(),
+            policies: least.map(|least| Policies {
+                min_healthy_absolute: Some(least),
+                ..Policies::default()
+            }),
+            ..local()
+        };
+        let all = gates(&local, Some(&survey), now(), now());
+        all.into_iter().find(|gate| gate.name == "policies")
+    };
+    assert_eq!(gate(None), None);
+    assert_eq!(gate(Some(1)).map(|gate| gate.verdict), Some(Verdict::Open));
+    let closed = gate(Some(2)).expect("it is configured");
+    assert_eq!(
+        (closed.verdict, closed.label),
+        (Verdict::Closed, Some("policy"))
+    );
+    assert_eq!(
+        closed.text,
+        "1 of 2 members would stay healthy, min_healthy_absolute is 2"
+    );
+}

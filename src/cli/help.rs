@@ -1,0 +1,125 @@
+//! Help, made from the table of commands and flags.
+
+use std::fmt::Write as _;
+
+use super::exit::Exit;
+use super::flags::{COMMANDS, CommandName, FlagSpec, flags_of, spec};
+
+/// Help in general, or of one command.
+pub fn text(topic: Option<CommandName>) -> String {
+    match topic {
+        Some(command) => of_command(command),
+        None => in_general(),
+    }
+}
+
+fn in_general() -> String {
+    let mut text = format!(
+        "{} serializes the reboots of a fleet of Linux machines through etcd.\n\n\
+         Usage: reboot-coordinator [COMMAND] [FLAGS]\n\nCommands:\n",
+        env!("CARGO_PKG_NAME")
+    );
+    for command in COMMANDS {
+        let name = format!("{} {}", command.name.as_str(), command.operand);
+        line(&mut text, &name, command.summary);
+    }
+    text.push_str("\nFlags of every command:\n");
+    for flag in flags_of(CommandName::Help).filter(|flag| flag.commands.is_empty()) {
+        line(&mut text, &left(flag), flag.help);
+    }
+    text.push_str(
+        "\n`reboot-coordinator help COMMAND` explains a command and its flags.\n\nExit codes:\n",
+    );
+    for (exit, meaning) in Exit::TABLE {
+        line(&mut text, &exit.code().to_string(), meaning);
+    }
+    text
+}
+
+fn of_command(command: CommandName) -> String {
+    let spec = spec(command);
+    let name = spec.name.as_str();
+    let operand = if spec.operand.is_empty() {
+        String::new()
+    } else {
+        format!(" {}", spec.operand)
+    };
+    let mut text = format!(
+        "{name}: {}\n\nUsage: reboot-coordinator {name}{operand} [FLAGS]\n",
+        spec.summary
+    );
+    if !spec.details.is_empty() {
+        let _ = write!(text, "\n{}\n", spec.details);
+    }
+    text.push_str("\nFlags:\n");
+    for flag in flags_of(command) {
+        line(&mut text, &left(flag), flag.help);
+    }
+    text
+}
+
+fn left(flag: &FlagSpec) -> String {
+    let short = flag
+        .short
+        .map_or("    ".to_owned(), |letter| format!("-{letter}, "));
+    let value = flag.value.map_or(String::new(), |name| format!(" {name}"));
+    format!("{short}--{}{value}", flag.long)
+}
+
+fn line(text: &mut String, left: &str, right: &str) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "  {left:<20}  {right}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::flags::FLAGS;
+    use super::*;
+
+    #[test]
+    fn general_help_names_every_command_and_exit_code() {
+        let help = text(None);
+        for command in COMMANDS {
+            assert!(
+                help.contains(&format!("\n  {}", command.name.as_str()))
+                    && help.contains(command.summary),
+                "{help}"
+            );
+        }
+        for (exit, meaning) in Exit::TABLE {
+            assert!(
+                help.contains(&format!("\n  {:<20}  {meaning}\n", exit.code())),
+                "{help}"
+            );
+        }
+    }
+
+    #[test]
+    fn help_of_a_command_names_its_flags_and_no_others() {
+        for command in COMMANDS {
+            let help = text(Some(command.name));
+            for flag in FLAGS {
+                let takes = flags_of(command.name).any(|own| own.name == flag.name);
+                assert_eq!(
+                    help.contains(&format!("--{} ", flag.long)),
+                    takes,
+                    "{}: {help}",
+                    flag.long
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn help_fits_a_terminal() {
+        for topic in COMMANDS
+            .iter()
+            .map(|command| Some(command.name))
+            .chain([None])
+        {
+            for line in text(topic).lines() {
+                assert!(line.chars().count() <= 100, "{line}");
+            }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! `history`: finished attempts.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::cluster::{Cluster, Trouble, failed, load};
+use super::exit::Exit;
+use super::print;
+use super::status_text::{ending, outcome};
+use super::table::{Style, Table, Tone, cell, plain};
+use super::times::{ago_text, instant, span};
+use crate::lock::History;
+use crate::lock::record::{RecordError, decode};
+
+/// Lists them, newest last.
+pub(super) fn history(path: &Path, json: bool) -> Exit {
+    let config = match load(path) {
+        Ok(config) => config,
+        Err(exit) => return exit,
+    };
+    match Cluster::of(config).and_then(|cluster| entries(&cluster)) {
+        Ok(entries) if json => {
+            print(&as_json(&entries));
+            Exit::Done
+        }
+        Ok(entries) => {
+            print(&text(&entries, Timestamp::now(), Style::of_stdout()));
+            Exit::Done
+        }
+        Err(trouble) => failed(trouble),
+    }
+}
+
+type Entries = Vec<Result<History, RecordError>>;
+
+/// The keys begin with the time, so that their order is the right one.
+fn entries(cluster: &Cluster) -> Result<Entries, Trouble> {
+    let pairs = cluster.all(&cluster.keys.histories())?;
+    Ok(pairs.iter().map(|pair| decode(&pair.value)).collect())
+}
+
+fn as_json(entries: &Entries) -> String {
+    let readable: Vec<&History> = entries
+        .iter()
+        .filter_map(|entry| entry.as_ref().ok())
+        .collect();
+    json!(readable).to_string()
+}
+
+fn text(entries: &Entries, now: Timestamp, style: Style) -> String {
+    if entries.is_empty() {
+        return "no attempt has finished in the last 30 days".to_owned();
+    }
+    let mut table = Table::new(0);
+    table.row(
+        ["ENDED", "NODE", "OUTCOME", "WAITED", "DOWN", "WHY"].map(|name| cell(Tone::Dim, name)),
+    );
+    for entry in entries {
+        match entry {
+            Ok(entry) => {
+                let committed = entry.committed_at.as_deref();
+                table.row([
+                    plain(ago_text(now, &entry.ended_at)),
+                    plain(&entry.node),
+                    outcome(entry),
+                    plain(between(
+                        Some(&entry.since),
+                        committed.or(Some(&entry.ended_at)),
+                    )),
+                    plain(between(committed, Some(&entry.ended_at))),
+                    plain(ending(entry)),
+                ]);
+            }
+            Err(error) => table.row([plain("?"), cell(Tone::Bad, error.to_string())]),
+        }
+    }
+    table.lines(style).join("\n")
+}
+
+fn between(from: Option<&str>, to: Option<&str>) -> String {
+    match (from.and_then(instant), to.and_then(instant)) {
+        (Some(from), Some(to)) => span(to.as_second() - from.as_second()),
+        _ => "-".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(node: &str, outcome: &str, committed: bool) -> History {
+        History {
+            v: 1,
+            node: node.into(),
+            outcome: outcome.into(),
+            detail: "back and healthy".into(),
+            reasons: vec!["kernel".into()],
+            since: "2026-11-23T11:00:00.000Z".into(),
+            committed_at: committed.then(|| "2026-11-23T11:20:00.000Z".to_owned()),
+            ended_at: "2026-11-23T11:25:30.000Z".into(),
+            by: None,
+        }
+    }
+
+    #[test]
+    fn attempts_are_aligned_and_say_what_took_long() {
+        let now = "2026-11-23T12:00:00Z".parse().unwrap();
+        let mut released = entry("web-17", "released", true);
+        released.by = Some("eva@admin".into());
+        released.detail = "the disk died".into();
+        let mut queued = entry("db", "released", false);
+        (queued.by, queued.detail) = (Some("eva@admin".into()), "wrong node".into());
+        let entries = vec![
+            Ok(entry("node-a", "completed", true)),
+            Ok(released),
+            Ok(queued),
+            Err(RecordError::Version(2)),
+        ];
+        assert_eq!(
+            text(&entries, now, Style::default()),
+            "\
+ENDED       NODE    OUTCOME    WAITED  DOWN   WHY
+34 min ago  node-a  completed  20 min  5 min  kernel
+34 min ago  web-17  released   20 min  5 min  by eva@admin: the disk died
+                                              (kernel)
+34 min ago  db      released   25 min  -      by eva@admin: wrong node (kernel)
+?           the record has version 2, this program knows version 1: upgrade this
+            node"
+        );
+        assert_eq!(
+            text(&vec![], now, Style::default()),
+            "no attempt has finished in the last 30 days"
+        );
+    }
+}

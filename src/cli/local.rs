@@ -1,0 +1,121 @@
+//! What can be seen of this host without running anything of the operator's and without taking a lock.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use crate::config::{Config, Detector, DetectorKind};
+use crate::core::facts::DetectorReport;
+use crate::core::policy::Policies;
+use crate::core::windows::Windows;
+use crate::detect;
+use crate::detect::bounded::bounded;
+use crate::host::{self, KillSwitch};
+use crate::process::Cancel;
+
+/// How long the file system may take to answer for the kill switch, as in the daemon.
+const HOST_LIMIT: Duration = Duration::from_secs(5);
+
+/// The first 15 bytes of our name: all that the kernel keeps of it.
+const COMM: &str = "reboot-coordina";
+
+/// This host and what its configuration says of it.
+#[derive(Clone, Debug)]
+pub(super) struct Local {
+    pub(super) node: String,
+    pub(super) node_id: String,
+    pub(super) limit: u32,
+    pub(super) budget: u32,
+    pub(super) dry_run: bool,
+    pub(super) policies: Option<Policies>,
+    pub(super) windows: Option<Windows>,
+    pub(super) kill_switch_file: PathBuf,
+    pub(super) kill_switch: KillSwitch,
+    /// The process id of the daemon, when one runs.
+    pub(super) daemon: Option<u32>,
+    pub(super) detectors: Detectors,
+}
+
+/// What is known of the detectors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Detectors {
+    /// None was asked.
+    NotRun,
+    /// Those that look at files were asked; the others, by name, were not.
+    Asked(Vec<DetectorReport>, Vec<String>),
+}
+
+impl Local {
+    /// Looks around. With `ask` it asks the detectors that only look at files.
+    pub(super) fn look(config: &Config, ask: bool) -> Local {
+        Local {
+            node: config.node_name.clone(),
+            node_id: config.node_id.clone(),
+            limit: config.max_concurrent_reboots,
+            budget: config.max_reboots_without_clearing,
+            dry_run: config.dry_run,
+            policies: config
+                .cluster_policies
+                .as_ref()
+                .map(crate::daemon::policies),
+            windows: config.windows.clone(),
+            kill_switch_file: config.kill_switch_file.clone(),
+            kill_switch: kill_switch(&config.kill_switch_file),
+            daemon: daemon(&config.run_dir),
+            detectors: if ask {
+                asked(&config.detectors)
+            } else {
+                Detectors::NotRun
+            },
+        }
+    }
+
+    /// The zone in which times are shown: that of the windows, so that they can be compared.
+    pub(super) fn zone(&self) -> TimeZone {
+        self.windows
+            .as_ref()
+            .map_or_else(TimeZone::system, |windows| windows.zone().clone())
+    }
+}
+
+fn kill_switch(path: &Path) -> KillSwitch {
+    let cancel = match Cancel::new() {
+        Ok(cancel) => cancel,
+        Err(error) => return KillSwitch::Unknown(error.to_string()),
+    };
+    let owned = path.to_path_buf();
+    bounded("kill switch", HOST_LIMIT, &cancel, move || {
+        host::kill_switch(&owned)
+    })
+    .unwrap_or_else(|_| {
+        KillSwitch::Unknown(format!(
+            "{}: the file system does not answer",
+            path.display()
+        ))
+    })
+}
+
+fn asked(detectors: &[Detector]) -> Detectors {
+    let only_looks = |detector: &Detector| match detector.kind {
+        DetectorKind::File { .. } | DetectorKind::Kernel => true,
+        DetectorKind::Command { .. } => false,
+    };
+    let (looking, running): (Vec<Detector>, Vec<Detector>) =
+        detectors.iter().cloned().partition(only_looks);
+    let running: Vec<String> = running.into_iter().map(|detector| detector.name).collect();
+    match Cancel::new() {
+        Ok(cancel) => Detectors::Asked(detect::run_all(&looking, &[], &cancel), running),
+        Err(_) => Detectors::NotRun,
+    }
+}
+
+/// Whose process id stands in the lock file, if that process lives and is one of ours. The lock itself is not touched: a look
+/// must not keep a daemon from starting.
+fn daemon(run_dir: &Path) -> Option<u32> {
+    let text = fs::read_to_string(run_dir.join("instance.lock")).ok()?;
+    let pid: u32 = text.trim().parse().ok()?;
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    (name.trim() == COMM).then_some(pid)
+}

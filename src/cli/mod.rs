@@ -1,0 +1,100 @@
+//! The command line: one table of commands and flags, a parser that only parses, one file a command.
+
+mod cluster;
+pub mod completions;
+mod confirm;
+mod describe;
+pub mod duration;
+pub mod exit;
+mod explain;
+#[cfg(test)]
+mod fixtures;
+pub mod flags;
+mod forget;
+mod gates;
+pub mod help;
+mod history;
+mod local;
+pub mod man;
+pub mod moment;
+pub mod parse;
+mod pause;
+mod release;
+mod resume;
+mod run;
+mod simulate;
+mod status;
+mod status_json;
+mod status_text;
+mod table;
+mod times;
+mod validate_config;
+mod version;
+mod watch;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use self::exit::Exit;
+use self::parse::{Command, Invocation};
+
+/// Does what the command line says.
+pub fn main() -> ExitCode {
+    let exit = match parse::parse(std::env::args_os().skip(1)) {
+        Ok(invocation) => dispatch(&invocation),
+        Err(why) => {
+            complain(&format!(
+                "reboot-coordinator: {why}\nTry `reboot-coordinator help`."
+            ));
+            Exit::Usage
+        }
+    };
+    exit.into()
+}
+
+/// Help and version come first and touch no file, so that they work whatever the configuration is.
+fn dispatch(invocation: &Invocation) -> Exit {
+    match &invocation.command {
+        Command::Help(topic) => {
+            print(help::text(*topic).trim_end());
+            Exit::Done
+        }
+        Command::Version => version::version(invocation.json),
+        Command::ValidateConfig => {
+            validate_config::validate_config(&invocation.config, invocation.json)
+        }
+        Command::Run(options) => run::run(&invocation.config, options),
+        Command::Simulate { health } => {
+            simulate::simulate(&invocation.config, *health, invocation.json)
+        }
+        Command::Pause(options) => pause::pause(&invocation.config, options),
+        Command::Resume => resume::resume(&invocation.config),
+        Command::Release { node, reason, yes } => {
+            release::release(&invocation.config, node, reason, *yes)
+        }
+        Command::Status { watch } => status::status(&invocation.config, invocation.json, *watch),
+        Command::Explain { at } => explain::explain(&invocation.config, *at),
+        Command::History => history::history(&invocation.config, invocation.json),
+        Command::Completions(shell) => {
+            print(completions::script(*shell).trim_end());
+            Exit::Done
+        }
+        Command::Forget { node } => forget::forget(&invocation.config, node),
+    }
+}
+
+/// Writes a text and a newline to standard output. Whoever closed it (`| head`) has seen enough; that is no failure.
+pub(crate) fn print(text: &str) {
+    let _ = print_if_open(text);
+}
+
+/// Like [`print`], and whether anybody still reads.
+fn print_if_open(text: &str) -> bool {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}").and_then(|()| out.flush()).is_ok()
+}
+
+/// Writes a text and a newline to standard error. When even that is closed there is nobody left to tell.
+pub(crate) fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}

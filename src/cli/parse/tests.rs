@@ -1,0 +1,223 @@
+use super::*;
+
+fn line(text: &str) -> Result<Invocation, String> {
+    parse(text.split_whitespace().map(OsString::from))
+}
+
+fn run(once: bool, wait: Option<u64>, dry_run: bool) -> Command {
+    Command::Run(RunOptions {
+        once,
+        wait: wait.map(Duration::from_secs),
+        dry_run,
+    })
+}
+
+#[test]
+fn command_lines_are_understood() {
+    for (text, config, json, command) in [
+        ("", DEFAULT_CONFIG, false, run(false, None, false)),
+        ("run", DEFAULT_CONFIG, false, run(false, None, false)),
+        ("--once", DEFAULT_CONFIG, false, run(true, None, false)),
+        (
+            "run --once --wait 10m --dry-run",
+            DEFAULT_CONFIG,
+            false,
+            run(true, Some(600), true),
+        ),
+        (
+            "--dry-run run --wait=45 --once",
+            DEFAULT_CONFIG,
+            false,
+            run(true, Some(45), true),
+        ),
+        (
+            "--config a.yaml run",
+            "a.yaml",
+            false,
+            run(false, None, false),
+        ),
+        (
+            "run --config=a.yaml -c b.yaml",
+            "b.yaml",
+            false,
+            run(false, None, false),
+        ),
+        (
+            "validate-config --json",
+            DEFAULT_CONFIG,
+            true,
+            Command::ValidateConfig,
+        ),
+        (
+            "--config x validate-config",
+            "x",
+            false,
+            Command::ValidateConfig,
+        ),
+        (
+            "simulate",
+            DEFAULT_CONFIG,
+            false,
+            Command::Simulate { health: false },
+        ),
+        (
+            "simulate --health --json",
+            DEFAULT_CONFIG,
+            true,
+            Command::Simulate { health: true },
+        ),
+        ("version", DEFAULT_CONFIG, false, Command::Version),
+        ("--version", DEFAULT_CONFIG, false, Command::Version),
+        ("-V --json", DEFAULT_CONFIG, true, Command::Version),
+        ("help", DEFAULT_CONFIG, false, Command::Help(None)),
+        ("--help", DEFAULT_CONFIG, false, Command::Help(None)),
+        ("-h", DEFAULT_CONFIG, false, Command::Help(None)),
+        (
+            "status --watch --json",
+            DEFAULT_CONFIG,
+            true,
+            Command::Status { watch: true },
+        ),
+        (
+            "explain --at 22:00",
+            DEFAULT_CONFIG,
+            false,
+            Command::Explain {
+                at: Some("22:00".parse().unwrap()),
+            },
+        ),
+        ("history -c /c", "/c", false, Command::History),
+        (
+            "pause",
+            DEFAULT_CONFIG,
+            false,
+            Command::Pause(PauseOptions::default()),
+        ),
+        (
+            "pause --for 4h --reason upgrade -y",
+            DEFAULT_CONFIG,
+            false,
+            Command::Pause(PauseOptions {
+                reason: Some("upgrade".into()),
+                length: Some(Duration::from_secs(4 * 3600)),
+                yes: true,
+            }),
+        ),
+        ("resume", DEFAULT_CONFIG, false, Command::Resume),
+        (
+            "release --reason broken node-a --yes",
+            DEFAULT_CONFIG,
+            false,
+            Command::Release {
+                node: "node-a".into(),
+                reason: "broken".into(),
+                yes: true,
+            },
+        ),
+        (
+            "forget node-a",
+            DEFAULT_CONFIG,
+            false,
+            Command::Forget {
+                node: "node-a".into(),
+            },
+        ),
+        (
+            "completions fish",
+            DEFAULT_CONFIG,
+            false,
+            Command::Completions(Shell::Fish),
+        ),
+        (
+            "help simulate",
+            DEFAULT_CONFIG,
+            false,
+            Command::Help(Some(CommandName::Simulate)),
+        ),
+        (
+            "help help",
+            DEFAULT_CONFIG,
+            false,
+            Command::Help(Some(CommandName::Help)),
+        ),
+        (
+            "simulate --help",
+            DEFAULT_CONFIG,
+            false,
+            Command::Help(Some(CommandName::Simulate)),
+        ),
+        (
+            "simulate --once --help",
+            DEFAULT_CONFIG,
+            false,
+            Command::Help(Some(CommandName::Simulate)),
+        ),
+    ] {
+        assert_eq!(
+            line(text),
+            Ok(Invocation {
+                config: config.into(),
+                json,
+                command
+            }),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn mistakes_are_explained() {
+    for (text, expected) in [
+        ("rnu", "unknown command \"rnu\"; did you mean `run`?"),
+        ("validate", "did you mean `validate-config`?"),
+        (
+            "frobnicate",
+            "known are run, validate-config, simulate, status, explain, history, pause, resume, release, forget, completions, version, help",
+        ),
+        ("help frobnicate", "unknown command \"frobnicate\""),
+        ("run now", "unexpected argument \"now\""),
+        ("help run now", "unexpected argument \"now\""),
+        ("--onec", "unknown flag --onec; did you mean --once?"),
+        ("--frobnicate", "unknown flag --frobnicate"),
+        ("-x", "unknown flag -x"),
+        ("--config", "--config needs a value: --config FILE"),
+        ("--once=yes", "once"),
+        (
+            "simulate --once",
+            "--once does not belong to `simulate`, but to `run`",
+        ),
+        ("run --json", "--json does not belong to `run`"),
+        ("--version --once", "--once does not belong to `version`"),
+        ("run --wait 10m", "--wait needs --once"),
+        (
+            "release",
+            "`release` needs a NODE: reboot-coordinator release NODE",
+        ),
+        ("release node-a", "`release` needs --reason TEXT"),
+        (
+            "release node-a node-b --reason x",
+            "unexpected argument \"node-b\"",
+        ),
+        (
+            "release ../pause --reason x",
+            "\"../pause\" is not a node name",
+        ),
+        ("forget a/b", "is not a node name"),
+        ("forget", "`forget` needs a NODE"),
+        ("pause now", "unexpected argument \"now\""),
+        ("pause --for 0", "--for must be longer than nothing"),
+        ("pause --reason", "--reason needs a value"),
+        ("explain --at soon", "\"soon\" is not a time"),
+        ("completions tcsh", "unknown shell \"tcsh\""),
+        ("completions", "`completions` needs a SHELL"),
+        (
+            "resume --yes",
+            "--yes does not belong to `resume`, but to `pause`, `release`",
+        ),
+        ("run --once --wait soon", "\"soon\" is not a duration"),
+    ] {
+        let why = line(text).expect_err(text);
+        assert!(why.contains(expected), "{text}: {why}");
+        assert!(!why.contains('\n'), "{why}");
+    }
+}

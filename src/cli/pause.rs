@@ -1,0 +1,308 @@
+//! `pause`: the kill switch of the whole cluster.
+
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+use super::cluster::{Cluster, Trouble, failed, operator};
+use super::confirm::{Answer, confirm};
+use super::describe::{committed, holder_row, pause_text, standing_text};
+use super::exit::Exit;
+use super::parse::PauseOptions;
+use super::table::{Style, Table, WIDTH, wrap};
+use super::times::{instant, rfc3339};
+use super::{complain, print};
+use crate::lock::Pause;
+use crate::lock::operator::{self as request, Standing};
+use crate::lock::outcome::Found;
+use crate::lock::record::{RECORD_VERSION, decode};
+
+/// How often it starts over because somebody else changed the pause in the same moment.
+const TRIES: u32 = 3;
+
+/// Pauses the cluster, or changes the pause there is.
+pub(super) fn pause(path: &Path, options: &PauseOptions) -> Exit {
+    match Cluster::to_write(path) {
+        Ok(cluster) => attempt(&cluster, options).unwrap_or_else(failed),
+        Err(exit) => exit,
+    }
+}
+
+/// The pause that stands.
+pub(super) fn standing(cluster: &Cluster) -> Result<Option<Standing>, Trouble> {
+    Ok(cluster.one(cluster.keys.pause())?.map(|pair| Standing {
+        modified: pair.mod_revision,
+        pause: decode(&pair.value),
+    }))
+}
+
+fn attempt(cluster: &Cluster, options: &PauseOptions) -> Result<Exit, Trouble> {
+    let zone = cluster.zone();
+    for _ in 0..TRIES {
+        let standing = standing(cluster)?;
+        let now = Timestamp::now();
+        if let Some(standing) = &standing {
+            if changes_nothing(standing, options) {
+                print(&folded(&format!(
+                    "already {}",
+                    standing_text(standing, now, &zone)
+                )));
+                return past_commit(cluster);
+            }
+            if ends_earlier(standing, options.length, now)
+                && let Some(exit) = not_confirmed(standing, options, now, &zone)
+            {
+                return Ok(exit);
+            }
+        }
+        if let Some(pause) = write(cluster, standing.as_ref(), options, now)? {
+            let change = if standing.is_some() {
+                "changed the pause: "
+            } else {
+                ""
+            };
+            print(&folded(&format!(
+                "{change}{}",
+                pause_text(&pause, now, &zone)
+            )));
+            return past_commit(cluster);
+        }
+    }
+    Err(Trouble(
+        "somebody else changes the pause at the same time; look with `reboot-coordinator status`"
+            .to_owned(),
+    ))
+}
+
+/// Writes the pause over the one seen; `None` when that has changed.
+fn write(
+    cluster: &Cluster,
+    standing: Option<&Standing>,
+    options: &PauseOptions,
+    now: Timestamp,
+) -> Result<Option<Pause>, Trouble> {
+    let (lease, length) = match options.length {
+        Some(length) => {
+            let wanted = i64::try_from(length.as_secs()).unwrap_or(i64::MAX);
+            // The server may raise it; the record says what holds.
+            let (lease, granted) = cluster.grant(wanted)?;
+            (lease, Some(granted))
+        }
+        None => (0, None),
+    };
+    let pause = record(standing, options.reason.as_deref(), length, operator(), now);
+    let seen = standing.map_or(0, |standing| standing.modified);
+    let txn = request::pause(&cluster.keys, &pause, lease, seen);
+    match cluster.settle(txn, request::paused)? {
+        Ok(()) => Ok(Some(pause)),
+        // The copy of a write whose answer was lost.
+        Err(Some(there)) if there.pause.as_ref() == Ok(&pause) => Ok(Some(pause)),
+        Err(_) => {
+            cluster.revoke(lease);
+            Ok(None)
+        }
+    }
+}
+
+fn record(
+    standing: Option<&Standing>,
+    reason: Option<&str>,
+    length_sec: Option<i64>,
+    by: String,
+    now: Timestamp,
+) -> Pause {
+    let before = standing.and_then(|standing| standing.pause.as_ref().ok());
+    // Who changes it stands for it from now on.
+    let reason = reason
+        .or(before.map(|pause| pause.reason.as_str()))
+        .unwrap_or("no reason given");
+    let until = length_sec.map(|seconds| {
+        let until = now.checked_add(SignedDuration::from_secs(seconds));
+        rfc3339(until.unwrap_or(Timestamp::MAX))
+    });
+    Pause {
+        v: RECORD_VERSION,
+        by,
+        reason: reason.to_owned(),
+        since: rfc3339(now),
+        until,
+    }
+}
+
+/// Without a reason and a length it asks for a pause until somebody resumes.
+fn changes_nothing(standing: &Standing, options: &PauseOptions) -> bool {
+    let endless = standing
+        .pause
+        .as_ref()
+        .is_ok_and(|pause| pause.until.is_none());
+    endless && options.reason.is_none() && options.length.is_none()
+}
+
+/// Whether the pause of somebody who may rely on it would be shortened. One whose end cannot be read counts as endless.
+fn ends_earlier(standing: &Standing, length: Option<Duration>, now: Timestamp) -> bool {
+    let Some(length) = length else { return false };
+    let Some(end) = SignedDuration::try_from(length)
+        .ok()
+        .and_then(|length| now.checked_add(length).ok())
+    else {
+        return false;
+    };
+    let before = standing.pause.as_ref().ok();
+    let until = before.and_then(|pause| pause.until.as_deref());
+    until.and_then(instant).is_none_or(|until| end < until)
+}
+
+fn not_confirmed(
+    standing: &Standing,
+    options: &PauseOptions,
+    now: Timestamp,
+    zone: &TimeZone,
+) -> Option<Exit> {
+    if options.yes {
+        return None;
+    }
+    print(&folded(&format!(
+        "already {}",
+        standing_text(standing, now, zone)
+    )));
+    match confirm("Replace it by a pause that ends earlier?") {
+        Answer::Yes => None,
+        Answer::No => {
+            complain("reboot-coordinator: nothing was changed");
+            Some(Exit::Failure)
+        }
+        Answer::Nobody => {
+            complain(
+                "reboot-coordinator: the new pause would end earlier, so nothing was changed; add --yes to replace it",
+            );
+            Some(Exit::Usage)
+        }
+    }
+}
+
+/// Who had begun before the pause and will finish. No commit can follow a pause, so that what is read now is all there is.
+fn past_commit(cluster: &Cluster) -> Result<Exit, Trouble> {
+    let claims = cluster.claims().map_err(|trouble| {
+        Trouble(format!(
+            "the cluster is paused, but who had begun before could not be read: {}",
+            trouble.0
+        ))
+    })?;
+    print(&begun(&claims, Timestamp::now(), Style::of_stdout()));
+    Ok(Exit::Done)
+}
+
+fn begun(claims: &[(String, Found)], now: Timestamp, style: Style) -> String {
+    let mut table = Table::new(2);
+    let mut waiting = 0;
+    for (node, found) in claims {
+        if committed(found) {
+            table.row(holder_row(node, found, now));
+        } else {
+            waiting += 1;
+        }
+    }
+    let mut lines = table.lines(style);
+    lines.insert(
+        0,
+        if lines.is_empty() {
+            "no node is rebooting".to_owned()
+        } else {
+            "these had begun before, and finish:".to_owned()
+        },
+    );
+    match waiting {
+        0 => {}
+        1 => lines.push("1 node waits in the queue".to_owned()),
+        more => lines.push(format!("{more} nodes wait in the queue")),
+    }
+    lines.join("\n")
+}
+
+/// A sentence in lines that fit a terminal.
+pub(super) fn folded(text: &str) -> String {
+    wrap(&super::table::clean(text), WIDTH).join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> Timestamp {
+        "2026-11-23T12:00:00Z".parse().unwrap()
+    }
+
+    fn standing(until: Option<&str>) -> Standing {
+        Standing {
+            modified: 3,
+            pause: Ok(Pause {
+                v: 1,
+                by: "eva@admin".into(),
+                reason: "bad kernel".into(),
+                since: "2026-11-23T11:00:00.000Z".into(),
+                until: until.map(str::to_owned),
+            }),
+        }
+    }
+
+    #[test]
+    fn a_pause_is_never_shortened_without_a_question() {
+        let hours = |hours: u64| Some(Duration::from_secs(hours * 3600));
+        for (until, length, earlier) in [
+            (None, None, false),
+            (None, hours(4), true),
+            (Some("2026-11-23T14:00:00.000Z"), None, false),
+            (Some("2026-11-23T14:00:00.000Z"), hours(1), true),
+            (Some("2026-11-23T14:00:00.000Z"), hours(3), false),
+            (Some("whenever"), hours(3), true),
+        ] {
+            assert_eq!(
+                ends_earlier(&standing(until), length, now()),
+                earlier,
+                "{until:?} {length:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_changed_pause_keeps_what_was_not_given() {
+        let before = standing(None);
+        let pause = record(Some(&before), None, Some(3600), "ben@admin".into(), now());
+        assert_eq!(
+            (
+                pause.by.as_str(),
+                pause.reason.as_str(),
+                pause.since.as_str()
+            ),
+            ("ben@admin", "bad kernel", "2026-11-23T12:00:00.000Z")
+        );
+        assert_eq!(pause.until.as_deref(), Some("2026-11-23T13:00:00.000Z"));
+        let fresh = record(None, None, None, "ben@admin".into(), now());
+        assert_eq!(
+            (fresh.reason.as_str(), fresh.since.as_str()),
+            ("no reason given", "2026-11-23T12:00:00.000Z")
+        );
+    }
+
+    #[test]
+    fn only_a_bare_pause_of_an_endless_one_changes_nothing() {
+        let bare = PauseOptions::default();
+        assert!(changes_nothing(&standing(None), &bare));
+        assert!(!changes_nothing(
+            &standing(Some("2026-11-23T14:00:00.000Z")),
+            &bare
+        ));
+        let reason = PauseOptions {
+            reason: Some("x".into()),
+            ..bare
+        };
+        assert!(!changes_nothing(&standing(None), &reason));
+    }
+
+    #[test]
+    fn nobody_and_somebody_had_begun() {
+        assert_eq!(begun(&[], now(), Style::default()), "no node is rebooting");
+    }
+}

@@ -1,0 +1,223 @@
+//! `release`: a claim is taken away from a node that will not return.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use super::cluster::{Cluster, Trouble, failed, operator};
+use super::confirm::{Answer, confirm};
+use super::describe::{claim_table, committed, names};
+use super::exit::Exit;
+use super::table::{Style, WIDTH, wrap};
+use super::times::rfc3339;
+use super::{complain, print};
+use crate::lock::History;
+use crate::lock::operator::{self as request, Released, Shown};
+use crate::lock::outcome::Found;
+use crate::lock::record::RECORD_VERSION;
+
+/// Shows the claim, asks, and takes it away.
+pub(super) fn release(path: &Path, node: &str, reason: &str, yes: bool) -> Exit {
+    match Cluster::to_write(path) {
+        Ok(cluster) => attempt(&cluster, node, reason, yes).unwrap_or_else(failed),
+        Err(exit) => exit,
+    }
+}
+
+fn attempt(cluster: &Cluster, node: &str, reason: &str, yes: bool) -> Result<Exit, Trouble> {
+    let Some(pair) = cluster.one(cluster.keys.claim(node))? else {
+        return already_gone(cluster, node);
+    };
+    let mut found = Found::of(&pair);
+    loop {
+        print(&shown(node, &found, Timestamp::now(), Style::of_stdout()));
+        if !yes {
+            match confirm(&format!("Release the claim of {node}?")) {
+                Answer::Yes => {}
+                Answer::No => {
+                    complain("reboot-coordinator: nothing was changed");
+                    return Ok(Exit::Failure);
+                }
+                Answer::Nobody => {
+                    complain(
+                        "reboot-coordinator: nobody can be asked here, so nothing was changed; add --yes to release it",
+                    );
+                    return Ok(Exit::Usage);
+                }
+            }
+        }
+        match take(cluster, node, &found, reason)? {
+            Released::Done => return Ok(done(cluster, node)),
+            Released::Gone => return already_gone(cluster, node),
+            Released::Changed(now) => {
+                complain(
+                    "reboot-coordinator: the claim changed meanwhile, so nothing was done; this is what it says now:",
+                );
+                found = *now;
+                if yes {
+                    print(&shown(node, &found, Timestamp::now(), Style::of_stdout()));
+                    return Ok(Exit::Failure);
+                }
+            }
+        }
+    }
+}
+
+/// Deletes the claim as it was shown, and writes the history in the same transaction.
+fn take(cluster: &Cluster, node: &str, found: &Found, reason: &str) -> Result<Released, Trouble> {
+    let history = entry(node, found, reason, operator(), Timestamp::now());
+    let lease = cluster.history_lease()?;
+    let shown = Shown {
+        node,
+        create: found.create,
+        modified: found.modified,
+    };
+    let time = history.ended_at.clone();
+    let txn = request::release(&cluster.keys, shown, (&history, lease, &time));
+    let outcome = cluster.settle(txn, |reply| request::released(reply, &history))?;
+    if outcome != Released::Done {
+        cluster.revoke(lease);
+    }
+    Ok(outcome)
+}
+
+fn entry(node: &str, found: &Found, reason: &str, by: String, now: Timestamp) -> History {
+    let claim = found.claim.as_ref().ok();
+    History {
+        v: RECORD_VERSION,
+        node: node.to_owned(),
+        outcome: "released".to_owned(),
+        detail: reason.to_owned(),
+        reasons: claim.map_or_else(Vec::new, |claim| claim.reasons.clone()),
+        since: claim.map_or_else(String::new, |claim| claim.since.clone()),
+        committed_at: claim.and_then(|claim| claim.committed_at.clone()),
+        ended_at: rfc3339(now),
+        by: Some(by),
+    }
+}
+
+/// The claim, and what it means to take it away.
+fn shown(node: &str, found: &Found, now: Timestamp, style: Style) -> String {
+    let mut lines = vec![format!("The claim of {node}:")];
+    lines.extend(claim_table(node, found, now).lines(style));
+    lines.push(String::new());
+    let meaning = if committed(found) {
+        format!(
+            "{node} is past the point of no return. If it is alive it may go down at any moment, and once its claim is gone \
+             the next node goes too: both may be down at the same time. Release it only when {node} is down for good, or is \
+             known not to reboot."
+        )
+    } else {
+        format!(
+            "{node} waits in the queue and has not begun. It loses its place; if its daemon runs, it joins again at the end."
+        )
+    };
+    lines.extend(wrap(&meaning, WIDTH));
+    lines.join("\n")
+}
+
+fn done(cluster: &Cluster, node: &str) -> Exit {
+    print(&format!("released the claim of {node}"));
+    // Only to be helpful: that it was released is known.
+    if let Ok(claims) = cluster.claims()
+        && !claims.is_empty()
+    {
+        let left = names(claims.iter().map(|(node, _)| node.as_str()));
+        print(&format!("claims left, first come first: {left}"));
+    }
+    Exit::Done
+}
+
+fn already_gone(cluster: &Cluster, node: &str) -> Result<Exit, Trouble> {
+    let claims = cluster.claims()?;
+    print(&format!(
+        "{node} holds no claim: there is nothing to release"
+    ));
+    if !claims.is_empty() {
+        let others = names(claims.iter().map(|(node, _)| node.as_str()));
+        print(&format!("claims there are, first come first: {others}"));
+    }
+    Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::{Claim, Phase};
+
+    fn found(phase: Phase) -> Found {
+        Found {
+            create: 5,
+            modified: 7,
+            lease: 0,
+            claim: Ok(Claim {
+                v: 1,
+                node: "node-a".into(),
+                node_id: "4f1d".into(),
+                boot_id: "b1".into(),
+                session: "s".into(),
+                phase,
+                limit: 1,
+                reasons: vec!["kernel".into(), "libc".into()],
+                since: "2026-11-23T11:40:00.000Z".into(),
+                committed_at: phase
+                    .committed()
+                    .then(|| "2026-11-23T11:48:00.000Z".to_owned()),
+                attempts: 1,
+                version: "0.1.0".into(),
+            }),
+        }
+    }
+
+    fn now() -> Timestamp {
+        "2026-11-23T12:00:00Z".parse().unwrap()
+    }
+
+    #[test]
+    fn a_committed_claim_is_shown_with_its_warning() {
+        assert_eq!(
+            shown("node-a", &found(Phase::Rebooting), now(), Style::default()),
+            "The claim of node-a:
+  node       node-a
+  node id    4f1d
+  phase      rebooting
+  committed  12 min ago, at 2026-11-23T11:48:00.000Z
+  in queue   20 min ago, at 2026-11-23T11:40:00.000Z
+  reasons    kernel, libc
+
+node-a is past the point of no return. If it is alive it may go down at any
+moment, and once its claim is gone the next node goes too: both may be down at
+the same time. Release it only when node-a is down for good, or is known not to
+reboot."
+        );
+    }
+
+    #[test]
+    fn a_queued_claim_only_loses_its_place() {
+        let text = shown("node-a", &found(Phase::Queued), now(), Style::default());
+        assert!(text.contains("It loses its place"), "{text}");
+        assert!(!text.contains("committed"), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH));
+    }
+
+    #[test]
+    fn the_history_says_who_and_why() {
+        let entry = entry(
+            "node-a",
+            &found(Phase::Draining),
+            "disk died",
+            "eva@admin".into(),
+            now(),
+        );
+        assert_eq!(
+            (
+                entry.outcome.as_str(),
+                entry.detail.as_str(),
+                entry.by.as_deref()
+            ),
+            ("released", "disk died", Some("eva@admin"))
+        );
+        assert_eq!(entry.ended_at, "2026-11-23T12:00:00.000Z");
+        assert_eq!(entry.reasons, ["kernel", "libc"]);
+    }
+}

@@ -1,0 +1,48 @@
+//! `resume`: the end of a pause.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use super::cluster::{Cluster, Trouble, failed};
+use super::describe::{names, standing_text};
+use super::exit::Exit;
+use super::pause::{folded, standing};
+use super::print;
+use crate::lock::operator as request;
+
+/// Lifts the pause there is.
+pub(super) fn resume(path: &Path) -> Exit {
+    match Cluster::to_write(path) {
+        Ok(cluster) => attempt(&cluster).unwrap_or_else(failed),
+        Err(exit) => exit,
+    }
+}
+
+fn attempt(cluster: &Cluster) -> Result<Exit, Trouble> {
+    let Some(standing) = standing(cluster)? else {
+        print("the cluster is not paused");
+        return Ok(Exit::Done);
+    };
+    let txn = request::resume(&cluster.keys, standing.modified);
+    let now = Timestamp::now();
+    // Gone is gone, whoever did it.
+    if let Err(Some(other)) = cluster.settle(txn, request::paused)? {
+        return Err(Trouble(format!(
+            "the pause changed meanwhile, so nothing was done; it is now {}; run resume again to end that one",
+            standing_text(&other, now, &cluster.zone())
+        )));
+    }
+    print(&folded(&format!(
+        "resumed; it was {}",
+        standing_text(&standing, now, &cluster.zone())
+    )));
+    // Only to be helpful: that the pause is over is known.
+    if let Ok(claims) = cluster.claims()
+        && !claims.is_empty()
+    {
+        let waiting = names(claims.iter().map(|(node, _)| node.as_str()));
+        print(&folded(&format!("claims, first come first: {waiting}")));
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,45 @@
+//! `run`: the daemon, or one pass of it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::complain;
+use super::exit::Exit;
+use super::parse::RunOptions;
+use crate::core::Mode;
+use crate::daemon::{self, Start};
+use crate::{config, observe};
+
+/// Runs until it is stopped, or once.
+pub(super) fn run(path: &Path, options: &RunOptions) -> Exit {
+    let loaded = match config::load(path) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            complain(&problems.to_string());
+            return Exit::InvalidConfiguration;
+        }
+    };
+    let config = loaded.config;
+    observe::log::init(config.log.level, config.log.format, &config.node_name);
+    for warning in &loaded.warnings {
+        log::warn!(event = "configuration"; "{warning}");
+    }
+    let mode = if options.once {
+        Mode::Once {
+            wait: options.wait.unwrap_or(Duration::ZERO),
+        }
+    } else {
+        Mode::Daemon
+    };
+    let start = Start {
+        path: path.to_path_buf(),
+        mode,
+        dry_run: options.dry_run,
+    };
+    let code = daemon::run(config, start);
+    Exit::TABLE
+        .iter()
+        .map(|(exit, _)| *exit)
+        .find(|exit| exit.code() == code)
+        .unwrap_or(Exit::Failure)
+}

@@ -1,0 +1,92 @@
+//! `status` for programs. Part of the interface: fields are added, never renamed. Times are RFC 3339.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::describe::{committed, phase};
+use super::gates::Gate;
+use super::status::View;
+use super::status_text::{healthy, limits};
+use super::times::rfc3339;
+use crate::lock::outcome::Found;
+use crate::lock::record::RecordError;
+use crate::lock::survey::Survey;
+
+/// The whole of it.
+pub(super) fn json(view: &View, now: Timestamp) -> Value {
+    let survey = view.survey.as_ref();
+    json!({
+        "at": rfc3339(now),
+        "lock_key": view.lock_key,
+        "etcd": {
+            "reachable": survey.is_ok(),
+            "error": survey.err().map(|trouble| trouble.0.as_str()),
+            "version": view.version,
+            "revision": survey.ok().map(|survey| survey.revision),
+        },
+        "cluster": survey.ok().map(cluster),
+        "node": {
+            "name": view.local.node,
+            "node_id": view.local.node_id,
+            "max_concurrent_reboots": view.local.limit,
+            "dry_run": view.local.dry_run,
+            "daemon_pid": view.local.daemon,
+            "gates": view.gates.iter().map(gate).collect::<Vec<_>>(),
+        },
+    })
+}
+
+fn cluster(survey: &Survey) -> Value {
+    let claims = |past: bool| -> Vec<Value> {
+        let those = survey
+            .claims
+            .iter()
+            .filter(|(_, found)| committed(found) == past);
+        those.map(|(node, found)| claim(node, found)).collect()
+    };
+    let members: Vec<Value> = survey
+        .nodes
+        .iter()
+        .map(|(node, record)| {
+            json!({ "node": node, "healthy": healthy(survey, node).flatten(), "record": readable(record) })
+        })
+        .collect();
+    json!({
+        "pause": survey.pause.as_ref().map(readable),
+        "cooldown": survey.cooldown.as_ref().map(readable),
+        "limits": limits(survey),
+        "holders": claims(true),
+        "queue": claims(false),
+        "members": members,
+        "recent": survey.recent,
+    })
+}
+
+fn claim(node: &str, found: &Found) -> Value {
+    json!({
+        "node": node,
+        "phase": phase(found),
+        "create_revision": found.create,
+        "mod_revision": found.modified,
+        "record": readable(&found.claim),
+    })
+}
+
+/// A record as it is in etcd, or why it cannot be read.
+fn readable<T: Serialize>(record: &Result<T, RecordError>) -> Value {
+    match record {
+        Ok(record) => json!(record),
+        Err(error) => json!({ "unreadable": error.to_string() }),
+    }
+}
+
+fn gate(gate: &Gate) -> Value {
+    json!({
+        "gate": gate.name,
+        "verdict": gate.verdict.as_str(),
+        "reason": gate.label,
+        "text": gate.text,
+        "changes_at": gate.changes_at.map(rfc3339),
+    })
+}

@@ -1,0 +1,284 @@
+//! `status` for people.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use super::describe::{age, committed, holder_row, pause_text, reasons, until_text};
+use super::gates::{Gate, Verdict};
+use super::local::Local;
+use super::status::View;
+use super::table::{Cell, Style, Table, Tone, cell, plain};
+use super::times::ago_text;
+use crate::lock::outcome::Found;
+use crate::lock::survey::Survey;
+use crate::lock::{History, NodeRecord};
+
+/// How many members and waiting nodes are listed; `--json` has them all.
+const LISTED: usize = 20;
+
+/// The whole of it.
+pub(super) fn text(view: &View, now: Timestamp, style: Style) -> String {
+    let mut lines = Vec::new();
+    match &view.survey {
+        Ok(survey) => cluster(&mut lines, view, survey, now, style),
+        Err(trouble) => {
+            let mut table = Table::new(0);
+            table.row([heading("Cluster"), plain(&view.lock_key)]);
+            table.row([heading("etcd"), cell(Tone::Bad, &trouble.0)]);
+            lines.extend(table.lines(style));
+        }
+    }
+    lines.push(String::new());
+    let node = style.paint(Tone::Heading, "This node");
+    lines.push(format!("{node}  {}", view.local.node));
+    lines.extend(gate_table(&view.local, &view.gates).lines(style));
+    lines.join("\n")
+}
+
+/// The gates of a node, and whether a daemon judges them.
+pub(super) fn gate_table(local: &Local, gates: &[Gate]) -> Table {
+    let mut table = Table::new(2);
+    let (tone, runs, text) = match local.daemon {
+        Some(pid) => (Tone::Good, "runs", format!("process id {pid}")),
+        None => (
+            Tone::Notice,
+            "none",
+            "no daemon runs here (a timer may run `run --once`)".to_owned(),
+        ),
+    };
+    table.row([plain("daemon"), cell(tone, runs), plain(text)]);
+    for gate in gates {
+        let tone = match gate.verdict {
+            Verdict::Open => Tone::Good,
+            Verdict::Closed => Tone::Bad,
+            Verdict::Unknown => Tone::Notice,
+            Verdict::NotRun => Tone::Dim,
+        };
+        table.row([
+            plain(gate.name),
+            cell(tone, gate.verdict.as_str()),
+            plain(&gate.text),
+        ]);
+    }
+    table
+}
+
+fn heading(text: &str) -> Cell {
+    cell(Tone::Heading, text)
+}
+
+fn cluster(lines: &mut Vec<String>, view: &View, survey: &Survey, now: Timestamp, style: Style) {
+    let (holders, queue): (Vec<_>, Vec<_>) = survey
+        .claims
+        .iter()
+        .partition(|(_, found)| committed(found));
+    let mut table = Table::new(0);
+    let version = view.version.as_deref().unwrap_or("?");
+    table.row([
+        heading("Cluster"),
+        plain(format!("{}, etcd {version}", view.lock_key)),
+    ]);
+    table.row([heading("Pause"), pause(view, survey, now)]);
+    table.row([heading("Cooldown"), cooldown(view, survey, now)]);
+    table.row([heading("Limit"), limit(view, survey)]);
+    table.row([heading("Rebooting"), amount(holders.len(), "none")]);
+    let head = table.lines(style);
+    lines.extend(head);
+    let mut rows = Table::new(2);
+    for (node, found) in &holders {
+        rows.row(holder_row(node, found, now));
+    }
+    lines.extend(rows.lines(style));
+    let mut table = Table::new(0);
+    table.row([heading("Queue    "), amount(queue.len(), "empty")]);
+    lines.extend(table.lines(style));
+    lines.extend(waiting(&queue, now).lines(style));
+    more(lines, queue.len());
+    members(lines, survey, now, style);
+    recent(lines, &survey.recent, now, style);
+}
+
+fn amount(count: usize, none: &str) -> Cell {
+    match count {
+        0 => plain(none),
+        count => cell(Tone::Notice, count.to_string()),
+    }
+}
+
+fn pause(view: &View, survey: &Survey, now: Timestamp) -> Cell {
+    match &survey.pause {
+        None => plain("none"),
+        Some(Ok(pause)) => cell(Tone::Bad, pause_text(pause, now, &view.local.zone())),
+        Some(Err(error)) => cell(Tone::Bad, format!("paused, but {error}")),
+    }
+}
+
+fn cooldown(view: &View, survey: &Survey, now: Timestamp) -> Cell {
+    match &survey.cooldown {
+        None => plain("none"),
+        Some(Ok(cooldown)) => {
+            let end = until_text(&cooldown.until, now, &view.local.zone());
+            let since = ago_text(now, &cooldown.since);
+            cell(
+                Tone::Notice,
+                format!("{end}; {} rebooted {since}", cooldown.node),
+            )
+        }
+        Some(Err(error)) => cell(Tone::Bad, error.to_string()),
+    }
+}
+
+/// The limit, and every other one in use: while a configuration rolls out, the largest holds.
+fn limit(view: &View, survey: &Survey) -> Cell {
+    let own = view.local.limit;
+    let others = limits(survey);
+    if others.iter().all(|limit| *limit == own) {
+        return plain(format!("{own} at a time"));
+    }
+    let list: Vec<String> = others.iter().map(u32::to_string).collect();
+    cell(
+        Tone::Notice,
+        format!(
+            "{own} at a time here, but claims were made with {}; the largest in use holds",
+            list.join(", ")
+        ),
+    )
+}
+
+/// The limits that claims were made with.
+pub(super) fn limits(survey: &Survey) -> BTreeSet<u32> {
+    let claims = survey
+        .claims
+        .iter()
+        .filter_map(|(_, found)| found.claim.as_ref().ok());
+    claims.map(|claim| claim.limit).collect()
+}
+
+fn waiting(queue: &[&(String, Found)], now: Timestamp) -> Table {
+    let mut rows = Table::new(2);
+    for (index, (node, found)) in queue.iter().take(LISTED).enumerate() {
+        rows.row([
+            plain((index + 1).to_string()),
+            plain(node),
+            plain(age(found, now)),
+            plain(reasons(found)),
+        ]);
+    }
+    rows
+}
+
+fn more(lines: &mut Vec<String>, count: usize) {
+    if count > LISTED {
+        lines.push(format!(
+            "  and {} more (status --json lists all)",
+            count - LISTED
+        ));
+    }
+}
+
+fn members(lines: &mut Vec<String>, survey: &Survey, now: Timestamp, style: Style) {
+    let reported = !survey.reports.is_empty();
+    let mut rows = Table::new(2);
+    for (node, record) in survey.nodes.iter().take(LISTED) {
+        let mut row = vec![plain(node)];
+        if reported {
+            row.push(health(survey, node));
+        }
+        match record {
+            Ok(record) => row.extend([plain(&record.version), plain(rebooted(record, now))]),
+            Err(error) => row.extend([plain("?"), cell(Tone::Bad, error.to_string())]),
+        }
+        rows.row(row);
+    }
+    let heading = style.paint(Tone::Heading, "Members");
+    lines.push(match survey.nodes.len() {
+        0 => format!("{heading}    none registered yet"),
+        count if reported => {
+            let healthy = survey
+                .nodes
+                .iter()
+                .filter(|(node, _)| healthy(survey, node) == Some(Some(true)));
+            format!("{heading}    {count}, {} healthy", healthy.count())
+        }
+        count => format!("{heading}    {count}"),
+    });
+    lines.extend(rows.lines(style));
+    more(lines, survey.nodes.len());
+}
+
+fn health(survey: &Survey, node: &str) -> Cell {
+    match healthy(survey, node) {
+        Some(Some(true)) => cell(Tone::Good, "healthy"),
+        Some(Some(false)) => cell(Tone::Bad, "unhealthy"),
+        Some(None) => cell(Tone::Notice, "reports"),
+        None => cell(Tone::Notice, "silent"),
+    }
+}
+
+/// What a member reports of its health, if it reports.
+pub(super) fn healthy(survey: &Survey, node: &str) -> Option<Option<bool>> {
+    let mut reports = survey.reports.iter();
+    reports
+        .find(|(name, _)| name == node)
+        .map(|(_, healthy)| *healthy)
+}
+
+fn rebooted(record: &NodeRecord, now: Timestamp) -> String {
+    let last = match &record.last_reboot {
+        Some(last) => format!(
+            "rebooted {}: {}",
+            ago_text(now, &last.at),
+            last.reasons.join(", ")
+        ),
+        None => "no reboot yet".to_owned(),
+    };
+    match record.budget_used {
+        0 => last,
+        used => format!("{last}; budget used: {used}"),
+    }
+}
+
+fn recent(lines: &mut Vec<String>, recent: &[History], now: Timestamp, style: Style) {
+    if recent.is_empty() {
+        return;
+    }
+    lines.push(style.paint(Tone::Heading, "Recent"));
+    let mut rows = Table::new(2);
+    for entry in recent {
+        rows.row([
+            plain(ago_text(now, &entry.ended_at)),
+            plain(&entry.node),
+            outcome(entry),
+            plain(ending(entry)),
+        ]);
+    }
+    lines.extend(rows.lines(style));
+}
+
+/// How an attempt ended, as a cell.
+pub(super) fn outcome(entry: &History) -> Cell {
+    let tone = match entry.outcome.as_str() {
+        "completed" => Tone::Good,
+        "aborted" => Tone::Bad,
+        _ => Tone::Notice,
+    };
+    cell(tone, &entry.outcome)
+}
+
+/// Why it ended so: what it was for when that went well, else what happened and who did it.
+pub(super) fn ending(entry: &History) -> String {
+    let reasons = entry.reasons.join(", ");
+    let by = entry
+        .by
+        .as_ref()
+        .map_or_else(String::new, |by| format!("by {by}: "));
+    match entry.outcome.as_str() {
+        "completed" if entry.detail == "back and healthy" => reasons,
+        _ if reasons.is_empty() => format!("{by}{}", entry.detail),
+        _ => format!("{by}{} ({reasons})", entry.detail),
+    }
+}
+
+#[cfg(test)]
+mod tests;

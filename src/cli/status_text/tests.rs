@@ -1,0 +1,186 @@
+use super::*;
+use crate::cli::cluster::Trouble;
+use crate::cli::fixtures::{busy, cooldown, history, local, now, pause, view};
+use crate::cli::gates::gates;
+use crate::cli::table::WIDTH;
+use crate::lock::record::RecordError;
+
+fn shown(view: &View) -> String {
+    text(view, now(), Style::default())
+}
+
+#[test]
+fn a_busy_cluster() {
+    assert_eq!(
+        shown(&view(local(), busy())),
+        "\
+Cluster    /cluster/lock, etcd 3.5.16
+Pause      none
+Cooldown   none
+Limit      1 at a time
+Rebooting  1
+  node-a  rebooting  12 min  kernel
+Queue      2
+  1  node-b  4 min  kernel
+  2  node-c  2 min  kernel
+Members    3
+  node-a  0.1.0  rebooted 10 h ago: kernel; budget used: 1
+  node-b  0.1.0  no reboot yet
+  node-c  0.1.0  no reboot yet
+Recent
+  35 min ago  node-x  completed  kernel
+
+This node  node-c
+  daemon       runs     process id 123
+  detectors    not run  not run by status (use simulate)
+  kill switch  open     /etc/reboot-coordinator/disable is not there
+  window       open     allowed by \"Mon 08:00-18:00\"; closes Mon 2026-11-23
+                        18:00 UTC (in 6 h)
+  pause        open     the cluster is not paused
+  cooldown     open     the cluster does not cool down
+  budget       open     0 of 1 used
+  health       not run  the script was not run (use simulate --health)
+  turn         closed   in the queue for 2 min; 2 before it: node-a, node-b"
+    );
+}
+
+#[test]
+fn an_empty_cluster() {
+    let text = shown(&view(local(), Survey::default()));
+    for line in [
+        "Rebooting  none",
+        "Queue      empty",
+        "Members    none registered yet",
+        "  budget       open     not used; this node is not registered yet",
+        "  turn         open     not in the queue; its turn is free",
+    ] {
+        assert!(
+            text.contains(&format!("{line}\n")) || text.ends_with(line),
+            "{line}\n{text}"
+        );
+    }
+    assert!(!text.contains("Recent"), "{text}");
+}
+
+#[test]
+fn a_stopped_cluster_says_who_stopped_it_and_until_when() {
+    let survey = Survey {
+        pause: Some(Ok(pause(Some("16:00")))),
+        cooldown: Some(Ok(cooldown())),
+        ..busy()
+    };
+    let text = shown(&view(local(), survey));
+    assert!(
+        text.contains(
+            "Pause      paused by eva@admin 10 min ago, until Mon 2026-11-23 16:00 UTC (in 4
+           h): bad kernel
+Cooldown   until Mon 2026-11-23 12:10 UTC (in 10 min); node-x rebooted 20 min
+           ago\n"
+        ),
+        "{text}"
+    );
+    assert!(text.contains("  pause        closed "), "{text}");
+}
+
+#[test]
+fn limits_that_differ_are_shown() {
+    let mut survey = busy();
+    if let Ok(claim) = &mut survey.claims[1].1.claim {
+        claim.limit = 3;
+    }
+    let text = shown(&view(local(), survey));
+    assert!(
+        text.contains("1 at a time here, but claims were made with 1, 3; the largest in use"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_cannot_be_read_is_shown_and_counts() {
+    let mut survey = busy();
+    survey.claims[0].1.claim = Err(RecordError::Version(2));
+    survey.nodes[0].1 = Err(RecordError::Version(2));
+    survey.pause = Some(Err(RecordError::Version(2)));
+    let text = shown(&view(local(), survey));
+    assert!(
+        text.contains("  node-a  unreadable    the record has version 2"),
+        "{text}"
+    );
+    assert!(
+        text.contains("Pause      paused, but the record has version 2"),
+        "{text}"
+    );
+}
+
+#[test]
+fn health_is_a_column_when_anybody_reports_it() {
+    let survey = Survey {
+        reports: vec![
+            ("node-a".into(), Some(false)),
+            ("node-c".into(), Some(true)),
+        ],
+        ..busy()
+    };
+    let text = shown(&view(local(), survey));
+    assert!(
+        text.contains("Members    3, 1 healthy\n  node-a  unhealthy  0.1.0")
+            && text.contains("\n  node-b  silent     0.1.0")
+            && text.contains("\n  node-c  healthy    0.1.0"),
+        "{text}"
+    );
+}
+
+#[test]
+fn without_etcd_it_shows_what_is_known_here() {
+    let local = local();
+    let view = View {
+        lock_key: "/cluster/lock".into(),
+        version: None,
+        gates: gates(&local, None, now(), now()),
+        survey: Err(Trouble("etcd is not reachable: refused; check it".into())),
+        local,
+    };
+    let text = shown(&view);
+    assert!(
+        text.starts_with("Cluster  /cluster/lock\netcd     etcd is not reachable: refused; check it\n\nThis node  node-c\n"),
+        "{text}"
+    );
+    for gate in [
+        "pause        unknown",
+        "turn         unknown",
+        "window       open",
+    ] {
+        assert!(text.contains(gate), "{gate}\n{text}");
+    }
+}
+
+#[test]
+fn many_members_are_counted_and_not_listed() {
+    let mut survey = busy();
+    survey.nodes = (0..1000)
+        .map(|n| crate::cli::fixtures::member(&format!("node-{n:03}"), None, 0))
+        .collect();
+    let text = shown(&view(local(), survey));
+    assert!(
+        text.contains("Members    1000\n") && text.contains("  and 980 more"),
+        "{text}"
+    );
+    assert!(text.lines().count() < 60);
+}
+
+#[test]
+fn everything_fits_and_no_record_commands_the_terminal() {
+    let mut survey = Survey {
+        pause: Some(Ok(pause(None))),
+        recent: vec![history("node-x", "aborted")],
+        ..busy()
+    };
+    if let Ok(claim) = &mut survey.claims[0].1.claim {
+        claim.reasons = vec!["many words ".repeat(20), "\x1b[2J".into()];
+    }
+    let text = shown(&view(local(), survey));
+    assert!(!text.contains('\x1b'), "{text:?}");
+    for line in text.lines() {
+        assert!(line.chars().count() <= WIDTH, "{line}");
+    }
+}

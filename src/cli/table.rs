@@ -1,0 +1,219 @@
+//! Text for people: aligned columns that fit a terminal, colours when wanted, and nothing that a terminal would obey.
+
+use std::io::IsTerminal as _;
+
+/// How wide output for people is.
+pub(super) const WIDTH: usize = 80;
+
+/// The last column is never narrower, however long the names before it are.
+const LAST_COLUMN: usize = 24;
+
+/// What a piece of text means, and so its colour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Tone {
+    /// Nothing special.
+    #[default]
+    Plain,
+    /// As it should be.
+    Good,
+    /// To be noticed.
+    Notice,
+    /// Wrong.
+    Bad,
+    /// Of less interest.
+    Dim,
+    /// A heading.
+    Heading,
+}
+
+/// Whether there are colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Style {
+    /// Whether text is coloured.
+    pub(super) colour: bool,
+}
+
+impl Style {
+    /// Colours on a terminal, unless `NO_COLOR` is set.
+    pub(super) fn of_stdout() -> Style {
+        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        Style {
+            colour: std::io::stdout().is_terminal() && !unwanted && !dumb,
+        }
+    }
+
+    /// The text in the colour of its meaning.
+    pub(super) fn paint(self, tone: Tone, text: &str) -> String {
+        let code = match tone {
+            Tone::Good => "32",
+            Tone::Notice => "33",
+            Tone::Bad => "31",
+            Tone::Dim => "2",
+            Tone::Heading => "1",
+            Tone::Plain => "",
+        };
+        if !self.colour || code.is_empty() || text.is_empty() {
+            return text.to_owned();
+        }
+        format!("\x1b[{code}m{text}\x1b[0m")
+    }
+}
+
+/// A cell of a [`Table`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Cell {
+    text: String,
+    tone: Tone,
+}
+
+/// A cell. What comes from etcd is somebody else's text: control characters are replaced.
+pub(super) fn cell(tone: Tone, text: impl AsRef<str>) -> Cell {
+    Cell {
+        text: clean(text.as_ref()),
+        tone,
+    }
+}
+
+/// A cell without a tone.
+pub(super) fn plain(text: impl AsRef<str>) -> Cell {
+    cell(Tone::Plain, text)
+}
+
+/// Text without control characters, which a terminal could take for commands.
+pub(super) fn clean(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
+}
+
+/// Rows whose columns are aligned; the last column is wrapped.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Table {
+    indent: usize,
+    rows: Vec<Vec<Cell>>,
+}
+
+impl Table {
+    /// A table that begins this far to the right.
+    pub(super) fn new(indent: usize) -> Table {
+        Table {
+            indent,
+            rows: Vec::new(),
+        }
+    }
+
+    /// Adds a row.
+    pub(super) fn row(&mut self, cells: impl Into<Vec<Cell>>) {
+        self.rows.push(cells.into());
+    }
+
+    /// The lines.
+    pub(super) fn lines(&self, style: Style) -> Vec<String> {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..columns.saturating_sub(1))
+            .map(|column| {
+                let cells = self.rows.iter().filter(|row| row.len() > column + 1);
+                cells.map(|row| width(&row[column].text)).max().unwrap_or(0)
+            })
+            .collect();
+        self.rows
+            .iter()
+            .flat_map(|row| self.row_lines(row, &widths, style))
+            .collect()
+    }
+
+    fn row_lines(&self, row: &[Cell], widths: &[usize], style: Style) -> Vec<String> {
+        let Some((last, others)) = row.split_last() else {
+            return vec![String::new()];
+        };
+        let mut line = " ".repeat(self.indent);
+        let mut column = self.indent;
+        for (cell, wanted) in others.iter().zip(widths) {
+            let padding = wanted - width(&cell.text).min(*wanted) + 2;
+            line.push_str(&style.paint(cell.tone, &cell.text));
+            line.push_str(&" ".repeat(padding));
+            column += width(&cell.text) + padding;
+        }
+        let room = WIDTH.saturating_sub(column).max(LAST_COLUMN);
+        let mut lines = Vec::new();
+        for (index, part) in wrap(&last.text, room).iter().enumerate() {
+            let start = if index == 0 {
+                std::mem::take(&mut line)
+            } else {
+                " ".repeat(column)
+            };
+            let full = start + &style.paint(last.tone, part);
+            lines.push(full.trim_end().to_owned());
+        }
+        lines
+    }
+}
+
+/// Breaks a text at spaces into lines of at most `room` characters; a longer word stays whole, because it is a path or a name
+/// that somebody will copy. At least one line.
+pub(super) fn wrap(text: &str, room: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last_mut().expect("there is one from the start");
+        if line.is_empty() {
+            line.push_str(word);
+        } else if width(line) + 1 + width(word) <= room {
+            line.push(' ');
+            line.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines
+}
+
+fn width(text: &str) -> usize {
+    text.chars().count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAIN: Style = Style { colour: false };
+
+    #[test]
+    fn columns_are_aligned_and_the_last_is_wrapped() {
+        let mut table = Table::new(2);
+        table.row([plain("a"), plain("queued"), plain("short")]);
+        let long = "word ".repeat(20);
+        table.row([plain("node-b"), plain("x"), plain(long.trim())]);
+        let lines = table.lines(PLAIN);
+        assert_eq!(lines[0], "  a       queued  short");
+        assert!(lines[1].starts_with("  node-b  x       word word"));
+        assert!(lines[2].starts_with("                  word"));
+        assert!(lines.iter().all(|line| line.chars().count() <= WIDTH));
+    }
+
+    #[test]
+    fn colours_do_not_move_columns() {
+        let mut table = Table::new(0);
+        table.row([cell(Tone::Good, "ok"), plain("x")]);
+        table.row([cell(Tone::Bad, "closed"), plain("y")]);
+        let lines = table.lines(Style { colour: true });
+        assert_eq!(lines[0], "\x1b[32mok\x1b[0m      x");
+        assert_eq!(lines[1], "\x1b[31mclosed\x1b[0m  y");
+    }
+
+    #[test]
+    fn no_text_from_elsewhere_commands_the_terminal() {
+        let mut table = Table::new(0);
+        table.row([plain("a\x1b[2Jb"), plain("c\nd\u{9b}")]);
+        assert_eq!(table.lines(PLAIN), ["a\u{fffd}[2Jb  c\u{fffd}d\u{fffd}"]);
+    }
+
+    #[test]
+    fn long_words_stay_whole() {
+        assert_eq!(wrap("", 10), [""]);
+        assert_eq!(
+            wrap("a /a/very/long/path b", 8),
+            ["a", "/a/very/long/path", "b"]
+        );
+    }
+}

@@ -1,0 +1,92 @@
+//! `status --watch`: the status again whenever something changes.
+
+use std::io::IsTerminal as _;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use etcd_rs_sync::{Error, Keys, Watch, WatchItem, WatchRequest};
+use jiff::Timestamp;
+
+use super::cluster::{Cluster, Trouble, failed};
+use super::exit::Exit;
+use super::print_if_open;
+use super::status::View;
+use crate::lock::survey::Survey;
+
+/// The shortest time between two looks, however much happens.
+const SHORTEST: Duration = Duration::from_secs(1);
+
+/// On a terminal it is drawn again after this, from what is known, so that ages go on and this host is looked at.
+const REDRAW: Duration = Duration::from_secs(5);
+
+/// Clears the screen and goes to its top.
+const CLEAR: &str = "\x1b[H\x1b[2J";
+
+/// Something happened: read again. Errors are told by the reading that follows.
+struct Changed;
+
+/// Until Ctrl-C, whose default effect is the right one, or until nobody reads any more.
+pub(super) fn watch(cluster: &Cluster, json: bool) -> Exit {
+    let changes = match follow(cluster) {
+        Ok(changes) => changes,
+        Err(trouble) => return failed(trouble),
+    };
+    let terminal = std::io::stdout().is_terminal() && !json;
+    let mut survey = cluster.survey();
+    loop {
+        let drawn = Instant::now();
+        if !draw(cluster, &survey, json, terminal) {
+            return Exit::Done;
+        }
+        match changes.recv_timeout(if terminal { REDRAW } else { Duration::MAX }) {
+            Ok(Changed) => {
+                // What else happens within this time is shown at once.
+                thread::sleep(SHORTEST.saturating_sub(drawn.elapsed()));
+                while changes.try_recv().is_ok() {}
+                survey = cluster.survey();
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Exit::Failure,
+        }
+    }
+}
+
+fn draw(cluster: &Cluster, survey: &Result<Survey, Trouble>, json: bool, terminal: bool) -> bool {
+    let shown = View::with(cluster, survey.clone()).shown(json, Timestamp::now());
+    let text = match (terminal, json) {
+        (true, _) => format!("{CLEAR}{shown}"),
+        (false, true) => shown,
+        (false, false) => format!("{shown}\n"),
+    };
+    print_if_open(&text)
+}
+
+/// Follows everything below the lock key, from a thread that ends with the program.
+fn follow(cluster: &Cluster) -> Result<Receiver<Changed>, Trouble> {
+    let setup = |error: Error| Trouble(error.to_string());
+    let prefix = format!("{}/", cluster.keys.prefix());
+    let request = WatchRequest::new(Keys::prefix(prefix));
+    let watch = cluster.client.watch(request).map_err(setup)?;
+    let (sender, changes) = sync_channel(1);
+    thread::Builder::new()
+        .name("watch".into())
+        .spawn(move || tell(watch, &sender))
+        .map_err(|error| Trouble(format!("no thread for the watch: {error}")))?;
+    Ok(changes)
+}
+
+/// Every item is a reason to read again: events, a stream that stands (again), and its loss, which tells that etcd is away.
+fn tell(mut watch: Watch, changes: &SyncSender<Changed>) {
+    while let Some(item) = watch.next() {
+        match item {
+            Ok(
+                WatchItem::Connected { .. } | WatchItem::Events(_) | WatchItem::Compacted { .. },
+            )
+            | Err(_) => {
+                // A change that is already announced and not yet read covers this one.
+                let _ = changes.try_send(Changed);
+            }
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Reading numbers and durations.
+
+use std::time::Duration;
+
+use super::reader::Field;
+use super::tree::Value;
+
+/// No duration in a configuration is longer: ten years. Beyond it is a typing mistake, and additions could overflow.
+const MAX_SECONDS: f64 = 10.0 * 365.0 * 86_400.0;
+
+impl Field<'_> {
+    /// A number; reports anything else as not being `wanted`.
+    pub(super) fn number(&self, wanted: &str) -> Option<f64> {
+        let node = self.node?;
+        match node.value {
+            // A configured number is far below the 53 bits that survive.
+            #[allow(clippy::cast_precision_loss)]
+            Value::Int(value) => Some(value as f64),
+            Value::Float(value) if !value.is_nan() => Some(value),
+            Value::Float(_)
+            | Value::Null
+            | Value::Bool(_)
+            | Value::Text(_)
+            | Value::List(_)
+            | Value::Map(_) => {
+                self.wrong(node, wanted);
+                None
+            }
+        }
+    }
+
+    /// A whole number within bounds. `None` if it is absent or wrong.
+    pub(super) fn whole(&self, least: i64, most: i64) -> Option<i64> {
+        let node = self.node?;
+        let value = match node.value {
+            Value::Int(value) => i64::try_from(value).ok(),
+            // `3.0` is a whole number too; the cast is exact within the bounds that are checked next.
+            #[allow(clippy::cast_possible_truncation)]
+            Value::Float(value) if value.fract() == 0.0 && value.abs() < 1e15 => Some(value as i64),
+            Value::Float(_)
+            | Value::Null
+            | Value::Bool(_)
+            | Value::Text(_)
+            | Value::List(_)
+            | Value::Map(_) => None,
+        };
+        let value = value.filter(|value| (least..=most).contains(value));
+        if value.is_none() {
+            self.wrong(node, &format!("a whole number from {least} to {most}"));
+        }
+        value
+    }
+
+    /// Seconds greater than zero. `None` if wrong.
+    pub(super) fn seconds(&self, default: u64) -> Option<Duration> {
+        let value = self.seconds_or_zero(default)?;
+        if value.is_zero() {
+            self.problem("must be greater than 0; it counts seconds");
+            return None;
+        }
+        Some(value)
+    }
+
+    /// Seconds, zero allowed. `None` if wrong.
+    pub(super) fn seconds_or_zero(&self, default: u64) -> Option<Duration> {
+        if self.node.is_none() {
+            return Some(Duration::from_secs(default));
+        }
+        let value = self.number("a number of seconds, without quotes or unit")?;
+        if value < 0.0 {
+            self.problem(format!(
+                "must not be negative, but is {value}; it counts seconds"
+            ));
+            return None;
+        }
+        if value > MAX_SECONDS {
+            self.problem(format!(
+                "must be at most {MAX_SECONDS} seconds (10 years), but is {value}"
+            ));
+            return None;
+        }
+        Some(Duration::from_secs_f64(value))
+    }
+}

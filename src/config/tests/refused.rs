@@ -1,0 +1,328 @@
+//! Every rule with the one line that answers its violation.
+
+use super::*;
+
+/// Each row: fields laid over [`LEAST`], and what the single line that answers them must contain.
+const REFUSED: &[(&str, &str)] = &[
+    // Names and identity.
+    ("node_name: \"\"", "node_name: is required"),
+    ("node_name: null", "node_name: is required"),
+    ("node_name: a/b", "node_name: \"a/b\" is not a node name"),
+    ("node_name: 'a b'", "is not a node name"),
+    (
+        "node_name: true",
+        "must be text, not true; put it in quotes",
+    ),
+    ("node_name: [a]", "must be text, not a list"),
+    ("node_name: '%m'", "`%m` is not known"),
+    ("node_id: {a: 1}", "node_id: must be text"),
+    // Detectors.
+    (
+        "reboot_required_detectors: []",
+        "reboot_required_detectors: is required",
+    ),
+    (
+        "reboot_required_detectors: file",
+        "must be a list, not the text \"file\"",
+    ),
+    (
+        "reboot_required_detectors: [file]",
+        "reboot_required_detectors[0]: must be a map",
+    ),
+    (
+        "reboot_required_detectors: [{}]",
+        "reboot_required_detectors[0].type: is required",
+    ),
+    (
+        "reboot_required_detectors: [{typ: kernel}]",
+        "[0].typ: unknown key; did you mean `type`?",
+    ),
+    (
+        "reboot_required_detectors: [{type: fiel}]",
+        "did you mean `file`?",
+    ),
+    (
+        "reboot_required_detectors: [{type: apt}]",
+        "use file, command or kernel",
+    ),
+    (
+        "reboot_required_detectors: [{type: http, url: x}]",
+        "`http` is not supported yet",
+    ),
+    (
+        "reboot_required_detectors: [{type: etcd}]",
+        "always watched; remove this entry",
+    ),
+    (
+        "reboot_required_detectors: [{type: file}]",
+        "[0].path: is required",
+    ),
+    (
+        "reboot_required_detectors: [{type: file, path: a}]",
+        "[0].path: \"a\" must be an absolute path",
+    ),
+    (
+        "reboot_required_detectors: [{type: command}]",
+        "[0].cmd: is required",
+    ),
+    (
+        "reboot_required_detectors: [{type: command, cmd: /bin/true}]",
+        "[0].cmd: must be a list",
+    ),
+    (
+        "reboot_required_detectors: [{type: command, cmd: [nothing-like-it]}]",
+        "[0].cmd[0]: \"nothing-like-it\" must be an absolute path",
+    ),
+    (
+        "reboot_required_detectors: [{type: command, cmd: [/bin/true], success_exit_codes: [256]}]",
+        "[0].success_exit_codes[0]: must be a whole number from 0 to 255, not 256",
+    ),
+    (
+        "reboot_required_detectors: [{type: kernel, path: /x}]",
+        "[0].path: belongs to detectors of type file, not kernel",
+    ),
+    (
+        "reboot_required_detectors: [{type: kernel, timeout_sec: -1}]",
+        "[0].timeout_sec: must not be negative",
+    ),
+    (
+        "reboot_required_detectors: [{type: kernel}, {type: kernel}]",
+        "[1]: the name \"kernel\" is taken by reboot_required_detectors[0]",
+    ),
+    // Numbers.
+    (
+        "health_timeout_sec: 0",
+        "health_timeout_sec: must be greater than 0",
+    ),
+    (
+        "health_publish_interval_sec: -5",
+        "must not be negative, but is -5",
+    ),
+    ("check_interval_sec: .nan", "must be a number of seconds"),
+    (
+        "check_interval_sec: .inf",
+        "must be at most 315360000 seconds (10 years)",
+    ),
+    ("check_interval_sec: 1e300", "must be at most 315360000"),
+    (
+        "check_interval_sec: 99999999999999999999",
+        "must be at most 315360000",
+    ),
+    (
+        "check_interval_sec: '60'",
+        "must be a number of seconds, without quotes or unit, not the text \"60\"",
+    ),
+    ("check_interval_sec: 60s", "without quotes or unit"),
+    (
+        "backoff_min_sec: 0",
+        "backoff_min_sec: must be greater than 0",
+    ),
+    (
+        "backoff_min_sec: 61",
+        "backoff_min_sec (61) must not exceed backoff_max_sec (60)",
+    ),
+    ("min_reboot_interval_sec: -1", "must not be negative"),
+    (
+        "max_concurrent_reboots: 0",
+        "must be a whole number from 1 to 4294967295, not 0",
+    ),
+    ("max_concurrent_reboots: 1.5", "must be a whole number"),
+    (
+        "max_reboots_without_clearing: 0",
+        "must be a whole number from 1",
+    ),
+    (
+        "hold_timeout_sec: 0",
+        "hold_timeout_sec: must be greater than 0",
+    ),
+    (
+        "etcd_timeout_sec: 0",
+        "etcd_timeout_sec: must be greater than 0",
+    ),
+    (
+        "reboot_timeout_sec: 0",
+        "reboot_timeout_sec: must be greater than 0",
+    ),
+    ("post_boot_settle_sec: -0.1", "must not be negative"),
+    // The lock.
+    (
+        "lock_key: cluster/lock",
+        "must be absolute; begin it with /",
+    ),
+    ("lock_key: /", "must not be / alone"),
+    ("lock_key: /a//b", "must not contain //"),
+    ("lock_key: '/a b'", "must not contain spaces"),
+    ("lock_key:", "lock_key: is required"),
+    ("lock_ttl_sec: 0", "lock_ttl_sec: must be greater than 0"),
+    (
+        "lock_ttl_sec: 45",
+        "plus the renewal interval, a third of the TTL; use at least 46",
+    ),
+    (
+        "health_timeout_sec: 60",
+        "lock_ttl_sec: 90 must exceed health_timeout_sec (60)",
+    ),
+    // etcd.
+    ("etcd_endpoints: []", "etcd_endpoints: is required"),
+    ("etcd_endpoints: a:1", "etcd_endpoints: must be a list"),
+    ("etcd_endpoints: [etcd]", "needs a port"),
+    ("etcd_endpoints: ['etcd:0']", "needs a port from 1 to 65535"),
+    (
+        "etcd_endpoints: ['etcd:65536']",
+        "needs a port from 1 to 65535",
+    ),
+    (
+        "etcd_endpoints: ['::1:2379']",
+        "an IPv6 address is written [::1]:2379",
+    ),
+    (
+        "etcd_endpoints: ['https://etcd:2379']",
+        "is https although etcd_tls is not enabled",
+    ),
+    (
+        "etcd_endpoints: ['unix:///run/etcd']",
+        "the scheme \"unix\" is not known",
+    ),
+    (
+        "etcd_endpoints: ['http://etcd:2379/v3']",
+        "must not have a path",
+    ),
+    ("etcd_endpoints: ['']", "etcd_endpoints[0]"),
+    // Commands.
+    (
+        "reboot_command: /sbin/shutdown -r now",
+        "must be a list, since no shell reads it; write [/sbin/shutdown, -r, now]",
+    ),
+    (
+        "reboot_command: [needs-restarting]",
+        "must be an absolute path; use DIR/bin/needs-restarting",
+    ),
+    (
+        "reboot_command: [/bin/true, '${RC_NODE}']",
+        "reboot_command[1]: `${RC_NODE}` is not a known variable",
+    ),
+    (
+        "reboot_command: [/bin/true, '${RC_NODE_NAMES}']",
+        "did you mean `${RC_NODE_NAME}`?",
+    ),
+    (
+        "reboot_command: [/bin/true, '${RC_NODE_NAME']",
+        "does not close it",
+    ),
+    (
+        "reboot_command: [/bin/true, {a: 1}]",
+        "reboot_command[1]: must be text",
+    ),
+    (
+        "pre_reboot_hook: {}",
+        "pre_reboot_hook.command: is required",
+    ),
+    (
+        "pre_reboot_hook: {command: [drain]}",
+        "pre_reboot_hook.command[0]: \"drain\" must be an absolute path",
+    ),
+    (
+        "post_boot_hook: {command: [/bin/true], timeout_sec: 0}",
+        "post_boot_hook.timeout_sec: must be greater than 0",
+    ),
+    (
+        "post_boot_hook: [/bin/true]",
+        "post_boot_hook: must be a map of fields, not a list",
+    ),
+    // Policies, windows, the rest.
+    (
+        "cluster_policies: {min_healthy_fraction: 0}",
+        "must be above 0 and at most 1, but is 0",
+    ),
+    (
+        "cluster_policies: {min_healthy_fraction: 1.01}",
+        "must be above 0 and at most 1, but is 1.01",
+    ),
+    (
+        "cluster_policies: {min_healthy_fraction: half}",
+        "must be a number above 0 and up to 1",
+    ),
+    (
+        "cluster_policies: {min_healthy_absolute: -1}",
+        "must be a whole number from 0",
+    ),
+    (
+        "cluster_policies: {fallback_nodes: [a, 'b c']}",
+        "cluster_policies.fallback_nodes[1]: \"b c\" is not a node name",
+    ),
+    (
+        "cluster_policies: {min_healthy: 1}",
+        "cluster_policies.min_healthy: unknown key",
+    ),
+    (
+        "windows: {deny: ['Fry 10:00-11:00']}",
+        "windows.deny[0]: \"Fry 10:00-11:00\": \"Fry\" is not a day",
+    ),
+    (
+        "windows: {allow: ['* 10:00-11:00', '10-11']}",
+        "windows.allow[1]: \"10-11\": has no time",
+    ),
+    (
+        "windows: {timezone: Europe/Berlim}",
+        "windows.timezone: \"Europe/Berlim\" is not in this host's time zone database",
+    ),
+    (
+        "windows: {allow: '* 10:00-11:00'}",
+        "windows.allow: must be a list",
+    ),
+    (
+        "kill_switch_file: disable",
+        "kill_switch_file: \"disable\" must be an absolute path",
+    ),
+    (
+        "metrics: {listen: example.com:1}",
+        "metrics.listen: \"example.com:1\" must be an IP address and a port",
+    ),
+    (
+        "metrics: {enabled: maybe}",
+        "metrics.enabled: must be true or false",
+    ),
+    ("log: {level: loud}", "log.level: \"loud\" is no level"),
+    ("log: {format: xml}", "log.format: \"xml\" is no format"),
+    ("dry_run: 1", "dry_run: must be true or false, not 1"),
+    ("run_dir: run", "run_dir: \"run\" must be an absolute path"),
+    ("boot_id_file: [x]", "boot_id_file: must be text"),
+    // Keys.
+    (
+        "helth_timeout_sec: 1",
+        "helth_timeout_sec: unknown key; did you mean `health_timeout_sec`?",
+    ),
+    (
+        "ca_file: /x",
+        "ca_file: unknown key; did you mean `etcd_tls.ca_file`?",
+    ),
+    ("zzz: 1", "zzz: unknown key; remove it"),
+    (
+        "log: {colour: 1}",
+        "log.colour: unknown key; known here: level, format",
+    ),
+    (
+        "dry_run: true\ndry_run: false",
+        "is written twice, first in line",
+    ),
+    (
+        "log: {level: info, level: warn}",
+        "log.level: is written twice",
+    ),
+];
+
+#[test]
+fn every_rule_answers_with_one_line() {
+    let fixture = Fixture::new();
+    for (fields, expected) in REFUSED {
+        let expected = expected.replace("DIR/", "");
+        let problems = fixture.problems(&with(fields));
+        assert_eq!(problems.len(), 1, "{fields}\n{problems:#?}");
+        assert!(
+            problems[0].contains(&expected),
+            "{fields}\n{}\ndoes not contain\n{expected}",
+            problems[0]
+        );
+        assert!(problems[0].starts_with("config.yaml:"), "{}", problems[0]);
+    }
+}

@@ -1,0 +1,253 @@
+//! The health report: the script as monitor, its verdict in etcd under a lease, written only when it changes.
+//!
+//! No report means unknown, which counts as unhealthy: so a node that dies, hangs or is cut off is unhealthy within the TTL.
+
+use std::time::Duration;
+
+use etcd_rs_sync::{Error, Reply, Request};
+
+use super::budget::backoff;
+use super::facts::{ScriptOutcome, ScriptReport};
+use super::io::{Now, Ticket};
+use super::rng::Rng;
+use super::settings::Settings;
+use crate::lock::outcome::{self, Write};
+use crate::lock::record::{RECORD_VERSION, Report};
+use crate::lock::request;
+
+/// What the reporter asks for.
+#[derive(Debug)]
+pub enum Ask {
+    /// Run the health script in phase `monitor`.
+    Check(Ticket),
+    /// Send this.
+    Send(Ticket, Request),
+}
+
+/// What a request under way is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sent {
+    Grant(i64),
+    /// With the verdict that it carries.
+    Put(bool),
+    KeepAlive,
+}
+
+#[derive(Debug)]
+struct Lease {
+    id: i64,
+    ttl: Duration,
+    renew_at: Duration,
+}
+
+/// One node's reports. See the [module](self).
+#[derive(Debug)]
+pub struct Reporter {
+    interval: Duration,
+    check_at: Option<Duration>,
+    checking: Option<Ticket>,
+    /// The newest verdict.
+    verdict: Option<Report>,
+    /// What stands in etcd, as far as is known.
+    published: Option<bool>,
+    /// The mod revision of the report in etcd, 0 for none; each write compares it, so that a late one cannot undo a newer.
+    modified: i64,
+    lease: Option<Lease>,
+    asked: Option<(Ticket, Sent, Duration)>,
+    retry_at: Option<Duration>,
+    failures: u32,
+}
+
+impl Reporter {
+    /// A reporter that checks at once and then every `interval`.
+    pub fn new(interval: Duration, now: Duration) -> Reporter {
+        Reporter {
+            interval,
+            check_at: Some(now),
+            checking: None,
+            verdict: None,
+            published: None,
+            modified: 0,
+            lease: None,
+            asked: None,
+            retry_at: None,
+            failures: 0,
+        }
+    }
+
+    /// When something is due to be asked at the latest.
+    pub fn wake_at(&self) -> Option<Duration> {
+        let renew = self.lease.as_ref().map(|lease| lease.renew_at);
+        let etcd = match self.asked {
+            Some(_) => None,
+            None => self.retry_at.or(renew),
+        };
+        [self.check_at, etcd].into_iter().flatten().min()
+    }
+
+    /// The lease to revoke when the program stops: a node whose daemon is gone is not known to be healthy.
+    pub fn lease(&self) -> Option<i64> {
+        match (&self.lease, self.asked) {
+            (Some(lease), _) => Some(lease.id),
+            (None, Some((_, Sent::Grant(id), _))) => Some(id),
+            (None, _) => None,
+        }
+    }
+
+    /// Whether this node's script passed last.
+    pub fn healthy(&self) -> Option<bool> {
+        self.verdict.as_ref().map(|report| report.healthy)
+    }
+
+    /// What is due now, one thing a call.
+    pub(super) fn next(
+        &mut self,
+        settings: &Settings,
+        rng: &mut Rng,
+        ticket: &mut impl FnMut() -> Ticket,
+        now: Duration,
+    ) -> Option<Ask> {
+        if self.checking.is_none() && self.check_at.is_some_and(|at| at <= now) {
+            let ticket = ticket();
+            self.check_at = None;
+            self.checking = Some(ticket);
+            return Some(Ask::Check(ticket));
+        }
+        if self.asked.is_some() || self.retry_at.is_some_and(|at| at > now) {
+            return None;
+        }
+        let verdict = self.verdict.as_ref()?;
+        let (sent, request) = match &self.lease {
+            None => {
+                let id = rng.lease_id();
+                let ttl_sec = super::machine::seconds(settings.lock_ttl);
+                (Sent::Grant(id), Request::Grant { id, ttl_sec })
+            }
+            Some(lease) if self.published != Some(verdict.healthy) => {
+                let txn = request::report(&settings.keys, verdict, lease.id, self.modified);
+                (Sent::Put(verdict.healthy), Request::Txn(txn))
+            }
+            Some(lease) if lease.renew_at <= now => {
+                (Sent::KeepAlive, Request::KeepAlive { id: lease.id })
+            }
+            Some(_) => return None,
+        };
+        let ticket = ticket();
+        self.retry_at = None;
+        self.asked = Some((ticket, sent, now));
+        Some(Ask::Send(ticket, request))
+    }
+
+    /// The script has ended. Anything but success is unhealthy.
+    pub(super) fn checked(
+        &mut self,
+        settings: &Settings,
+        ticket: Ticket,
+        now: Now,
+        report: &ScriptReport,
+    ) -> Option<bool> {
+        if self.checking != Some(ticket) {
+            return None;
+        }
+        self.checking = None;
+        if report.outcome == ScriptOutcome::Cancelled {
+            // Another script was to be stopped and this one with it: that says nothing.
+            self.check_at = Some(now.mono);
+            return None;
+        }
+        self.check_at = Some(now.mono + self.interval);
+        let healthy = report.outcome.success();
+        if self.healthy() == Some(healthy) {
+            return None;
+        }
+        self.verdict = Some(Report {
+            v: RECORD_VERSION,
+            node: settings.node.clone(),
+            node_id: settings.node_id.clone(),
+            healthy,
+            reason: (!healthy).then(|| report.outcome.to_string()),
+            since: super::machine::rfc3339(now.wall),
+        });
+        Some(healthy)
+    }
+
+    /// etcd answered, or not.
+    pub(super) fn answered(
+        &mut self,
+        settings: &Settings,
+        rng: &mut Rng,
+        ticket: Ticket,
+        now: Duration,
+        result: Result<Reply, Error>,
+    ) {
+        let Some((asked, sent, sent_at)) = self.asked else {
+            return;
+        };
+        if asked != ticket {
+            return;
+        }
+        self.asked = None;
+        let done = match (sent, result) {
+            (Sent::Grant(id), Ok(reply)) => self.granted(id, sent_at, &reply),
+            (Sent::KeepAlive, Ok(Reply::KeepAlive(answer))) => {
+                self.renewed(sent_at, answer.ttl_sec);
+                true
+            }
+            (Sent::Put(healthy), Ok(reply)) => self.written(healthy, reply),
+            (Sent::Put(_), Err(Error::LeaseNotFound)) => {
+                self.lost();
+                true
+            }
+            (_, Ok(_) | Err(_)) => false,
+        };
+        if done {
+            self.failures = 0;
+            return;
+        }
+        let pause = backoff(self.failures, settings.backoff_min, settings.backoff_max);
+        self.failures += 1;
+        self.retry_at = Some(now + rng.jitter(pause));
+    }
+
+    fn granted(&mut self, id: i64, sent_at: Duration, reply: &Reply) -> bool {
+        let Ok(ttl) = outcome::grant(reply) else {
+            return false;
+        };
+        let ttl = Duration::from_secs(ttl.unsigned_abs());
+        self.lease = Some(Lease {
+            id,
+            ttl,
+            renew_at: sent_at + ttl / 3,
+        });
+        true
+    }
+
+    fn renewed(&mut self, sent_at: Duration, ttl_sec: Option<i64>) {
+        match (&mut self.lease, ttl_sec) {
+            (Some(lease), Some(ttl)) if ttl > 0 => lease.renew_at = sent_at + lease.ttl / 3,
+            _ => self.lost(),
+        }
+    }
+
+    fn written(&mut self, healthy: bool, reply: Reply) -> bool {
+        match outcome::write(reply) {
+            Ok(Write::Done(revision)) => {
+                self.modified = revision;
+                self.published = Some(healthy);
+                true
+            }
+            // Another write was there first, one of ours whose answer was lost or an earlier process's: compare with that one.
+            Ok(Write::Refused(found)) => {
+                self.modified = found.map_or(0, |found| found.modified);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    fn lost(&mut self) {
+        self.lease = None;
+        self.published = None;
+        self.modified = 0;
+    }
+}

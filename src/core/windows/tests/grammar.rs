@@ -1,0 +1,256 @@
+//! What may be written, what it covers at its edges, and how the rest is refused.
+
+use super::super::entry::Entry;
+use super::*;
+
+/// An entry, civil times that it covers, civil times that it does not.
+/// July 2026: the 1st is a Wednesday, the 4th a Saturday, the 6th a Monday.
+const COVERS: &[(&str, &[&str], &[&str])] = &[
+    // Days of the start, crossing midnight.
+    (
+        "* 02:00-04:00",
+        &["01T02:00", "06T03:59:59"],
+        &["01T01:59:59", "01T04:00"],
+    ),
+    ("02:00-04:00", &["01T02:00", "06T03:59"], &["01T04:00"]),
+    (
+        "Tue-Thu 22:00-04:00",
+        &["01T22:00", "02T03:59", "03T03:59", "01T00:00"],
+        &["03T22:00", "04T03:59", "01T04:00", "01T21:59"],
+    ),
+    (
+        "Wed 22:00-04:00",
+        &["01T23:59", "02T00:00", "02T03:59"],
+        &["01T03:59", "02T04:00", "02T22:00"],
+    ),
+    (
+        "Sun 22:00-04:00",
+        &["05T22:00", "06T03:59"],
+        &["06T04:00", "06T22:00"],
+    ),
+    (
+        "* 23:00-06:00",
+        &["01T23:00", "01T00:00", "02T05:59"],
+        &["01T06:00", "01T22:59"],
+    ),
+    // 24:00.
+    (
+        "Sat,Sun 00:00-24:00",
+        &["04T00:00", "04T23:59:59", "05T23:59"],
+        &["03T23:59", "06T00:00"],
+    ),
+    ("Wed 22:00-24:00", &["01T22:00", "01T23:59"], &["02T00:00"]),
+    ("* 00:00-24:00", &["01T00:00", "01T23:59", "05T23:59"], &[]),
+    (
+        "Sat 12:00-Sun 24:00",
+        &["04T12:00", "05T23:59"],
+        &["06T00:00", "04T11:59"],
+    ),
+    // An end day, across the end of the week.
+    (
+        "Fri 18:00-Mon 08:00",
+        &["03T18:00", "04T12:00", "05T23:59", "06T07:59"],
+        &["03T17:59", "06T08:00", "01T12:00"],
+    ),
+    (
+        "Mon 00:00-Tue 00:00",
+        &["06T00:00", "06T23:59"],
+        &["07T00:00", "05T23:59"],
+    ),
+    (
+        "Sun 23:00-Mon 01:00",
+        &["05T23:00", "06T00:59"],
+        &["06T01:00", "05T22:59"],
+    ),
+    (
+        "Wed 10:00-Wed 12:00",
+        &["01T10:00", "01T11:59"],
+        &["01T12:00", "02T10:30"],
+    ),
+    (
+        "Wed 12:00-Wed 10:00",
+        &["01T12:00", "02T11:00", "08T09:59", "01T09:00"],
+        &["01T10:00", "01T11:59"],
+    ),
+    (
+        "Wed 12:00-Wed 12:00",
+        &["01T12:00", "01T11:59", "04T00:00"],
+        &[],
+    ),
+    (
+        "Mon 12:00-Sun 24:00",
+        &["06T12:00", "05T23:59"],
+        &["06T00:00", "06T11:59"],
+    ),
+    // The same start and end is the whole day, as clusterrebootd reads it.
+    (
+        "Wed 12:00-12:00",
+        &["01T12:00", "02T11:59"],
+        &["01T11:59", "02T12:00"],
+    ),
+    // Lists and ranges of days.
+    (
+        "Mon,Wed,Fri 10:00-11:00",
+        &["06T10:00", "01T10:00", "03T10:59"],
+        &["07T10:00", "02T10:00", "04T10:00"],
+    ),
+    (
+        "Mon, Wed 10:00-11:00",
+        &["06T10:00", "01T10:00"],
+        &["07T10:00"],
+    ),
+    (
+        "Fri-Mon 10:00-11:00",
+        &["03T10:00", "04T10:00", "05T10:00", "06T10:00"],
+        &["07T10:00", "01T10:00", "02T10:00"],
+    ),
+    (
+        "Sun-Sat 10:00-11:00",
+        &["01T10:00", "04T10:00", "05T10:00"],
+        &["01T11:00"],
+    ),
+    ("Wed-Wed 10:00-11:00", &["01T10:00"], &["02T10:00"]),
+    (
+        "Mon-Tue,Thu-Fri 10:00-11:00",
+        &["06T10:00", "07T10:00", "02T10:00", "03T10:00"],
+        &["01T10:00", "04T10:00"],
+    ),
+    (
+        "Mon - Wed 10:00 - 11:00",
+        &["06T10:00", "01T10:30"],
+        &["02T10:00"],
+    ),
+    // Names in any case, long or short.
+    ("wednesday 10:00-11:00", &["01T10:00"], &["02T10:00"]),
+    ("WED 10:00-11:00", &["01T10:00"], &["02T10:00"]),
+    (
+        "Saturday-SUNDAY 10:00-11:00",
+        &["04T10:00", "05T10:00"],
+        &["06T10:00"],
+    ),
+    (
+        "tues,weds,thur,thurs 10:00-11:00",
+        &["07T10:00", "01T10:00", "02T10:00"],
+        &["03T10:00"],
+    ),
+    ("friday 18:00-monday 08:00", &["04T00:00"], &["06T08:00"]),
+    // Blanks and short hours.
+    ("  Wed   2:00  -  4:00 ", &["01T02:00"], &["01T04:00"]),
+    ("Wed 9:05-9:06", &["01T09:05"], &["01T09:04", "01T09:06"]),
+    // Dates.
+    (
+        "2026-07-01 10:00-2026-07-03 12:00",
+        &["01T10:00", "02T00:00", "03T11:59"],
+        &["01T09:59", "03T12:00", "08T11:00"],
+    ),
+    (
+        "2026-07-01 10:00-12:00",
+        &["01T10:00", "01T11:59"],
+        &["01T12:00", "02T10:00"],
+    ),
+    (
+        "2026-07-01 22:00-04:00",
+        &["01T22:00", "02T03:59"],
+        &["02T04:00", "01T03:00"],
+    ),
+    (
+        "2026-07-01 00:00-24:00",
+        &["01T00:00", "01T23:59"],
+        &["02T00:00"],
+    ),
+    (
+        "2026-06-30 00:00-2026-07-01 24:00",
+        &["01T23:59"],
+        &["02T00:00"],
+    ),
+    (
+        "2025-12-20 00:00-2027-01-05 00:00",
+        &["01T00:00", "31T12:00"],
+        &[],
+    ),
+];
+
+#[test]
+fn entries_cover_what_a_wall_clock_shows() {
+    for (text, inside, outside) in COVERS {
+        let entry = Entry::parse(text).unwrap_or_else(|why| panic!("{why}"));
+        assert_eq!(entry.text(), text.trim());
+        for (times, expected) in [(inside, true), (outside, false)] {
+            for time in *times {
+                let civil: DateTime = format!("2026-07-{time}").parse().unwrap();
+                assert_eq!(
+                    entry.covers(civil),
+                    expected,
+                    "{text} at {civil} {:?}",
+                    civil.weekday()
+                );
+            }
+        }
+    }
+}
+
+const REFUSED: &[(&str, &str)] = &[
+    ("", "is empty"),
+    ("   ", "is empty"),
+    ("not-a-window", "has no time"),
+    ("Mon", "has no time"),
+    ("Mon 02-04", "has no time"),
+    ("Mon 02:00", "has no end"),
+    ("Mon 02:00-", "has no end"),
+    ("Mon 02:00-Tue", "\"Tue\" is not a time"),
+    ("Mon 02:00 04:00", "has no end"),
+    ("Mon 02:00-04", "\"04\" is not a time"),
+    ("Mon 02:60-04:00", "\"02:60\" is not a time"),
+    ("Mon 25:00-26:00", "\"25:00\" is not a time"),
+    ("Mon 24:00-04:00", "24:00 can only be an end"),
+    ("Mon 02:00-24:01", "\"24:01\" is not a time"),
+    ("Mon 2:0-4:00", "\"2:0\" is not a time"),
+    ("Mon 002:00-04:00", "\"002:00\" is not a time"),
+    ("Mon 02:00:00-04:00", "\"02:00:00\" is not a time"),
+    ("Mon -2:00-04:00", "\"-2:00\" is not a time"),
+    ("Mon +2:00-04:00", "\"+2:00\" is not a time"),
+    ("Mon 02:00-04:00 UTC", "\"UTC\" is not a time"),
+    ("Mon 02:00-04:00-06:00", "\"04:00-06:00\" is not a time"),
+    ("Mon 2am:00-04:00", "\"2am:00\" is not a time"),
+    ("Mo 02:00-04:00", "\"Mo\" is not a day"),
+    ("Montag 02:00-04:00", "\"Montag\" is not a day"),
+    ("Mon,, 02:00-04:00", "\"\" is not a day"),
+    (", 02:00-04:00", "\"\" is not a day"),
+    ("Mon- 02:00-04:00", "\"\" is not a day"),
+    ("Mon-Wed-Fri 02:00-04:00", "\"Wed-Fri\" is not a day"),
+    ("Mon Tue 02:00-04:00", "\"Mon Tue\" is not a day"),
+    ("*,Mon 02:00-04:00", "\"*\" is not a day"),
+    ("Mon-Tue 22:00-Wed 04:00", "exactly one day on both sides"),
+    ("Mon 22:00-Tue,Wed 04:00", "exactly one day on both sides"),
+    ("* 22:00-Wed 04:00", "exactly one day on both sides"),
+    ("Mon 22:00-* 04:00", "exactly one day on both sides"),
+    (
+        "2026-13-01 00:00-2027-01-01 00:00",
+        "\"2026-13-01\" is not a date",
+    ),
+    ("2026-02-30 00:00-24:00", "\"2026-02-30\" is not a date"),
+    ("2026-2-3 00:00-24:00", "\"2026-2-3\" is not a date"),
+    ("20260203 00:00-24:00", "\"20260203\" is not a date"),
+    ("2027-01-05 00:00-2026-12-20 00:00", "ends before it begins"),
+    ("2026-12-20 00:00-2026-12-20 00:00", "ends before it begins"),
+    (
+        "2026-12-20 00:00-Mon 00:00",
+        "begins at a date and ends on \"Mon\"",
+    ),
+    ("Mon 00:00-2026-12-20 00:00", "ends at a date"),
+    ("00:00-2026-12-20 00:00", "ends at a date"),
+    ("Möndäy 02:00-04:00", "is not a day"),
+    ("Mon 0२:00-04:00", "is not a time"),
+];
+
+#[test]
+fn anything_else_is_refused_with_a_reason() {
+    for (text, expected) in REFUSED {
+        let why = Entry::parse(text).expect_err(text);
+        assert!(
+            why.contains(expected),
+            "{text}: {why}\ndoes not contain\n{expected}"
+        );
+        assert!(why.starts_with(&format!("{:?}: ", text.trim())), "{why}");
+    }
+}

@@ -1,0 +1,264 @@
+//! The threads that talk to etcd: one for the machine's requests, one for the keepalive, one for the health report, one for
+//! the watch.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::Instant;
+
+use etcd_rs_sync::{
+    Client, Error, Etcd, EventKind, Keys, Reply, Request, WatchItem, WatchRequest, WatchStop,
+};
+
+use super::{Inbox, setup};
+use crate::config::Config;
+use crate::core::{Input, Ticket, WatchEvent};
+use crate::observe::metrics::Metrics;
+
+/// Stack of a thread that does one small thing. TLS handshakes and JSON parsing stay well below.
+pub(super) const STACK: usize = 256 * 1024;
+
+/// The connections of one machine.
+pub(super) struct Lanes {
+    client: Client,
+    main: Sender<(Ticket, Request)>,
+    keepalive: Sender<(Ticket, Request)>,
+    reports: Sender<(Ticket, Request)>,
+    watching: Option<WatchStop>,
+    inbox: Inbox,
+    metrics: Arc<Metrics>,
+}
+
+impl Lanes {
+    pub(super) fn start(
+        config: &Config,
+        inbox: Inbox,
+        metrics: Arc<Metrics>,
+    ) -> Result<Lanes, String> {
+        let text = |error: Error| error.to_string();
+        let client = Client::new(setup::options(config)?).map_err(text)?;
+        let measured = |client| Measured {
+            client,
+            metrics: Arc::clone(&metrics),
+        };
+        let main = lane(
+            "etcd",
+            measured(client.fork().map_err(text)?),
+            inbox.clone(),
+            Input::Etcd,
+        )?;
+        let keepalive = lane(
+            "keepalive",
+            measured(client.fork().map_err(text)?),
+            inbox.clone(),
+            Input::Renewed,
+        )?;
+        let reports = lane(
+            "reports",
+            measured(client.fork().map_err(text)?),
+            inbox.clone(),
+            Input::Reported,
+        )?;
+        Ok(Lanes {
+            client,
+            main,
+            keepalive,
+            reports,
+            watching: None,
+            inbox,
+            metrics,
+        })
+    }
+
+    /// Sends a request of the machine; the answer arrives in the inbox.
+    pub(super) fn etcd(&self, ticket: Ticket, request: Request) -> Option<Input> {
+        hand_over(&self.main, ticket, request, Input::Etcd)
+    }
+
+    /// Sends a renewal, on the keepalive's own connection.
+    pub(super) fn renew(&self, ticket: Ticket, request: Request) -> Option<Input> {
+        hand_over(&self.keepalive, ticket, request, Input::Renewed)
+    }
+
+    /// Sends a request of the health report, on a connection of its own.
+    pub(super) fn report(&self, ticket: Ticket, request: Request) -> Option<Input> {
+        hand_over(&self.reports, ticket, request, Input::Reported)
+    }
+
+    /// Sends the machine's last word, past everything that may be stuck.
+    pub(super) fn farewell(&self, request: Request) -> Option<Input> {
+        let inbox = self.inbox.clone();
+        let Ok(client) = self.client.fork() else {
+            return Some(Input::Farewell);
+        };
+        let client = Measured {
+            client,
+            metrics: Arc::clone(&self.metrics),
+        };
+        let send = move || {
+            // The lease runs out by itself when this fails.
+            let _ = client.call(&request);
+            inbox.send(Input::Farewell);
+        };
+        let spawned = thread::Builder::new().stack_size(STACK).spawn(send);
+        spawned.err().map(|_| Input::Farewell)
+    }
+
+    /// Follows other keys than before, or none.
+    pub(super) fn watch(&mut self, what: Option<(Ticket, Keys, i64)>) -> Option<Input> {
+        if let Some(stop) = self.watching.take() {
+            stop.stop();
+        }
+        let (ticket, keys, start_revision) = what?;
+        let request = WatchRequest {
+            start_revision,
+            ..WatchRequest::new(keys)
+        };
+        let lost = Some(Input::Watch(ticket, WatchEvent::Lost));
+        let Ok(mut watch) = self.client.watch(request) else {
+            return lost;
+        };
+        let stop = watch.stopper();
+        let inbox = self.inbox.clone();
+        let metrics = Arc::clone(&self.metrics);
+        let follow = move || {
+            while let Some(item) = watch.next() {
+                count(&metrics, &item);
+                report(&inbox, ticket, item);
+            }
+        };
+        let spawned = thread::Builder::new()
+            .name("watch".to_owned())
+            .stack_size(STACK)
+            .spawn(follow);
+        match spawned {
+            Ok(_) => {
+                self.watching = Some(stop);
+                None
+            }
+            Err(_) => lost,
+        }
+    }
+}
+
+impl Drop for Lanes {
+    fn drop(&mut self) {
+        if let Some(stop) = self.watching.take() {
+            stop.stop();
+        }
+    }
+}
+
+fn report(inbox: &Inbox, ticket: Ticket, item: Result<WatchItem, Error>) {
+    let send = |event| inbox.send(Input::Watch(ticket, event));
+    match item {
+        Ok(WatchItem::Events(batch)) => {
+            for event in batch.events {
+                send(match event.kind {
+                    EventKind::Delete => WatchEvent::Deleted(event.kv.key),
+                    EventKind::Put => {
+                        WatchEvent::Written(event.kv.key, event.kv.mod_revision, event.kv.value)
+                    }
+                });
+            }
+        }
+        Ok(WatchItem::Compacted { .. }) => send(WatchEvent::Lost),
+        // The watch goes on by itself where it was and loses nothing.
+        Ok(WatchItem::Connected { .. }) => {}
+        Err(error) => {
+            log::debug!(event = "watch_error"; "the watch is interrupted: {error}");
+        }
+    }
+}
+
+/// A watch is counted by its connections: made, refused, interrupted.
+fn count(metrics: &Metrics, item: &Result<WatchItem, Error>) {
+    match item {
+        Ok(WatchItem::Connected { .. }) => metrics.etcd("watch", "ok", None),
+        Ok(WatchItem::Events(_) | WatchItem::Compacted { .. }) => {}
+        Err(error) => metrics.etcd("watch", result(error), None),
+    }
+}
+
+/// A connection whose requests are counted and timed.
+struct Measured {
+    client: Client,
+    metrics: Arc<Metrics>,
+}
+
+impl Measured {
+    fn call(&self, request: &Request) -> Result<Reply, Error> {
+        let began = Instant::now();
+        let reply = self.client.call(request);
+        let result = reply.as_ref().map_or_else(result, |_| "ok");
+        let took = Some(began.elapsed());
+        self.metrics.etcd(operation(request), result, took);
+        reply
+    }
+}
+
+/// The label of a request.
+fn operation(request: &Request) -> &'static str {
+    match request {
+        Request::Range(_) => "range",
+        Request::Put(_) => "put",
+        Request::Delete(_) => "delete",
+        Request::Txn(_) => "txn",
+        Request::Grant { .. } => "grant",
+        Request::Revoke { .. } => "revoke",
+        Request::KeepAlive { .. } => "keepalive",
+        Request::TimeToLive { .. } => "time_to_live",
+        Request::Compact { .. } => "compact",
+        Request::Status => "status",
+        Request::Members => "members",
+    }
+}
+
+/// The label of a failure.
+fn result(error: &Error) -> &'static str {
+    match error {
+        Error::NotSent { .. } | Error::Setup { .. } => "not_sent",
+        Error::OutcomeUnknown { .. } | Error::NoLeader { .. } => "unknown",
+        Error::LeaseNotFound
+        | Error::LeaseExists
+        | Error::Compacted { .. }
+        | Error::Unauthenticated { .. }
+        | Error::PermissionDenied { .. }
+        | Error::Rejected { .. } => "refused",
+    }
+}
+
+/// A thread that performs one request after the other. It ends when its sender is dropped.
+fn lane(
+    name: &str,
+    client: Measured,
+    inbox: Inbox,
+    answer: fn(Ticket, Result<Reply, Error>) -> Input,
+) -> Result<Sender<(Ticket, Request)>, String> {
+    let (sender, requests): (_, Receiver<(Ticket, Request)>) = channel();
+    let work = move || {
+        for (ticket, request) in requests {
+            let result = client.call(&request);
+            inbox.send(answer(ticket, result));
+        }
+    };
+    thread::Builder::new()
+        .name(name.to_owned())
+        .stack_size(STACK)
+        .spawn(work)
+        .map_err(|error| format!("the {name} thread cannot be started: {error}"))?;
+    Ok(sender)
+}
+
+fn hand_over(
+    lane: &Sender<(Ticket, Request)>,
+    ticket: Ticket,
+    request: Request,
+    answer: fn(Ticket, Result<Reply, Error>) -> Input,
+) -> Option<Input> {
+    let handed = lane.send((ticket, request));
+    handed.err().map(|_| {
+        let detail = "the thread that talks to etcd has ended".to_owned();
+        answer(ticket, Err(Error::OutcomeUnknown { detail }))
+    })
+}

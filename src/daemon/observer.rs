@@ -1,0 +1,235 @@
+//! What is shown of the daemon to the outside: metrics, pages over HTTP, signs of life.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use super::clock::{Clock, kernel_monotonic};
+use crate::config::Config;
+use crate::core::windows::Windows;
+use crate::core::{Machine, Mode, Note, View};
+use crate::detect::bounded::bounded;
+use crate::host;
+use crate::observe::heartbeat::Heartbeat;
+use crate::observe::http::{Answer, Pages, Server};
+use crate::observe::metrics::Metrics;
+use crate::observe::notify::{Environment, Notify};
+use crate::process::Cancel;
+
+/// How long a scrape waits for a look at the kill switch, before it counts as one that cannot be checked.
+const LOOK_LIMIT: Duration = Duration::from_secs(1);
+
+/// The commit this was built from, when the build says so.
+const REVISION: &str = match option_env!("REBOOT_COORDINATOR_REVISION") {
+    Some(revision) => revision,
+    None => "unknown",
+};
+
+/// Owned by the main thread.
+pub(super) struct Observer {
+    shown: Arc<Shown>,
+    notify: Notify,
+    server: Option<(SocketAddr, Server)>,
+    serves: bool,
+    /// etcd was tried and did not answer: the daemon is up and at work, however long that lasts.
+    tried: bool,
+}
+
+/// What the pages are made of.
+struct Shown {
+    metrics: Arc<Metrics>,
+    heartbeat: Heartbeat,
+    clock: Clock,
+    host: RwLock<Host>,
+    /// Never used; a bounded look wants one.
+    cancel: Cancel,
+}
+
+/// What can be looked up at any time, and is only when somebody asks.
+struct Host {
+    windows: Option<Windows>,
+    kill_switch: PathBuf,
+}
+
+impl Host {
+    fn of(config: &Config) -> Host {
+        Host {
+            windows: config.windows.clone(),
+            kill_switch: config.kill_switch_file.clone(),
+        }
+    }
+}
+
+impl Observer {
+    /// Serves from now on, when the configuration says so. One pass is over too soon for anyone to ask.
+    pub(super) fn start(config: &Config, mode: Mode, clock: Clock) -> Result<Observer, String> {
+        let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), REVISION, detectors(config));
+        let shown = Shown {
+            metrics: Arc::new(metrics),
+            heartbeat: Heartbeat::new(clock.now().mono),
+            clock,
+            host: RwLock::new(Host::of(config)),
+            cancel: Cancel::new().map_err(|error| error.to_string())?,
+        };
+        let mut observer = Observer {
+            shown: Arc::new(shown),
+            notify: Notify::new(&Environment::read(), std::process::id()),
+            server: None,
+            serves: mode == Mode::Daemon,
+            tried: false,
+        };
+        observer.listen(config.metrics)?;
+        Ok(observer)
+    }
+
+    pub(super) fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.shown.metrics)
+    }
+
+    /// A new configuration. When its address cannot be used, nothing has changed.
+    pub(super) fn follow(&mut self, config: &Config) -> Result<(), String> {
+        self.listen(config.metrics)?;
+        self.shown.metrics.set_detectors(detectors(config));
+        *self
+            .shown
+            .host
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Host::of(config);
+        self.tried = false;
+        Ok(())
+    }
+
+    /// The main thread has something to do.
+    pub(super) fn works(&self) {
+        self.shown.heartbeat.works(self.shown.clock.now().mono);
+    }
+
+    /// The machine has nothing to do until `wake`. Returns until when the main thread may sleep.
+    pub(super) fn rests(&mut self, machine: &Machine) -> Option<Duration> {
+        let view = machine.view();
+        self.shown.metrics.view(&view);
+        self.notify.rests(&view, self.tried || has_arrived(&view));
+        self.notify.turns(self.shown.clock.now().mono);
+        let wake = [machine.wake_at(), self.notify.due()];
+        let wake = wake.into_iter().flatten().min();
+        self.shown.heartbeat.sleeps(wake);
+        wake
+    }
+
+    pub(super) fn note(&mut self, note: &Note) {
+        self.tried |= note.event == "etcd_error";
+        self.shown.metrics.note(note);
+    }
+
+    pub(super) fn reloading(&self) {
+        self.notify.reloading(kernel_monotonic());
+    }
+
+    pub(super) fn reloaded(&self) {
+        self.notify.reloaded();
+    }
+
+    pub(super) fn stopping(&mut self) {
+        self.notify.stopping();
+    }
+
+    /// Serves at another address than before, or not at all.
+    fn listen(&mut self, wanted: Option<SocketAddr>) -> Result<(), String> {
+        let wanted = wanted.filter(|_| self.serves);
+        let before = self.server.as_ref().map(|(configured, _)| *configured);
+        if wanted == before {
+            return Ok(());
+        }
+        let Some(wanted) = wanted else {
+            self.server = None;
+            return Ok(());
+        };
+        // Two addresses with one port may exclude each other, so that the old one has to be given up first.
+        if before.is_some_and(|before| before.port() == wanted.port() && wanted.port() != 0) {
+            self.server = None;
+        }
+        match self.serve(wanted) {
+            Ok(()) => Ok(()),
+            Err(why) => {
+                if let (None, Some(before)) = (&self.server, before)
+                    && let Err(why) = self.serve(before)
+                {
+                    log::error!(event = "no_metrics"; "{why}; metrics are not served until the next reload");
+                }
+                Err(why)
+            }
+        }
+    }
+
+    fn serve(&mut self, address: SocketAddr) -> Result<(), String> {
+        let shown = Arc::clone(&self.shown);
+        let pages: Pages = Arc::new(move |path| shown.page(path));
+        let server = Server::start(address, pages).map_err(|error| {
+            format!(
+                "metrics cannot be served at {address}: {error}; change metrics.listen or stop what uses the address"
+            )
+        })?;
+        log::info!(event = "metrics", address = server.address().to_string().as_str(); "metrics are served at http://{}/metrics", server.address());
+        self.server = Some((address, server));
+        Ok(())
+    }
+}
+
+impl Shown {
+    fn page(&self, path: &str) -> Answer {
+        match path {
+            "/metrics" => self.exposition(),
+            "/healthz" => self.health(),
+            _ => Answer::text(404, "there are /metrics and /healthz\n"),
+        }
+    }
+
+    fn exposition(&self) -> Answer {
+        let now = self.clock.now();
+        let (window_open, kill_switch) = {
+            let host = self.host.read().unwrap_or_else(PoisonError::into_inner);
+            let windows = host.windows.as_ref();
+            (
+                windows.is_none_or(|windows| windows.verdict(now.wall).open),
+                host.kill_switch.clone(),
+            )
+        };
+        // A key of its own: the machine's look must not find this one in its way.
+        let looked = bounded(
+            "kill switch, for metrics",
+            LOOK_LIMIT,
+            &self.cancel,
+            move || host::kill_switch(&kill_switch).forbids(),
+        );
+        self.metrics.found(window_open, looked.unwrap_or(true));
+        Answer {
+            status: 200,
+            content_type: "text/plain; version=0.0.4; charset=utf-8",
+            body: self.metrics.render(),
+        }
+    }
+
+    fn health(&self) -> Answer {
+        if self.heartbeat.is_stuck(self.clock.now().mono) {
+            Answer::text(503, "the main loop is stuck\n")
+        } else {
+            Answer::text(200, "ok\n")
+        }
+    }
+}
+
+fn detectors(config: &Config) -> impl Iterator<Item = &str> {
+    config
+        .detectors
+        .iter()
+        .map(|detector| detector.name.as_str())
+}
+
+/// Whether the first pass is over, or a claim from before goes on.
+fn has_arrived(view: &View) -> bool {
+    !matches!(
+        view.state,
+        "starting" | "checking" | "joining" | "leaving" | "stopping"
+    )
+}

@@ -1,0 +1,115 @@
+//! From the configuration to what the parts of the daemon are made of.
+
+use std::fs::{self, File};
+use std::io::Read;
+
+use etcd_rs_sync::{Options, TlsOptions};
+
+use crate::config::{ClusterPolicies, Config, Tls};
+use crate::core::policy::Policies;
+use crate::core::{Mode, Settings};
+use crate::health::ScriptContext;
+use crate::host;
+use crate::lock::Keys;
+
+/// What the machine knows.
+pub(super) fn settings(config: &Config, mode: Mode) -> Result<Settings, String> {
+    let boot_id = host::boot_id(&config.boot_id_file)
+        .map_err(|error| format!("the boot id cannot be read: {error}; check boot_id_file"))?;
+    Ok(Settings {
+        node: config.node_name.clone(),
+        node_id: config.node_id.clone(),
+        boot_id,
+        keys: Keys::new(&config.etcd.namespace, &config.lock_key),
+        max_concurrent_reboots: config.max_concurrent_reboots,
+        check_interval: config.check_interval,
+        health_publish_interval: (mode == Mode::Daemon).then_some(config.health_publish_interval),
+        backoff_min: config.backoff_min,
+        backoff_max: config.backoff_max,
+        min_reboot_interval: config.min_reboot_interval,
+        lock_ttl: config.lock_ttl,
+        etcd_timeout: config.etcd.timeout,
+        hold_timeout: config.hold_timeout,
+        reboot_timeout: config.reboot_timeout,
+        drains: config.pre_reboot_hook.is_some(),
+        undoes: config.post_boot_hook.is_some(),
+        post_boot_settle: config.post_boot_settle,
+        max_reboots_without_clearing: config.max_reboots_without_clearing,
+        policies: config.cluster_policies.as_ref().map(policies),
+        windows: config.windows.clone(),
+        dry_run: config.dry_run,
+        mode,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    })
+}
+
+/// The policies as the core judges them.
+pub(crate) fn policies(configured: &ClusterPolicies) -> Policies {
+    Policies {
+        min_healthy_fraction: configured.min_healthy_fraction,
+        min_healthy_absolute: configured.min_healthy_absolute,
+        forbid_if_only_fallback_left: configured.forbid_if_only_fallback_left,
+        fallback_nodes: configured.fallback_nodes.clone(),
+    }
+}
+
+/// How etcd is reached. Secrets are read here, so that a reload picks up new ones.
+pub(crate) fn options(config: &Config) -> Result<Options, String> {
+    let auth = match &config.etcd.auth {
+        Some(auth) => {
+            let password = fs::read_to_string(&auth.password_file)
+                .map_err(|error| format!("{}: {error}", auth.password_file.display()))?;
+            let password = password.strip_suffix('\n').unwrap_or(&password);
+            Some((auth.username.clone(), password.to_owned()))
+        }
+        None => None,
+    };
+    Ok(Options {
+        endpoints: config.etcd.endpoints.clone(),
+        timeout: config.etcd.timeout,
+        tls: config.etcd.tls.as_ref().map(tls).transpose()?,
+        auth,
+    })
+}
+
+fn tls(tls: &Tls) -> Result<TlsOptions, String> {
+    let read = |path: &std::path::Path| {
+        fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
+    };
+    Ok(TlsOptions {
+        ca_pem: tls.ca_file.as_deref().map(read).transpose()?,
+        client_pem: match &tls.client {
+            Some((cert, key)) => Some((read(cert)?, read(key)?)),
+            None => None,
+        },
+        insecure_skip_verify: tls.insecure_skip_verify,
+    })
+}
+
+/// What scripts are told; phase, claim and reasons are filled in for each.
+pub(crate) fn script_context(config: &Config) -> ScriptContext {
+    let texts = |entries: Option<Vec<String>>| entries.unwrap_or_default();
+    let windows = config.windows.as_ref();
+    ScriptContext {
+        node_name: config.node_name.clone(),
+        dry_run: config.dry_run,
+        lock_key: config.lock_key.clone(),
+        lock_enabled: true,
+        etcd_endpoints: config.etcd.endpoints.clone(),
+        kill_switch_file: config.kill_switch_file.clone(),
+        cluster_policies: config.cluster_policies.clone(),
+        windows_allow: texts(windows.map(|w| w.allow().map(str::to_owned).collect())),
+        windows_deny: texts(windows.map(|w| w.deny().map(str::to_owned).collect())),
+        metrics_endpoint: config.metrics,
+        ..ScriptContext::default()
+    }
+}
+
+/// Different in every process: lease and session ids come from it.
+pub(crate) fn seed() -> Result<u64, String> {
+    let mut bytes = [0; 8];
+    File::open("/dev/urandom")
+        .and_then(|mut file| file.read_exact(&mut bytes))
+        .map_err(|error| format!("/dev/urandom: {error}"))?;
+    Ok(u64::from_ne_bytes(bytes))
+}

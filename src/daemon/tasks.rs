@@ -1,0 +1,345 @@
+//! What is done on the host: detectors, health script, hooks, the look at the kill switch, the reboot command. Each in a thread
+//! of its own while it lasts, so that the main thread never waits for the operator's scripts. A task that could not be begun
+//! returns its answer at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use super::clock::Clock;
+use super::lanes::STACK;
+use super::{Inbox, setup};
+use crate::config::Config;
+use crate::core::facts::{
+    Captured, DetectorReport, DetectorResult, HealthPhase, ScriptOutcome, ScriptReport,
+};
+use crate::core::io::ScriptFacts;
+use crate::core::{Hook, Input, Ticket};
+use crate::detect::bounded::bounded;
+use crate::health::{self, ScriptContext};
+use crate::host::{self, KillSwitch};
+use crate::lock::Permit;
+use crate::observe::metrics::Metrics;
+use crate::process::{self, Cancel, Command};
+use crate::{config, detect};
+
+/// How long a look at the kill switch may take before it counts as unknown.
+const HOST_LIMIT: Duration = Duration::from_secs(5);
+
+/// Runs one machine's tasks.
+pub(super) struct Tasks {
+    config: Arc<Config>,
+    context: ScriptContext,
+    inbox: Inbox,
+    clock: Clock,
+    cancel: Cancel,
+    running: Arc<AtomicUsize>,
+    metrics: Arc<Metrics>,
+}
+
+impl Tasks {
+    pub(super) fn new(
+        config: &Config,
+        inbox: Inbox,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+    ) -> Result<Tasks, String> {
+        Ok(Tasks {
+            context: setup::script_context(config),
+            config: Arc::new(config.clone()),
+            inbox,
+            clock,
+            cancel: Cancel::new().map_err(|error| error.to_string())?,
+            running: Arc::new(AtomicUsize::new(0)),
+            metrics,
+        })
+    }
+
+    /// Whether a task has not ended yet. The reboot command does not count: it is left alone.
+    pub(super) fn running(&self) -> bool {
+        self.running.load(Ordering::Acquire) > 0
+    }
+
+    /// Ends what runs, by process group.
+    pub(super) fn cancel(&mut self) -> Option<Input> {
+        self.cancel.cancel();
+        match Cancel::new() {
+            Ok(fresh) => self.cancel = fresh,
+            // Without descriptors no task can run; each says so when it is tried.
+            Err(error) => log::error!(event = "no_descriptors"; "{error}"),
+        }
+        None
+    }
+
+    pub(super) fn detect(&self, ticket: Ticket) -> Option<Input> {
+        let config = Arc::clone(&self.config);
+        let env = self.environment("pre-lock", &ScriptFacts::default());
+        let cancel = self.cancel.clone();
+        let names = self
+            .config
+            .detectors
+            .iter()
+            .map(|d| d.name.clone())
+            .collect();
+        let metrics = Arc::clone(&self.metrics);
+        self.spawn(
+            move || {
+                let reports = detect::run_all(&config.detectors, &env, &cancel);
+                log_detectors(&reports);
+                // Those that were stopped report failures that are none.
+                if !cancel.is_cancelled() {
+                    metrics.detected(&reports);
+                }
+                Input::Detected(ticket, reports)
+            },
+            |why| Input::Detected(ticket, all_failed(names, &why)),
+        )
+    }
+
+    pub(super) fn health(
+        &self,
+        ticket: Ticket,
+        phase: HealthPhase,
+        facts: &ScriptFacts,
+    ) -> Option<Input> {
+        let config = Arc::clone(&self.config);
+        let env = self.environment(phase.as_str(), facts);
+        let cancel = self.cancel.clone();
+        let metrics = Arc::clone(&self.metrics);
+        self.spawn_script(ticket, "health_check", phase.as_str(), move || {
+            let limit = config.health_timeout;
+            let report = health::check(&config.health_script, limit, &env, &cancel);
+            metrics.health_checked(phase, &report);
+            report
+        })
+    }
+
+    /// The health script as monitor.
+    pub(super) fn monitor(&self, ticket: Ticket, facts: &ScriptFacts) -> Option<Input> {
+        let phase = HealthPhase::Monitor;
+        let config = Arc::clone(&self.config);
+        let env = self.environment(phase.as_str(), facts);
+        let cancel = self.cancel.clone();
+        let metrics = Arc::clone(&self.metrics);
+        self.spawn(
+            move || {
+                let limit = config.health_timeout;
+                let report = health::check(&config.health_script, limit, &env, &cancel);
+                metrics.health_checked(phase, &report);
+                Input::Monitored(ticket, report)
+            },
+            |why| Input::Monitored(ticket, not_started(&why)),
+        )
+    }
+
+    pub(super) fn hook(&self, ticket: Ticket, hook: Hook, facts: &ScriptFacts) -> Option<Input> {
+        let (phase, configured) = match hook {
+            Hook::Drain => ("pre-reboot", &self.config.pre_reboot_hook),
+            Hook::Undo => ("post-boot", &self.config.post_boot_hook),
+        };
+        let Some(config::Hook { command, timeout }) = configured.clone() else {
+            return Some(Input::Script(
+                ticket,
+                not_started("no such hook is configured"),
+            ));
+        };
+        let env = self.environment(phase, facts);
+        let spec = Command {
+            argv: health::expand(&command, &env),
+            env,
+            timeout,
+            detach: false,
+        };
+        let cancel = self.cancel.clone();
+        self.spawn_script(ticket, "hook", phase, move || process::run(&spec, &cancel))
+    }
+
+    pub(super) fn look_at_host(&self, ticket: Ticket) -> Option<Input> {
+        let path = self.config.kill_switch_file.clone();
+        let cancel = self.cancel.clone();
+        self.spawn(
+            move || {
+                let look = path.clone();
+                let seen = bounded("kill switch", HOST_LIMIT, &cancel, move || {
+                    host::kill_switch(&look)
+                });
+                Input::Host(ticket, forbids(seen.ok(), &path.display().to_string()))
+            },
+            |why| Input::Host(ticket, Some(why)),
+        )
+    }
+
+    /// Uses the permit up. The command outlives this program.
+    pub(super) fn reboot(
+        &self,
+        ticket: Ticket,
+        permit: Permit,
+        facts: &ScriptFacts,
+    ) -> Option<Input> {
+        let env = self.environment("pre-reboot", facts);
+        let spec = Command {
+            argv: health::expand(&self.config.reboot_command, &env),
+            env,
+            timeout: self.config.reboot_timeout,
+            detach: true,
+        };
+        let cancel = self.cancel.clone();
+        let inbox = self.inbox.clone();
+        let clock = self.clock;
+        // The machine has just compared the permit's age; a second more, because this thread had to be started.
+        let life = Permit::life(self.config.etcd.timeout) + Duration::from_secs(1);
+        let work = move || {
+            let report = match permit.redeem(clock.now().mono, life) {
+                Ok(()) => process::run(&spec, &cancel),
+                Err(why) => not_started(&why),
+            };
+            log_script("reboot_command", "pre-reboot", &report);
+            inbox.send(Input::RebootCommand(ticket, report));
+        };
+        let spawned = thread::Builder::new().stack_size(STACK).spawn(work);
+        spawned
+            .err()
+            .map(|error| Input::RebootCommand(ticket, not_started(&error.to_string())))
+    }
+
+    fn environment(&self, phase: &str, facts: &ScriptFacts) -> Vec<(String, String)> {
+        health::environment(&ScriptContext {
+            phase: phase.to_owned(),
+            lock_held: facts.held,
+            lock_attempts: u64::from(facts.attempts),
+            reasons: facts.reasons.clone(),
+            cluster_nodes: facts.members.clone(),
+            cluster_healthy_nodes: facts.healthy.clone(),
+            ..self.context.clone()
+        })
+    }
+
+    fn spawn_script(
+        &self,
+        ticket: Ticket,
+        event: &'static str,
+        phase: &'static str,
+        run: impl FnOnce() -> ScriptReport + Send + 'static,
+    ) -> Option<Input> {
+        self.spawn(
+            move || {
+                let report = run();
+                log_script(event, phase, &report);
+                Input::Script(ticket, report)
+            },
+            |why| Input::Script(ticket, not_started(&why)),
+        )
+    }
+
+    /// Does `work` in a thread and hands its answer to the machine; when no thread can be had, returns that of `otherwise`.
+    fn spawn(
+        &self,
+        work: impl FnOnce() -> Input + Send + 'static,
+        otherwise: impl FnOnce(String) -> Input,
+    ) -> Option<Input> {
+        let inbox = self.inbox.clone();
+        let running = Arc::clone(&self.running);
+        running.fetch_add(1, Ordering::AcqRel);
+        let body = move || {
+            let input = work();
+            running.fetch_sub(1, Ordering::AcqRel);
+            inbox.send(input);
+        };
+        let spawned = thread::Builder::new()
+            .name("task".to_owned())
+            .stack_size(STACK)
+            .spawn(body);
+        spawned.err().map(|error| {
+            self.running.fetch_sub(1, Ordering::AcqRel);
+            otherwise(format!("no thread could be started: {error}"))
+        })
+    }
+}
+
+/// Why the kill switch forbids a reboot, or `None`. No answer is a "no".
+fn forbids(seen: Option<KillSwitch>, path: &str) -> Option<String> {
+    match seen {
+        Some(KillSwitch::Absent) => None,
+        Some(KillSwitch::Present { text, since }) => {
+            let since = since
+                .and_then(|at| jiff::Timestamp::try_from(at).ok())
+                .map_or_else(String::new, |at| {
+                    format!(" since {}", at.strftime("%Y-%m-%dT%H:%M:%SZ"))
+                });
+            let text = if text.is_empty() {
+                String::new()
+            } else {
+                format!(" ({text})")
+            };
+            Some(format!("{path} exists{since}{text}"))
+        }
+        Some(KillSwitch::Unknown(why)) => Some(format!("it cannot be checked: {why}")),
+        None => Some(format!("it cannot be checked: no answer about {path}")),
+    }
+}
+
+fn all_failed(names: Vec<String>, why: &str) -> Vec<DetectorReport> {
+    let failed = |name| DetectorReport {
+        name,
+        result: DetectorResult::Failed(why.to_owned()),
+        took: Duration::ZERO,
+    };
+    names.into_iter().map(failed).collect()
+}
+
+fn not_started(why: &str) -> ScriptReport {
+    ScriptReport {
+        outcome: ScriptOutcome::NotStarted(why.to_owned()),
+        took: Duration::ZERO,
+        stdout: Captured::default(),
+        stderr: Captured::default(),
+    }
+}
+
+fn log_detectors(reports: &[DetectorReport]) {
+    for report in reports {
+        let (result, detail) = match &report.result {
+            DetectorResult::Required(detail) => ("required", detail.as_str()),
+            DetectorResult::Clear => ("clear", ""),
+            DetectorResult::Failed(why) => ("failed", why.as_str()),
+        };
+        log::debug!(
+            event = "detector",
+            detector = report.name.as_str(),
+            result,
+            duration_ms = millis(report.took);
+            "detector {}: {result} {detail}", report.name
+        );
+    }
+}
+
+/// A script that fails is worth a line; one that succeeds only for who looks closely.
+fn log_script(event: &'static str, phase: &'static str, report: &ScriptReport) {
+    let level = if report.outcome.success() {
+        log::Level::Debug
+    } else {
+        log::Level::Warn
+    };
+    let exit_code = match report.outcome {
+        ScriptOutcome::Exited(code) => Some(code),
+        ScriptOutcome::Signalled(_)
+        | ScriptOutcome::TimedOut
+        | ScriptOutcome::NotStarted(_)
+        | ScriptOutcome::Cancelled => None,
+    };
+    log::log!(
+        level,
+        event,
+        phase,
+        exit_code,
+        duration_ms = millis(report.took),
+        stdout = report.stdout.text.as_str(),
+        stderr = report.stderr.text.as_str();
+        "{event} {phase}: {}", report.outcome
+    );
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}

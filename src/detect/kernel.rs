@@ -1,0 +1,196 @@
+//! Is the running kernel the newest installed one?
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::release::Release;
+use crate::core::facts::DetectorResult;
+
+/// Where to look.
+#[derive(Clone, Debug)]
+pub struct Roots {
+    /// The file that holds what `uname -r` prints.
+    pub osrelease: PathBuf,
+    /// Folders of kernel images.
+    pub boot: Vec<PathBuf>,
+    /// Folders of module trees.
+    pub modules: Vec<PathBuf>,
+}
+
+impl Default for Roots {
+    fn default() -> Roots {
+        Roots {
+            osrelease: "/proc/sys/kernel/osrelease".into(),
+            boot: vec!["/boot".into()],
+            modules: vec!["/lib/modules".into(), "/usr/lib/modules".into()],
+        }
+    }
+}
+
+/// Names of images before the dash and the release.
+const IMAGES: &[&str] = &[
+    "vmlinuz-",
+    "vmlinux-",
+    "Image-",
+    "Image.gz-",
+    "image-",
+    "bzImage-",
+    "zImage-",
+    "uImage-",
+    "kernel-",
+];
+
+/// Ends of names of images that are copies, signatures or packed in another way.
+const COPIES: &[&str] = &[
+    ".old",
+    ".bak",
+    ".hmac",
+    ".sig",
+    ".dpkg-tmp",
+    ".dpkg-new",
+    ".rpmsave",
+    ".rpmnew",
+    "~",
+];
+
+/// Compares the running kernel with the installed ones of its flavour.
+///
+/// Installed is what has an image whose name ends in the release, in `/boot` or its module tree. Where no image is named
+/// that way (Alpine, some boards), a complete module tree counts. Rescue images never do.
+///
+/// The boot loader is not asked whether it starts the newest; a pinned older one is what the reboot budget is for.
+///
+/// What it cannot see: a rebuild under the same release, images that a boot loader keeps elsewhere, and the next
+/// deployment of an image-based system. Nor does it ask the boot loader whether the newest is what it starts; a pinned older one
+/// is what the reboot budget is for. A container or a machine whose kernel comes from its host gets an error.
+pub fn check(roots: &Roots) -> DetectorResult {
+    let verdict = running(&roots.osrelease)
+        .and_then(|running| installed(roots).map(|installed| (running, installed)))
+        .and_then(|(running, installed)| judge(&running, &installed));
+    match verdict {
+        Ok(None) => DetectorResult::Clear,
+        Ok(Some(why)) => DetectorResult::Required(why),
+        Err(why) => DetectorResult::Failed(why),
+    }
+}
+
+/// What is there of an installed kernel.
+#[derive(Clone, Copy, Debug, Default)]
+struct Found {
+    image: bool,
+    modules: bool,
+}
+
+/// Why a reboot is required, if it is.
+fn judge(running: &Release, installed: &BTreeMap<String, Found>) -> Result<Option<String>, String> {
+    let images = installed.values().any(|found| found.image);
+    let kernels: Vec<Release> = installed
+        .iter()
+        .filter(|(_, found)| found.image || !images)
+        .filter_map(|(name, _)| Release::parse(name))
+        .collect();
+    if kernels.is_empty() {
+        return Err("no installed kernel found in /boot, /lib/modules or /usr/lib/modules".into());
+    }
+    let name = &running.name;
+    let newest = kernels
+        .iter()
+        .filter(|kernel| kernel.same_flavour(running))
+        .max_by(|a, b| a.compare(b));
+    let here = installed.contains_key(name);
+    match newest {
+        Some(newest) if newest.compare(running) == Ordering::Greater => Ok(Some(format!(
+            "kernel {} is installed, {name} is running",
+            newest.name
+        ))),
+        _ if here => Ok(None),
+        Some(newest) => Ok(Some(format!(
+            "running kernel {name} is no longer installed, {} is",
+            newest.name
+        ))),
+        None => {
+            let names: Vec<&str> = kernels.iter().map(|kernel| kernel.name.as_str()).collect();
+            Err(format!(
+                "running kernel {name} is not installed, and none of its flavour is; found {}",
+                names.join(", ")
+            ))
+        }
+    }
+}
+
+fn running(osrelease: &Path) -> Result<Release, String> {
+    let text =
+        fs::read_to_string(osrelease).map_err(|e| format!("{}: {e}", osrelease.display()))?;
+    let name = text.trim();
+    Release::parse(name).ok_or_else(|| format!("running kernel {name:?}: not a version"))
+}
+
+/// All kernels with an image or a complete module tree, by release.
+fn installed(roots: &Roots) -> Result<BTreeMap<String, Found>, String> {
+    let mut found: BTreeMap<String, Found> = BTreeMap::new();
+    for dir in &roots.boot {
+        for name in names(dir)? {
+            if let Some(release) = image_release(&name) {
+                found.entry(release.into()).or_default().image = true;
+            }
+        }
+    }
+    for dir in &roots.modules {
+        for name in names(dir)? {
+            let tree = dir.join(&name);
+            let image = tree.join("vmlinuz").exists();
+            if Release::parse(&name).is_some() && (image || is_complete(&tree)) {
+                let entry = found.entry(name).or_default();
+                entry.modules = true;
+                entry.image |= image;
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Packages removed and packages half unpacked leave folders: with DKMS modules, with a link to headers, or without the
+/// index that is made last.
+fn is_complete(tree: &Path) -> bool {
+    tree.join("modules.dep").exists()
+        && (tree.join("kernel").exists() || tree.join("modules.builtin").exists())
+}
+
+fn image_release(file: &str) -> Option<&str> {
+    if COPIES.iter().any(|end| file.ends_with(end)) {
+        return None;
+    }
+    let release = IMAGES.iter().find_map(|prefix| file.strip_prefix(prefix))?;
+    // Gentoo's tool names the architecture first: `kernel-genkernel-x86_64-6.6.35-gentoo`.
+    let genkernel = release
+        .strip_prefix("genkernel-")
+        .and_then(|rest| rest.split_once('-'));
+    let release = genkernel.map_or(release, |(_, release)| release);
+    let release = [".gz", ".xz", ".zst", ".img", ".efi"]
+        .iter()
+        .find_map(|end| release.strip_suffix(end))
+        .unwrap_or(release);
+    let is_rescue = release.starts_with("0-rescue");
+    (!is_rescue && Release::parse(release).is_some()).then_some(release)
+}
+
+/// Names in a folder. A missing folder has none; one that cannot be read is an error, because what is in it is unknown.
+fn names(dir: &Path) -> Result<Vec<String>, String> {
+    let problem = |e: io::Error| format!("{}: {e}", dir.display());
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(problem(e)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.extend(entry.map_err(problem)?.file_name().into_string());
+    }
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,205 @@
+use super::*;
+
+#[derive(Debug, PartialEq)]
+enum Say {
+    Clear,
+    /// Required, and this release is named first or last.
+    Newer(&'static str),
+    Replaced(&'static str),
+    Failed,
+}
+use Say::{Clear, Failed, Newer, Replaced};
+
+/// A host: what runs, what is in the file system, and the verdict. `boot/NAME` is an image; `mod/NAME` a complete module
+/// tree; `usr/NAME` one with the image inside; `left/NAME` what a removed package leaves; `head/NAME` headers only.
+#[rustfmt::skip]
+const HOSTS: &[(&str, &str, &[&str], Say)] = &[
+    ("Debian, up to date", "6.1.0-26-amd64", &[
+        "boot/vmlinuz-6.1.0-9-amd64", "mod/6.1.0-9-amd64", "boot/vmlinuz-6.1.0-26-amd64",
+        "mod/6.1.0-26-amd64",
+    ], Clear),
+    ("Debian, 9 before 10", "6.1.0-9-amd64", &[
+        "boot/vmlinuz-6.1.0-9-amd64", "boot/vmlinuz-6.1.0-10-amd64", "boot/config-6.1.0-11-amd64",
+        "boot/initrd.img-6.1.0-12-amd64",
+    ], Newer("6.1.0-10-amd64")),
+    ("Debian, another flavour is newer", "6.1.0-9-amd64", &[
+        "boot/vmlinuz-6.1.0-9-amd64", "boot/vmlinuz-6.1.0-26-cloud-amd64",
+        "boot/vmlinuz-6.1.0-26-rt-amd64",
+    ], Clear),
+    ("Debian, backport", "6.1.0-26-amd64", &[
+        "boot/vmlinuz-6.1.0-26-amd64", "boot/vmlinuz-6.10.11+bpo-amd64",
+    ], Newer("6.10.11+bpo-amd64")),
+    ("Debian, leftovers of a newer one", "6.1.0-9-amd64", &[
+        "boot/vmlinuz-6.1.0-9-amd64", "mod/6.1.0-9-amd64", "left/6.1.0-26-amd64",
+        "head/6.1.0-27-amd64",
+    ], Clear),
+    ("Ubuntu, modules without image", "6.8.0-45-generic", &[
+        "boot/vmlinuz-6.8.0-45-generic", "mod/6.8.0-45-generic", "mod/6.8.0-49-generic",
+    ], Clear),
+    ("Ubuntu, links and copies", "6.8.0-45-generic", &[
+        "boot/vmlinuz", "boot/vmlinuz.old", "boot/vmlinuz-6.8.0-45-generic",
+        "boot/vmlinuz-6.8.0-49-generic.old", "boot/vmlinuz-6.8.0-49-generic.dpkg-tmp",
+    ], Clear),
+    ("Debian, running one removed, older one kept", "6.1.0-26-amd64", &[
+        "boot/vmlinuz-6.1.0-9-amd64", "mod/6.1.0-9-amd64",
+    ], Replaced("6.1.0-9-amd64")),
+    ("Debian, only other flavours left", "6.1.0-26-amd64", &[
+        "boot/vmlinuz-6.1.0-26-cloud-amd64",
+    ], Failed),
+    ("RHEL, rescue image", "5.14.0-362.8.1.el9_3.x86_64", &[
+        "boot/vmlinuz-0-rescue-0123456789abcdef0123456789abcdef",
+        "boot/vmlinuz-5.14.0-362.8.1.el9_3.x86_64",
+        "boot/.vmlinuz-5.14.0-503.11.1.el9_5.x86_64.hmac", "usr/5.14.0-362.8.1.el9_3.x86_64",
+    ], Clear),
+    ("RHEL, new minor release", "5.14.0-362.8.1.el9_3.x86_64", &[
+        "boot/vmlinuz-5.14.0-362.8.1.el9_3.x86_64", "boot/vmlinuz-5.14.0-427.13.1.el9_4.x86_64",
+    ], Newer("5.14.0-427.13.1.el9_4.x86_64")),
+    ("RHEL, only the debug kernel is newer", "5.14.0-362.8.1.el9_3.x86_64", &[
+        "boot/vmlinuz-5.14.0-362.8.1.el9_3.x86_64",
+        "boot/vmlinuz-5.14.0-427.13.1.el9_4.x86_64+debug",
+    ], Clear),
+    ("Fedora, images only in module trees", "6.9.7-200.fc40.x86_64", &[
+        "usr/6.9.7-200.fc40.x86_64", "usr/6.10.3-100.fc40.x86_64",
+    ], Newer("6.10.3-100.fc40.x86_64")),
+    ("Fedora, kernel-devel is newer", "6.9.7-200.fc40.x86_64", &[
+        "usr/6.9.7-200.fc40.x86_64", "head/6.10.3-100.fc40.x86_64",
+    ], Clear),
+    ("SLES", "6.4.0-150600.23.7-default", &[
+        "boot/vmlinuz-6.4.0-150600.23.7-default", "boot/vmlinux-6.4.0-150600.23.7-default.gz",
+        "boot/vmlinuz-6.4.0-150600.23.25-default",
+    ], Newer("6.4.0-150600.23.25-default")),
+    ("SLES on s390x", "6.4.0-150600.23.7-default", &[
+        "boot/image-6.4.0-150600.23.7-default",
+    ], Clear),
+    ("Tumbleweed, images in /usr", "6.9.7-1-default", &[
+        "usr/6.9.7-1-default", "usr/6.9.10-1-default",
+    ], Newer("6.9.10-1-default")),
+    ("Arch, replaced", "6.9.7-arch1-1", &[
+        "boot/vmlinuz-linux", "usr/6.9.10-arch1-1", "left/6.9.7-arch1-1",
+    ], Newer("6.9.10-arch1-1")),
+    ("Arch, downgraded", "6.9.10-arch1-1", &[
+        "boot/vmlinuz-linux", "usr/6.9.7-arch1-1",
+    ], Replaced("6.9.7-arch1-1")),
+    ("Arch, lts next to it", "6.6.36-1-lts", &[
+        "boot/vmlinuz-linux", "boot/vmlinuz-linux-lts", "usr/6.9.10-arch1-1", "usr/6.6.36-1-lts",
+    ], Clear),
+    ("Arch, flavour switched", "6.9.7-arch1-1", &[
+        "boot/vmlinuz-linux-lts", "usr/6.6.36-1-lts",
+    ], Failed),
+    ("Alpine, modules only", "6.6.34-0-lts", &[
+        "boot/vmlinuz-lts", "mod/6.6.34-0-lts",
+    ], Clear),
+    ("Alpine, replaced", "6.6.34-0-lts", &[
+        "boot/vmlinuz-lts", "mod/6.6.34-1-lts",
+    ], Newer("6.6.34-1-lts")),
+    ("Raspberry Pi, other boards' kernels", "6.6.31+rpt-rpi-v8", &[
+        "boot/vmlinuz-6.6.31+rpt-rpi-v8", "boot/vmlinuz-6.12.25+rpt-rpi-2712",
+    ], Clear),
+    ("Gentoo, genkernel", "6.6.35-gentoo", &[
+        "boot/kernel-genkernel-x86_64-6.6.36-gentoo", "boot/kernel-6.6.35-gentoo",
+        "boot/kernel-6.6.35-gentoo-r1",
+    ], Newer("6.6.36-gentoo")),
+    ("arm64, named Image", "6.1.96", &[
+        "boot/Image-6.1.96", "boot/Image-6.1.100", "boot/Image.gz-6.1.99",
+    ], Newer("6.1.100")),
+    ("own build, no modules", "6.6.35", &[
+        "boot/bzImage-6.6.35",
+    ], Clear),
+    ("Proxmox", "6.8.4-3-pve", &[
+        "boot/vmlinuz-6.8.4-3-pve", "boot/vmlinuz-6.8.12-1-pve",
+    ], Newer("6.8.12-1-pve")),
+    ("a release candidate is older than its release", "6.11-rc4-amd64", &[
+        "boot/vmlinuz-6.11-rc4-amd64", "boot/vmlinuz-6.11-amd64",
+    ], Newer("6.11-amd64")),
+    ("container", "6.9.7-arch1-1", &[
+    ], Failed),
+    ("container with leftovers", "6.9.7-arch1-1", &[
+        "left/6.1.0-26-amd64", "head/6.1.0-26-amd64", "boot/grub",
+    ], Failed),
+    ("kernel from the host", "6.1.102", &[
+        "boot/vmlinuz-6.1.0-26-amd64", "mod/6.1.0-26-amd64",
+    ], Failed),
+    ("not a version", "Linux", &[
+        "boot/vmlinuz-6.1.0-26-amd64",
+    ], Failed),
+];
+
+/// A folder in which the host's files were made.
+fn host(running: &str, files: &[&str]) -> (tempfile::TempDir, Roots) {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |path: &str| dir.path().join(path);
+    for folder in ["boot", "lib", "usr"] {
+        fs::create_dir(at(folder)).unwrap();
+    }
+    fs::write(at("osrelease"), format!("{running}\n")).unwrap();
+    for file in files {
+        let (kind, name) = file.split_once('/').unwrap();
+        let inside: &[&str] = match kind {
+            "boot" => {
+                fs::write(at(file), "").unwrap();
+                continue;
+            }
+            "mod" => &["modules.dep", "kernel/fs/ext4.ko"],
+            "usr" => &["vmlinuz", "pkgbase", "modules.dep", "kernel/fs/ext4.ko"],
+            "left" => &["updates/dkms/zfs.ko"],
+            "head" => &["build/Makefile"],
+            _ => panic!("{kind}"),
+        };
+        let tree = at(if kind == "usr" { "usr" } else { "lib" }).join(name);
+        for path in inside {
+            fs::create_dir_all(tree.join(path).parent().unwrap()).unwrap();
+            fs::write(tree.join(path), "").unwrap();
+        }
+    }
+    let roots = Roots {
+        osrelease: at("osrelease"),
+        boot: vec![at("boot")],
+        modules: vec![at("lib"), at("usr")],
+    };
+    (dir, roots)
+}
+
+#[test]
+fn every_host_gets_its_verdict() {
+    for (what, running, files, expected) in HOSTS {
+        let (_dir, roots) = host(running, files);
+        let result = check(&roots);
+        let expected = match expected {
+            Clear => DetectorResult::Clear,
+            Newer(name) => DetectorResult::Required(format!(
+                "kernel {name} is installed, {running} is running"
+            )),
+            Replaced(name) => DetectorResult::Required(format!(
+                "running kernel {running} is no longer installed, {name} is"
+            )),
+            Failed => {
+                assert!(
+                    matches!(result, DetectorResult::Failed(_)),
+                    "{what}: {result:?}"
+                );
+                continue;
+            }
+        };
+        assert_eq!(result, expected, "{what}");
+    }
+}
+
+#[test]
+fn missing_folders_hold_nothing_and_unreadable_ones_are_errors() {
+    let (dir, mut roots) = host("6.6.35", &["boot/vmlinuz-6.6.35"]);
+    roots.modules.push(dir.path().join("missing"));
+    assert_eq!(check(&roots), DetectorResult::Clear);
+    roots.modules.push(dir.path().join("osrelease"));
+    assert!(matches!(check(&roots), DetectorResult::Failed(why) if why.contains("osrelease")));
+    roots.osrelease = dir.path().join("missing");
+    assert!(matches!(check(&roots), DetectorResult::Failed(why) if why.contains("missing")));
+}
+
+#[test]
+fn a_link_from_lib_to_usr_counts_once() {
+    let (dir, mut roots) = host("6.9.7-arch1-1", &["usr/6.9.7-arch1-1"]);
+    let link = dir.path().join("link");
+    std::os::unix::fs::symlink(dir.path().join("usr"), &link).unwrap();
+    roots.modules.push(link);
+    assert_eq!(check(&roots), DetectorResult::Clear);
+}

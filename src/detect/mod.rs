@@ -1,0 +1,258 @@
+//! What is asked of the host: does it require a reboot?
+
+pub mod bounded;
+pub mod kernel;
+pub mod release;
+
+use std::io::ErrorKind;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::config::{Detector, DetectorKind};
+use crate::core::facts::{DetectorReport, DetectorResult, ScriptOutcome, ScriptReport};
+use crate::process::{self, Cancel};
+use bounded::{NoAnswer, bounded};
+
+/// Asks all detectors, one after the other, in the order of the configuration.
+///
+/// `env` is the environment of command detectors. After a cancel the remaining ones report that they were stopped, as
+/// failures: nobody may take that for "no reboot required".
+pub fn run_all(
+    detectors: &[Detector],
+    env: &[(String, String)],
+    cancel: &Cancel,
+) -> Vec<DetectorReport> {
+    detectors
+        .iter()
+        .map(|detector| run(detector, env, cancel))
+        .collect()
+}
+
+fn run(detector: &Detector, env: &[(String, String)], cancel: &Cancel) -> DetectorReport {
+    let began = Instant::now();
+    let limit = detector.timeout;
+    let result = match &detector.kind {
+        DetectorKind::File { path } => {
+            let owned = path.clone();
+            let key = format!("file {}", path.display());
+            limited(&key, limit, cancel, move || file(&owned))
+        }
+        DetectorKind::Command {
+            cmd,
+            success_exit_codes,
+        } => {
+            let spec = process::Command {
+                argv: cmd.clone(),
+                env: env.to_vec(),
+                timeout: limit,
+                detach: false,
+            };
+            command(&process::run(&spec, cancel), success_exit_codes)
+        }
+        DetectorKind::Kernel => limited("kernel", limit, cancel, || {
+            kernel::check(&kernel::Roots::default())
+        }),
+    };
+    DetectorReport {
+        name: detector.name.clone(),
+        result,
+        took: began.elapsed(),
+    }
+}
+
+/// A check of files with a limit, because a path on a dead network file system blocks without end.
+fn limited(
+    key: &str,
+    limit: Duration,
+    cancel: &Cancel,
+    check: impl FnOnce() -> DetectorResult + Send + 'static,
+) -> DetectorResult {
+    bounded(key, limit, cancel, check).unwrap_or_else(|why| {
+        DetectorResult::Failed(match why {
+            NoAnswer::TimedOut => format!(
+                "no answer from the file system within {} s",
+                limit.as_secs_f64()
+            ),
+            NoAnswer::StillBusy => "the file system has not answered an earlier check yet".into(),
+            NoAnswer::Cancelled => ScriptOutcome::Cancelled.to_string(),
+            NoAnswer::NotStarted(why) => why,
+        })
+    })
+}
+
+/// Required while something exists at `path`, whatever it is; a dangling link exists. Only "not found" means absent: a
+/// file where a folder should be (ENOTDIR) is a mistake in the path or the host, and so is a loop or a denied access.
+fn file(path: &Path) -> DetectorResult {
+    match std::fs::symlink_metadata(path) {
+        Ok(_) => DetectorResult::Required(format!("{} exists", path.display())),
+        Err(e) if e.kind() == ErrorKind::NotFound => DetectorResult::Clear,
+        Err(e) => DetectorResult::Failed(format!("{}: {e}", path.display())),
+    }
+}
+
+/// How much of a command's error output goes into a reason.
+const REASON_CHARS: usize = 200;
+
+fn command(report: &ScriptReport, success_exit_codes: &[i32]) -> DetectorResult {
+    let ScriptOutcome::Exited(code) = report.outcome else {
+        let said = first_line(&report.stderr.text);
+        let colon = if said.is_empty() { "" } else { ": " };
+        return DetectorResult::Failed(format!("{}{colon}{said}", report.outcome));
+    };
+    let required = if success_exit_codes.is_empty() {
+        code != 0
+    } else {
+        success_exit_codes.contains(&code)
+    };
+    if !required {
+        return DetectorResult::Clear;
+    }
+    let said = first_line(&report.stdout.text);
+    let colon = if said.is_empty() { "" } else { ": " };
+    DetectorResult::Required(format!("exit code {code}{colon}{said}"))
+}
+
+fn first_line(text: &str) -> String {
+    text.lines()
+        .map(str::trim)
+        .find(|line| !line.is_empty())
+        .unwrap_or_default()
+        .chars()
+        .take(REASON_CHARS)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn ask(kind: DetectorKind) -> DetectorResult {
+        let detector = Detector {
+            name: "d".into(),
+            timeout: PATIENCE,
+            kind,
+        };
+        let env = [
+            ("PATH".into(), "/usr/bin:/bin".into()),
+            ("RC_NODE_NAME".into(), "n1".into()),
+        ];
+        let mut reports = run_all(&[detector], &env, &Cancel::new().unwrap());
+        assert_eq!((reports.len(), reports[0].name.as_str()), (1, "d"));
+        reports.remove(0).result
+    }
+
+    fn ask_file(path: PathBuf) -> DetectorResult {
+        ask(DetectorKind::File { path })
+    }
+
+    fn ask_sh(script: &str, success_exit_codes: &[i32]) -> DetectorResult {
+        let cmd = vec!["/bin/sh".into(), "-c".into(), script.into()];
+        ask(DetectorKind::Command {
+            cmd,
+            success_exit_codes: success_exit_codes.to_vec(),
+        })
+    }
+
+    fn required(why: &str) -> DetectorResult {
+        DetectorResult::Required(why.into())
+    }
+
+    #[test]
+    fn a_file_is_required_clear_or_an_error_and_never_clear_by_mistake() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        std::fs::write(path("file"), "").unwrap();
+        std::os::unix::fs::symlink("nowhere", path("dangling")).unwrap();
+        std::os::unix::fs::symlink("loop", path("loop")).unwrap();
+        for there in ["file", "dangling", "loop", ""] {
+            assert!(
+                matches!(ask_file(path(there)), DetectorResult::Required(_)),
+                "{there}"
+            );
+        }
+        assert_eq!(ask_file(path("missing")), DetectorResult::Clear);
+        assert_eq!(ask_file(path("missing/below")), DetectorResult::Clear);
+        let long = "x".repeat(300);
+        for broken in ["file/below", "loop/below", "nul\0byte", &long] {
+            assert!(
+                matches!(ask_file(path(broken)), DetectorResult::Failed(_)),
+                "{broken}"
+            );
+        }
+    }
+
+    #[test]
+    fn any_other_exit_code_than_zero_is_required_or_exactly_the_listed_ones() {
+        let rows: &[(&str, &[i32], DetectorResult)] = &[
+            ("exit 0", &[], DetectorResult::Clear),
+            ("exit 1", &[], required("exit code 1")),
+            ("exit 255", &[], required("exit code 255")),
+            (
+                "echo; echo new kernel; echo more; exit 100",
+                &[],
+                required("exit code 100: new kernel"),
+            ),
+            ("exit 0", &[0], required("exit code 0")),
+            ("exit 1", &[0, 77], DetectorResult::Clear),
+            ("exit 77", &[0, 77], required("exit code 77")),
+            (
+                "test \"$RC_NODE_NAME\" = n1 || exit 1",
+                &[],
+                DetectorResult::Clear,
+            ),
+        ];
+        for (script, codes, expected) in rows {
+            assert_eq!(ask_sh(script, codes), *expected, "{script} {codes:?}");
+        }
+    }
+
+    #[test]
+    fn a_command_that_did_not_exit_by_itself_is_an_error() {
+        let failed = |result| matches!(result, DetectorResult::Failed(_));
+        assert_eq!(
+            ask_sh("echo broken >&2; kill -9 $$", &[]),
+            DetectorResult::Failed("killed by signal 9: broken".into())
+        );
+        let cmd = vec!["/nonexistent/command".into()];
+        assert!(failed(ask(DetectorKind::Command {
+            cmd,
+            success_exit_codes: vec![]
+        })));
+        let kind = DetectorKind::Command {
+            cmd: vec!["/bin/sleep".into(), "1000".into()],
+            success_exit_codes: vec![],
+        };
+        let slow = Detector {
+            name: "slow".into(),
+            timeout: Duration::from_millis(100),
+            kind,
+        };
+        let cancel = Cancel::new().unwrap();
+        assert_eq!(
+            run(&slow, &[], &cancel).result,
+            DetectorResult::Failed("timed out".into())
+        );
+        cancel.cancel();
+        let kinds = [
+            DetectorKind::File {
+                path: "/nonexistent".into(),
+            },
+            DetectorKind::Kernel,
+            slow.kind.clone(),
+        ];
+        for kind in kinds {
+            let report = run(
+                &Detector {
+                    kind,
+                    ..slow.clone()
+                },
+                &[],
+                &cancel,
+            );
+            assert_eq!(report.result, DetectorResult::Failed("stopped".into()));
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! The operator's scripts: what they are told through the environment, and the check before one is run.
+//!
+//! Lists are joined by commas, as clusterrebootd does it. A window entry may contain commas itself (`Sat,Sun 00:00-24:00`);
+//! each entry ends with a time, so they can still be told apart.
+
+use std::fs::{self, Metadata};
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::config::ClusterPolicies;
+use crate::core::facts::{Captured, ScriptOutcome, ScriptReport};
+use crate::process::{self, Cancel, Command};
+
+/// Where scripts and hooks find their commands.
+pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The longest value of a variable. The kernel refuses to start a program with a string of 128 KiB or more in its
+/// environment, and a list of five thousand nodes is longer than that.
+pub const VALUE_LIMIT: usize = 96 * 1024;
+
+/// What a script or hook is told.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ScriptContext {
+    /// This node.
+    pub node_name: String,
+    /// Why the script runs: a phase of health, or `pre-reboot`.
+    pub phase: String,
+    /// Nothing will be rebooted.
+    pub dry_run: bool,
+    /// The key of the lock.
+    pub lock_key: String,
+    /// A claim will be or is made; false for checks outside the daemon.
+    pub lock_enabled: bool,
+    /// This node has its turn.
+    pub lock_held: bool,
+    /// Attempts to get the turn so far.
+    pub lock_attempts: u64,
+    /// As configured.
+    pub etcd_endpoints: Vec<String>,
+    /// As configured.
+    pub kill_switch_file: PathBuf,
+    /// As configured.
+    pub cluster_policies: Option<ClusterPolicies>,
+    /// All members, this node included.
+    pub cluster_nodes: Vec<String>,
+    /// The members whose last report is good.
+    pub cluster_healthy_nodes: Vec<String>,
+    /// Entries as written.
+    pub windows_allow: Vec<String>,
+    /// Entries as written.
+    pub windows_deny: Vec<String>,
+    /// Where this daemon's metrics are served.
+    pub metrics_endpoint: Option<SocketAddr>,
+    /// Why a reboot is wanted.
+    pub reasons: Vec<String>,
+}
+
+/// The whole environment of a script or hook.
+///
+/// Every variable is always there, so that scripts may use `set -u`; empty means not configured or none. Control
+/// characters become spaces. A list that is too long is cut after a whole entry and named in `RC_TRUNCATED`, which is
+/// there only then.
+pub fn environment(context: &ScriptContext) -> Vec<(String, String)> {
+    let policies = context.cluster_policies.clone().unwrap_or_default();
+    let fraction = policies
+        .min_healthy_fraction
+        .map(|n| n.to_string())
+        .unwrap_or_default();
+    let absolute = policies
+        .min_healthy_absolute
+        .map(|n| n.to_string())
+        .unwrap_or_default();
+    let metrics = context
+        .metrics_endpoint
+        .map(|address| address.to_string())
+        .unwrap_or_default();
+    let one = |value: &str| vec![value.to_string()];
+    let variables = [
+        ("RC_NODE_NAME", one(&context.node_name)),
+        ("RC_PHASE", one(&context.phase)),
+        ("RC_DRY_RUN", one(&context.dry_run.to_string())),
+        ("RC_LOCK_KEY", one(&context.lock_key)),
+        ("RC_LOCK_ENABLED", one(&context.lock_enabled.to_string())),
+        ("RC_LOCK_HELD", one(&context.lock_held.to_string())),
+        ("RC_LOCK_ATTEMPTS", one(&context.lock_attempts.to_string())),
+        ("RC_ETCD_ENDPOINTS", context.etcd_endpoints.clone()),
+        (
+            "RC_KILL_SWITCH_FILE",
+            one(&context.kill_switch_file.to_string_lossy()),
+        ),
+        ("RC_CLUSTER_MIN_HEALTHY_FRACTION", one(&fraction)),
+        ("RC_CLUSTER_MIN_HEALTHY_ABSOLUTE", one(&absolute)),
+        (
+            "RC_CLUSTER_FORBID_IF_ONLY_FALLBACK_LEFT",
+            one(&policies.forbid_if_only_fallback_left.to_string()),
+        ),
+        ("RC_CLUSTER_FALLBACK_NODES", policies.fallback_nodes),
+        ("RC_CLUSTER_NODES", context.cluster_nodes.clone()),
+        (
+            "RC_CLUSTER_HEALTHY_NODES",
+            context.cluster_healthy_nodes.clone(),
+        ),
+        ("RC_WINDOWS_ALLOW", context.windows_allow.clone()),
+        ("RC_WINDOWS_DENY", context.windows_deny.clone()),
+        ("RC_METRICS_ENDPOINT", one(&metrics)),
+        ("RC_REASONS", context.reasons.clone()),
+    ];
+    let mut env = vec![("PATH".to_string(), PATH.to_string())];
+    let mut truncated = Vec::new();
+    for (name, entries) in variables {
+        let (value, complete) = join(&entries);
+        if !complete {
+            truncated.push(name);
+        }
+        env.push((name.into(), value));
+    }
+    if !truncated.is_empty() {
+        env.push(("RC_TRUNCATED".into(), truncated.join(",")));
+    }
+    env
+}
+
+/// The entries with commas between them, and whether all of them fitted.
+fn join(entries: &[String]) -> (String, bool) {
+    let mut value = String::new();
+    for (i, entry) in entries.iter().enumerate() {
+        if value.len() + 1 + entry.len() > VALUE_LIMIT {
+            return (value, false);
+        }
+        if i > 0 {
+            value.push(',');
+        }
+        value.extend(entry.chars().map(|c| if c.is_control() { ' ' } else { c }));
+    }
+    (value, true)
+}
+
+/// Replaces `${RC_…}` by the value from `env`, in every argument, once: a value is never expanded again. Text that is not
+/// the name of a variable in `env` stays as it is; the configuration was checked for that when it was loaded.
+pub fn expand(argv: &[String], env: &[(String, String)]) -> Vec<String> {
+    argv.iter().map(|arg| expand_one(arg, env)).collect()
+}
+
+fn expand_one(arg: &str, env: &[(String, String)]) -> String {
+    let mut out = String::new();
+    let mut rest = arg;
+    while let Some(start) = rest.find("${RC_") {
+        let (before, from) = rest.split_at(start);
+        out.push_str(before);
+        let name = &from[2..];
+        let value = name.split_once('}').and_then(|(name, after)| {
+            let (_, value) = env.iter().find(|(known, _)| known == name)?;
+            Some((value, after))
+        });
+        match value {
+            Some((value, after)) => {
+                out.push_str(value);
+                rest = after;
+            }
+            None => {
+                out.push_str("${");
+                rest = name;
+            }
+        }
+    }
+    out + rest
+}
+
+/// Runs the health script, after checking once more that only its owner could have written it.
+///
+/// Between this check and the start only those could replace it who were allowed to write it anyway.
+pub fn check(
+    script: &Path,
+    timeout: Duration,
+    env: &[(String, String)],
+    cancel: &Cancel,
+) -> ScriptReport {
+    let program = match trusted(script) {
+        Ok(program) => program,
+        Err(why) => {
+            let (stdout, stderr) = (Captured::default(), Captured::default());
+            return ScriptReport {
+                outcome: ScriptOutcome::NotStarted(why),
+                took: Duration::ZERO,
+                stdout,
+                stderr,
+            };
+        }
+    };
+    process::run(
+        &Command {
+            argv: vec![program],
+            env: env.to_vec(),
+            timeout,
+            detach: false,
+        },
+        cancel,
+    )
+}
+
+const OTHERS_MAY_WRITE: u32 = 0o022;
+const ANYBODY_MAY_EXECUTE: u32 = 0o111;
+
+/// The script as an argument, or why it must not be run. A link is followed; both its folder and the script's count.
+fn trusted(script: &Path) -> Result<String, String> {
+    let shown = script.display();
+    let metadata = |path: &Path| fs::metadata(path).map_err(|e| format!("{}: {e}", path.display()));
+    let writable = |meta: &Metadata| meta.permissions().mode() & OTHERS_MAY_WRITE != 0;
+    let meta = metadata(script)?;
+    if !meta.is_file() {
+        return Err(format!("{shown}: not a regular file"));
+    }
+    if meta.permissions().mode() & ANYBODY_MAY_EXECUTE == 0 {
+        return Err(format!("{shown}: not executable; chmod 755 it"));
+    }
+    if writable(&meta) {
+        return Err(format!(
+            "{shown}: group or others may write it; chmod go-w it"
+        ));
+    }
+    let target = script.canonicalize().map_err(|e| format!("{shown}: {e}"))?;
+    for folder in [script.parent(), target.parent()].into_iter().flatten() {
+        if writable(&metadata(folder)?) {
+            let folder = folder.display();
+            return Err(format!(
+                "{shown}: group or others may write its folder {folder}; chmod go-w it"
+            ));
+        }
+    }
+    script
+        .to_str()
+        .map(String::from)
+        .ok_or_else(|| format!("{shown}: its name is not UTF-8"))
+}
+
+#[cfg(test)]
+mod tests;

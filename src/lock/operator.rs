@@ -1,0 +1,176 @@
+//! What the operator's commands send to etcd, and what the answers mean.
+//!
+//! Each of these transactions is safe to repeat until an answer is known: a copy that arrives later finds its guard broken, and
+//! the refusal carries what tells whether an earlier copy was the one that broke it.
+
+use etcd_rs_sync::{Compare, Delete, Keys as Span, Op, OpReply, Put, Reply, Txn};
+
+use super::Keys;
+use super::outcome::{Found, Malformed, ranges, single, txn};
+use super::record::{History, Pause, RecordError, decode, encode};
+use super::request::{absent, read, take_away};
+
+/// A claim to take away: the node its key names and the revisions that were shown to the operator.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown<'a> {
+    /// Whose it is.
+    pub node: &'a str,
+    /// The revision that created the claim.
+    pub create: i64,
+    /// The revision that last wrote it.
+    pub modified: i64,
+}
+
+/// Take a claim away and say so in the history. When it is not the one shown, answer it as it is, and the history entry in
+/// case an earlier copy of this request wrote it.
+pub fn release(keys: &Keys, shown: Shown<'_>, history: (&History, i64, &str)) -> Txn {
+    let Shown {
+        node,
+        create,
+        modified,
+    } = shown;
+    let mut txn = take_away(keys, (node, create, modified), history);
+    txn.failure.push(read(keys.history(history.2, node)));
+    txn
+}
+
+/// What became of a [`release`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Released {
+    /// The claim is gone, and the history says who took it.
+    Done,
+    /// It was gone already.
+    Gone,
+    /// It is another one now, or has moved on.
+    Changed(Box<Found>),
+}
+
+/// Reads the answer to a [`release`] that writes `history`.
+///
+/// # Errors
+/// [`Malformed`] when the reply has another shape: the outcome is unknown.
+pub fn released(reply: Reply, history: &History) -> Result<Released, Malformed> {
+    let txn = txn(reply)?;
+    if txn.succeeded {
+        return Ok(Released::Done);
+    }
+    let [claim, entry] = ranges(&txn)?;
+    if single(entry)?.is_some_and(|kv| decode(&kv.value).as_ref() == Ok(history)) {
+        return Ok(Released::Done);
+    }
+    Ok(match single(claim)? {
+        Some(kv) => Released::Changed(Box::new(Found::of(kv))),
+        None => Released::Gone,
+    })
+}
+
+/// A pause that stands in etcd.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The revision that last wrote it.
+    pub modified: i64,
+    /// What it says. One that cannot be read still pauses.
+    pub pause: Result<Pause, RecordError>,
+}
+
+/// Pause the cluster, or change the pause that has the mod revision seen (0: when there is none). `lease` 0 for none.
+/// Otherwise answer the pause that is there.
+pub fn pause(keys: &Keys, pause: &Pause, lease: i64, seen_modified: i64) -> Txn {
+    Txn {
+        compares: vec![unchanged(keys.pause(), seen_modified)],
+        success: vec![Op::Put(Put::new(keys.pause(), encode(pause), lease))],
+        failure: vec![read(keys.pause())],
+    }
+}
+
+/// Lift the pause that has the mod revision seen. Otherwise answer the pause that is there.
+pub fn resume(keys: &Keys, seen_modified: i64) -> Txn {
+    Txn {
+        compares: vec![unchanged(keys.pause(), seen_modified)],
+        success: vec![Op::Delete(Delete::of(Span::one(keys.pause())))],
+        failure: vec![read(keys.pause())],
+    }
+}
+
+/// What became of a [`pause`] or [`resume`]: `Ok` when it was done, else the pause that stands there now.
+///
+/// # Errors
+/// [`Malformed`] when the reply has another shape: the outcome is unknown.
+pub fn paused(reply: Reply) -> Result<Result<(), Option<Standing>>, Malformed> {
+    let txn = txn(reply)?;
+    if txn.succeeded {
+        return Ok(Ok(()));
+    }
+    let [found] = ranges(&txn)?;
+    Ok(Err(single(found)?.map(|kv| Standing {
+        modified: kv.mod_revision,
+        pause: decode(&kv.value),
+    })))
+}
+
+/// Remove everything that is known of a member, unless it holds a claim; then answer the claim.
+pub fn forget(keys: &Keys, node: &str) -> Txn {
+    let remove = |key: String| {
+        Op::Delete(Delete {
+            keys: Span::one(key),
+            prev_kv: false,
+        })
+    };
+    Txn {
+        compares: vec![absent(keys.claim(node))],
+        success: vec![
+            remove(keys.node(node)),
+            remove(keys.alive(node)),
+            remove(keys.request(node)),
+        ],
+        failure: vec![read(keys.claim(node))],
+    }
+}
+
+/// What became of a [`forget`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Forgotten {
+    /// These were removed, as far as they existed.
+    Done {
+        /// Its registration.
+        registration: bool,
+        /// Its health report: something still reports for it.
+        report: bool,
+        /// An operator's request.
+        request: bool,
+    },
+    /// It holds a claim.
+    Claimed(Box<Found>),
+}
+
+/// Reads the answer to a [`forget`].
+///
+/// # Errors
+/// [`Malformed`] when the reply has another shape: the outcome is unknown.
+pub fn forgotten(reply: Reply) -> Result<Forgotten, Malformed> {
+    let txn = txn(reply)?;
+    if !txn.succeeded {
+        let [claim] = ranges(&txn)?;
+        return match single(claim)? {
+            Some(kv) => Ok(Forgotten::Claimed(Box::new(Found::of(kv)))),
+            None => Err(Malformed("a claim forbade it and was not answered")),
+        };
+    }
+    let mut deleted = txn.replies.iter().map(|reply| match reply {
+        OpReply::Delete(reply) => Some(reply.deleted > 0),
+        OpReply::Range(_) | OpReply::Put(_) | OpReply::Txn(_) => None,
+    });
+    let mut next = || deleted.next().flatten();
+    match (next(), next(), next()) {
+        (Some(registration), Some(report), Some(request)) => Ok(Forgotten::Done {
+            registration,
+            report,
+            request,
+        }),
+        _ => Err(Malformed("a removal answered another number of deletes")),
+    }
+}
+
+fn unchanged(key: String, modified: i64) -> Compare {
+    Compare::mod_revision(Span::one(key), modified)
+}

@@ -1,0 +1,169 @@
+//! One consistent look at everything that is known of the cluster.
+
+use etcd_rs_sync::{KeyValue, Keys as Span, Op, Order, Range, RangeReply, Reply, Txn};
+use serde_json::Value;
+
+use super::Keys;
+use super::outcome::{Found, Malformed, ranges, single, txn};
+use super::record::{Cooldown, History, NodeRecord, Pause, RecordError, decode};
+use super::request::read;
+
+/// How many pairs are read at once. A registration with its JSON and base64 is under a kilobyte, so a page stays far below
+/// what a server sends and the client takes.
+pub const PAGE: i64 = 500;
+
+/// How many of the last attempts a survey holds.
+const RECENT: i64 = 5;
+
+/// Everything that is known of the cluster at one revision.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Survey {
+    /// The store's revision.
+    pub revision: i64,
+    /// The cluster-wide kill switch. One that cannot be read still counts.
+    pub pause: Option<Result<Pause, RecordError>>,
+    /// The cooldown. One that cannot be read still counts.
+    pub cooldown: Option<Result<Cooldown, RecordError>>,
+    /// The claims by node, first come first.
+    pub claims: Vec<(String, Found)>,
+    /// The members by name.
+    pub nodes: Vec<(String, Result<NodeRecord, RecordError>)>,
+    /// What members report of their health: whether they are healthy, when the report says so.
+    pub reports: Vec<(String, Option<bool>)>,
+    /// The last finished attempts, newest first.
+    pub recent: Vec<History>,
+}
+
+/// The first page of everything. See [`Pages`] for the others.
+pub fn survey(keys: &Keys) -> Txn {
+    let page = |prefix: String| Op::Range(first_page(&prefix));
+    let recent = Range {
+        limit: RECENT,
+        order: Order::CreateRevisionDescending,
+        ..Range::of(Span::prefix(keys.histories()))
+    };
+    Txn {
+        compares: vec![],
+        success: vec![
+            read(keys.pause()),
+            read(keys.cooldown()),
+            page(keys.claims()),
+            page(keys.nodes()),
+            page(keys.alives()),
+            Op::Range(recent),
+        ],
+        failure: vec![],
+    }
+}
+
+/// The first page of the keys below `prefix`.
+pub fn first_page(prefix: &str) -> Range {
+    Range {
+        limit: PAGE,
+        ..Range::of(Span::prefix(prefix))
+    }
+}
+
+/// The page of the keys below `prefix` that comes after these, as of the same revision.
+pub fn next_page(prefix: &str, so_far: &[KeyValue], revision: i64) -> Range {
+    let mut range = first_page(prefix);
+    range.revision = revision;
+    if let Some(last) = so_far.last() {
+        range.keys.key = [last.key.as_slice(), &[0]].concat();
+    }
+    range
+}
+
+/// A survey that may lack pages.
+#[derive(Clone, Debug)]
+pub struct Pages {
+    survey: Survey,
+    /// Claims, registrations and reports: their prefix, the pairs so far, and whether there are more.
+    lists: [(String, Vec<KeyValue>, bool); 3],
+}
+
+impl Pages {
+    /// Reads the answer to [`survey`].
+    ///
+    /// # Errors
+    /// [`Malformed`] when the reply has another shape.
+    pub fn of(reply: Reply, keys: &Keys) -> Result<Pages, Malformed> {
+        let txn = txn(reply)?;
+        let [pause, cooldown, claims, nodes, alive, recent] = ranges(&txn)?;
+        let list = |prefix: String, range: &RangeReply| (prefix, range.kvs.clone(), range.more);
+        Ok(Pages {
+            survey: Survey {
+                revision: txn.header.revision,
+                pause: single(pause)?.map(|kv| decode(&kv.value)),
+                cooldown: single(cooldown)?.map(|kv| decode(&kv.value)),
+                recent: recent
+                    .kvs
+                    .iter()
+                    .filter_map(|kv| decode(&kv.value).ok())
+                    .collect(),
+                ..Survey::default()
+            },
+            lists: [
+                list(keys.claims(), claims),
+                list(keys.nodes(), nodes),
+                list(keys.alives(), alive),
+            ],
+        })
+    }
+
+    /// The next page to ask for; `None` when the survey is complete.
+    pub fn missing(&self) -> Option<Range> {
+        let (prefix, pairs, _) = self.lists.iter().find(|(_, _, more)| *more)?;
+        Some(next_page(prefix, pairs, self.survey.revision))
+    }
+
+    /// Takes the answer to what was [missing](Pages::missing).
+    pub fn add(&mut self, page: RangeReply) {
+        if let Some((_, pairs, more)) = self.lists.iter_mut().find(|(_, _, more)| *more) {
+            // An empty page ends the list, whatever the server says, so that this ends.
+            *more = page.more && !page.kvs.is_empty();
+            pairs.extend(page.kvs);
+        }
+    }
+
+    /// The survey, when nothing is missing.
+    pub fn complete(self) -> Survey {
+        let [claims, nodes, reports] = self.lists;
+        Survey {
+            claims: claims_of(&claims.0, &claims.1),
+            nodes: named(&nodes, decode),
+            reports: named(&reports, healthy),
+            ..self.survey
+        }
+    }
+}
+
+/// The claims among these pairs, by node, first come first.
+pub fn claims_of(prefix: &str, pairs: &[KeyValue]) -> Vec<(String, Found)> {
+    let mut claims: Vec<(String, Found)> = pairs
+        .iter()
+        .map(|kv| (name(prefix, &kv.key), Found::of(kv)))
+        .collect();
+    claims.sort_by_key(|(_, found)| found.create);
+    claims
+}
+
+fn named<T>(
+    (prefix, pairs, _): &(String, Vec<KeyValue>, bool),
+    of: impl Fn(&[u8]) -> T,
+) -> Vec<(String, T)> {
+    pairs
+        .iter()
+        .map(|kv| (name(prefix, &kv.key), of(&kv.value)))
+        .collect()
+}
+
+fn name(prefix: &str, key: &[u8]) -> String {
+    let rest = key.get(prefix.len()..).unwrap_or(key);
+    String::from_utf8_lossy(rest).into_owned()
+}
+
+/// A report that says nothing of health is there all the same.
+fn healthy(value: &[u8]) -> Option<bool> {
+    decode::<Value>(value).ok()?.get("healthy")?.as_bool()
+}

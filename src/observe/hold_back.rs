@@ -1,0 +1,80 @@
+//! Says once what does not change.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// How often an unchanged outcome is logged again, so that a log of the last hour always has it.
+pub const REPEAT_AFTER: Duration = Duration::from_secs(3600);
+
+/// More keys than the daemon has outcomes to report: detectors, gates, phases. Above it everything is forgotten, which
+/// costs a repeated line and nothing else.
+const KEYS_LIMIT: usize = 1024;
+
+/// Remembers the last outcome logged under each key. Pure; time comes in.
+#[derive(Clone, Debug, Default)]
+pub struct HoldBack {
+    last: HashMap<String, (String, Duration)>,
+}
+
+impl HoldBack {
+    /// Nothing was logged yet.
+    pub fn new() -> HoldBack {
+        HoldBack::default()
+    }
+
+    /// Whether to log now: the outcome is not the last one logged under `key`, or that was [`REPEAT_AFTER`] ago.
+    ///
+    /// `fingerprint` is what makes outcomes the same, without durations and counters. `now` is any clock that never goes
+    /// back.
+    pub fn should_log(&mut self, key: &str, fingerprint: &str, now: Duration) -> bool {
+        let last = self.last.get(key);
+        let is_repeated = last.is_some_and(|(said, when)| {
+            said == fingerprint && now.saturating_sub(*when) < REPEAT_AFTER
+        });
+        if is_repeated {
+            return false;
+        }
+        if last.is_none() && self.last.len() >= KEYS_LIMIT {
+            self.last.clear();
+        }
+        self.last.insert(key.into(), (fingerprint.into(), now));
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn an_unchanged_outcome_is_logged_once_and_then_every_hour() {
+        let mut log = HoldBack::new();
+        let logged: Vec<u32> = (0..=180)
+            .filter(|minute| log.should_log("detector a", "clear", MINUTE * *minute))
+            .collect();
+        assert_eq!(logged, [0, 60, 120, 180]);
+    }
+
+    #[test]
+    fn a_change_is_logged_at_once_and_so_is_the_change_back() {
+        let mut log = HoldBack::new();
+        assert!(log.should_log("gate", "window", MINUTE));
+        assert!(!log.should_log("gate", "window", MINUTE * 2));
+        assert!(log.should_log("gate", "health", MINUTE * 2));
+        assert!(log.should_log("gate", "window", MINUTE * 2));
+        assert!(log.should_log("other gate", "window", MINUTE * 2));
+        assert!(!log.should_log("gate", "window", MINUTE * 61));
+        assert!(log.should_log("gate", "window", MINUTE * 62));
+    }
+
+    #[test]
+    fn the_memory_is_bounded() {
+        let mut log = HoldBack::new();
+        for key in 0..10 * KEYS_LIMIT {
+            assert!(log.should_log(&key.to_string(), "", MINUTE));
+        }
+        assert!(log.last.len() <= KEYS_LIMIT);
+    }
+}

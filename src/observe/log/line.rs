@@ -1,0 +1,282 @@
+//! A record as a line. Pure.
+
+use std::fmt::Write;
+
+use log::kv::{Error, Key, Value, VisitSource, VisitValue};
+use log::{Level, Record};
+
+/// The longest line. journald cuts lines of more than 48 KiB in two, and half a JSON object is of no use.
+pub const LINE_LIMIT: usize = 40 * 1024;
+
+/// The longest value, as written: enough of a script's output to see why it failed.
+pub const VALUE_LIMIT: usize = 8 * 1024;
+
+/// Room kept for the note that something is missing.
+const RESERVE: usize = 64;
+
+/// What a line of text looks like.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Style {
+    /// Colours, for terminals.
+    pub(super) colour: bool,
+    /// A level in front that journald understands.
+    pub(super) journal: bool,
+}
+
+/// One JSON object: `ts`, `level`, `node`, `event`, `msg`, then the event's own fields in their order.
+///
+/// A field with a name that is taken gets underscores behind it. `"cut":true` says that fields are missing.
+pub(super) fn json(record: &Record<'_>, node: &str, ts: &str) -> String {
+    let (event, others) = fields(record);
+    let text = |name: &str, text: String| (name.to_string(), Field::Text(text));
+    let first = [
+        text("ts", ts.into()),
+        text("level", level(record.level()).into()),
+        text("node", node.into()),
+        text("event", event),
+        text("msg", record.args().to_string()),
+    ];
+    let mut out = String::new();
+    let mut names: Vec<String> = Vec::new();
+    for (mut name, field) in first.into_iter().chain(others) {
+        while names.contains(&name) {
+            name.push('_');
+        }
+        let pair = format!("{}:{}", quoted(&name), field.json());
+        let end = if names.is_empty() { '{' } else { ',' };
+        if out.len() + pair.len() > LINE_LIMIT - RESERVE {
+            out.push_str(r#","cut":true"#);
+            break;
+        }
+        out.push(end);
+        out.push_str(&pair);
+        names.push(name);
+    }
+    out + "}\n"
+}
+
+/// `TIME LEVEL message event=… key=value`, with everything escaped that a terminal or a reader of lines would take for
+/// something else.
+pub(super) fn text(record: &Record<'_>, ts: &str, style: Style) -> String {
+    let (event, others) = fields(record);
+    let mut out = String::new();
+    if style.journal {
+        let _ = write!(out, "<{}>", priority(record.level()));
+    }
+    let (colour, plain) = if style.colour {
+        (colour(record.level()), "\x1b[0m")
+    } else {
+        ("", "")
+    };
+    let message = escaped(&shortened(&record.args().to_string(), text_cost));
+    let _ = write!(
+        out,
+        "{ts} {colour}{:<5}{plain} {message}",
+        level(record.level())
+    );
+    for (name, field) in std::iter::once(("event".to_string(), Field::Text(event))).chain(others) {
+        let pair = format!(" {}={}", escaped(&name), field.text());
+        if out.len() + pair.len() > LINE_LIMIT - RESERVE {
+            out.push_str(" cut=true");
+            break;
+        }
+        out.push_str(&pair);
+    }
+    out + "\n"
+}
+
+/// The name of the event, which is the module when it has none, and the other key-values.
+fn fields(record: &Record<'_>) -> (String, Vec<(String, Field)>) {
+    let mut collect = Collect(Vec::new());
+    // Nothing in the visitor fails.
+    let _ = record.key_values().visit(&mut collect);
+    let mut fields = collect.0;
+    let named = fields
+        .iter()
+        .position(|(name, field)| name == "event" && matches!(field, Field::Text(_)));
+    let event = match named.map(|at| fields.remove(at)) {
+        Some((_, Field::Text(event))) => event,
+        Some((_, Field::Literal(_))) | None => record.target().to_string(),
+    };
+    (event, fields)
+}
+
+/// A value as JSON knows it.
+#[derive(Clone, Debug)]
+enum Field {
+    /// A number, a boolean or null, as JSON writes it.
+    Literal(String),
+    Text(String),
+}
+
+impl Field {
+    fn json(&self) -> String {
+        match self {
+            Field::Literal(literal) => literal.clone(),
+            Field::Text(text) => quoted(&shortened(text, json_cost)),
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Field::Literal(literal) => literal.clone(),
+            Field::Text(text) => {
+                let short = shortened(text, text_cost);
+                let special = |c: char| c.is_whitespace() || needs_escape(c) || c == '=';
+                if short.is_empty() || short.contains(special) {
+                    format!("\"{}\"", escaped(&short))
+                } else {
+                    short
+                }
+            }
+        }
+    }
+}
+
+struct Collect(Vec<(String, Field)>);
+
+impl<'kvs> VisitSource<'kvs> for Collect {
+    fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), Error> {
+        let mut field = Field::Literal("null".into());
+        value.visit(AsField(&mut field))?;
+        self.0.push((key.as_str().into(), field));
+        Ok(())
+    }
+}
+
+struct AsField<'a>(&'a mut Field);
+
+impl AsField<'_> {
+    fn literal(&mut self, value: impl ToString) -> Result<(), Error> {
+        *self.0 = Field::Literal(value.to_string());
+        Ok(())
+    }
+
+    fn string(&mut self, value: impl ToString) -> Result<(), Error> {
+        *self.0 = Field::Text(value.to_string());
+        Ok(())
+    }
+}
+
+impl<'v> VisitValue<'v> for AsField<'_> {
+    fn visit_any(&mut self, value: Value<'_>) -> Result<(), Error> {
+        self.string(value)
+    }
+    fn visit_null(&mut self) -> Result<(), Error> {
+        self.literal("null")
+    }
+    fn visit_u64(&mut self, value: u64) -> Result<(), Error> {
+        self.literal(value)
+    }
+    fn visit_i64(&mut self, value: i64) -> Result<(), Error> {
+        self.literal(value)
+    }
+    fn visit_u128(&mut self, value: u128) -> Result<(), Error> {
+        self.literal(value)
+    }
+    fn visit_i128(&mut self, value: i128) -> Result<(), Error> {
+        self.literal(value)
+    }
+    fn visit_f64(&mut self, value: f64) -> Result<(), Error> {
+        // JSON has no infinity and no NaN.
+        if value.is_finite() {
+            self.literal(value)
+        } else {
+            self.string(value)
+        }
+    }
+    fn visit_bool(&mut self, value: bool) -> Result<(), Error> {
+        self.literal(value)
+    }
+    fn visit_str(&mut self, value: &str) -> Result<(), Error> {
+        self.string(value)
+    }
+}
+
+/// As much of the text as fits into [`VALUE_LIMIT`] bytes when written, with a note of how much is missing.
+fn shortened(text: &str, cost: fn(char) -> usize) -> String {
+    let mut used = 0;
+    for (at, c) in text.char_indices() {
+        used += cost(c);
+        if used > VALUE_LIMIT {
+            return format!("{}… ({} more bytes)", &text[..at], text.len() - at);
+        }
+    }
+    text.into()
+}
+
+/// At least the bytes that a character takes in a JSON string.
+fn json_cost(c: char) -> usize {
+    if c < ' ' {
+        6
+    } else {
+        c.len_utf8() + usize::from(matches!(c, '"' | '\\'))
+    }
+}
+
+/// At least the bytes that a character takes in a line of text.
+fn text_cost(c: char) -> usize {
+    if needs_escape(c) {
+        c.escape_default().len()
+    } else {
+        c.len_utf8()
+    }
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::to_string(text).expect("a string can always be written as JSON")
+}
+
+/// Control characters end lines and drive terminals; the directional ones reorder what people read.
+fn needs_escape(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '"' | '\\' | '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}'
+        )
+        || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if needs_escape(c) {
+            out.extend(c.escape_default())
+        } else {
+            out.push(c)
+        }
+    }
+    out
+}
+
+fn level(level: Level) -> &'static str {
+    match level {
+        Level::Error => "error",
+        Level::Warn => "warn",
+        Level::Info => "info",
+        Level::Debug => "debug",
+        Level::Trace => "trace",
+    }
+}
+
+/// As syslog numbers them.
+fn priority(level: Level) -> u8 {
+    match level {
+        Level::Error => 3,
+        Level::Warn => 4,
+        Level::Info => 6,
+        Level::Debug | Level::Trace => 7,
+    }
+}
+
+fn colour(level: Level) -> &'static str {
+    match level {
+        Level::Error => "\x1b[31m",
+        Level::Warn => "\x1b[33m",
+        Level::Info => "\x1b[32m",
+        Level::Debug | Level::Trace => "\x1b[2m",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,191 @@
+//! What Prometheus is told: every metric of this program, and what changes it.
+//!
+//! Every series is there from the start, so that a counter's first event is seen as an increase and an alert can tell "never
+//! happened" from "not measured".
+
+mod families;
+mod family;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::core::facts::{
+    DetectorReport, DetectorResult, HealthPhase, ScriptOutcome, ScriptReport,
+};
+use crate::core::{Note, Refusal, View};
+use families::{DETECTOR_RESULTS, Families};
+
+/// Every metric of this program. Threads may share it; each call takes a lock for a moment.
+#[derive(Debug)]
+pub struct Metrics(Mutex<Families>);
+
+impl Metrics {
+    /// Everything at zero. `revision` is that of the source code.
+    pub fn new<'a>(
+        version: &str,
+        revision: &str,
+        detectors: impl IntoIterator<Item = &'a str>,
+    ) -> Metrics {
+        let mut families = Families::new();
+        families.build_info.set(&[version, revision], 1.0);
+        let metrics = Metrics(Mutex::new(families));
+        metrics.set_detectors(detectors);
+        metrics
+    }
+
+    /// The detectors that are configured now. Those that were known before keep their counts.
+    pub fn set_detectors<'a>(&self, names: impl IntoIterator<Item = &'a str>) {
+        let names: Vec<&str> = names.into_iter().collect();
+        let checks = &mut self.lock().detector_checks;
+        checks.keep_first(&names);
+        for name in names {
+            for result in DETECTOR_RESULTS {
+                checks.ensure(&[name, result]);
+            }
+        }
+    }
+
+    /// The detectors were asked.
+    pub fn detected(&self, reports: &[DetectorReport]) {
+        let mut families = self.lock();
+        let mut required = false;
+        for report in reports {
+            let result = match report.result {
+                DetectorResult::Required(_) => "required",
+                DetectorResult::Clear => "clear",
+                DetectorResult::Failed(_) => "failed",
+            };
+            required |= result == "required";
+            families.detector_checks.count(&[&report.name, result]);
+            families
+                .detector_duration
+                .observe(report.took.as_secs_f64());
+        }
+        families.reboot_required.set(&[], flag(required));
+    }
+
+    /// The health script ran.
+    pub fn health_checked(&self, phase: HealthPhase, report: &ScriptReport) {
+        let result = match report.outcome {
+            ScriptOutcome::Exited(0) => "passed",
+            ScriptOutcome::Exited(_) | ScriptOutcome::Signalled(_) => "failed",
+            ScriptOutcome::TimedOut => "timed_out",
+            ScriptOutcome::NotStarted(_) => "not_started",
+            ScriptOutcome::Cancelled => "cancelled",
+        };
+        let mut families = self.lock();
+        families.health_checks.count(&[phase.as_str(), result]);
+        families.health_duration.observe(report.took.as_secs_f64());
+    }
+
+    /// A request to etcd ended. A watch has no duration: it lasts as long as it is wanted.
+    pub fn etcd(&self, operation: &str, result: &str, took: Option<Duration>) {
+        let mut families = self.lock();
+        families.etcd_requests.count(&[operation, result]);
+        if let Some(took) = took {
+            families.etcd_duration.observe(took.as_secs_f64());
+        }
+    }
+
+    /// The machine told something.
+    pub fn note(&self, note: &Note) {
+        let field = |wanted: &str| {
+            let found = note.fields.iter().find(|(name, _)| *name == wanted);
+            found.map(|(_, value)| value)
+        };
+        let text = |wanted| field(wanted).and_then(|value| value.as_str());
+        let mut families = self.lock();
+        match note.event {
+            "blocked" | "dry_run" | "holding" => {
+                if let Some(reason) = text("reason") {
+                    families.blocks.count(&[reason]);
+                    if reason == LOST {
+                        families.lock_losses.count(&[]);
+                    }
+                }
+            }
+            "released" | "claim_gone" => {
+                if let Some(outcome) = text("outcome") {
+                    families.reboots.count(&[outcome]);
+                    if outcome == TAKEN_AWAY {
+                        families.lock_losses.count(&[]);
+                    }
+                }
+            }
+            "queued" => families.is_waiting = true,
+            "turn" if families.is_waiting => {
+                families.is_waiting = false;
+                let waited = field("lock_wait_ms").and_then(|value| value.as_u64());
+                let waited = Duration::from_millis(waited.unwrap_or_default());
+                families.lock_acquire_duration.observe(waited.as_secs_f64());
+            }
+            _ => {}
+        }
+    }
+
+    /// Where the machine stands after a step.
+    pub fn view(&self, view: &View) {
+        let mut families = self.lock();
+        families.state.set_only(Some(view.state));
+        let reason = view.refusal.as_ref().map(Refusal::label);
+        let reason = reason.filter(|label| *label != NOT_REQUIRED);
+        families.blocked.set_only(reason);
+        let position = view.ahead.map_or(0.0, |(ahead, _)| ahead as f64 + 1.0);
+        families.queue_position.set(&[], position);
+        families.claim_held.set(&[], flag(view.phase.is_some()));
+        let committed = timestamp(view.committed_at.as_deref());
+        families.claim_committed.set(&[], committed);
+        let last = timestamp(view.last_reboot.as_deref());
+        families.last_reboot.set(&[], last);
+        let (healthy, unhealthy) = view.members;
+        families.cluster_nodes.set(&["healthy"], healthy as f64);
+        families.cluster_nodes.set(&["unhealthy"], unhealthy as f64);
+        // A pass that ends before it looks at the cluster is not held up by a pause, and must not repeat an old one.
+        let paused = view.paused && view.refusal != Some(Refusal::NotRequired);
+        families.cluster_paused.set(&[], flag(paused));
+    }
+
+    /// What is found out when somebody asks.
+    pub fn found(&self, window_open: bool, kill_switch: bool) {
+        let mut families = self.lock();
+        families.window_open.set(&[], flag(window_open));
+        families.kill_switch.set(&[], flag(kill_switch));
+    }
+
+    /// All of it, in Prometheus' text format 0.0.4.
+    pub fn render(&self) -> String {
+        let mut out = String::with_capacity(RENDERED);
+        for family in self.lock().all() {
+            family.write(&mut out);
+        }
+        out
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Families> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Roughly how long the text is.
+const RENDERED: usize = 16 * 1024;
+
+/// The label of a node that nothing holds up: it has no reason to reboot.
+const NOT_REQUIRED: &str = "not_required";
+
+/// The reason that is a lost place in the queue.
+const LOST: &str = "lost";
+
+/// The outcome that is a lost claim.
+const TAKEN_AWAY: &str = "taken-away";
+
+fn flag(on: bool) -> f64 {
+    if on { 1.0 } else { 0.0 }
+}
+
+/// A moment of a record, in seconds since 1970; 0 for none.
+fn timestamp(rfc3339: Option<&str>) -> f64 {
+    let at = rfc3339.and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    at.map_or(0.0, |at| at.as_millisecond() as f64 / 1000.0)
+}

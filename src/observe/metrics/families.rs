@@ -1,0 +1,247 @@
+//! The names, the meanings and the label values of every metric. Part of the operator's interface: alert rules and
+//! dashboards rest on them.
+
+use super::family::Family;
+use crate::core::facts::HealthPhase;
+use crate::core::{Refusal, State};
+
+/// All of them.
+#[derive(Debug)]
+pub(super) struct Families {
+    pub(super) reboots: Family,
+    pub(super) blocks: Family,
+    pub(super) detector_checks: Family,
+    pub(super) detector_duration: Family,
+    pub(super) health_checks: Family,
+    pub(super) health_duration: Family,
+    pub(super) lock_acquire_duration: Family,
+    pub(super) lock_losses: Family,
+    pub(super) etcd_requests: Family,
+    pub(super) etcd_duration: Family,
+    pub(super) reboot_required: Family,
+    pub(super) state: Family,
+    pub(super) queue_position: Family,
+    pub(super) claim_held: Family,
+    pub(super) claim_committed: Family,
+    pub(super) blocked: Family,
+    pub(super) window_open: Family,
+    pub(super) kill_switch: Family,
+    pub(super) cluster_paused: Family,
+    pub(super) last_reboot: Family,
+    pub(super) cluster_nodes: Family,
+    pub(super) build_info: Family,
+    /// In the queue, and the turn has not come yet: its wait is measured once.
+    pub(super) is_waiting: bool,
+}
+
+impl Families {
+    /// Everything at zero.
+    pub(super) fn new() -> Families {
+        let phases = PHASES.map(HealthPhase::as_str);
+        let reasons: Vec<&str> = reasons().collect();
+        Families {
+            reboots: Family::counter(
+                "reboot_coordinator_reboots_total",
+                "Attempts to reboot this node that ended, by outcome. Counted by the process that sees the end, which after a reboot is a new one.",
+                &["outcome"],
+                &singles(&OUTCOMES),
+            ),
+            blocks: Family::counter(
+                "reboot_coordinator_reboot_blocked_total",
+                "Judgements that a required reboot must wait, by reason.",
+                &["reason"],
+                &singles(&reasons),
+            ),
+            detector_checks: Family::counter(
+                "reboot_coordinator_detector_checks_total",
+                "Questions to detectors, by what they said.",
+                &["detector", "result"],
+                &NONE_YET,
+            ),
+            detector_duration: Family::histogram(
+                "reboot_coordinator_detector_check_duration_seconds",
+                "How long a detector took to answer.",
+                &DETECTOR_BOUNDS,
+            ),
+            health_checks: Family::counter(
+                "reboot_coordinator_health_checks_total",
+                "Runs of the health script, by phase and by how they ended.",
+                &["phase", "result"],
+                &pairs(&phases, &HEALTH_RESULTS),
+            ),
+            health_duration: Family::histogram(
+                "reboot_coordinator_health_check_duration_seconds",
+                "How long the health script ran.",
+                &HEALTH_BOUNDS,
+            ),
+            lock_acquire_duration: Family::histogram(
+                "reboot_coordinator_lock_acquire_duration_seconds",
+                "How long this node waited in the queue for its turn.",
+                &LOCK_BOUNDS,
+            ),
+            lock_losses: Family::counter(
+                "reboot_coordinator_lock_losses_total",
+                "Places in the queue and claims that were lost or taken away.",
+                &[],
+                &[[]],
+            ),
+            etcd_requests: Family::counter(
+                "reboot_coordinator_etcd_requests_total",
+                "Requests to etcd, by operation and by what came of them; for the watch, its connections.",
+                &["operation", "result"],
+                &pairs(&OPERATIONS, &ETCD_RESULTS),
+            ),
+            etcd_duration: Family::histogram(
+                "reboot_coordinator_etcd_request_duration_seconds",
+                "How long etcd took to answer, or was waited for.",
+                &ETCD_BOUNDS,
+            ),
+            reboot_required: number(
+                "reboot_coordinator_reboot_required",
+                "1 when at least one detector said so when they were asked last.",
+            ),
+            state: Family::gauge(
+                "reboot_coordinator_state",
+                "1 for the state this node is in.",
+                &["state"],
+                &singles(&State::NAMES),
+            ),
+            queue_position: number(
+                "reboot_coordinator_queue_position",
+                "Place in the queue, 1 at its head; 0 outside of it. Far back it is at least this.",
+            ),
+            claim_held: number(
+                "reboot_coordinator_claim_held",
+                "1 while this node has a claim: a place in the queue, or a reboot in progress.",
+            ),
+            claim_committed: number(
+                "reboot_coordinator_claim_committed_timestamp_seconds",
+                "When the claim that is held was committed; 0 when none is.",
+            ),
+            blocked: Family::gauge(
+                "reboot_coordinator_blocked",
+                "1 for the reason why a required reboot waits.",
+                &["reason"],
+                &singles(&reasons),
+            ),
+            window_open: number(
+                "reboot_coordinator_window_open",
+                "1 while the maintenance windows allow a reboot.",
+            ),
+            kill_switch: number(
+                "reboot_coordinator_kill_switch_active",
+                "1 while this node's kill switch file exists or cannot be checked.",
+            ),
+            cluster_paused: number(
+                "reboot_coordinator_cluster_paused",
+                "1 when the cluster was paused at this node's last look, which it takes while it requires a reboot.",
+            ),
+            last_reboot: number(
+                "reboot_coordinator_last_reboot_timestamp_seconds",
+                "When this node's last coordinated reboot was complete; 0 when none is known.",
+            ),
+            cluster_nodes: Family::gauge(
+                "reboot_coordinator_cluster_nodes",
+                "Members of the cluster, by health, at this node's last look, which it takes while it requires a reboot and has cluster policies; 0 before.",
+                &["health"],
+                &[["healthy"], ["unhealthy"]],
+            ),
+            build_info: Family::gauge(
+                "reboot_coordinator_build_info",
+                "Always 1; what runs.",
+                &["version", "revision"],
+                &NONE_YET,
+            ),
+            is_waiting: false,
+        }
+    }
+
+    /// In the order of the exposition.
+    pub(super) fn all(&self) -> [&Family; 22] {
+        [
+            &self.build_info,
+            &self.state,
+            &self.reboot_required,
+            &self.blocked,
+            &self.queue_position,
+            &self.claim_held,
+            &self.claim_committed,
+            &self.last_reboot,
+            &self.window_open,
+            &self.kill_switch,
+            &self.cluster_paused,
+            &self.cluster_nodes,
+            &self.reboots,
+            &self.blocks,
+            &self.detector_checks,
+            &self.detector_duration,
+            &self.health_checks,
+            &self.health_duration,
+            &self.lock_acquire_duration,
+            &self.lock_losses,
+            &self.etcd_requests,
+            &self.etcd_duration,
+        ]
+    }
+}
+
+fn number(name: &'static str, help: &'static str) -> Family {
+    Family::gauge(name, help, &[], &[[]])
+}
+
+/// What can hold up a required reboot.
+fn reasons() -> impl Iterator<Item = &'static str> {
+    let not_required = Refusal::NotRequired.label();
+    let labels = Refusal::LABELS.into_iter();
+    labels.filter(move |label| *label != not_required)
+}
+
+fn singles<'a>(values: &'a [&'a str]) -> Vec<&'a [&'a str]> {
+    values.chunks(1).collect()
+}
+
+/// Every one of the first with every one of the second.
+fn pairs<'a>(firsts: &[&'a str], seconds: &[&'a str]) -> Vec<[&'a str; 2]> {
+    let pair = |first: &&'a str| seconds.iter().map(|second| [*first, *second]).collect();
+    firsts.iter().flat_map::<Vec<_>, _>(pair).collect()
+}
+
+/// What is made of the configuration and the build.
+const NONE_YET: [[&str; 0]; 0] = [];
+
+/// What detectors say.
+pub(super) const DETECTOR_RESULTS: [&str; 3] = ["required", "clear", "failed"];
+
+/// When the health script runs.
+const PHASES: [HealthPhase; 4] = [
+    HealthPhase::PreLock,
+    HealthPhase::PostLock,
+    HealthPhase::Monitor,
+    HealthPhase::PostBoot,
+];
+
+/// How it ends.
+const HEALTH_RESULTS: [&str; 5] = ["passed", "failed", "timed_out", "not_started", "cancelled"];
+
+/// How an attempt ends, as in the history.
+const OUTCOMES: [&str; 3] = ["completed", "aborted", "taken-away"];
+
+/// What this program asks of etcd.
+const OPERATIONS: [&str; 6] = ["range", "txn", "grant", "revoke", "keepalive", "watch"];
+
+/// What comes of it: an answer; nothing was sent; no answer, so that it may still take effect; or a refusal.
+const ETCD_RESULTS: [&str; 4] = ["ok", "not_sent", "unknown", "refused"];
+
+/// Seconds. From a look at a file to a command that asks a package manager.
+const DETECTOR_BOUNDS: [f64; 9] = [0.001, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0];
+
+/// Seconds. The default limit is 30.
+const HEALTH_BOUNDS: [f64; 9] = [0.01, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0];
+
+/// Seconds. A handover takes milliseconds, a reboot before it minutes, a long queue a night.
+const LOCK_BOUNDS: [f64; 10] = [
+    0.1, 1.0, 10.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 43_200.0, 86_400.0,
+];
+
+/// Seconds. The default limit is 5.
+const ETCD_BOUNDS: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0];

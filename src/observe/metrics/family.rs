@@ -1,0 +1,293 @@
+//! One metric with all its series, and how Prometheus wants to read it (text format 0.0.4).
+
+use std::fmt::Write as _;
+
+/// A metric: a name, a meaning, and a value for every set of label values.
+#[derive(Debug)]
+pub(super) struct Family {
+    name: &'static str,
+    help: &'static str,
+    labels: &'static [&'static str],
+    kind: Kind,
+    series: Vec<Series>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Counter,
+    Gauge,
+    /// With the upper bounds of its buckets, rising; the last one, infinity, is left out.
+    Histogram(&'static [f64]),
+}
+
+#[derive(Debug)]
+struct Series {
+    labels: Vec<String>,
+    value: Value,
+}
+
+#[derive(Debug)]
+enum Value {
+    /// Counters too: a double counts without loss up to 2^53.
+    Number(f64),
+    Histogram {
+        /// One a bound, and one for everything above; not cumulative.
+        counts: Vec<u64>,
+        sum: f64,
+    },
+}
+
+impl Family {
+    /// A counter, 0 for each of these sets of label values.
+    pub(super) fn counter<'a>(
+        name: &'static str,
+        help: &'static str,
+        labels: &'static [&'static str],
+        series: &[impl AsRef<[&'a str]>],
+    ) -> Family {
+        Family::new(name, help, labels, Kind::Counter).with(series)
+    }
+
+    /// A gauge, 0 for each of these sets of label values.
+    pub(super) fn gauge<'a>(
+        name: &'static str,
+        help: &'static str,
+        labels: &'static [&'static str],
+        series: &[impl AsRef<[&'a str]>],
+    ) -> Family {
+        Family::new(name, help, labels, Kind::Gauge).with(series)
+    }
+
+    /// A histogram of seconds, without labels.
+    pub(super) fn histogram(
+        name: &'static str,
+        help: &'static str,
+        bounds: &'static [f64],
+    ) -> Family {
+        Family::new(name, help, &[], Kind::Histogram(bounds)).with(&[[]])
+    }
+
+    fn new(
+        name: &'static str,
+        help: &'static str,
+        labels: &'static [&'static str],
+        kind: Kind,
+    ) -> Family {
+        Family {
+            name,
+            help,
+            labels,
+            kind,
+            series: Vec::new(),
+        }
+    }
+
+    fn with<'a>(mut self, series: &[impl AsRef<[&'a str]>]) -> Family {
+        for labels in series {
+            self.value(labels.as_ref());
+        }
+        self
+    }
+
+    /// One more.
+    pub(super) fn count(&mut self, labels: &[&str]) {
+        if let Value::Number(number) = self.value(labels) {
+            *number += 1.0;
+        }
+    }
+
+    pub(super) fn set(&mut self, labels: &[&str], to: f64) {
+        if let Value::Number(number) = self.value(labels) {
+            *number = to;
+        }
+    }
+
+    /// 1 for this value of the only label, or for none, and 0 for all others.
+    pub(super) fn set_only(&mut self, label: Option<&str>) {
+        for series in &mut self.series {
+            series.value = Value::Number(0.0);
+        }
+        if let Some(label) = label {
+            self.set(&[label], 1.0);
+        }
+    }
+
+    pub(super) fn observe(&mut self, seconds: f64) {
+        let Kind::Histogram(bounds) = self.kind else {
+            return;
+        };
+        let at = bounds.partition_point(|bound| *bound < seconds);
+        if let Value::Histogram { counts, sum } = self.value(&[]) {
+            *sum += seconds;
+            if let Some(count) = counts.get_mut(at) {
+                *count += 1;
+            }
+        }
+    }
+
+    /// Forgets the series whose first label is none of these.
+    pub(super) fn keep_first(&mut self, firsts: &[&str]) {
+        self.series.retain(|series| {
+            let first = series.labels.first();
+            first.is_some_and(|first| firsts.contains(&first.as_str()))
+        });
+    }
+
+    /// The value of a series, which is made when there is none yet. Label values come from fixed sets and from the
+    /// configuration, never from outside, so there cannot be many.
+    pub(super) fn ensure(&mut self, labels: &[&str]) {
+        self.value(labels);
+    }
+
+    fn value(&mut self, labels: &[&str]) -> &mut Value {
+        debug_assert_eq!(labels.len(), self.labels.len(), "{}", self.name);
+        let known = self
+            .series
+            .iter()
+            .position(|series| series.labels == labels);
+        let at = known.unwrap_or_else(|| {
+            self.series.push(Series {
+                labels: labels.iter().map(|label| (*label).to_owned()).collect(),
+                value: match self.kind {
+                    Kind::Counter | Kind::Gauge => Value::Number(0.0),
+                    Kind::Histogram(bounds) => Value::Histogram {
+                        counts: vec![0; bounds.len() + 1],
+                        sum: 0.0,
+                    },
+                },
+            });
+            self.series.len() - 1
+        });
+        &mut self.series[at].value
+    }
+
+    /// Appends the metric as text.
+    pub(super) fn write(&self, out: &mut String) {
+        let name = self.name;
+        let kind = match self.kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram(_) => "histogram",
+        };
+        line(
+            out,
+            format_args!("# HELP {name} {}", escaped(self.help, false)),
+        );
+        line(out, format_args!("# TYPE {name} {kind}"));
+        for series in &self.series {
+            match &series.value {
+                Value::Number(number) => {
+                    let labels = self.braces(series, None);
+                    line(out, format_args!("{name}{labels} {number}"));
+                }
+                Value::Histogram { counts, sum } => self.write_histogram(out, series, counts, *sum),
+            }
+        }
+    }
+
+    fn write_histogram(&self, out: &mut String, series: &Series, counts: &[u64], sum: f64) {
+        let Kind::Histogram(bounds) = self.kind else {
+            return;
+        };
+        let name = self.name;
+        let bounds = bounds.iter().map(f64::to_string);
+        let mut total = 0;
+        for (bound, count) in bounds.chain(["+Inf".to_owned()]).zip(counts) {
+            total += count;
+            let labels = self.braces(series, Some(&bound));
+            line(out, format_args!("{name}_bucket{labels} {total}"));
+        }
+        let labels = self.braces(series, None);
+        line(out, format_args!("{name}_sum{labels} {sum}"));
+        line(out, format_args!("{name}_count{labels} {total}"));
+    }
+
+    /// The labels as they stand behind the name; `le` is the bound of a bucket.
+    fn braces(&self, series: &Series, le: Option<&str>) -> String {
+        let named = self.labels.iter().copied();
+        let pairs: Vec<String> = named
+            .zip(series.labels.iter().map(String::as_str))
+            .chain(le.map(|bound| ("le", bound)))
+            .map(|(name, value)| format!("{name}=\"{}\"", escaped(value, true)))
+            .collect();
+        if pairs.is_empty() {
+            return String::new();
+        }
+        format!("{{{}}}", pairs.join(","))
+    }
+}
+
+fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
+    writeln!(out, "{text}").expect("writing to a string cannot fail");
+}
+
+/// A help text or the value of a label. The format knows no other escapes; only in a label a quote ends the text.
+fn escaped(text: &str, label: bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '"' if label => out.push_str("\\\""),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(family: &Family) -> String {
+        let mut out = String::new();
+        family.write(&mut out);
+        out
+    }
+
+    #[test]
+    fn what_would_end_a_label_or_a_line_is_escaped() {
+        let mut family = Family::gauge("g", "a \"b\" \\\nc", &["path"], &[["C:\\new\n\"x\" ä"]]);
+        family.set(&["C:\\new\n\"x\" ä"], 1.5);
+        assert_eq!(
+            text(&family),
+            "# HELP g a \"b\" \\\\\\nc\n# TYPE g gauge\ng{path=\"C:\\\\new\\n\\\"x\\\" ä\"} 1.5\n"
+        );
+    }
+
+    #[test]
+    fn buckets_are_cumulative_and_a_value_on_a_bound_belongs_below_it() {
+        let mut family = Family::histogram("h", "h", &[0.1, 1.0, 10.0]);
+        for seconds in [0.0, 0.1, 0.5, 1.0, 10.5, 100.0] {
+            family.observe(seconds);
+        }
+        assert_eq!(
+            text(&family),
+            "# HELP h h\n# TYPE h histogram\nh_bucket{le=\"0.1\"} 2\nh_bucket{le=\"1\"} 4\nh_bucket{le=\"10\"} 4\n\
+             h_bucket{le=\"+Inf\"} 6\nh_sum 112.1\nh_count 6\n"
+        );
+    }
+
+    #[test]
+    fn one_of_several_is_set_and_the_others_are_not() {
+        let mut family = Family::gauge("s", "s", &["state"], &[&["a"], &["b"]]);
+        family.set_only(Some("a"));
+        family.set_only(Some("b"));
+        assert!(text(&family).ends_with("s{state=\"a\"} 0\ns{state=\"b\"} 1\n"));
+        family.set_only(None);
+        assert!(text(&family).ends_with("s{state=\"a\"} 0\ns{state=\"b\"} 0\n"));
+    }
+
+    #[test]
+    fn numbers_are_written_in_full() {
+        let mut family = Family::gauge("n", "n", &[], &[&[]]);
+        for (number, written) in [
+            (1_795_420_800.125, "1795420800.125"),
+            (1e15, "1000000000000000"),
+            (0.0, "0"),
+        ] {
+            family.set(&[], number);
+            assert!(text(&family).ends_with(&format!("\nn {written}\n")));
+        }
+    }
+}

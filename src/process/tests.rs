@@ -1,0 +1,410 @@
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::*;
+
+/// Long enough never to be reached by a test that passes, also on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn command(argv: &[&str]) -> Command {
+    let env = vec![("PATH".into(), "/usr/sbin:/usr/bin:/sbin:/bin".into())];
+    Command {
+        argv: argv.iter().map(|s| s.to_string()).collect(),
+        env,
+        timeout: PATIENCE,
+        detach: false,
+    }
+}
+
+fn sh(script: &str) -> Command {
+    command(&["/bin/sh", "-c", script])
+}
+
+fn run_plain(spec: &Command) -> ScriptReport {
+    run(spec, &Cancel::new().unwrap())
+}
+
+fn short(script: &str) -> Command {
+    Command {
+        timeout: Duration::from_secs(1),
+        ..sh(script)
+    }
+}
+
+/// Waits for a condition that must come true soon.
+fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Not running: no such process, or one that only waits to be reaped.
+fn gone(pid: &str) -> bool {
+    match fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Err(_) => true,
+        Ok(stat) => stat
+            .rsplit(')')
+            .next()
+            .is_some_and(|rest| rest.trim_start().starts_with(['Z', 'X'])),
+    }
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
+/// Ends a process that a test let escape on purpose.
+fn end(pid: &str) {
+    let pid = Pid::from_raw(pid.parse().unwrap()).unwrap();
+    kill_process(pid, Signal::KILL).unwrap();
+}
+
+#[test]
+fn exit_codes_are_reported_as_they_are() {
+    for code in [0, 1, 2, 75, 126, 127, 255] {
+        let report = run_plain(&sh(&format!("exit {code}")));
+        assert_eq!(report.outcome, ScriptOutcome::Exited(code));
+    }
+}
+
+#[test]
+fn death_by_a_signal_is_not_an_exit_code() {
+    assert_eq!(
+        run_plain(&sh("kill -9 $$")).outcome,
+        ScriptOutcome::Signalled(9)
+    );
+    assert_eq!(
+        run_plain(&sh("kill -TERM $$")).outcome,
+        ScriptOutcome::Signalled(15)
+    );
+}
+
+#[test]
+fn both_outputs_are_captured_apart_and_invalid_utf8_is_replaced() {
+    let report = run_plain(&sh(r"printf 'out\377\n'; printf 'no newline' >&2"));
+    assert_eq!(
+        report.stdout,
+        Captured {
+            text: "out\u{fffd}\n".into(),
+            dropped: 0
+        }
+    );
+    assert_eq!(
+        report.stderr,
+        Captured {
+            text: "no newline".into(),
+            dropped: 0
+        }
+    );
+}
+
+#[test]
+fn ten_megabytes_are_read_kept_to_the_limit_and_counted() {
+    let report = run_plain(&sh(
+        "head -c 10485760 /dev/zero | tr '\\0' x; head -c 65537 /dev/zero | tr '\\0' e >&2",
+    ));
+    assert_eq!(report.outcome, ScriptOutcome::Exited(0));
+    assert_eq!(report.stdout.text, "x".repeat(OUTPUT_LIMIT));
+    assert_eq!(report.stdout.dropped, 10_485_760 - OUTPUT_LIMIT as u64);
+    assert_eq!(
+        (report.stderr.text.len(), report.stderr.dropped),
+        (OUTPUT_LIMIT, 1)
+    );
+}
+
+#[test]
+fn a_child_that_closes_its_output_early_is_still_waited_for() {
+    let report = run_plain(&sh("echo before; exec >&- 2>&-; sleep 0.2; exit 3"));
+    assert_eq!(report.outcome, ScriptOutcome::Exited(3));
+    assert_eq!(report.stdout.text, "before\n");
+    assert!(
+        report.took >= Duration::from_millis(200),
+        "{:?}",
+        report.took
+    );
+}
+
+#[test]
+fn the_environment_is_exactly_what_was_given() {
+    let mut spec = command(&["/usr/bin/env"]);
+    spec.env = vec![
+        ("RC_NODE_NAME".into(), "a=b c".into()),
+        ("PATH".into(), "/bin".into()),
+        ("EMPTY".into(), String::new()),
+    ];
+    let report = run_plain(&spec);
+    let lines: BTreeSet<&str> = report.stdout.text.lines().collect();
+    assert_eq!(
+        lines,
+        BTreeSet::from(["RC_NODE_NAME=a=b c", "PATH=/bin", "EMPTY="])
+    );
+}
+
+#[test]
+fn a_child_has_no_input_the_root_folder_and_a_group_of_its_own() {
+    let report = run_plain(&sh("cat; pwd; cut -d' ' -f5 /proc/$$/stat; echo $$"));
+    let lines: Vec<&str> = report.stdout.text.lines().collect();
+    assert_eq!(lines[0], "/");
+    assert_eq!(lines[1], lines[2], "group and process id");
+}
+
+#[test]
+fn a_child_inherits_no_descriptor_of_ours() {
+    use std::os::fd::AsRawFd;
+    let cancel = Cancel::new().unwrap();
+    let ours = fs::read_link(format!("/proc/self/fd/{}", cancel.fd().as_raw_fd())).unwrap();
+    let report = run(&sh("ls -l /proc/self/fd"), &cancel);
+    assert!(report.stdout.text.contains("/dev/null"));
+    assert!(!report.stdout.text.contains(ours.to_str().unwrap()));
+}
+
+#[test]
+fn what_cannot_be_started_says_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, mode: u32| {
+        let path = dir.path().join(name);
+        // Written by a child: a descriptor open for writing here could leak into another test's fork and make it busy.
+        let made = run_plain(&sh(&format!(
+            "echo 'exit 0' > {0}; chmod {mode:o} {0}",
+            path.display()
+        )));
+        assert_eq!(made.outcome, ScriptOutcome::Exited(0));
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            mode
+        );
+        path.to_str().unwrap().to_string()
+    };
+    let cases = [
+        (
+            dir.path().join("missing").to_str().unwrap().to_string(),
+            "No such file",
+        ),
+        (file("not-executable", 0o644), "Permission denied"),
+        (
+            dir.path().to_str().unwrap().to_string(),
+            "Permission denied",
+        ),
+        (file("no-shebang", 0o755), "Exec format error"),
+    ];
+    for (program, reason) in cases {
+        let report = run_plain(&command(&[&program]));
+        let ScriptOutcome::NotStarted(why) = &report.outcome else {
+            panic!("{program}: {}", report.outcome)
+        };
+        assert!(why.contains(reason) && why.contains(&program), "{why}");
+    }
+    assert!(matches!(
+        run_plain(&command(&[])).outcome,
+        ScriptOutcome::NotStarted(_)
+    ));
+    assert!(matches!(
+        run_plain(&command(&["/bin/tr\0ue"])).outcome,
+        ScriptOutcome::NotStarted(_)
+    ));
+}
+
+#[test]
+fn a_hanging_script_and_its_background_job_are_killed_at_the_limit() {
+    let report = run_plain(&short("echo started; sleep 1000 & echo $!; echo $$; wait"));
+    assert_eq!(report.outcome, ScriptOutcome::TimedOut);
+    assert!(report.took < Duration::from_secs(10), "{:?}", report.took);
+    let pids: Vec<&str> = report.stdout.text.lines().skip(1).collect();
+    assert_eq!(pids.len(), 2);
+    eventually("killed", || pids.iter().all(|pid| gone(pid)));
+}
+
+#[test]
+fn ignoring_sigterm_does_not_help() {
+    let report = run_plain(&short(
+        "trap '' TERM INT HUP; echo $$; while :; do sleep 1000; done",
+    ));
+    assert_eq!(report.outcome, ScriptOutcome::TimedOut);
+    eventually("killed", || gone(first_line(&report.stdout.text)));
+}
+
+#[test]
+fn a_background_job_that_keeps_the_output_open_does_not_hold_up_the_result_and_is_killed() {
+    let report = run_plain(&sh("sleep 1000 & echo $!; exit 4"));
+    assert_eq!(report.outcome, ScriptOutcome::Exited(4));
+    assert!(
+        report.took >= LINGER_LIMIT && report.took < Duration::from_secs(5),
+        "{:?}",
+        report.took
+    );
+    eventually("killed", || gone(first_line(&report.stdout.text)));
+}
+
+#[test]
+fn a_quiet_background_job_is_killed_without_waiting() {
+    let report = run_plain(&sh("sleep 1000 >/dev/null 2>&1 & echo $!"));
+    assert_eq!(report.outcome, ScriptOutcome::Exited(0));
+    eventually("killed", || gone(first_line(&report.stdout.text)));
+}
+
+#[test]
+fn a_grandchild_in_another_session_that_keeps_the_output_open_does_not_hold_up_the_result() {
+    let dir = tempfile::tempdir().unwrap();
+    let up = dir.path().join("up");
+    let script = "setsid sh -c 'echo $$; touch UP; exec sleep 1000' & while ! [ -e UP ]; do sleep 0.01; done; exit 5";
+    let report = run_plain(&sh(&script.replace("UP", up.to_str().unwrap())));
+    assert_eq!(report.outcome, ScriptOutcome::Exited(5));
+    assert!(report.took < Duration::from_secs(10), "{:?}", report.took);
+    let escaped = first_line(&report.stdout.text);
+    assert!(!gone(escaped));
+    end(escaped);
+}
+
+#[test]
+fn a_grandchild_in_another_session_does_not_hold_up_the_limit_either() {
+    let report = run_plain(&short("setsid sh -c 'echo $$; exec sleep 1000' & wait"));
+    assert_eq!(report.outcome, ScriptOutcome::TimedOut);
+    assert!(report.took < Duration::from_secs(10), "{:?}", report.took);
+    end(first_line(&report.stdout.text));
+}
+
+#[test]
+fn endless_output_without_a_newline_ends_at_the_limit() {
+    let report = run_plain(&short("tr '\\0' y < /dev/zero"));
+    assert_eq!(report.outcome, ScriptOutcome::TimedOut);
+    assert_eq!(report.stdout.text.len(), OUTPUT_LIMIT);
+    assert!(report.stdout.dropped > 0);
+}
+
+#[test]
+fn what_a_background_job_prints_last_is_not_lost() {
+    let report = run_plain(&sh(
+        "(while [ -e /proc/$$/exe ]; do :; done; echo late) & echo early",
+    ));
+    assert_eq!(report.stdout.text, "early\nlate\n");
+}
+
+/// Runs in a thread, cancels once the script said it is up, and tells how long the run still took.
+fn cancelled(spec: Command, ready: &Path) -> (ScriptReport, Duration) {
+    let cancel = Cancel::new().unwrap();
+    let runner = std::thread::spawn({
+        let cancel = cancel.clone();
+        move || run(&spec, &cancel)
+    });
+    eventually("ready", || {
+        fs::read_to_string(ready).is_ok_and(|text| text.ends_with('\n'))
+    });
+    let began = Instant::now();
+    cancel.cancel();
+    (runner.join().unwrap(), began.elapsed())
+}
+
+#[test]
+fn a_cancel_from_another_thread_ends_the_run_at_once_and_kills_the_group() {
+    let dir = tempfile::tempdir().unwrap();
+    let ready = dir.path().join("ready");
+    let script = format!(
+        "trap '' TERM; sleep 1000 & echo out; echo $! > {}; wait",
+        ready.display()
+    );
+    let (report, took) = cancelled(sh(&script), &ready);
+    assert_eq!(report.outcome, ScriptOutcome::Cancelled);
+    assert_eq!(report.stdout.text, "out\n");
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    eventually("killed", || {
+        gone(fs::read_to_string(&ready).unwrap().trim())
+    });
+}
+
+#[test]
+fn one_cancel_stops_several_runs_and_all_later_ones() {
+    let cancel = Cancel::new().unwrap();
+    let runners: Vec<_> = (0..3)
+        .map(|_| {
+            let cancel = cancel.clone();
+            std::thread::spawn(move || run(&sh("sleep 1000"), &cancel))
+        })
+        .collect();
+    cancel.cancel();
+    cancel.cancel();
+    assert!(cancel.is_cancelled());
+    for runner in runners {
+        assert_eq!(runner.join().unwrap().outcome, ScriptOutcome::Cancelled);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let trace = dir.path().join("ran");
+    let report = run(&sh(&format!("touch {}", trace.display())), &cancel);
+    assert_eq!(report.outcome, ScriptOutcome::Cancelled);
+    assert!(!trace.exists(), "nothing is started after a cancel");
+}
+
+#[test]
+fn a_detached_command_survives_the_cancel_and_may_go_on_printing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ready, go, done) = (
+        dir.path().join("ready"),
+        dir.path().join("go"),
+        dir.path().join("done"),
+    );
+    let script = format!(
+        "echo rebooting; echo up > {}; while ! [ -e {} ]; do sleep 0.01; done; echo a; echo b >&2; echo end > {}",
+        ready.display(),
+        go.display(),
+        done.display()
+    );
+    let (report, took) = cancelled(
+        Command {
+            detach: true,
+            ..sh(&script)
+        },
+        &ready,
+    );
+    assert_eq!(report.outcome, ScriptOutcome::Cancelled);
+    assert_eq!(report.stdout.text, "rebooting\n");
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    fs::write(&go, "").unwrap();
+    eventually("the command went on", || {
+        fs::read_to_string(&done).is_ok_and(|text| text == "end\n")
+    });
+}
+
+#[test]
+fn a_detached_command_reports_exit_and_output_and_leaves_its_background_job_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let done = dir.path().join("done");
+    let script = format!(
+        "head -c 70000 /dev/zero; echo why >&2; (sleep 0.3; echo end > {}) & exit 1",
+        done.display()
+    );
+    let report = run_plain(&Command {
+        detach: true,
+        ..sh(&script)
+    });
+    assert_eq!(report.outcome, ScriptOutcome::Exited(1));
+    assert_eq!(
+        (report.stdout.text.len(), report.stdout.dropped),
+        (OUTPUT_LIMIT, 70_000 - OUTPUT_LIMIT as u64)
+    );
+    assert_eq!(report.stderr.text, "why\n");
+    eventually("the background job went on", || done.exists());
+}
+
+#[test]
+fn a_detached_command_that_hangs_is_killed_at_the_limit() {
+    let report = run_plain(&Command {
+        detach: true,
+        ..short("echo $$; sleep 1000")
+    });
+    assert_eq!(report.outcome, ScriptOutcome::TimedOut);
+    eventually("killed", || gone(first_line(&report.stdout.text)));
+}
+
+#[test]
+fn an_enormous_limit_is_no_limit() {
+    let report = run_plain(&Command {
+        timeout: Duration::MAX,
+        ..sh("true")
+    });
+    assert_eq!(report.outcome, ScriptOutcome::Exited(0));
+}

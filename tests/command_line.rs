@@ -1,0 +1,254 @@
+//! The binary as its users meet it: help, version, usage errors and `validate-config`.
+
+#![allow(clippy::unwrap_used)] // helpers of tests count as tests
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+fn program() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_reboot-coordinator"))
+}
+
+fn run(arguments: &[&str]) -> Output {
+    program()
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// Writes a valid configuration with `more` at its end, and the health script it needs.
+fn configuration(folder: &Path, more: &str) -> PathBuf {
+    let script = folder.join("health.sh");
+    fs::write(&script, "#!/bin/sh\n").unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = folder.join("config.yaml");
+    let script = script.display();
+    let config = format!(
+        "node_name: node-a\nnode_id: test\nreboot_required_detectors:\n  - type: file\n    path: /var/run/reboot-required\n\
+         health_script: {script}\nlock_key: /cluster/lock\netcd_endpoints: [127.0.0.1:2379]\nreboot_command: [/bin/sh]\n{more}"
+    );
+    fs::write(&path, config).unwrap();
+    path
+}
+
+fn validate(path: &Path, more: &[&str]) -> Output {
+    let mut arguments = vec!["validate-config", "--config", path.to_str().unwrap()];
+    arguments.extend(more);
+    run(&arguments)
+}
+
+#[test]
+fn a_valid_configuration_is_called_valid() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = validate(&configuration(folder.path(), ""), &[]);
+    let stdout = text(&output.stdout);
+    assert_eq!(
+        (output.status.code(), text(&output.stderr).as_str()),
+        (Some(0), "")
+    );
+    assert!(stdout.starts_with("configuration is valid\n"), "{stdout}");
+    assert!(
+        stdout.contains("node-a") && !stdout.contains("dry_run"),
+        "{stdout}"
+    );
+}
+
+#[test]
+fn warnings_and_dry_run_are_mentioned() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = validate(
+        &configuration(folder.path(), "dry_run: true\nhold_timeout_sec: 1\n"),
+        &[],
+    );
+    let stdout = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(
+        stdout.contains("warning: ") && stdout.contains("hold_timeout_sec: is shorter"),
+        "{stdout}"
+    );
+    assert!(stdout.contains("dry_run    is on"), "{stdout}");
+}
+
+#[test]
+fn problems_go_to_stderr_one_a_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = configuration(
+        folder.path(),
+        "dry_run: maybe\nlog:\n  levle: info\nmax_concurrent_reboots: 0\n",
+    );
+    let output = validate(&path, &[]);
+    let stderr = text(&output.stderr);
+    assert_eq!(
+        (output.status.code(), text(&output.stdout).as_str()),
+        (Some(2), "")
+    );
+    let lines: Vec<&str> = stderr.lines().collect();
+    assert_eq!(lines.len(), 3, "{stderr}");
+    for field in [
+        "config.yaml:10: dry_run:",
+        "config.yaml:12: log.levle:",
+        "config.yaml:13: max_concurrent_reboots:",
+    ] {
+        assert!(
+            lines.iter().any(|line| line.contains(field)),
+            "{field}\n{stderr}"
+        );
+    }
+}
+
+#[test]
+fn a_missing_configuration_is_an_invalid_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = validate(&folder.path().join("nothing.yaml"), &[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        text(&output.stderr).contains("nothing.yaml: cannot be read: No such file"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn json_reports_both_ways() {
+    let folder = tempfile::tempdir().unwrap();
+    let parse =
+        |output: &Output| serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap();
+    let valid = validate(&configuration(folder.path(), ""), &["--json"]);
+    assert_eq!(
+        (valid.status.code(), &parse(&valid)["valid"]),
+        (Some(0), &true.into())
+    );
+    let broken = validate(
+        &configuration(folder.path(), "dry_run: maybe\n"),
+        &["--json"],
+    );
+    let report = parse(&broken);
+    assert_eq!(broken.status.code(), Some(2));
+    assert_eq!(
+        (&report["valid"], &report["problems"][0]["field"]),
+        (&false.into(), &"dry_run".into())
+    );
+    assert_eq!(report["problems"][0]["line"], 10);
+}
+
+#[test]
+fn help_and_version_work_with_a_broken_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.yaml");
+    fs::write(&path, "]: broken").unwrap();
+    let config = path.to_str().unwrap();
+    for arguments in [
+        &["help"][..],
+        &["--help"],
+        &["-h"],
+        &["help", "run"],
+        &["run", "--help", "--config", config],
+        &["--config", config, "help", "validate-config"],
+    ] {
+        let output = run(arguments);
+        assert_eq!(
+            (output.status.code(), text(&output.stderr).as_str()),
+            (Some(0), ""),
+            "{arguments:?}"
+        );
+        assert!(
+            text(&output.stdout).contains("Usage: reboot-coordinator"),
+            "{arguments:?}"
+        );
+    }
+    for arguments in [
+        &["version"][..],
+        &["--version"],
+        &["--config", config, "version"],
+    ] {
+        let output = run(arguments);
+        let stdout = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+        assert!(
+            stdout.starts_with(concat!("reboot-coordinator ", env!("CARGO_PKG_VERSION"))),
+            "{stdout}"
+        );
+        assert_eq!(stdout.lines().count(), 1, "{stdout}");
+    }
+}
+
+#[test]
+fn usage_errors_exit_with_64_and_a_suggestion() {
+    for (arguments, expected) in [
+        (&["validat-config"][..], "did you mean `validate-config`?"),
+        (&["--jsno", "version"], "did you mean --json?"),
+        (&["run", "--wait", "10m"], "--wait needs --once"),
+        (&["version", "please"], "unexpected argument \"please\""),
+        (&["--config"], "--config needs a value"),
+    ] {
+        let output = run(arguments);
+        let stderr = text(&output.stderr);
+        assert_eq!(
+            (output.status.code(), text(&output.stdout).as_str()),
+            (Some(64), ""),
+            "{arguments:?}"
+        );
+        assert!(
+            stderr.starts_with("reboot-coordinator: ") && stderr.contains(expected),
+            "{stderr}"
+        );
+    }
+}
+
+#[test]
+fn bash_completes_commands_flags_and_files() {
+    let script = text(&run(&["completions", "bash"]).stdout);
+    let complete = |words: &[&str]| {
+        let line = format!(
+            "{script}\nCOMP_WORDS=(\"$@\") COMP_CWORD=$(($# - 1))\n_reboot_coordinator\nprintf '%s\\n' \"${{COMPREPLY[@]}}\""
+        );
+        let output = Command::new("bash")
+            .args(["-c", &line, "bash", "reboot-coordinator"])
+            .args(words)
+            .output()
+            .unwrap();
+        assert_eq!(text(&output.stderr), "", "{words:?}");
+        text(&output.stdout).trim().replace('\n', " ")
+    };
+    for (words, expected) in [
+        (&["pa"][..], "pause"),
+        (&["--dr"], "--dry-run"),
+        (&["release", "node-a", "--r"], "--reason"),
+        (&["release", "--reason", "run", "--y"], "--yes"),
+        (&["status", "--dr"], ""),
+        (&["help", "hist"], "history"),
+        (&["completions", "z"], "zsh"),
+        (&["status", "--config", "/etc/pass"], "/etc/passwd"),
+        (&["pause", "--for", ""], ""),
+    ] {
+        let got = complete(words);
+        let got: Vec<&str> = got.split(' ').filter(|word| !word.ends_with('-')).collect();
+        assert_eq!(got.join(" "), expected, "{words:?}");
+    }
+}
+
+#[test]
+fn a_closed_standard_output_is_no_panic() {
+    for arguments in [&["help"][..], &["version"], &["version", "--json"]] {
+        let mut child = program()
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Closed before anything is read, as by `| head -0`.
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(
+            (output.status.code(), text(&output.stderr).as_str()),
+            (Some(0), ""),
+            "{arguments:?}"
+        );
+    }
+}

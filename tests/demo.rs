@@ -1,0 +1,49 @@
+//! The demo, run as a test: real daemons and a real etcd on made-up hosts, judged from outside.
+
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use demo::{Options, Report, Style};
+
+/// Runs it without a terminal, with short boots, and returns what it saw and printed.
+fn run(set: impl FnOnce(&mut Options)) -> (Report, String) {
+    let mut options = Options::new(env!("CARGO_BIN_EXE_reboot-coordinator").into());
+    options.boot = Duration::from_millis(300);
+    options.hold = Duration::from_secs(1);
+    set(&mut options);
+    let mut printed = Vec::new();
+    let stop = AtomicBool::new(false);
+    let report = demo::run(&options, Style::PLAIN, &stop, &mut printed);
+    let report = report.expect("the demo can be run");
+    let printed = String::from_utf8(printed).expect("it prints text");
+    assert_eq!(report.broken, Vec::<String>::new(), "{printed}");
+    (report, printed)
+}
+
+#[test]
+fn three_hosts_reboot_once_each_and_one_at_a_time() {
+    let (report, printed) = run(|options| options.nodes = 3);
+    assert_eq!(report.reboots, 3, "{printed}");
+    assert_eq!(
+        (report.most_committed, report.most_down),
+        (1, 1),
+        "{printed}"
+    );
+}
+
+#[test]
+fn nobody_reboots_after_a_failure_until_its_claim_is_taken_away() {
+    let (report, printed) = run(|options| {
+        options.nodes = 3;
+        options.fail = Some(2);
+    });
+    assert_eq!(report.reboots, 2, "{printed}");
+    assert!(report.stopped >= Some(Duration::from_secs(1)), "{printed}");
+    let at = |text: &str| {
+        printed
+            .find(text)
+            .unwrap_or_else(|| panic!("{text}\n{printed}"))
+    };
+    assert!(at("node-2   FAILED") < at("node-2   freed"), "{printed}");
+    assert!(at("node-2   freed") < at("node-3   committed"), "{printed}");
+}

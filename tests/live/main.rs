@@ -1,0 +1,14 @@
+//! The real daemon against a real etcd: real processes, real signals, real lost replies.
+//!
+//! Every test has an etcd and hosts of its own, so they run in parallel and in any order.
+
+#![allow(clippy::unwrap_used)] // all of it is test code, also outside of the test functions
+
+mod commit;
+mod gates;
+mod host;
+mod policies;
+mod queue;
+mod start;
+mod stop;
+mod store;

@@ -1,0 +1,13 @@
+//! What a real daemon shows of itself: metrics, health and messages to systemd; and what attacks on its server do to it, which
+//! is nothing.
+
+#![allow(clippy::unwrap_used)] // Helpers of tests are not recognised as tests.
+
+#[path = "metrics/attacks.rs"]
+mod attacks;
+#[path = "metrics/daemon.rs"]
+mod daemon;
+#[path = "metrics/pages.rs"]
+mod pages;
+#[path = "metrics/systemd.rs"]
+mod systemd;

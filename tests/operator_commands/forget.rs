@@ -1,0 +1,63 @@
+//! `forget`.
+
+use serde_json::json;
+
+use crate::support::Field;
+
+fn register(field: &Field, node: &str) {
+    let record = json!({"v": 1, "node": node, "node_id": "x", "version": "0.1.0"});
+    field.put(&format!("nodes/{node}"), &record);
+    field.put(&format!("alive/{node}"), &json!({"v": 1, "healthy": true}));
+    field.put(&format!("requests/{node}"), &json!({"v": 1}));
+}
+
+#[test]
+fn a_member_is_removed_with_everything_that_is_known_of_it() {
+    let field = Field::new();
+    register(&field, "node-a");
+    register(&field, "node-ab");
+    let ended = field.run(&["forget", "node-a"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+    assert!(
+        ended.stdout.starts_with("forgot node-a\n") && ended.stdout.contains("registers again"),
+        "{ended:?}"
+    );
+    for kind in ["nodes", "alive", "requests"] {
+        assert!(field.get(&format!("{kind}/node-a")).is_none(), "{kind}");
+        assert!(field.get(&format!("{kind}/node-ab")).is_some(), "{kind}");
+    }
+}
+
+#[test]
+fn a_member_with_a_claim_stays() {
+    for (phase, advice) in [
+        ("rebooting", "release node-a"),
+        ("queued", "stop its daemon"),
+    ] {
+        let field = Field::new();
+        register(&field, "node-a");
+        field.claim("node-a", phase);
+        let ended = field.run(&["forget", "node-a"]);
+        assert_eq!((ended.code, ended.stdout.as_str()), (1, ""), "{ended:?}");
+        assert!(
+            ended.stderr.contains(advice) && ended.stderr.contains(phase),
+            "{ended:?}"
+        );
+        assert!(field.get("nodes/node-a").is_some());
+    }
+}
+
+#[test]
+fn an_unknown_member_is_nothing_to_do_and_the_nearest_is_named() {
+    let field = Field::new();
+    register(&field, "node-a");
+    let ended = field.run(&["forget", "noed-a"]);
+    assert_eq!(
+        (ended.code, ended.stdout.as_str()),
+        (
+            0,
+            "no member is called noed-a: nothing to remove; there is a node-a\n"
+        )
+    );
+    assert!(field.get("nodes/node-a").is_some());
+}

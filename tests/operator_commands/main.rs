@@ -1,0 +1,10 @@
+//! The operator's commands against a real etcd, as an operator meets them: the binary, its output and its exit code.
+
+#![allow(clippy::unwrap_used)] // helpers of tests count as tests
+
+mod explain;
+mod forget;
+mod pause;
+mod release;
+mod status;
+mod support;
