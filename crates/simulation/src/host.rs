@@ -21,6 +21,8 @@ pub enum Channel {
     Renew,
     /// The last word.
     Farewell,
+    /// The health report.
+    Report,
 }
 
 /// When the answer to a gate was asked for, and whether it was yes.
@@ -78,8 +80,8 @@ pub struct Process {
     pub abandoned: Vec<Ticket>,
     /// The script that runs.
     pub script: Option<Script>,
-    /// The reboot command that runs.
-    pub command: Option<Ticket>,
+    /// The health script that runs as monitor.
+    pub monitor: Option<Ticket>,
     /// When a wake-up is scheduled.
     pub wake: Option<Time>,
     /// Answers of the gates.
@@ -257,7 +259,7 @@ impl Process {
             open: Vec::new(),
             abandoned: Vec::new(),
             script: None,
-            command: None,
+            monitor: None,
             wake: None,
             gates: GateLog::default(),
             commits: 0,
