@@ -84,6 +84,8 @@ pub struct Process {
     pub monitor: Option<Ticket>,
     /// When a wake-up is scheduled.
     pub wake: Option<Time>,
+    /// How often in a row it asked to be woken at once.
+    pub overdue: u32,
     /// Answers of the gates.
     pub gates: GateLog,
     /// Commits of this process that took effect in etcd, and the create revision of the last.
@@ -261,6 +263,7 @@ impl Process {
             script: None,
             monitor: None,
             wake: None,
+            overdue: 0,
             gates: GateLog::default(),
             commits: 0,
             committed: None,

@@ -22,6 +22,9 @@ const MAX_EVENTS: u64 = 400_000;
 /// More actions in a second than any machine needs: one that has more is a busy loop.
 const MAX_ACTIONS_A_SECOND: u32 = 150;
 
+/// How often in a row a machine may ask to be woken at once.
+const MAX_OVERDUE: u32 = 20;
+
 /// A property that did not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
@@ -479,6 +482,11 @@ impl World {
         let Some(process) = host.process(pid) else {
             return;
         };
+        process.overdue = if at > now { 0 } else { process.overdue + 1 };
+        if process.overdue > MAX_OVERDUE {
+            let state = process.machine.state().name();
+            return self.fail("busy", format!("n{index} never waits in state {state}"));
+        }
         if process.wake.is_none_or(|known| known > at) {
             process.wake = Some(at);
             self.at(at, Event::Wake(index, pid));
