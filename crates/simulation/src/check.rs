@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use etcd_rs_sync::KeyValue;
 use reboot_coordinator::core::facts::DetectorResult;
 use reboot_coordinator::core::{Hook, Input, State, Ticket};
-use reboot_coordinator::lock::record::decode;
+use reboot_coordinator::lock::record::{Report, decode};
 use reboot_coordinator::lock::{Claim, History, Phase};
 
 use crate::etcd::Change;
@@ -36,6 +36,17 @@ pub struct Standing {
     pub turn_at: Option<Time>,
 }
 
+/// What the report of a node in etcd says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reported {
+    /// That it is healthy.
+    Healthy,
+    /// That it is not, or nothing.
+    Unhealthy,
+    /// It said that it is healthy and went away then.
+    GoneAt(Time),
+}
+
 /// What the checks remember.
 #[derive(Debug)]
 pub struct Checker {
@@ -43,6 +54,8 @@ pub struct Checker {
     pub claims: Vec<Option<Standing>>,
     /// Claims that were taken away from outside, with the time.
     pub taken: BTreeMap<i64, Time>,
+    /// What the reports say.
+    pub reports: Vec<Reported>,
     /// When the last completed reboot was released.
     last_completed: Option<Time>,
     seen: usize,
@@ -58,6 +71,7 @@ impl Checker {
     pub(crate) fn new(nodes: usize) -> Checker {
         Checker {
             claims: vec![None; nodes],
+            reports: vec![Reported::Unhealthy; nodes],
             taken: BTreeMap::new(),
             last_completed: None,
             seen: 0,
@@ -105,6 +119,8 @@ impl World {
             self.tell_change(change, by);
             if let Some(node) = node_of(&change.key, b"/r/claims/n") {
                 self.claim_changed(node, change, by, completed);
+            } else if let Some(node) = node_of(&change.key, b"/r/alive/n") {
+                self.report_changed(node, change);
             } else if let Some(node) = node_of(&change.key, b"/r/nodes/n")
                 && change.after.is_none()
             {
@@ -364,6 +380,7 @@ impl World {
         let since = if first { standing.turn_at } else { started };
         self.check_gates(node, &message.gates, since.unwrap_or_default());
         self.check_cooldown(node);
+        self.check_policy(node, message);
         if let Some(process) = self.hosts[node].process(pid) {
             process.commits += 1;
             process.committed = Some(standing.create);
@@ -405,6 +422,52 @@ impl World {
                 ),
             );
         }
+    }
+
+    /// P2: enough others stay healthy. What vanished while the commit was on its way was there when it was judged.
+    fn check_policy(&mut self, node: usize, message: &Message) {
+        let settings = &self.hosts[node].plan.settings;
+        let least = settings
+            .policies
+            .as_ref()
+            .and_then(|policies| policies.min_healthy_absolute);
+        let Some(least) = least else {
+            return;
+        };
+        let timeout = self.hosts[node].span(settings.etcd_timeout);
+        let judged = message.gates.look.map_or(0, |(at, _)| at);
+        let stay = (0..self.hosts.len())
+            .filter(|other| *other != node)
+            .filter(|other| {
+                let claim = &self.check.claims[*other];
+                !claim
+                    .as_ref()
+                    .is_some_and(|standing| standing.claim.phase.committed())
+            })
+            .filter(|other| match self.check.reports[*other] {
+                Reported::Healthy => true,
+                Reported::GoneAt(at) => at + timeout >= judged,
+                Reported::Unhealthy => false,
+            })
+            .count();
+        if stay < usize::try_from(least).unwrap_or(usize::MAX) {
+            self.fail(
+                "P2",
+                format!("n{node} committed, {stay} stay healthy, {least} must"),
+            );
+        }
+    }
+
+    fn report_changed(&mut self, node: usize, change: &Change) {
+        let before = self.check.reports[node];
+        self.check.reports[node] = match &change.after {
+            Some(kv) if decode::<Report>(&kv.value).is_ok_and(|report| report.healthy) => {
+                Reported::Healthy
+            }
+            Some(_) => Reported::Unhealthy,
+            None if before == Reported::Healthy => Reported::GoneAt(self.now),
+            None => Reported::Unhealthy,
+        };
     }
 
     fn before(&self, standing: &Standing) -> usize {

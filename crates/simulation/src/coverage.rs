@@ -38,7 +38,7 @@ pub const STATES: [&str; 29] = [
 ];
 
 /// Names of the inputs, as counted here.
-pub const INPUTS: [&str; 16] = [
+pub const INPUTS: [&str; 18] = [
     "tick",
     "etcd ok",
     "etcd refused",
@@ -55,6 +55,8 @@ pub const INPUTS: [&str; 16] = [
     "command failed",
     "watch",
     "stop",
+    "reported",
+    "monitored",
 ];
 
 /// How often each pair was seen.
@@ -135,7 +137,9 @@ fn input_index(input: &Input) -> usize {
         Input::Etcd(_, Err(_)) => 3,
         Input::Renewed(_, Ok(_)) => 4,
         Input::Renewed(_, Err(_)) => 5,
-        Input::Farewell | Input::Reported(..) | Input::Monitored(..) => 6,
+        Input::Farewell => 6,
+        Input::Reported(..) => 16,
+        Input::Monitored(..) => 17,
         Input::Detected(..) => 7,
         Input::Script(_, report) => 8 + script(report),
         Input::Host(_, None) => 10,

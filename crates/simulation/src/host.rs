@@ -21,6 +21,8 @@ pub enum Channel {
     Renew,
     /// The last word.
     Farewell,
+    /// The health report.
+    Report,
 }
 
 /// When the answer to a gate was asked for, and whether it was yes.
@@ -78,10 +80,12 @@ pub struct Process {
     pub abandoned: Vec<Ticket>,
     /// The script that runs.
     pub script: Option<Script>,
-    /// The reboot command that runs.
-    pub command: Option<Ticket>,
+    /// The health script that runs as monitor.
+    pub monitor: Option<Ticket>,
     /// When a wake-up is scheduled.
     pub wake: Option<Time>,
+    /// How often in a row it asked to be woken at once.
+    pub overdue: u32,
     /// Answers of the gates.
     pub gates: GateLog,
     /// Commits of this process that took effect in etcd, and the create revision of the last.
@@ -257,8 +261,9 @@ impl Process {
             open: Vec::new(),
             abandoned: Vec::new(),
             script: None,
-            command: None,
+            monitor: None,
             wake: None,
+            overdue: 0,
             gates: GateLog::default(),
             commits: 0,
             committed: None,

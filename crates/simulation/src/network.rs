@@ -121,6 +121,7 @@ impl World {
             Channel::Main => reboot_coordinator::core::Input::Etcd(ticket, result),
             Channel::Renew => reboot_coordinator::core::Input::Renewed(ticket, result),
             Channel::Farewell => reboot_coordinator::core::Input::Farewell,
+            Channel::Report => reboot_coordinator::core::Input::Reported(ticket, result),
         };
         self.deliver(host, pid, input);
     }

@@ -38,10 +38,21 @@ impl World {
             Action::Renew(ticket, request) => {
                 self.send(index, pid, Channel::Renew, ticket, request)
             }
-            // These nodes do not report their health.
-            Action::Report(..) | Action::Monitor(..) => {}
+            Action::Report(ticket, request) => {
+                self.send(index, pid, Channel::Report, ticket, request);
+            }
+            Action::Monitor(ticket, _) => {
+                if let Some(process) = self.hosts[index].process(pid) {
+                    process.monitor = Some(ticket);
+                }
+                let pause = self.rng.between(10, 500) * MILLI;
+                self.after(pause, Event::Monitored(index, pid, ticket));
+            }
             Action::Farewell(request) => {
-                self.send(index, pid, Channel::Farewell, Ticket(u64::MAX), request);
+                // Nobody counts these; the open requests of a process are never as many as to meet its own tickets.
+                self.last_word += 1;
+                let ticket = Ticket(u64::MAX - self.last_word);
+                self.send(index, pid, Channel::Farewell, ticket, request);
             }
             Action::Detect(ticket) => {
                 self.script(index, pid, ticket, |host, pid, ticket| {
@@ -63,6 +74,10 @@ impl World {
             Action::CancelScripts => {
                 if let Some(process) = self.hosts[index].process(pid) {
                     process.script = None;
+                    if let Some(ticket) = process.monitor.take() {
+                        let input = Input::Monitored(ticket, report(ScriptOutcome::Cancelled));
+                        self.after(MILLI, Event::Deliver(index, pid, input));
+                    }
                 }
             }
             Action::Reboot(ticket, _, _) => {
@@ -162,6 +177,18 @@ impl World {
             pid,
             Input::Script(ticket, exited(i32::from(!passes))),
         );
+    }
+
+    pub(crate) fn monitored(&mut self, index: usize, pid: u64, ticket: Ticket) {
+        let passes = self.now >= self.hosts[index].unhealthy_until;
+        let Some(process) = self.hosts[index].process(pid) else {
+            return;
+        };
+        if process.monitor == Some(ticket) {
+            process.monitor = None;
+            let input = Input::Monitored(ticket, exited(i32::from(!passes)));
+            self.deliver(index, pid, input);
+        }
     }
 
     fn begin_hook(&mut self, index: usize, pid: u64, ticket: Ticket, hook: Hook) {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use reboot_coordinator::core::policy::Policies;
 use reboot_coordinator::core::windows::Windows;
 use reboot_coordinator::core::{Mode, Settings};
 use reboot_coordinator::lock::Keys;
@@ -260,13 +261,18 @@ impl Plan {
     /// The history of a seed.
     pub fn of_seed(seed: u64) -> Plan {
         let mut rng = Rng::new(seed, 1);
-        let count = rng.pick(&[1, 2, 2, 2, 3, 3, 3, 4, 4, 5, 6]);
-        let shape = Shape::draw(&mut rng);
-        let nodes: Vec<NodePlan> = (0..count)
+        let count: u64 = rng.pick(&[1, 2, 2, 2, 3, 3, 3, 4, 4, 5, 6]);
+        let mut shape = Shape::draw(&mut rng);
+        if count > 1 && !shape.once && rng.chance(1, 5) {
+            let least = rng.between(1, count - 1);
+            shape.least_healthy = u32::try_from(least).ok();
+        }
+        let nodes: Vec<NodePlan> = (0..usize::try_from(count).unwrap_or(1))
             .map(|node| draw_node(&mut rng, node, &shape))
             .collect();
         let quiet_at = rng.between(100, 500) * SECOND;
         let mut faults = Vec::new();
+        let count = nodes.len();
         let many = rng.pick(&[0, 1, 2, 3, 4, 6, 9, 14]);
         for _ in 0..many {
             if rng.chance(1, 4) {
@@ -297,6 +303,7 @@ struct Shape {
     timeout: Duration,
     once: bool,
     windows: bool,
+    least_healthy: Option<u32>,
     bad_reboots: bool,
     bad_boots: bool,
     clocks: bool,
@@ -318,6 +325,7 @@ impl Shape {
             timeout: seconds(rng.between(1, 5)),
             once: rng.chance(1, 8),
             windows: rng.chance(1, 25),
+            least_healthy: None,
             bad_reboots: rng.chance(1, 3),
             bad_boots: rng.chance(1, 3),
             clocks: rng.chance(1, 3),
@@ -357,6 +365,13 @@ fn draw_node(rng: &mut Rng, node: usize, shape: &Shape) -> NodePlan {
     }
     if shape.windows {
         settings.windows = Some(odd_hours());
+    }
+    if let Some(least) = shape.least_healthy {
+        settings.health_publish_interval = Some(seconds(rng.between(10, 40)));
+        settings.policies = Some(Policies {
+            min_healthy_absolute: Some(least),
+            ..Policies::default()
+        });
     }
     let reboots = (0..rng.between(0, 3))
         .filter(|_| shape.bad_reboots)

@@ -35,6 +35,8 @@ planted! {
     CommitIgnoresPause,
     /// The commit does not compare the cooldown.
     CommitIgnoresCooldown,
+    /// The commit does not compare the claims and reports that were judged.
+    CommitIgnoresMembers,
     /// The commit does not count the reboot.
     CommitDoesNotSpend,
     /// A commit whose outcome is unknown counts as done.
@@ -117,9 +119,12 @@ impl Planted {
             return;
         };
         match (self, machine.state()) {
-            (Planted::CommitUnguarded, State::Committing(_)) => unguard(txn, "/claims/"),
+            (Planted::CommitUnguarded, State::Committing(_)) => unguard(txn, "/claims/n"),
             (Planted::CommitIgnoresPause, State::Committing(_)) => unguard(txn, "/pause"),
             (Planted::CommitIgnoresCooldown, State::Committing(_)) => unguard(txn, "/cooldown"),
+            (Planted::CommitIgnoresMembers, State::Committing(_)) => txn
+                .compares
+                .retain(|compare| compare.keys.range_end.is_empty()),
             (Planted::CommitKeepsLease, State::Committing(_)) => {
                 for put in puts(txn).filter(|put| is(&put.key, "/claims/")) {
                     put.ignore_lease = true;

@@ -1,6 +1,6 @@
 //! A failing history made small, and told.
 
-use crate::plan::{Fault, Plan, When};
+use crate::plan::{Fault, NodePlan, Plan, When};
 use crate::planted::Planted;
 use crate::run::play;
 use crate::world::World;
@@ -28,7 +28,9 @@ pub fn shrink(plan: &Plan, property: &str, planted: Option<Planted>) -> Plan {
 /// Plans with one thing less.
 fn candidates(plan: &Plan) -> Vec<Plan> {
     let mut smaller = Vec::new();
-    if plan.nodes.len() > 1 {
+    // A policy that demands so many healthy nodes must still be able to hold.
+    let policies = |node: &NodePlan| node.settings.policies.is_some();
+    if plan.nodes.len() > 1 && !plan.nodes.iter().any(policies) {
         let mut fewer = plan.clone();
         fewer.nodes.pop();
         let nodes = fewer.nodes.len();

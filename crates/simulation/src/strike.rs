@@ -232,6 +232,11 @@ impl World {
                 self.after(0, Event::Unpause(index, pid));
             }
             self.after(20 * SECOND, Event::Start(index, boot));
+            // A forgotten node that still runs is a member again after a restart, and not before.
+            let host = &self.hosts[index];
+            if host.forgotten && host.plan.settings.policies.is_some() {
+                self.stop_and_restart(index, SECOND);
+            }
         }
         self.after(5 * SECOND, Event::Inspect);
     }

@@ -22,6 +22,9 @@ const MAX_EVENTS: u64 = 400_000;
 /// More actions in a second than any machine needs: one that has more is a busy loop.
 const MAX_ACTIONS_A_SECOND: u32 = 150;
 
+/// How often in a row a machine may ask to be woken at once.
+const MAX_OVERDUE: u32 = 20;
+
 /// A property that did not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
@@ -86,6 +89,7 @@ pub(crate) enum Event {
     Looked(usize, u64, Ticket),
     Health(usize, u64, Ticket, bool),
     Hook(usize, u64, Ticket, bool),
+    Monitored(usize, u64, Ticket),
     Arrive(Box<Message>),
     WatchOpens(usize, u64, Ticket, etcd_rs_sync::Keys, i64),
     WatchSays(usize, u64, Ticket, WatchEvent),
@@ -158,6 +162,7 @@ pub struct World {
     pub(crate) false_renewals_until: Time,
     pub(crate) no_space_until: Time,
     pub(crate) next_pid: u64,
+    pub(crate) last_word: u64,
     pub(crate) violation: Option<Violation>,
     pub(crate) done: bool,
     at_actions: Vec<(When, Fault)>,
@@ -183,6 +188,7 @@ impl World {
             false_renewals_until: 0,
             no_space_until: 0,
             next_pid: 1,
+            last_word: 0,
             violation: None,
             done: false,
             at_actions: Vec::new(),
@@ -273,6 +279,7 @@ impl World {
             Event::Looked(host, pid, ticket) => self.looked(host, pid, ticket),
             Event::Health(host, pid, ticket, proof) => self.health(host, pid, ticket, proof),
             Event::Hook(host, pid, ticket, drain) => self.hook(host, pid, ticket, drain),
+            Event::Monitored(host, pid, ticket) => self.monitored(host, pid, ticket),
             Event::Arrive(message) => self.arrive(*message),
             Event::WatchOpens(host, pid, ticket, keys, from) => {
                 self.watch_opens(host, pid, ticket, keys, from);
@@ -475,6 +482,11 @@ impl World {
         let Some(process) = host.process(pid) else {
             return;
         };
+        process.overdue = if at > now { 0 } else { process.overdue + 1 };
+        if process.overdue > MAX_OVERDUE {
+            let state = process.machine.state().name();
+            return self.fail("busy", format!("n{index} never waits in state {state}"));
+        }
         if process.wake.is_none_or(|known| known > at) {
             process.wake = Some(at);
             self.at(at, Event::Wake(index, pid));

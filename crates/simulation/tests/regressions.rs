@@ -167,3 +167,23 @@ fn a_place_left_by_a_dead_process_is_not_forgotten_while_its_commit_may_come() {
         }
     }
 }
+
+/// etcd does not answer a node that reads its claim again while its health report is due.
+#[test]
+fn a_report_that_is_due_does_not_make_the_machine_spin() {
+    for seed in 0..60 {
+        let mut plan = Plan::plain(1);
+        plan.seed = seed;
+        plan.quiet_at = 300 * SECOND;
+        plan.nodes[0].settings.health_publish_interval = Some(Duration::from_secs(10));
+        plan.faults = vec![
+            (When::At(45 * SECOND), Fault::OperatorRelease(0)),
+            (
+                When::At(40 * SECOND),
+                Fault::Network(0, Trouble::Lost, 500, 100 * SECOND),
+            ),
+        ];
+        plan.nodes[0].reboots = vec![Reboot::Nothing; 2];
+        holds(plan);
+    }
+}

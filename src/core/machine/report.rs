@@ -15,12 +15,13 @@ impl Machine {
             return;
         };
         match &self.state {
-            State::SelfTest
-            | State::ReadOwn
-            | State::Registering(_)
-            | State::Removing(_)
-            | State::Stopping
-            | State::Stopped => return,
+            State::Stopping | State::Stopped => return,
+            // Once it has begun it goes on: its wake-up is not put off either.
+            State::SelfTest | State::ReadOwn | State::Registering(_) | State::Removing(_)
+                if self.reporter.is_none() =>
+            {
+                return;
+            }
             _ => {}
         }
         let now = self.now.mono;
