@@ -166,6 +166,9 @@ impl World {
         let host = &mut self.hosts[node];
         host.fruitless = 0;
         host.forgotten = true;
+        if self.quiet {
+            self.restart_forgotten(node);
+        }
     }
 
     // ---- what happens to claims ----
@@ -675,7 +678,12 @@ impl World {
             host.fruitless,
             host.plan.settings.max_reboots_without_clearing,
         );
-        if count > budget && !self.check.taken.contains_key(&claim) {
+        let taken = self.check.taken.contains_key(&claim);
+        let key = format!("/r/nodes/n{index}");
+        if taken && self.etcd.get(key.as_bytes()).is_none() {
+            host.fruitless = 0; // its claim was taken away and it was forgotten: nothing is left that could remember
+        }
+        if count > budget && !taken {
             self.fail(
                 "P6",
                 format!("n{index} reboots {count} times without clearing, the budget is {budget}"),

@@ -91,6 +91,13 @@ impl World {
         self.after(pause, Event::Start(node, boot));
     }
 
+    /// A forgotten node that still runs counts as a member again after a restart, and not before.
+    pub(crate) fn restart_forgotten(&mut self, node: usize) {
+        if self.hosts[node].plan.settings.policies.is_some() {
+            self.stop_and_restart(node, SECOND);
+        }
+    }
+
     fn stop_and_restart(&mut self, node: usize, pause: Time) {
         let host = &self.hosts[node];
         let boot = host.boot;
@@ -232,10 +239,8 @@ impl World {
                 self.after(0, Event::Unpause(index, pid));
             }
             self.after(20 * SECOND, Event::Start(index, boot));
-            // A forgotten node that still runs is a member again after a restart, and not before.
-            let host = &self.hosts[index];
-            if host.forgotten && host.plan.settings.policies.is_some() {
-                self.stop_and_restart(index, SECOND);
+            if self.hosts[index].forgotten {
+                self.restart_forgotten(index);
             }
         }
         self.after(5 * SECOND, Event::Inspect);

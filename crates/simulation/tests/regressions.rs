@@ -79,6 +79,26 @@ fn forgetting_a_node_during_its_reboot_does_not_refill_its_budget() {
     }
 }
 
+/// An operator forgets the node while its first reboot command does nothing, and takes its claim away after the second.
+#[test]
+fn forgetting_a_node_before_it_tries_again_does_not_refill_its_budget() {
+    for second in 70..110 {
+        let mut plan = Plan::plain(1);
+        plan.quiet_at = 400 * SECOND;
+        plan.nodes[0].reboots = vec![Reboot::Nothing];
+        let vain = Boot {
+            keeps_asking: true,
+            ..Boot::good(60 * SECOND)
+        };
+        plan.nodes[0].boots = vec![vain, vain];
+        plan.faults = vec![
+            (When::At(60 * SECOND), Fault::OperatorForget(0)),
+            (When::At((second + 30) * SECOND), Fault::OperatorRelease(0)),
+        ];
+        holds(plan);
+    }
+}
+
 /// A proxy answers with an empty object, while a process that was stopped looks at its claim again.
 #[test]
 fn an_empty_answer_does_not_mean_that_the_claim_is_gone() {

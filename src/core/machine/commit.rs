@@ -58,6 +58,9 @@ impl Machine {
         let mut registration = self.record();
         if stage == Stage::PostLock {
             registration = budget::spend(&registration);
+        } else {
+            // A registration that was removed meanwhile has forgotten this attempt; the claim has not.
+            registration.budget_used = registration.budget_used.max(1);
         }
         registration.attempt = Some(Attempt {
             boot_before: seen.claim.boot_id.clone(),
