@@ -45,8 +45,9 @@ const EXIT_FAILURE: u8 = 1;
 /// storm of events, which then waits for the main thread.
 const INBOX: usize = 64;
 
-/// How long the end of the program waits for a script's process group to be killed.
-const CHILDREN_GRACE: Duration = Duration::from_millis(700);
+/// How long after a signal to stop, or after the end when there was none, a script's process group may take to be killed.
+/// The whole stop is to take less than a second.
+const CHILDREN_GRACE: Duration = Duration::from_millis(900);
 
 /// What reaches the main thread.
 enum Event {
@@ -125,6 +126,8 @@ struct Daemon {
     /// Answers that were there at once: the main thread must not wait for room in its own inbox.
     immediate: VecDeque<Input>,
     exit: Option<u8>,
+    /// When the first signal to stop came.
+    stopped_at: Option<Duration>,
 }
 
 impl Daemon {
@@ -159,6 +162,7 @@ impl Daemon {
             hold_back: HoldBack::new(),
             immediate: VecDeque::new(),
             exit: None,
+            stopped_at: None,
         })
     }
 
@@ -204,6 +208,7 @@ impl Daemon {
                 Ok(Event::Machine(..)) => {}
                 Ok(Event::Signal(Signal::Stop)) => {
                     self.observer.stopping();
+                    self.stopped_at.get_or_insert(self.clock.now().mono);
                     self.machine.handle(self.clock.now(), Input::Stop);
                 }
                 Ok(Event::Signal(Signal::Reload)) => self.read_again(),
@@ -335,7 +340,8 @@ impl Daemon {
 
     /// Leaves no script behind: its group is being killed, and the answer says that it is.
     fn wait_for_children(&mut self, events: &Receiver<Event>) {
-        let until = self.clock.now().mono + CHILDREN_GRACE;
+        let since = self.stopped_at.unwrap_or(self.clock.now().mono);
+        let until = since + CHILDREN_GRACE;
         while self.tasks.running() {
             let left = until.saturating_sub(self.clock.now().mono);
             if left.is_zero() || events.recv_timeout(left).is_err() {

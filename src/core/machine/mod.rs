@@ -26,10 +26,14 @@
 //! the claim is left only when the fate of that write is known.
 
 mod commit;
+mod end;
 mod gates;
+mod lease;
 mod queue;
+mod report;
 mod start;
 mod verify;
+mod view;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -38,25 +42,22 @@ use etcd_rs_sync::{Error, Reply, Request};
 use jiff::Timestamp;
 
 use super::budget::backoff;
-use super::facts::ScriptReport;
 use super::io::{Action, Input, Now, ScriptFacts, Ticket};
-use super::reporter::{Ask, Reporter};
+use super::reporter::Reporter;
 use super::rng::Rng;
 use super::settings::{Mode, Settings};
 use super::{Note, Refusal};
 use crate::lock::outcome::{Found, Malformed, Members, Permit};
-use crate::lock::{Claim, Held, NodeRecord, Phase};
+use crate::lock::{Claim, Held, NodeRecord};
 
 pub use commit::Pending;
 pub use gates::{Gates, Stage, judge_detectors};
 pub use queue::{Entry, Queue, TakingAway};
 pub use verify::{Ending, Outcome, Verify};
+pub use view::View;
 
 /// How often `--once` repeats a request to etcd before it gives up.
 const ONCE_TRIES: u32 = 3;
-
-/// How long a stop waits for the lease to be revoked. The specification allows a second for everything.
-const FAREWELL: Duration = Duration::from_millis(800);
 
 /// The part of the lease's life that is given away to clocks that differ and requests that travel.
 const LEASE_MARGIN: u32 = 10;
@@ -188,27 +189,6 @@ pub struct Machine {
     state: State,
 }
 
-/// What can be seen of a machine from outside.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct View {
-    /// The state's name.
-    pub state: &'static str,
-    /// Why the last pass ended, or why the claim is held.
-    pub refusal: Option<Refusal>,
-    /// The phase of the own claim.
-    pub phase: Option<Phase>,
-    /// How many claims are known to be before this one, and whether there may be more.
-    pub ahead: Option<(usize, bool)>,
-    /// Whether the last look at the cluster found it paused.
-    pub paused: bool,
-    /// When the own claim was committed, as its record says.
-    pub committed_at: Option<String>,
-    /// When the last completed reboot of this node ended, as its registration says.
-    pub last_reboot: Option<String>,
-    /// How many members were healthy and how many were not at the last look, which is taken for cluster policies only.
-    pub members: (usize, usize),
-}
-
 impl Machine {
     /// A machine at the start of a process. `seed` must differ between processes: lease and session ids come from it.
     pub fn new(settings: Settings, seed: u64, now: Now) -> Machine {
@@ -328,31 +308,6 @@ impl Machine {
     /// The settings it was made with.
     pub fn settings(&self) -> &Settings {
         &self.settings
-    }
-
-    /// What can be seen from outside.
-    pub fn view(&self) -> View {
-        View {
-            state: self.state.name(),
-            refusal: match &self.state {
-                State::Idle(refusal) => refusal.clone(),
-                State::Holding(_, refusal) => Some(refusal.clone()),
-                _ => self.queue.as_ref().and_then(|queue| queue.held.clone()),
-            },
-            phase: self.held.as_ref().map(|held| held.claim.phase),
-            ahead: self.queue.as_ref().map(Queue::ahead),
-            paused: self.paused,
-            committed_at: self
-                .held
-                .as_ref()
-                .and_then(|held| held.claim.committed_at.clone()),
-            last_reboot: self
-                .registration
-                .as_ref()
-                .and_then(|(_, record)| record.last_reboot.as_ref())
-                .map(|last| last.at.clone()),
-            members: self.counted,
-        }
     }
 
     // ---- transitions ----
@@ -529,157 +484,6 @@ impl Machine {
         self.timer = Some(self.now.mono + self.rng.jitter(pause));
     }
 
-    /// Ends a pass: the node waits for the next one, `--once` exits.
-    fn block(&mut self, refusal: Refusal) {
-        let pause = match &refusal {
-            Refusal::Etcd(_) | Refusal::Lost(_) | Refusal::Aborted(_) => self.failure_pause(),
-            _ => {
-                self.failures = 0;
-                self.check_pause()
-            }
-        };
-        self.note_refusal(&refusal);
-        if self.settings.mode != Mode::Daemon {
-            return self.exit(refusal.exit_code());
-        }
-        self.attempts = 0;
-        self.go(State::Idle(Some(refusal)));
-        self.timer = Some(self.now.mono + pause);
-    }
-
-    /// Longer with every failed pass in a row.
-    fn failure_pause(&mut self) -> Duration {
-        let pause = backoff(
-            self.failures,
-            self.settings.backoff_min,
-            self.settings.backoff_max,
-        );
-        self.failures += 1;
-        self.rng.jitter(pause)
-    }
-
-    /// A little over the configured interval, so that nodes started together drift apart.
-    fn check_pause(&mut self) -> Duration {
-        let interval = self.settings.check_interval;
-        interval + self.rng.jitter(interval / 10)
-    }
-
-    fn note_refusal(&mut self, refusal: &Refusal) {
-        let text = match refusal.remedy() {
-            "" => refusal.text(),
-            remedy => format!("{}; {remedy}", refusal.text()),
-        };
-        let note = match refusal {
-            Refusal::NotRequired => Note::info("not_required", text),
-            Refusal::DryRun => Note::info("dry_run", text),
-            Refusal::Unknown(_) | Refusal::Aborted(_) => Note::error("blocked", text),
-            _ => Note::warn("blocked", text),
-        };
-        self.note(note.with("reason", refusal.label()).repeating());
-    }
-
-    fn exit(&mut self, code: u8) {
-        self.cancel_task();
-        self.unwatch();
-        self.lease = None;
-        self.reporter = None;
-        self.go(State::Stopped);
-        self.out.push_back(Action::Exit(code));
-    }
-
-    /// SIGTERM: gives up an uncommitted place; a committed one stays and is adopted at the next start.
-    fn stop(&mut self) {
-        let lease = match &self.state {
-            State::Stopping | State::Stopped => return,
-            State::Granting(_, grant) => Some(grant.id),
-            State::Leaving(id, _) => Some(*id),
-            _ => self.lease.as_ref().map(|lease| lease.id),
-        };
-        self.note(Note::info("stopping", "stopping"));
-        self.cancel_task();
-        self.unwatch();
-        self.lease = None;
-        let reported = self.reporter.take().and_then(|reporter| reporter.lease());
-        let leases: Vec<i64> = lease.into_iter().chain(reported).collect();
-        if leases.is_empty() {
-            return self.exit(0);
-        }
-        self.go(State::Stopping);
-        self.farewells = leases.len();
-        for id in leases {
-            self.out.push_back(Action::Farewell(Request::Revoke { id }));
-        }
-        self.timer = Some(self.now.mono + FAREWELL);
-    }
-
-    fn on_farewell(&mut self) {
-        self.farewells = self.farewells.saturating_sub(1);
-        if matches!(self.state, State::Stopping) && self.farewells == 0 {
-            self.exit(0);
-        }
-    }
-
-    // ---- the health report ----
-
-    /// Asks for what the health report is due. It begins once the start has shown that the name is this machine's.
-    fn report(&mut self) {
-        let Some(interval) = self.settings.health_publish_interval else {
-            return;
-        };
-        match &self.state {
-            State::Stopping | State::Stopped => return,
-            // Once it has begun it goes on: its wake-up is not put off either.
-            State::SelfTest | State::ReadOwn | State::Registering(_) | State::Removing(_)
-                if self.reporter.is_none() =>
-            {
-                return;
-            }
-            _ => {}
-        }
-        let now = self.now.mono;
-        let reporter = self
-            .reporter
-            .get_or_insert_with(|| Reporter::new(interval, now));
-        let last = &mut self.last_ticket;
-        let mut ticket = || {
-            *last += 1;
-            Ticket(*last)
-        };
-        let mut asks = Vec::new();
-        while let Some(ask) = reporter.next(&self.settings, &mut self.rng, &mut ticket, now) {
-            asks.push(ask);
-        }
-        for ask in asks {
-            let action = match ask {
-                Ask::Check(ticket) => Action::Monitor(ticket, self.script_facts()),
-                Ask::Send(ticket, request) => Action::Report(ticket, request),
-            };
-            self.out.push_back(action);
-        }
-    }
-
-    fn on_reported(&mut self, ticket: Ticket, result: Result<Reply, Error>) {
-        if let Some(reporter) = &mut self.reporter {
-            let now = self.now.mono;
-            reporter.answered(&self.settings, &mut self.rng, ticket, now, result);
-        }
-    }
-
-    fn on_monitored(&mut self, ticket: Ticket, report: &ScriptReport) {
-        let Some(reporter) = &mut self.reporter else {
-            return;
-        };
-        let note = match reporter.checked(&self.settings, ticket, self.now, report) {
-            Some(true) => Note::info("healthy", "the health script passes"),
-            Some(false) => Note::warn(
-                "unhealthy",
-                format!("the health script does not pass: {}", report.outcome),
-            ),
-            None => return,
-        };
-        self.note(note.with("phase", "monitor"));
-    }
-
     // ---- small parts ----
 
     fn ticket(&mut self) -> Ticket {
@@ -757,51 +561,6 @@ impl Machine {
         self.registration
             .as_ref()
             .map_or(0, |(modified, _)| *modified)
-    }
-}
-
-impl State {
-    /// Every [name](State::name) there is, so that metrics can name them all from the start.
-    pub const NAMES: [&str; 16] = [
-        "starting",
-        "idle",
-        "checking",
-        "joining",
-        "queued",
-        "turn",
-        "leaving",
-        "committing",
-        "fencing",
-        "draining",
-        "committed",
-        "rebooting",
-        "holding",
-        "verifying",
-        "releasing",
-        "stopping",
-    ];
-
-    /// A fixed name, for logs and metrics.
-    pub fn name(&self) -> &'static str {
-        match self {
-            State::SelfTest | State::ReadOwn | State::Registering(_) | State::Removing(_) => {
-                "starting"
-            }
-            State::Idle(_) => "idle",
-            State::Gates(gates) => gates.name(),
-            State::Granting(..) | State::Entering(..) => "joining",
-            State::Counting | State::Queued | State::TakingAway(_) => "queued",
-            State::Leaving(..) => "leaving",
-            State::Committing(_) => "committing",
-            State::Fencing(_) => "fencing",
-            State::Draining(_) => "draining",
-            State::Moving(..) | State::LastLook(_) | State::Confirming(_) => "committed",
-            State::Rebooting { .. } => "rebooting",
-            State::Holding(..) => "holding",
-            State::Verifying(_) => "verifying",
-            State::Ending(_) => "releasing",
-            State::Stopping | State::Stopped => "stopping",
-        }
     }
 }
 

@@ -1,0 +1,106 @@
+//! The end of a pass, and the end of the program.
+
+use std::time::Duration;
+
+use etcd_rs_sync::Request;
+
+use super::{Machine, State};
+use crate::core::budget::backoff;
+use crate::core::io::Action;
+use crate::core::settings::Mode;
+use crate::core::{Note, Refusal};
+
+/// How long a stop waits for the lease to be revoked. The specification allows a second for everything.
+const FAREWELL: Duration = Duration::from_millis(800);
+
+impl Machine {
+    /// Ends a pass: the node waits for the next one, `--once` exits.
+    pub(super) fn block(&mut self, refusal: Refusal) {
+        let pause = match &refusal {
+            Refusal::Etcd(_) | Refusal::Lost(_) | Refusal::Aborted(_) => self.failure_pause(),
+            _ => {
+                self.failures = 0;
+                self.check_pause()
+            }
+        };
+        self.note_refusal(&refusal);
+        if self.settings.mode != Mode::Daemon {
+            return self.exit(refusal.exit_code());
+        }
+        self.attempts = 0;
+        self.go(State::Idle(Some(refusal)));
+        self.timer = Some(self.now.mono + pause);
+    }
+
+    /// Longer with every failed pass in a row.
+    pub(super) fn failure_pause(&mut self) -> Duration {
+        let pause = backoff(
+            self.failures,
+            self.settings.backoff_min,
+            self.settings.backoff_max,
+        );
+        self.failures += 1;
+        self.rng.jitter(pause)
+    }
+
+    /// A little over the configured interval, so that nodes started together drift apart.
+    pub(super) fn check_pause(&mut self) -> Duration {
+        let interval = self.settings.check_interval;
+        interval + self.rng.jitter(interval / 10)
+    }
+
+    pub(super) fn note_refusal(&mut self, refusal: &Refusal) {
+        let text = match refusal.remedy() {
+            "" => refusal.text(),
+            remedy => format!("{}; {remedy}", refusal.text()),
+        };
+        let note = match refusal {
+            Refusal::NotRequired => Note::info("not_required", text),
+            Refusal::DryRun => Note::info("dry_run", text),
+            Refusal::Unknown(_) | Refusal::Aborted(_) => Note::error("blocked", text),
+            _ => Note::warn("blocked", text),
+        };
+        self.note(note.with("reason", refusal.label()).repeating());
+    }
+
+    pub(super) fn exit(&mut self, code: u8) {
+        self.cancel_task();
+        self.unwatch();
+        self.lease = None;
+        self.reporter = None;
+        self.go(State::Stopped);
+        self.out.push_back(Action::Exit(code));
+    }
+
+    /// SIGTERM: gives up an uncommitted place; a committed one stays and is adopted at the next start.
+    pub(super) fn stop(&mut self) {
+        let lease = match &self.state {
+            State::Stopping | State::Stopped => return,
+            State::Granting(_, grant) => Some(grant.id),
+            State::Leaving(id, _) => Some(*id),
+            _ => self.lease.as_ref().map(|lease| lease.id),
+        };
+        self.note(Note::info("stopping", "stopping"));
+        self.cancel_task();
+        self.unwatch();
+        self.lease = None;
+        let reported = self.reporter.take().and_then(|reporter| reporter.lease());
+        let leases: Vec<i64> = lease.into_iter().chain(reported).collect();
+        if leases.is_empty() {
+            return self.exit(0);
+        }
+        self.go(State::Stopping);
+        self.farewells = leases.len();
+        for id in leases {
+            self.out.push_back(Action::Farewell(Request::Revoke { id }));
+        }
+        self.timer = Some(self.now.mono + FAREWELL);
+    }
+
+    pub(super) fn on_farewell(&mut self) {
+        self.farewells = self.farewells.saturating_sub(1);
+        if matches!(self.state, State::Stopping) && self.farewells == 0 {
+            self.exit(0);
+        }
+    }
+}

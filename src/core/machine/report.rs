@@ -1,0 +1,70 @@
+//! The health report, as part of the machine: when it begins, and what it asks for.
+
+use etcd_rs_sync::{Error, Reply};
+
+use super::{Machine, State};
+use crate::core::Note;
+use crate::core::facts::ScriptReport;
+use crate::core::io::{Action, Ticket};
+use crate::core::reporter::{Ask, Reporter};
+
+impl Machine {
+    /// Asks for what the health report is due. It begins once the start has shown that the name is this machine's.
+    pub(super) fn report(&mut self) {
+        let Some(interval) = self.settings.health_publish_interval else {
+            return;
+        };
+        match &self.state {
+            State::Stopping | State::Stopped => return,
+            // Once it has begun it goes on: its wake-up is not put off either.
+            State::SelfTest | State::ReadOwn | State::Registering(_) | State::Removing(_)
+                if self.reporter.is_none() =>
+            {
+                return;
+            }
+            _ => {}
+        }
+        let now = self.now.mono;
+        let reporter = self
+            .reporter
+            .get_or_insert_with(|| Reporter::new(interval, now));
+        let last = &mut self.last_ticket;
+        let mut ticket = || {
+            *last += 1;
+            Ticket(*last)
+        };
+        let mut asks = Vec::new();
+        while let Some(ask) = reporter.next(&self.settings, &mut self.rng, &mut ticket, now) {
+            asks.push(ask);
+        }
+        for ask in asks {
+            let action = match ask {
+                Ask::Check(ticket) => Action::Monitor(ticket, self.script_facts()),
+                Ask::Send(ticket, request) => Action::Report(ticket, request),
+            };
+            self.out.push_back(action);
+        }
+    }
+
+    pub(super) fn on_reported(&mut self, ticket: Ticket, result: Result<Reply, Error>) {
+        if let Some(reporter) = &mut self.reporter {
+            let now = self.now.mono;
+            reporter.answered(&self.settings, &mut self.rng, ticket, now, result);
+        }
+    }
+
+    pub(super) fn on_monitored(&mut self, ticket: Ticket, report: &ScriptReport) {
+        let Some(reporter) = &mut self.reporter else {
+            return;
+        };
+        let note = match reporter.checked(&self.settings, ticket, self.now, report) {
+            Some(true) => Note::info("healthy", "the health script passes"),
+            Some(false) => Note::warn(
+                "unhealthy",
+                format!("the health script does not pass: {}", report.outcome),
+            ),
+            None => return,
+        };
+        self.note(note.with("phase", "monitor"));
+    }
+}
