@@ -1,5 +1,7 @@
 //! Every point at which a node can die: before and after every single action of its whole life, and every pair of such points.
 
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use reboot_coordinator::core::Mode;
@@ -92,6 +94,42 @@ pub fn once(life: Life, at: When, death: Death) -> Option<Violation> {
 pub fn twice(life: Life, first: (When, Death), second: (When, Death)) -> Option<Violation> {
     let faults = vec![(first.0, strike(first.1)), (second.0, strike(second.1))];
     World::run(plan(life, faults)).violation
+}
+
+/// Every death and every pair of deaths in every life. How many there are, and which failed.
+pub fn all_pairs(jobs: usize) -> (u64, Vec<String>) {
+    let mut cases: Vec<(Life, Vec<(When, Death)>)> = Vec::new();
+    for life in LIVES {
+        // What follows the first death makes the life longer.
+        let points: Vec<(When, Death)> = (1..=actions(life) + 20)
+            .flat_map(sides)
+            .flat_map(|at| [(at, Death::Kill), (at, Death::Power)])
+            .collect();
+        for (index, first) in points.iter().enumerate() {
+            cases.push((life, vec![*first]));
+            let later = points[index + 1..]
+                .iter()
+                .filter(|second| second.0 != first.0);
+            cases.extend(later.map(|second| (life, vec![*first, *second])));
+        }
+    }
+    let next = AtomicUsize::new(0);
+    let failed = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.max(1) {
+            scope.spawn(|| {
+                while let Some((life, deaths)) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let faults = deaths.iter().map(|(at, death)| (*at, strike(*death)));
+                    if let Some(violation) = World::run(plan(*life, faults.collect())).violation {
+                        let line = format!("{life:?} {deaths:?}: {violation:?}");
+                        failed.lock().expect("no thread panics").push(line);
+                    }
+                }
+            });
+        }
+    });
+    let failed = failed.into_inner().expect("no thread panics");
+    (u64::try_from(cases.len()).unwrap_or(u64::MAX), failed)
 }
 
 /// Both sides of an action of node 0.

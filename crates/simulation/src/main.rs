@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use simulation::Plan;
 use simulation::coverage::{INPUTS, STATES};
+use simulation::crash::all_pairs;
 use simulation::planted::Planted;
 use simulation::run::{Report, history, many};
 use simulation::story::{shrink, tell};
@@ -12,13 +13,14 @@ use simulation::story::{shrink, tell};
 const HELP: &str = "\
 Runs histories of a simulated fleet and checks the promise of the protocol after every step.
 
-Usage: scripts/simulate [--histories N] [--seed S] [--jobs J] [--story] [--faults] [--coverage]
+Usage: scripts/simulate [--histories N] [--seed S] [--jobs J] [--story] [--faults] [--crashes] [--coverage]
 
   --histories N  how many histories (default 100000; with --faults, for each fault: 3000)
   --seed S       the first seed (default 1)
   --jobs J       threads (default 2)
   --story        tell what happened in the first history that fails, made as small as it gets; when none fails, in the first
   --faults       plant one fault after another into the protocol; every one must be found
+  --crashes      kill one node before and after every action of its life, and at every pair of such points
   --coverage     which inputs met the machine in which states
 ";
 
@@ -31,6 +33,7 @@ struct Options {
     jobs: usize,
     story: bool,
     faults: bool,
+    crashes: bool,
     coverage: bool,
 }
 
@@ -48,6 +51,8 @@ fn main() -> ExitCode {
     };
     let good = if options.faults {
         faults(&options)
+    } else if options.crashes {
+        crashes(options.jobs)
     } else {
         histories(&options)
     };
@@ -62,6 +67,7 @@ fn parse() -> Result<Option<Options>, lexopt::Error> {
         jobs: 2,
         story: false,
         faults: false,
+        crashes: false,
         coverage: false,
     };
     let mut parser = lexopt::Parser::from_env();
@@ -72,6 +78,7 @@ fn parse() -> Result<Option<Options>, lexopt::Error> {
             Long("jobs") => options.jobs = parser.value()?.parse()?,
             Long("story") => options.story = true,
             Long("faults") => options.faults = true,
+            Long("crashes") => options.crashes = true,
             Long("coverage") => options.coverage = true,
             Short('h') | Long("help") => return Ok(None),
             Short(_) | Long(_) | Value(_) => return Err(arg.unexpected()),
@@ -142,6 +149,20 @@ fn print_coverage(report: &Report) {
             .collect();
         println!("{state}: {}", met.join(", "));
     }
+}
+
+fn crashes(jobs: usize) -> bool {
+    let begun = Instant::now();
+    let (runs, failed) = all_pairs(jobs);
+    for what in &failed {
+        println!("{what}");
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    println!(
+        "{runs} deaths and pairs of deaths, {} failures, {seconds:.1} s",
+        failed.len()
+    );
+    failed.is_empty()
 }
 
 fn faults(options: &Options) -> bool {

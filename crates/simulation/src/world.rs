@@ -1,20 +1,23 @@
 //! The world of one history: virtual time, the queue of what is to come, and the loop.
 
+mod power;
+mod process;
+
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use etcd_rs_sync::{Error, Reply};
-use reboot_coordinator::core::{Input, Machine, Ticket, WatchEvent};
+use reboot_coordinator::core::{Input, Ticket, WatchEvent};
 
+use crate::Time;
 use crate::check::Checker;
 use crate::coverage::Coverage;
 use crate::etcd::FakeEtcd;
-use crate::host::{Channel, Host, Process};
+use crate::host::{Channel, Host};
 use crate::network::{Message, Watcher};
 use crate::plan::{Fault, Plan, When};
 use crate::planted::Planted;
 use crate::rng::Rng;
-use crate::{MILLI, SECOND, Time};
 
 /// More events than any history needs: one that has more is a busy loop.
 const MAX_EVENTS: u64 = 400_000;
@@ -341,242 +344,5 @@ impl World {
         if let Some(story) = &mut self.story {
             story.push((self.now, line()));
         }
-    }
-
-    // ---- processes ----
-
-    pub(crate) fn start(&mut self, index: usize, boot: u32) {
-        let now = self.now;
-        let host = &mut self.hosts[index];
-        if !host.up || host.boot != boot || host.process.is_some() {
-            return;
-        }
-        let mut settings = host.plan.settings.clone();
-        settings.boot_id = host.boot_id();
-        let pid = self.next_pid;
-        self.next_pid += 1;
-        if let Some(planted) = self.planted {
-            planted.on_settings(&mut settings, pid);
-        }
-        let mut seed = Rng::new(self.plan.seed, 1000 + pid);
-        let machine = Machine::new(settings, seed.word(), host.now(now));
-        host.process = Some(Process::new(pid, machine, now));
-        let mode = host.plan.settings.mode;
-        self.tell(|| format!("n{index} starts process {pid} ({mode:?})"));
-        self.drain(index, pid);
-    }
-
-    fn cron(&mut self, index: usize) {
-        let host = &self.hosts[index];
-        let (boot, pause) = (host.boot, host.plan.cron);
-        if host.up && host.process.is_none() {
-            self.start(index, boot);
-        }
-        self.after(pause, Event::Cron(index));
-    }
-
-    fn wake(&mut self, index: usize, pid: u64) {
-        let now = self.now;
-        let Some(process) = self.hosts[index].process(pid) else {
-            return;
-        };
-        if process.wake.is_some_and(|at| at <= now) {
-            process.wake = None;
-        }
-        if process.paused_until.is_none() {
-            self.deliver(index, pid, Input::Tick);
-        }
-    }
-
-    fn unpause(&mut self, index: usize, pid: u64) {
-        let now = self.now;
-        let Some(process) = self.hosts[index].process(pid) else {
-            return;
-        };
-        if process.paused_until.is_none_or(|until| until > now) {
-            return;
-        }
-        process.paused_until = None;
-        self.tell(|| format!("n{index} process {pid} goes on"));
-        while let Some(process) = self.hosts[index].process(pid)
-            && process.paused_until.is_none()
-            && !process.backlog.is_empty()
-        {
-            let input = process.backlog.remove(0);
-            self.deliver(index, pid, input);
-        }
-        self.deliver(index, pid, Input::Tick);
-    }
-
-    /// Gives an input to a machine and performs what it asks for.
-    pub(crate) fn deliver(&mut self, index: usize, pid: u64, mut input: Input) {
-        let now = self.now;
-        let host = &mut self.hosts[index];
-        let clocks = host.now(now);
-        let window = host.window_open(now);
-        let Some(process) = host.process(pid) else {
-            return;
-        };
-        if process.paused_until.is_some() {
-            process.backlog.push(input);
-            return;
-        }
-        process.gates.hear(process.script, &input, window);
-        let heard_clear = crate::check::all_clear(&input);
-        if let Some(planted) = self.planted {
-            planted.on_input(&mut input, &process.machine);
-        }
-        self.stats.coverage.count(process.machine.state(), &input);
-        process.machine.handle(clocks, input);
-        if heard_clear {
-            host.fruitless = 0;
-        }
-        self.drain(index, pid);
-    }
-
-    /// Performs everything the machine asks for, then looks after its wake-up. A pause begins after that: nothing can be done
-    /// about one between the last look and the act.
-    fn drain(&mut self, index: usize, pid: u64) {
-        let now = self.now;
-        loop {
-            let Some(process) = self.hosts[index].process(pid) else {
-                return;
-            };
-            let Some(action) = process.machine.next_action() else {
-                break;
-            };
-            let busy = process.count(now);
-            if busy > MAX_ACTIONS_A_SECOND {
-                let state = process.machine.state().name();
-                return self.fail("busy", format!("n{index} loops in state {state}"));
-            }
-            let Some(action) = self.note_or(index, action) else {
-                continue;
-            };
-            self.hosts[index].actions += 1;
-            let number = self.hosts[index].actions;
-            self.strike_at(When::Before(index, number));
-            if self.hosts[index].process(pid).is_none() {
-                return;
-            }
-            self.perform(index, pid, action);
-            self.strike_at(When::After(index, number));
-            if self.violation.is_some() {
-                return;
-            }
-        }
-        self.schedule_wake(index, pid);
-        self.check_alive(index, pid);
-    }
-
-    fn schedule_wake(&mut self, index: usize, pid: u64) {
-        let now = self.now;
-        let host = &mut self.hosts[index];
-        let Some(process) = host.process(pid) else {
-            return;
-        };
-        let Some(wake) = process.machine.wake_at() else {
-            return;
-        };
-        let at = host.moment(wake).max(now);
-        let Some(process) = host.process(pid) else {
-            return;
-        };
-        process.overdue = if at > now { 0 } else { process.overdue + 1 };
-        if process.overdue > MAX_OVERDUE {
-            let state = process.machine.state().name();
-            return self.fail("busy", format!("n{index} never waits in state {state}"));
-        }
-        if process.wake.is_none_or(|known| known > at) {
-            process.wake = Some(at);
-            self.at(at, Event::Wake(index, pid));
-        }
-    }
-
-    fn strike_at(&mut self, when: When) {
-        if self.quiet || self.at_actions.is_empty() {
-            return;
-        }
-        for index in 0..self.at_actions.len() {
-            let (at, fault) = self.at_actions[index];
-            if at == when {
-                self.strike(fault);
-            }
-        }
-    }
-
-    /// The process is gone, by SIGKILL or with its host. What it sent is on its way.
-    pub(crate) fn kill(&mut self, index: usize) {
-        let Some(process) = self.hosts[index].process.take() else {
-            return;
-        };
-        self.watchers.retain(|watcher| watcher.pid != process.pid);
-        self.tell(|| format!("n{index} process {} is gone", process.pid));
-    }
-
-    // ---- the host ----
-
-    pub(crate) fn goes_down(&mut self, index: usize, boot: u32, claim: i64) {
-        let host = &self.hosts[index];
-        if !host.up || host.boot != boot {
-            return;
-        }
-        self.stats.reboots += 1;
-        self.tell(|| format!("n{index} goes down by its reboot command"));
-        self.check_reboot(index, claim);
-        let boot = self.hosts[index].boots.pop_front();
-        self.crash(index, boot);
-    }
-
-    /// The host stops; when it comes back is the boot's business.
-    pub(crate) fn crash(&mut self, index: usize, boot: Option<crate::plan::Boot>) {
-        self.kill(index);
-        let takes = self.rng.between(5, 60) * SECOND;
-        let boot = boot.unwrap_or(crate::plan::Boot::good(takes));
-        let host = &mut self.hosts[index];
-        host.up = false;
-        host.boot += 1;
-        host.going_down.clear();
-        host.healthy_since = None;
-        host.dead = boot.never && !self.quiet;
-        host.panics = (boot.panics && !self.quiet).then_some(crate::plan::Boot {
-            panics: false,
-            ..boot
-        });
-        if host.panics.is_none() && !boot.keeps_asking {
-            host.required = false;
-        }
-        host.unhealthy_until = host
-            .unhealthy_until
-            .max(self.now + boot.takes + boot.unhealthy_for);
-        let number = host.boot;
-        if !host.dead {
-            self.after(boot.takes, Event::Up(index, number));
-        }
-        let panics = boot.panics && !self.quiet;
-        self.tell(|| {
-            let how = if boot.never { ", for good" } else { "" };
-            let panic = if panics { " and will panic" } else { "" };
-            format!(
-                "n{index} is down{how}, boots for {} s{panic}",
-                boot.takes / SECOND
-            )
-        });
-    }
-
-    pub(crate) fn comes_up(&mut self, index: usize, boot: u32) {
-        let host = &mut self.hosts[index];
-        if host.up || host.boot != boot {
-            return;
-        }
-        host.up = true;
-        host.dead = false;
-        self.tell(|| format!("n{index} is up, boot {boot}"));
-        if let Some(next) = self.hosts[index].panics.take() {
-            self.tell(|| format!("n{index} panics at the end of its boot"));
-            return self.crash(index, Some(next));
-        }
-        let pause = self.rng.between(200, 5000) * MILLI;
-        self.after(pause, Event::Start(index, boot));
     }
 }

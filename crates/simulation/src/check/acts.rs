@@ -1,0 +1,219 @@
+//! What hosts do: disruptive acts and their limit, proofs of health, reboots; and that a machine never waits for nothing.
+
+use reboot_coordinator::core::{Hook, State, Ticket};
+use reboot_coordinator::lock::Phase;
+
+use super::SLACK;
+use crate::SECOND;
+use crate::host::Channel;
+use crate::world::World;
+
+impl World {
+    // ---- P1 ----
+
+    /// Disrupted nodes are covered by committed claims, and there are never more of those than the largest limit in use.
+    pub(crate) fn check_limit(&mut self) {
+        let claims = self.check.claims.iter().flatten();
+        let granted: Vec<usize> = claims.filter_map(|standing| standing.granted).collect();
+        let (count, largest) = (granted.len(), granted.iter().max().copied());
+        let largest = largest.unwrap_or_default();
+        if count > largest {
+            self.fail(
+                "P1",
+                format!("{count} nodes are committed, the limit is {largest}"),
+            );
+        }
+        for node in 0..self.hosts.len() {
+            let Some(create) = self.hosts[node].disrupted else {
+                continue;
+            };
+            let covered = self.check.claims[node].as_ref().is_some_and(|standing| {
+                standing.create == create && standing.claim.phase.committed()
+            });
+            if !covered && !self.check.taken.contains_key(&create) {
+                self.fail(
+                    "P1",
+                    format!("n{node} is disrupted without a committed claim"),
+                );
+            }
+        }
+    }
+
+    /// What was drained is taken back only when the claim says so, or is gone.
+    pub(crate) fn check_undo(&mut self, index: usize) {
+        let phase = self.check.claims[index]
+            .as_ref()
+            .map(|standing| standing.claim.phase);
+        if let Some(phase @ (Phase::Draining | Phase::Rebooting)) = phase {
+            let phase = phase.as_str();
+            self.fail(
+                "undo",
+                format!("n{index} undoes its drain while its claim says {phase}"),
+            );
+        }
+    }
+
+    /// P2: a disruptive act needs a commit of its own that took effect.
+    pub(crate) fn check_disruption(&mut self, index: usize, pid: u64, hook: Hook) {
+        if hook == Hook::Drain {
+            let Some(process) = self.hosts[index].process(pid) else {
+                return;
+            };
+            process.drains += 1;
+            let (acts, commits) = (process.drains, process.commits);
+            self.check_act(index, pid, "drain hook", Phase::Draining, acts, commits);
+        }
+    }
+
+    pub(crate) fn check_disruption_by_command(&mut self, index: usize, pid: u64) {
+        let Some(process) = self.hosts[index].process(pid) else {
+            return;
+        };
+        process.reboots += 1;
+        let (acts, commits) = (process.reboots, process.commits);
+        self.check_act(
+            index,
+            pid,
+            "reboot command",
+            Phase::Rebooting,
+            acts,
+            commits,
+        );
+    }
+
+    fn check_act(
+        &mut self,
+        index: usize,
+        pid: u64,
+        act: &str,
+        phase: Phase,
+        acts: u32,
+        commits: u32,
+    ) {
+        if acts > commits {
+            self.fail(
+                "permit",
+                format!("n{index} runs its {act} without a commit of its own"),
+            );
+        }
+        let timeout = self.hosts[index].plan.settings.etcd_timeout;
+        let life = self.hosts[index].span(timeout) * 2;
+        let committed = self.hosts[index]
+            .process(pid)
+            .and_then(|process| process.committed);
+        let Some(create) = committed else {
+            return self.fail(
+                "permit",
+                format!("n{index} runs its {act} without any commit"),
+            );
+        };
+        let stands = self.check.claims[index]
+            .as_ref()
+            .is_some_and(|standing| standing.create == create && standing.claim.phase == phase);
+        if !stands {
+            match self.check.taken.get(&create) {
+                None => self.fail("P1", format!("n{index} runs its {act} without its claim")),
+                Some(at) if self.now - at > life + SLACK => self.fail(
+                    "permit",
+                    format!(
+                        "n{index} runs its {act} {} s after its claim was taken away",
+                        (self.now - at) / SECOND
+                    ),
+                ),
+                Some(_) => {}
+            }
+        }
+        let host = &mut self.hosts[index];
+        host.disrupted = Some(create);
+        host.healthy_since = None;
+        host.acts += 1;
+        self.check_limit();
+    }
+
+    /// A health script that is to prove the return ended.
+    pub(crate) fn check_proof(&mut self, index: usize, passes: bool) {
+        let now = self.now;
+        let host = &mut self.hosts[index];
+        let whole = passes && !(host.drained && host.plan.settings.undoes);
+        if !whole {
+            host.healthy_since = None;
+            return;
+        }
+        host.healthy_since.get_or_insert(now);
+        let exempt = host
+            .disrupted
+            .is_some_and(|create| self.check.taken.contains_key(&create));
+        if exempt {
+            host.disrupted = None;
+        }
+    }
+
+    /// P6: a host goes down by its reboot command.
+    pub(crate) fn check_reboot(&mut self, index: usize, claim: i64) {
+        let host = &mut self.hosts[index];
+        host.rebooted += 1;
+        host.fruitless += 1;
+        let (count, budget) = (
+            host.fruitless,
+            host.plan.settings.max_reboots_without_clearing,
+        );
+        let taken = self.check.taken.contains_key(&claim);
+        let key = format!("/r/nodes/n{index}");
+        if taken && self.etcd.get(key.as_bytes()).is_none() {
+            host.fruitless = 0; // its claim was taken away and it was forgotten: nothing is left that could remember
+        }
+        if count > budget && !taken {
+            self.fail(
+                "P6",
+                format!("n{index} reboots {count} times without clearing, the budget is {budget}"),
+            );
+        }
+    }
+
+    // ---- the machine itself ----
+
+    /// At most one request of the main channel is under way, except when a place is given up.
+    pub(crate) fn check_one_request(&mut self, index: usize, pid: u64) {
+        let Some(process) = self.hosts[index].process(pid) else {
+            return;
+        };
+        let abandoned = &process.abandoned;
+        let open: Vec<Ticket> = process
+            .open
+            .iter()
+            .filter(|(channel, ticket)| *channel == Channel::Main && !abandoned.contains(ticket))
+            .map(|(_, ticket)| *ticket)
+            .collect();
+        let gives_up = matches!(
+            process.machine.state(),
+            State::Leaving(..) | State::Stopping
+        );
+        if gives_up {
+            process.abandoned.extend(open);
+        } else if !open.is_empty() {
+            let state = process.machine.state().name();
+            self.fail(
+                "requests",
+                format!("n{index} has two requests under way, {state}"),
+            );
+        }
+    }
+
+    /// Nothing waits for what cannot come: there is a wake-up, a question or a script.
+    pub(crate) fn check_alive(&mut self, index: usize, pid: u64) {
+        let Some(process) = self.hosts[index].process(pid) else {
+            return;
+        };
+        let machine = &process.machine;
+        let waits = machine.wake_at().is_some()
+            || !process.open.is_empty()
+            || process.script.is_some()
+            || !process.backlog.is_empty()
+            || process.paused_until.is_some()
+            || matches!(machine.state(), State::Stopped);
+        if !waits {
+            let state = machine.state().name();
+            self.fail("P5", format!("n{index} waits for nothing in state {state}"));
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! P2: what must hold when a commit takes effect.
+
+use reboot_coordinator::lock::record::{Report, decode};
+
+use super::{Reported, SLACK, limit};
+use crate::etcd::Change;
+use crate::host::GateLog;
+use crate::network::{Message, Sender};
+use crate::world::World;
+use crate::{SECOND, Time};
+
+impl World {
+    /// P2: a commit that took effect in etcd.
+    pub(super) fn committed(&mut self, node: usize, message: &Message, first: bool) {
+        self.stats.commits += 1;
+        let Some(standing) = self.check.claims[node].clone() else {
+            return;
+        };
+        for key in [b"/r/pause".as_slice(), b"/r/cooldown"] {
+            if self.etcd.get(key).is_some() {
+                let key = String::from_utf8_lossy(key);
+                self.fail("P2", format!("n{node} committed although {key} is there"));
+            }
+        }
+        let before = self.before(&standing);
+        if first && before >= limit(&standing.claim) {
+            self.fail(
+                "turn",
+                format!("n{node} committed with {before} claims before it"),
+            );
+        }
+        let pid = match message.sender {
+            Sender::Node { pid, .. } => pid,
+            Sender::Operator(_) => 0,
+        };
+        let started = self.hosts[node].process(pid).map(|process| process.started);
+        let since = if first { standing.turn_at } else { started };
+        self.check_gates(node, &message.gates, since.unwrap_or_default());
+        self.check_cooldown(node);
+        self.check_policy(node, message);
+        if let Some(process) = self.hosts[node].process(pid) {
+            process.commits += 1;
+            process.committed = Some(standing.create);
+        }
+    }
+
+    pub(super) fn check_gates(&mut self, node: usize, gates: &GateLog, since: Time) {
+        let named = [
+            ("detectors", gates.detect),
+            ("health script", gates.health),
+            ("kill switch or window", gates.look),
+        ];
+        for (name, gate) in named {
+            let wrong = match gate {
+                None => "was not judged",
+                Some((_, false)) => "said no",
+                Some((at, true)) if at < since => "was judged before the turn",
+                Some((_, true)) => continue,
+            };
+            self.fail("P2", format!("n{node} committed, but its {name} {wrong}"));
+        }
+    }
+
+    pub(super) fn check_cooldown(&mut self, node: usize) {
+        let settings = &self.hosts[node].plan.settings;
+        let interval = Time::try_from(settings.min_reboot_interval.as_micros()).unwrap_or(0);
+        let allowance = Time::try_from(settings.etcd_timeout.as_micros()).unwrap_or(0) * 4 + SLACK;
+        let Some(last) = self.check.last_completed else {
+            return;
+        };
+        let since = self.now - last;
+        if since + allowance < interval {
+            self.fail(
+                "P2",
+                format!(
+                    "n{node} committed {} s after the last completed reboot, the cooldown is {} s",
+                    since / SECOND,
+                    interval / SECOND
+                ),
+            );
+        }
+    }
+
+    /// P2: enough others stay healthy. What vanished while the commit was on its way was there when it was judged.
+    pub(super) fn check_policy(&mut self, node: usize, message: &Message) {
+        let settings = &self.hosts[node].plan.settings;
+        let least = settings
+            .policies
+            .as_ref()
+            .and_then(|policies| policies.min_healthy_absolute);
+        let Some(least) = least else {
+            return;
+        };
+        let timeout = self.hosts[node].span(settings.etcd_timeout);
+        let judged = message.gates.look.map_or(0, |(at, _)| at);
+        let stay = (0..self.hosts.len())
+            .filter(|other| *other != node)
+            .filter(|other| {
+                let claim = &self.check.claims[*other];
+                !claim
+                    .as_ref()
+                    .is_some_and(|standing| standing.claim.phase.committed())
+            })
+            .filter(|other| match self.check.reports[*other] {
+                Reported::Healthy => true,
+                Reported::GoneAt(at) => at + timeout >= judged,
+                Reported::Unhealthy => false,
+            })
+            .count();
+        if stay < usize::try_from(least).unwrap_or(usize::MAX) {
+            self.fail(
+                "P2",
+                format!("n{node} committed, {stay} stay healthy, {least} must"),
+            );
+        }
+    }
+
+    pub(super) fn report_changed(&mut self, node: usize, change: &Change) {
+        let before = self.check.reports[node];
+        self.check.reports[node] = match &change.after {
+            Some(kv) if decode::<Report>(&kv.value).is_ok_and(|report| report.healthy) => {
+                Reported::Healthy
+            }
+            Some(_) => Reported::Unhealthy,
+            None if before == Reported::Healthy => Reported::GoneAt(self.now),
+            None => Reported::Unhealthy,
+        };
+    }
+}

@@ -1,0 +1,223 @@
+//! A history drawn from its seed.
+
+use std::time::Duration;
+
+use reboot_coordinator::core::Mode;
+use reboot_coordinator::core::policy::Policies;
+use reboot_coordinator::core::windows::Windows;
+
+use super::{Boot, Fault, NodePlan, Reboot, TROUBLES, Trouble, When, plain_settings};
+use crate::rng::Rng;
+use crate::{SECOND, Time};
+
+/// What all nodes of one history share.
+pub(super) struct Shape {
+    limit: u32,
+    limits_differ: bool,
+    drains: bool,
+    undoes: bool,
+    cooldown: Duration,
+    hold_timeout: Option<Duration>,
+    settle: Duration,
+    ttl: Duration,
+    timeout: Duration,
+    pub(super) once: bool,
+    windows: bool,
+    pub(super) least_healthy: Option<u32>,
+    bad_reboots: bool,
+    bad_boots: bool,
+    clocks: bool,
+    trouble: Trouble,
+}
+
+impl Shape {
+    pub(super) fn draw(rng: &mut Rng) -> Shape {
+        let seconds = Duration::from_secs;
+        Shape {
+            limit: rng.pick(&[1, 1, 1, 1, 2, 2, 3]),
+            limits_differ: rng.chance(1, 12),
+            drains: rng.chance(1, 2),
+            undoes: rng.chance(3, 4),
+            cooldown: seconds(rng.pick(&[0, 0, 0, 20, 60])),
+            hold_timeout: rng.chance(1, 7).then(|| seconds(rng.between(60, 300))),
+            settle: seconds(rng.pick(&[0, 0, 0, 5, 20])),
+            ttl: seconds(rng.between(12, 45)),
+            timeout: seconds(rng.between(1, 5)),
+            once: rng.chance(1, 8),
+            windows: rng.chance(1, 25),
+            least_healthy: None,
+            bad_reboots: rng.chance(1, 3),
+            bad_boots: rng.chance(1, 3),
+            clocks: rng.chance(1, 3),
+            trouble: if rng.chance(1, 2) {
+                Trouble::Any
+            } else {
+                rng.pick(&TROUBLES)
+            },
+        }
+    }
+}
+
+pub(super) fn draw_node(rng: &mut Rng, node: usize, shape: &Shape) -> NodePlan {
+    let seconds = Duration::from_secs;
+    let mut settings = plain_settings(node);
+    settings.max_concurrent_reboots = if shape.limits_differ {
+        rng.pick(&[1, 2, 3])
+    } else {
+        shape.limit
+    };
+    settings.check_interval = seconds(rng.between(15, 60));
+    settings.backoff_min = seconds(rng.between(1, 4));
+    settings.backoff_max = seconds(rng.between(5, 30));
+    settings.min_reboot_interval = shape.cooldown;
+    settings.lock_ttl = shape.ttl;
+    settings.etcd_timeout = shape.timeout;
+    settings.hold_timeout = shape.hold_timeout;
+    settings.reboot_timeout = seconds(rng.between(40, 120));
+    settings.drains = shape.drains;
+    settings.undoes = shape.undoes;
+    settings.post_boot_settle = shape.settle;
+    settings.max_reboots_without_clearing = rng.pick(&[1, 1, 1, 2]);
+    if shape.once && rng.chance(3, 4) {
+        settings.mode = Mode::Once {
+            wait: seconds(rng.pick(&[0, 0, 30, 120])),
+        };
+    }
+    if shape.windows {
+        settings.windows = Some(odd_hours());
+    }
+    if let Some(least) = shape.least_healthy {
+        settings.health_publish_interval = Some(seconds(rng.between(10, 40)));
+        settings.policies = Some(Policies {
+            min_healthy_absolute: Some(least),
+            ..Policies::default()
+        });
+    }
+    let reboots = (0..rng.between(0, 3))
+        .filter(|_| shape.bad_reboots)
+        .map(|_| {
+            rng.pick(&[
+                Reboot::Works,
+                Reboot::KillsFirst,
+                Reboot::Nothing,
+                Reboot::Fails,
+                Reboot::FailsAndReboots,
+                Reboot::Late,
+                Reboot::Hangs,
+                Reboot::HangsForNothing,
+                Reboot::NotStarted,
+                Reboot::Signalled,
+            ])
+        })
+        .collect();
+    let boots = (0..rng.between(0, 2))
+        .filter(|_| shape.bad_boots)
+        .map(|_| Boot {
+            takes: rng.between(5, 200) * SECOND,
+            panics: rng.chance(1, 4),
+            never: rng.chance(1, 5),
+            keeps_asking: rng.chance(1, 3),
+            unhealthy_for: rng.pick(&[0, 0, 20, 100]) * SECOND,
+        })
+        .collect();
+    NodePlan {
+        settings,
+        clock_permille: if shape.clocks {
+            rng.between(900, 1100)
+        } else {
+            1000
+        },
+        wall_offset_sec: if shape.clocks {
+            rng.pick(&[0, 0, -3600, 100, 86_400, -86_400])
+        } else {
+            0
+        },
+        required_at: rng.chance(9, 10).then(|| rng.between(0, 150) * SECOND),
+        starts_at: rng.between(0, 20_000) * (SECOND / 1000),
+        cron: rng.between(20, 90) * SECOND,
+        reboots,
+        boots,
+        windows: shape.windows,
+    }
+}
+
+/// Allowed in every hour with an odd number.
+fn odd_hours() -> Windows {
+    let allow: Vec<String> = (0..12)
+        .map(|half| format!("* {:02}:00-{:02}:00", 2 * half + 1, 2 * half + 2))
+        .collect();
+    Windows::parse("UTC", &[], &allow).expect("these entries are well formed")
+}
+
+/// Two faults that hit one action together: what it sends is late or doubled, and its process dies, stops or is starved.
+pub(super) fn draw_blow(rng: &mut Rng, count: usize) -> [(When, Fault); 2] {
+    let node = rng.index(count);
+    let action = rng.between(1, 60);
+    let trouble = rng.pick(&[
+        Trouble::Delayed,
+        Trouble::Delayed,
+        Trouble::Twice,
+        Trouble::ReplyLost,
+        Trouble::Reset,
+    ]);
+    let moment = rng.pick(&[1000, SECOND, 20 * SECOND]);
+    let pause = rng.pick(&[SECOND / 10, SECOND, 20 * SECOND]);
+    let second = match rng.between(0, 9) {
+        0..=4 => Fault::Kill(node, pause),
+        5 => Fault::Pause(node, rng.between(1, 90) * SECOND),
+        6 => Fault::PowerLoss(node, rng.between(5, 60) * SECOND),
+        7 => Fault::Flap(node, rng.between(5, 200) * SECOND),
+        8 => Fault::OperatorRelease(node),
+        _ => Fault::Stop(node, pause),
+    };
+    [
+        (
+            When::Before(node, action),
+            Fault::Network(node, trouble, 1000, moment),
+        ),
+        (When::After(node, action), second),
+    ]
+}
+
+pub(super) fn draw_fault(
+    rng: &mut Rng,
+    count: usize,
+    quiet_at: Time,
+    shape: &Shape,
+) -> (When, Fault) {
+    let node = rng.index(count);
+    let short = rng.between(1, 30) * SECOND;
+    let long = rng.between(5, 200) * SECOND;
+    let fault = match rng.between(0, 33) {
+        0..=4 => Fault::Kill(node, rng.between(1, 60) * SECOND),
+        5 => Fault::Stop(node, short),
+        6..=8 => Fault::Pause(node, long),
+        9..=10 => Fault::PowerLoss(node, long),
+        11..=15 => Fault::Network(node, shape.trouble, rng.pick(&[100, 300, 600, 1000]), long),
+        16 => Fault::ServerDown(rng.between(1, 100) * SECOND),
+        17 => Fault::LeaderChange(rng.between(1, 4) * SECOND, rng.between(0, 20) * SECOND),
+        18 => Fault::Compact,
+        19 => Fault::NoSpace(long),
+        20 => Fault::WatchCut(node),
+        21 => Fault::WatchMute(node, long),
+        22 => Fault::DetectorsFail(node, long),
+        23 => Fault::Flap(node, long),
+        24 => Fault::Unhealthy(node, long),
+        25 => Fault::KillSwitch(node, long),
+        26 => Fault::DrainFails(node, rng.chance(1, 2)),
+        27 => Fault::UndoFails(node, long),
+        28 => Fault::WallJump(node, rng.pick(&[-7200, -60, 60, 7200, -31_536_000])),
+        29 => Fault::OperatorPause(long, rng.chance(1, 2)),
+        30 => Fault::OperatorRelease(node),
+        31 => Fault::OperatorForget(node),
+        32 => Fault::Limit(node, u32::try_from(rng.between(1, 3)).unwrap_or(1)),
+        _ => Fault::Require(node),
+    };
+    // Half of the faults strike at an action: that is where it hurts.
+    let when = match rng.between(0, 3) {
+        0 => When::Before(node, rng.between(1, 60)),
+        1 => When::After(node, rng.between(1, 60)),
+        _ => When::At(rng.between(0, quiet_at)),
+    };
+    (when, fault)
+}
