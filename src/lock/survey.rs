@@ -32,6 +32,8 @@ pub struct Survey {
     pub reports: Vec<(String, Option<bool>)>,
     /// The last finished attempts, newest first.
     pub recent: Vec<History>,
+    /// There are more claims, members or reports than were read.
+    pub partial: bool,
 }
 
 /// The first page of everything. See [`Pages`] for the others.
@@ -126,13 +128,25 @@ impl Pages {
         }
     }
 
-    /// The survey, when nothing is missing.
+    /// How many claims, registrations and reports there are so far.
+    pub fn len(&self) -> usize {
+        self.lists.iter().map(|(_, pairs, _)| pairs.len()).sum()
+    }
+
+    /// Whether there is none of them so far.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The survey; a partial one when something is missing.
     pub fn complete(self) -> Survey {
+        let partial = self.missing().is_some();
         let [claims, nodes, reports] = self.lists;
         Survey {
             claims: claims_of(&claims.0, &claims.1),
             nodes: named(&nodes, decode),
             reports: named(&reports, healthy),
+            partial,
             ..self.survey
         }
     }

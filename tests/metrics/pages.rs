@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use super::daemon::{Daemon, configure, folder, nowhere, path, program, wait};
 
 #[test]
-fn metrics_health_and_nothing_else_is_served() {
+fn only_what_there_is_is_served_and_only_to_be_read() {
     let daemon = Daemon::start();
     assert_eq!(daemon.get("/healthz"), Some((200, "ok\n".to_owned())));
     assert_eq!(daemon.get("/healthz?verbose=1").unwrap().0, 200);
