@@ -129,6 +129,8 @@ pub struct Host {
     pub drained: bool,
     /// Trouble in its network, how many of a thousand requests, until when.
     pub trouble: Option<(Trouble, u64, Time)>,
+    /// The next request is held back for so many actions; true: a copy of it.
+    pub late: Option<(u64, bool)>,
     /// Until when its watch is mute.
     pub mute_until: Time,
     /// What the next reboot commands do.
@@ -175,6 +177,7 @@ impl Host {
             drain_fails: None,
             drained: false,
             trouble: None,
+            late: None,
             mute_until: 0,
             reboots: plan.reboots.iter().copied().collect(),
             boots: plan.boots.iter().copied().collect(),

@@ -72,6 +72,9 @@ pub enum Fault {
     PowerLoss(usize, Time),
     /// The node's requests meet with this for a while, so many of a thousand.
     Network(usize, Trouble, u64, Time),
+    /// The node's next request is held somewhere on its way until the node has performed so many more actions, in this process
+    /// or a later one; true: it arrives at once as well.
+    Late(usize, u64, bool),
     /// etcd does not run for a while.
     ServerDown(Time),
     /// Another leader, after an election; for a while renewals are answered that never happened.

@@ -83,6 +83,7 @@ fn concerns(when: When, fault: Fault) -> usize {
         | Fault::Pause(node, _)
         | Fault::PowerLoss(node, _)
         | Fault::Network(node, ..)
+        | Fault::Late(node, ..)
         | Fault::WatchCut(node)
         | Fault::WatchMute(node, _)
         | Fault::DetectorsFail(node, _)

@@ -29,6 +29,7 @@ impl World {
             Fault::Network(node, trouble, permille, pause) => {
                 self.hosts[node].trouble = Some((trouble, permille, now + pause));
             }
+            Fault::Late(node, actions, copy) => self.hosts[node].late = Some((actions, copy)),
             Fault::ServerDown(pause) => {
                 self.server_down_until = self.server_down_until.max(now + pause);
                 self.etcd.change_leader(now, pause);
@@ -206,12 +207,14 @@ impl World {
         self.false_renewals_until = self.false_renewals_until.min(now);
         self.no_space_until = self.no_space_until.min(now);
         self.cut_watches(None);
+        self.held_back_arrive(None);
         if self.etcd.get(b"/r/pause").is_some() {
             self.operator_resumes();
         }
         for index in 0..self.hosts.len() {
             let host = &mut self.hosts[index];
             host.trouble = None;
+            host.late = None;
             host.mute_until = host.mute_until.min(now);
             host.detectors_fail_until = host.detectors_fail_until.min(now);
             host.flap_until = host.flap_until.min(now);
@@ -254,6 +257,7 @@ fn name(fault: Fault) -> &'static str {
         Fault::Pause(..) => "process paused",
         Fault::PowerLoss(..) => "power loss",
         Fault::Network(..) => "network trouble",
+        Fault::Late(..) => "request held back",
         Fault::ServerDown(..) => "etcd down",
         Fault::LeaderChange(..) => "leader change",
         Fault::Compact => "compaction",

@@ -118,6 +118,7 @@ impl World {
             };
             self.hosts[index].actions += 1;
             let number = self.hosts[index].actions;
+            self.held_back_arrive(Some((index, number)));
             self.strike_at(When::Before(index, number));
             if self.hosts[index].process(pid).is_none() {
                 return;
