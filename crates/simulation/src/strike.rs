@@ -52,6 +52,7 @@ impl World {
             }
             Fault::Flap(node, pause) => self.hosts[node].flap_until = now + pause,
             Fault::Unhealthy(node, pause) => self.hosts[node].unhealthy_until = now + pause,
+            Fault::SlowDisk(node, pause) => self.hosts[node].slow_until = now + pause,
             Fault::KillSwitch(node, pause) => self.hosts[node].kill_switch_until = now + pause,
             Fault::DrainFails(node, hangs) => self.hosts[node].drain_fails = Some(hangs),
             Fault::UndoFails(node, pause) => self.hosts[node].undo_fails_until = now + pause,
@@ -219,6 +220,7 @@ impl World {
             host.detectors_fail_until = host.detectors_fail_until.min(now);
             host.flap_until = host.flap_until.min(now);
             host.unhealthy_until = host.unhealthy_until.min(now);
+            host.slow_until = host.slow_until.min(now);
             host.kill_switch_until = host.kill_switch_until.min(now);
             host.undo_fails_until = host.undo_fails_until.min(now);
             host.drain_fails = None;
@@ -267,6 +269,7 @@ fn name(fault: Fault) -> &'static str {
         Fault::DetectorsFail(..) => "detectors fail",
         Fault::Flap(..) => "detectors flap",
         Fault::Unhealthy(..) => "unhealthy",
+        Fault::SlowDisk(..) => "disk slow",
         Fault::KillSwitch(..) => "kill switch",
         Fault::DrainFails(..) => "drain fails",
         Fault::UndoFails(..) => "undo fails",
