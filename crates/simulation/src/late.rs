@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::SECOND;
 use crate::crash::{self, LIVES, Life};
-use crate::plan::{Fault, Plan, When};
+use crate::plan::{Fault, Plan, Trouble, When};
 use crate::planted::Planted;
 use crate::run::play;
 
@@ -40,10 +40,21 @@ pub const FATES: [Fate; 7] = [
     Fate::Flaps,
 ];
 
+/// What becomes of the request itself, when what arrives late is a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Original {
+    /// It is what arrives late.
+    Late,
+    /// It arrives at once, as always.
+    Arrives,
+    /// It is refused.
+    Refused,
+}
+
 /// How many actions of the next process are tried: from its start to its place in the queue, or to its release.
 const REACH: u64 = 40;
 
-/// A case: in this life, what action `sent` sends arrives before the `later`-th action after it; with `copy` also at once.
+/// A case: in this life, what action `sent` sends arrives before the `later`-th action after it; itself or a copy of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Case {
     /// The kind of life.
@@ -52,8 +63,8 @@ pub struct Case {
     pub sent: u64,
     /// How many actions later it arrives.
     pub later: u64,
-    /// Whether it arrives at once as well.
-    pub copy: bool,
+    /// What becomes of the original.
+    pub original: Original,
     /// What happens right after it was sent.
     pub fate: Fate,
 }
@@ -62,7 +73,11 @@ pub struct Case {
 pub fn plan(case: Case) -> Plan {
     let before = When::Before(0, case.sent);
     let after = When::After(0, case.sent);
-    let mut faults = vec![(before, Fault::Late(0, case.later, case.copy))];
+    let copy = case.original != Original::Late;
+    let mut faults = vec![(before, Fault::Late(0, case.later, copy))];
+    if case.original == Original::Refused {
+        faults.push((before, Fault::Network(0, Trouble::Denied, 1000, 1)));
+    }
     match case.fate {
         Fate::Lives => {}
         Fate::Killed => faults.push((after, Fault::Kill(0, SECOND))),
@@ -94,12 +109,12 @@ pub fn cases(stride: usize) -> Vec<Case> {
         for sent in 1..=crash::actions(life) {
             for fate in FATES {
                 for later in 1..=REACH {
-                    for copy in [false, true] {
+                    for original in [Original::Late, Original::Arrives, Original::Refused] {
                         cases.push(Case {
                             life,
                             sent,
                             later,
-                            copy,
+                            original,
                             fate,
                         });
                     }

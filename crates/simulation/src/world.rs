@@ -268,7 +268,9 @@ impl World {
         for (index, (when, fault)) in faults.iter().enumerate() {
             match when {
                 When::At(at) => self.at(*at, Event::Strike(index)),
-                When::Before(..) | When::After(..) | When::Sending(..) | When::Sent(..) => self.at_actions.push((*when, *fault)),
+                When::Before(..) | When::After(..) | When::Sending(..) | When::Sent(..) => {
+                    self.at_actions.push((*when, *fault))
+                }
             }
         }
         self.at(self.plan.quiet_at, Event::Quiet);
