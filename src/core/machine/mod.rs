@@ -11,7 +11,7 @@
 //!     ▲         │                                 ▲    Gates(Waiting)│           │
 //!     │      refused                              └──────────────────┤ turn      │
 //!     │         ▼                                                    ▼           │
-//!     └───── (blocked) ◄──── Leaving ◄── refused, lost ─── Gates(PostLock)       │
+//!     └── (blocked) ◄ Left ◄ Leaving ◄── refused, lost ─── Gates(PostLock)       │
 //!                                                                    │           │
 //!                Committing ─ (unknown) Fencing ◄────────────────────┘           │
 //!                    │ committed: the permit                                     │
@@ -89,6 +89,9 @@ pub enum State {
     TakingAway(TakingAway),
     /// Giving up the place: revoking this lease until it is known to be gone.
     Leaving(i64, After),
+    /// The lease is gone and the place with it, unless a copy of a commit took effect before: reading what stands there, before
+    /// the pass ends for this reason.
+    Left(Refusal),
     /// The commit was sent.
     Committing(Box<Pending>),
     /// The commit's outcome is unknown and is being decided.
@@ -334,6 +337,7 @@ impl Machine {
             | State::Counting
             | State::TakingAway(_)
             | State::Leaving(..)
+            | State::Left(_)
             | State::Committing(_)
             | State::Fencing(_)
             | State::Moving(..)
@@ -355,9 +359,11 @@ impl Machine {
     /// Sends the request the state is waiting for.
     fn ask(&mut self) {
         let request = match &self.state {
-            State::SelfTest | State::ReadOwn | State::Registering(_) | State::Removing(_) => {
-                self.start_request()
-            }
+            State::SelfTest
+            | State::ReadOwn
+            | State::Left(_)
+            | State::Registering(_)
+            | State::Removing(_) => self.start_request(),
             State::Granting(_, grant) => self.grant_request(grant.id, self.settings.lock_ttl),
             State::Entering(..) | State::Counting | State::TakingAway(_) => self.queue_request(),
             State::Leaving(id, _) => Some(Request::Revoke { id: *id }),
@@ -397,9 +403,11 @@ impl Machine {
         }
         self.asked = None;
         match &self.state {
-            State::SelfTest | State::ReadOwn | State::Registering(_) | State::Removing(_) => {
-                self.on_start(result);
-            }
+            State::SelfTest
+            | State::ReadOwn
+            | State::Left(_)
+            | State::Registering(_)
+            | State::Removing(_) => self.on_start(result),
             State::Granting(..) => self.on_granted(sent_at, result),
             State::Entering(..) => self.on_entered(result),
             State::Counting => self.on_counted(result),
@@ -448,6 +456,7 @@ impl Machine {
             | State::Counting
             | State::TakingAway(_)
             | State::Leaving(..)
+            | State::Left(_)
             | State::Committing(_)
             | State::Fencing(_)
             | State::Moving(..)
