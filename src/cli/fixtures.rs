@@ -86,6 +86,7 @@ pub(super) fn member(
         }),
         budget_used,
         attempt: None,
+        request: None,
     };
     (node.to_owned(), Ok(record))
 }

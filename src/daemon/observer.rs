@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::clock::{Clock, kernel_monotonic};
 use crate::config::Config;
+use crate::core::machine::DETECTOR;
 use crate::core::windows::Windows;
 use crate::core::{Machine, Mode, Note, View};
 use crate::detect::bounded::bounded;
@@ -220,10 +221,11 @@ impl Shown {
 }
 
 fn detectors(config: &Config) -> impl Iterator<Item = &str> {
-    config
+    let configured = config
         .detectors
         .iter()
-        .map(|detector| detector.name.as_str())
+        .map(|detector| detector.name.as_str());
+    configured.chain([DETECTOR])
 }
 
 /// Whether the first pass is over, or a claim from before goes on.

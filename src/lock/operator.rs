@@ -3,12 +3,12 @@
 //! Each of these transactions is safe to repeat until an answer is known: a copy that arrives later finds its guard broken, and
 //! the refusal carries what tells whether an earlier copy was the one that broke it.
 
-use etcd_rs_sync::{Compare, Delete, Keys as Span, Op, OpReply, Put, Reply, Txn};
+use etcd_rs_sync::{Delete, Keys as Span, Op, OpReply, Put, Reply, Txn};
 
 use super::Keys;
 use super::outcome::{Found, Malformed, ranges, single, txn};
 use super::record::{History, Pause, RecordError, decode, encode};
-use super::request::{absent, read, take_away};
+use super::request::{absent, read, take_away, unchanged};
 
 /// A claim to take away: the node its key names and the revisions that were shown to the operator.
 #[derive(Clone, Copy, Debug)]
@@ -169,8 +169,4 @@ pub fn forgotten(reply: Reply) -> Result<Forgotten, Malformed> {
         }),
         _ => Err(Malformed("a removal answered another number of deletes")),
     }
-}
-
-fn unchanged(key: String, modified: i64) -> Compare {
-    Compare::mod_revision(Span::one(key), modified)
 }

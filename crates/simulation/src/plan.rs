@@ -8,7 +8,7 @@ use std::time::Duration;
 use reboot_coordinator::core::{Mode, Settings};
 use reboot_coordinator::lock::Keys;
 
-use self::draw::{Shape, draw_blow, draw_fault, draw_node};
+use self::draw::{Shape, draw_blow, draw_fault, draw_node, draw_requests};
 use crate::rng::Rng;
 use crate::{SECOND, Time};
 
@@ -108,6 +108,10 @@ pub enum Fault {
     Limit(usize, u32),
     /// The detectors ask again, although nothing was cleared.
     Require(usize),
+    /// An operator requests a reboot of the node.
+    OperatorRequest(usize),
+    /// An operator withdraws the request.
+    OperatorWithdraws(usize),
 }
 
 /// What a request meets with.
@@ -282,6 +286,7 @@ impl Plan {
                 faults.push(draw_fault(&mut rng, count, quiet_at, &shape));
             }
         }
+        faults.extend(draw_requests(seed, count, quiet_at));
         Plan {
             seed,
             nodes,
