@@ -200,7 +200,7 @@ pub struct History {
     pub v: u32,
     /// Whose attempt.
     pub node: String,
-    /// `completed`, `aborted`, `taken-away` (by a waiting node) or `released` (by an operator).
+    /// `completed`, `aborted`, `taken-away` (by a waiting node), `released` or `budget-reset` (by an operator).
     pub outcome: String,
     /// Why it ended so, for people.
     pub detail: String,
