@@ -9,6 +9,7 @@ use super::nearest::nearest;
 use super::reader::{Field, Map};
 use super::unsupported::refusal;
 use super::{Detector, DetectorKind};
+use crate::core::machine::DETECTOR;
 
 const TYPES: &[&str] = &["file", "command", "kernel", "http"];
 
@@ -37,7 +38,11 @@ pub(super) fn read(field: &Field<'_>, host: &Host) -> Option<Vec<Detector>> {
         let Some(detector) = detector(item, host) else {
             continue;
         };
-        if let Some(first) = names.get(&detector.name) {
+        if detector.name == DETECTOR {
+            item.problem(format!(
+                "the name {DETECTOR:?} belongs to the detector of operators' requests, which is always on; give it another `name`"
+            ));
+        } else if let Some(first) = names.get(&detector.name) {
             item.problem(format!(
                 "the name {:?} is taken by reboot_required_detectors[{first}]; give each its own `name`",
                 detector.name

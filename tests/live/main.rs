@@ -9,6 +9,7 @@ mod gates;
 mod host;
 mod policies;
 mod queue;
+mod requests;
 mod start;
 mod stop;
 mod store;

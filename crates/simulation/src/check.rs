@@ -59,6 +59,8 @@ pub struct Checker {
     pub taken: BTreeMap<i64, Time>,
     /// What the reports say.
     pub reports: Vec<Reported>,
+    /// In which boot of its node each standing request was made.
+    pub requests: Vec<Option<u32>>,
     /// When the last completed reboot was released.
     last_completed: Option<Time>,
     seen: usize,
@@ -75,6 +77,7 @@ impl Checker {
         Checker {
             claims: vec![None; nodes],
             reports: vec![Reported::Unhealthy; nodes],
+            requests: vec![None; nodes],
             taken: BTreeMap::new(),
             last_completed: None,
             seen: 0,
@@ -124,6 +127,8 @@ impl World {
                 self.claim_changed(node, change, by, completed);
             } else if let Some(node) = node_of(&change.key, b"/r/alive/n") {
                 self.report_changed(node, change);
+            } else if let Some(node) = node_of(&change.key, b"/r/requests/n") {
+                self.request_changed(node, change, by);
             } else if let Some(node) = node_of(&change.key, b"/r/nodes/n")
                 && change.after.is_none()
             {

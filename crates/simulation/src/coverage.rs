@@ -5,7 +5,7 @@ use reboot_coordinator::core::machine::Stage;
 use reboot_coordinator::core::{Input, State, WatchEvent};
 
 /// Names of the states, as counted here.
-pub const STATES: [&str; 30] = [
+pub const STATES: [&str; 31] = [
     "SelfTest",
     "ReadOwn",
     "Registering",
@@ -36,6 +36,7 @@ pub const STATES: [&str; 30] = [
     "Stopping",
     "Stopped",
     "Left",
+    "Noting",
 ];
 
 /// Names of the inputs, as counted here.
@@ -127,6 +128,7 @@ pub fn state_index(state: &State) -> usize {
         State::Stopping => 27,
         State::Stopped => 28,
         State::Left(_) => 29,
+        State::Noting(_) => 30,
     }
 }
 

@@ -24,6 +24,7 @@ mod network;
 mod perform;
 pub mod plan;
 pub mod planted;
+mod requests;
 pub mod rng;
 pub mod run;
 pub mod story;

@@ -29,6 +29,8 @@ pub(crate) enum Operator {
     Resume,
     Release(usize),
     Forget(usize),
+    Request,
+    Withdraw,
 }
 
 /// A request on its way to the server.

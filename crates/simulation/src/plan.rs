@@ -8,7 +8,7 @@ use std::time::Duration;
 use reboot_coordinator::core::{Mode, Settings};
 use reboot_coordinator::lock::Keys;
 
-use self::draw::{Shape, draw_aim, draw_blow, draw_fault, draw_node};
+use self::draw::{Shape, draw_aim, draw_blow, draw_fault, draw_node, draw_requests};
 use crate::rng::Rng;
 use crate::{SECOND, Time};
 
@@ -117,6 +117,10 @@ pub enum Fault {
     Limit(usize, u32),
     /// The detectors ask again, although nothing was cleared.
     Require(usize),
+    /// An operator requests a reboot of the node.
+    OperatorRequest(usize),
+    /// An operator withdraws the request.
+    OperatorWithdraws(usize),
 }
 
 /// What a request meets with.
@@ -291,6 +295,7 @@ impl Plan {
                 _ => faults.push(draw_fault(&mut rng, count, quiet_at, &shape)),
             }
         }
+        faults.extend(draw_requests(seed, count, quiet_at));
         Plan {
             seed,
             nodes,

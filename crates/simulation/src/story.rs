@@ -100,7 +100,9 @@ fn concerns(when: When, fault: Fault) -> usize {
         | Fault::OperatorRelease(node)
         | Fault::OperatorForget(node)
         | Fault::Limit(node, _)
-        | Fault::Require(node) => node,
+        | Fault::Require(node)
+        | Fault::OperatorRequest(node)
+        | Fault::OperatorWithdraws(node) => node,
         Fault::ServerDown(_)
         | Fault::LeaderChange(..)
         | Fault::Compact

@@ -64,6 +64,8 @@ impl World {
                 self.hosts[node].plan.settings.max_concurrent_reboots = limit;
                 self.stop_and_restart(node, SECOND);
             }
+            Fault::OperatorRequest(node) => self.operator_requests(node),
+            Fault::OperatorWithdraws(node) => self.operator_withdraws(node),
             Fault::Require(node) => self.hosts[node].required = true,
         }
     }
@@ -120,7 +122,7 @@ impl World {
 
     // ---- operators ----
 
-    fn operator(&mut self, what: Operator, request: Request) {
+    pub(crate) fn operator(&mut self, what: Operator, request: Request) {
         let message = Message {
             sender: Sender::Operator(what),
             request,
@@ -279,5 +281,7 @@ fn name(fault: Fault) -> &'static str {
         Fault::OperatorForget(..) => "operator forgets",
         Fault::Limit(..) => "limit changes",
         Fault::Require(..) => "asks again",
+        Fault::OperatorRequest(..) => "operator requests",
+        Fault::OperatorWithdraws(..) => "operator withdraws",
     }
 }

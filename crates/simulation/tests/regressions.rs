@@ -227,3 +227,20 @@ fn a_copy_of_a_refused_commit_is_not_forgotten() {
         }
     }
 }
+
+/// A reboot command does nothing, the request it served is withdrawn, and then an operator takes the claim away.
+#[test]
+fn a_node_that_may_not_try_again_notices_that_its_claim_was_taken_away() {
+    for second in (80..200).step_by(10) {
+        let mut plan = Plan::plain(1);
+        plan.quiet_at = 400 * SECOND;
+        plan.nodes[0].required_at = None;
+        plan.nodes[0].reboots = vec![Reboot::Nothing; 3];
+        plan.faults = vec![
+            (When::At(5 * SECOND), Fault::OperatorRequest(0)),
+            (When::At(70 * SECOND), Fault::OperatorWithdraws(0)),
+            (When::At(second * SECOND), Fault::OperatorRelease(0)),
+        ];
+        holds(plan);
+    }
+}

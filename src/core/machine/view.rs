@@ -81,6 +81,7 @@ impl State {
             }
             State::Idle(_) => "idle",
             State::Gates(gates) => gates.name(),
+            State::Noting(noting) => noting.gates.name(),
             State::Granting(..) | State::Entering(..) => "joining",
             State::Counting | State::Queued | State::TakingAway(_) => "queued",
             State::Leaving(..) | State::Left(_) => "leaving",

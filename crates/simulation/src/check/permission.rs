@@ -35,7 +35,12 @@ impl World {
         };
         let started = self.hosts[node].process(pid).map(|process| process.started);
         let since = if first { standing.turn_at } else { started };
-        self.check_gates(node, &message.gates, since.unwrap_or_default());
+        let mut gates = message.gates;
+        if self.check_request(node) {
+            // An operator asks, whatever the detectors of the host say.
+            gates.detect = gates.detect.map(|(at, _)| (at, true));
+        }
+        self.check_gates(node, &gates, since.unwrap_or_default());
         self.check_cooldown(node);
         self.check_policy(node, message);
         if let Some(process) = self.hosts[node].process(pid) {

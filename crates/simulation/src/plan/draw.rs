@@ -279,3 +279,22 @@ pub(super) fn draw_fault(
     };
     (when, fault)
 }
+
+/// What operators ask for. From a stream of its own: whoever adds to it leaves the rest of a history as it was.
+pub(super) fn draw_requests(seed: u64, count: usize, quiet_at: Time) -> Vec<(When, Fault)> {
+    let mut rng = Rng::new(seed, 3);
+    let many = rng.pick(&[0, 0, 0, 1, 1, 2, 4]);
+    let mut draw = || {
+        let node = rng.index(count);
+        let fault = match rng.chance(3, 4) {
+            true => Fault::OperatorRequest(node),
+            false => Fault::OperatorWithdraws(node),
+        };
+        let when = match rng.between(0, 2) {
+            0 => When::Before(node, rng.between(1, 80)),
+            _ => When::At(rng.between(0, quiet_at)),
+        };
+        (when, fault)
+    };
+    (0..many).map(|_| draw()).collect()
+}
