@@ -38,6 +38,8 @@ pub struct GateLog {
     pub health: Gate,
     /// The kill switch and the window.
     pub look: Gate,
+    /// The kill switch alone.
+    pub switch: Gate,
 }
 
 /// What is true of a host at a moment, as far as it bears on a return.
@@ -93,6 +95,10 @@ pub struct Process {
     pub commits: u32,
     /// The claim of the last of them.
     pub committed: Option<i64>,
+    /// Whether it was told of a renewal that never happened.
+    pub lied_to: bool,
+    /// When its drain hook ended.
+    pub drained_at: Time,
     /// Drain hooks it started.
     pub drains: u32,
     /// Reboot commands it ran.
@@ -277,6 +283,8 @@ impl Process {
             gates: GateLog::default(),
             commits: 0,
             committed: None,
+            lied_to: false,
+            drained_at: 0,
             drains: 0,
             reboots: 0,
             busy: (0, 0),

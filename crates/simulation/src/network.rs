@@ -47,6 +47,16 @@ pub(crate) struct Message {
     pub(crate) garbled: bool,
 }
 
+impl Message {
+    /// The process that sent it; 0 for an operator.
+    pub(crate) fn pid(&self) -> u64 {
+        match self.sender {
+            Sender::Node { pid, .. } => pid,
+            Sender::Operator(_) => 0,
+        }
+    }
+}
+
 /// An open watch.
 #[derive(Debug)]
 pub(crate) struct Watcher {
@@ -152,6 +162,11 @@ impl World {
         let false_renewal =
             matches!(message.request, Request::KeepAlive { .. }) && now < self.false_renewals_until;
         let result = if false_renewal {
+            if let Sender::Node { host, pid, .. } = message.sender
+                && let Some(process) = self.hosts[host].process(pid)
+            {
+                process.lied_to = true;
+            }
             Ok(self.false_renewal(&message.request))
         } else {
             self.etcd.apply(now, &message.request)

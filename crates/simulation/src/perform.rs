@@ -224,6 +224,9 @@ impl World {
         }
         let now = self.now;
         let host = &mut self.hosts[index];
+        if drain && let Some(process) = host.process(pid) {
+            process.drained_at = now;
+        }
         let outcome = if drain {
             match host.drain_fails.take() {
                 None => ScriptOutcome::Exited(0),
@@ -303,6 +306,7 @@ impl GateLog {
             }
             Input::Host(ticket, kill_switch) => {
                 self.look = started(*ticket).map(|at| (at, kill_switch.is_none() && window_open));
+                self.switch = started(*ticket).map(|at| (at, kill_switch.is_none()));
             }
             Input::Tick
             | Input::Etcd(..)
