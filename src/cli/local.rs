@@ -104,7 +104,7 @@ fn kill_switch(path: &Path) -> KillSwitch {
 fn asked(detectors: &[Detector]) -> Detectors {
     let only_looks = |detector: &Detector| match detector.kind {
         DetectorKind::File { .. } | DetectorKind::Kernel => true,
-        DetectorKind::Command { .. } => false,
+        DetectorKind::Command { .. } | DetectorKind::Http(_) => false,
     };
     let (looking, running): (Vec<Detector>, Vec<Detector>) =
         detectors.iter().cloned().partition(only_looks);

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)] // all of it is test code, also outside of the test functions
 
 mod commit;
+mod detectors;
 mod gates;
 mod host;
 mod policies;
