@@ -63,7 +63,7 @@ pub(super) fn headline(view: &View, now: Timestamp) -> Headline {
         let verb = if overdue.len() == 1 { "has" } else { "have" };
         return Headline::new(Tone::Bad, format!("{who} {verb} not come back; {waiting}."))
             .and(format!(
-                "{} committed {} ago and has not proved that it is healthy. While it holds its claim the line stands still: look at \
+                "{} began its reboot {} ago and has not proved that it is healthy. While it holds its claim the line stands still: look at \
                  that machine.",
                 text(node),
                 age(found, now)

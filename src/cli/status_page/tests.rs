@@ -112,7 +112,7 @@ fn a_page_says_who_is_down_who_waits_and_what_to_type() {
     let words = words(&page);
     for text in [
         "node-a has not come back; 2 nodes wait.",
-        "node-a committed 12 min ago",
+        "node-a began its reboot 12 min ago",
         "reboot-coordinator release node-a --reason TEXT",
         "Read from etcd 3.5.16 just now.",
         "Rebooting: 1 Node Phase For Why node-a rebooting 12 min kernel",

@@ -5,7 +5,7 @@ use std::time::Duration;
 use etcd_rs_sync::{Error, Reply, Request};
 
 use super::judge::{describe, judge_detectors};
-use super::queue::HISTORY_TTL;
+use super::queue::{HISTORY_TTL, millis};
 use super::{Machine, State, nonsense, rfc3339, words};
 use crate::core::facts::{DetectorReport, HealthPhase, ScriptReport};
 use crate::core::io::{Action, Hook};
@@ -469,21 +469,7 @@ impl Machine {
     fn released(&mut self, ending: &Ending, revision: i64) {
         self.held = None;
         self.registration = Some((revision, ending.registration.clone()));
-        self.note(
-            Note::info(
-                "released",
-                match &ending.outcome {
-                    Outcome::Completed => {
-                        "the reboot is complete: this node is back and healthy, the next may go"
-                            .to_owned()
-                    }
-                    Outcome::Aborted(why) => format!("gave the claim back without a reboot: {why}"),
-                    Outcome::TakenAway => "gave the claim back".to_owned(),
-                },
-            )
-            .with("outcome", ending.history.outcome.clone())
-            .with("reasons", ending.history.reasons.clone()),
-        );
+        self.note(ended(ending));
         self.reasons.clear();
         match &ending.outcome {
             Outcome::Completed | Outcome::TakenAway => {
@@ -505,6 +491,32 @@ impl Machine {
             }
         }
     }
+}
+
+/// What is told of an attempt that has ended.
+fn ended(ending: &Ending) -> Note {
+    let msg = match &ending.outcome {
+        Outcome::Completed => {
+            "the reboot is complete: this node is back and healthy, the next may go".to_owned()
+        }
+        Outcome::Aborted(why) => format!("gave the claim back without a reboot: {why}"),
+        Outcome::TakenAway => "gave the claim back".to_owned(),
+    };
+    let note = Note::info("released", msg)
+        .with("outcome", ending.history.outcome.clone())
+        .with("reasons", ending.history.reasons.clone());
+    match waited(&ending.history) {
+        Some(waited) => note.with("lock_wait_ms", millis(waited)),
+        None => note,
+    }
+}
+
+/// From joining the queue to the commit. The records tell, because whoever waited was ended by the reboot; both times are by
+/// this node's clock, and for people only.
+fn waited(history: &History) -> Option<Duration> {
+    let since: jiff::Timestamp = history.since.parse().ok()?;
+    let committed: jiff::Timestamp = history.committed_at.as_ref()?.parse().ok()?;
+    Duration::try_from(committed.duration_since(since)).ok()
 }
 
 /// The claim of a node that is back: still that of the boot before, so that a new start knows it too.
