@@ -5,7 +5,7 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
-use etcd_rs_sync::{Client, Error, Etcd as _, Range, Reply, Request, Txn};
+use etcd_rs_sync::{Client, Error, Etcd as _, KeyValue, Range, Reply, Request, Txn};
 use jiff::tz::TimeZone;
 
 use super::complain;
@@ -103,8 +103,17 @@ impl Cluster {
         Ok(survey::claims_of(&prefix, &self.all(&prefix)?))
     }
 
+    /// All members with their registrations, by name.
+    pub(super) fn members(&self) -> Result<Vec<(String, KeyValue)>, Trouble> {
+        let prefix = self.keys.nodes();
+        let pairs = self.all(&prefix)?.into_iter();
+        Ok(pairs
+            .filter_map(|pair| Some((Keys::node_of(&prefix, &pair.key)?.to_owned(), pair)))
+            .collect())
+    }
+
     /// Every pair below `prefix`, in the order of the keys, at one revision.
-    pub(super) fn all(&self, prefix: &str) -> Result<Vec<etcd_rs_sync::KeyValue>, Trouble> {
+    pub(super) fn all(&self, prefix: &str) -> Result<Vec<KeyValue>, Trouble> {
         let mut tries = 0;
         loop {
             tries += 1;
@@ -116,7 +125,7 @@ impl Cluster {
         }
     }
 
-    fn pages(&self, prefix: &str) -> Result<Vec<etcd_rs_sync::KeyValue>, Error> {
+    fn pages(&self, prefix: &str) -> Result<Vec<KeyValue>, Error> {
         let mut page = self.client.range(survey::first_page(prefix))?;
         let revision = page.header.revision;
         let mut pairs = Vec::new();
@@ -133,7 +142,7 @@ impl Cluster {
     }
 
     /// One pair.
-    pub(super) fn one(&self, key: String) -> Result<Option<etcd_rs_sync::KeyValue>, Trouble> {
+    pub(super) fn one(&self, key: String) -> Result<Option<KeyValue>, Trouble> {
         let range = Range::of(etcd_rs_sync::Keys::one(key));
         let reply = self.client.range(range).map_err(|error| trouble(&error))?;
         Ok(reply.kvs.into_iter().next())

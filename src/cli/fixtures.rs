@@ -29,6 +29,7 @@ pub(super) fn local() -> Local {
     Local {
         node: "node-c".into(),
         node_id: "id-node-c".into(),
+        boot_id: Some("b1".into()),
         limit: 1,
         budget: 1,
         dry_run: false,
@@ -88,6 +89,7 @@ pub(super) fn member(
         }),
         budget_used,
         attempt: None,
+        request: None,
     };
     (node.to_owned(), Ok(record))
 }

@@ -20,6 +20,8 @@ pub mod moment;
 pub mod parse;
 mod pause;
 mod release;
+mod request;
+mod reset_budget;
 mod resume;
 mod run;
 mod simulate;
@@ -72,6 +74,10 @@ fn dispatch(invocation: &Invocation) -> Exit {
         Command::Resume => resume::resume(&invocation.config),
         Command::Release { node, reason, yes } => {
             release::release(&invocation.config, node, reason, *yes)
+        }
+        Command::Request(options) => request::request(&invocation.config, options),
+        Command::ResetBudget { node, reason } => {
+            reset_budget::reset_budget(&invocation.config, node, reason)
         }
         Command::Status { watch } => status::status(&invocation.config, invocation.json, *watch),
         Command::Explain { at } => explain::explain(&invocation.config, *at),

@@ -55,12 +55,18 @@ fn cluster(survey: &Survey) -> Value {
             json!({ "node": node, "healthy": healthy(survey, node).flatten(), "record": readable(record) })
         })
         .collect();
+    let requests: Vec<Value> = survey
+        .requests
+        .iter()
+        .map(|(node, record)| json!({ "node": node, "record": readable(record) }))
+        .collect();
     json!({
         "pause": survey.pause.as_ref().map(readable),
         "cooldown": survey.cooldown.as_ref().map(readable),
         "limits": limits(survey),
         "holders": claims(true),
         "queue": claims(false),
+        "requests": requests,
         "members": members,
         "recent": survey.recent,
         "partial": survey.partial,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::describe::{age, committed, holder_row, pause_text, reasons, until_text};
+use super::describe::{age, committed, holder_row, pause_text, reasons, request_text, until_text};
 use super::gates::{Gate, Verdict};
 use super::local::Local;
 use super::status::View;
@@ -95,6 +95,7 @@ fn cluster(lines: &mut Vec<String>, view: &View, survey: &Survey, now: Timestamp
     lines.extend(table.lines(style));
     lines.extend(waiting(&queue, now).lines(style));
     more(lines, queue.len());
+    requests(lines, survey, now, style);
     members(lines, survey, now, style);
     recent(lines, &survey.recent, now, style);
 }
@@ -175,6 +176,34 @@ fn more(lines: &mut Vec<String>, count: usize) {
             count - LISTED
         ));
     }
+}
+
+/// Who is asked to reboot and has not yet; nothing when nobody is.
+fn requests(lines: &mut Vec<String>, survey: &Survey, now: Timestamp, style: Style) {
+    if survey.requests.is_empty() {
+        return;
+    }
+    let mut table = Table::new(0);
+    table.row([
+        heading("Requests "),
+        cell(Tone::Notice, survey.requests.len().to_string()),
+    ]);
+    lines.extend(table.lines(style));
+    let mut rows = Table::new(2);
+    for (node, request) in survey.requests.iter().take(LISTED) {
+        let unseen = matches!(request, Ok(request) if request.boot_id.is_none());
+        let unseen = if unseen {
+            " (not seen by the node yet)"
+        } else {
+            ""
+        };
+        rows.row([
+            plain(node),
+            plain(format!("{}{unseen}", request_text(request, now))),
+        ]);
+    }
+    lines.extend(rows.lines(style));
+    more(lines, survey.requests.len());
 }
 
 fn members(lines: &mut Vec<String>, survey: &Survey, now: Timestamp, style: Style) {

@@ -8,6 +8,7 @@ use super::clock::{Clock, kernel_monotonic};
 use super::lookout::Lookout;
 use crate::cli::status::{self, POLICY, Standing};
 use crate::config::Config;
+use crate::core::machine::DETECTOR;
 use crate::core::{Machine, Mode, Note, View};
 use crate::detect::bounded::bounded;
 use crate::host;
@@ -272,10 +273,11 @@ impl Shown {
 }
 
 fn detectors(config: &Config) -> impl Iterator<Item = &str> {
-    config
+    let configured = config
         .detectors
         .iter()
-        .map(|detector| detector.name.as_str())
+        .map(|detector| detector.name.as_str());
+    configured.chain([DETECTOR])
 }
 
 /// Whether the first pass is over, or a claim from before goes on.

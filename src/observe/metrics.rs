@@ -118,6 +118,15 @@ impl Metrics {
                     }
                 }
             }
+            // Those of the host are counted where they run.
+            "detector" => {
+                if let (Some(name), Some(result)) = (text("detector"), text("result")) {
+                    families.detector_checks.count(&[name, result]);
+                    if result == "required" {
+                        families.reboot_required.set(&[], flag(true));
+                    }
+                }
+            }
             _ => {}
         }
     }

@@ -8,9 +8,9 @@ const MOST_NODES: usize = 64;
 
 /// Help of the program, and of the script in front of it.
 pub const USAGE: &str = "\
-Usage: scripts/demo [--nodes N] [--limit K] [--fail NODE] [--boot-sec S]
-                    [--hold-sec S] [--idle-sec S] [--metrics PORT]
-                    [--plain] [--keep] [--help]
+Usage: scripts/demo [--nodes N] [--limit K] [--fail NODE] [--request]
+                    [--boot-sec S] [--hold-sec S] [--idle-sec S]
+                    [--metrics PORT] [--plain] [--keep] [--help]
 
 Shows a fleet taking turns to reboot, on this machine and without rebooting it:
 a real etcd, and N daemons of the real program, each on a made-up host that
@@ -22,6 +22,8 @@ on etcd and from the hosts' power supplies, not from the daemons.
   --fail NODE   this host, such as node-2, does not come back. The line stops
                 until its claim is taken away: by you, where the demo is drawn
                 on a terminal, otherwise by the demo
+  --request     no host needs a reboot by itself: `request --all` asks for one of
+                each, and every request has to be gone at the end
   --boot-sec S  how long a host is down (default: 1)
   --hold-sec S  how long the failure stands before the demo takes the claim
                 away (default: 5)
@@ -49,6 +51,8 @@ pub struct Options {
     pub limit: usize,
     /// The number of the host that does not come back, from 1.
     pub fail: Option<usize>,
+    /// Reboots are asked for by `request --all` instead of by the hosts' detectors.
+    pub request: bool,
     /// How long a host is down.
     pub boot: Duration,
     /// Without an operator: how long the failure stands before its claim is taken away.
@@ -72,6 +76,7 @@ impl Options {
             nodes: 5,
             limit: 1,
             fail: None,
+            request: false,
             boot: Duration::from_secs(1),
             hold: Duration::from_secs(5),
             idle: Duration::ZERO,
@@ -101,6 +106,7 @@ impl Options {
                     let number = |text: &str| text.strip_prefix("node-").unwrap_or(text).parse();
                     options.fail = Some(parser.value()?.parse_with(number)?);
                 }
+                Long("request") => options.request = true,
                 Long("boot-sec") => options.boot = seconds(&mut parser)?,
                 Long("hold-sec") => options.hold = seconds(&mut parser)?,
                 Long("idle-sec") => options.idle = seconds(&mut parser)?,
@@ -131,6 +137,7 @@ impl Options {
             return Err("--metrics needs a port for every host above it".into());
         }
         match self.fail {
+            Some(_) if self.request => Err("--request does not go with --fail".into()),
             Some(_) if self.nodes < 2 => Err("--fail needs another host that waits".into()),
             Some(node) if !(1..=self.nodes).contains(&node) => {
                 Err(format!("--fail names a host from node-1 to node-{}", self.nodes).into())
@@ -183,6 +190,7 @@ mod tests {
             "--fail node-6",
             "--fail node-0",
             "--nodes 1 --fail 1",
+            "--request --fail 1",
             "--boot-sec -1",
             "--boot-sec soon",
             "--metrics 65533",

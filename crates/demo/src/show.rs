@@ -240,6 +240,12 @@ impl<'a> Show<'a> {
     /// All hosts come to need a reboot at once. With one that is to fail, those up to it ask one after the other, so that it is
     /// in the queue before the others are.
     fn ask(&mut self, asked: usize) -> Result<(), Error> {
+        if self.options.request {
+            let said = self.fleet.request_all()?;
+            self.part = Part::Running;
+            self.last_event = Instant::now();
+            return self.event(Instant::now(), "operator", "asks", said.trim());
+        }
         let order = self.options.order();
         let host = |number: usize| format!("node-{number}");
         if let Some(last) = asked.checked_sub(1) {
