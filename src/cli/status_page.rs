@@ -25,7 +25,7 @@ const SCRIPT: &str = include_str!("status_page/script.js");
 /// What the browser may do with it: use this style and this script, and ask this server again. A test compares the hashes.
 pub(crate) const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
      connect-src 'self'; img-src data:; \
-     style-src 'sha256-dlGh0JO9wfvmaZVdIGx/cXkRQljFJJlVN83ckuLyzIU='; \
+     style-src 'sha256-thXlRqoDFErWaqZI28UEqBSzz2OJx7uX+zjvTHbMiL8='; \
      script-src 'sha256-K9+SrdmNufSpkGuXff1aDQsvBhcldIyBgTXDakEyNLw='";
 
 /// The whole of it.
