@@ -10,7 +10,7 @@ use crate::cli::fixtures::{busy, found, history, local, member, now, pause, view
 use crate::cli::status::Standing;
 use crate::lock::Phase;
 use crate::lock::record::RecordError;
-use crate::lock::survey::Survey;
+use crate::lock::survey::{Said, Survey};
 
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -38,6 +38,13 @@ fn claims(claims: &[(&str, Phase, &str)]) -> Survey {
             .map(|((node, phase, since), create)| found(node, *phase, create, since))
             .collect(),
         ..Survey::default()
+    }
+}
+
+fn said(healthy: bool) -> Said {
+    Said {
+        healthy: Some(healthy),
+        ..Said::default()
     }
 }
 
@@ -136,7 +143,7 @@ fn who_is_not_healthy_comes_first() {
             member("b", None, 0),
             member("c", None, 0),
         ],
-        reports: vec![("a".into(), Some(true)), ("c".into(), Some(false))],
+        reports: vec![("a".into(), said(true)), ("c".into(), said(false))],
         ..Survey::default()
     };
     let words = words(&of_daemon(survey).page(now()));
