@@ -10,7 +10,7 @@ use crate::{STAMP_ERROR, Verdict};
 /// Judges all acts.
 pub(crate) fn judge(ledger: &Ledger, spans: &[Span], clock: &Clock, verdict: &mut Verdict) {
     for line in &ledger.lines {
-        if let What::Act { node, boot, .. } = &line.what {
+        if let Some((node, boot)) = disrupted(&line.what) {
             permitted(line, node, boot, spans, clock, verdict);
         }
     }
@@ -26,6 +26,19 @@ pub(crate) fn judge(ledger: &Ledger, spans: &[Span], clock: &Clock, verdict: &mu
     for line in died {
         let what = "a daemon ended by itself".to_owned();
         verdict.accuse("P5", what, vec![line.to_string()]);
+    }
+}
+
+/// Whom the program disrupted, in which boot: by an act, or by going down because an act asked for it, which may be later.
+fn disrupted(what: &What) -> Option<(&str, &str)> {
+    match what {
+        What::Act { node, boot, .. }
+        | What::Down {
+            node,
+            boot,
+            asked: true,
+        } => Some((node, boot)),
+        _ => None,
     }
 }
 
@@ -110,12 +123,10 @@ fn overlaps(ledger: &Ledger, spans: &[Span], clock: &Clock, verdict: &mut Verdic
     let mut outs: Vec<Out<'_>> = Vec::new();
     let mut open: BTreeMap<&str, usize> = BTreeMap::new();
     for line in &ledger.lines {
-        match &line.what {
-            What::Act { node, boot, .. } => {
+        match (disrupted(&line.what), &line.what) {
+            (Some((node, boot)), _) => {
                 // Before the end of its own window the act belongs to it.
-                let within = open
-                    .get(node.as_str())
-                    .is_some_and(|i| line.at < outs[*i].until);
+                let within = open.get(node).is_some_and(|i| line.at < outs[*i].until);
                 if !within {
                     open.insert(node, outs.len());
                     outs.push(Out {
@@ -125,14 +136,17 @@ fn overlaps(ledger: &Ledger, spans: &[Span], clock: &Clock, verdict: &mut Verdic
                     });
                 }
             }
-            What::Health {
-                node, good: true, ..
-            } => {
+            (
+                None,
+                What::Health {
+                    node, good: true, ..
+                },
+            ) => {
                 if let Some(index) = open.remove(node.as_str()) {
                     outs[index].until = outs[index].until.min(line.at);
                 }
             }
-            _ => {}
+            (None, _) => {}
         }
     }
     for out in &outs {

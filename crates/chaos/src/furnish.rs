@@ -39,7 +39,7 @@ pub(crate) fn scripts(
          fail) exit 1 ;;\n\
          nothing) exit 0 ;;\n\
          esac\n\
-         echo \"{name} $boot $mode\" 1<>'{power}'\n\
+         echo \"{name} $boot $mode $now\" 1<>'{power}'\n\
          [ $mode != failing ]\n",
         power = power.display()
     );
