@@ -29,9 +29,19 @@ pub(crate) fn scripts(
          if [ -e \"$own/ill\" ]; then result=bad; fi\n\
          if [ \"$RC_PHASE\" = post-boot ]; then say \"health-$result $boot\"; fi\n\
          [ $result = good ]\n";
-    let drain = "mode drain\nsay \"drain $boot\"\nsleep 0.2\n[ $mode = ok ]\n";
+    // The FIFO is opened for reading too, so that it never waits for a reader.
+    let ask = format!(
+        "echo \"{name} $boot $mode $now\" 1<>'{}'\n",
+        power.display()
+    );
+    let drain = format!(
+        "mode drain\n\
+         say \"drain $boot\"\n\
+         if [ $mode = dying ]; then {ask}fi\n\
+         sleep 0.2\n\
+         [ $mode != fail ]\n"
+    );
     let undrain = "say \"undrain $boot\"\n";
-    // Opened for reading too, so that it never waits for a reader.
     let reboot = format!(
         "mode reboot\n\
          say \"reboot $boot $mode\"\n\
@@ -39,9 +49,8 @@ pub(crate) fn scripts(
          fail) exit 1 ;;\n\
          nothing) exit 0 ;;\n\
          esac\n\
-         echo \"{name} $boot $mode $now\" 1<>'{power}'\n\
-         [ $mode != failing ]\n",
-        power = power.display()
+         {ask}\
+         [ $mode != failing ]\n"
     );
     [
         ("health", format!("{head}{health}")),

@@ -10,6 +10,8 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
+
 use crate::EXIT_INTERRUPTED;
 use crate::etcd;
 use crate::furnish;
@@ -36,6 +38,9 @@ const PLANTED_LIMIT: (usize, usize) = (1, 9);
 /// A command that fails and reboots all the same does so within this time or not at all: the daemon waits for 0.6 s. On a busy
 /// machine the run itself may be late.
 const FAILING_LIMIT_SEC: f64 = 0.3;
+
+/// How long a daemon stays away that is killed in the middle of its attempt.
+const DEAD: Duration = Duration::from_millis(300);
 
 /// All that runs.
 pub(crate) struct Run {
@@ -185,10 +190,16 @@ impl Run {
                 continue;
             }
             let delay = match mode.as_str() {
-                "slow" => self.rng.seconds(1.0, 3.0),
+                "slow" | "slow-dying" => self.rng.seconds(1.0, 3.0),
                 _ => Duration::ZERO,
             };
             if let Some(index) = self.hosts.iter().position(|host| host.name == name) {
+                if mode.ends_with("dying") {
+                    self.hosts[index].tell(Signal::KILL, now + DEAD);
+                }
+                if mode == "dying" {
+                    continue;
+                }
                 self.going.push((now + delay, index, boot));
             }
         }

@@ -67,10 +67,12 @@ pub(crate) enum Kind {
     DrainFails,
     BackIll,
     LongBoot,
+    DieBeforeReboot,
+    DieDraining,
 }
 
 /// Every kind, its name in the figures, and how often it comes.
-pub(crate) const KINDS: [(Kind, &str, usize); 30] = [
+pub(crate) const KINDS: [(Kind, &str, usize); 32] = [
     (Kind::KillDaemon, "daemon-killed", 12),
     (Kind::TermDaemon, "daemon-terminated", 3),
     (Kind::StopDaemon, "daemon-stopped", 10),
@@ -101,6 +103,8 @@ pub(crate) const KINDS: [(Kind, &str, usize); 30] = [
     (Kind::DrainFails, "drain-fails", 4),
     (Kind::BackIll, "host-back-ill", 4),
     (Kind::LongBoot, "boot-longer-than-ttl", 4),
+    (Kind::DieBeforeReboot, "daemon-killed-after-command", 4),
+    (Kind::DieDraining, "daemon-killed-draining", 4),
 ];
 
 /// A fault, with everything that might be asked of it. What it meets is decided when it strikes: `leader` is whoever leads then.

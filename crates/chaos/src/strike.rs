@@ -48,8 +48,9 @@ impl Run {
 
     fn only_hosts_it_can_strike(&self, fault: &mut Fault) {
         use Kind::{
-            BackIll, DrainFails, KillDaemon, LongBoot, LosePower, RebootDoesNothing, RebootFails,
-            RebootFailsAndHappens, RebootIsSlow, StopDaemon, StopHost, TermDaemon, WipeRun,
+            BackIll, DieBeforeReboot, DieDraining, DrainFails, KillDaemon, LongBoot, LosePower,
+            RebootDoesNothing, RebootFails, RebootFailsAndHappens, RebootIsSlow, StopDaemon,
+            StopHost, TermDaemon, WipeRun,
         };
         let on = [
             KillDaemon, TermDaemon, StopDaemon, StopHost, LosePower, WipeRun,
@@ -62,6 +63,8 @@ impl Run {
             DrainFails,
             BackIll,
             LongBoot,
+            DieBeforeReboot,
+            DieDraining,
         ];
         if on.contains(&fault.kind) {
             fault.hosts.retain(|index| self.hosts[*index].is_on());
@@ -72,7 +75,7 @@ impl Run {
                 host.is_on() && host.round.needs && host.round.reboots == 0
             });
         }
-        if fault.kind == DrainFails && !self.settings.hooks {
+        if [DrainFails, DieDraining].contains(&fault.kind) && !self.settings.hooks {
             fault.hosts.clear();
         }
     }
@@ -107,6 +110,8 @@ impl Run {
                 Kind::RebootFailsAndHappens => host.arm("reboot", "failing")?,
                 Kind::RebootDoesNothing => host.arm("reboot", "nothing")?,
                 Kind::RebootIsSlow => host.arm("reboot", "slow")?,
+                Kind::DieBeforeReboot => host.arm("reboot", "slow-dying")?,
+                Kind::DieDraining => host.arm("drain", "dying")?,
                 Kind::DrainFails => host.arm("drain", "fail")?,
                 Kind::BackIll => host.ill_for = Some(fault.lasts),
                 Kind::LongBoot => host.long_boot = true,
