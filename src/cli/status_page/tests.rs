@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,15 +11,12 @@ use crate::lock::Phase;
 use crate::lock::record::RecordError;
 use crate::lock::survey::{Said, Survey};
 
-const PATIENCE: Duration = Duration::from_secs(600);
-
 /// As the daemon of node-c shows it.
 fn of_daemon(survey: Survey) -> View {
     View {
         standing: Some(Standing {
             state: "idle",
             text: "idle: no reboot is required".to_owned(),
-            patience: PATIENCE,
         }),
         ..view(local(), survey)
     }
@@ -148,7 +144,7 @@ fn who_is_not_healthy_comes_first() {
     };
     let words = words(&of_daemon(survey).page(now()));
     assert!(
-        words.contains("Members: 3, 1 healthy Node Health Last reboot Version b silent no reboot yet 0.1.0 c unhealthy"),
+        words.contains("Members: 3, 1 healthy Node Health Last reboot Version b no report no reboot yet 0.1.0 c unhealthy"),
         "{words}"
     );
 }
