@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -174,9 +174,15 @@ impl Host {
         self.path(&format!("log-{}", self.starts))
     }
 
+    /// SIGSTOP returns when no thread of the daemon runs any more: on a busy machine a signal takes its time.
     pub(crate) fn signal(&self, signal: Signal) {
         let child = self.child.as_ref().expect("the daemon runs");
-        kill_process(Pid::from_child(child), signal).unwrap();
+        let pid = Pid::from_child(child);
+        kill_process(pid, signal).unwrap();
+        if signal == Signal::STOP {
+            let stopped = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+            waitid(WaitId::Pid(pid), stopped).unwrap();
+        }
     }
 
     /// SIGKILL, as a crash.

@@ -111,7 +111,7 @@ fn a_node_with_every_gate_closed() {
     println!("{}", ended.stdout);
     assert_eq!(
         ended.stdout.split(":").next(),
-        Some("admin does not reboot now")
+        Some("admin does not reboot now; closed")
     );
     let folded = ended.stdout.split_whitespace();
     let folded = folded.collect::<Vec<_>>().join(" ");

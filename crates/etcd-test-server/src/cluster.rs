@@ -98,7 +98,7 @@ impl Cluster {
 
     /// Freezes member `index` (SIGSTOP): it accepts connections and answers nothing.
     pub fn pause(&self, index: usize) {
-        self.members[index].signal(Signal::STOP);
+        self.members[index].pause();
     }
 
     /// Lets a frozen member go on (SIGCONT).

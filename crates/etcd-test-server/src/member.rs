@@ -10,7 +10,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 /// How long a server may take after SIGTERM. With an open watch some versions take 7 s.
 const STOP_LIMIT: Duration = Duration::from_secs(15);
@@ -100,6 +100,15 @@ impl Member {
             .unwrap_or_else(|| panic!("member {} does not run", self.name));
         let pid = Pid::from_child(child);
         kill_process(pid, signal).expect("our own child can be signalled");
+    }
+
+    /// Returns when no thread of it runs any more: on a busy machine a signal takes its time.
+    pub(crate) fn pause(&self) {
+        self.signal(Signal::STOP);
+        let child = self.lock();
+        let pid = Pid::from_child(child.as_ref().expect("it got the signal"));
+        let stopped = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(pid), stopped).expect("our own child can be waited for");
     }
 
     pub(crate) fn stop(&self) {
