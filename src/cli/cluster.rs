@@ -11,8 +11,9 @@ use jiff::tz::TimeZone;
 use super::complain;
 use super::exit::Exit;
 use crate::config::{self, Config};
+use crate::daemon::survey::{Unread, read};
 use crate::lock::outcome::{self, Found, Malformed};
-use crate::lock::survey::{self, Pages, Survey};
+use crate::lock::survey::{self, Survey};
 use crate::lock::{Keys, request};
 
 /// How often a write whose outcome is unknown is sent before the operator is told so.
@@ -90,24 +91,10 @@ impl Cluster {
 
     /// Everything that is known of the cluster, at one revision.
     pub(super) fn survey(&self) -> Result<Survey, Trouble> {
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let reply = self.read(&Request::Txn(survey::survey(&self.keys)))?;
-            let mut pages = Pages::of(reply, &self.keys).map_err(|error| nonsense(&error))?;
-            match self.rest(&mut pages) {
-                Ok(()) => return Ok(pages.complete()),
-                Err(Error::Compacted { .. }) if tries < READ_TRIES => {}
-                Err(error) => return Err(trouble(&error)),
-            }
-        }
-    }
-
-    fn rest(&self, pages: &mut Pages) -> Result<(), Error> {
-        while let Some(range) = pages.missing() {
-            pages.add(self.client.range(range)?);
-        }
-        Ok(())
+        read(&self.client, &self.keys, usize::MAX).map_err(|unread| match unread {
+            Unread::Etcd(error) => trouble(&error),
+            Unread::Nonsense(malformed) => nonsense(&malformed),
+        })
     }
 
     /// All claims, first come first.

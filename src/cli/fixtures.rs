@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests count as tests
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::gates::gates;
@@ -158,7 +160,10 @@ pub(super) fn view(local: Local, survey: Survey) -> View {
         lock_key: "/cluster/lock".into(),
         version: Some("3.5.16".into()),
         gates: gates(&local, Some(&survey), now(), now()),
-        survey: Ok(survey),
+        survey: Ok(Arc::new(survey)),
+        earlier: None,
+        read_at: Some(now()),
         local,
+        standing: None,
     }
 }

@@ -253,7 +253,8 @@ pub(super) fn healthy(survey: &Survey, node: &str) -> Option<Option<bool>> {
         .map(|(_, said)| said.healthy)
 }
 
-fn rebooted(record: &NodeRecord, now: Timestamp) -> String {
+/// When and why a member rebooted last.
+pub(super) fn rebooted(record: &NodeRecord, now: Timestamp) -> String {
     let last = match &record.last_reboot {
         Some(last) => format!(
             "rebooted {}: {}",
@@ -287,12 +288,16 @@ fn recent(lines: &mut Vec<String>, recent: &[History], now: Timestamp, style: St
 
 /// How an attempt ended, as a cell.
 pub(super) fn outcome(entry: &History) -> Cell {
-    let tone = match entry.outcome.as_str() {
+    cell(outcome_tone(entry), &entry.outcome)
+}
+
+/// Whether it ended well.
+pub(super) fn outcome_tone(entry: &History) -> Tone {
+    match entry.outcome.as_str() {
         "completed" => Tone::Good,
         "aborted" => Tone::Bad,
         _ => Tone::Notice,
-    };
-    cell(tone, &entry.outcome)
+    }
 }
 
 /// Why it ended so: what it was for when that went well, else what happened and who did it.

@@ -12,9 +12,11 @@
 
 mod clock;
 mod lanes;
+mod lookout;
 mod observer;
 mod setup;
 mod signals;
+pub(crate) mod survey;
 mod tasks;
 
 use std::collections::VecDeque;

@@ -34,6 +34,8 @@ pub struct Survey {
     pub requests: Vec<(String, Result<RebootRequest, RecordError>)>,
     /// The last finished attempts, newest first.
     pub recent: Vec<History>,
+    /// There are more claims, members or reports than were read.
+    pub partial: bool,
 }
 
 /// What a report says, as far as it can be read: one that says nothing is there all the same.
@@ -141,13 +143,25 @@ impl Pages {
         }
     }
 
-    /// The survey, when nothing is missing.
+    /// How many claims, registrations and reports there are so far.
+    pub fn len(&self) -> usize {
+        self.lists.iter().map(|(_, pairs, _)| pairs.len()).sum()
+    }
+
+    /// Whether there is none of them so far.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The survey; a partial one when something is missing.
     pub fn complete(self) -> Survey {
+        let partial = self.missing().is_some();
         let [claims, nodes, reports, requests] = self.lists;
         Survey {
             claims: claims_of(&claims.0, &claims.1),
             nodes: named(&nodes, decode),
             reports: named(&reports, said),
+            partial,
             requests: named(&requests, decode),
             ..self.survey
         }

@@ -64,7 +64,9 @@ impl Fleet {
         };
         let mut hosts = Vec::new();
         for number in 1..=options.nodes {
-            let host = Host::new(&plant, folder.path(), &format!("node-{number}"));
+            let metrics = options.metrics.zip(u16::try_from(number).ok());
+            let metrics = metrics.map(|(port, number)| port + number);
+            let host = Host::new(&plant, folder.path(), &format!("node-{number}"), metrics);
             let mut host = host.map_err(Error::io("a host's folder cannot be made"))?;
             host.fails = options.fail == Some(number);
             hosts.push(host);

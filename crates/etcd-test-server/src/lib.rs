@@ -29,4 +29,4 @@ pub use builder::{Builder, Tls};
 pub use cluster::Cluster;
 pub use pki::{CertFiles, Pki};
 pub use proxy::{Action, Gate, HttpRequest, Proxy, Rule};
-pub use version::{Version, default_version, versions};
+pub use version::{Version, default_version, old_versions, versions};

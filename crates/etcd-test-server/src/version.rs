@@ -35,13 +35,17 @@ impl fmt::Display for Version {
     }
 }
 
-/// Every version found, oldest first: those that `scripts/get-etcd` unpacked into `target/etcd/<version>/` of the workspace, or
+/// The first version that the client supports.
+const OLDEST: (u64, u64, u64) = (3, 4, 0);
+
+/// Every version from 3.4 on that was found, oldest first: those that `scripts/get-etcd` unpacked into `target/etcd/<version>/` of the workspace, or
 /// into the folder that the environment's `ETCD_TEST_VERSIONS_DIR` names; without any, the `etcd` on the path.
 ///
 /// # Panics
 /// When there is none.
 pub fn versions() -> Vec<Version> {
     let mut found = unpacked(&folder());
+    found.retain(|version| version.number() >= OLDEST);
     if found.is_empty() {
         found.extend(on_path());
     }
@@ -50,6 +54,15 @@ pub fn versions() -> Vec<Version> {
         "no etcd to test with, neither in {} nor on the path: run scripts/get-etcd --all",
         folder().display()
     );
+    found.sort_by_key(Version::number);
+    found
+}
+
+/// Those before 3.4 that were unpacked, oldest first; there may be none. The client does not support them, but their store
+/// behaves as that of later ones.
+pub fn old_versions() -> Vec<Version> {
+    let mut found = unpacked(&folder());
+    found.retain(|version| version.number() < OLDEST);
     found.sort_by_key(Version::number);
     found
 }

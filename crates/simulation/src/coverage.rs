@@ -5,7 +5,7 @@ use reboot_coordinator::core::machine::Stage;
 use reboot_coordinator::core::{Input, State, WatchEvent};
 
 /// Names of the states, as counted here.
-pub const STATES: [&str; 30] = [
+pub const STATES: [&str; 31] = [
     "SelfTest",
     "ReadOwn",
     "Registering",
@@ -35,6 +35,7 @@ pub const STATES: [&str; 30] = [
     "Ending",
     "Stopping",
     "Stopped",
+    "Left",
     "Noting",
 ];
 
@@ -126,7 +127,8 @@ pub fn state_index(state: &State) -> usize {
         State::Ending(_) => 26,
         State::Stopping => 27,
         State::Stopped => 28,
-        State::Noting(_) => 29,
+        State::Left(_) => 29,
+        State::Noting(_) => 30,
     }
 }
 

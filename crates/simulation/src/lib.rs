@@ -19,6 +19,7 @@ pub mod crash;
 pub mod etcd;
 mod goal;
 pub mod host;
+pub mod late;
 mod network;
 mod perform;
 pub mod plan;

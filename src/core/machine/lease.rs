@@ -26,6 +26,7 @@ impl Machine {
             | State::Idle(_)
             | State::Granting(..)
             | State::Leaving(..)
+            | State::Left(_)
             | State::Committing(_)
             | State::Fencing(_)
             | State::Draining(_)

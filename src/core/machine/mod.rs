@@ -11,7 +11,7 @@
 //!     ▲         │                                 ▲    Gates(Waiting)│           │
 //!     │      refused                              └──────────────────┤ turn      │
 //!     │         ▼                                                    ▼           │
-//!     └───── (blocked) ◄──── Leaving ◄── refused, lost ─── Gates(PostLock)       │
+//!     └── (blocked) ◄ Left ◄ Leaving ◄── refused, lost ─── Gates(PostLock)       │
 //!                                                                    │           │
 //!                Committing ─ (unknown) Fencing ◄────────────────────┘           │
 //!                    │ committed: the permit                                     │
@@ -31,6 +31,7 @@ mod gates;
 mod judge;
 mod lease;
 mod queue;
+mod release;
 mod report;
 mod requests;
 mod start;
@@ -56,8 +57,9 @@ pub use commit::Pending;
 pub use gates::{Gates, Stage};
 pub use judge::judge_detectors;
 pub use queue::{Entry, Queue, TakingAway};
+pub use release::Ending;
 pub use requests::{DETECTOR, Noting};
-pub use verify::{Ending, Outcome, Verify};
+pub use verify::{Outcome, Verify};
 pub use view::View;
 
 /// How often `--once` repeats a request to etcd before it gives up.
@@ -95,6 +97,9 @@ pub enum State {
     TakingAway(TakingAway),
     /// Giving up the place: revoking this lease until it is known to be gone.
     Leaving(i64, After),
+    /// The lease is gone and the place with it, unless a copy of a commit took effect before: reading what stands there, before
+    /// the pass ends for this reason.
+    Left(Refusal),
     /// The commit was sent.
     Committing(Box<Pending>),
     /// The commit's outcome is unknown and is being decided.
@@ -350,6 +355,7 @@ impl Machine {
             | State::Counting
             | State::TakingAway(_)
             | State::Leaving(..)
+            | State::Left(_)
             | State::Committing(_)
             | State::Fencing(_)
             | State::Moving(..)
@@ -371,9 +377,11 @@ impl Machine {
     /// Sends the request the state is waiting for.
     fn ask(&mut self) {
         let request = match &self.state {
-            State::SelfTest | State::ReadOwn | State::Registering(_) | State::Removing(_) => {
-                self.start_request()
-            }
+            State::SelfTest
+            | State::ReadOwn
+            | State::Left(_)
+            | State::Registering(_)
+            | State::Removing(_) => self.start_request(),
             State::Noting(_) => self.noting_request(),
             State::Granting(_, grant) => self.grant_request(grant.id, self.settings.lock_ttl),
             State::Entering(..) | State::Counting | State::TakingAway(_) => self.queue_request(),
@@ -414,9 +422,11 @@ impl Machine {
         }
         self.asked = None;
         match &self.state {
-            State::SelfTest | State::ReadOwn | State::Registering(_) | State::Removing(_) => {
-                self.on_start(result);
-            }
+            State::SelfTest
+            | State::ReadOwn
+            | State::Left(_)
+            | State::Registering(_)
+            | State::Removing(_) => self.on_start(result),
             State::Noting(_) => self.on_noted(result),
             State::Granting(..) => self.on_granted(sent_at, result),
             State::Entering(..) => self.on_entered(result),
@@ -463,6 +473,7 @@ impl Machine {
             | State::Counting
             | State::TakingAway(_)
             | State::Leaving(..)
+            | State::Left(_)
             | State::Committing(_)
             | State::Fencing(_)
             | State::Moving(..)

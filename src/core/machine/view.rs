@@ -84,7 +84,7 @@ impl State {
             State::Noting(noting) => noting.gates.name(),
             State::Granting(..) | State::Entering(..) => "joining",
             State::Counting | State::Queued | State::TakingAway(_) => "queued",
-            State::Leaving(..) => "leaving",
+            State::Leaving(..) | State::Left(_) => "leaving",
             State::Committing(_) => "committing",
             State::Fencing(_) => "fencing",
             State::Draining(_) => "draining",

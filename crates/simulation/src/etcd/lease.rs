@@ -7,6 +7,9 @@ use etcd_rs_sync::{Error, GrantReply, KeepAliveReply, Reply, TimeToLiveReply};
 use super::FakeEtcd;
 use crate::{SECOND, Time};
 
+/// The longest TTL granted, seconds.
+const LONGEST_TTL_SEC: i64 = 9_000_000_000;
+
 /// A lease as the server sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
@@ -52,6 +55,12 @@ impl FakeEtcd {
     }
 
     pub(super) fn grant(&mut self, now: Time, id: i64, ttl_sec: i64) -> Result<Reply, Error> {
+        if ttl_sec > LONGEST_TTL_SEC {
+            // By its code the client takes it for a revision out of range.
+            return Err(Error::Compacted {
+                detail: "etcdserver: too large lease TTL".to_owned(),
+            });
+        }
         if self.leases.contains_key(&id) {
             return Err(Error::LeaseExists);
         }

@@ -2,6 +2,7 @@
 
 mod lease;
 mod store;
+mod valid;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -48,7 +49,7 @@ impl Default for FakeEtcd {
             keys: BTreeMap::new(),
             leases: BTreeMap::new(),
             revision: 1,
-            compacted: 0,
+            compacted: -1, // so that a first compaction at 0 is taken, as by the real one
             log: Vec::new(),
             no_space: false,
             ignores_guards: false,
@@ -64,6 +65,7 @@ impl FakeEtcd {
     /// # Errors
     /// As the real one.
     pub fn apply(&mut self, now: Time, request: &Request) -> Result<Reply, Error> {
+        valid::check(request)?;
         if self.no_space && needs_space(request) {
             return Err(rejected(
                 429,
@@ -144,10 +146,11 @@ impl FakeEtcd {
     }
 
     fn compact(&mut self, revision: i64) -> Result<Reply, Error> {
-        if revision <= self.compacted || revision > self.revision {
-            return Err(Error::Compacted {
-                detail: "etcdserver: mvcc: required revision has been compacted".to_owned(),
-            });
+        if revision <= self.compacted {
+            return Err(store::gone("has been compacted"));
+        }
+        if revision > self.revision {
+            return Err(store::gone("is a future revision"));
         }
         self.compacted = revision;
         Ok(Reply::Compact(self.header()))

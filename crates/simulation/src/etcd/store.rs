@@ -1,22 +1,25 @@
 //! Keys, revisions and transactions.
 
 use etcd_rs_sync::{
-    Compare, Delete, DeleteReply, Error, Is, KeyValue, Keys, Op, OpReply, Order, Put, PutReply,
-    Range, RangeReply, Target, Txn, TxnReply,
+    Compare, Delete, DeleteReply, Error, Header, Is, KeyValue, Keys, Op, OpReply, Order, Put,
+    PutReply, Range, RangeReply, Target, Txn, TxnReply,
 };
 
 use super::{Change, FakeEtcd, rejected};
 
-/// The most operations or compares of one list.
-const MAX_OPS: usize = 128;
-
 impl FakeEtcd {
     pub(super) fn txn_request(&mut self, txn: &Txn) -> Result<TxnReply, Error> {
-        check(txn)?;
         // All compares are judged before anything runs, those of nested transactions too.
         let mut path = Vec::new();
         self.decide(txn, &mut path);
-        self.check_puts(txn, &mut path.iter())?;
+        self.check_ops(txn, &mut path.iter(), &|op| match op {
+            Op::Put(put) => self.check_kept(put).and_then(|()| self.check_lease(put)),
+            Op::Range(_) | Op::Delete(_) | Op::Txn(_) => Ok(()),
+        })?;
+        self.check_ops(txn, &mut path.iter(), &|op| match op {
+            Op::Range(range) => self.check_revision(range.revision),
+            Op::Put(_) | Op::Delete(_) | Op::Txn(_) => Ok(()),
+        })?;
         let revision = self.revision + 1;
         let before = self.log.len();
         let mut reply = self.run(txn, revision, &mut path.iter());
@@ -28,7 +31,8 @@ impl FakeEtcd {
     }
 
     pub(super) fn put_request(&mut self, put: &Put) -> Result<PutReply, Error> {
-        self.check_put(put)?;
+        self.check_lease(put)?;
+        self.check_kept(put)?;
         let revision = self.revision + 1;
         let mut reply = self.put(put, revision);
         self.revision = revision;
@@ -47,16 +51,18 @@ impl FakeEtcd {
     }
 
     pub(super) fn range(&self, range: &Range) -> Result<RangeReply, Error> {
-        let (at, now) = (range.revision, self.revision);
+        self.range_at(range, self.revision)
+    }
+
+    /// Inside a transaction `now` is its revision as soon as it has changed something.
+    fn range_at(&self, range: &Range, now: i64) -> Result<RangeReply, Error> {
+        let at = range.revision;
         let pairs: Vec<&KeyValue>;
         let past: Vec<KeyValue>;
         if at == 0 || at == now {
             pairs = self.select(&range.keys).collect();
-        } else if at > now || at < self.compacted {
-            return Err(Error::Compacted {
-                detail: "etcdserver: mvcc: required revision is not there".to_owned(),
-            });
         } else {
+            self.check_revision(at)?;
             past = self.at(&range.keys, at);
             pairs = past.iter().collect();
         }
@@ -125,16 +131,33 @@ impl FakeEtcd {
         let replies = ops
             .iter()
             .map(|op| match op {
-                Op::Range(range) => OpReply::Range(self.range(range).unwrap_or_default()),
+                Op::Range(range) => {
+                    let now = self.within(revision).revision;
+                    let mut reply = self.range_at(range, now).unwrap_or_default();
+                    reply.header = self.within(revision);
+                    OpReply::Range(reply)
+                }
                 Op::Put(put) => OpReply::Put(self.put(put, revision)),
                 Op::Delete(delete) => OpReply::Delete(self.delete(delete, revision)),
                 Op::Txn(nested) => OpReply::Txn(self.run(nested, revision, path)),
             })
             .collect();
         TxnReply {
-            header: self.header(),
+            header: Header::default(),
             succeeded,
             replies,
+        }
+    }
+
+    /// The header of an operation inside the transaction that makes this revision: as far as it has got, and nothing else.
+    fn within(&self, revision: i64) -> Header {
+        let changed = self
+            .log
+            .last()
+            .is_some_and(|last| last.revision == revision);
+        Header {
+            revision: if changed { revision } else { self.revision },
+            ..Header::default()
         }
     }
 
@@ -168,7 +191,7 @@ impl FakeEtcd {
             after: Some(after),
         });
         PutReply {
-            header: self.header(),
+            header: self.within(revision),
             prev_kv: before.filter(|_| put.prev_kv),
         }
     }
@@ -179,7 +202,7 @@ impl FakeEtcd {
             self.remove(&kv.key, revision);
         }
         DeleteReply {
-            header: self.header(),
+            header: self.within(revision),
             deleted: i64::try_from(found.len()).unwrap_or(i64::MAX),
             prev_kvs: if delete.prev_kv { found } else { Vec::new() },
         }
@@ -242,7 +265,23 @@ impl FakeEtcd {
         pairs.into_values().collect()
     }
 
-    fn check_puts(&self, txn: &Txn, path: &mut std::slice::Iter<'_, bool>) -> Result<(), Error> {
+    fn check_revision(&self, revision: i64) -> Result<(), Error> {
+        if revision > self.revision {
+            return Err(gone("is a future revision"));
+        }
+        if revision != 0 && revision < self.compacted {
+            return Err(gone("has been compacted"));
+        }
+        Ok(())
+    }
+
+    /// Checks every operation that will run.
+    fn check_ops(
+        &self,
+        txn: &Txn,
+        path: &mut std::slice::Iter<'_, bool>,
+        check: &dyn Fn(&Op) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let succeeded = path.next().copied().unwrap_or_default();
         let ops = if succeeded {
             &txn.success
@@ -250,24 +289,21 @@ impl FakeEtcd {
             &txn.failure
         };
         ops.iter().try_for_each(|op| match op {
-            Op::Put(put) => self.check_put(put),
-            Op::Txn(nested) => self.check_puts(nested, path),
-            Op::Range(_) | Op::Delete(_) => Ok(()),
+            Op::Txn(nested) => self.check_ops(nested, path, check),
+            Op::Put(_) | Op::Range(_) | Op::Delete(_) => check(op),
         })
     }
 
-    fn check_put(&self, put: &Put) -> Result<(), Error> {
+    fn check_lease(&self, put: &Put) -> Result<(), Error> {
         if put.lease != 0 && !self.leases.contains_key(&put.lease) {
             return Err(Error::LeaseNotFound);
         }
+        Ok(())
+    }
+
+    fn check_kept(&self, put: &Put) -> Result<(), Error> {
         if (put.ignore_lease || put.ignore_value) && !self.keys.contains_key(&put.key) {
             return Err(rejected(400, 3, "etcdserver: key not found"));
-        }
-        if put.ignore_lease && put.lease != 0 {
-            return Err(rejected(400, 3, "etcdserver: lease is provided"));
-        }
-        if put.ignore_value && !put.value.is_empty() {
-            return Err(rejected(400, 3, "etcdserver: value is provided"));
         }
         Ok(())
     }
@@ -282,33 +318,11 @@ pub(super) fn puts(txn: &Txn) -> bool {
     })
 }
 
-fn check(txn: &Txn) -> Result<(), Error> {
-    let lists = [txn.compares.len(), txn.success.len(), txn.failure.len()];
-    if lists.iter().any(|len| *len > MAX_OPS) {
-        return Err(rejected(
-            400,
-            3,
-            "etcdserver: too many operations in txn request",
-        ));
+/// The server's words for a revision that it does not have.
+pub(super) fn gone(why: &str) -> Error {
+    Error::Compacted {
+        detail: format!("etcdserver: mvcc: required revision {why}"),
     }
-    for ops in [&txn.success, &txn.failure] {
-        let mut written: Vec<&[u8]> = Vec::new();
-        for op in ops {
-            match op {
-                Op::Put(put) if written.contains(&put.key.as_slice()) => {
-                    return Err(rejected(
-                        400,
-                        3,
-                        "etcdserver: duplicate key given in txn request",
-                    ));
-                }
-                Op::Put(put) => written.push(&put.key),
-                Op::Txn(nested) => check(nested)?,
-                Op::Range(_) | Op::Delete(_) => {}
-            }
-        }
-    }
-    Ok(())
 }
 
 fn compare_one(compare: &Compare, kv: Option<&KeyValue>) -> bool {
