@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // helpers of tests count as tests
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -33,6 +34,7 @@ pub(super) fn local() -> Local {
         limit: 1,
         budget: 1,
         dry_run: false,
+        patience: Duration::from_secs(600),
         policies: None,
         windows: Some(Windows::parse("UTC", &[], &["Mon 08:00-18:00".into()]).unwrap()),
         kill_switch_file: "/etc/reboot-coordinator/disable".into(),

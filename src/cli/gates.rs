@@ -152,11 +152,11 @@ pub(super) fn summary(
         return format!("{node} does not reboot now: no reboot is required.");
     }
     if !closed.is_empty() {
-        return format!("{node} does not reboot now: {}.", closed.join(", "));
+        return format!("{node} does not reboot now; closed: {}.", closed.join(", "));
     }
     if !unknown.is_empty() {
         return format!(
-            "{node} does not reboot now: unknown counts as no ({}).",
+            "{node} does not reboot now; unknown, which counts as no: {}.",
             unknown.join(", ")
         );
     }

@@ -33,6 +33,8 @@ pub(super) struct Local {
     pub(super) limit: u32,
     pub(super) budget: u32,
     pub(super) dry_run: bool,
+    /// After how much time a node that has not come back is one to worry about: `reboot_timeout_sec`.
+    pub(super) patience: Duration,
     pub(super) policies: Option<Policies>,
     pub(super) windows: Option<Windows>,
     pub(super) kill_switch_file: PathBuf,
@@ -61,6 +63,7 @@ impl Local {
             limit: config.max_concurrent_reboots,
             budget: config.max_reboots_without_clearing,
             dry_run: config.dry_run,
+            patience: config.reboot_timeout,
             policies: config
                 .cluster_policies
                 .as_ref()

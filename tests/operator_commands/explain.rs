@@ -37,7 +37,7 @@ fn every_gate_is_named_in_order_with_what_closes_it() {
     let ended = run(&field.config("admin", more), &["explain"]);
     assert_eq!(
         ended.stdout.lines().next(),
-        Some("admin does not reboot now: kill switch, window, pause, turn.")
+        Some("admin does not reboot now; closed: kill switch, window, pause, turn.")
     );
     let folded = ended
         .stdout

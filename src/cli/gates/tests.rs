@@ -301,11 +301,15 @@ fn the_summary_is_the_answer() {
         ..Survey::default()
     };
     for (local, survey, expected) in [
-        (local(), Some(busy()), "node-c does not reboot now: turn."),
+        (
+            local(),
+            Some(busy()),
+            "node-c does not reboot now; closed: turn.",
+        ),
         (
             dry,
             Some(busy()),
-            "node-c does not reboot now: turn, dry_run.",
+            "node-c does not reboot now; closed: turn, dry_run.",
         ),
         (
             local(),
@@ -315,7 +319,7 @@ fn the_summary_is_the_answer() {
         (
             local(),
             None,
-            "node-c does not reboot now: unknown counts as no (pause, cooldown, budget, turn).",
+            "node-c does not reboot now; unknown, which counts as no: pause, cooldown, budget, turn.",
         ),
         (
             local(),

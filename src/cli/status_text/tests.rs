@@ -15,6 +15,9 @@ fn a_busy_cluster() {
     assert_eq!(
         shown(&view(local(), busy())),
         "\
+node-a has not come back; 2 nodes wait.
+Only when it will not return: reboot-coordinator release node-a --reason TEXT
+
 Cluster    /cluster/lock, etcd 3.5.16
 Pause      none
 Cooldown   none
@@ -126,7 +129,7 @@ fn health_is_a_column_when_anybody_reports_it() {
     let text = shown(&view(local(), survey));
     assert!(
         text.contains("Members    3, 1 healthy\n  node-a  unhealthy  0.1.0")
-            && text.contains("\n  node-b  silent     0.1.0")
+            && text.contains("\n  node-b  no report  0.1.0")
             && text.contains("\n  node-c  healthy    0.1.0"),
         "{text}"
     );
@@ -147,7 +150,7 @@ fn without_etcd_it_shows_what_is_known_here() {
     };
     let text = shown(&view);
     assert!(
-        text.starts_with("Cluster  /cluster/lock\netcd     etcd is not reachable: refused; check it\n\nThis node  node-c\n"),
+        text.starts_with("Nothing is known of the cluster: etcd does not answer.\n\nCluster  /cluster/lock\netcd     etcd is not reachable: refused; check it\n\nThis node  node-c\n"),
         "{text}"
     );
     for gate in [
