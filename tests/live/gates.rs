@@ -34,7 +34,7 @@ fn a_marker_that_never_goes_away_is_one_reboot_and_then_a_refusal() {
     let explained = host.command(&["explain"]).output().unwrap();
     let explained = String::from_utf8(explained.stdout).unwrap();
     assert!(
-        explained.starts_with("node-a does not reboot now: budget.\n"),
+        explained.starts_with("node-a does not reboot now; closed: budget.\n"),
         "{explained}"
     );
     let folded: Vec<&str> = explained.split_whitespace().collect();
