@@ -11,7 +11,7 @@ mod tests;
 use jiff::Timestamp;
 
 use self::html::{Html, text};
-use self::tables::{down, members, node, queue, recent};
+use self::tables::{down, members, node, queue, recent, requests};
 use super::headline::headline;
 use super::status::View;
 use super::table::Tone;
@@ -60,6 +60,7 @@ pub(super) fn page(view: &View, now: Timestamp) -> String {
     let part = |of: &dyn Fn(&Survey) -> String| known.map(of).unwrap_or_default();
     page.live("down", &part(&|survey| down(survey, view, now)))
         .live("queue", &part(&|survey| queue(survey, now)))
+        .live("requests", &part(&|survey| requests(survey, now)))
         .live("members", &part(&|survey| members(survey, now)))
         .live("recent", &part(&|survey| recent(survey, now)))
         .live("node", &node(view))

@@ -110,7 +110,7 @@ fn a_node_with_every_gate_closed() {
     let ended = run(&field.config("admin", &more), &["explain"]);
     println!("{}", ended.stdout);
     assert_eq!(
-        ended.stdout.split(":").next(),
+        ended.stdout.split(':').next(),
         Some("admin does not reboot now; closed")
     );
     let folded = ended.stdout.split_whitespace();

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use super::html::Html;
-use crate::cli::describe::{age, committed, phase, reasons};
+use crate::cli::describe::{age, committed, phase, reasons, request_text};
 use crate::cli::gates::Verdict;
 use crate::cli::headline::is_overdue;
 use crate::cli::status::View;
@@ -108,6 +108,19 @@ pub(super) fn queue(survey: &Survey, now: Timestamp) -> String {
         count => format!("Queue: {count}"),
     };
     table(&title, &["Node", "Place", "Waits for", "Why"], &rows)
+}
+
+/// Whose reboot is requested; nothing when nobody's is.
+pub(super) fn requests(survey: &Survey, now: Timestamp) -> String {
+    let rows: Vec<Cells> = survey
+        .requests
+        .iter()
+        .map(|(node, request)| vec![plain(node), plain(request_text(request, now))])
+        .collect();
+    match rows.len() {
+        0 => String::new(),
+        count => table(&format!("Requests: {count}"), &["Node", "Requested"], &rows),
+    }
 }
 
 /// The members; those that are not healthy come first.

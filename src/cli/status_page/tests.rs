@@ -110,6 +110,30 @@ fn the_headline_is_what_somebody_on_call_needs() {
 }
 
 #[test]
+fn whose_reboot_is_requested_is_shown() {
+    let request = crate::lock::RebootRequest {
+        v: 1,
+        node: "node-b".into(),
+        by: "eva@admin".into(),
+        reason: "new <firmware>".into(),
+        since: "2026-11-23T11:50:00.000Z".into(),
+        boot_id: None,
+    };
+    let survey = Survey {
+        requests: vec![("node-b".into(), Ok(request))],
+        ..busy()
+    };
+    let page = of_daemon(survey).page(now());
+    let found = words(&page);
+    let wanted = "Requests: 1 Node Requested node-b by eva@admin 10 min ago: new";
+    assert!(
+        found.contains(wanted) && !page.contains("<firmware>"),
+        "{found}"
+    );
+    assert!(!words(&of_daemon(busy()).page(now())).contains("Requests"));
+}
+
+#[test]
 fn a_page_says_who_is_down_who_waits_and_what_to_type() {
     let page = of_daemon(busy()).page(now());
     let words = words(&page);

@@ -31,6 +31,7 @@ mod gates;
 mod judge;
 mod lease;
 mod queue;
+mod release;
 mod report;
 mod requests;
 mod start;
@@ -56,8 +57,9 @@ pub use commit::Pending;
 pub use gates::{Gates, Stage};
 pub use judge::judge_detectors;
 pub use queue::{Entry, Queue, TakingAway};
+pub use release::Ending;
 pub use requests::{DETECTOR, Noting};
-pub use verify::{Ending, Outcome, Verify};
+pub use verify::{Outcome, Verify};
 pub use view::View;
 
 /// How often `--once` repeats a request to etcd before it gives up.

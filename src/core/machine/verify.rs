@@ -1,19 +1,17 @@
-//! The way back: proving health after a reboot, or after an attempt that was called off, and giving the claim back.
+//! The way back: proving health after a reboot, or after an attempt that was called off.
 
 use std::time::Duration;
 
 use etcd_rs_sync::{Error, Reply, Request};
 
 use super::judge::{describe, judge_detectors};
-use super::queue::{HISTORY_TTL, millis};
-use super::{Machine, State, nonsense, rfc3339, words};
+use super::{Machine, State, nonsense, words};
 use crate::core::facts::{DetectorReport, HealthPhase, ScriptReport};
 use crate::core::io::{Action, Hook};
 use crate::core::settings::Mode;
 use crate::core::{Note, Refusal, budget};
-use crate::lock::outcome::{self, Released, Write};
-use crate::lock::record::{LastReboot, RECORD_VERSION};
-use crate::lock::{Claim, Cooldown, History, NodeRecord, Phase, request, requests};
+use crate::lock::outcome::{self, Write};
+use crate::lock::{Claim, Phase, request, requests};
 
 /// How an attempt ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,32 +42,13 @@ enum Step {
 /// The proof that the node is back and healthy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verify {
-    outcome: Outcome,
+    pub(super) outcome: Outcome,
     step: Step,
     /// Whether every detector said that no reboot is required any more.
-    cleared: bool,
+    pub(super) cleared: bool,
     /// Mod revision of the operator's request that the boot satisfies.
-    request: Option<i64>,
+    pub(super) request: Option<i64>,
     healthy_since: Option<Duration>,
-}
-
-/// The end of an attempt: the leases that its records hang on, then one transaction.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ending {
-    outcome: Outcome,
-    registration: NodeRecord,
-    request: Option<i64>,
-    history: History,
-    time: String,
-    cooldown: Option<Lease>,
-    history_lease: Lease,
-}
-
-/// A lease to be granted before its key is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Lease {
-    id: i64,
-    granted: bool,
 }
 
 impl Verify {
@@ -295,228 +274,6 @@ impl Machine {
         let verify = verify.clone();
         self.end(&verify);
     }
-
-    fn end(&mut self, verify: &Verify) {
-        let now = rfc3339(self.now.wall);
-        let mut registration = match verify.outcome {
-            Outcome::Aborted(_) => budget::refund(&self.record()),
-            Outcome::Completed | Outcome::TakenAway => self.record(),
-        };
-        registration.attempt = None;
-        if verify.outcome != Outcome::TakenAway {
-            registration.request = None;
-        }
-        registration.version.clone_from(&self.settings.version);
-        let Some(held) = &self.held else {
-            self.reasons.clear();
-            if self.settings.mode != Mode::Daemon && self.registration.is_none() {
-                return self.block(Refusal::Aborted("the claim was taken away".to_owned()));
-            }
-            return self.go(State::Registering(Box::new(registration)));
-        };
-        if verify.outcome == Outcome::Completed {
-            registration.last_reboot = Some(LastReboot {
-                boot_before: held.claim.boot_id.clone(),
-                boot_after: self.settings.boot_id.clone(),
-                at: now.clone(),
-                reasons: held.claim.reasons.clone(),
-            });
-            // A registration that was removed meanwhile has forgotten this reboot; the claim has not.
-            registration.budget_used = match verify.cleared {
-                true => 0,
-                false => registration.budget_used.max(1),
-            };
-        }
-        let (outcome, detail) = match &verify.outcome {
-            Outcome::Completed if verify.cleared => ("completed", "back and healthy".to_owned()),
-            Outcome::Completed => (
-                "completed",
-                "back and healthy; the reboot did not clear the requirement".to_owned(),
-            ),
-            Outcome::Aborted(why) => ("aborted", why.clone()),
-            Outcome::TakenAway => ("taken-away", String::new()),
-        };
-        let history = History {
-            v: RECORD_VERSION,
-            node: self.settings.node.clone(),
-            outcome: outcome.to_owned(),
-            detail,
-            reasons: held.claim.reasons.clone(),
-            since: held.claim.since.clone(),
-            committed_at: held.claim.committed_at.clone(),
-            ended_at: now.clone(),
-            by: None,
-        };
-        let cools =
-            verify.outcome == Outcome::Completed && !self.settings.min_reboot_interval.is_zero();
-        let ending = Ending {
-            outcome: verify.outcome.clone(),
-            registration,
-            request: verify.request,
-            history,
-            time: now,
-            cooldown: cools.then(|| self.fresh_lease()),
-            history_lease: self.fresh_lease(),
-        };
-        self.go(State::Ending(Box::new(ending)));
-    }
-
-    fn fresh_lease(&mut self) -> Lease {
-        Lease {
-            id: self.rng.lease_id(),
-            granted: false,
-        }
-    }
-
-    pub(super) fn ending_request(&self) -> Option<Request> {
-        let State::Ending(ending) = &self.state else {
-            return None;
-        };
-        let interval = self.settings.min_reboot_interval;
-        if !ending.history_lease.granted {
-            return self.grant_request(ending.history_lease.id, HISTORY_TTL);
-        }
-        // The last thing before the release, because its time begins to run here.
-        if let Some(lease) = ending.cooldown.filter(|lease| !lease.granted) {
-            return self.grant_request(lease.id, interval);
-        }
-        let until = self.now.wall.checked_add(interval).unwrap_or(self.now.wall);
-        let cooldown = Cooldown {
-            v: RECORD_VERSION,
-            node: self.settings.node.clone(),
-            since: ending.time.clone(),
-            until: rfc3339(until),
-        };
-        Some(Request::Txn(request::release(
-            &self.settings.keys,
-            &request::Release {
-                seen: self.held.as_ref()?,
-                registration: &ending.registration,
-                request: ending.request,
-                cooldown: ending.cooldown.map(|lease| (&cooldown, lease.id)),
-                history: (&ending.history, ending.history_lease.id, &ending.time),
-            },
-        )))
-    }
-
-    pub(super) fn on_ended(&mut self, sent_at: Duration, result: Result<Reply, Error>) {
-        let late = self.now.mono.saturating_sub(sent_at) > self.settings.etcd_timeout;
-        let State::Ending(ending) = &mut self.state else {
-            return;
-        };
-        if !ending.history_lease.granted {
-            return match result {
-                Ok(Reply::Grant(_)) | Err(Error::LeaseExists) => {
-                    ending.history_lease.granted = true;
-                    self.begin();
-                }
-                Ok(_) => self.retry("a grant was answered by something else"),
-                Err(error) => self.retry(&words(&error)),
-            };
-        }
-        if let Some(lease) = ending.cooldown.as_mut().filter(|lease| !lease.granted) {
-            return match result {
-                // The process was stopped since it asked, and the lease ran.
-                Ok(Reply::Grant(_)) if late => self.release_unknown("the answer was late"),
-                Ok(Reply::Grant(_)) => {
-                    lease.granted = true;
-                    self.begin();
-                }
-                Ok(_) => self.release_unknown("a grant was answered by something else"),
-                Err(error) => self.release_unknown(&words(&error)),
-            };
-        }
-        let ending = ending.clone();
-        match result.map(outcome::release) {
-            Ok(Ok(Released::Now(revision))) => self.released(&ending, revision),
-            // The copy of a release whose answer was lost.
-            Ok(Ok(Released::Refused(None, Some((modified, stands)))))
-                if *stands == ending.registration =>
-            {
-                self.released(&ending, modified);
-            }
-            Ok(Ok(Released::Refused(..))) => {
-                self.note(Note::warn(
-                    "claim_gone",
-                    "this node is back, and its claim was taken away meanwhile (released by an operator, or hold_timeout_sec passed)",
-                ));
-                self.held = None;
-                self.go(State::ReadOwn);
-            }
-            Ok(Err(malformed)) => self.release_unknown(&nonsense(&malformed)),
-            Err(error) => {
-                let lease_gone = matches!(error, Error::LeaseNotFound);
-                let history_lease = self.fresh_lease();
-                if let State::Ending(ending) = &mut self.state
-                    && lease_gone
-                {
-                    ending.history_lease = history_lease;
-                }
-                self.release_unknown(&words(&error));
-            }
-        }
-    }
-
-    /// Repeats with another lease for the cooldown: it begins with the release, however long that takes.
-    fn release_unknown(&mut self, why: &str) {
-        let cooldown = self.fresh_lease();
-        if let State::Ending(ending) = &mut self.state {
-            ending.cooldown = ending.cooldown.map(|_| cooldown);
-        }
-        self.retry(why);
-    }
-
-    fn released(&mut self, ending: &Ending, revision: i64) {
-        self.held = None;
-        self.registration = Some((revision, ending.registration.clone()));
-        self.note(ended(ending));
-        self.reasons.clear();
-        match &ending.outcome {
-            Outcome::Completed | Outcome::TakenAway => {
-                let marker = crate::lock::record::encode(&ending.history);
-                self.out.push_back(Action::RecordCompleted(
-                    String::from_utf8_lossy(&marker).into_owned(),
-                ));
-                if self.settings.mode != Mode::Daemon {
-                    return self.exit(0);
-                }
-                self.failures = 0;
-                let pause = self.check_pause();
-                self.go(State::Idle(None));
-                self.timer = Some(self.now.mono + pause);
-            }
-            Outcome::Aborted(why) => {
-                let why = why.clone();
-                self.block(Refusal::Aborted(why));
-            }
-        }
-    }
-}
-
-/// What is told of an attempt that has ended.
-fn ended(ending: &Ending) -> Note {
-    let msg = match &ending.outcome {
-        Outcome::Completed => {
-            "the reboot is complete: this node is back and healthy, the next may go".to_owned()
-        }
-        Outcome::Aborted(why) => format!("gave the claim back without a reboot: {why}"),
-        Outcome::TakenAway => "gave the claim back".to_owned(),
-    };
-    let note = Note::info("released", msg)
-        .with("outcome", ending.history.outcome.clone())
-        .with("reasons", ending.history.reasons.clone());
-    match waited(&ending.history) {
-        Some(waited) => note.with("lock_wait_ms", millis(waited)),
-        None => note,
-    }
-}
-
-/// From joining the queue to the commit. The records tell, because whoever waited was ended by the reboot; both times are by
-/// this node's clock, and for people only.
-fn waited(history: &History) -> Option<Duration> {
-    let since: jiff::Timestamp = history.since.parse().ok()?;
-    let committed: jiff::Timestamp = history.committed_at.as_ref()?.parse().ok()?;
-    Duration::try_from(committed.duration_since(since)).ok()
 }
 
 /// The claim of a node that is back: still that of the boot before, so that a new start knows it too.
