@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use self::judge::{
-    cooldown, detectors, kill_switch, pause, policies, spent, turn, unasked, window,
+    cooldown, detectors, health, kill_switch, pause, policies, spent, turn, unasked, window,
 };
 use super::describe::{age, committed, phase};
 use super::local::Local;
@@ -104,11 +104,7 @@ pub(super) fn gates(
         None => gates.extend(["pause", "cooldown", "budget"].map(unasked)),
     }
     gates.extend(policies(local, survey));
-    gates.push(Gate::new(
-        "health",
-        Verdict::NotRun,
-        "the script was not run (use simulate --health)",
-    ));
+    gates.push(health(local, survey, now));
     gates.push(match survey {
         Some(survey) => turn(local, survey, now),
         None => unasked("turn"),

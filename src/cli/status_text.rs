@@ -263,7 +263,7 @@ pub(super) fn healthy(survey: &Survey, node: &str) -> Option<Option<bool>> {
     let mut reports = survey.reports.iter();
     reports
         .find(|(name, _)| name == node)
-        .map(|(_, healthy)| *healthy)
+        .map(|(_, said)| said.healthy)
 }
 
 /// When and why a member rebooted last.

@@ -115,7 +115,7 @@ pub(super) fn members(survey: &Survey, now: Timestamp) -> String {
     let reports: HashMap<&str, Option<bool>> = survey
         .reports
         .iter()
-        .map(|(node, healthy)| (node.as_str(), *healthy))
+        .map(|(node, said)| (node.as_str(), said.healthy))
         .collect();
     let mut rows: Vec<(bool, Cells)> = survey
         .nodes

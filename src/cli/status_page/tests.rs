@@ -9,7 +9,7 @@ use crate::cli::fixtures::{busy, found, history, local, member, now, pause, view
 use crate::cli::status::Standing;
 use crate::lock::Phase;
 use crate::lock::record::RecordError;
-use crate::lock::survey::Survey;
+use crate::lock::survey::{Said, Survey};
 
 /// As the daemon of node-c shows it.
 fn of_daemon(survey: Survey) -> View {
@@ -34,6 +34,13 @@ fn claims(claims: &[(&str, Phase, &str)]) -> Survey {
             .map(|((node, phase, since), create)| found(node, *phase, create, since))
             .collect(),
         ..Survey::default()
+    }
+}
+
+fn said(healthy: bool) -> Said {
+    Said {
+        healthy: Some(healthy),
+        ..Said::default()
     }
 }
 
@@ -132,7 +139,7 @@ fn who_is_not_healthy_comes_first() {
             member("b", None, 0),
             member("c", None, 0),
         ],
-        reports: vec![("a".into(), Some(true)), ("c".into(), Some(false))],
+        reports: vec![("a".into(), said(true)), ("c".into(), said(false))],
         ..Survey::default()
     };
     let words = words(&of_daemon(survey).page(now()));

@@ -1,5 +1,6 @@
 use super::*;
 use crate::cli::cluster::Trouble;
+use crate::cli::fixtures::says;
 use crate::cli::fixtures::{busy, cooldown, history, local, now, pause, view};
 use crate::cli::gates::gates;
 use crate::cli::table::WIDTH;
@@ -37,12 +38,13 @@ This node  node-c
   daemon       runs     process id 123
   detectors    not run  not run by status (use simulate)
   kill switch  open     /etc/reboot-coordinator/disable is not there
-  window       open     allowed by \"Mon 08:00-18:00\"; closes Mon 2026-11-23
-                        18:00 UTC (in 6 h)
+  window       open     allowed by \"Mon 08:00-18:00\" since Mon 2026-11-23 08:00
+                        UTC; closes Mon 2026-11-23 18:00 UTC (in 6 h)
   pause        open     the cluster is not paused
   cooldown     open     the cluster does not cool down
   budget       open     0 of 1 used
-  health       not run  the script was not run (use simulate --health)
+  health       not run  not run now, and this node does not report its health
+                        (use simulate --health)
   turn         closed   in the queue for 2 min; 2 before it: node-a, node-b"
     );
 }
@@ -119,8 +121,8 @@ fn what_cannot_be_read_is_shown_and_counts() {
 fn health_is_a_column_when_anybody_reports_it() {
     let survey = Survey {
         reports: vec![
-            ("node-a".into(), Some(false)),
-            ("node-c".into(), Some(true)),
+            ("node-a".into(), says(false)),
+            ("node-c".into(), says(true)),
         ],
         ..busy()
     };

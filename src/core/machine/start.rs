@@ -83,6 +83,11 @@ impl Machine {
         let Some(found) = claim else {
             return self.adopt_nothing();
         };
+        if let State::Left(refusal) = &self.state {
+            // Why the place was given up is said all the same; what stands there is another story.
+            let refusal = refusal.clone();
+            self.note_refusal(&refusal);
+        }
         let held = match &found.claim {
             Ok(claim) => Held {
                 create: found.create,
