@@ -143,6 +143,37 @@ fn a_main_loop_that_is_stuck_is_shown_and_gives_no_signs_of_life() {
     daemon.stop();
 }
 
+/// What systemd does when the signs of life stop: SIGABRT, and a new start. The claim says how to go on.
+#[test]
+fn a_stuck_daemon_can_be_killed_by_the_watchdog_and_the_next_one_finds_its_claim() {
+    let etcd = Cluster::single();
+    let folder = folder(&etcd.endpoints(), "127.0.0.1:0");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    configure(&folder, &etcd.endpoints(), &address.to_string(), 1);
+    std::fs::write(path(&folder, "required"), "").unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut command = program(&folder, "");
+    command.stderr(Stdio::from(writer.try_clone().unwrap()));
+    let mut daemon = Daemon::unread(folder, command, address);
+    wait("the commit", || {
+        daemon.value("state{state=\"rebooting\"}") == 1.0
+    });
+    fill(&writer);
+    daemon.signal(Signal::HUP);
+    wait("a 503", || daemon.get("/healthz").unwrap().0 == 503);
+    daemon.signal(Signal::ABORT);
+    wait("its end", || !daemon.is_alive());
+    drop(reader);
+    let daemon = daemon.again(|_| ());
+    wait("the claim", || daemon.log().contains("\"adopted\""));
+    wait("its state", || {
+        daemon.value("state{state=\"rebooting\"}") == 1.0
+    });
+    daemon.stop();
+}
+
 /// Fills a pipe to the last byte.
 fn fill(writer: &PipeWriter) {
     // Opened anew, because the daemon's end must stay one that waits.
