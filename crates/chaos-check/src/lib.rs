@@ -5,7 +5,7 @@
 //!   append, stamped with the time since the machine's boot.
 //!
 //! A revision carries no time. So the run writes its clock into etcd, some ten times a second, and each revision lies between
-//! two of those stamps: see `clock`. Where the two records are compared, a run is accused only if no order of
+//! two of those stamps: see `clock.rs`. Where the two records are compared, a run is accused only if no order of
 //! events inside those bounds could be innocent.
 //!
 //! This crate depends on nothing of the project. What a claim looks like is taken from `docs/protocol.md`, not from the code.

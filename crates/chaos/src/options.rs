@@ -142,3 +142,43 @@ fn planted(text: &str) -> Result<Planted, String> {
         _ => Err("not one of limit, rogue, delete".to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_inside_is_asked_for_the_same_as_the_outside() {
+        let words = [
+            "--minutes",
+            "0.5",
+            "--seed",
+            "7",
+            "--nodes",
+            "4",
+            "--plant",
+            "rogue",
+        ];
+        let options = Options::parse(words.map(OsString::from)).unwrap().unwrap();
+        let passed_on = options.arguments().into_iter().map(OsString::from);
+        let again = Options::parse(passed_on).unwrap().unwrap();
+        assert_eq!(again.length, Duration::from_secs(30));
+        assert_eq!((again.seed, again.nodes), (7, 4));
+        assert_eq!(again.plant, Some(Planted::Rogue));
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for words in [
+            ["--minutes", "0"],
+            ["--nodes", "99"],
+            ["--plant", "x"],
+            ["--x", "1"],
+        ] {
+            assert!(
+                Options::parse(words.map(OsString::from)).is_err(),
+                "{words:?}"
+            );
+        }
+    }
+}

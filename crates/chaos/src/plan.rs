@@ -195,3 +195,38 @@ impl Faults {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn first(seed: u64, count: usize) -> Vec<Fault> {
+        let mut faults = Faults::new(seed, 9, 3);
+        (0..count).map(|_| faults.draw()).collect()
+    }
+
+    #[test]
+    fn a_seed_brings_back_the_same_faults_and_another_one_does_not() {
+        let shown = |seed| format!("{:?}", first(seed, 50));
+        assert_eq!(shown(7), shown(7));
+        assert_ne!(shown(7), shown(8));
+    }
+
+    #[test]
+    fn every_kind_comes_and_meets_every_host_and_member() {
+        let faults = first(1, 3000);
+        for (kind, name, _) in KINDS {
+            assert!(faults.iter().any(|fault| fault.kind == kind), "{name}");
+        }
+        for host in 0..9 {
+            assert!(faults.iter().any(|fault| fault.hosts.contains(&host)));
+        }
+        for member in 0..3 {
+            assert!(faults.iter().any(|fault| fault.member == member));
+        }
+        // Each partition cuts at least one direction.
+        assert!(faults.iter().all(|fault| fault.incoming || fault.outgoing));
+        let past_ttl = Duration::from_secs(u64::from(TTL_SEC));
+        assert!(faults.iter().any(|fault| fault.lasts > past_ttl));
+    }
+}
