@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use etcd_rs_sync::Reply;
 use jiff::Timestamp;
 use reboot_coordinator::core::{Input, Machine, Now, Ticket};
 
@@ -97,6 +98,10 @@ pub struct Process {
     pub committed: Option<i64>,
     /// Whether it was told of a renewal that never happened.
     pub lied_to: bool,
+    /// The answer to a renewal that is kept for the next one, when that fault is planted.
+    pub stale_renewal: Option<Reply>,
+    /// The renewal that got it.
+    pub stale_for: Option<Ticket>,
     /// When its drain hook ended.
     pub drained_at: Time,
     /// Drain hooks it started.
@@ -284,6 +289,8 @@ impl Process {
             commits: 0,
             committed: None,
             lied_to: false,
+            stale_renewal: None,
+            stale_for: None,
             drained_at: 0,
             drains: 0,
             reboots: 0,

@@ -7,6 +7,7 @@ use reboot_coordinator::core::Ticket;
 
 use crate::host::{Channel, GateLog, Truth};
 use crate::plan::{TROUBLES, Trouble};
+use crate::planted::Planted;
 use crate::world::{Event, World};
 use crate::{MILLI, SECOND, Time};
 
@@ -109,6 +110,9 @@ impl World {
             garbled: false,
         };
         let there = self.latency();
+        if let Some(reply) = self.stale_renewal(host, pid, channel, ticket) {
+            return self.answer_later(&message, MILLI, Ok(reply));
+        }
         if let Some((actions, copy)) = self.hosts[host].late.take() {
             let until = self.hosts[host].actions + actions;
             let late = Message {
@@ -128,6 +132,23 @@ impl World {
         }
     }
 
+    /// An answer to an earlier renewal, given to a later one when that fault is planted.
+    fn stale_renewal(
+        &mut self,
+        host: usize,
+        pid: u64,
+        channel: Channel,
+        ticket: Ticket,
+    ) -> Option<Reply> {
+        let process = self.hosts[host].process(pid)?;
+        if channel != Channel::Renew {
+            return None;
+        }
+        let reply = process.stale_renewal.take()?;
+        process.stale_for = Some(ticket);
+        Some(reply)
+    }
+
     /// Answers a node's request, unless it was answered already.
     pub(crate) fn answer(
         &mut self,
@@ -143,6 +164,17 @@ impl World {
         if !process.close(channel, ticket) {
             return;
         }
+        let result = match (self.planted, channel, result) {
+            (Some(Planted::DeadlineFromReceipt), Channel::Renew, Ok(reply))
+                if process.stale_for != Some(ticket) =>
+            {
+                process.stale_renewal = Some(reply);
+                Err(Error::NotSent {
+                    detail: "forged".to_owned(),
+                })
+            }
+            (_, _, result) => result,
+        };
         let input = match channel {
             Channel::Main => reboot_coordinator::core::Input::Etcd(ticket, result),
             Channel::Renew => reboot_coordinator::core::Input::Renewed(ticket, result),

@@ -195,7 +195,8 @@ pub(super) fn draw_aim(rng: &mut Rng, count: usize) -> Vec<(When, Fault)> {
     let pause = rng.pick(&[SECOND / 10, SECOND, 20 * SECOND]);
     let short = rng.between(1, 12) * SECOND;
     let late = Fault::Late(node, rng.between(1, 30), rng.chance(1, 3));
-    match rng.between(0, 15) {
+    let refused = rng.pick(&[Trouble::Denied, Trouble::NotSent]);
+    match rng.between(0, 17) {
         0 | 1 => vec![(sending, late)],
         2 | 3 => vec![(sending, late), (sent, Fault::Kill(node, pause))],
         4 => vec![(sending, late), (sent, Fault::PowerLoss(node, short))],
@@ -208,6 +209,10 @@ pub(super) fn draw_aim(rng: &mut Rng, count: usize) -> Vec<(When, Fault)> {
         12 => vec![(sent, Fault::Kill(node, pause))],
         13 => vec![(sent, Fault::KillSwitch(node, short))],
         14 => vec![(sent, Fault::Flap(node, short))],
+        15 | 16 => vec![
+            (sending, Fault::Late(node, rng.between(1, 3), true)),
+            (sending, Fault::Network(node, refused, 1000, 1)),
+        ],
         _ => vec![(sent, Fault::Unhealthy(rng.index(count), short))],
     }
 }

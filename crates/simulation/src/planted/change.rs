@@ -1,0 +1,271 @@
+//! What each planted fault changes in what passes between a machine and its world.
+
+use std::time::Duration;
+
+use etcd_rs_sync::{
+    Compare, Delete, Error, Header, Keys, Op, OpReply, Put, PutReply, RangeReply, Reply, Request,
+};
+use etcd_rs_sync::{Target, Txn, TxnReply};
+use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome, ScriptReport};
+use reboot_coordinator::core::machine::{Entry, Stage};
+use reboot_coordinator::core::{Input, Machine, Settings, State};
+use reboot_coordinator::lock::record::{decode, encode};
+use reboot_coordinator::lock::{NodeRecord, RebootRequest};
+
+use super::Planted;
+
+impl Planted {
+    pub(crate) fn on_settings(self, settings: &mut Settings, pid: u64) {
+        match self {
+            Planted::HoldTimeoutTooShort => settings.hold_timeout = Some(Duration::from_secs(5)),
+            Planted::UndoSkipped => settings.undoes = false,
+            Planted::SettleIgnored => settings.post_boot_settle = Duration::ZERO,
+            Planted::WindowIgnored => settings.windows = None,
+            Planted::BudgetIgnored => settings.max_reboots_without_clearing = 99,
+            Planted::BootIdChanges => settings.boot_id = format!("process-{pid}"),
+            Planted::BootIdConstant => settings.boot_id = "same".to_owned(),
+            Planted::PermitNeverExpires => settings.etcd_timeout = Duration::from_secs(1_000_000),
+            Planted::RebootTimeoutForever => {
+                settings.reboot_timeout = Duration::from_secs(1_000_000);
+            }
+            _ => {}
+        }
+    }
+
+    pub(crate) fn on_request(self, request: &mut Request, machine: &Machine) {
+        let Request::Txn(txn) = request else {
+            return;
+        };
+        match (self, machine.state()) {
+            (Planted::CommitUnguarded, State::Committing(_)) => unguard(txn, "/claims/n"),
+            (Planted::CommitComparesCreateOnly, State::Committing(_))
+            | (Planted::TakeOverComparesCreateOnly, State::Entering(Entry::TakeOver(_), _)) => {
+                create_only(txn)
+            }
+            (Planted::CommitIgnoresPause, State::Committing(_)) => unguard(txn, "/pause"),
+            (Planted::CommitIgnoresCooldown, State::Committing(_)) => unguard(txn, "/cooldown"),
+            (Planted::CommitIgnoresMembers, State::Committing(_)) => txn
+                .compares
+                .retain(|compare| compare.keys.range_end.is_empty()),
+            (Planted::CommitIgnoresRequest, State::Committing(_)) => unguard(txn, "/requests/n"),
+            (Planted::RequestNotedWrongly, State::Noting(_)) => {
+                for put in puts(txn) {
+                    if let Ok(mut record) = decode::<RebootRequest>(&put.value) {
+                        record.boot_id = Some("another".to_owned());
+                        put.value = encode(&record);
+                    }
+                }
+            }
+            (Planted::CommitKeepsLease, State::Committing(_)) => {
+                for put in puts(txn).filter(|put| is(&put.key, "/claims/")) {
+                    put.ignore_lease = true;
+                }
+            }
+            (Planted::CommitDoesNotSpend, State::Committing(_)) => {
+                for put in puts(txn).filter(|put| is(&put.key, "/nodes/")) {
+                    if let Ok(mut record) = decode::<NodeRecord>(&put.value) {
+                        record.budget_used = 0;
+                        put.value = encode(&record);
+                    }
+                }
+            }
+            (Planted::CommitNotesNoAttempt, State::Committing(_)) => {
+                for put in puts(txn).filter(|put| is(&put.key, "/nodes/")) {
+                    if let Ok(mut record) = decode::<NodeRecord>(&put.value) {
+                        record.attempt = None;
+                        put.value = encode(&record);
+                    }
+                }
+            }
+            (Planted::FenceDropsLease, State::Fencing(_)) => {
+                for put in puts(txn) {
+                    put.ignore_lease = false;
+                }
+            }
+            (Planted::ReleaseUnguarded, State::Ending(_))
+            | (Planted::MarkUnguarded, State::Verifying(_))
+            | (Planted::MoveUnguarded, State::Moving(..))
+            | (Planted::RemoveUnguarded, State::Removing(_))
+            | (Planted::JoinOverwrites, State::Entering(Entry::Join, _))
+            | (Planted::TakeOverUnguarded, State::Entering(Entry::TakeOver(_), _))
+            | (Planted::TakeAwayUnguarded, State::TakingAway(_)) => txn.compares.clear(),
+            (Planted::ReleaseWithoutCooldown, State::Ending(_)) => txn
+                .success
+                .retain(|op| !matches!(op, Op::Put(put) if is(&put.key, "/cooldown"))),
+            (Planted::ReleaseBeforeVerify, State::Verifying(_)) => {
+                txn.success = txn.compares[..1]
+                    .iter()
+                    .map(|compare| Op::Delete(Delete::of(compare.keys.clone())))
+                    .collect();
+            }
+            (Planted::TakeOverKeepsOldLease, State::Entering(Entry::TakeOver(_), _)) => {
+                for put in puts(txn) {
+                    put.lease = 0;
+                    put.ignore_lease = true;
+                }
+            }
+            (Planted::ReportUnguarded, _) if puts(txn).any(|put| is(&put.key, "/alive/")) => {
+                txn.compares.clear();
+            }
+            (Planted::JoinWithoutLease, State::Entering(..)) => {
+                for put in puts(txn) {
+                    put.lease = 0;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(crate) fn on_reply(self, result: &mut Result<Reply, Error>) {
+        if let Ok(Reply::Range(range)) = result {
+            match self {
+                Planted::CountSeesNobody => range.kvs.truncate(1),
+                Planted::CountForgetsOne if range.kvs.len() > 1 => {
+                    range.kvs.truncate(range.kvs.len() - 1)
+                }
+                _ => return,
+            }
+            range.more = false;
+        }
+    }
+
+    pub(crate) fn on_input(self, input: &mut Input, machine: &Machine) {
+        let state = machine.state();
+        let before_commit = matches!(
+            state,
+            State::Gates(gates) if matches!(gates.stage(), Stage::PostLock | Stage::Resume | Stage::Retry)
+        );
+        let post_lock = matches!(state, State::Gates(gates) if gates.stage() == Stage::PostLock);
+        match (self, input) {
+            (Planted::UnknownCommitIsSuccess, Input::Etcd(_, result @ Err(_)))
+                if matches!(state, State::Committing(_)) =>
+            {
+                *result = Ok(Reply::Txn(committed()));
+            }
+            (Planted::UnknownCommitIsFailure, Input::Etcd(_, result @ Err(_)))
+                if matches!(state, State::Committing(_)) =>
+            {
+                let detail = "forged".to_owned();
+                *result = Err(Error::NotSent { detail });
+            }
+            (Planted::UnknownReleaseIsSuccess, Input::Etcd(_, result @ Err(_)))
+                if matches!(state, State::Ending(_)) =>
+            {
+                *result = Ok(Reply::Txn(committed()));
+            }
+            (Planted::UnknownCommitIsFailure | Planted::LeftUnread, Input::Etcd(_, result))
+                if matches!(state, State::Left(_)) =>
+            {
+                *result = Ok(Reply::Txn(nothing_there()));
+            }
+            (Planted::PostLockSkipped, Input::Script(_, report)) if post_lock => pass(report),
+            (Planted::PostLockSkipped, Input::Host(_, why)) if post_lock => *why = None,
+            (Planted::PostLockSkipped, Input::Detected(_, reports)) if post_lock => {
+                for report in reports {
+                    report.result = DetectorResult::Required("forged".to_owned());
+                }
+            }
+            (Planted::LastLookSkipped, Input::Host(_, why))
+                if matches!(state, State::LastLook(_)) =>
+            {
+                *why = None;
+            }
+            (Planted::ServerIgnoresGuards, Input::Etcd(_, Ok(Reply::Txn(txn))))
+                if matches!(state, State::SelfTest) =>
+            {
+                txn.succeeded = false;
+                let failed = || OpReply::Txn(TxnReply::default());
+                txn.replies = vec![failed(), failed(), failed()];
+            }
+            (Planted::HealthIgnored, Input::Script(_, report)) if before_commit => pass(report),
+            (Planted::ProofIgnored, Input::Script(_, report))
+                if matches!(state, State::Verifying(_)) =>
+            {
+                pass(report);
+            }
+            (Planted::KillSwitchIgnored, Input::Host(_, why)) => *why = None,
+            (Planted::DetectorsIgnored, Input::Detected(_, reports)) if before_commit => {
+                for report in reports {
+                    report.result = DetectorResult::Required("forged".to_owned());
+                }
+            }
+            (Planted::UnknownIsYes, Input::Detected(_, reports)) => {
+                for report in reports {
+                    if let DetectorResult::Failed(why) = &report.result {
+                        report.result = DetectorResult::Required(why.clone());
+                    }
+                }
+            }
+            (Planted::NoGrace, Input::RebootCommand(_, report)) if matches!(report.outcome, ScriptOutcome::Exited(code) if code != 0) =>
+            {
+                not_started(report);
+            }
+            (Planted::SignalIsFailure, Input::RebootCommand(_, report))
+                if matches!(report.outcome, ScriptOutcome::Signalled(_)) =>
+            {
+                not_started(report);
+            }
+            (Planted::WatchIsDeaf, input @ Input::Watch(..)) => *input = Input::Tick,
+            _ => {}
+        }
+    }
+}
+
+/// Leaves only the compares of the create revision.
+fn create_only(txn: &mut Txn) {
+    let is_own = |compare: &Compare| is(&compare.keys.key, "/claims/n");
+    txn.compares
+        .retain(|compare| !is_own(compare) || matches!(compare.target, Target::CreateRevision(_)));
+}
+
+fn unguard(txn: &mut Txn, part: &str) {
+    txn.compares.retain(
+        |Compare {
+             keys: Keys { key, .. },
+             ..
+         }| !is(key, part),
+    );
+}
+
+fn puts(txn: &mut Txn) -> impl Iterator<Item = &mut Put> {
+    txn.success.iter_mut().filter_map(|op| match op {
+        Op::Put(put) => Some(put),
+        Op::Range(_) | Op::Delete(_) | Op::Txn(_) => None,
+    })
+}
+
+fn is(key: &[u8], part: &str) -> bool {
+    String::from_utf8_lossy(key).contains(part)
+}
+
+fn committed() -> TxnReply {
+    TxnReply {
+        header: Header {
+            revision: i64::MAX / 2,
+            ..Header::default()
+        },
+        succeeded: true,
+        replies: vec![
+            OpReply::Put(PutReply::default()),
+            OpReply::Put(PutReply::default()),
+        ],
+    }
+}
+
+/// The answer to the read of a claim and a registration that are not there.
+fn nothing_there() -> TxnReply {
+    let nothing = || OpReply::Range(RangeReply::default());
+    TxnReply {
+        succeeded: true,
+        replies: vec![nothing(), nothing()],
+        ..TxnReply::default()
+    }
+}
+
+fn pass(report: &mut ScriptReport) {
+    report.outcome = ScriptOutcome::Exited(0);
+}
+
+fn not_started(report: &mut ScriptReport) {
+    report.outcome = ScriptOutcome::NotStarted("forged".to_owned());
+}
