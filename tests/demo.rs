@@ -47,3 +47,15 @@ fn nobody_reboots_after_a_failure_until_its_claim_is_taken_away() {
     assert!(at("node-2   FAILED") < at("node-2   freed"), "{printed}");
     assert!(at("node-2   freed") < at("node-3   committed"), "{printed}");
 }
+
+#[test]
+fn hosts_that_an_operator_asks_reboot_once_each_in_order_and_leave_no_request() {
+    let (report, printed) = run(|options| {
+        options.nodes = 4;
+        options.request = true;
+    });
+    assert_eq!(report.reboots, 4, "{printed}");
+    assert_eq!(report.most_down, 1, "{printed}");
+    let asked = "requested a reboot of node-1, node-2, node-3, node-4";
+    assert!(printed.contains(asked), "{printed}");
+}

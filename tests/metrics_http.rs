@@ -9,5 +9,7 @@ mod attacks;
 mod daemon;
 #[path = "metrics/pages.rs"]
 mod pages;
+#[path = "metrics/status.rs"]
+mod status;
 #[path = "metrics/systemd.rs"]
 mod systemd;

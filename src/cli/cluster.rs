@@ -5,14 +5,15 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
-use etcd_rs_sync::{Client, Error, Etcd as _, Range, Reply, Request, Txn};
+use etcd_rs_sync::{Client, Error, Etcd as _, KeyValue, Range, Reply, Request, Txn};
 use jiff::tz::TimeZone;
 
 use super::complain;
 use super::exit::Exit;
 use crate::config::{self, Config};
+use crate::daemon::survey::{Unread, read};
 use crate::lock::outcome::{self, Found, Malformed};
-use crate::lock::survey::{self, Pages, Survey};
+use crate::lock::survey::{self, Survey};
 use crate::lock::{Keys, request};
 
 /// How often a write whose outcome is unknown is sent before the operator is told so.
@@ -90,24 +91,10 @@ impl Cluster {
 
     /// Everything that is known of the cluster, at one revision.
     pub(super) fn survey(&self) -> Result<Survey, Trouble> {
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let reply = self.read(&Request::Txn(survey::survey(&self.keys)))?;
-            let mut pages = Pages::of(reply, &self.keys).map_err(|error| nonsense(&error))?;
-            match self.rest(&mut pages) {
-                Ok(()) => return Ok(pages.complete()),
-                Err(Error::Compacted { .. }) if tries < READ_TRIES => {}
-                Err(error) => return Err(trouble(&error)),
-            }
-        }
-    }
-
-    fn rest(&self, pages: &mut Pages) -> Result<(), Error> {
-        while let Some(range) = pages.missing() {
-            pages.add(self.client.range(range)?);
-        }
-        Ok(())
+        read(&self.client, &self.keys, usize::MAX).map_err(|unread| match unread {
+            Unread::Etcd(error) => trouble(&error),
+            Unread::Nonsense(malformed) => nonsense(&malformed),
+        })
     }
 
     /// All claims, first come first.
@@ -116,8 +103,17 @@ impl Cluster {
         Ok(survey::claims_of(&prefix, &self.all(&prefix)?))
     }
 
+    /// All members with their registrations, by name.
+    pub(super) fn members(&self) -> Result<Vec<(String, KeyValue)>, Trouble> {
+        let prefix = self.keys.nodes();
+        let pairs = self.all(&prefix)?.into_iter();
+        Ok(pairs
+            .filter_map(|pair| Some((Keys::node_of(&prefix, &pair.key)?.to_owned(), pair)))
+            .collect())
+    }
+
     /// Every pair below `prefix`, in the order of the keys, at one revision.
-    pub(super) fn all(&self, prefix: &str) -> Result<Vec<etcd_rs_sync::KeyValue>, Trouble> {
+    pub(super) fn all(&self, prefix: &str) -> Result<Vec<KeyValue>, Trouble> {
         let mut tries = 0;
         loop {
             tries += 1;
@@ -129,7 +125,7 @@ impl Cluster {
         }
     }
 
-    fn pages(&self, prefix: &str) -> Result<Vec<etcd_rs_sync::KeyValue>, Error> {
+    fn pages(&self, prefix: &str) -> Result<Vec<KeyValue>, Error> {
         let mut page = self.client.range(survey::first_page(prefix))?;
         let revision = page.header.revision;
         let mut pairs = Vec::new();
@@ -146,7 +142,7 @@ impl Cluster {
     }
 
     /// One pair.
-    pub(super) fn one(&self, key: String) -> Result<Option<etcd_rs_sync::KeyValue>, Trouble> {
+    pub(super) fn one(&self, key: String) -> Result<Option<KeyValue>, Trouble> {
         let range = Range::of(etcd_rs_sync::Keys::one(key));
         let reply = self.client.range(range).map_err(|error| trouble(&error))?;
         Ok(reply.kvs.into_iter().next())

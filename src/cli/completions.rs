@@ -64,6 +64,8 @@ fn operands(spec: &CommandSpec) -> String {
         | CommandName::Resume
         | CommandName::Release
         | CommandName::Forget
+        | CommandName::Request
+        | CommandName::ResetBudget
         | CommandName::Version => String::new(),
     }
 }
@@ -148,6 +150,7 @@ fn zsh() -> String {
         let operand = match operands(spec) {
             list if !list.is_empty() => format!(" '1:{}:({list})'", spec.operand),
             _ if spec.operand.is_empty() => String::new(),
+            _ if spec.takes_many() => format!(" '*:{}: '", spec.operand.trim_matches(['[', ']'])),
             _ => format!(" '1:{}: '", spec.operand),
         };
         let _ = writeln!(

@@ -7,7 +7,8 @@ use super::table::{Cell, Table, Tone, cell, plain};
 use super::times::{ago_text, clock, instant, since_text, until};
 use crate::lock::operator::Standing;
 use crate::lock::outcome::Found;
-use crate::lock::{Claim, Pause};
+use crate::lock::record::RecordError;
+use crate::lock::{Claim, Pause, RebootRequest};
 
 /// Whether a claim is past the point of no return. One that cannot be read is, unless it hangs on a lease.
 pub(super) fn committed(found: &Found) -> bool {
@@ -104,6 +105,19 @@ pub(super) fn pause_text(pause: &Pause, now: Timestamp, zone: &TimeZone) -> Stri
         ago_text(now, &pause.since),
         pause.reason
     )
+}
+
+/// A request in words, also when it cannot be read.
+pub(super) fn request_text(request: &Result<RebootRequest, RecordError>, now: Timestamp) -> String {
+    match request {
+        Ok(request) => format!(
+            "by {} {}: {}",
+            request.by,
+            ago_text(now, &request.since),
+            request.reason
+        ),
+        Err(error) => error.to_string(),
+    }
 }
 
 /// A pause that stands, in one sentence, also when it cannot be read.

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests count as tests
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::gates::gates;
@@ -27,6 +29,7 @@ pub(super) fn local() -> Local {
     Local {
         node: "node-c".into(),
         node_id: "id-node-c".into(),
+        boot_id: Some("b1".into()),
         limit: 1,
         budget: 1,
         dry_run: false,
@@ -86,6 +89,7 @@ pub(super) fn member(
         }),
         budget_used,
         attempt: None,
+        request: None,
     };
     (node.to_owned(), Ok(record))
 }
@@ -147,7 +151,10 @@ pub(super) fn view(local: Local, survey: Survey) -> View {
         lock_key: "/cluster/lock".into(),
         version: Some("3.5.16".into()),
         gates: gates(&local, Some(&survey), now(), now()),
-        survey: Ok(survey),
+        survey: Ok(Arc::new(survey)),
+        earlier: None,
+        read_at: Some(now()),
         local,
+        standing: None,
     }
 }

@@ -36,6 +36,10 @@ pub enum CommandName {
     Release,
     /// Removes a member.
     Forget,
+    /// Asks for reboots.
+    Request,
+    /// Lets a node try again.
+    ResetBudget,
     /// Prints a completion script.
     Completions,
     /// Prints the version.
@@ -58,6 +62,8 @@ impl CommandName {
             CommandName::Resume => "resume",
             CommandName::Release => "release",
             CommandName::Forget => "forget",
+            CommandName::Request => "request",
+            CommandName::ResetBudget => "reset-budget",
             CommandName::Completions => "completions",
             CommandName::Version => "version",
             CommandName::Help => "help",
@@ -127,12 +133,29 @@ pub const COMMANDS: &[CommandSpec] = &[
         details: "",
     },
     CommandSpec {
+        name: CommandName::Request,
+        operand: "[NODE...]",
+        summary: "ask for a coordinated reboot of nodes, or of all",
+        details: "Each of them reboots once, in its turn, when its gates let it; a boot after the request satisfies\n\
+                  it, whoever caused it. To repeat it is safe: a request that stands stays as it is. Nodes\n\
+                  look for one at every check_interval_sec. With --cancel it is withdrawn: once that returns,\n\
+                  no node commits to a reboot for it. A node that had committed before is named and goes on.",
+    },
+    CommandSpec {
         name: CommandName::Release,
         operand: "NODE",
         summary: "take the claim away from a node that will not return",
         details: "Shows the claim and asks, or needs --yes where nobody can be asked. The next node then\n\
                   goes: be sure that this one is not about to reboot or on its way back. The claim is taken\n\
                   only if it is still the one shown. The history says who did it and why.",
+    },
+    CommandSpec {
+        name: CommandName::ResetBudget,
+        operand: "NODE",
+        summary: "let a node try again whose reboots did not clear what they were for",
+        details: "A node that still requires a reboot after max_reboots_without_clearing of them waits until\n\
+                  no detector asks any more, or for this. Find out first why the reboots did not help:\n\
+                  it reboots again in its turn. The history says who did it and why.",
     },
     CommandSpec {
         name: CommandName::Forget,
@@ -205,6 +228,10 @@ pub enum FlagName {
     For,
     /// `--yes`
     Yes,
+    /// `--all`
+    All,
+    /// `--cancel`
+    Cancel,
     /// `--help`
     Help,
     /// `--version`
@@ -280,8 +307,13 @@ pub const FLAGS: &[FlagSpec] = &[
         long: "reason",
         short: None,
         value: Some("TEXT"),
-        help: "why, for the others and for the history (release needs one)",
-        commands: &[CommandName::Pause, CommandName::Release],
+        help: "why, for the others and the history (release and reset-budget need one)",
+        commands: &[
+            CommandName::Pause,
+            CommandName::Request,
+            CommandName::Release,
+            CommandName::ResetBudget,
+        ],
     },
     FlagSpec {
         name: FlagName::For,
@@ -290,6 +322,22 @@ pub const FLAGS: &[FlagSpec] = &[
         value: Some("DURATION"),
         help: "end the pause by itself after that time, such as 30m, 4h or 2d",
         commands: &[CommandName::Pause],
+    },
+    FlagSpec {
+        name: FlagName::All,
+        long: "all",
+        short: None,
+        value: None,
+        help: "every registered member; with --cancel every request",
+        commands: &[CommandName::Request],
+    },
+    FlagSpec {
+        name: FlagName::Cancel,
+        long: "cancel",
+        short: None,
+        value: None,
+        help: "withdraw the request instead",
+        commands: &[CommandName::Request],
     },
     FlagSpec {
         name: FlagName::Yes,
@@ -329,6 +377,11 @@ pub const FLAGS: &[FlagSpec] = &[
 pub const DEFAULT_CONFIG: &str = "/etc/reboot-coordinator/config.yaml";
 
 impl CommandSpec {
+    /// Whether several words may follow the command.
+    pub fn takes_many(&self) -> bool {
+        self.operand.contains("...")
+    }
+
     /// Whether a word has to follow the command.
     pub fn needs_operand(&self) -> bool {
         !self.operand.is_empty() && !self.operand.starts_with('[')
@@ -367,6 +420,8 @@ mod tests {
             CommandName::Resume,
             CommandName::Release,
             CommandName::Forget,
+            CommandName::Request,
+            CommandName::ResetBudget,
             CommandName::Completions,
             CommandName::Version,
             CommandName::Help,

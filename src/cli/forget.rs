@@ -10,7 +10,6 @@ use super::exit::Exit;
 use super::pause::folded;
 use super::{complain, print};
 use crate::config::nearest::nearest;
-use crate::lock::Keys;
 use crate::lock::operator::{self as request, Forgotten};
 use crate::lock::outcome::Found;
 
@@ -67,13 +66,8 @@ fn refusal(node: &str, found: &Found, now: Timestamp) -> String {
 }
 
 fn unknown(cluster: &Cluster, node: &str) -> Result<String, Trouble> {
-    let prefix = cluster.keys.nodes();
-    let pairs = cluster.all(&prefix)?;
-    let known: Vec<&str> = pairs
-        .iter()
-        .filter_map(|pair| Keys::node_of(&prefix, &pair.key))
-        .collect();
-    let near = nearest(node, known.iter().copied());
+    let known = cluster.members()?;
+    let near = nearest(node, known.iter().map(|(name, _)| name.as_str()));
     let hint = near.map_or_else(String::new, |near| format!("; there is a {near}"));
     Ok(format!(
         "no member is called {node}: nothing to remove{hint}"

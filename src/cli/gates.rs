@@ -91,7 +91,7 @@ pub(super) fn gates(
     window_at: Timestamp,
 ) -> Vec<Gate> {
     let mut gates = vec![
-        detectors(&local.detectors),
+        detectors(local, survey, now),
         kill_switch(local, now),
         window(local.windows.as_ref(), now, window_at),
     ];

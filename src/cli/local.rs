@@ -26,6 +26,8 @@ const COMM: &str = "reboot-coordina";
 pub(super) struct Local {
     pub(super) node: String,
     pub(super) node_id: String,
+    /// The kernel's boot id, when it can be read.
+    pub(super) boot_id: Option<String>,
     pub(super) limit: u32,
     pub(super) budget: u32,
     pub(super) dry_run: bool,
@@ -53,6 +55,7 @@ impl Local {
         Local {
             node: config.node_name.clone(),
             node_id: config.node_id.clone(),
+            boot_id: host::boot_id(&config.boot_id_file).ok(),
             limit: config.max_concurrent_reboots,
             budget: config.max_reboots_without_clearing,
             dry_run: config.dry_run,
@@ -86,7 +89,8 @@ fn kill_switch(path: &Path) -> KillSwitch {
         Err(error) => return KillSwitch::Unknown(error.to_string()),
     };
     let owned = path.to_path_buf();
-    bounded("kill switch", HOST_LIMIT, &cancel, move || {
+    // A key of its own: in a daemon the machine's look must not find this one in its way.
+    bounded("kill switch, for status", HOST_LIMIT, &cancel, move || {
         host::kill_switch(&owned)
     })
     .unwrap_or_else(|_| {
@@ -100,7 +104,7 @@ fn kill_switch(path: &Path) -> KillSwitch {
 fn asked(detectors: &[Detector]) -> Detectors {
     let only_looks = |detector: &Detector| match detector.kind {
         DetectorKind::File { .. } | DetectorKind::Kernel => true,
-        DetectorKind::Command { .. } => false,
+        DetectorKind::Command { .. } | DetectorKind::Http(_) => false,
     };
     let (looking, running): (Vec<Detector>, Vec<Detector>) =
         detectors.iter().cloned().partition(only_looks);

@@ -55,12 +55,12 @@ pub fn page() -> String {
 }
 
 const DESCRIPTION: &str = "\
-The daemon runs on every machine of a fleet. When a detector says that its machine has to reboot, it joins a queue in etcd, \
+The daemon runs on every machine of a fleet. When a detector says that its machine has to reboot, or an operator asks for it with `request`, it joins a queue in etcd, \
 and when it is its turn it judges every gate again, drains the machine, reboots it, and keeps its place until the machine is \
 back and healthy. So no more than `max_concurrent_reboots` machines are down at once, and a bad update costs one machine and \
 not the fleet.
 
-A reboot happens only when all of this holds at its turn: a detector asks for it, no kill switch file exists, the maintenance \
+A reboot happens only when all of this holds at its turn: a detector or an operator asks for it, no kill switch file exists, the maintenance \
 window is open, the cluster is not paused and does not cool down, reboot budget is left, and the health script exits 0. \
 Whatever cannot be known counts as no. `explain` shows the gates of this machine, `status` the cluster.
 
@@ -87,7 +87,7 @@ const OWN_VARIABLES: &[(&str, &str)] = &[
     ),
     (
         "SUDO_USER, USER, LOGNAME",
-        "Who `pause` and `release` say gave the command; the first that is set.",
+        "Who `pause`, `request`, `release` and `reset-budget` say gave the command; the first that is set.",
     ),
     (
         "TZ",
@@ -123,6 +123,10 @@ const EXAMPLES: &[(&str, &str)] = &[
     (
         "reboot-coordinator pause --for 4h --reason 'database upgrade'",
         "No reboot begins anywhere for four hours.",
+    ),
+    (
+        "reboot-coordinator request --all --reason 'new firmware'",
+        "Every machine reboots once, in turn, as the gates allow.",
     ),
     (
         "reboot-coordinator release web-17 --reason 'disk died'",

@@ -20,11 +20,14 @@ pub mod moment;
 pub mod parse;
 mod pause;
 mod release;
+mod request;
+mod reset_budget;
 mod resume;
 mod run;
 mod simulate;
-mod status;
+pub(crate) mod status;
 mod status_json;
+mod status_page;
 mod status_text;
 mod table;
 mod times;
@@ -71,6 +74,10 @@ fn dispatch(invocation: &Invocation) -> Exit {
         Command::Resume => resume::resume(&invocation.config),
         Command::Release { node, reason, yes } => {
             release::release(&invocation.config, node, reason, *yes)
+        }
+        Command::Request(options) => request::request(&invocation.config, options),
+        Command::ResetBudget { node, reason } => {
+            reset_budget::reset_budget(&invocation.config, node, reason)
         }
         Command::Status { watch } => status::status(&invocation.config, invocation.json, *watch),
         Command::Explain { at } => explain::explain(&invocation.config, *at),

@@ -61,6 +61,15 @@ pub enum Command {
         /// Without asking.
         yes: bool,
     },
+    /// Ask for reboots, or withdraw requests.
+    Request(RequestOptions),
+    /// Let a node try again.
+    ResetBudget {
+        /// Which.
+        node: String,
+        /// Why, for the history.
+        reason: String,
+    },
     /// Remove a member.
     Forget {
         /// Which.
@@ -96,6 +105,17 @@ pub struct PauseOptions {
     pub yes: bool,
 }
 
+/// Whose reboot is requested.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RequestOptions {
+    /// These nodes, in this order; or, when empty, all of them.
+    pub nodes: Vec<String>,
+    /// Withdraw instead.
+    pub cancel: bool,
+    /// Why, for the others.
+    pub reason: Option<String>,
+}
+
 /// The longest reason, in characters. It is shown in every status.
 const REASON_CHARS: usize = 500;
 
@@ -108,16 +128,16 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
     let has = |name: FlagName| flags.iter().any(|(flag, _)| flag.name == name);
     let mut operands = operands.into_iter();
     let command = operands.next().map(|word| command(&word)).transpose()?;
-    let operand = operands.next();
-    if let Some(word) = &operand
-        && command.is_none_or(|name| spec(name).operand.is_empty())
-    {
+    let operands: Vec<OsString> = operands.collect();
+    let room = match command.map(spec) {
+        Some(spec) if spec.takes_many() => usize::MAX,
+        Some(spec) if !spec.operand.is_empty() => 1,
+        Some(_) | None => 0,
+    };
+    if let Some(word) = operands.get(room) {
         return Err(surplus(word));
     }
-    if let Some(word) = operands.next() {
-        return Err(surplus(&word));
-    }
-    let topic = match &operand {
+    let topic = match operands.first() {
         Some(word) if command == Some(CommandName::Help) => Some(self::command(word)?),
         _ => None,
     };
@@ -145,7 +165,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
     if name == CommandName::Help {
         return plain(Command::Help(topic));
     }
-    let command = own(name, &flags, operand.as_deref())?;
+    let command = own(name, &flags, &operands)?;
     let config =
         value(&flags, FlagName::Config).map_or(PathBuf::from(DEFAULT_CONFIG), PathBuf::from);
     Ok(Invocation {
@@ -155,18 +175,23 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
     })
 }
 
-/// The command with its own flags and its operand.
-fn own(name: CommandName, flags: &Flags, operand: Option<&OsStr>) -> Result<Command, String> {
+/// The command with its own flags and its operands.
+fn own(name: CommandName, flags: &Flags, operands: &[OsString]) -> Result<Command, String> {
     let has = |name: FlagName| flags.iter().any(|(flag, _)| flag.name == name);
     let spec = spec(name);
-    if operand.is_none() && spec.needs_operand() {
+    if operands.is_empty() && spec.needs_operand() {
         let command = name.as_str();
         return Err(format!(
             "`{command}` needs a {}: reboot-coordinator {command} {}",
             spec.operand, spec.operand
         ));
     }
-    let operand = || operand.unwrap_or_default();
+    let operand = || {
+        operands
+            .first()
+            .map(OsString::as_os_str)
+            .unwrap_or_default()
+    };
     Ok(match name {
         CommandName::Run => Command::Run(run_options(flags)?),
         CommandName::ValidateConfig => Command::ValidateConfig,
@@ -189,6 +214,12 @@ fn own(name: CommandName, flags: &Flags, operand: Option<&OsStr>) -> Result<Comm
             reason: reason(flags)?
                 .ok_or("`release` needs --reason TEXT: it goes into the history")?,
             yes: has(FlagName::Yes),
+        },
+        CommandName::Request => Command::Request(request_options(flags, operands)?),
+        CommandName::ResetBudget => Command::ResetBudget {
+            node: node(operand())?,
+            reason: reason(flags)?
+                .ok_or("`reset-budget` needs --reason TEXT: it goes into the history")?,
         },
         CommandName::Forget => Command::Forget {
             node: node(operand())?,
@@ -320,6 +351,26 @@ fn pause_options(flags: &Flags) -> Result<PauseOptions, String> {
         length,
         yes: flags.iter().any(|(flag, _)| flag.name == FlagName::Yes),
     })
+}
+
+fn request_options(flags: &Flags, operands: &[OsString]) -> Result<RequestOptions, String> {
+    let has = |name: FlagName| flags.iter().any(|(flag, _)| flag.name == name);
+    let options = RequestOptions {
+        nodes: operands
+            .iter()
+            .map(|word| node(word))
+            .collect::<Result<_, _>>()?,
+        cancel: has(FlagName::Cancel),
+        reason: reason(flags)?,
+    };
+    match (options.nodes.is_empty(), has(FlagName::All)) {
+        (true, false) => Err("`request` needs a NODE, several, or --all".to_owned()),
+        (false, true) => Err("`request` takes either nodes or --all".to_owned()),
+        _ if options.cancel && options.reason.is_some() => {
+            Err("--reason does not go with --cancel: nobody would read it".to_owned())
+        }
+        _ => Ok(options),
+    }
 }
 
 fn reason(flags: &Flags) -> Result<Option<String>, String> {

@@ -23,15 +23,18 @@ pub(super) fn json(view: &View, now: Timestamp) -> Value {
             "reachable": survey.is_ok(),
             "error": survey.err().map(|trouble| trouble.0.as_str()),
             "version": view.version,
-            "revision": survey.ok().map(|survey| survey.revision),
+            "revision": view.known().map(|survey| survey.revision),
+            "read_at": view.read_at.map(rfc3339),
         },
-        "cluster": survey.ok().map(cluster),
+        "cluster": view.known().map(cluster),
         "node": {
             "name": view.local.node,
             "node_id": view.local.node_id,
             "max_concurrent_reboots": view.local.limit,
             "dry_run": view.local.dry_run,
             "daemon_pid": view.local.daemon,
+            "state": view.standing.as_ref().map(|standing| standing.state),
+            "state_text": view.standing.as_ref().map(|standing| standing.text.as_str()),
             "gates": view.gates.iter().map(gate).collect::<Vec<_>>(),
         },
     })
@@ -52,14 +55,21 @@ fn cluster(survey: &Survey) -> Value {
             json!({ "node": node, "healthy": healthy(survey, node).flatten(), "record": readable(record) })
         })
         .collect();
+    let requests: Vec<Value> = survey
+        .requests
+        .iter()
+        .map(|(node, record)| json!({ "node": node, "record": readable(record) }))
+        .collect();
     json!({
         "pause": survey.pause.as_ref().map(readable),
         "cooldown": survey.cooldown.as_ref().map(readable),
         "limits": limits(survey),
         "holders": claims(true),
         "queue": claims(false),
+        "requests": requests,
         "members": members,
         "recent": survey.recent,
+        "partial": survey.partial,
     })
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::describe::{age, committed, holder_row, pause_text, reasons, until_text};
+use super::describe::{age, committed, holder_row, pause_text, reasons, request_text, until_text};
 use super::gates::{Gate, Verdict};
 use super::local::Local;
 use super::status::View;
@@ -95,6 +95,7 @@ fn cluster(lines: &mut Vec<String>, view: &View, survey: &Survey, now: Timestamp
     lines.extend(table.lines(style));
     lines.extend(waiting(&queue, now).lines(style));
     more(lines, queue.len());
+    requests(lines, survey, now, style);
     members(lines, survey, now, style);
     recent(lines, &survey.recent, now, style);
 }
@@ -177,6 +178,34 @@ fn more(lines: &mut Vec<String>, count: usize) {
     }
 }
 
+/// Who is asked to reboot and has not yet; nothing when nobody is.
+fn requests(lines: &mut Vec<String>, survey: &Survey, now: Timestamp, style: Style) {
+    if survey.requests.is_empty() {
+        return;
+    }
+    let mut table = Table::new(0);
+    table.row([
+        heading("Requests "),
+        cell(Tone::Notice, survey.requests.len().to_string()),
+    ]);
+    lines.extend(table.lines(style));
+    let mut rows = Table::new(2);
+    for (node, request) in survey.requests.iter().take(LISTED) {
+        let unseen = matches!(request, Ok(request) if request.boot_id.is_none());
+        let unseen = if unseen {
+            " (not seen by the node yet)"
+        } else {
+            ""
+        };
+        rows.row([
+            plain(node),
+            plain(format!("{}{unseen}", request_text(request, now))),
+        ]);
+    }
+    lines.extend(rows.lines(style));
+    more(lines, survey.requests.len());
+}
+
 fn members(lines: &mut Vec<String>, survey: &Survey, now: Timestamp, style: Style) {
     let reported = !survey.reports.is_empty();
     let mut rows = Table::new(2);
@@ -224,7 +253,8 @@ pub(super) fn healthy(survey: &Survey, node: &str) -> Option<Option<bool>> {
         .map(|(_, healthy)| *healthy)
 }
 
-fn rebooted(record: &NodeRecord, now: Timestamp) -> String {
+/// When and why a member rebooted last.
+pub(super) fn rebooted(record: &NodeRecord, now: Timestamp) -> String {
     let last = match &record.last_reboot {
         Some(last) => format!(
             "rebooted {}: {}",
@@ -258,12 +288,16 @@ fn recent(lines: &mut Vec<String>, recent: &[History], now: Timestamp, style: St
 
 /// How an attempt ended, as a cell.
 pub(super) fn outcome(entry: &History) -> Cell {
-    let tone = match entry.outcome.as_str() {
+    cell(outcome_tone(entry), &entry.outcome)
+}
+
+/// Whether it ended well.
+pub(super) fn outcome_tone(entry: &History) -> Tone {
+    match entry.outcome.as_str() {
         "completed" => Tone::Good,
         "aborted" => Tone::Bad,
         _ => Tone::Notice,
-    };
-    cell(tone, &entry.outcome)
+    }
 }
 
 /// Why it ended so: what it was for when that went well, else what happened and who did it.

@@ -1,6 +1,7 @@
 //! `status --watch`: the status again whenever something changes.
 
 use std::io::IsTerminal as _;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -33,7 +34,7 @@ pub(super) fn watch(cluster: &Cluster, json: bool) -> Exit {
         Err(trouble) => return failed(trouble),
     };
     let terminal = std::io::stdout().is_terminal() && !json;
-    let mut survey = cluster.survey();
+    let mut survey = cluster.survey().map(Arc::new);
     loop {
         let drawn = Instant::now();
         if !draw(cluster, &survey, json, terminal) {
@@ -44,7 +45,7 @@ pub(super) fn watch(cluster: &Cluster, json: bool) -> Exit {
                 // What else happens within this time is shown at once.
                 thread::sleep(SHORTEST.saturating_sub(drawn.elapsed()));
                 while changes.try_recv().is_ok() {}
-                survey = cluster.survey();
+                survey = cluster.survey().map(Arc::new);
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Exit::Failure,
@@ -52,7 +53,12 @@ pub(super) fn watch(cluster: &Cluster, json: bool) -> Exit {
     }
 }
 
-fn draw(cluster: &Cluster, survey: &Result<Survey, Trouble>, json: bool, terminal: bool) -> bool {
+fn draw(
+    cluster: &Cluster,
+    survey: &Result<Arc<Survey>, Trouble>,
+    json: bool,
+    terminal: bool,
+) -> bool {
     let shown = View::with(cluster, survey.clone()).shown(json, Timestamp::now());
     let text = match (terminal, json) {
         (true, _) => format!("{CLEAR}{shown}"),

@@ -7,8 +7,8 @@ use super::commands::program;
 use super::host::Host;
 use super::nearest::nearest;
 use super::reader::{Field, Map};
-use super::unsupported::refusal;
-use super::{Detector, DetectorKind};
+use super::{Detector, DetectorKind, HttpCheck, HttpMeans, files};
+use crate::core::machine::DETECTOR;
 
 const TYPES: &[&str] = &["file", "command", "kernel", "http"];
 
@@ -17,6 +17,7 @@ fn fields_of(kind: &str) -> &'static [&'static str] {
     match kind {
         "file" => &["path"],
         "command" => &["cmd", "success_exit_codes"],
+        "http" => &["url", "pointer", "equals", "status_codes", "tls_ca_file"],
         _ => &[],
     }
 }
@@ -37,7 +38,11 @@ pub(super) fn read(field: &Field<'_>, host: &Host) -> Option<Vec<Detector>> {
         let Some(detector) = detector(item, host) else {
             continue;
         };
-        if let Some(first) = names.get(&detector.name) {
+        if detector.name == DETECTOR {
+            item.problem(format!(
+                "the name {DETECTOR:?} belongs to the detector of operators' requests, which is always on; give it another `name`"
+            ));
+        } else if let Some(first) = names.get(&detector.name) {
             item.problem(format!(
                 "the name {:?} is taken by reboot_required_detectors[{first}]; give each its own `name`",
                 detector.name
@@ -56,21 +61,17 @@ fn detector(item: &Field<'_>, host: &Host) -> Option<Detector> {
         // Checking the keys first lets a mistyped `type` be reported once.
         item.map();
         if !kind.is_set() || kind.is_blank() {
-            kind.missing("use file, command or kernel");
+            kind.missing("use file, command, kernel or http");
         }
         return None;
     };
-    if let Some(why) = refusal(&kind.pattern(), &name) {
-        kind.problem(why);
-        return None;
-    }
     if name == "etcd" {
         kind.problem("requests through etcd are always watched; remove this entry");
         return None;
     }
     if !TYPES.contains(&name.as_str()) {
         let advice = nearest(&name, TYPES.iter().copied());
-        let advice = advice.map_or("use file, command or kernel".to_owned(), |near| {
+        let advice = advice.map_or("use file, command, kernel or http".to_owned(), |near| {
             format!("did you mean `{near}`?")
         });
         kind.problem(format!("{name:?} is not a type of detector; {advice}"));
@@ -82,6 +83,7 @@ fn detector(item: &Field<'_>, host: &Host) -> Option<Detector> {
     let (description, kind) = match name.as_str() {
         "file" => file(&map)?,
         "command" => command(&map, host)?,
+        "http" => http(&map)?,
         _ => ("kernel".to_owned(), DetectorKind::Kernel),
     };
     Some(Detector {
@@ -166,4 +168,102 @@ fn exit_codes(field: &Field<'_>) -> Vec<i32> {
         .filter_map(|code| code.whole(0, 255))
         .filter_map(|code| i32::try_from(code).ok())
         .collect()
+}
+
+fn http(map: &Map<'_>) -> Option<(String, DetectorKind)> {
+    let field = map.field("url");
+    let url = field.required_text("for example https://cmdb.example.com/reboot/node-7")?;
+    let shown = match address(&url) {
+        Ok(shown) => shown,
+        Err(why) => {
+            field.problem(why);
+            return None;
+        }
+    };
+    let ca = map.field("tls_ca_file");
+    let ca_file = if ca.is_set() && !ca.is_blank() {
+        let path = ca.absolute_path()?;
+        if let Err(why) = files::check_authorities(&path) {
+            ca.problem(why);
+            return None;
+        }
+        Some(path)
+    } else {
+        None
+    };
+    let means = means(map)?;
+    let check = HttpCheck {
+        url,
+        means,
+        ca_file,
+    };
+    Some((format!("http:{shown}"), DetectorKind::Http(check)))
+}
+
+/// The address without what may be a secret in it, for the name; or why it cannot be used.
+fn address(url: &str) -> Result<String, String> {
+    let uri: ureq::http::Uri = url
+        .parse()
+        .map_err(|error| format!("{url:?} is not a URL: {error}"))?;
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    match uri.scheme_str() {
+        Some("http" | "https") if authority.contains('@') => {
+            Err("must not hold a user or password, which would be logged; let the server know this node by its address".into())
+        }
+        Some(scheme @ ("http" | "https")) if !authority.is_empty() => {
+            Ok(format!("{scheme}://{authority}{}", uri.path()))
+        }
+        Some(_) | None => Err(format!("{url:?} does not begin with http:// or https:// and a host")),
+    }
+}
+
+/// Either status codes, or a place in a JSON document with its value.
+fn means(map: &Map<'_>) -> Option<HttpMeans> {
+    let (codes, pointer, equals) = (
+        map.field("status_codes"),
+        map.field("pointer"),
+        map.field("equals"),
+    );
+    let set = |field: &Field<'_>| field.is_set() && !field.is_blank();
+    // An empty text is the pointer to the whole document, and a value to compare with.
+    match (set(&codes), pointer.is_set(), equals.is_set()) {
+        (true, false, false) => {
+            let list = codes.list()?;
+            let codes: Vec<u16> = list
+                .iter()
+                .filter_map(|code| u16::try_from(code.whole(200, 599)?).ok())
+                .collect();
+            (codes.len() == list.len()).then_some(HttpMeans::Status(codes))
+        }
+        (false, true, true) => {
+            let text = pointer.plain_text().unwrap_or_default().to_owned();
+            if !text.is_empty() && !text.starts_with('/') {
+                pointer.problem(format!(
+                    "{text:?} is not a JSON pointer; it begins with a slash, for example /reboot/required"
+                ));
+                return None;
+            }
+            Some(HttpMeans::Json {
+                pointer: text,
+                equals: equals.scalar()?,
+            })
+        }
+        (true, _, _) => {
+            codes.problem("does not go with `pointer` and `equals`; remove one or the other");
+            None
+        }
+        (false, true, false) => {
+            equals.missing("the value at `pointer` that means a reboot is required");
+            None
+        }
+        (false, false, true) => {
+            pointer.missing("where in the JSON document `equals` is, for example /reboot/required");
+            None
+        }
+        (false, false, false) => {
+            codes
+                .missing("or `pointer` and `equals`: which answer means that a reboot is required");
+            None
+        }
+    }
 }

@@ -23,6 +23,14 @@ pub const FIELDS: &[Field] = &[
     field("reboot_required_detectors[].timeout_sec", "30"),
     field("reboot_required_detectors[].path", "required for `file`"),
     field("reboot_required_detectors[].cmd", "required for `command`"),
+    field("reboot_required_detectors[].url", "required for `http`"),
+    field("reboot_required_detectors[].pointer", "none"),
+    field("reboot_required_detectors[].equals", "none"),
+    field("reboot_required_detectors[].status_codes", "none"),
+    field(
+        "reboot_required_detectors[].tls_ca_file",
+        "those of the system",
+    ),
     field(
         "reboot_required_detectors[].success_exit_codes",
         "any but 0",
@@ -139,7 +147,7 @@ mod tests {
             names_in("etcd_auth").collect::<Vec<_>>(),
             ["username", "password_file"]
         );
-        assert_eq!(names_in("reboot_required_detectors[]").count(), 6);
+        assert_eq!(names_in("reboot_required_detectors[]").count(), 11);
         assert!(names_in("").any(|name| name == "etcd_tls"));
         assert!(!names_in("").any(|name| name.contains('.')));
     }

@@ -23,7 +23,6 @@ mod reader;
 #[cfg(test)]
 mod tests;
 mod tree;
-mod unsupported;
 pub(crate) mod validate;
 mod yaml;
 
@@ -157,6 +156,33 @@ pub enum DetectorKind {
     },
     /// Required while the running kernel is not the newest installed one.
     Kernel,
+    /// Required when a server says so.
+    Http(HttpCheck),
+}
+
+/// A question to a server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HttpCheck {
+    /// `http://` or `https://`.
+    pub url: String,
+    /// Which answer means "required".
+    pub means: HttpMeans,
+    /// PEM certificates to trust instead of the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Which answer of a server means "required".
+#[derive(Clone, Debug, PartialEq)]
+pub enum HttpMeans {
+    /// One of these status codes; every other one from 200 to 299 means "not required".
+    Status(Vec<u16>),
+    /// A JSON document that holds this value there; any other value means "not required".
+    Json {
+        /// RFC 6901.
+        pointer: String,
+        /// A text, a number or a truth value.
+        equals: serde_json::Value,
+    },
 }
 
 /// A hook.

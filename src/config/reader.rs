@@ -146,11 +146,6 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// The field as the documentation names it, lists as `[]`.
-    pub(super) fn pattern(&self) -> String {
-        pattern(&self.path)
-    }
-
     fn place(&self) -> &'a Place {
         self.node.map_or(self.parent, |node| &node.at)
     }
@@ -230,6 +225,22 @@ impl<'a> Field<'a> {
             return None;
         }
         self.text()
+    }
+
+    /// A text, a number or a truth value, as JSON has it.
+    pub(super) fn scalar(&self) -> Option<serde_json::Value> {
+        let node = self.node?;
+        let found = match &node.value {
+            Value::Text(text) => Some(serde_json::Value::from(text.as_str())),
+            Value::Bool(value) => Some(serde_json::Value::from(*value)),
+            Value::Int(value) => i64::try_from(*value).ok().map(serde_json::Value::from),
+            Value::Float(value) => Some(serde_json::Value::from(*value)),
+            Value::Null | Value::List(_) | Value::Map(_) => None,
+        };
+        if found.is_none() {
+            self.wrong(node, "a text, a number, true or false");
+        }
+        found
     }
 
     /// The text it holds; unlike [`Field::text`] other values are no problem.

@@ -121,7 +121,7 @@ impl Refusal {
             Refusal::Window(_) => "it opens by itself",
             Refusal::Cooldown(_) => "it ends by itself",
             Refusal::Budget(_) => {
-                "find out why the reboot did not clear the requirement; the budget is whole again once no detector asks"
+                "find out why the reboot did not clear the requirement; the budget is whole again once no detector asks, or by `reboot-coordinator reset-budget`"
             }
             Refusal::Health(_) => "run the script by hand and repair what it reports",
             Refusal::Policy(_) => {

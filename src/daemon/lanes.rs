@@ -181,12 +181,19 @@ fn count(metrics: &Metrics, item: &Result<WatchItem, Error>) {
 }
 
 /// A connection whose requests are counted and timed.
-struct Measured {
-    client: Client,
-    metrics: Arc<Metrics>,
+pub(super) struct Measured {
+    pub(super) client: Client,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 impl Measured {
+    /// Version of the server, once one has answered.
+    pub(super) fn server_version(&self) -> Option<String> {
+        self.client.server_version()
+    }
+}
+
+impl Etcd for Measured {
     fn call(&self, request: &Request) -> Result<Reply, Error> {
         let began = Instant::now();
         let reply = self.client.call(request);

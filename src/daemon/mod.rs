@@ -12,9 +12,11 @@
 
 mod clock;
 mod lanes;
+mod lookout;
 mod observer;
 mod setup;
 mod signals;
+pub(crate) mod survey;
 mod tasks;
 
 use std::collections::VecDeque;
@@ -252,10 +254,14 @@ impl Daemon {
         if note.level > log::max_level() {
             return None;
         }
+        // Several detectors may fail at a time; each is said once.
+        let detector = note.fields.iter().find(|(name, _)| *name == "detector");
+        let detector = detector.and_then(|(_, value)| value.as_str());
+        let key = format!("{} {}", note.event, detector.unwrap_or_default());
         let due = !note.repeats
             || self
                 .hold_back
-                .should_log(note.event, &note.msg, self.clock.now().mono);
+                .should_log(&key, &note.msg, self.clock.now().mono);
         if due {
             emit(note);
         }

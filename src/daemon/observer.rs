@@ -1,24 +1,28 @@
 //! What is shown of the daemon to the outside: metrics, pages over HTTP, signs of life.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::clock::{Clock, kernel_monotonic};
+use super::lookout::Lookout;
+use crate::cli::status::{self, POLICY, Standing};
 use crate::config::Config;
-use crate::core::windows::Windows;
+use crate::core::machine::DETECTOR;
 use crate::core::{Machine, Mode, Note, View};
 use crate::detect::bounded::bounded;
 use crate::host;
 use crate::observe::heartbeat::Heartbeat;
 use crate::observe::http::{Answer, Pages, Server};
 use crate::observe::metrics::Metrics;
-use crate::observe::notify::{Environment, Notify};
+use crate::observe::notify::{Environment, Notify, words};
 use crate::process::Cancel;
 
 /// How long a scrape waits for a look at the kill switch, before it counts as one that cannot be checked.
 const LOOK_LIMIT: Duration = Duration::from_secs(1);
+
+/// How long `/status.json` may be. A thousand nodes take less than 1 MB; only enormous records take more.
+const JSON_LIMIT: usize = 4 * 1024 * 1024;
 
 /// The commit this was built from, when the build says so.
 const REVISION: &str = match option_env!("REBOOT_COORDINATOR_REVISION") {
@@ -41,23 +45,25 @@ struct Shown {
     metrics: Arc<Metrics>,
     heartbeat: Heartbeat,
     clock: Clock,
+    /// What the machine said of itself when it came to rest last.
+    standing: Mutex<Standing>,
     host: RwLock<Host>,
     /// Never used; a bounded look wants one.
     cancel: Cancel,
 }
 
 /// What can be looked up at any time, and is only when somebody asks.
+#[derive(Clone)]
 struct Host {
-    windows: Option<Windows>,
-    kill_switch: PathBuf,
+    config: Arc<Config>,
+    lookout: Lookout,
 }
 
 impl Host {
-    fn of(config: &Config) -> Host {
-        Host {
-            windows: config.windows.clone(),
-            kill_switch: config.kill_switch_file.clone(),
-        }
+    fn of(config: &Config, metrics: &Arc<Metrics>, clock: Clock) -> Host {
+        let config = Arc::new(config.clone());
+        let lookout = Lookout::new(Arc::clone(&config), Arc::clone(metrics), clock);
+        Host { config, lookout }
     }
 }
 
@@ -65,11 +71,13 @@ impl Observer {
     /// Serves from now on, when the configuration says so. One pass is over too soon for anyone to ask.
     pub(super) fn start(config: &Config, mode: Mode, clock: Clock) -> Result<Observer, String> {
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), REVISION, detectors(config));
+        let metrics = Arc::new(metrics);
         let shown = Shown {
-            metrics: Arc::new(metrics),
             heartbeat: Heartbeat::new(clock.now().mono),
             clock,
-            host: RwLock::new(Host::of(config)),
+            standing: Mutex::default(),
+            host: RwLock::new(Host::of(config, &metrics, clock)),
+            metrics,
             cancel: Cancel::new().map_err(|error| error.to_string())?,
         };
         let mut observer = Observer {
@@ -91,11 +99,12 @@ impl Observer {
     pub(super) fn follow(&mut self, config: &Config) -> Result<(), String> {
         self.listen(config.metrics)?;
         self.shown.metrics.set_detectors(detectors(config));
+        let host = Host::of(config, &self.shown.metrics, self.shown.clock);
         *self
             .shown
             .host
             .write()
-            .unwrap_or_else(PoisonError::into_inner) = Host::of(config);
+            .unwrap_or_else(PoisonError::into_inner) = host;
         self.tried = false;
         Ok(())
     }
@@ -109,6 +118,7 @@ impl Observer {
     pub(super) fn rests(&mut self, machine: &Machine) -> Option<Duration> {
         let view = machine.view();
         self.shown.metrics.view(&view);
+        self.shown.stands(&view);
         self.notify.rests(&view, self.tried || has_arrived(&view));
         self.notify.turns(self.shown.clock.now().mono);
         let wake = [machine.wake_at(), self.notify.due()];
@@ -177,24 +187,68 @@ impl Observer {
 }
 
 impl Shown {
+    /// The machine has come to rest.
+    fn stands(&self, view: &View) {
+        let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        standing.state = view.state;
+        standing.text = words(view);
+    }
+
     fn page(&self, path: &str) -> Answer {
         match path {
+            "/" => Answer {
+                policy: POLICY,
+                ..Answer::of(
+                    "text/html; charset=utf-8",
+                    self.status().page(self.clock.now().wall),
+                )
+            },
+            "/status.json" => self.status_json(),
             "/metrics" => self.exposition(),
             "/healthz" => self.health(),
-            _ => Answer::text(404, "there are /metrics and /healthz\n"),
+            _ => Answer::text(404, "there are /, /status.json, /metrics and /healthz\n"),
         }
     }
 
-    fn exposition(&self) -> Answer {
-        let now = self.clock.now();
-        let (window_open, kill_switch) = {
-            let host = self.host.read().unwrap_or_else(PoisonError::into_inner);
-            let windows = host.windows.as_ref();
-            (
-                windows.is_none_or(|windows| windows.verdict(now.wall).open),
-                host.kill_switch.clone(),
-            )
+    /// The cluster and this node. The lock is not held while etcd is waited for.
+    fn status(&self) -> status::View {
+        let host = self.host();
+        let sight = host.lookout.look();
+        let standing = self
+            .standing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let standing = Standing {
+            patience: host.config.reboot_timeout,
+            ..standing
         };
+        status::View::of_daemon(&host.config, sight, standing)
+    }
+
+    fn status_json(&self) -> Answer {
+        let body = self.status().json(self.clock.now().wall) + "\n";
+        if body.len() > JSON_LIMIT {
+            return Answer::text(
+                507,
+                "the records are too large; use reboot-coordinator status --json\n",
+            );
+        }
+        Answer::of("application/json", body)
+    }
+
+    fn host(&self) -> Host {
+        self.host
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn exposition(&self) -> Answer {
+        let config = self.host().config;
+        let windows = config.windows.as_ref();
+        let window_open = windows.is_none_or(|windows| windows.verdict(self.clock.now().wall).open);
+        let kill_switch = config.kill_switch_file.clone();
         // A key of its own: the machine's look must not find this one in its way.
         let looked = bounded(
             "kill switch, for metrics",
@@ -203,11 +257,10 @@ impl Shown {
             move || host::kill_switch(&kill_switch).forbids(),
         );
         self.metrics.found(window_open, looked.unwrap_or(true));
-        Answer {
-            status: 200,
-            content_type: "text/plain; version=0.0.4; charset=utf-8",
-            body: self.metrics.render(),
-        }
+        Answer::of(
+            "text/plain; version=0.0.4; charset=utf-8",
+            self.metrics.render(),
+        )
     }
 
     fn health(&self) -> Answer {
@@ -220,10 +273,11 @@ impl Shown {
 }
 
 fn detectors(config: &Config) -> impl Iterator<Item = &str> {
-    config
+    let configured = config
         .detectors
         .iter()
-        .map(|detector| detector.name.as_str())
+        .map(|detector| detector.name.as_str());
+    configured.chain([DETECTOR])
 }
 
 /// Whether the first pass is over, or a claim from before goes on.

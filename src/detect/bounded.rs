@@ -1,4 +1,4 @@
-//! File system checks with a limit.
+//! Checks with a limit, of the file system and of servers.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use crate::process::{Cancel, Wait, wait_for};
 
-/// Enough for a few system calls and the list of a folder.
-const STACK_BYTES: usize = 128 * 1024;
+/// Enough for a few system calls and the list of a folder, and for a look-up of a name and a TLS handshake. Only what is used of
+/// it takes memory.
+const STACK_BYTES: usize = 256 * 1024;
 
 /// The checks that have a thread, stuck ones included.
 static BUSY: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());

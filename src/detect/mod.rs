@@ -1,6 +1,7 @@
 //! What is asked of the host: does it require a reboot?
 
 pub mod bounded;
+mod http;
 pub mod kernel;
 pub mod release;
 
@@ -49,6 +50,7 @@ fn run(detector: &Detector, env: &[(String, String)], cancel: &Cancel) -> Detect
             };
             command(&process::run(&spec, cancel), success_exit_codes)
         }
+        DetectorKind::Http(check) => http::ask(check, limit, cancel),
         DetectorKind::Kernel => limited("kernel", limit, cancel, || {
             kernel::check(&kernel::Roots::default())
         }),

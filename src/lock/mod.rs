@@ -8,11 +8,12 @@ pub mod operator;
 pub mod outcome;
 pub mod record;
 pub mod request;
+pub mod requests;
 pub mod survey;
 
 pub use keys::Keys;
 pub use outcome::Permit;
-pub use record::{Claim, Cooldown, History, NodeRecord, Pause, Phase};
+pub use record::{Claim, Cooldown, History, NodeRecord, Pause, Phase, RebootRequest};
 
 /// A claim as it stands in etcd, with the revisions that every later write to it compares.
 #[derive(Clone, Debug, PartialEq, Eq)]

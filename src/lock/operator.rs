@@ -3,12 +3,12 @@
 //! Each of these transactions is safe to repeat until an answer is known: a copy that arrives later finds its guard broken, and
 //! the refusal carries what tells whether an earlier copy was the one that broke it.
 
-use etcd_rs_sync::{Compare, Delete, Keys as Span, Op, OpReply, Put, Reply, Txn};
+use etcd_rs_sync::{Delete, Keys as Span, Op, OpReply, Put, Reply, Txn};
 
 use super::Keys;
 use super::outcome::{Found, Malformed, ranges, single, txn};
 use super::record::{History, Pause, RecordError, decode, encode};
-use super::request::{absent, read, take_away};
+use super::request::{absent, read, take_away, unchanged};
 
 /// A claim to take away: the node its key names and the revisions that were shown to the operator.
 #[derive(Clone, Copy, Debug)]
@@ -108,6 +108,39 @@ pub fn paused(reply: Reply) -> Result<Result<(), Option<Standing>>, Malformed> {
     })))
 }
 
+/// Write a registration whose budget is whole again over the one with the mod revision seen, and say so in the history. When it
+/// is another one by now, answer it, and the history entry in case an earlier copy of this request wrote it.
+pub fn reset_budget(
+    keys: &Keys,
+    node: &str,
+    (registration, seen_modified): (Vec<u8>, i64),
+    (history, lease, time): (&History, i64, &str),
+) -> Txn {
+    let key = keys.node(node);
+    let entry = keys.history(time, node);
+    Txn {
+        compares: vec![unchanged(key.clone(), seen_modified)],
+        success: vec![
+            Op::Put(Put::new(key.clone(), registration, 0)),
+            Op::Put(Put::new(entry.clone(), encode(history), lease)),
+        ],
+        failure: vec![read(key), read(entry)],
+    }
+}
+
+/// Whether a [`reset_budget`] that writes `history` was done.
+///
+/// # Errors
+/// [`Malformed`] when the reply has another shape: the outcome is unknown.
+pub fn was_reset(reply: Reply, history: &History) -> Result<bool, Malformed> {
+    let txn = txn(reply)?;
+    if txn.succeeded {
+        return Ok(true);
+    }
+    let [_, entry] = ranges(&txn)?;
+    Ok(single(entry)?.is_some_and(|kv| decode(&kv.value).as_ref() == Ok(history)))
+}
+
 /// Remove everything that is known of a member, unless it holds a claim; then answer the claim.
 pub fn forget(keys: &Keys, node: &str) -> Txn {
     let remove = |key: String| {
@@ -169,8 +202,4 @@ pub fn forgotten(reply: Reply) -> Result<Forgotten, Malformed> {
         }),
         _ => Err(Malformed("a removal answered another number of deletes")),
     }
-}
-
-fn unchanged(key: String, modified: i64) -> Compare {
-    Compare::mod_revision(Span::one(key), modified)
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use etcd_rs_sync::{KeyValue, OpReply, RangeReply, Reply, TxnReply};
 
 use super::record::{Claim, Cooldown, NodeRecord, Pause, RecordError, Report, decode};
+use super::requests::Seen;
 use super::{Held, Keys};
 
 /// An answer that cannot be what etcd meant.
@@ -131,6 +132,8 @@ pub struct GateRead {
     pub claim: Option<Found>,
     /// The own registration with its mod revision.
     pub registration: Option<(i64, Result<NodeRecord, RecordError>)>,
+    /// An operator's request for this node.
+    pub request: Seen,
     /// The members, when they were asked for.
     pub members: Option<Members>,
 }
@@ -416,10 +419,10 @@ fn permit(sent_at: Duration) -> Permit {
 
 fn gates(txn: &TxnReply) -> Result<GateRead, Malformed> {
     let all: Vec<&RangeReply> = reads(txn);
-    let ([pause, cooldown, claim, node], members) = match all.as_slice() {
-        [a, b, c, d] => ([*a, *b, *c, *d], None),
-        [a, b, c, d, nodes, alive, claims] => {
-            ([*a, *b, *c, *d], Some(members(nodes, alive, claims)))
+    let ([pause, cooldown, claim, node, request], members) = match all.as_slice() {
+        [a, b, c, d, e] => ([*a, *b, *c, *d, *e], None),
+        [a, b, c, d, e, nodes, alive, claims] => {
+            ([*a, *b, *c, *d, *e], Some(members(nodes, alive, claims)))
         }
         _ => return Err(Malformed("a txn answered another number of reads")),
     };
@@ -429,6 +432,7 @@ fn gates(txn: &TxnReply) -> Result<GateRead, Malformed> {
         cooldown: single(cooldown)?.map(|kv| decode(&kv.value)),
         claim: single(claim)?.map(Found::of),
         registration: single(node)?.map(|kv| (kv.mod_revision, decode(&kv.value))),
+        request: single(request)?.map(|kv| (kv.mod_revision, decode(&kv.value))),
         members,
     })
 }

@@ -123,6 +123,34 @@ pub struct NodeRecord {
     /// The attempt that was committed and has not ended. Without a claim beside it, the claim was taken away.
     #[serde(default)]
     pub attempt: Option<Attempt>,
+    /// The mod revision of the operator's request that the last commit was made for, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<i64>,
+}
+
+/// An operator's request to reboot a node, satisfied by a boot after it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RebootRequest {
+    /// [`RECORD_VERSION`].
+    pub v: u32,
+    /// Which node is to reboot.
+    pub node: String,
+    /// Who asks.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// When it was made, RFC 3339. For people only.
+    pub since: String,
+    /// The boot in which the node first saw it, written by the node itself; any other one later proves a boot after it.
+    #[serde(default)]
+    pub boot_id: Option<String>,
+}
+
+impl RebootRequest {
+    /// As a reason for a reboot.
+    pub fn text(&self) -> String {
+        format!("requested by {}: {}", self.by, self.reason)
+    }
 }
 
 /// A committed attempt, remembered apart from the claim.
@@ -172,7 +200,7 @@ pub struct History {
     pub v: u32,
     /// Whose attempt.
     pub node: String,
-    /// `completed`, `aborted`, `taken-away` (by a waiting node) or `released` (by an operator).
+    /// `completed`, `aborted`, `taken-away` (by a waiting node), `released` or `budget-reset` (by an operator).
     pub outcome: String,
     /// Why it ended so, for people.
     pub detail: String,

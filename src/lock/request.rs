@@ -3,7 +3,7 @@
 use etcd_rs_sync::{Compare, Delete, Keys as Span, Op, Order, Put, Range, Txn};
 
 use super::record::{Claim, Cooldown, History, NodeRecord, Report, encode};
-use super::{Held, Keys};
+use super::{Held, Keys, requests};
 
 /// A revision no store will reach: a guard that demands it must fail.
 const IMPOSSIBLE_REVISION: i64 = i64::MAX - 1;
@@ -95,14 +95,15 @@ pub fn recount(keys: &Keys, create: i64, limit: u32, values: bool) -> Range {
     }
 }
 
-/// What the gates judge, at one revision: pause, cooldown, this node's claim and registration; with `members` also who is
-/// registered, all reports and all claims.
+/// What the gates judge, at one revision: pause, cooldown, this node's claim, registration and request; with `members` also who
+/// is registered, all reports and all claims.
 pub fn gate_read(keys: &Keys, node: &str, members: bool) -> Txn {
     let mut txn = reads(&[
         keys.pause(),
         keys.cooldown(),
         keys.claim(node),
         keys.node(node),
+        keys.request(node),
     ]);
     if members {
         let names = Range {
@@ -117,29 +118,37 @@ pub fn gate_read(keys: &Keys, node: &str, members: bool) -> Txn {
     txn
 }
 
+/// The revisions that the gates were judged on, as far as a commit compares them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Judged {
+    /// Mod revision of the registration the budget was read from; 0 for none.
+    pub registration: i64,
+    /// Mod revision of the operator's request; 0 for none.
+    pub request: i64,
+    /// The revision of the store at which cluster policies were judged, when there are any.
+    pub members: Option<i64>,
+}
+
 /// Turn the place at the head of the queue into a record that does not expire. Only its success permits disruption.
 ///
-/// It holds only while nobody paused, nothing cools down, the claim is the one seen, and the registration is the one the
-/// budget was read from; and, when cluster policies were judged at the revision `judged_at`, while no claim and no report was
-/// written since. Otherwise it answers pause, cooldown, claim and registration as [`gate_read`] does.
+/// It holds only while nobody paused, nothing cools down, the claim is the one seen, and registration and request are the
+/// ones that were judged; and, when cluster policies were, while no claim and no report was written since. Otherwise it
+/// answers what [`gate_read`] does, without the members.
 pub fn commit(
     keys: &Keys,
     seen: &Held,
     claim: &Claim,
     registration: &NodeRecord,
-    registration_modified: i64,
-    judged_at: Option<i64>,
+    judged: Judged,
 ) -> Txn {
     let key = keys.claim(&claim.node);
     let node_key = keys.node(&claim.node);
     let mut compares = same(&key, seen.create, seen.modified);
     compares.push(absent(keys.pause()));
     compares.push(absent(keys.cooldown()));
-    compares.push(Compare::mod_revision(
-        Span::one(node_key.clone()),
-        registration_modified,
-    ));
-    if let Some(revision) = judged_at {
+    compares.push(unchanged(node_key.clone(), judged.registration));
+    compares.push(unchanged(keys.request(&claim.node), judged.request));
+    if let Some(revision) = judged.members {
         compares.push(unchanged_since(keys.claims(), revision));
         compares.push(unchanged_since(keys.alives(), revision));
     }
@@ -180,6 +189,8 @@ pub struct Release<'a> {
     pub seen: &'a Held,
     /// The registration to write.
     pub registration: &'a NodeRecord,
+    /// Mod revision of the operator's request that the reboot satisfied; it is deleted if it is still that one.
+    pub request: Option<i64>,
     /// The cooldown to begin, with its lease.
     pub cooldown: Option<(&'a Cooldown, i64)>,
     /// The entry of the history, with its lease and the time in its key.
@@ -205,6 +216,10 @@ pub fn release(keys: &Keys, release: &Release<'_>) -> Txn {
         encode(history),
         lease,
     )));
+    if let Some(modified) = release.request {
+        txn.success
+            .push(Op::Txn(requests::withdraw(keys, node, modified)));
+    }
     txn.failure.push(read(keys.node(node)));
     txn
 }
@@ -213,7 +228,7 @@ pub fn release(keys: &Keys, release: &Release<'_>) -> Txn {
 pub fn register(keys: &Keys, record: &NodeRecord, seen_modified: i64) -> Txn {
     let key = keys.node(&record.node);
     Txn {
-        compares: vec![Compare::mod_revision(Span::one(key.clone()), seen_modified)],
+        compares: vec![unchanged(key.clone(), seen_modified)],
         success: vec![Op::Put(Put::new(key.clone(), encode(record), 0))],
         failure: vec![read(key)],
     }
@@ -223,7 +238,7 @@ pub fn register(keys: &Keys, record: &NodeRecord, seen_modified: i64) -> Txn {
 pub fn report(keys: &Keys, report: &Report, lease: i64, seen_modified: i64) -> Txn {
     let key = keys.alive(&report.node);
     Txn {
-        compares: vec![Compare::mod_revision(Span::one(key.clone()), seen_modified)],
+        compares: vec![unchanged(key.clone(), seen_modified)],
         success: vec![Op::Put(Put::new(key.clone(), encode(report), lease))],
         failure: vec![read(key)],
     }
@@ -243,6 +258,11 @@ fn same(key: &str, create: i64, modified: i64) -> Vec<Compare> {
         Compare::create_revision(Span::one(key), create),
         Compare::mod_revision(Span::one(key), modified),
     ]
+}
+
+/// The key still has this mod revision; 0: it does not exist.
+pub(super) fn unchanged(key: String, modified: i64) -> Compare {
+    Compare::mod_revision(Span::one(key), modified)
 }
 
 pub(super) fn absent(key: String) -> Compare {

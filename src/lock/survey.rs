@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::Keys;
 use super::outcome::{Found, Malformed, ranges, single, txn};
-use super::record::{Cooldown, History, NodeRecord, Pause, RecordError, decode};
+use super::record::{Cooldown, History, NodeRecord, Pause, RebootRequest, RecordError, decode};
 use super::request::read;
 
 /// How many pairs are read at once. A registration with its JSON and base64 is under a kilobyte, so a page stays far below
@@ -30,8 +30,12 @@ pub struct Survey {
     pub nodes: Vec<(String, Result<NodeRecord, RecordError>)>,
     /// What members report of their health: whether they are healthy, when the report says so.
     pub reports: Vec<(String, Option<bool>)>,
+    /// The operators' requests by node.
+    pub requests: Vec<(String, Result<RebootRequest, RecordError>)>,
     /// The last finished attempts, newest first.
     pub recent: Vec<History>,
+    /// There are more claims, members or reports than were read.
+    pub partial: bool,
 }
 
 /// The first page of everything. See [`Pages`] for the others.
@@ -50,6 +54,7 @@ pub fn survey(keys: &Keys) -> Txn {
             page(keys.claims()),
             page(keys.nodes()),
             page(keys.alives()),
+            page(keys.requests()),
             Op::Range(recent),
         ],
         failure: vec![],
@@ -78,8 +83,8 @@ pub fn next_page(prefix: &str, so_far: &[KeyValue], revision: i64) -> Range {
 #[derive(Clone, Debug)]
 pub struct Pages {
     survey: Survey,
-    /// Claims, registrations and reports: their prefix, the pairs so far, and whether there are more.
-    lists: [(String, Vec<KeyValue>, bool); 3],
+    /// Claims, registrations, reports and requests: their prefix, the pairs so far, and whether there are more.
+    lists: [(String, Vec<KeyValue>, bool); 4],
 }
 
 impl Pages {
@@ -89,7 +94,7 @@ impl Pages {
     /// [`Malformed`] when the reply has another shape.
     pub fn of(reply: Reply, keys: &Keys) -> Result<Pages, Malformed> {
         let txn = txn(reply)?;
-        let [pause, cooldown, claims, nodes, alive, recent] = ranges(&txn)?;
+        let [pause, cooldown, claims, nodes, alive, requests, recent] = ranges(&txn)?;
         let list = |prefix: String, range: &RangeReply| (prefix, range.kvs.clone(), range.more);
         Ok(Pages {
             survey: Survey {
@@ -107,6 +112,7 @@ impl Pages {
                 list(keys.claims(), claims),
                 list(keys.nodes(), nodes),
                 list(keys.alives(), alive),
+                list(keys.requests(), requests),
             ],
         })
     }
@@ -126,13 +132,26 @@ impl Pages {
         }
     }
 
-    /// The survey, when nothing is missing.
+    /// How many claims, registrations and reports there are so far.
+    pub fn len(&self) -> usize {
+        self.lists.iter().map(|(_, pairs, _)| pairs.len()).sum()
+    }
+
+    /// Whether there is none of them so far.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The survey; a partial one when something is missing.
     pub fn complete(self) -> Survey {
-        let [claims, nodes, reports] = self.lists;
+        let partial = self.missing().is_some();
+        let [claims, nodes, reports, requests] = self.lists;
         Survey {
             claims: claims_of(&claims.0, &claims.1),
             nodes: named(&nodes, decode),
             reports: named(&reports, healthy),
+            partial,
+            requests: named(&requests, decode),
             ..self.survey
         }
     }

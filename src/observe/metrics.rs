@@ -109,17 +109,23 @@ impl Metrics {
             "released" | "claim_gone" => {
                 if let Some(outcome) = text("outcome") {
                     families.reboots.count(&[outcome]);
+                    if let Some(waited) = field("lock_wait_ms").and_then(|ms| ms.as_u64()) {
+                        let waited = Duration::from_millis(waited);
+                        families.lock_acquire_duration.observe(waited.as_secs_f64());
+                    }
                     if outcome == TAKEN_AWAY {
                         families.lock_losses.count(&[]);
                     }
                 }
             }
-            "queued" => families.is_waiting = true,
-            "turn" if families.is_waiting => {
-                families.is_waiting = false;
-                let waited = field("lock_wait_ms").and_then(|value| value.as_u64());
-                let waited = Duration::from_millis(waited.unwrap_or_default());
-                families.lock_acquire_duration.observe(waited.as_secs_f64());
+            // Those of the host are counted where they run.
+            "detector" => {
+                if let (Some(name), Some(result)) = (text("detector"), text("result")) {
+                    families.detector_checks.count(&[name, result]);
+                    if result == "required" {
+                        families.reboot_required.set(&[], flag(true));
+                    }
+                }
             }
             _ => {}
         }

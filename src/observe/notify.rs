@@ -173,7 +173,7 @@ fn connect(name: &OsStr) -> io::Result<UnixDatagram> {
 }
 
 /// The state in words, on one line.
-fn words(view: &View) -> String {
+pub fn words(view: &View) -> String {
     let mut text = view.state.to_owned();
     if let Some((ahead, more)) = view.ahead {
         let more = if more { " or more" } else { "" };

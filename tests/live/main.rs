@@ -5,10 +5,12 @@
 #![allow(clippy::unwrap_used)] // all of it is test code, also outside of the test functions
 
 mod commit;
+mod detectors;
 mod gates;
 mod host;
 mod policies;
 mod queue;
+mod requests;
 mod start;
 mod stop;
 mod store;

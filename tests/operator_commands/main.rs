@@ -6,5 +6,7 @@ mod explain;
 mod forget;
 mod pause;
 mod release;
+mod requests;
+mod reset_budget;
 mod status;
 mod support;

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Instant;
@@ -63,7 +64,9 @@ impl Fleet {
         };
         let mut hosts = Vec::new();
         for number in 1..=options.nodes {
-            let host = Host::new(&plant, folder.path(), &format!("node-{number}"));
+            let metrics = options.metrics.zip(u16::try_from(number).ok());
+            let metrics = metrics.map(|(port, number)| port + number);
+            let host = Host::new(&plant, folder.path(), &format!("node-{number}"), metrics);
             let mut host = host.map_err(Error::io("a host's folder cannot be made"))?;
             host.fails = options.fail == Some(number);
             hosts.push(host);
@@ -82,6 +85,24 @@ impl Fleet {
             watch,
             folder,
         })
+    }
+
+    /// An operator asks every member for a reboot; what the command said.
+    pub(crate) fn request_all(&self) -> Result<String, Error> {
+        let Some(host) = self.hosts.first() else {
+            return Ok(String::new());
+        };
+        let output = Command::new(&self.plant.daemon)
+            .args(["request", "--all", "--reason", "the demo", "--config"])
+            .arg(host.config_file())
+            .stdin(Stdio::null())
+            .output()
+            .map_err(Error::io("the command request cannot be run"))?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            return Err(Error::Died(format!("`request --all` failed: {said}")));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     /// Switches every host on.
@@ -109,9 +130,9 @@ impl Fleet {
             .is_some_and(|kv| kv.lease == 0 && phase(&kv.value) == Some(true)))
     }
 
-    /// The nodes that have a claim now.
-    pub(crate) fn claimants(&self) -> Result<Vec<String>, Error> {
-        let prefix = format!("{LOCK_KEY}/claims/");
+    /// The nodes that have a record of this kind now, `claims` or `requests`.
+    pub(crate) fn having(&self, kind: &str) -> Result<Vec<String>, Error> {
+        let prefix = format!("{LOCK_KEY}/{kind}/");
         let claims = self.claims(Keys::prefix(prefix.clone()))?;
         let name = |key: &[u8]| String::from_utf8_lossy(key).replacen(&prefix, "", 1);
         Ok(claims.iter().map(|kv| name(&kv.key)).collect())

@@ -60,8 +60,13 @@ pub(crate) enum Change {
 }
 
 impl Host {
-    /// Makes the folder. Nothing runs yet.
-    pub(crate) fn new(plant: &Plant, parent: &Path, name: &str) -> io::Result<Host> {
+    /// Makes the folder. Nothing runs yet. `metrics` is the port of its page and metrics.
+    pub(crate) fn new(
+        plant: &Plant,
+        parent: &Path,
+        name: &str,
+        metrics: Option<u16>,
+    ) -> io::Result<Host> {
         let host = Host {
             name: name.to_owned(),
             folder: parent.join(name),
@@ -75,7 +80,11 @@ impl Host {
         // Opened for reading too, so that it never waits for a reader.
         let ask = format!("echo {name} 1<> {}\n", sh_quoted(&plant.power));
         host.script("shutdown", &ask)?;
-        fs::write(host.config_file(), host.config(plant))?;
+        let mut config = host.config(plant);
+        if let Some(port) = metrics {
+            config += &format!("metrics: {{enabled: true, listen: \"127.0.0.1:{port}\"}}\n");
+        }
+        fs::write(host.config_file(), config)?;
         Ok(host)
     }
 

@@ -135,6 +135,7 @@ impl Ledger {
                 self.commits
                     .push(turn(node, event.kv.mod_revision, at, &claim));
                 self.count();
+                self.check_order(node, &claim);
                 Some(Step::Committed)
             }
         }
@@ -147,6 +148,17 @@ impl Ledger {
             let limit = self.limit;
             self.broken.push(format!(
                 "{now} claims were committed at once, the limit is {limit}"
+            ));
+        }
+    }
+
+    /// Nobody commits while as many as the limit allows came before and are not done.
+    fn check_order(&mut self, node: &str, claim: &Claim) {
+        let before = |other: &&Claim| other.create_revision < claim.create_revision;
+        let elders = self.claims.values().filter(before).count();
+        if elders >= self.limit {
+            self.broken.push(format!(
+                "{node} committed out of its turn, with {elders} before it"
             ));
         }
     }
@@ -259,6 +271,16 @@ mod tests {
         let broken = story.ledger.broken.join("\n");
         assert!(broken.contains("2 claims were committed at once, the limit is 1"));
         assert!(broken.contains("b committed with a lease"));
+    }
+
+    #[test]
+    fn who_overtakes_is_seen() {
+        let mut story = Story::new(1);
+        story.event(0, "a", Some("queued"), 7);
+        story.event(1, "b", Some("queued"), 8);
+        story.event(2, "b", Some("rebooting"), 0);
+        let broken = story.ledger.broken.join("\n");
+        assert!(broken.contains("b committed out of its turn"), "{broken}");
     }
 
     #[test]

@@ -8,8 +8,9 @@ const MOST_NODES: usize = 64;
 
 /// Help of the program, and of the script in front of it.
 pub const USAGE: &str = "\
-Usage: scripts/demo [--nodes N] [--limit K] [--fail NODE] [--boot-sec S]
-                    [--hold-sec S] [--plain] [--keep] [--help]
+Usage: scripts/demo [--nodes N] [--limit K] [--fail NODE] [--request]
+                    [--boot-sec S] [--hold-sec S] [--idle-sec S]
+                    [--metrics PORT] [--plain] [--keep] [--help]
 
 Shows a fleet taking turns to reboot, on this machine and without rebooting it:
 a real etcd, and N daemons of the real program, each on a made-up host that
@@ -21,9 +22,14 @@ on etcd and from the hosts' power supplies, not from the daemons.
   --fail NODE   this host, such as node-2, does not come back. The line stops
                 until its claim is taken away: by you, where the demo is drawn
                 on a terminal, otherwise by the demo
+  --request     no host needs a reboot by itself: `request --all` asks for one of
+                each, and every request has to be gone at the end
   --boot-sec S  how long a host is down (default: 1)
   --hold-sec S  how long the failure stands before the demo takes the claim
                 away (default: 5)
+  --idle-sec S  how long nobody needs a reboot, at the beginning and at the end
+                (default: 0)
+  --metrics P   node-1 serves its page and metrics at 127.0.0.1:P+1, and so on
   --plain       one line an event, as when piped, instead of the live picture
   --keep        leave the hosts' folders with configurations and logs
   --help        this text
@@ -45,10 +51,16 @@ pub struct Options {
     pub limit: usize,
     /// The number of the host that does not come back, from 1.
     pub fail: Option<usize>,
+    /// Reboots are asked for by `request --all` instead of by the hosts' detectors.
+    pub request: bool,
     /// How long a host is down.
     pub boot: Duration,
     /// Without an operator: how long the failure stands before its claim is taken away.
     pub hold: Duration,
+    /// How long nobody needs a reboot, at the beginning and at the end.
+    pub idle: Duration,
+    /// The port below that of node-1's page and metrics.
+    pub metrics: Option<u16>,
     /// One line an event, also on a terminal.
     pub plain: bool,
     /// Leave the hosts' folders.
@@ -64,8 +76,11 @@ impl Options {
             nodes: 5,
             limit: 1,
             fail: None,
+            request: false,
             boot: Duration::from_secs(1),
             hold: Duration::from_secs(5),
+            idle: Duration::ZERO,
+            metrics: None,
             plain: false,
             keep: false,
             daemon,
@@ -91,8 +106,11 @@ impl Options {
                     let number = |text: &str| text.strip_prefix("node-").unwrap_or(text).parse();
                     options.fail = Some(parser.value()?.parse_with(number)?);
                 }
+                Long("request") => options.request = true,
                 Long("boot-sec") => options.boot = seconds(&mut parser)?,
                 Long("hold-sec") => options.hold = seconds(&mut parser)?,
+                Long("idle-sec") => options.idle = seconds(&mut parser)?,
+                Long("metrics") => options.metrics = Some(parser.value()?.parse()?),
                 Long("plain") => options.plain = true,
                 Long("keep") => options.keep = true,
                 Long("daemon") => options.daemon = parser.value()?.into(),
@@ -111,7 +129,15 @@ impl Options {
         if !(1..=MOST_NODES).contains(&self.limit) {
             return Err(format!("--limit is from 1 to {MOST_NODES}").into());
         }
+        let nodes = u16::try_from(self.nodes).unwrap_or(u16::MAX);
+        if self
+            .metrics
+            .is_some_and(|port| port.checked_add(nodes).is_none())
+        {
+            return Err("--metrics needs a port for every host above it".into());
+        }
         match self.fail {
+            Some(_) if self.request => Err("--request does not go with --fail".into()),
             Some(_) if self.nodes < 2 => Err("--fail needs another host that waits".into()),
             Some(node) if !(1..=self.nodes).contains(&node) => {
                 Err(format!("--fail names a host from node-1 to node-{}", self.nodes).into())
@@ -164,8 +190,10 @@ mod tests {
             "--fail node-6",
             "--fail node-0",
             "--nodes 1 --fail 1",
+            "--request --fail 1",
             "--boot-sec -1",
             "--boot-sec soon",
+            "--metrics 65533",
             "--what",
             "extra",
         ] {

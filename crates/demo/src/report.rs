@@ -102,9 +102,11 @@ fn judge(show: &Show<'_>) -> Result<Report, Error> {
             ));
         }
     }
-    let claimants = show.fleet.claimants()?;
-    if !claimants.is_empty() {
-        broken.push(format!("claims are left: {}", claimants.join(", ")));
+    for kind in ["claims", "requests"] {
+        let left = show.fleet.having(kind)?;
+        if !left.is_empty() {
+            broken.push(format!("{kind} are left: {}", left.join(", ")));
+        }
     }
     let stopped = show.stopped();
     match &stopped {

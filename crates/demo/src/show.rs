@@ -30,6 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) enum Part {
     /// The daemons register.
     Starting,
+    /// Nobody needs a reboot yet.
+    Idle(Instant),
     /// Hosts come to need a reboot; the number of those that do.
     Asking(usize),
     /// They take turns.
@@ -123,9 +125,8 @@ impl<'a> Show<'a> {
             if matches!(self.part, Part::Aftermath(until) if until <= Instant::now()) {
                 return Ok(false);
             }
-            if self.last_event.elapsed() > PATIENCE + self.options.boot + self.options.hold
-                && !self.waits_for_operator()
-            {
+            let allowed = self.options.boot + self.options.hold + self.options.idle;
+            if self.last_event.elapsed() > PATIENCE + allowed && !self.waits_for_operator() {
                 self.broken.push("nothing moves any more".to_owned());
                 return Ok(false);
             }
@@ -224,13 +225,14 @@ impl<'a> Show<'a> {
     fn go_on(&mut self) -> Result<(), Error> {
         match self.part {
             Part::Starting if self.registered.len() == self.options.nodes => {
-                self.part = Part::Asking(0);
+                self.part = Part::Idle(Instant::now() + self.options.idle);
             }
+            Part::Idle(until) if until <= Instant::now() => self.part = Part::Asking(0),
             Part::Asking(asked) => self.ask(asked)?,
             Part::Running if self.all_done() => {
-                self.part = Part::Aftermath(Instant::now() + AFTERMATH);
+                self.part = Part::Aftermath(Instant::now() + AFTERMATH + self.options.idle);
             }
-            Part::Starting | Part::Running | Part::Aftermath(_) => {}
+            Part::Starting | Part::Idle(_) | Part::Running | Part::Aftermath(_) => {}
         }
         Ok(())
     }
@@ -238,6 +240,12 @@ impl<'a> Show<'a> {
     /// All hosts come to need a reboot at once. With one that is to fail, those up to it ask one after the other, so that it is
     /// in the queue before the others are.
     fn ask(&mut self, asked: usize) -> Result<(), Error> {
+        if self.options.request {
+            let said = self.fleet.request_all()?;
+            self.part = Part::Running;
+            self.last_event = Instant::now();
+            return self.event(Instant::now(), "operator", "asks", said.trim());
+        }
         let order = self.options.order();
         let host = |number: usize| format!("node-{number}");
         if let Some(last) = asked.checked_sub(1) {
@@ -286,5 +294,8 @@ fn expected(options: &Options) -> Duration {
     let failure = options
         .fail
         .map_or(Duration::ZERO, |_| options.hold + Duration::from_secs(2));
-    Duration::from_millis(2500) + (options.boot + Duration::from_millis(150)) * turns + failure
+    Duration::from_millis(2500)
+        + 2 * options.idle
+        + (options.boot + Duration::from_millis(150)) * turns
+        + failure
 }

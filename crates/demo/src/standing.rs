@@ -36,6 +36,7 @@ impl Show<'_> {
         let states: Vec<State> = (0..self.fleet.hosts.len()).map(|i| self.state(i)).collect();
         let note = match self.part {
             Part::Starting => "the daemons start".to_owned(),
+            Part::Idle(_) => "nobody needs a reboot".to_owned(),
             Part::Asking(_) => "hosts come to need a reboot".to_owned(),
             Part::Running if self.waits_for_operator() => "waiting for an operator".to_owned(),
             Part::Running => format!(

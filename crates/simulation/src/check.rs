@@ -33,6 +33,8 @@ pub struct Standing {
     pub claim: Claim,
     /// When it was last written.
     pub written_at: Time,
+    /// The process that wrote it.
+    pub pid: u64,
     /// The limit under which it was first committed.
     pub granted: Option<usize>,
     /// When fewer than its limit were before it for the first time.
@@ -59,6 +61,10 @@ pub struct Checker {
     pub taken: BTreeMap<i64, Time>,
     /// What the reports say.
     pub reports: Vec<Reported>,
+    /// In which boot of its node each standing request was made.
+    pub requests: Vec<Option<u32>>,
+    /// When the newest of them was sent.
+    reported: Vec<Time>,
     /// When the last completed reboot was released.
     last_completed: Option<Time>,
     seen: usize,
@@ -75,6 +81,8 @@ impl Checker {
         Checker {
             claims: vec![None; nodes],
             reports: vec![Reported::Unhealthy; nodes],
+            requests: vec![None; nodes],
+            reported: vec![0; nodes],
             taken: BTreeMap::new(),
             last_completed: None,
             seen: 0,
@@ -123,7 +131,9 @@ impl World {
             if let Some(node) = node_of(&change.key, b"/r/claims/n") {
                 self.claim_changed(node, change, by, completed);
             } else if let Some(node) = node_of(&change.key, b"/r/alive/n") {
-                self.report_changed(node, change);
+                self.report_changed(node, change, by);
+            } else if let Some(node) = node_of(&change.key, b"/r/requests/n") {
+                self.request_changed(node, change, by);
             } else if let Some(node) = node_of(&change.key, b"/r/nodes/n")
                 && change.after.is_none()
             {
@@ -217,6 +227,7 @@ impl World {
             claim: claim.clone(),
             granted,
             written_at: self.now,
+            pid: by.map_or(0, Message::pid),
             turn_at,
         });
         let commits = matches!(claim.phase, Phase::Draining | Phase::Rebooting)
@@ -273,6 +284,9 @@ impl World {
         completed: bool,
     ) {
         if !before.claim.phase.committed() {
+            if by.is_none() {
+                self.check_reliance(node, before.pid);
+            }
             return;
         }
         match by.map(|message| message.sender) {

@@ -5,7 +5,7 @@ use reboot_coordinator::core::machine::Stage;
 use reboot_coordinator::core::{Input, State, WatchEvent};
 
 /// Names of the states, as counted here.
-pub const STATES: [&str; 29] = [
+pub const STATES: [&str; 31] = [
     "SelfTest",
     "ReadOwn",
     "Registering",
@@ -35,6 +35,8 @@ pub const STATES: [&str; 29] = [
     "Ending",
     "Stopping",
     "Stopped",
+    "Left",
+    "Noting",
 ];
 
 /// Names of the inputs, as counted here.
@@ -125,6 +127,8 @@ pub fn state_index(state: &State) -> usize {
         State::Ending(_) => 26,
         State::Stopping => 27,
         State::Stopped => 28,
+        State::Left(_) => 29,
+        State::Noting(_) => 30,
     }
 }
 

@@ -85,6 +85,9 @@ impl World {
             if host.required && self.budget_left(index) {
                 return Some(format!("n{index} needs a reboot"));
             }
+            if self.check.requests[index].is_some() && self.budget_left(index) {
+                return Some(format!("a reboot of n{index} is requested"));
+            }
             if host.disrupted.is_some() && !host.forgotten {
                 return Some(format!("n{index} is not proven healthy"));
             }

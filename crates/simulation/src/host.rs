@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use reboot_coordinator::core::{Input, Machine, Now, Ticket};
 
+use crate::coverage::STATES;
 use crate::plan::{Boot, NodePlan, Reboot, Trouble};
 use crate::{SECOND, Time};
 
@@ -37,6 +38,8 @@ pub struct GateLog {
     pub health: Gate,
     /// The kill switch and the window.
     pub look: Gate,
+    /// The kill switch alone.
+    pub switch: Gate,
 }
 
 /// What is true of a host at a moment, as far as it bears on a return.
@@ -92,6 +95,10 @@ pub struct Process {
     pub commits: u32,
     /// The claim of the last of them.
     pub committed: Option<i64>,
+    /// Whether it was told of a renewal that never happened.
+    pub lied_to: bool,
+    /// When its drain hook ended.
+    pub drained_at: Time,
     /// Drain hooks it started.
     pub drains: u32,
     /// Reboot commands it ran.
@@ -119,6 +126,8 @@ pub struct Host {
     pub flap_until: Time,
     /// Until when the health script fails.
     pub unhealthy_until: Time,
+    /// Until when its disk is slow.
+    pub slow_until: Time,
     /// Until when the kill switch is there.
     pub kill_switch_until: Time,
     /// Until when the undo hook fails.
@@ -129,6 +138,8 @@ pub struct Host {
     pub drained: bool,
     /// Trouble in its network, how many of a thousand requests, until when.
     pub trouble: Option<(Trouble, u64, Time)>,
+    /// The next request is held back for so many actions; true: a copy of it.
+    pub late: Option<(u64, bool)>,
     /// Until when its watch is mute.
     pub mute_until: Time,
     /// What the next reboot commands do.
@@ -141,6 +152,8 @@ pub struct Host {
     pub going_down: Vec<i64>,
     /// Actions performed in all its processes.
     pub actions: u64,
+    /// Requests sent in all its processes, by the state that sent them.
+    pub sent: [u64; STATES.len()],
     /// The claim under which it is disrupted.
     pub disrupted: Option<i64>,
     /// Disruptive acts so far.
@@ -170,17 +183,20 @@ impl Host {
             detectors_fail_until: 0,
             flap_until: 0,
             unhealthy_until: 0,
+            slow_until: 0,
             kill_switch_until: 0,
             undo_fails_until: 0,
             drain_fails: None,
             drained: false,
             trouble: None,
+            late: None,
             mute_until: 0,
             reboots: plan.reboots.iter().copied().collect(),
             boots: plan.boots.iter().copied().collect(),
             panics: None,
             going_down: Vec::new(),
             actions: 0,
+            sent: [0; STATES.len()],
             disrupted: None,
             acts: 0,
             healthy_since: None,
@@ -267,6 +283,8 @@ impl Process {
             gates: GateLog::default(),
             commits: 0,
             committed: None,
+            lied_to: false,
+            drained_at: 0,
             drains: 0,
             reboots: 0,
             busy: (0, 0),

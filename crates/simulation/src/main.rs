@@ -3,12 +3,12 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use simulation::Plan;
 use simulation::coverage::{INPUTS, STATES};
 use simulation::crash::all_pairs;
 use simulation::planted::Planted;
 use simulation::run::{Report, history, many};
 use simulation::story::{shrink, tell};
+use simulation::{Plan, late};
 
 const HELP: &str = "\
 Runs histories of a simulated fleet and checks the promise of the protocol after every step.
@@ -162,7 +162,19 @@ fn crashes(jobs: usize) -> bool {
         "{runs} deaths and pairs of deaths, {} failures, {seconds:.1} s",
         failed.len()
     );
-    failed.is_empty()
+    let begun = Instant::now();
+    let cases = late::cases(1);
+    let stranded = late::all(&cases, jobs, None);
+    for what in &stranded {
+        println!("{what}");
+    }
+    println!(
+        "{} requests that arrive late, {} failures, {:.1} s",
+        cases.len(),
+        stranded.len(),
+        begun.elapsed().as_secs_f64()
+    );
+    failed.is_empty() && stranded.is_empty()
 }
 
 fn faults(options: &Options) -> bool {

@@ -29,6 +29,8 @@ pub(crate) enum Operator {
     Resume,
     Release(usize),
     Forget(usize),
+    Request,
+    Withdraw,
 }
 
 /// A request on its way to the server.
@@ -43,6 +45,16 @@ pub(crate) struct Message {
     /// How long the answer travels; `None` when it never arrives.
     pub(crate) back: Option<Time>,
     pub(crate) garbled: bool,
+}
+
+impl Message {
+    /// The process that sent it; 0 for an operator.
+    pub(crate) fn pid(&self) -> u64 {
+        match self.sender {
+            Sender::Node { pid, .. } => pid,
+            Sender::Operator(_) => 0,
+        }
+    }
 }
 
 /// An open watch.
@@ -97,6 +109,18 @@ impl World {
             garbled: false,
         };
         let there = self.latency();
+        if let Some((actions, copy)) = self.hosts[host].late.take() {
+            let until = self.hosts[host].actions + actions;
+            let late = Message {
+                back: None,
+                ..message.clone()
+            };
+            self.held_back.push((host, until, late));
+            if !copy {
+                let unknown = self.unknown("no answer in time");
+                return self.answer_later(&message, timeout, Err(unknown));
+            }
+        }
         match self.trouble(host) {
             None if now < self.server_down_until => self.refuse(message, there, timeout),
             None => self.at(now + there, Event::Arrive(Box::new(message))),
@@ -138,6 +162,11 @@ impl World {
         let false_renewal =
             matches!(message.request, Request::KeepAlive { .. }) && now < self.false_renewals_until;
         let result = if false_renewal {
+            if let Sender::Node { host, pid, .. } = message.sender
+                && let Some(process) = self.hosts[host].process(pid)
+            {
+                process.lied_to = true;
+            }
             Ok(self.false_renewal(&message.request))
         } else {
             self.etcd.apply(now, &message.request)
@@ -147,6 +176,23 @@ impl World {
         }
         self.stored(&message);
         self.reply(message, result);
+    }
+
+    /// Requests that were held back arrive: those that were to wait for this action of this node, or all.
+    pub(crate) fn held_back_arrive(&mut self, now_at: Option<(usize, u64)>) {
+        let due = |host: usize, until: u64| {
+            now_at.is_none_or(|(node, action)| node == host && action >= until)
+        };
+        let mut index = 0;
+        while index < self.held_back.len() {
+            if due(self.held_back[index].0, self.held_back[index].1) {
+                let (host, _, message) = self.held_back.remove(index);
+                self.tell(|| format!("what n{host} sent long ago arrives"));
+                self.arrive(message);
+            } else {
+                index += 1;
+            }
+        }
     }
 
     fn reply(&mut self, message: Message, mut result: Result<Reply, Error>) {

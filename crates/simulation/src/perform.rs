@@ -61,7 +61,7 @@ impl World {
             }
             Action::LookAtHost(ticket) => {
                 self.begin_script(index, pid, ticket);
-                let pause = self.rng.between(100, 2000);
+                let pause = self.rng.between(100, 2000) + self.slowness(index);
                 self.after(pause, Event::Looked(index, pid, ticket));
             }
             Action::Health(ticket, phase, _) => {
@@ -122,7 +122,16 @@ impl World {
         } else {
             self.rng.between(10, 500) * MILLI
         };
+        let pause = pause + self.slowness(index);
         self.after(pause, event(index, pid, ticket));
+    }
+
+    /// What an ill disk adds to everything that reads it.
+    fn slowness(&mut self, index: usize) -> Time {
+        if self.hosts[index].slow_until <= self.now {
+            return 0;
+        }
+        self.rng.between(100, 12_000) * MILLI
     }
 
     /// Whether this script still runs.
@@ -215,6 +224,9 @@ impl World {
         }
         let now = self.now;
         let host = &mut self.hosts[index];
+        if drain && let Some(process) = host.process(pid) {
+            process.drained_at = now;
+        }
         let outcome = if drain {
             match host.drain_fails.take() {
                 None => ScriptOutcome::Exited(0),
@@ -294,6 +306,7 @@ impl GateLog {
             }
             Input::Host(ticket, kill_switch) => {
                 self.look = started(*ticket).map(|at| (at, kill_switch.is_none() && window_open));
+                self.switch = started(*ticket).map(|at| (at, kill_switch.is_none()));
             }
             Input::Tick
             | Input::Etcd(..)

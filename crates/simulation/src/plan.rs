@@ -8,7 +8,7 @@ use std::time::Duration;
 use reboot_coordinator::core::{Mode, Settings};
 use reboot_coordinator::lock::Keys;
 
-use self::draw::{Shape, draw_blow, draw_fault, draw_node};
+use self::draw::{Shape, draw_aim, draw_blow, draw_fault, draw_node, draw_requests};
 use crate::rng::Rng;
 use crate::{SECOND, Time};
 
@@ -57,6 +57,10 @@ pub enum When {
     Before(usize, u64),
     /// When this node has just performed its n-th action (notes not counted).
     After(usize, u64),
+    /// When this node is about to send its n-th request in this state, in whichever process.
+    Sending(usize, &'static str, u64),
+    /// When this node has just sent it.
+    Sent(usize, &'static str, u64),
 }
 
 /// What can go wrong. A `usize` is a node.
@@ -72,6 +76,9 @@ pub enum Fault {
     PowerLoss(usize, Time),
     /// The node's requests meet with this for a while, so many of a thousand.
     Network(usize, Trouble, u64, Time),
+    /// The node's next request is held somewhere on its way until the node has performed so many more actions, in this process
+    /// or a later one; true: it arrives at once as well.
+    Late(usize, u64, bool),
     /// etcd does not run for a while.
     ServerDown(Time),
     /// Another leader, after an election; for a while renewals are answered that never happened.
@@ -90,6 +97,8 @@ pub enum Fault {
     Flap(usize, Time),
     /// The health script fails for a while.
     Unhealthy(usize, Time),
+    /// Its disk is ill for a while: whatever looks at the host takes seconds.
+    SlowDisk(usize, Time),
     /// The kill switch is there for a while.
     KillSwitch(usize, Time),
     /// The next drain hook fails (or, true, hangs until its limit).
@@ -108,6 +117,10 @@ pub enum Fault {
     Limit(usize, u32),
     /// The detectors ask again, although nothing was cleared.
     Require(usize),
+    /// An operator requests a reboot of the node.
+    OperatorRequest(usize),
+    /// An operator withdraws the request.
+    OperatorWithdraws(usize),
 }
 
 /// What a request meets with.
@@ -276,12 +289,13 @@ impl Plan {
         let count = nodes.len();
         let many = rng.pick(&[0, 1, 2, 3, 4, 6, 9, 14]);
         for _ in 0..many {
-            if rng.chance(1, 4) {
-                faults.extend(draw_blow(&mut rng, count));
-            } else {
-                faults.push(draw_fault(&mut rng, count, quiet_at, &shape));
+            match rng.between(0, 7) {
+                0 | 1 => faults.extend(draw_blow(&mut rng, count)),
+                2 | 3 => faults.extend(draw_aim(&mut rng, count)),
+                _ => faults.push(draw_fault(&mut rng, count, quiet_at, &shape)),
             }
         }
+        faults.extend(draw_requests(seed, count, quiet_at));
         Plan {
             seed,
             nodes,

@@ -8,8 +8,8 @@ use etcd_rs_sync::{Txn, TxnReply};
 use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome, ScriptReport};
 use reboot_coordinator::core::machine::{Entry, Stage};
 use reboot_coordinator::core::{Input, Machine, Settings, State};
-use reboot_coordinator::lock::NodeRecord;
 use reboot_coordinator::lock::record::{decode, encode};
+use reboot_coordinator::lock::{NodeRecord, RebootRequest};
 
 macro_rules! planted {
     ($($(#[doc = $text:literal])+ $name:ident,)*) => {
@@ -37,6 +37,10 @@ planted! {
     CommitIgnoresCooldown,
     /// The commit does not compare the claims and reports that were judged.
     CommitIgnoresMembers,
+    /// The commit does not compare the operator's request.
+    CommitIgnoresRequest,
+    /// A request is noted with another boot.
+    RequestNotedWrongly,
     /// The commit does not count the reboot.
     CommitDoesNotSpend,
     /// A commit whose outcome is unknown counts as done.
@@ -125,6 +129,15 @@ impl Planted {
             (Planted::CommitIgnoresMembers, State::Committing(_)) => txn
                 .compares
                 .retain(|compare| compare.keys.range_end.is_empty()),
+            (Planted::CommitIgnoresRequest, State::Committing(_)) => unguard(txn, "/requests/n"),
+            (Planted::RequestNotedWrongly, State::Noting(_)) => {
+                for put in puts(txn) {
+                    if let Ok(mut record) = decode::<RebootRequest>(&put.value) {
+                        record.boot_id = Some("another".to_owned());
+                        put.value = encode(&record);
+                    }
+                }
+            }
             (Planted::CommitKeepsLease, State::Committing(_)) => {
                 for put in puts(txn).filter(|put| is(&put.key, "/claims/")) {
                     put.ignore_lease = true;

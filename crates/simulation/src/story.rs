@@ -75,7 +75,10 @@ fn candidates(plan: &Plan) -> Vec<Plan> {
 fn concerns(when: When, fault: Fault) -> usize {
     let at = match when {
         When::At(_) => 0,
-        When::Before(node, _) | When::After(node, _) => node,
+        When::Before(node, _)
+        | When::After(node, _)
+        | When::Sending(node, ..)
+        | When::Sent(node, ..) => node,
     };
     let of = match fault {
         Fault::Kill(node, _)
@@ -83,11 +86,13 @@ fn concerns(when: When, fault: Fault) -> usize {
         | Fault::Pause(node, _)
         | Fault::PowerLoss(node, _)
         | Fault::Network(node, ..)
+        | Fault::Late(node, ..)
         | Fault::WatchCut(node)
         | Fault::WatchMute(node, _)
         | Fault::DetectorsFail(node, _)
         | Fault::Flap(node, _)
         | Fault::Unhealthy(node, _)
+        | Fault::SlowDisk(node, _)
         | Fault::KillSwitch(node, _)
         | Fault::DrainFails(node, _)
         | Fault::UndoFails(node, _)
@@ -95,7 +100,9 @@ fn concerns(when: When, fault: Fault) -> usize {
         | Fault::OperatorRelease(node)
         | Fault::OperatorForget(node)
         | Fault::Limit(node, _)
-        | Fault::Require(node) => node,
+        | Fault::Require(node)
+        | Fault::OperatorRequest(node)
+        | Fault::OperatorWithdraws(node) => node,
         Fault::ServerDown(_)
         | Fault::LeaderChange(..)
         | Fault::Compact

@@ -29,6 +29,7 @@ impl World {
             Fault::Network(node, trouble, permille, pause) => {
                 self.hosts[node].trouble = Some((trouble, permille, now + pause));
             }
+            Fault::Late(node, actions, copy) => self.hosts[node].late = Some((actions, copy)),
             Fault::ServerDown(pause) => {
                 self.server_down_until = self.server_down_until.max(now + pause);
                 self.etcd.change_leader(now, pause);
@@ -51,6 +52,7 @@ impl World {
             }
             Fault::Flap(node, pause) => self.hosts[node].flap_until = now + pause,
             Fault::Unhealthy(node, pause) => self.hosts[node].unhealthy_until = now + pause,
+            Fault::SlowDisk(node, pause) => self.hosts[node].slow_until = now + pause,
             Fault::KillSwitch(node, pause) => self.hosts[node].kill_switch_until = now + pause,
             Fault::DrainFails(node, hangs) => self.hosts[node].drain_fails = Some(hangs),
             Fault::UndoFails(node, pause) => self.hosts[node].undo_fails_until = now + pause,
@@ -62,6 +64,8 @@ impl World {
                 self.hosts[node].plan.settings.max_concurrent_reboots = limit;
                 self.stop_and_restart(node, SECOND);
             }
+            Fault::OperatorRequest(node) => self.operator_requests(node),
+            Fault::OperatorWithdraws(node) => self.operator_withdraws(node),
             Fault::Require(node) => self.hosts[node].required = true,
         }
     }
@@ -118,7 +122,7 @@ impl World {
 
     // ---- operators ----
 
-    fn operator(&mut self, what: Operator, request: Request) {
+    pub(crate) fn operator(&mut self, what: Operator, request: Request) {
         let message = Message {
             sender: Sender::Operator(what),
             request,
@@ -206,16 +210,19 @@ impl World {
         self.false_renewals_until = self.false_renewals_until.min(now);
         self.no_space_until = self.no_space_until.min(now);
         self.cut_watches(None);
+        self.held_back_arrive(None);
         if self.etcd.get(b"/r/pause").is_some() {
             self.operator_resumes();
         }
         for index in 0..self.hosts.len() {
             let host = &mut self.hosts[index];
             host.trouble = None;
+            host.late = None;
             host.mute_until = host.mute_until.min(now);
             host.detectors_fail_until = host.detectors_fail_until.min(now);
             host.flap_until = host.flap_until.min(now);
             host.unhealthy_until = host.unhealthy_until.min(now);
+            host.slow_until = host.slow_until.min(now);
             host.kill_switch_until = host.kill_switch_until.min(now);
             host.undo_fails_until = host.undo_fails_until.min(now);
             host.drain_fails = None;
@@ -254,6 +261,7 @@ fn name(fault: Fault) -> &'static str {
         Fault::Pause(..) => "process paused",
         Fault::PowerLoss(..) => "power loss",
         Fault::Network(..) => "network trouble",
+        Fault::Late(..) => "request held back",
         Fault::ServerDown(..) => "etcd down",
         Fault::LeaderChange(..) => "leader change",
         Fault::Compact => "compaction",
@@ -263,6 +271,7 @@ fn name(fault: Fault) -> &'static str {
         Fault::DetectorsFail(..) => "detectors fail",
         Fault::Flap(..) => "detectors flap",
         Fault::Unhealthy(..) => "unhealthy",
+        Fault::SlowDisk(..) => "disk slow",
         Fault::KillSwitch(..) => "kill switch",
         Fault::DrainFails(..) => "drain fails",
         Fault::UndoFails(..) => "undo fails",
@@ -272,5 +281,7 @@ fn name(fault: Fault) -> &'static str {
         Fault::OperatorForget(..) => "operator forgets",
         Fault::Limit(..) => "limit changes",
         Fault::Require(..) => "asks again",
+        Fault::OperatorRequest(..) => "operator requests",
+        Fault::OperatorWithdraws(..) => "operator withdraws",
     }
 }

@@ -161,6 +161,8 @@ pub struct World {
     pub(crate) check: Checker,
     pub(crate) rng: Rng,
     pub(crate) watchers: Vec<Watcher>,
+    /// Requests that are held back: until this node performs this action.
+    pub(crate) held_back: Vec<(usize, u64, Message)>,
     pub(crate) server_down_until: Time,
     pub(crate) false_renewals_until: Time,
     pub(crate) no_space_until: Time,
@@ -187,6 +189,7 @@ impl World {
             check: Checker::new(hosts.len()),
             rng: Rng::new(plan.seed, 2),
             watchers: Vec::new(),
+            held_back: Vec::new(),
             server_down_until: 0,
             false_renewals_until: 0,
             no_space_until: 0,
@@ -265,7 +268,9 @@ impl World {
         for (index, (when, fault)) in faults.iter().enumerate() {
             match when {
                 When::At(at) => self.at(*at, Event::Strike(index)),
-                When::Before(..) | When::After(..) => self.at_actions.push((*when, *fault)),
+                When::Before(..) | When::After(..) | When::Sending(..) | When::Sent(..) => {
+                    self.at_actions.push((*when, *fault))
+                }
             }
         }
         self.at(self.plan.quiet_at, Event::Quiet);

@@ -29,6 +29,7 @@ fn a_planted_fault_is_found() {
         Planted::BootIdConstant,
         Planted::RebootTimeoutForever,
         Planted::PermitUsedTwice,
+        Planted::RequestNotedWrongly,
     ];
     for planted in quick {
         let found = (1..1000).find(|seed| history(*seed, Some(planted)).violation.is_some());

@@ -207,3 +207,40 @@ fn a_report_that_is_due_does_not_make_the_machine_spin() {
         holds(plan);
     }
 }
+
+/// Permission for a request is denied, and a copy of it, which was on another way, arrives before the next one: a commit then
+/// is refused, and has taken effect before the place is given up.
+#[test]
+fn a_copy_of_a_refused_commit_is_not_forgotten() {
+    for action in 10..60 {
+        for later in 1..4 {
+            let mut plan = Plan::plain(2);
+            plan.quiet_at = 300 * SECOND;
+            plan.nodes[0].required_at = Some(0);
+            let denied = Fault::Network(0, Trouble::Denied, 1000, 1);
+            plan.faults = vec![
+                (When::Before(0, action), Fault::Late(0, later, true)),
+                (When::Before(0, action), denied),
+                (When::After(0, action), Fault::Flap(0, 3600 * SECOND)),
+            ];
+            holds(plan);
+        }
+    }
+}
+
+/// A reboot command does nothing, the request it served is withdrawn, and then an operator takes the claim away.
+#[test]
+fn a_node_that_may_not_try_again_notices_that_its_claim_was_taken_away() {
+    for second in (80..200).step_by(10) {
+        let mut plan = Plan::plain(1);
+        plan.quiet_at = 400 * SECOND;
+        plan.nodes[0].required_at = None;
+        plan.nodes[0].reboots = vec![Reboot::Nothing; 3];
+        plan.faults = vec![
+            (When::At(5 * SECOND), Fault::OperatorRequest(0)),
+            (When::At(70 * SECOND), Fault::OperatorWithdraws(0)),
+            (When::At(second * SECOND), Fault::OperatorRelease(0)),
+        ];
+        holds(plan);
+    }
+}

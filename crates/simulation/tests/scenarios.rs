@@ -212,3 +212,68 @@ fn two_machines_with_one_name_do_not_share_a_claim() {
     assert!(!story.contains("n1 (process"), "{story}");
     assert!(story.contains("n0: the reboot is complete"), "{story}");
 }
+
+/// A plan whose detectors never ask, with an operator's request after 15 seconds.
+fn requested(faults: Vec<(When, Fault)>) -> Plan {
+    let mut plan = one_node();
+    plan.nodes[0].required_at = None;
+    plan.faults = faults;
+    let request = Fault::OperatorRequest(0);
+    plan.faults.push((When::At(15 * SECOND), request));
+    plan
+}
+
+#[test]
+fn a_request_reboots_a_node_once_and_is_gone() {
+    let (world, story) = run(requested(vec![]));
+    assert_eq!((world.stats.commits, world.hosts[0].rebooted), (1, 1));
+    let path = [
+        "an operator wrote /r/requests/n0",
+        "wrote /r/requests/n0",
+        "was requested by operator",
+        "rebooting attempt 1",
+        "the reboot happened",
+        "removed /r/claims/n0",
+        "removed /r/requests/n0",
+    ];
+    assert!(in_order(&story, &path), "{story}");
+    assert!(!story.contains("did not clear"), "{story}");
+}
+
+/// Wherever its process dies, loses power or an answer, and however often the write that notes the boot arrives.
+#[test]
+fn a_request_reboots_a_node_once_whatever_happens_on_the_way() {
+    for action in 1..50 {
+        for fault in [
+            Fault::Kill(0, SECOND),
+            Fault::Network(0, Trouble::ReplyLost, 1000, 1),
+            Fault::Network(0, Trouble::Delayed, 1000, 1),
+            Fault::Network(0, Trouble::Twice, 1000, 1),
+        ] {
+            let (world, story) = run(requested(vec![(When::Before(0, action), fault)]));
+            assert_eq!(world.hosts[0].rebooted, 1, "{fault:?} {action}\n{story}");
+        }
+        let loss = Fault::PowerLoss(0, 10 * SECOND);
+        let (world, story) = run(requested(vec![(When::After(0, action), loss)]));
+        assert!(world.hosts[0].rebooted <= 1, "{action}\n{story}");
+    }
+}
+
+#[test]
+fn a_boot_that_nobody_coordinated_satisfies_a_request() {
+    let (world, story) = run(requested(vec![
+        (When::At(SECOND), Fault::KillSwitch(0, 250 * SECOND)),
+        (When::At(150 * SECOND), Fault::PowerLoss(0, 10 * SECOND)),
+    ]));
+    assert_eq!(world.hosts[0].rebooted, 0);
+    assert!(story.contains("the request is satisfied"), "{story}");
+}
+
+#[test]
+fn a_request_that_is_withdrawn_reboots_nobody() {
+    let (world, _) = run(requested(vec![
+        (When::At(SECOND), Fault::KillSwitch(0, 250 * SECOND)),
+        (When::At(150 * SECOND), Fault::OperatorWithdraws(0)),
+    ]));
+    assert_eq!((world.stats.commits, world.hosts[0].rebooted), (0, 0));
+}

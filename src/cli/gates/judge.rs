@@ -1,13 +1,16 @@
 //! What closes each gate, for people.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::{Gate, Verdict};
-use crate::cli::describe::{age, committed, names, pause_text, phase, until_text};
+use crate::cli::describe::{age, committed, names, pause_text, phase, request_text, until_text};
 use crate::cli::local::{Detectors, Local};
 use crate::cli::times::{ago, ago_text, clock, instant, until};
-use crate::core::facts::DetectorResult;
+use crate::core::facts::{DetectorReport, DetectorResult};
+use crate::core::machine::DETECTOR;
 use crate::core::windows::Windows;
 use crate::core::{Refusal, budget, judge_detectors, policy};
 use crate::host::KillSwitch;
@@ -18,34 +21,62 @@ pub(super) fn unasked(name: &'static str) -> Gate {
     Gate::new(name, Verdict::Unknown, "etcd could not be asked")
 }
 
-pub(super) fn detectors(detectors: &Detectors) -> Gate {
+pub(super) fn detectors(local: &Local, survey: Option<&Survey>, now: Timestamp) -> Gate {
     const NAME: &str = "detectors";
-    let (reports, not_run) = match detectors {
-        Detectors::NotRun => {
-            return Gate::new(NAME, Verdict::NotRun, "not run by status (use simulate)");
+    let request = requested(local, survey, now);
+    let (reports, not_run) = match &local.detectors {
+        Detectors::NotRun => (vec![request], None),
+        Detectors::Asked(reports, not_run) => {
+            let reports = reports.iter().cloned().chain([request]);
+            (reports.collect(), Some(not_run))
         }
-        Detectors::Asked(reports, not_run) => (reports, not_run),
     };
-    let others = names(not_run.iter().map(String::as_str));
-    if let Ok(reasons) = judge_detectors(reports) {
-        let details = reports.iter().filter_map(|report| match &report.result {
-            DetectorResult::Required(detail) => Some(format!("{}: {detail}", report.name)),
-            DetectorResult::Clear | DetectorResult::Failed(_) => None,
-        });
-        let details: Vec<String> = details.take(reasons.len()).collect();
-        return Gate::open(
+    let details = reports.iter().filter_map(|report| match &report.result {
+        DetectorResult::Required(detail) => Some(format!("{}: {detail}", report.name)),
+        DetectorResult::Clear | DetectorResult::Failed(_) => None,
+    });
+    let details: Vec<String> = details.collect();
+    let verdict = judge_detectors(&reports);
+    match (verdict, not_run) {
+        (Ok(_), _) => Gate::open(
             NAME,
             format!("a reboot is required ({})", details.join("; ")),
-        );
+        ),
+        (Err(_), None) => Gate::new(NAME, Verdict::NotRun, "not run by status (use simulate)"),
+        (Err(_), Some(not_run)) if !not_run.is_empty() => {
+            let others = names(not_run.iter().map(String::as_str));
+            let text = format!(
+                "no file asks for a reboot; commands were not run: {others} (use simulate)"
+            );
+            Gate::new(NAME, Verdict::NotRun, text)
+        }
+        (Err(refusal), Some(_)) => Gate::closed(NAME, &refusal, refusal.text()),
     }
-    if !not_run.is_empty() {
-        let text =
-            format!("no file asks for a reboot; commands were not run: {others} (use simulate)");
-        return Gate::new(NAME, Verdict::NotRun, text);
-    }
-    match judge_detectors(reports) {
-        Err(refusal) => Gate::closed(NAME, &refusal, refusal.text()),
-        Ok(_) => Gate::open(NAME, "a reboot is required"),
+}
+
+/// What the detector says that is always on: an operator's request that no boot has satisfied yet.
+fn requested(local: &Local, survey: Option<&Survey>, now: Timestamp) -> DetectorReport {
+    let own = survey.map(|survey| {
+        let mut requests = survey.requests.iter();
+        requests.find(|(node, _)| *node == local.node)
+    });
+    let result = match own {
+        None => DetectorResult::Failed("could not be asked".to_owned()),
+        Some(None) => DetectorResult::Clear,
+        Some(Some((_, Err(error)))) => DetectorResult::Failed(error.to_string()),
+        Some(Some((_, Ok(request))))
+            if request.boot_id.is_some() && request.boot_id != local.boot_id =>
+        {
+            DetectorResult::Clear
+        }
+        Some(Some((_, request))) => {
+            DetectorResult::Required(format!("requested {}", request_text(request, now)))
+        }
+    };
+    DetectorReport {
+        name: DETECTOR.to_owned(),
+        result,
+        took: Duration::ZERO,
     }
 }
 
@@ -161,7 +192,9 @@ pub(super) fn spent(local: &Local, survey: &Survey, now: Timestamp) -> Gate {
         return Gate::open(NAME, format!("{used} of {max} used{last}"));
     }
     let text = format!(
-        "{used} of {max} reboots did not clear the requirement{last}; whole again once no detector asks"
+        "{used} of {max} reboots did not clear the requirement{last}; whole again once no detector asks; to let it try again: \
+         reboot-coordinator reset-budget {} --reason TEXT",
+        local.node
     );
     Gate::closed(NAME, &Refusal::Budget(String::new()), text)
 }

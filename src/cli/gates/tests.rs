@@ -218,7 +218,8 @@ fn the_cluster_and_the_budget() {
         (
             "budget",
             "budget",
-            "1 of 1 reboots did not clear the requirement; last reboot 2 h ago; whole again once no detector asks",
+            "1 of 1 reboots did not clear the requirement; last reboot 2 h ago; whole again once no detector asks; \
+             to let it try again: reboot-coordinator reset-budget node-c --reason TEXT",
         ),
     ] {
         assert_eq!(

@@ -172,7 +172,7 @@ fn mistakes_are_explained() {
         ("validate", "did you mean `validate-config`?"),
         (
             "frobnicate",
-            "known are run, validate-config, simulate, status, explain, history, pause, resume, release, forget, completions, version, help",
+            "known are run, validate-config, simulate, status, explain, history, pause, resume, request, release, reset-budget, forget, completions, version, help",
         ),
         ("help frobnicate", "unknown command \"frobnicate\""),
         ("run now", "unexpected argument \"now\""),
@@ -203,6 +203,18 @@ fn mistakes_are_explained() {
             "\"../pause\" is not a node name",
         ),
         ("forget a/b", "is not a node name"),
+        ("request", "`request` needs a NODE, several, or --all"),
+        ("request --all a", "`request` takes either nodes or --all"),
+        ("request a ../pause", "is not a node name"),
+        (
+            "request a --cancel --reason x",
+            "--reason does not go with --cancel",
+        ),
+        (
+            "release a --reason x --all",
+            "--all does not belong to `release`",
+        ),
+        ("reset-budget a", "`reset-budget` needs --reason TEXT"),
         ("forget", "`forget` needs a NODE"),
         ("pause now", "unexpected argument \"now\""),
         ("pause --for 0", "--for must be longer than nothing"),
@@ -220,4 +232,25 @@ fn mistakes_are_explained() {
         assert!(why.contains(expected), "{text}: {why}");
         assert!(!why.contains('\n'), "{why}");
     }
+}
+
+#[test]
+fn requests_name_several_nodes_or_all() {
+    let request = |text| match line(text).expect(text).command {
+        Command::Request(options) => options,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        request("request b a --reason x"),
+        RequestOptions {
+            nodes: vec!["b".into(), "a".into()],
+            cancel: false,
+            reason: Some("x".into()),
+        }
+    );
+    let all = RequestOptions {
+        cancel: true,
+        ..RequestOptions::default()
+    };
+    assert_eq!(request("request --all --cancel"), all);
 }

@@ -138,6 +138,9 @@ fn without_etcd_it_shows_what_is_known_here() {
         version: None,
         gates: gates(&local, None, now(), now()),
         survey: Err(Trouble("etcd is not reachable: refused; check it".into())),
+        earlier: None,
+        read_at: None,
+        standing: None,
         local,
     };
     let text = shown(&view);

@@ -43,11 +43,59 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     (
         "reboot_required_detectors: [{type: apt}]",
-        "use file, command or kernel",
+        "use file, command, kernel or http",
     ),
     (
-        "reboot_required_detectors: [{type: http, url: x}]",
-        "`http` is not supported yet",
+        "reboot_required_detectors: [{type: http}]",
+        "[0].url: is required",
+    ),
+    (
+        "reboot_required_detectors: [{type: http, url: x, status_codes: [200]}]",
+        "does not begin with http:// or https:// and a host",
+    ),
+    (
+        "reboot_required_detectors: [{type: http, url: 'ftp://x/', status_codes: [200]}]",
+        "does not begin with http://",
+    ),
+    (
+        "reboot_required_detectors: [{type: http, url: 'http://u:p@x/', status_codes: [200]}]",
+        "must not hold a user or password",
+    ),
+    (
+        "reboot_required_detectors: [{type: http, url: 'http://x/'}]",
+        "[0].status_codes: is required",
+    ),
+    (
+        "reboot_required_detectors: [{type: http, url: 'http://x/', pointer: /a}]",
+        "[0].equals: is required",
+    ),
+    (
+        "reboot_required_detectors: [{type: http, url: 'http://x/', equals: 1}]",
+        "[0].pointer: is required",
+    ),
+    (
+        "reboot_required_detectors: [{type: http, url: 'http://x/', pointer: a, equals: 1}]",
+        "is not a JSON pointer",
+    ),
+    (
+        "reboot_required_detectors: [{type: http, url: 'http://x/', pointer: /a, equals: [1]}]",
+        "[0].equals: must be a text, a number, true or false",
+    ),
+    (
+        "reboot_required_detectors: [{type: http, url: 'http://x/', pointer: /a, equals: 1, status_codes: [200]}]",
+        "does not go with `pointer` and `equals`",
+    ),
+    (
+        "reboot_required_detectors: [{type: http, url: 'http://x/', status_codes: [99]}]",
+        "must be a whole number from 200 to 599",
+    ),
+    (
+        "reboot_required_detectors: [{type: http, url: 'https://x/', status_codes: [200], tls_ca_file: /does/not/exist}]",
+        "[0].tls_ca_file:",
+    ),
+    (
+        "reboot_required_detectors: [{type: kernel, name: etcd}]",
+        "belongs to the detector of operators' requests",
     ),
     (
         "reboot_required_detectors: [{type: etcd}]",

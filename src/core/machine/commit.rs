@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use etcd_rs_sync::{Error, Reply, Request};
 
-use super::gates::{describe, judge_cluster};
+use super::judge::{describe, judge_cluster};
 use super::queue::millis;
 use super::start::MAX_ATTEMPTS;
 use super::{Gates, Machine, Stage, State, nonsense, rfc3339, words};
@@ -14,6 +14,7 @@ use crate::core::settings::Mode;
 use crate::core::{Note, Refusal, budget};
 use crate::lock::outcome::{self, Commit, GateRead, Permit, Write};
 use crate::lock::record::Attempt;
+use crate::lock::request::Judged;
 use crate::lock::{Claim, Held, NodeRecord, Phase, request};
 
 /// The share of `reboot_timeout_sec` that is waited after a reboot command failed, before it is believed that the host stays
@@ -62,6 +63,7 @@ impl Machine {
             // A registration that was removed meanwhile has forgotten this attempt; the claim has not.
             registration.budget_used = registration.budget_used.max(1);
         }
+        registration.request = self.requested.then_some(self.request_modified);
         registration.attempt = Some(Attempt {
             boot_before: seen.claim.boot_id.clone(),
             committed_at: now,
@@ -83,8 +85,11 @@ impl Machine {
                 &pending.seen,
                 &pending.claim,
                 &pending.registration,
-                self.registration_modified(),
-                self.settings.policies.as_ref().and(self.judged_at),
+                Judged {
+                    registration: self.registration_modified(),
+                    request: self.request_modified,
+                    members: self.settings.policies.as_ref().and(self.judged_at),
+                },
             ),
             State::Fencing(pending) => request::fence(keys, &pending.seen),
             State::Moving(_, claim) => request::rewrite(keys, self.held.as_ref()?, claim, 0),
@@ -294,7 +299,10 @@ impl Machine {
             (State::Confirming(permit), Ok(Write::Done(_))) => {
                 self.proceed(permit.confirmed(sent_at))
             }
-            (State::Holding(stage, refusal), Ok(Write::Done(_))) => self.hold(stage, refusal),
+            (State::Holding(Some(stage), _), Ok(Write::Done(_))) => {
+                self.go(State::Gates(Gates::at(stage)));
+            }
+            (State::Holding(None, refusal), Ok(Write::Done(_))) => self.hold(None, refusal),
             (_, Ok(Write::Refused(found))) => self.not_as_held(found.as_deref()),
             (state, Err(why)) => {
                 self.state = state;

@@ -2,15 +2,14 @@
 
 use etcd_rs_sync::{Error, Reply, Request};
 
+use super::judge::{judge_cluster, judge_detectors, stands};
 use super::{Entry, Machine, Outcome, State, Verify, nonsense, words};
-use crate::core::facts::{
-    DetectorReport, DetectorResult, HealthPhase, ScriptOutcome, ScriptReport,
-};
+use crate::core::facts::{DetectorReport, DetectorResult, HealthPhase, ScriptReport};
 use crate::core::io::Action;
 use crate::core::settings::Mode;
-use crate::core::{Hook, Note, Refusal, budget, policy};
-use crate::lock::outcome::{self, Found, GateRead, Members};
-use crate::lock::{Held, request};
+use crate::core::{Hook, Note, Refusal};
+use crate::lock::outcome::{self, Found, GateRead};
+use crate::lock::{request, requests};
 
 /// When the gates are judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +30,8 @@ pub enum Stage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Detect,
+    /// Whether an operator asks; looked up only when no detector does, because what is read later says it too.
+    Request,
     Host,
     Read,
     Health,
@@ -78,11 +79,21 @@ impl Gates {
     /// comes last, next to the commit.
     fn steps(self) -> &'static [Step] {
         match self.stage {
-            Stage::PreLock => &[Step::Detect, Step::Host, Step::Read, Step::Health],
-            Stage::Waiting => &[Step::Detect, Step::Host],
-            Stage::PostLock | Stage::Resume | Stage::Retry => {
-                &[Step::Detect, Step::Health, Step::Read, Step::Host]
-            }
+            Stage::PreLock => &[
+                Step::Detect,
+                Step::Request,
+                Step::Host,
+                Step::Read,
+                Step::Health,
+            ],
+            Stage::Waiting => &[Step::Detect, Step::Request, Step::Host],
+            Stage::PostLock | Stage::Resume | Stage::Retry => &[
+                Step::Detect,
+                Step::Request,
+                Step::Health,
+                Step::Read,
+                Step::Host,
+            ],
         }
     }
 
@@ -104,7 +115,8 @@ impl Machine {
             return self.gates_open(gates.stage);
         };
         match step {
-            Step::Read => self.ask(),
+            Step::Request if self.detected.is_none() => self.judged(Ok(())),
+            Step::Request | Step::Read => self.ask(),
             Step::Detect => {
                 let ticket = self.begin_task();
                 self.out.push_back(Action::Detect(ticket));
@@ -126,6 +138,9 @@ impl Machine {
     }
 
     pub(super) fn gate_request(&self) -> Request {
+        if self.asks_for_request() {
+            return Request::Range(requests::look(&self.settings.keys, &self.settings.node));
+        }
         let members = self.settings.policies.is_some();
         Request::Txn(request::gate_read(
             &self.settings.keys,
@@ -134,8 +149,16 @@ impl Machine {
         ))
     }
 
+    /// Whether the next thing to find out is an operator's request.
+    fn asks_for_request(&self) -> bool {
+        match &self.state {
+            State::Gates(gates) => gates.steps().get(gates.step) == Some(&Step::Request),
+            _ => false,
+        }
+    }
+
     /// One gate was judged.
-    fn judged(&mut self, verdict: Result<(), Refusal>) {
+    pub(super) fn judged(&mut self, verdict: Result<(), Refusal>) {
         let State::Gates(gates) = self.state else {
             return;
         };
@@ -187,10 +210,16 @@ impl Machine {
 
     fn pre_lock_closed(&mut self, refusal: Refusal) {
         let mut record = self.record();
-        let refill = refusal == Refusal::NotRequired
-            && record.budget_used > 0
-            && self.registration.is_some();
-        if refill {
+        let whole = match &refusal {
+            Refusal::NotRequired => true,
+            // What used it up was cleared since; a request that was tried already does not get another try that way.
+            Refusal::Budget(_) => {
+                self.detected == Some(Refusal::NotRequired)
+                    && record.request != Some(self.request_modified)
+            }
+            _ => false,
+        };
+        if whole && record.budget_used > 0 && self.registration.is_some() {
             self.note(Note::info(
                 "budget_reset",
                 "no detector asks for a reboot any more: the reboot budget is whole again",
@@ -205,9 +234,8 @@ impl Machine {
         if let State::Verifying(_) = self.state {
             return self.verify_detected(reports);
         }
-        let verdict = judge_detectors(reports);
         self.note_detectors(reports);
-        match verdict {
+        match judge_detectors(reports) {
             Ok(reasons) => {
                 self.note(
                     Note::info(
@@ -217,10 +245,14 @@ impl Machine {
                     .repeating(),
                 );
                 self.reasons = reasons;
-                self.judged(Ok(()));
+                self.detected = None;
             }
-            Err(refusal) => self.judged(Err(refusal)),
+            Err(refusal) => {
+                self.reasons.clear();
+                self.detected = Some(refusal);
+            }
         }
+        self.judged(Ok(()));
     }
 
     pub(super) fn note_detectors(&mut self, reports: &[DetectorReport]) {
@@ -249,26 +281,10 @@ impl Machine {
         self.judged(verdict);
     }
 
-    fn judge_window(&self) -> Result<(), Refusal> {
-        let Some(windows) = &self.settings.windows else {
-            return Ok(());
-        };
-        let verdict = windows.verdict(self.now.wall);
-        if verdict.open {
-            return Ok(());
-        }
-        let why = match verdict.by {
-            Some(entry) => format!("closed by {entry:?}"),
-            None => "no allow entry covers this time".to_owned(),
-        };
-        let next = match windows.next_open(self.now.wall) {
-            Some(at) => format!("opens at {at}"),
-            None => "does not open in the foreseeable future".to_owned(),
-        };
-        Err(Refusal::Window(format!("{why}; {next}")))
-    }
-
     pub(super) fn on_gate_read(&mut self, result: Result<Reply, Error>) {
+        if self.asks_for_request() {
+            return self.on_request_seen(result);
+        }
         let read = match result {
             Ok(reply) => outcome::gate_read(reply).map_err(|malformed| nonsense(&malformed)),
             Err(error) => Err(words(&error)),
@@ -315,39 +331,15 @@ impl Machine {
                 "the claim was deleted or rewritten".to_owned(),
             ));
         }
+        self.weigh(read.request)?;
+        if !matches!(self.state, State::Gates(_)) {
+            return Ok(());
+        }
         judge_cluster(&read.pause, &read.cooldown)?;
         if !gates.committed() {
             self.judge_budget()?;
         }
         self.judge_policies(read.revision, read.members)
-    }
-
-    fn judge_policies(&mut self, revision: i64, members: Option<Members>) -> Result<(), Refusal> {
-        let Some(policies) = &self.settings.policies else {
-            return Ok(());
-        };
-        let Some(members) = members else {
-            return Err(Refusal::Policy("the members are not known".to_owned()));
-        };
-        self.counted = members.counts();
-        self.members = members;
-        self.judged_at = Some(revision);
-        policy::judge(policies, &self.members, &self.settings.node).map_err(Refusal::Policy)
-    }
-
-    fn judge_budget(&self) -> Result<(), Refusal> {
-        let record = self.record();
-        let max = self.settings.max_reboots_without_clearing;
-        if budget::left(&record, max) {
-            return Ok(());
-        }
-        let last = record
-            .last_reboot
-            .map_or_else(String::new, |last| format!(", the last at {}", last.at));
-        Err(Refusal::Budget(format!(
-            "{} of {max} reboots did not clear the requirement{last}",
-            record.budget_used
-        )))
     }
 
     pub(super) fn on_script(&mut self, report: &ScriptReport) {
@@ -359,18 +351,6 @@ impl Machine {
                 self.judged(verdict);
             }
         }
-    }
-
-    pub(super) fn judge_health(&mut self, report: &ScriptReport) -> Result<(), Refusal> {
-        if report.outcome.success() {
-            return Ok(());
-        }
-        let said = last_line(&report.stderr.text).or_else(|| last_line(&report.stdout.text));
-        let mut why = report.outcome.to_string();
-        if let Some(said) = said {
-            why = format!("{why}: {said}");
-        }
-        Err(Refusal::Health(why))
     }
 
     /// Calls an attempt off after the commit: undo the drain, prove health, give the claim back.
@@ -430,72 +410,5 @@ impl Machine {
         let ticket = self.begin_task();
         let facts = self.script_facts();
         self.out.push_back(Action::Hook(ticket, hook, facts));
-    }
-}
-
-/// Whether the claim found is the one held, unchanged.
-fn stands(held: &Held, found: Option<&Found>) -> bool {
-    found.is_some_and(|found| found.create == held.create && found.modified == held.modified)
-}
-
-/// Required when at least one says so; unknown when none does and one could not tell.
-///
-/// # Errors
-/// [`Refusal::NotRequired`] or [`Refusal::Unknown`].
-pub fn judge_detectors(reports: &[DetectorReport]) -> Result<Vec<String>, Refusal> {
-    let mut reasons = Vec::new();
-    let mut failed = Vec::new();
-    for report in reports {
-        match &report.result {
-            DetectorResult::Required(_) => reasons.push(report.name.clone()),
-            DetectorResult::Failed(why) => failed.push(format!("{}: {why}", report.name)),
-            DetectorResult::Clear => {}
-        }
-    }
-    if !reasons.is_empty() {
-        return Ok(reasons);
-    }
-    // No report at all proves nothing either.
-    if !failed.is_empty() || reports.is_empty() {
-        return Err(Refusal::Unknown(failed.join("; ")));
-    }
-    Err(Refusal::NotRequired)
-}
-
-/// The gates that close for the whole cluster. A record that cannot be read still closes its gate.
-pub(super) fn judge_cluster(
-    pause: &Option<Result<crate::lock::Pause, crate::lock::record::RecordError>>,
-    cooldown: &Option<Result<crate::lock::Cooldown, crate::lock::record::RecordError>>,
-) -> Result<(), Refusal> {
-    match pause {
-        None => {}
-        Some(Ok(pause)) => {
-            return Err(Refusal::Paused(format!(
-                "by {} since {}: {}",
-                pause.by, pause.since, pause.reason
-            )));
-        }
-        Some(Err(error)) => return Err(Refusal::Paused(error.to_string())),
-    }
-    match cooldown {
-        None => Ok(()),
-        Some(Ok(cooldown)) => Err(Refusal::Cooldown(format!(
-            "{} rebooted; until {}",
-            cooldown.node, cooldown.until
-        ))),
-        Some(Err(error)) => Err(Refusal::Cooldown(error.to_string())),
-    }
-}
-
-/// The last line that says something.
-pub(super) fn last_line(text: &str) -> Option<&str> {
-    text.lines().map(str::trim).rfind(|line| !line.is_empty())
-}
-
-/// How a script that is not allowed to fail ended, with what it said last.
-pub(super) fn describe(outcome: &ScriptOutcome, report: &ScriptReport) -> String {
-    match last_line(&report.stderr.text).or_else(|| last_line(&report.stdout.text)) {
-        Some(said) => format!("{outcome}: {said}"),
-        None => outcome.to_string(),
     }
 }

@@ -15,6 +15,10 @@ impl Machine {
             State::Gates(gates) => {
                 self.lease.is_some() && matches!(gates.stage(), Stage::Waiting | Stage::PostLock)
             }
+            State::Noting(noting) => {
+                self.lease.is_some()
+                    && matches!(noting.gates.stage(), Stage::Waiting | Stage::PostLock)
+            }
             State::SelfTest
             | State::ReadOwn
             | State::Registering(_)
@@ -22,6 +26,7 @@ impl Machine {
             | State::Idle(_)
             | State::Granting(..)
             | State::Leaving(..)
+            | State::Left(_)
             | State::Committing(_)
             | State::Fencing(_)
             | State::Draining(_)

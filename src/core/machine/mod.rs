@@ -11,7 +11,7 @@
 //!     ▲         │                                 ▲    Gates(Waiting)│           │
 //!     │      refused                              └──────────────────┤ turn      │
 //!     │         ▼                                                    ▼           │
-//!     └───── (blocked) ◄──── Leaving ◄── refused, lost ─── Gates(PostLock)       │
+//!     └── (blocked) ◄ Left ◄ Leaving ◄── refused, lost ─── Gates(PostLock)       │
 //!                                                                    │           │
 //!                Committing ─ (unknown) Fencing ◄────────────────────┘           │
 //!                    │ committed: the permit                                     │
@@ -28,9 +28,11 @@
 mod commit;
 mod end;
 mod gates;
+mod judge;
 mod lease;
 mod queue;
 mod report;
+mod requests;
 mod start;
 mod verify;
 mod view;
@@ -51,8 +53,10 @@ use crate::lock::outcome::{Found, Malformed, Members, Permit};
 use crate::lock::{Claim, Held, NodeRecord};
 
 pub use commit::Pending;
-pub use gates::{Gates, Stage, judge_detectors};
+pub use gates::{Gates, Stage};
+pub use judge::judge_detectors;
 pub use queue::{Entry, Queue, TakingAway};
+pub use requests::{DETECTOR, Noting};
 pub use verify::{Ending, Outcome, Verify};
 pub use view::View;
 
@@ -77,6 +81,8 @@ pub enum State {
     Idle(Option<Refusal>),
     /// Judging the gates.
     Gates(Gates),
+    /// Writing the own boot into a request, or deleting one that is satisfied; then the judgement goes on.
+    Noting(Box<Noting>),
     /// Creating the session lease.
     Granting(Entry, Grant),
     /// Writing the place in the queue.
@@ -89,6 +95,9 @@ pub enum State {
     TakingAway(TakingAway),
     /// Giving up the place: revoking this lease until it is known to be gone.
     Leaving(i64, After),
+    /// The lease is gone and the place with it, unless a copy of a commit took effect before: reading what stands there, before
+    /// the pass ends for this reason.
+    Left(Refusal),
     /// The commit was sent.
     Committing(Box<Pending>),
     /// The commit's outcome is unknown and is being decided.
@@ -172,6 +181,12 @@ pub struct Machine {
     held: Option<Held>,
     queue: Option<Queue>,
     reasons: Vec<String>,
+    /// Why the host's own detectors do not ask, when they do not.
+    detected: Option<Refusal>,
+    /// Whether an operator's request asks, at the last look.
+    requested: bool,
+    /// The mod revision of the request at the last look; 0 for none.
+    request_modified: i64,
     attempts: u32,
     reporter: Option<Reporter>,
     /// Leases that are being revoked at the end.
@@ -213,6 +228,9 @@ impl Machine {
             held: None,
             queue: None,
             reasons: Vec::new(),
+            detected: None,
+            requested: false,
+            request_modified: 0,
             attempts: 0,
             reporter: None,
             farewells: 0,
@@ -329,11 +347,13 @@ impl Machine {
             | State::ReadOwn
             | State::Registering(_)
             | State::Removing(_)
+            | State::Noting(_)
             | State::Granting(..)
             | State::Entering(..)
             | State::Counting
             | State::TakingAway(_)
             | State::Leaving(..)
+            | State::Left(_)
             | State::Committing(_)
             | State::Fencing(_)
             | State::Moving(..)
@@ -355,9 +375,12 @@ impl Machine {
     /// Sends the request the state is waiting for.
     fn ask(&mut self) {
         let request = match &self.state {
-            State::SelfTest | State::ReadOwn | State::Registering(_) | State::Removing(_) => {
-                self.start_request()
-            }
+            State::SelfTest
+            | State::ReadOwn
+            | State::Left(_)
+            | State::Registering(_)
+            | State::Removing(_) => self.start_request(),
+            State::Noting(_) => self.noting_request(),
             State::Granting(_, grant) => self.grant_request(grant.id, self.settings.lock_ttl),
             State::Entering(..) | State::Counting | State::TakingAway(_) => self.queue_request(),
             State::Leaving(id, _) => Some(Request::Revoke { id: *id }),
@@ -397,9 +420,12 @@ impl Machine {
         }
         self.asked = None;
         match &self.state {
-            State::SelfTest | State::ReadOwn | State::Registering(_) | State::Removing(_) => {
-                self.on_start(result);
-            }
+            State::SelfTest
+            | State::ReadOwn
+            | State::Left(_)
+            | State::Registering(_)
+            | State::Removing(_) => self.on_start(result),
+            State::Noting(_) => self.on_noted(result),
             State::Granting(..) => self.on_granted(sent_at, result),
             State::Entering(..) => self.on_entered(result),
             State::Counting => self.on_counted(result),
@@ -410,7 +436,7 @@ impl Machine {
             State::Moving(..) => self.on_moved(sent_at, result),
             State::Confirming(_) | State::Holding(..) => self.on_confirmed(sent_at, result),
             State::Gates(_) => self.on_gate_read(result),
-            State::Verifying(_) => self.on_marked(result),
+            State::Verifying(_) => self.on_verify_answer(result),
             State::Ending(_) => self.on_ended(sent_at, result),
             State::Idle(_)
             | State::Queued
@@ -432,22 +458,20 @@ impl Machine {
         match &self.state {
             State::Idle(_) => self.go(State::Gates(Gates::at(Stage::PreLock))),
             State::Rebooting { .. } => self.on_reboot_timeout(),
-            State::Holding(Some(stage), _) => {
-                let stage = *stage;
-                self.go(State::Gates(Gates::at(stage)));
-            }
-            State::Holding(None, _) => self.ask(),
+            State::Holding(..) => self.ask(),
             State::Stopping => self.exit(0),
             State::Stopped => {}
             State::SelfTest
             | State::ReadOwn
             | State::Registering(_)
             | State::Removing(_)
+            | State::Noting(_)
             | State::Granting(..)
             | State::Entering(..)
             | State::Counting
             | State::TakingAway(_)
             | State::Leaving(..)
+            | State::Left(_)
             | State::Committing(_)
             | State::Fencing(_)
             | State::Moving(..)
@@ -550,6 +574,7 @@ impl Machine {
             last_reboot: None,
             budget_used: 0,
             attempt: None,
+            request: None,
         };
         match &self.registration {
             Some((_, record)) => record.clone(),

@@ -22,7 +22,7 @@ impl Machine {
         let (keys, node) = (&self.settings.keys, self.settings.node.as_str());
         Some(match &self.state {
             State::SelfTest => Request::Txn(request::self_test(keys, node)),
-            State::ReadOwn => Request::Txn(request::read_own(keys, node)),
+            State::ReadOwn | State::Left(_) => Request::Txn(request::read_own(keys, node)),
             State::Registering(record) => Request::Txn(request::register(
                 keys,
                 record,
@@ -46,7 +46,7 @@ impl Machine {
                 Ok(false) => self.refuse_server(),
                 Err(malformed) => self.retry(&nonsense(&malformed)),
             },
-            State::ReadOwn => match outcome::own(reply) {
+            State::ReadOwn | State::Left(_) => match outcome::own(reply) {
                 Ok((claim, registration)) => self.adopt(claim, registration),
                 Err(malformed) => self.retry(&nonsense(&malformed)),
             },
@@ -83,6 +83,11 @@ impl Machine {
         let Some(found) = claim else {
             return self.adopt_nothing();
         };
+        if let State::Left(refusal) = &self.state {
+            // Why the place was given up is said all the same; what stands there is another story.
+            let refusal = refusal.clone();
+            self.note_refusal(&refusal);
+        }
         let held = match &found.claim {
             Ok(claim) => Held {
                 create: found.create,
@@ -153,6 +158,10 @@ impl Machine {
                 .with("outcome", "taken-away"),
             );
             return self.go(State::Verifying(Verify::new(Outcome::TakenAway)));
+        }
+        if let State::Left(refusal) = &self.state {
+            let refusal = refusal.clone();
+            return self.block(refusal);
         }
         let mut record = self.record();
         record.version.clone_from(&self.settings.version);
@@ -315,6 +324,8 @@ impl Machine {
         self.held = None;
     }
 
+    /// The lease is gone. A commit that was refused is no proof that no copy of it is on its way: one that arrived before the
+    /// revoke has made the claim durable, and it would stop the line for ever if it were forgotten.
     pub(super) fn on_left(&mut self, result: Result<Reply, Error>) {
         match result {
             Ok(Reply::Revoke(_)) | Err(Error::LeaseNotFound) => {}
@@ -324,7 +335,7 @@ impl Machine {
         match &self.state {
             State::Leaving(_, After::Block(refusal)) => {
                 let refusal = refusal.clone();
-                self.block(refusal);
+                self.go(State::Left(refusal));
             }
             _ => self.look_again(&Refusal::Lost(
                 "another claim of this node stands there".to_owned(),

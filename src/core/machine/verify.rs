@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use etcd_rs_sync::{Error, Reply, Request};
 
-use super::gates::{describe, judge_detectors};
-use super::queue::HISTORY_TTL;
+use super::judge::{describe, judge_detectors};
+use super::queue::{HISTORY_TTL, millis};
 use super::{Machine, State, nonsense, rfc3339, words};
 use crate::core::facts::{DetectorReport, HealthPhase, ScriptReport};
 use crate::core::io::{Action, Hook};
@@ -13,7 +13,7 @@ use crate::core::settings::Mode;
 use crate::core::{Note, Refusal, budget};
 use crate::lock::outcome::{self, Released, Write};
 use crate::lock::record::{LastReboot, RECORD_VERSION};
-use crate::lock::{Claim, Cooldown, History, NodeRecord, Phase, request};
+use crate::lock::{Claim, Cooldown, History, NodeRecord, Phase, request, requests};
 
 /// How an attempt ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +33,8 @@ enum Step {
     Mark,
     /// Asking the detectors, once.
     Detect,
+    /// Looking whether the boot satisfies an operator's request.
+    Request,
     /// Undoing the drain.
     Undo,
     /// The health script.
@@ -46,6 +48,8 @@ pub struct Verify {
     step: Step,
     /// Whether every detector said that no reboot is required any more.
     cleared: bool,
+    /// Mod revision of the operator's request that the boot satisfies.
+    request: Option<i64>,
     healthy_since: Option<Duration>,
 }
 
@@ -54,6 +58,7 @@ pub struct Verify {
 pub struct Ending {
     outcome: Outcome,
     registration: NodeRecord,
+    request: Option<i64>,
     history: History,
     time: String,
     cooldown: Option<Lease>,
@@ -78,6 +83,7 @@ impl Verify {
             outcome,
             step,
             cleared: false,
+            request: None,
             healthy_since: None,
         }
     }
@@ -94,7 +100,7 @@ impl Machine {
             return;
         };
         match verify.step {
-            Step::Mark => self.ask(),
+            Step::Mark | Step::Request => self.ask(),
             Step::Detect => {
                 let ticket = self.begin_task();
                 self.out.push_back(Action::Detect(ticket));
@@ -123,8 +129,12 @@ impl Machine {
         self.begin();
     }
 
-    /// The claim says that its node is back and being verified.
     pub(super) fn verify_request(&mut self) -> Option<Request> {
+        let (keys, node) = (&self.settings.keys, &self.settings.node);
+        if self.looks_for_request() {
+            return Some(Request::Range(requests::look(keys, node)));
+        }
+        // The claim says that its node is back and being verified.
         let held = self.held.as_ref()?;
         let claim = verifying(&held.claim, &self.session);
         Some(Request::Txn(request::rewrite(
@@ -135,7 +145,40 @@ impl Machine {
         )))
     }
 
-    pub(super) fn on_marked(&mut self, result: Result<Reply, Error>) {
+    fn looks_for_request(&self) -> bool {
+        matches!(&self.state, State::Verifying(verify) if verify.step == Step::Request)
+    }
+
+    pub(super) fn on_verify_answer(&mut self, result: Result<Reply, Error>) {
+        if self.looks_for_request() {
+            self.on_request_found(result);
+        } else {
+            self.on_marked(result);
+        }
+    }
+
+    /// A request that says another boot was made before this one. One that says nothing yet may have come after it.
+    fn on_request_found(&mut self, result: Result<Reply, Error>) {
+        let seen = match result {
+            Ok(reply) => requests::seen(&reply),
+            Err(error) => return self.retry(&words(&error)),
+        };
+        let seen = match seen {
+            Ok(seen) => seen,
+            Err(malformed) => return self.retry(&nonsense(&malformed)),
+        };
+        if let (State::Verifying(verify), Some((modified, Ok(request)))) = (&mut self.state, seen) {
+            let other = |boot_id: &String| *boot_id != self.settings.boot_id;
+            verify.request = request
+                .boot_id
+                .as_ref()
+                .filter(|id| other(id))
+                .map(|_| modified);
+        }
+        self.verify_next(Step::Undo);
+    }
+
+    fn on_marked(&mut self, result: Result<Reply, Error>) {
         let Some(held) = &self.held else {
             return self.taken_away();
         };
@@ -191,7 +234,7 @@ impl Machine {
                 },
             ));
         }
-        self.verify_next(Step::Undo);
+        self.verify_next(Step::Request);
     }
 
     pub(super) fn verify_script(&mut self, report: &ScriptReport) {
@@ -206,7 +249,7 @@ impl Machine {
                 self.unhealthy("the hook that undoes the drain failed", &why);
             }
             (Step::Health, true) => self.healthy(now),
-            (Step::Health | Step::Mark | Step::Detect, _) => {
+            (Step::Health | Step::Mark | Step::Detect | Step::Request, _) => {
                 let why = describe(&report.outcome, report);
                 self.unhealthy("the health script does not pass", &why);
             }
@@ -260,6 +303,9 @@ impl Machine {
             Outcome::Completed | Outcome::TakenAway => self.record(),
         };
         registration.attempt = None;
+        if verify.outcome != Outcome::TakenAway {
+            registration.request = None;
+        }
         registration.version.clone_from(&self.settings.version);
         let Some(held) = &self.held else {
             self.reasons.clear();
@@ -306,6 +352,7 @@ impl Machine {
         let ending = Ending {
             outcome: verify.outcome.clone(),
             registration,
+            request: verify.request,
             history,
             time: now,
             cooldown: cools.then(|| self.fresh_lease()),
@@ -345,6 +392,7 @@ impl Machine {
             &request::Release {
                 seen: self.held.as_ref()?,
                 registration: &ending.registration,
+                request: ending.request,
                 cooldown: ending.cooldown.map(|lease| (&cooldown, lease.id)),
                 history: (&ending.history, ending.history_lease.id, &ending.time),
             },
@@ -421,21 +469,7 @@ impl Machine {
     fn released(&mut self, ending: &Ending, revision: i64) {
         self.held = None;
         self.registration = Some((revision, ending.registration.clone()));
-        self.note(
-            Note::info(
-                "released",
-                match &ending.outcome {
-                    Outcome::Completed => {
-                        "the reboot is complete: this node is back and healthy, the next may go"
-                            .to_owned()
-                    }
-                    Outcome::Aborted(why) => format!("gave the claim back without a reboot: {why}"),
-                    Outcome::TakenAway => "gave the claim back".to_owned(),
-                },
-            )
-            .with("outcome", ending.history.outcome.clone())
-            .with("reasons", ending.history.reasons.clone()),
-        );
+        self.note(ended(ending));
         self.reasons.clear();
         match &ending.outcome {
             Outcome::Completed | Outcome::TakenAway => {
@@ -457,6 +491,32 @@ impl Machine {
             }
         }
     }
+}
+
+/// What is told of an attempt that has ended.
+fn ended(ending: &Ending) -> Note {
+    let msg = match &ending.outcome {
+        Outcome::Completed => {
+            "the reboot is complete: this node is back and healthy, the next may go".to_owned()
+        }
+        Outcome::Aborted(why) => format!("gave the claim back without a reboot: {why}"),
+        Outcome::TakenAway => "gave the claim back".to_owned(),
+    };
+    let note = Note::info("released", msg)
+        .with("outcome", ending.history.outcome.clone())
+        .with("reasons", ending.history.reasons.clone());
+    match waited(&ending.history) {
+        Some(waited) => note.with("lock_wait_ms", millis(waited)),
+        None => note,
+    }
+}
+
+/// From joining the queue to the commit. The records tell, because whoever waited was ended by the reboot; both times are by
+/// this node's clock, and for people only.
+fn waited(history: &History) -> Option<Duration> {
+    let since: jiff::Timestamp = history.since.parse().ok()?;
+    let committed: jiff::Timestamp = history.committed_at.as_ref()?.parse().ok()?;
+    Duration::try_from(committed.duration_since(since)).ok()
 }
 
 /// The claim of a node that is back: still that of the boot before, so that a new start knows it too.

@@ -81,9 +81,10 @@ impl State {
             }
             State::Idle(_) => "idle",
             State::Gates(gates) => gates.name(),
+            State::Noting(noting) => noting.gates.name(),
             State::Granting(..) | State::Entering(..) => "joining",
             State::Counting | State::Queued | State::TakingAway(_) => "queued",
-            State::Leaving(..) => "leaving",
+            State::Leaving(..) | State::Left(_) => "leaving",
             State::Committing(_) => "committing",
             State::Fencing(_) => "fencing",
             State::Draining(_) => "draining",

@@ -88,6 +88,11 @@ fn on_paper(answer: Answer, with_body: bool, now: Timestamp) -> io::Result<Vec<u
     let mut headers = vec![
         header("Content-Type", answer.content_type),
         header("Server", "reboot-coordinator"),
+        // For browsers: what it is, what it may do, and that it is old at once.
+        header("X-Content-Type-Options", "nosniff"),
+        header("Content-Security-Policy", answer.policy),
+        header("Referrer-Policy", "no-referrer"),
+        header("Cache-Control", "no-store"),
         // The library's own panics when the clock stands before 1970.
         header(
             "Date",
@@ -98,7 +103,7 @@ fn on_paper(answer: Answer, with_body: bool, now: Timestamp) -> io::Result<Vec<u
         headers.push(header("Allow", "GET, HEAD"));
     }
     let body = answer.body.into_bytes();
-    let mut bytes = Vec::with_capacity(body.len() + 256);
+    let mut bytes = Vec::with_capacity(body.len() + 1024);
     let length = body.len();
     Response::new(
         StatusCode(answer.status),
@@ -217,6 +222,9 @@ mod tests {
             "Content-Length: 3",
             "Content-Type: text/plain; charset=utf-8",
             "Allow: GET, HEAD",
+            "X-Content-Type-Options: nosniff",
+            "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'",
+            "Cache-Control: no-store",
         ] {
             assert!(text.contains(&format!("\r\n{line}\r\n")), "{line}: {text}");
         }

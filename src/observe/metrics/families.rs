@@ -30,8 +30,6 @@ pub(super) struct Families {
     pub(super) last_reboot: Family,
     pub(super) cluster_nodes: Family,
     pub(super) build_info: Family,
-    /// In the queue, and the turn has not come yet: its wait is measured once.
-    pub(super) is_waiting: bool,
 }
 
 impl Families {
@@ -76,7 +74,7 @@ impl Families {
             ),
             lock_acquire_duration: Family::histogram(
                 "reboot_coordinator_lock_acquire_duration_seconds",
-                "How long this node waited in the queue for its turn.",
+                "From joining the queue to the commit. Counted when the attempt ends, because a reboot ends the process that waited before it can be scraped.",
                 &LOCK_BOUNDS,
             ),
             lock_losses: Family::counter(
@@ -152,7 +150,6 @@ impl Families {
                 &["version", "revision"],
                 &NONE_YET,
             ),
-            is_waiting: false,
         }
     }
 

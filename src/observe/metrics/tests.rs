@@ -265,13 +265,15 @@ fn what_the_machine_tells_is_counted() {
 }
 
 #[test]
-fn a_turn_that_is_judged_again_and_again_was_waited_for_once() {
+fn a_wait_is_counted_when_its_attempt_ends_and_only_then() {
     let metrics = metrics();
-    let turn = |ms: u64| metrics.note(&Note::info("turn", "").with("lock_wait_ms", ms));
-    turn(1);
-    metrics.note(&Note::info("queued", ""));
-    turn(2_000);
-    turn(60_000);
+    metrics.note(&Note::info("turn", "").with("lock_wait_ms", 60_000));
+    metrics.note(&Note::info("committed", "").with("lock_wait_ms", 60_000));
+    expect(&metrics, "lock_acquire_duration_seconds_count", 0.0);
+    let released = Note::info("released", "").with("outcome", "completed");
+    metrics.note(&released.clone());
+    expect(&metrics, "lock_acquire_duration_seconds_count", 0.0);
+    metrics.note(&released.with("lock_wait_ms", 2_000));
     expect(&metrics, "lock_acquire_duration_seconds_count", 1.0);
     expect(&metrics, "lock_acquire_duration_seconds_sum", 2.0);
 }

@@ -1,5 +1,6 @@
 //! What hosts do: disruptive acts and their limit, proofs of health, reboots; and that a machine never waits for nothing.
 
+use reboot_coordinator::core::machine::Stage;
 use reboot_coordinator::core::{Hook, State, Ticket};
 use reboot_coordinator::lock::Phase;
 
@@ -70,6 +71,16 @@ impl World {
             return;
         };
         process.reboots += 1;
+        let (switch, since) = (process.gates.switch, process.drained_at);
+        if !switch.is_some_and(|(at, free)| free && at >= since) {
+            self.fail(
+                "P2",
+                format!("n{index} runs its reboot command without a look at the kill switch"),
+            );
+        }
+        let Some(process) = self.hosts[index].process(pid) else {
+            return;
+        };
         let (acts, commits) = (process.reboots, process.commits);
         self.check_act(
             index,
@@ -171,6 +182,26 @@ impl World {
     }
 
     // ---- the machine itself ----
+
+    /// A lease ran out, and a place with it. Whoever wrote the place there must have stopped to rely on it before, unless it
+    /// does not run, or was told of renewals that never happened.
+    pub(super) fn check_reliance(&mut self, index: usize, pid: u64) {
+        let Some(process) = self.hosts[index].process(pid) else {
+            return;
+        };
+        let relies = match process.machine.state() {
+            State::Entering(..) | State::Counting | State::Queued | State::TakingAway(_) => true,
+            State::Gates(gates) => matches!(gates.stage(), Stage::Waiting | Stage::PostLock),
+            _ => false,
+        };
+        if relies && process.paused_until.is_none() && !process.lied_to {
+            let state = process.machine.state().name();
+            self.fail(
+                "lease",
+                format!("n{index} still relied on its lease when it ran out, in state {state}"),
+            );
+        }
+    }
 
     /// At most one request of the main channel is under way, except when a place is given up.
     pub(crate) fn check_one_request(&mut self, index: usize, pid: u64) {

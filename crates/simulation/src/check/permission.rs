@@ -5,7 +5,7 @@ use reboot_coordinator::lock::record::{Report, decode};
 use super::{Reported, SLACK, limit};
 use crate::etcd::Change;
 use crate::host::GateLog;
-use crate::network::{Message, Sender};
+use crate::network::Message;
 use crate::world::World;
 use crate::{SECOND, Time};
 
@@ -29,13 +29,15 @@ impl World {
                 format!("n{node} committed with {before} claims before it"),
             );
         }
-        let pid = match message.sender {
-            Sender::Node { pid, .. } => pid,
-            Sender::Operator(_) => 0,
-        };
+        let pid = message.pid();
         let started = self.hosts[node].process(pid).map(|process| process.started);
         let since = if first { standing.turn_at } else { started };
-        self.check_gates(node, &message.gates, since.unwrap_or_default());
+        let mut gates = message.gates;
+        if self.check_request(node) {
+            // An operator asks, whatever the detectors of the host say.
+            gates.detect = gates.detect.map(|(at, _)| (at, true));
+        }
+        self.check_gates(node, &gates, since.unwrap_or_default());
         self.check_cooldown(node);
         self.check_policy(node, message);
         if let Some(process) = self.hosts[node].process(pid) {
@@ -115,7 +117,19 @@ impl World {
         }
     }
 
-    pub(super) fn report_changed(&mut self, node: usize, change: &Change) {
+    /// What a node says of its health is never replaced by what it said before.
+    pub(super) fn report_changed(&mut self, node: usize, change: &Change, by: Option<&Message>) {
+        if let (Some(message), Some(_), Some(_)) = (by, &change.before, &change.after)
+            && message.sent_at < self.check.reported[node]
+        {
+            self.fail(
+                "reports",
+                format!("an older report of n{node} replaced a newer"),
+            );
+        }
+        if let (Some(message), Some(_)) = (by, &change.after) {
+            self.check.reported[node] = message.sent_at;
+        }
         let before = self.check.reports[node];
         self.check.reports[node] = match &change.after {
             Some(kv) if decode::<Report>(&kv.value).is_ok_and(|report| report.healthy) => {

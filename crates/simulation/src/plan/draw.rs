@@ -24,6 +24,8 @@ pub(super) struct Shape {
     pub(super) once: bool,
     windows: bool,
     pub(super) least_healthy: Option<u32>,
+    /// When all nodes begin to ask at once, if they do.
+    together: Option<Time>,
     bad_reboots: bool,
     bad_boots: bool,
     clocks: bool,
@@ -46,6 +48,7 @@ impl Shape {
             once: rng.chance(1, 8),
             windows: rng.chance(1, 25),
             least_healthy: None,
+            together: rng.chance(1, 4).then(|| rng.between(0, 100) * SECOND),
             bad_reboots: rng.chance(1, 3),
             bad_boots: rng.chance(1, 3),
             clocks: rng.chance(1, 3),
@@ -132,7 +135,9 @@ pub(super) fn draw_node(rng: &mut Rng, node: usize, shape: &Shape) -> NodePlan {
         } else {
             0
         },
-        required_at: rng.chance(9, 10).then(|| rng.between(0, 150) * SECOND),
+        required_at: shape
+            .together
+            .or_else(|| rng.chance(9, 10).then(|| rng.between(0, 150) * SECOND)),
         starts_at: rng.between(0, 20_000) * (SECOND / 1000),
         cron: rng.between(20, 90) * SECOND,
         reboots,
@@ -179,6 +184,58 @@ pub(super) fn draw_blow(rng: &mut Rng, count: usize) -> [(When, Fault); 2] {
     ]
 }
 
+/// Faults that hit a node's request of a kind, or what comes just after it was sent: where a write may be late, where a
+/// judgement may be old.
+pub(super) fn draw_aim(rng: &mut Rng, count: usize) -> Vec<(When, Fault)> {
+    let node = rng.index(count);
+    let state = rng.pick(&AIMS);
+    let nth = rng.pick(&[1, 1, 1, 2, 3]);
+    let sending = When::Sending(node, state, nth);
+    let sent = When::Sent(node, state, nth);
+    let pause = rng.pick(&[SECOND / 10, SECOND, 20 * SECOND]);
+    let short = rng.between(1, 12) * SECOND;
+    let late = Fault::Late(node, rng.between(1, 30), rng.chance(1, 3));
+    match rng.between(0, 15) {
+        0 | 1 => vec![(sending, late)],
+        2 | 3 => vec![(sending, late), (sent, Fault::Kill(node, pause))],
+        4 => vec![(sending, late), (sent, Fault::PowerLoss(node, short))],
+        5 => vec![(sending, late), (sent, Fault::OperatorRelease(node))],
+        6 | 7 => vec![(sent, Fault::Pause(node, short))],
+        8 => vec![(sending, Fault::SlowDisk(node, short))],
+        9 => vec![(sending, Fault::Network(node, Trouble::Delayed, 1000, 1))],
+        10 => vec![(sent, Fault::OperatorPause(short, rng.chance(1, 2)))],
+        11 => vec![(sent, Fault::OperatorForget(node))],
+        12 => vec![(sent, Fault::Kill(node, pause))],
+        13 => vec![(sent, Fault::KillSwitch(node, short))],
+        14 => vec![(sent, Fault::Flap(node, short))],
+        _ => vec![(sent, Fault::Unhealthy(rng.index(count), short))],
+    }
+}
+
+/// The states whose requests decide something; the more often the more there is to decide.
+const AIMS: [&str; 20] = [
+    "Committing",
+    "Committing",
+    "Committing",
+    "Gates(PostLock)",
+    "Gates(PostLock)",
+    "Gates(PostLock)",
+    "Gates(Resume)",
+    "Gates(Retry)",
+    "Entering",
+    "Entering",
+    "Fencing",
+    "Moving",
+    "Confirming",
+    "Verifying",
+    "Ending",
+    "Ending",
+    "Leaving",
+    "Registering",
+    "ReadOwn",
+    "TakingAway",
+];
+
 pub(super) fn draw_fault(
     rng: &mut Rng,
     count: usize,
@@ -188,7 +245,7 @@ pub(super) fn draw_fault(
     let node = rng.index(count);
     let short = rng.between(1, 30) * SECOND;
     let long = rng.between(5, 200) * SECOND;
-    let fault = match rng.between(0, 33) {
+    let fault = match rng.between(0, 34) {
         0..=4 => Fault::Kill(node, rng.between(1, 60) * SECOND),
         5 => Fault::Stop(node, short),
         6..=8 => Fault::Pause(node, long),
@@ -211,6 +268,7 @@ pub(super) fn draw_fault(
         30 => Fault::OperatorRelease(node),
         31 => Fault::OperatorForget(node),
         32 => Fault::Limit(node, u32::try_from(rng.between(1, 3)).unwrap_or(1)),
+        33 => Fault::SlowDisk(node, long),
         _ => Fault::Require(node),
     };
     // Half of the faults strike at an action: that is where it hurts.
@@ -220,4 +278,23 @@ pub(super) fn draw_fault(
         _ => When::At(rng.between(0, quiet_at)),
     };
     (when, fault)
+}
+
+/// What operators ask for. From a stream of its own: whoever adds to it leaves the rest of a history as it was.
+pub(super) fn draw_requests(seed: u64, count: usize, quiet_at: Time) -> Vec<(When, Fault)> {
+    let mut rng = Rng::new(seed, 3);
+    let many = rng.pick(&[0, 0, 0, 1, 1, 2, 4]);
+    let mut draw = || {
+        let node = rng.index(count);
+        let fault = match rng.chance(3, 4) {
+            true => Fault::OperatorRequest(node),
+            false => Fault::OperatorWithdraws(node),
+        };
+        let when = match rng.between(0, 2) {
+            0 => When::Before(node, rng.between(1, 80)),
+            _ => When::At(rng.between(0, quiet_at)),
+        };
+        (when, fault)
+    };
+    (0..many).map(|_| draw()).collect()
 }

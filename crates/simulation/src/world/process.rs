@@ -1,8 +1,9 @@
 //! Processes: their start, their inputs, what they ask for, their end.
 
-use reboot_coordinator::core::{Input, Machine};
+use reboot_coordinator::core::{Action, Input, Machine};
 
 use super::{Event, MAX_ACTIONS_A_SECOND, MAX_OVERDUE, World};
+use crate::coverage::{STATES, state_index};
 use crate::host::Process;
 use crate::plan::When;
 use crate::rng::Rng;
@@ -118,18 +119,42 @@ impl World {
             };
             self.hosts[index].actions += 1;
             let number = self.hosts[index].actions;
+            self.held_back_arrive(Some((index, number)));
+            let sends = self.count_sent(index, pid, &action);
             self.strike_at(When::Before(index, number));
+            if let Some((state, nth)) = sends {
+                self.strike_at(When::Sending(index, state, nth));
+            }
             if self.hosts[index].process(pid).is_none() {
                 return;
             }
             self.perform(index, pid, action);
             self.strike_at(When::After(index, number));
+            if let Some((state, nth)) = sends {
+                self.strike_at(When::Sent(index, state, nth));
+            }
             if self.violation.is_some() {
                 return;
             }
         }
         self.schedule_wake(index, pid);
         self.check_alive(index, pid);
+    }
+
+    /// Which request of its state this is, when it is one.
+    fn count_sent(
+        &mut self,
+        index: usize,
+        pid: u64,
+        action: &Action,
+    ) -> Option<(&'static str, u64)> {
+        let Action::Etcd(..) = action else {
+            return None;
+        };
+        let host = &mut self.hosts[index];
+        let state = state_index(host.process(pid)?.machine.state());
+        host.sent[state] += 1;
+        Some((STATES[state], host.sent[state]))
     }
 
     pub(super) fn schedule_wake(&mut self, index: usize, pid: u64) {

@@ -1,0 +1,205 @@
+//! `request`: operators ask for reboots, and withdraw what they asked for.
+
+use std::path::Path;
+
+use etcd_rs_sync::KeyValue;
+use jiff::Timestamp;
+
+use super::cluster::{Cluster, Trouble, failed, operator};
+use super::describe::{age, committed, names, phase, request_text};
+use super::exit::Exit;
+use super::parse::RequestOptions;
+use super::pause::folded;
+use super::times::rfc3339;
+use super::{complain, print};
+use crate::config::nearest::nearest;
+use crate::lock::outcome::Found;
+use crate::lock::record::{RECORD_VERSION, decode};
+use crate::lock::requests::{self, Seen};
+use crate::lock::{Keys, NodeRecord, RebootRequest};
+
+/// How often a withdrawal starts over because its node wrote its boot into the request meanwhile.
+const TRIES: u32 = 5;
+
+/// Asks, or withdraws.
+pub(super) fn request(path: &Path, options: &RequestOptions) -> Exit {
+    let cluster = match Cluster::to_write(path) {
+        Ok(cluster) => cluster,
+        Err(exit) => return exit,
+    };
+    let done = if options.cancel {
+        cancel(&cluster, &options.nodes)
+    } else {
+        ask(&cluster, options)
+    };
+    done.unwrap_or_else(failed)
+}
+
+fn ask(cluster: &Cluster, options: &RequestOptions) -> Result<Exit, Trouble> {
+    let members = cluster.members()?;
+    let nodes = match options.nodes.as_slice() {
+        [] => members.iter().map(|(name, _)| name.clone()).collect(),
+        some => some.to_vec(),
+    };
+    if nodes.is_empty() {
+        complain("reboot-coordinator: no member is registered yet, so nothing was requested");
+        return Ok(Exit::Failure);
+    }
+    let reason = options.reason.as_deref().unwrap_or("no reason given");
+    let (mut fresh, mut standing) = (Vec::new(), Vec::new());
+    for node in &nodes {
+        let wanted = RebootRequest {
+            v: RECORD_VERSION,
+            node: node.clone(),
+            by: operator(),
+            reason: reason.to_owned(),
+            since: rfc3339(Timestamp::now()),
+            boot_id: None,
+        };
+        let txn = requests::ask(&cluster.keys, &wanted);
+        match cluster.settle(txn, |reply| requests::asked(reply, &wanted)) {
+            Ok(Ok(())) => fresh.push(node.as_str()),
+            Ok(Err(other)) => standing.push((node.as_str(), other)),
+            Err(trouble) => {
+                say_fresh(&fresh);
+                return Err(trouble);
+            }
+        }
+    }
+    say_fresh(&fresh);
+    say_standing(&standing);
+    remarks(cluster, &nodes, &fresh, &members)?;
+    Ok(Exit::Done)
+}
+
+fn say_fresh(fresh: &[&str]) {
+    if !fresh.is_empty() {
+        let names = names(fresh.iter().copied());
+        print(&folded(&format!("requested a reboot of {names}")));
+    }
+}
+
+fn say_standing(standing: &[(&str, Seen)]) {
+    let now = Timestamp::now();
+    match standing {
+        [] => {}
+        [(node, seen)] => {
+            let text = seen.as_ref().map_or_else(
+                || "by somebody else, and is done".to_owned(),
+                |(_, request)| request_text(request, now),
+            );
+            print(&folded(&format!(
+                "a reboot of {node} was requested already: {text}"
+            )));
+        }
+        many => {
+            let names = names(many.iter().map(|(node, _)| *node));
+            print(&folded(&format!(
+                "requested already, and left as it was: {names}"
+            )));
+        }
+    }
+}
+
+/// What may surprise: who does not exist, who is rebooting at this moment, and whose budget may be used up.
+fn remarks(
+    cluster: &Cluster,
+    nodes: &[String],
+    fresh: &[&str],
+    members: &[(String, KeyValue)],
+) -> Result<(), Trouble> {
+    let now = Timestamp::now();
+    let claims = cluster.claims()?;
+    for node in nodes {
+        let member = members.iter().find(|(name, _)| name == node);
+        if member.is_none() {
+            let near = nearest(node, members.iter().map(|(name, _)| name.as_str()));
+            let hint = near.map_or_else(String::new, |near| format!(" (there is a {near})"));
+            print(&folded(&format!(
+                "no member is called {node}{hint}: the request waits until one is; to withdraw it: reboot-coordinator request \
+                 --cancel {node}"
+            )));
+        }
+        if let Some(found) = committed_claim(&claims, node) {
+            let which = match fresh.contains(&node.as_str()) {
+                true => "it reboots once more after that",
+                false => {
+                    "that may be the reboot that was requested: ask again once it is back if it has to be another one"
+                }
+            };
+            print(&folded(&format!(
+                "{node} is {} for {} already; {which}",
+                phase(found),
+                age(found, now)
+            )));
+        }
+        let record = member.and_then(|(_, kv)| decode::<NodeRecord>(&kv.value).ok());
+        if record.is_some_and(|record| record.budget_used > 0 && record.attempt.is_none()) {
+            print(&folded(&format!(
+                "the last reboot of {node} did not clear what it was for: when that used its budget up, it waits until no \
+                 detector asks, or for: reboot-coordinator reset-budget {node} --reason TEXT"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn committed_claim<'a>(claims: &'a [(String, Found)], node: &str) -> Option<&'a Found> {
+    let own = claims.iter().find(|(name, _)| name == node)?;
+    Some(&own.1).filter(|found| committed(found))
+}
+
+fn cancel(cluster: &Cluster, nodes: &[String]) -> Result<Exit, Trouble> {
+    let nodes = match nodes {
+        [] => requested(cluster)?,
+        some => some.to_vec(),
+    };
+    if nodes.is_empty() {
+        print("no reboot is requested");
+    }
+    for node in &nodes {
+        match withdraw(cluster, node)? {
+            Some(text) => print(&folded(&format!("withdrew the request for {node}, {text}"))),
+            None => print(&format!("no reboot of {node} is requested")),
+        }
+    }
+    // Since the requests are gone nobody commits for them; who had committed is to be seen now.
+    let (claims, now) = (cluster.claims()?, Timestamp::now());
+    for node in &nodes {
+        if let Some(found) = committed_claim(&claims, node) {
+            print(&folded(&format!(
+                "{node} had begun before and goes on: {} for {}",
+                phase(found),
+                age(found, now)
+            )));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Deletes the request there is, and says what it was.
+fn withdraw(cluster: &Cluster, node: &str) -> Result<Option<String>, Trouble> {
+    for _ in 0..TRIES {
+        let Some(pair) = cluster.one(cluster.keys.request(node))? else {
+            return Ok(None);
+        };
+        let txn = requests::withdraw(&cluster.keys, node, pair.mod_revision);
+        // Gone is gone, whoever did it.
+        if let Ok(()) | Err(None) = cluster.settle(txn, requests::written)? {
+            let request = decode(&pair.value);
+            return Ok(Some(request_text(&request, Timestamp::now())));
+        }
+    }
+    Err(Trouble(format!(
+        "somebody else changes the request for {node} at the same time; try again"
+    )))
+}
+
+fn requested(cluster: &Cluster) -> Result<Vec<String>, Trouble> {
+    let prefix = cluster.keys.requests();
+    let pairs = cluster.all(&prefix)?;
+    let nodes = pairs
+        .iter()
+        .filter_map(|pair| Keys::node_of(&prefix, &pair.key));
+    Ok(nodes.map(str::to_owned).collect())
+}

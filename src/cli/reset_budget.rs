@@ -1,0 +1,97 @@
+//! `reset-budget`: a node whose reboots did not help may try again.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::cluster::{Cluster, Trouble, failed, operator};
+use super::describe::{age, committed, phase};
+use super::exit::Exit;
+use super::times::rfc3339;
+use super::{complain, print};
+use crate::lock::operator::{reset_budget as write, was_reset};
+use crate::lock::outcome::Found;
+use crate::lock::record::{RECORD_VERSION, decode};
+use crate::lock::{History, NodeRecord};
+
+/// How often it starts over because the node writes its registration at the same time.
+const TRIES: u32 = 5;
+
+/// Makes the budget whole and says so in the history.
+pub(super) fn reset_budget(path: &Path, node: &str, reason: &str) -> Exit {
+    match Cluster::to_write(path) {
+        Ok(cluster) => attempt(&cluster, node, reason).unwrap_or_else(failed),
+        Err(exit) => exit,
+    }
+}
+
+fn attempt(cluster: &Cluster, node: &str, reason: &str) -> Result<Exit, Trouble> {
+    for _ in 0..TRIES {
+        let Some(pair) = cluster.one(cluster.keys.node(node))? else {
+            complain(&format!("reboot-coordinator: no member is called {node}"));
+            return Ok(Exit::Failure);
+        };
+        let record: NodeRecord = decode(&pair.value)
+            .map_err(|error| Trouble(format!("the registration of {node}: {error}")))?;
+        if record.budget_used == 0 {
+            print(&format!(
+                "the reboot budget of {node} is whole: nothing to do"
+            ));
+            return Ok(Exit::Done);
+        }
+        if let Some(found) = holder(cluster, node)? {
+            complain(&format!(
+                "reboot-coordinator: {node} is {} for {}, and how that ends decides on its budget: nothing was changed; try \
+                 again when it is back",
+                phase(&found),
+                age(&found, Timestamp::now())
+            ));
+            return Ok(Exit::Failure);
+        }
+        let history = entry(node, reason, &record, Timestamp::now());
+        let lease = cluster.history_lease()?;
+        let time = history.ended_at.clone();
+        let whole = (whole(&pair.value)?, pair.mod_revision);
+        let txn = write(&cluster.keys, node, whole, (&history, lease, &time));
+        if cluster.settle(txn, |reply| was_reset(reply, &history))? {
+            print(&format!(
+                "the reboot budget of {node} is whole again ({} used before)",
+                record.budget_used
+            ));
+            return Ok(Exit::Done);
+        }
+        cluster.revoke(lease);
+    }
+    Err(Trouble(format!(
+        "{node} writes its registration at the same time; try again"
+    )))
+}
+
+fn holder(cluster: &Cluster, node: &str) -> Result<Option<Found>, Trouble> {
+    let claim = cluster.one(cluster.keys.claim(node))?;
+    Ok(claim.map(|pair| Found::of(&pair)).filter(committed))
+}
+
+/// The registration with nothing changed but the budget, also what a newer program wrote into it.
+fn whole(value: &[u8]) -> Result<Vec<u8>, Trouble> {
+    let mut record: Value = serde_json::from_slice(value)
+        .map_err(|error| Trouble(format!("the registration is not readable: {error}")))?;
+    record["budget_used"] = json!(0);
+    Ok(record.to_string().into_bytes())
+}
+
+fn entry(node: &str, reason: &str, record: &NodeRecord, now: Timestamp) -> History {
+    let last = record.last_reboot.as_ref();
+    History {
+        v: RECORD_VERSION,
+        node: node.to_owned(),
+        outcome: "budget-reset".to_owned(),
+        detail: reason.to_owned(),
+        reasons: last.map_or_else(Vec::new, |last| last.reasons.clone()),
+        since: rfc3339(now),
+        committed_at: None,
+        ended_at: rfc3339(now),
+        by: Some(operator()),
+    }
+}

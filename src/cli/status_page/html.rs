@@ -1,0 +1,78 @@
+//! Markup with text in it.
+
+use crate::cli::table::Tone;
+
+/// The longest piece of text from elsewhere.
+const LONGEST: usize = 300;
+
+/// Markup under construction.
+pub(super) struct Html(String);
+
+impl Html {
+    pub(super) fn new() -> Html {
+        Html(String::new())
+    }
+
+    /// Our own markup, or what [`text`] made.
+    pub(super) fn raw(&mut self, markup: &str) -> &mut Html {
+        self.0.push_str(markup);
+        self
+    }
+
+    /// Anybody's text.
+    pub(super) fn text(&mut self, words: &str) -> &mut Html {
+        self.raw(&text(words))
+    }
+
+    /// Text in the colour of its meaning, which the words say too.
+    pub(super) fn toned(&mut self, tone: Tone, words: &str) -> &mut Html {
+        let class = match tone {
+            Tone::Good => "good",
+            Tone::Notice => "note",
+            Tone::Bad => "bad",
+            Tone::Dim => "dim",
+            Tone::Plain | Tone::Heading => return self.text(words),
+        };
+        self.raw("<span class=\"")
+            .raw(class)
+            .raw("\">")
+            .text(words)
+            .raw("</span>")
+    }
+
+    /// A part that is exchanged when it changes.
+    pub(super) fn live(&mut self, id: &str, markup: &str) -> &mut Html {
+        self.raw("<div id=\"")
+            .raw(id)
+            .raw("\" data-live>")
+            .raw(markup)
+            .raw("</div>")
+    }
+
+    pub(super) fn done(self) -> String {
+        self.0
+    }
+}
+
+/// Text as markup: what means something in HTML is escaped, what a screen would obey is replaced, and what is too long ends.
+pub(super) fn text(words: &str) -> String {
+    let mut out = String::with_capacity(words.len().min(LONGEST) + 16);
+    for (index, c) in words.chars().enumerate() {
+        if index == LONGEST {
+            out.push('…');
+            break;
+        }
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            // Marks that turn the direction of what follows make a name look like another one.
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => out.push('\u{fffd}'),
+            c if c.is_control() => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+    }
+    out
+}

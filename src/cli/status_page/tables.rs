@@ -1,0 +1,211 @@
+//! The parts of the page that are tables.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+
+use super::headline::is_overdue;
+use super::html::Html;
+use crate::cli::describe::{age, committed, phase, reasons};
+use crate::cli::gates::Verdict;
+use crate::cli::status::View;
+use crate::cli::status_text::{ending, outcome_tone, rebooted};
+use crate::cli::table::Tone;
+use crate::cli::times::ago_text;
+use crate::lock::survey::Survey;
+
+/// How many rows a table has; the commands list all.
+const LISTED: usize = 200;
+
+type Cells = Vec<(Tone, String)>;
+
+/// A heading and, when there are rows, a table. The first column names the row; columns marked with `-` are for wide screens.
+fn table(title: &str, columns: &[&str], rows: &[Cells]) -> String {
+    let mut html = Html::new();
+    html.raw("<h2>").text(title).raw("</h2>");
+    if rows.is_empty() {
+        return html.done();
+    }
+    html.raw("<table><thead><tr>");
+    for column in columns {
+        let wide = if column.starts_with('-') {
+            " class=\"wide\""
+        } else {
+            ""
+        };
+        html.raw("<th scope=\"col\"")
+            .raw(wide)
+            .raw(">")
+            .text(column.trim_start_matches('-'))
+            .raw("</th>");
+    }
+    html.raw("</tr></thead><tbody>");
+    for row in rows.iter().take(LISTED) {
+        html.raw("<tr>");
+        for (index, ((tone, words), column)) in row.iter().zip(columns).enumerate() {
+            let (open, close) = match index {
+                0 => ("<th scope=\"row\">", "</th>"),
+                _ if column.starts_with('-') => ("<td class=\"wide\">", "</td>"),
+                _ => ("<td>", "</td>"),
+            };
+            html.raw(open).toned(*tone, words).raw(close);
+        }
+        html.raw("</tr>");
+    }
+    html.raw("</tbody></table>");
+    if rows.len() > LISTED {
+        html.raw("<p>and ").raw(&(rows.len() - LISTED).to_string());
+        html.raw(" more (<code>reboot-coordinator status --json</code> lists all)</p>");
+    }
+    html.done()
+}
+
+fn plain(words: impl Into<String>) -> (Tone, String) {
+    (Tone::Plain, words.into())
+}
+
+/// Who is between the commit and a proven return.
+pub(super) fn down(survey: &Survey, view: &View, now: Timestamp) -> String {
+    let down = survey.claims.iter().filter(|(_, found)| committed(found));
+    let rows: Vec<Cells> = down
+        .map(|(node, found)| {
+            let tone = if is_overdue(view, found, now) {
+                Tone::Bad
+            } else {
+                Tone::Notice
+            };
+            vec![
+                plain(node),
+                (tone, phase(found).to_owned()),
+                (tone, age(found, now)),
+                plain(reasons(found)),
+            ]
+        })
+        .collect();
+    let title = match rows.len() {
+        0 => "Rebooting: nobody".to_owned(),
+        count => format!("Rebooting: {count}"),
+    };
+    table(&title, &["Node", "Phase", "For", "Why"], &rows)
+}
+
+/// Who waits, first come first.
+pub(super) fn queue(survey: &Survey, now: Timestamp) -> String {
+    let waiting = survey.claims.iter().filter(|(_, found)| !committed(found));
+    let rows: Vec<Cells> = waiting
+        .enumerate()
+        .map(|(index, (node, found))| {
+            vec![
+                plain(node),
+                plain((index + 1).to_string()),
+                plain(age(found, now)),
+                plain(reasons(found)),
+            ]
+        })
+        .collect();
+    let title = match rows.len() {
+        0 => "Queue: empty".to_owned(),
+        count => format!("Queue: {count}"),
+    };
+    table(&title, &["Node", "Place", "Waits for", "Why"], &rows)
+}
+
+/// The members; those that are not healthy come first.
+pub(super) fn members(survey: &Survey, now: Timestamp) -> String {
+    let reports: HashMap<&str, Option<bool>> = survey
+        .reports
+        .iter()
+        .map(|(node, healthy)| (node.as_str(), *healthy))
+        .collect();
+    let mut rows: Vec<(bool, Cells)> = survey
+        .nodes
+        .iter()
+        .map(|(node, record)| {
+            let report = reports.get(node.as_str());
+            let healthy = report == Some(&Some(true));
+            let health = match report {
+                Some(Some(true)) => (Tone::Good, "healthy"),
+                Some(Some(false)) => (Tone::Bad, "unhealthy"),
+                Some(None) => (Tone::Notice, "reports"),
+                None => (Tone::Notice, "silent"),
+            };
+            let (last, version) = match record {
+                Ok(record) => (plain(rebooted(record, now)), record.version.clone()),
+                Err(error) => ((Tone::Bad, error.to_string()), "?".to_owned()),
+            };
+            let row = vec![
+                plain(node),
+                (health.0, health.1.to_owned()),
+                last,
+                plain(version),
+            ];
+            (healthy, row)
+        })
+        .collect();
+    rows.sort_by_key(|(healthy, _)| *healthy);
+    let healthy = rows.iter().filter(|(healthy, _)| *healthy).count();
+    let title = match rows.len() {
+        0 => "Members: none registered yet".to_owned(),
+        count => format!("Members: {count}, {healthy} healthy"),
+    };
+    let rows: Vec<Cells> = rows.into_iter().map(|(_, row)| row).collect();
+    table(
+        &title,
+        &["Node", "Health", "Last reboot", "-Version"],
+        &rows,
+    )
+}
+
+/// The last attempts that ended.
+pub(super) fn recent(survey: &Survey, now: Timestamp) -> String {
+    let rows: Vec<Cells> = survey
+        .recent
+        .iter()
+        .map(|entry| {
+            let outcome = (outcome_tone(entry), entry.outcome.clone());
+            vec![
+                plain(&entry.node),
+                plain(ago_text(now, &entry.ended_at)),
+                outcome,
+                plain(ending(entry)),
+            ]
+        })
+        .collect();
+    let title = if rows.is_empty() {
+        "Last reboots: none in 30 days"
+    } else {
+        "Last reboots"
+    };
+    table(title, &["Node", "Ended", "Outcome", "Why"], &rows)
+}
+
+/// The node whose page this is, and what of its gates can be seen from outside of a pass.
+pub(super) fn node(view: &View) -> String {
+    let gates = view
+        .gates
+        .iter()
+        .filter(|gate| gate.verdict != Verdict::NotRun);
+    let rows: Vec<Cells> = gates
+        .map(|gate| {
+            let tone = match gate.verdict {
+                Verdict::Open => Tone::Good,
+                Verdict::Closed => Tone::Bad,
+                Verdict::Unknown | Verdict::NotRun => Tone::Notice,
+            };
+            vec![
+                plain(gate.name),
+                (tone, gate.verdict.as_str().to_owned()),
+                plain(&gate.text),
+            ]
+        })
+        .collect();
+    let text = view
+        .standing
+        .as_ref()
+        .map_or("", |standing| standing.text.as_str());
+    table(
+        &format!("{}: {text}", view.local.node),
+        &["Gate", "Verdict", "Why"],
+        &rows,
+    )
+}

@@ -1,0 +1,145 @@
+//! What the facts mean for one gate: open, or why not. Unknown is "no".
+
+use super::Machine;
+use crate::core::facts::{DetectorReport, DetectorResult, ScriptOutcome, ScriptReport};
+use crate::core::{Refusal, budget, policy};
+use crate::lock::outcome::{Found, Members};
+use crate::lock::record::RecordError;
+use crate::lock::{Cooldown, Held, Pause};
+
+impl Machine {
+    pub(super) fn judge_window(&self) -> Result<(), Refusal> {
+        let Some(windows) = &self.settings.windows else {
+            return Ok(());
+        };
+        let verdict = windows.verdict(self.now.wall);
+        if verdict.open {
+            return Ok(());
+        }
+        let why = match verdict.by {
+            Some(entry) => format!("closed by {entry:?}"),
+            None => "no allow entry covers this time".to_owned(),
+        };
+        let next = match windows.next_open(self.now.wall) {
+            Some(at) => format!("opens at {at}"),
+            None => "does not open in the foreseeable future".to_owned(),
+        };
+        Err(Refusal::Window(format!("{why}; {next}")))
+    }
+
+    pub(super) fn judge_policies(
+        &mut self,
+        revision: i64,
+        members: Option<Members>,
+    ) -> Result<(), Refusal> {
+        let Some(policies) = &self.settings.policies else {
+            return Ok(());
+        };
+        let Some(members) = members else {
+            return Err(Refusal::Policy("the members are not known".to_owned()));
+        };
+        self.counted = members.counts();
+        self.members = members;
+        self.judged_at = Some(revision);
+        policy::judge(policies, &self.members, &self.settings.node).map_err(Refusal::Policy)
+    }
+
+    pub(super) fn judge_budget(&self) -> Result<(), Refusal> {
+        let record = self.record();
+        let max = self.settings.max_reboots_without_clearing;
+        if budget::left(&record, max) {
+            return Ok(());
+        }
+        if self.detected.is_some() {
+            return Err(Refusal::Budget(
+                "this request was tried already and the claim was taken away meanwhile".to_owned(),
+            ));
+        }
+        let last = record
+            .last_reboot
+            .map_or_else(String::new, |last| format!(", the last at {}", last.at));
+        Err(Refusal::Budget(format!(
+            "{} of {max} reboots did not clear the requirement{last}",
+            record.budget_used
+        )))
+    }
+
+    pub(super) fn judge_health(&self, report: &ScriptReport) -> Result<(), Refusal> {
+        if report.outcome.success() {
+            return Ok(());
+        }
+        let said = last_line(&report.stderr.text).or_else(|| last_line(&report.stdout.text));
+        let mut why = report.outcome.to_string();
+        if let Some(said) = said {
+            why = format!("{why}: {said}");
+        }
+        Err(Refusal::Health(why))
+    }
+}
+
+/// Whether the claim found is the one held, unchanged.
+pub(super) fn stands(held: &Held, found: Option<&Found>) -> bool {
+    found.is_some_and(|found| found.create == held.create && found.modified == held.modified)
+}
+
+/// Required when at least one says so; unknown when none does and one could not tell.
+///
+/// # Errors
+/// [`Refusal::NotRequired`] or [`Refusal::Unknown`].
+pub fn judge_detectors(reports: &[DetectorReport]) -> Result<Vec<String>, Refusal> {
+    let mut reasons = Vec::new();
+    let mut failed = Vec::new();
+    for report in reports {
+        match &report.result {
+            DetectorResult::Required(_) => reasons.push(report.name.clone()),
+            DetectorResult::Failed(why) => failed.push(format!("{}: {why}", report.name)),
+            DetectorResult::Clear => {}
+        }
+    }
+    if !reasons.is_empty() {
+        return Ok(reasons);
+    }
+    // No report at all proves nothing either.
+    if !failed.is_empty() || reports.is_empty() {
+        return Err(Refusal::Unknown(failed.join("; ")));
+    }
+    Err(Refusal::NotRequired)
+}
+
+/// The gates that close for the whole cluster. A record that cannot be read still closes its gate.
+pub(super) fn judge_cluster(
+    pause: &Option<Result<Pause, RecordError>>,
+    cooldown: &Option<Result<Cooldown, RecordError>>,
+) -> Result<(), Refusal> {
+    match pause {
+        None => {}
+        Some(Ok(pause)) => {
+            return Err(Refusal::Paused(format!(
+                "by {} since {}: {}",
+                pause.by, pause.since, pause.reason
+            )));
+        }
+        Some(Err(error)) => return Err(Refusal::Paused(error.to_string())),
+    }
+    match cooldown {
+        None => Ok(()),
+        Some(Ok(cooldown)) => Err(Refusal::Cooldown(format!(
+            "{} rebooted; until {}",
+            cooldown.node, cooldown.until
+        ))),
+        Some(Err(error)) => Err(Refusal::Cooldown(error.to_string())),
+    }
+}
+
+/// The last line that says something.
+pub(super) fn last_line(text: &str) -> Option<&str> {
+    text.lines().map(str::trim).rfind(|line| !line.is_empty())
+}
+
+/// How a script that is not allowed to fail ended, with what it said last.
+pub(super) fn describe(outcome: &ScriptOutcome, report: &ScriptReport) -> String {
+    match last_line(&report.stderr.text).or_else(|| last_line(&report.stdout.text)) {
+        Some(said) => format!("{outcome}: {said}"),
+        None => outcome.to_string(),
+    }
+}

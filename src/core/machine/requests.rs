@@ -1,0 +1,183 @@
+//! An operator's request, as the detector that is always on: what a look at it means, and the two writes a node makes to it.
+//!
+//! A node that sees a request for the first time writes its boot into it; a node that finds another boot in it has booted
+//! since, so that the request is satisfied and is deleted. Both compare the mod revision and are safe to lose: whatever became
+//! of them, the next look tells.
+
+use etcd_rs_sync::{Error, Reply, Request};
+
+use super::{Gates, Machine, Stage, State, nonsense, words};
+use crate::core::{Note, Refusal};
+use crate::lock::record::RebootRequest;
+use crate::lock::requests::{self, Seen};
+
+/// The name of the detector.
+pub const DETECTOR: &str = "etcd";
+
+/// A write to the own request under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Noting {
+    /// Where the judgement goes on.
+    pub(super) gates: Gates,
+    modified: i64,
+    request: RebootRequest,
+}
+
+impl Machine {
+    pub(super) fn on_request_seen(&mut self, result: Result<Reply, Error>) {
+        let seen = match result {
+            Ok(reply) => requests::seen(&reply).map_err(|malformed| nonsense(&malformed)),
+            Err(error) => Err(words(&error)),
+        };
+        let verdict = match seen {
+            Ok(seen) => self.weigh(seen),
+            Err(why) => self.not_seen(&why),
+        };
+        if let State::Gates(_) = self.state {
+            self.judged(verdict);
+        }
+    }
+
+    /// What stands in etcd: no request, one that counts, or one that is to be written first. Then the state says so.
+    pub(super) fn weigh(&mut self, seen: Seen) -> Result<(), Refusal> {
+        self.request_modified = seen.as_ref().map_or(0, |(modified, _)| *modified);
+        self.requested = false;
+        let (modified, request) = match seen {
+            None => {
+                self.note_detector("clear");
+                return self.detected.clone().map_or(Ok(()), Err);
+            }
+            Some((_, Err(error))) => {
+                return self.request_unknown("the request cannot be read", &error.to_string());
+            }
+            Some((modified, Ok(request))) => (modified, request),
+        };
+        if request.boot_id.as_ref() == Some(&self.settings.boot_id) {
+            self.note_detector("required");
+            self.count_request(&request);
+            return Ok(());
+        }
+        let State::Gates(gates) = self.state else {
+            return Ok(());
+        };
+        self.go(State::Noting(Box::new(Noting {
+            gates,
+            modified,
+            request,
+        })));
+        Ok(())
+    }
+
+    fn count_request(&mut self, request: &RebootRequest) {
+        let text = request.text();
+        self.note(
+            Note::info(
+                "requested",
+                format!("a reboot of this node was {text} (since {})", request.since),
+            )
+            .repeating(),
+        );
+        self.requested = true;
+        if !self.reasons.contains(&text) {
+            self.reasons.push(text);
+        }
+    }
+
+    /// etcd did not say whether there is a request.
+    fn not_seen(&mut self, why: &str) -> Result<(), Refusal> {
+        let stage = match &self.state {
+            State::Gates(gates) => gates.stage(),
+            _ => return Ok(()),
+        };
+        match stage {
+            Stage::PreLock => self.request_unknown("etcd does not say whether there is one", why),
+            // The turn is judged on a fresh look anyway; a lost answer is no reason to lose the place.
+            Stage::Waiting if self.requested => Ok(()),
+            Stage::Waiting | Stage::PostLock | Stage::Resume | Stage::Retry => {
+                Err(Refusal::Etcd(why.to_owned()))
+            }
+        }
+    }
+
+    /// The detector could not tell. As with every other, that counts only when no other asks. What changes from one failure to
+    /// the next stays out of the message, so that an unchanged state of things is said once.
+    fn request_unknown(&mut self, what: &str, why: &str) -> Result<(), Refusal> {
+        self.note_detector("failed");
+        self.note(
+            Note::error(
+                "detector_failed",
+                format!("detector {DETECTOR} could not tell whether an operator requests a reboot: {what}"),
+            )
+            .with("detector", DETECTOR)
+            .with("error", why)
+            .repeating(),
+        );
+        let what = format!("{DETECTOR}: {what}");
+        match &self.detected {
+            None => Ok(()),
+            Some(Refusal::Unknown(others)) => Err(Refusal::Unknown(format!("{others}; {what}"))),
+            Some(_) => Err(Refusal::Unknown(what)),
+        }
+    }
+
+    /// For the log of who looks closely, and for metrics.
+    fn note_detector(&mut self, result: &'static str) {
+        self.note(
+            Note::debug("detector", format!("detector {DETECTOR}: {result}"))
+                .with("detector", DETECTOR)
+                .with("result", result),
+        );
+    }
+
+    pub(super) fn noting_request(&self) -> Option<Request> {
+        let State::Noting(noting) = &self.state else {
+            return None;
+        };
+        let (keys, node) = (&self.settings.keys, self.settings.node.as_str());
+        Some(Request::Txn(match &noting.request.boot_id {
+            Some(_) => requests::withdraw(keys, node, noting.modified),
+            None => {
+                let boot_id = Some(self.settings.boot_id.clone());
+                let noted = RebootRequest {
+                    boot_id,
+                    ..noting.request.clone()
+                };
+                requests::note(keys, node, &noted, noting.modified)
+            }
+        }))
+    }
+
+    pub(super) fn on_noted(&mut self, result: Result<Reply, Error>) {
+        let State::Noting(noting) = &self.state else {
+            return;
+        };
+        let noting = noting.clone();
+        let written = match result {
+            Ok(reply) => requests::written(reply).map_err(|malformed| nonsense(&malformed)),
+            Err(error) => Err(words(&error)),
+        };
+        match written {
+            Ok(written) => {
+                if written.is_ok() && noting.request.boot_id.is_some() {
+                    self.note(Note::info(
+                        "request_done",
+                        format!(
+                            "this node has booted since a reboot was {}: the request is satisfied",
+                            noting.request.text()
+                        ),
+                    ));
+                }
+                self.go(State::Gates(noting.gates));
+            }
+            Err(why) => {
+                self.state = State::Gates(noting.gates);
+                self.judged(match noting.gates.stage() {
+                    Stage::Waiting => Ok(()),
+                    Stage::PreLock | Stage::PostLock | Stage::Resume | Stage::Retry => {
+                        Err(Refusal::Etcd(why))
+                    }
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! An operator's request to reboot a node: made and withdrawn by operators, noted and ended by the node.
+//!
+//! The node writes into it the boot in which it first saw it, guarded by its mod revision. From then on another boot id proves
+//! a boot after the request, whatever clocks say and whoever caused the boot. A commit compares the request's mod revision, so
+//! that no commit is made without knowing of every request before it, and none for a request that was withdrawn.
+
+use etcd_rs_sync::{Delete, KeyValue, Keys as Span, Op, Put, Range, Reply, Txn};
+
+use super::Keys;
+use super::outcome::{Malformed, ranges, single, txn};
+use super::record::{RebootRequest, RecordError, decode, encode};
+use super::request::{absent, read, unchanged};
+
+/// A request with its mod revision, when there is one.
+pub type Seen = Option<(i64, Result<RebootRequest, RecordError>)>;
+
+/// The request for one node.
+pub fn look(keys: &Keys, node: &str) -> Range {
+    Range::of(Span::one(keys.request(node)))
+}
+
+/// What [`look`] found.
+///
+/// # Errors
+/// [`Malformed`] when the reply has another shape.
+pub fn seen(reply: &Reply) -> Result<Seen, Malformed> {
+    match reply {
+        // An empty object parses as a range without keys; every true answer names its revision.
+        Reply::Range(range) if range.header.revision > 0 => Ok(single(range)?.map(of)),
+        _ => Err(Malformed("a range was answered by something else")),
+    }
+}
+
+/// Write the boot into a request that still has the mod revision seen.
+pub fn note(keys: &Keys, node: &str, noted: &RebootRequest, seen_modified: i64) -> Txn {
+    let key = keys.request(node);
+    Txn {
+        compares: vec![unchanged(key.clone(), seen_modified)],
+        success: vec![Op::Put(Put::new(key.clone(), encode(noted), 0))],
+        failure: vec![read(key)],
+    }
+}
+
+/// Delete a request that still has the mod revision seen. Otherwise answer what stands there.
+pub fn withdraw(keys: &Keys, node: &str, seen_modified: i64) -> Txn {
+    let key = keys.request(node);
+    Txn {
+        compares: vec![unchanged(key.clone(), seen_modified)],
+        success: vec![Op::Delete(Delete::of(Span::one(key.clone())))],
+        failure: vec![read(key)],
+    }
+}
+
+/// Make a request, unless there is one. Then answer that one.
+pub fn ask(keys: &Keys, request: &RebootRequest) -> Txn {
+    let key = keys.request(&request.node);
+    Txn {
+        compares: vec![absent(key.clone())],
+        success: vec![Op::Put(Put::new(key.clone(), encode(request), 0))],
+        failure: vec![read(key)],
+    }
+}
+
+/// What became of [`ask`]: `Ok` when `request` stands, else the other one that does.
+///
+/// # Errors
+/// [`Malformed`] when the reply has another shape: the outcome is unknown.
+pub fn asked(reply: Reply, request: &RebootRequest) -> Result<Result<(), Seen>, Malformed> {
+    // An earlier copy of it may stand there, and its node may have noted its boot already.
+    let ours = |found: &RebootRequest| {
+        let boot_id = None;
+        RebootRequest {
+            boot_id,
+            ..found.clone()
+        } == *request
+    };
+    Ok(match written(reply)? {
+        Ok(()) => Ok(()),
+        Err(Some((_, Ok(found)))) if ours(&found) => Ok(()),
+        Err(other) => Err(other),
+    })
+}
+
+/// What became of [`note`] or [`withdraw`]: `Ok` when it was done, else what stands there.
+///
+/// # Errors
+/// [`Malformed`] when the reply has another shape: the outcome is unknown.
+pub fn written(reply: Reply) -> Result<Result<(), Seen>, Malformed> {
+    let txn = txn(reply)?;
+    if txn.succeeded {
+        return Ok(Ok(()));
+    }
+    let [found] = ranges(&txn)?;
+    Ok(Err(single(found)?.map(of)))
+}
+
+fn of(kv: &KeyValue) -> (i64, Result<RebootRequest, RecordError>) {
+    (kv.mod_revision, decode(&kv.value))
+}

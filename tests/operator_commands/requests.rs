@@ -1,0 +1,138 @@
+//! `request`.
+
+use serde_json::json;
+
+use crate::support::{Field, run};
+
+fn member(field: &Field, node: &str, budget_used: u32) {
+    let record = json!({"v": 1, "node": node, "node_id": format!("id-{node}"), "version": "0.1.0", "budget_used": budget_used});
+    field.put(&format!("nodes/{node}"), &record);
+}
+
+#[test]
+fn a_request_says_who_asks_and_why_and_stands_as_it_is() {
+    let field = Field::new();
+    member(&field, "node-a", 0);
+    let ended = field.run(&["request", "node-a", "--reason", "new firmware"]);
+    assert_eq!(
+        (ended.code, ended.stdout.as_str(), ended.stderr.as_str()),
+        (0, "requested a reboot of node-a\n", "")
+    );
+    let record = field.get("requests/node-a").unwrap();
+    assert_eq!(record["reason"], "new firmware");
+    assert!(record["by"].as_str().unwrap().starts_with("eva@"));
+    assert_eq!(
+        (&record["v"], &record["boot_id"]),
+        (&json!(1), &json!(null))
+    );
+    let again = field.run(&["request", "node-a", "--reason", "other"]);
+    assert!(
+        again.code == 0 && again.stdout.contains("requested already: by eva@"),
+        "{again:?}"
+    );
+    assert_eq!(field.get("requests/node-a").unwrap(), record);
+}
+
+#[test]
+fn all_members_are_asked_or_nobody_is_there() {
+    let field = Field::new();
+    let ended = field.run(&["request", "--all"]);
+    assert_eq!(ended.code, 1, "{ended:?}");
+    for number in 1..=7 {
+        member(&field, &format!("node-{number}"), 0);
+    }
+    let ended = field.run(&["request", "--all"]);
+    assert_eq!(
+        ended.stdout,
+        "requested a reboot of node-1, node-2, node-3, node-4, node-5 and 2 more\n"
+    );
+    assert_eq!(field.list("requests/").len(), 7);
+    let ended = field.run(&["request", "--cancel", "--all"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert_eq!(field.list("requests/").len(), 0);
+    let ended = field.run(&["request", "--cancel", "--all"]);
+    assert_eq!(ended.stdout, "no reboot is requested\n");
+}
+
+#[test]
+fn what_may_surprise_is_said() {
+    let field = Field::new();
+    member(&field, "node-a", 0);
+    member(&field, "node-b", 1);
+    field.claim("node-a", "rebooting");
+    for (node, words) in [
+        ("noed-a", "no member is called noed-a (there is a node-a)"),
+        ("node-a", "node-a is rebooting for"),
+        ("node-b", "reset-budget node-b"),
+    ] {
+        let ended = field.run(&["request", node]);
+        let folded = ended.stdout.replace('\n', " ");
+        assert!(ended.code == 0 && folded.contains(words), "{ended:?}");
+    }
+    let ended = field.run(&["request", "--cancel", "node-a", "node-c"]);
+    let folded = ended.stdout.replace('\n', " ");
+    for words in [
+        "withdrew the request for node-a, by eva@",
+        "no reboot of node-c is requested",
+        "node-a had begun before and goes on",
+    ] {
+        assert!(folded.contains(words), "{ended:?}");
+    }
+}
+
+#[test]
+fn the_command_line_is_checked() {
+    let field = Field::new();
+    for wrong in [
+        &["request"][..],
+        &["request", "--all", "node-a"],
+        &["request", "a/b"],
+        &["request", "--cancel", "node-a", "--reason", "x"],
+        &["reset-budget", "node-a"],
+        &["reset-budget", "a", "b", "--reason", "x"],
+    ] {
+        assert_eq!(field.run(wrong).code, 64, "{wrong:?}");
+    }
+    assert_eq!(field.list("").len(), 0);
+}
+
+#[test]
+fn a_request_is_seen_in_status_and_explain() {
+    let field = Field::new();
+    field.run(&["request", "admin", "--reason", "new firmware"]);
+    let status = field.run(&["status"]);
+    let folded = status
+        .stdout
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    assert!(
+        folded.contains("Requests 1 admin by eva@") && folded.contains("not seen by the node yet"),
+        "{}",
+        status.stdout
+    );
+    let status = field.run(&["status", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
+    let request = &json["cluster"]["requests"][0];
+    assert_eq!(request["node"], "admin");
+    assert_eq!(request["record"]["reason"], "new firmware");
+    let told = |field: &Field| {
+        let ended = run(&field.config("admin", ""), &["explain"]);
+        ended
+            .stdout
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let open = told(&field);
+    assert!(
+        open.contains("detectors open a reboot is required (etcd: requested by eva@"),
+        "{open}"
+    );
+    // One of an earlier boot is satisfied.
+    let mut record = field.get("requests/admin").unwrap();
+    record["boot_id"] = json!("boot-0");
+    field.put("requests/admin", &record);
+    let closed = told(&field);
+    assert!(closed.contains("no reboot is required"), "{closed}");
+}
