@@ -27,9 +27,10 @@ Usage: scripts/mutants [WORDS] [--jobs J] [--least PERCENT]
   --jobs J         how many run at once (default 2)
   --least PERCENT  fail below this score (default 95)
 
-A mutant that no test notices is printed as it is found. At the end: how many were caught of those that compile, and the list of
-those that do not compile when put into one binary. Mutants that are left out on purpose, with the reason, are in
-.cargo/mutants.toml. Everything is written below target/mutants.
+At the end: the mutants that could not be put into one binary (nearly all of them do not compile by themselves either), those
+that no test noticed, and how many were caught of those in the binary. A run that was stopped goes on where it was, as long as the
+sources are the same. Mutants that are left out on purpose, with the reason, are in .cargo/mutants.toml. Everything is written
+below target/mutants.
 ";
 
 fn main() -> ExitCode {
@@ -83,58 +84,76 @@ fn score(options: &Options) -> Result<bool, String> {
         .canonicalize()
         .map_err(|e| format!("{}: {e}", root.display()))?;
     let mutants = list::list(&root)?;
-    let tree = Tree::lay(&root)?;
-    let (binary, unviable) = build(&tree, &mutants)?;
+    let built = build(&Tree::of(&root)?, &mutants)?;
     println!(
-        "{} mutants, {} of them compile",
+        "{} mutants, {} of them in the binary",
         mutants.len(),
-        mutants.len() - unviable.len()
+        built.placed.len()
     );
-    if run::one(&binary, 0) != Verdict::Missed {
+    if run::one(&built.binary, 0) != Verdict::Missed {
         return Err("the tests fail without any mutant".to_owned());
     }
     let asked: Vec<&Mutant> = mutants
         .iter()
-        .filter(|mutant| !unviable.contains(&mutant.id) && mutant.name.contains(&options.words))
+        .filter(|mutant| built.placed.contains(&mutant.id) && mutant.name.contains(&options.words))
         .collect();
-    let verdicts = run::all(&binary, &asked, options.jobs.max(1));
-    let count = |verdict| verdicts.values().filter(|other| **other == verdict).count();
-    let (caught, hung, missed) = (
-        count(Verdict::Caught),
-        count(Verdict::Hung),
-        count(Verdict::Missed),
-    );
+    let results = root.join(format!("target/mutants/results-{:016x}", built.hash));
+    let verdicts = run::all(&built.binary, &asked, options.jobs.max(1), &results)?;
     for mutant in mutants
         .iter()
-        .filter(|mutant| unviable.contains(&mutant.id))
+        .filter(|mutant| !built.placed.contains(&mutant.id))
     {
-        println!("Does not compile: {}", mutant.name);
+        println!("Not in the binary: {}", mutant.name);
     }
+    for (name, verdict) in verdicts
+        .iter()
+        .filter(|(_, verdict)| **verdict == Verdict::Missed)
+    {
+        println!("{verdict:?}: {name}");
+    }
+    let count = |verdict| verdicts.values().filter(|other| **other == verdict).count();
+    let (caught, hung) = (count(Verdict::Caught), count(Verdict::Hung));
     let percent = 100.0 * (caught + hung) as f64 / asked.len().max(1) as f64;
     println!(
-        "{percent:.1} % caught: {caught} failed a test, {hung} did not end, {missed} were missed, of {} viable; {} s",
+        "{percent:.1} % caught: {caught} failed a test, {hung} did not end, {} were missed, of {}; {} s",
+        count(Verdict::Missed),
         asked.len(),
         begun.elapsed().as_secs()
     );
     Ok(percent >= options.least)
 }
 
-/// The test binary with every mutant that compiles, and those that do not.
-fn build(tree: &Tree, mutants: &[Mutant]) -> Result<(PathBuf, BTreeSet<usize>), String> {
-    let mut unviable = BTreeSet::new();
+/// One binary for all mutants.
+struct Built {
+    binary: PathBuf,
+    /// The mutants in it.
+    placed: BTreeSet<usize>,
+    /// What tells these sources from any others.
+    hash: u64,
+}
+
+/// Builds with every mutant, then without those that the compiler complains about, until it does not.
+fn build(tree: &Tree, mutants: &[Mutant]) -> Result<Built, String> {
+    let mut out = BTreeSet::new();
     loop {
-        tree.weave(mutants, &unviable)?;
-        let before = unviable.len();
+        let (placed, hash) = tree.lay(mutants, &out)?;
+        let before = out.len();
         match tree.compile(true)? {
-            Err(complaints) => unviable.extend(complaints),
+            Err(complaints) => out.extend(complaints),
             Ok(_) => match tree.compile(false)? {
-                Ok(binary) => return Ok((binary, unviable)),
-                Err(complaints) => unviable.extend(complaints),
+                Ok(binary) => {
+                    return Ok(Built {
+                        binary,
+                        placed,
+                        hash,
+                    });
+                }
+                Err(complaints) => out.extend(complaints),
             },
         }
-        if unviable.len() == before {
+        if out.len() == before {
             return Err("the compiler keeps complaining about mutants that are out".to_owned());
         }
-        eprintln!("mutants: {} do not compile so far", unviable.len());
+        eprintln!("mutants: {} do not compile so far", out.len());
     }
 }

@@ -1,6 +1,8 @@
 //! Runs the test binary once for each mutant.
 
 use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
@@ -22,32 +24,88 @@ pub(crate) enum Verdict {
     Missed,
 }
 
-/// Runs them all; tells of each that is missed at once.
-pub(crate) fn all(binary: &Path, mutants: &[&Mutant], jobs: usize) -> BTreeMap<usize, Verdict> {
+/// Runs them all, but for those whose verdict is among these results already: first the quick tests for each, then the
+/// histories for what is left. Verdicts by name.
+pub(crate) fn all(
+    binary: &Path,
+    mutants: &[&Mutant],
+    jobs: usize,
+    results: &Path,
+) -> Result<BTreeMap<String, Verdict>, String> {
+    let known = fs::read_to_string(results).unwrap_or_default();
+    let known: BTreeMap<&str, Verdict> = known.lines().filter_map(line).collect();
+    let error = |e: std::io::Error| format!("{}: {e}", results.display());
+    let file = File::options().append(true).create(true).open(results);
+    let file = Mutex::new(file.map_err(error)?);
+    let verdicts: Mutex<BTreeMap<String, Verdict>> = Mutex::default();
+    let done = |mutant: &Mutant, verdict: Verdict| {
+        let mut verdicts = verdicts.lock().expect("no thread panics");
+        verdicts.insert(mutant.name.clone(), verdict);
+    };
+    let note = |mutant: &Mutant, verdict: Verdict| {
+        let mut file = file.lock().expect("no thread panics");
+        // A verdict that is not kept is found again.
+        let _ = writeln!(file, "{verdict:?} {}", mutant.name);
+        done(mutant, verdict);
+    };
+    let (old, new): (Vec<&Mutant>, Vec<&Mutant>) = mutants
+        .iter()
+        .partition(|mutant| known.contains_key(mutant.name.as_str()));
+    for mutant in old {
+        done(mutant, known[mutant.name.as_str()]);
+    }
+    let left = Mutex::new(Vec::new());
+    each(
+        &new,
+        jobs,
+        &|mutant| match tests(binary, mutant.id, &QUICK) {
+            Verdict::Missed => left.lock().expect("no thread panics").push(mutant),
+            verdict => note(mutant, verdict),
+        },
+    );
+    let left = left.into_inner().expect("no thread panics");
+    eprintln!(
+        "mutants: {} of {} get past the quick tests",
+        left.len(),
+        new.len()
+    );
+    each(&left, jobs, &|mutant| {
+        note(mutant, tests(binary, mutant.id, &SLOW))
+    });
+    drop(file);
+    Ok(verdicts.into_inner().expect("no thread panics"))
+}
+
+fn each<'a>(mutants: &[&'a Mutant], jobs: usize, run: &(dyn Fn(&'a Mutant) + Sync)) {
     let next = AtomicUsize::new(0);
-    let verdicts = Mutex::new(BTreeMap::new());
     thread::scope(|scope| {
         for _ in 0..jobs {
             scope.spawn(|| {
                 while let Some(mutant) = mutants.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let verdict = one(binary, mutant.id);
-                    if verdict != Verdict::Caught {
-                        println!("{verdict:?}: {}", mutant.name);
-                    }
-                    let mut verdicts = verdicts.lock().expect("no thread panics");
-                    verdicts.insert(mutant.id, verdict);
+                    run(mutant);
                 }
             });
         }
     });
-    verdicts.into_inner().expect("no thread panics")
 }
+
+/// A line of the results.
+fn line(text: &str) -> Option<(&str, Verdict)> {
+    let (word, name) = text.split_once(' ')?;
+    let verdicts = [Verdict::Caught, Verdict::Hung, Verdict::Missed];
+    let verdict = verdicts
+        .into_iter()
+        .find(|verdict| format!("{verdict:?}") == word)?;
+    Some((name, verdict))
+}
+
+const SLOW: [&str; 1] = ["histories::"];
+const QUICK: [&str; 2] = ["--skip", "histories::"];
 
 /// First the quick tests, then the histories. Mutant 0 is none.
 pub(crate) fn one(binary: &Path, id: usize) -> Verdict {
-    let slow = ["histories::"];
-    match tests(binary, id, &["--skip", slow[0]]) {
-        Verdict::Missed => tests(binary, id, &slow),
+    match tests(binary, id, &QUICK) {
+        Verdict::Missed => tests(binary, id, &SLOW),
         verdict => verdict,
     }
 }

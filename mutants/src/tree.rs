@@ -1,7 +1,8 @@
 //! The package that is mutated: `core` and `lock` with the simulation as one crate, so that a single binary holds every test.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -35,67 +36,93 @@ pub fn mutant(id: usize) -> bool {
 }
 ";
 
-/// A copy of the sources below `target/mutants`.
+/// The sources, to be put below `target/mutants/tree`.
 pub(crate) struct Tree {
-    root: PathBuf,
     pub(crate) folder: PathBuf,
+    target: PathBuf,
+    /// By path in the folder, without a mutant in them.
+    plain: BTreeMap<PathBuf, String>,
 }
 
 impl Tree {
-    pub(crate) fn lay(root: &Path) -> Result<Tree, String> {
-        let folder = root.join("target/mutants/tree");
-        let tree = Tree {
-            root: root.to_owned(),
-            folder,
-        };
-        let source = tree.folder.join("src");
-        let _ = fs::remove_dir_all(&source); // there may be none
-        copy(&root.join("crates/simulation/src"), &source)?;
+    pub(crate) fn of(root: &Path) -> Result<Tree, String> {
+        let mut plain = BTreeMap::new();
+        read_all(
+            &root.join("crates/simulation/src"),
+            Path::new("src"),
+            &mut plain,
+        )?;
         for part in ["core", "lock"] {
-            copy(&root.join("src").join(part), &source.join(part))?;
+            read_all(
+                &root.join("src").join(part),
+                &Path::new("src").join(part),
+                &mut plain,
+            )?;
         }
+        plain.remove(Path::new("src/main.rs")); // the command line of the simulation
         let mut lib = HEAD.to_owned();
         for test in TESTS {
             let file = root.join(format!("crates/simulation/tests/{test}.rs"));
-            if file.exists() {
-                let to = source.join(format!("{test}.rs"));
-                fs::copy(&file, to).map_err(|e| format!("{}: {e}", file.display()))?;
-                lib += &format!("#[cfg(test)]\nmod {test};\n");
-            }
+            plain.insert(format!("src/{test}.rs").into(), read(&file)?);
+            lib += &format!("#[cfg(test)]\nmod {test};\n");
         }
-        write(
-            &source.join("histories.rs"),
-            include_str!("histories.rs.in"),
-        )?;
-        let simulation = read(&source.join("lib.rs"))?;
+        plain.insert(
+            "src/histories.rs".into(),
+            include_str!("histories.rs.in").to_owned(),
+        );
+        let simulation = plain.remove(Path::new("src/lib.rs")).unwrap_or_default();
         let rest = simulation
             .lines()
             .filter(|line| !line.starts_with("//!") && !line.starts_with("#!["));
         lib += &rest.collect::<Vec<_>>().join("\n");
         lib += SWITCH;
-        write(&source.join("lib.rs"), &lib)?;
-        let _ = fs::remove_file(source.join("main.rs")); // the command line of the simulation is not needed
-        write(
-            &tree.folder.join("Cargo.toml"),
-            include_str!("tree.toml.in"),
-        )?;
-        fs::copy(root.join("Cargo.lock"), tree.folder.join("Cargo.lock"))
-            .map_err(|e| format!("Cargo.lock: {e}"))?;
-        Ok(tree)
+        plain.insert("src/lib.rs".into(), lib);
+        plain.insert("Cargo.toml".into(), include_str!("tree.toml.in").to_owned());
+        plain.insert("Cargo.lock".into(), read(&root.join("Cargo.lock"))?);
+        let target = root.join("target/mutants");
+        Ok(Tree {
+            folder: target.join("tree"),
+            target,
+            plain,
+        })
     }
 
-    /// Puts the mutants into the files, but for these.
-    pub(crate) fn weave(&self, mutants: &[Mutant], out: &BTreeSet<usize>) -> Result<(), String> {
-        let files: BTreeSet<&str> = mutants.iter().map(|mutant| mutant.file.as_str()).collect();
-        for file in files {
+    /// Lays the tree with the mutants in it, but for those that are out. Which are in, and what tells this tree from any other.
+    pub(crate) fn lay(
+        &self,
+        mutants: &[Mutant],
+        out: &BTreeSet<usize>,
+    ) -> Result<(BTreeSet<usize>, u64), String> {
+        let mut files = self.plain.clone();
+        let mut placed = BTreeSet::new();
+        for (path, source) in &mut files {
             let here: Vec<&Mutant> = mutants
                 .iter()
-                .filter(|mutant| mutant.file == file && !out.contains(&mutant.id))
+                .filter(|mutant| Path::new(&mutant.file) == path && !out.contains(&mutant.id))
                 .collect();
-            let source = read(&self.root.join(file))?;
-            write(&self.folder.join(file), &weave(&source, &here))?;
+            if !here.is_empty() {
+                *source = weave(source, &here);
+                placed.extend(source.split("crate::mutant(").skip(1).filter_map(number));
+            }
         }
-        Ok(())
+        let mut hasher = DefaultHasher::new();
+        files.hash(&mut hasher);
+        // What is the same stays as it is, so that it is not compiled again.
+        let mut stale = BTreeMap::new();
+        if self.folder.join("src").exists() {
+            read_all(&self.folder.join("src"), Path::new("src"), &mut stale)?;
+        }
+        for path in stale.keys().filter(|path| !files.contains_key(*path)) {
+            let _ = fs::remove_file(self.folder.join(path)); // the tree compiles with it as well
+        }
+        for (path, text) in &files {
+            if fs::read_to_string(self.folder.join(path)).ok().as_ref() != Some(text)
+                && !(path == Path::new("Cargo.lock") && self.folder.join(path).exists())
+            {
+                write(&self.folder.join(path), text)?;
+            }
+        }
+        Ok((placed, hasher.finish()))
     }
 
     /// Compiles; the mutants that the compiler complains about, or the test binary.
@@ -109,7 +136,7 @@ impl Tree {
             .args(how)
             .args(["--lib", "--profile", "mutants", "--message-format=json"])
             .arg("--target-dir")
-            .arg(self.root.join("target/mutants/build"))
+            .arg(self.target.join("build"))
             .args(if check { &["--tests"][..] } else { &[] })
             .current_dir(&self.folder)
             .output()
@@ -159,23 +186,27 @@ impl Tree {
             let id = text[..end]
                 .rsplit_once("crate::mutant(")
                 .map(|(_, rest)| rest);
-            let id = id.and_then(|rest| rest.split(')').next()?.parse::<usize>().ok());
+            let id = id.and_then(number);
             blamed.extend(id);
         }
         Ok(())
     }
 }
 
-fn copy(from: &Path, to: &Path) -> Result<(), String> {
+/// The number that this text begins with.
+fn number(text: &str) -> Option<usize> {
+    text.split(')').next()?.parse().ok()
+}
+
+fn read_all(from: &Path, to: &Path, files: &mut BTreeMap<PathBuf, String>) -> Result<(), String> {
     let error = |e: std::io::Error| format!("{}: {e}", from.display());
-    fs::create_dir_all(to).map_err(error)?;
     for entry in fs::read_dir(from).map_err(error)? {
         let path = entry.map_err(error)?.path();
         let target = to.join(path.file_name().unwrap_or_default());
         if path.is_dir() {
-            copy(&path, &target)?;
+            read_all(&path, &target, files)?;
         } else {
-            fs::copy(&path, &target).map_err(error)?;
+            files.insert(target, read(&path)?);
         }
     }
     Ok(())
@@ -186,5 +217,7 @@ fn read(path: &Path) -> Result<String, String> {
 }
 
 fn write(path: &Path, text: &str) -> Result<(), String> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     fs::write(path, text).map_err(|e| format!("{}: {e}", path.display()))
 }
