@@ -12,7 +12,7 @@ use crate::list::Mutant;
 use crate::weave::weave;
 
 /// Tests of the simulation that are quick. Those of `core` and `lock` come with them.
-const TESTS: [&str; 4] = ["regressions", "scenarios", "machine", "operators"];
+const TESTS: [&str; 5] = ["regressions", "scenarios", "machine", "operators", "answers"];
 
 /// What the one crate begins with; the names of the two crates that it is made of still work.
 const HEAD: &str = "\
