@@ -1,5 +1,7 @@
 //! What etcd's answers are taken to mean, also answers that no etcd should give: each must be told apart from success.
 
+#![allow(clippy::unwrap_used)] // all of it is test code, also outside of the test functions
+
 use std::time::Duration;
 
 use etcd_rs_sync::{

@@ -1,6 +1,8 @@
 //! One machine by hand, action by action, where the histories do not look: the words of its records and notes, its pauses, and
 //! answers that nobody waits for.
 
+#![allow(clippy::unwrap_used)] // all of it is test code, also outside of the test functions
+
 use std::time::Duration;
 
 use etcd_rs_sync::{Error, Reply, Request};

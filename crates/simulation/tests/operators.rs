@@ -1,6 +1,8 @@
 //! What the operator's commands send, against the simulated etcd: each does what it says, once, and finds out afterwards whether
 //! it was done when its answer was lost.
 
+#![allow(clippy::unwrap_used)] // all of it is test code, also outside of the test functions
+
 use etcd_rs_sync::{Put, Reply, Request, Txn};
 use reboot_coordinator::lock::Keys;
 use reboot_coordinator::lock::operator::{
