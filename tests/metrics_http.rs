@@ -7,6 +7,8 @@
 mod attacks;
 #[path = "metrics/daemon.rs"]
 mod daemon;
+#[path = "metrics/logs.rs"]
+mod logs;
 #[path = "metrics/pages.rs"]
 mod pages;
 #[path = "metrics/status.rs"]

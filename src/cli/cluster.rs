@@ -248,7 +248,10 @@ pub(super) fn operator() -> String {
     let user = ["SUDO_USER", "USER", "LOGNAME"]
         .iter()
         .find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()))
-        .unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()));
+        .unwrap_or_else(|| match rustix::process::getuid().as_raw() {
+            0 => "root".to_owned(),
+            uid => format!("uid {uid}"),
+        });
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     format!("{user}@{}", host.trim())
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // helpers of tests count as tests
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -13,7 +14,7 @@ use crate::core::windows::Windows;
 use crate::host::KillSwitch;
 use crate::lock::outcome::Found;
 use crate::lock::record::LastReboot;
-use crate::lock::survey::Survey;
+use crate::lock::survey::{Said, Survey};
 use crate::lock::{Claim, Cooldown, History, NodeRecord, Pause, Phase};
 
 pub(super) fn now() -> Timestamp {
@@ -33,6 +34,7 @@ pub(super) fn local() -> Local {
         limit: 1,
         budget: 1,
         dry_run: false,
+        patience: Duration::from_secs(600),
         policies: None,
         windows: Some(Windows::parse("UTC", &[], &["Mon 08:00-18:00".into()]).unwrap()),
         kill_switch_file: "/etc/reboot-coordinator/disable".into(),
@@ -92,6 +94,15 @@ pub(super) fn member(
         request: None,
     };
     (node.to_owned(), Ok(record))
+}
+
+/// A report of half an hour ago.
+pub(super) fn says(healthy: bool) -> Said {
+    Said {
+        healthy: Some(healthy),
+        reason: (!healthy).then(|| "exit code 1".to_owned()),
+        since: Some(at("11:30")),
+    }
 }
 
 pub(super) fn pause(until: Option<&str>) -> Pause {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use self::judge::{
-    cooldown, detectors, kill_switch, pause, policies, spent, turn, unasked, window,
+    cooldown, detectors, health, kill_switch, pause, policies, spent, turn, unasked, window,
 };
 use super::describe::{age, committed, phase};
 use super::local::Local;
@@ -104,11 +104,7 @@ pub(super) fn gates(
         None => gates.extend(["pause", "cooldown", "budget"].map(unasked)),
     }
     gates.extend(policies(local, survey));
-    gates.push(Gate::new(
-        "health",
-        Verdict::NotRun,
-        "the script was not run (use simulate --health)",
-    ));
+    gates.push(health(local, survey, now));
     gates.push(match survey {
         Some(survey) => turn(local, survey, now),
         None => unasked("turn"),
@@ -156,11 +152,11 @@ pub(super) fn summary(
         return format!("{node} does not reboot now: no reboot is required.");
     }
     if !closed.is_empty() {
-        return format!("{node} does not reboot now: {}.", closed.join(", "));
+        return format!("{node} does not reboot now; closed: {}.", closed.join(", "));
     }
     if !unknown.is_empty() {
         return format!(
-            "{node} does not reboot now: unknown counts as no ({}).",
+            "{node} does not reboot now; unknown, which counts as no: {}.",
             unknown.join(", ")
         );
     }

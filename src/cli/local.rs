@@ -4,10 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::cli::times::ago;
 use crate::config::{Config, Detector, DetectorKind};
-use crate::core::facts::DetectorReport;
+use crate::core::facts::{DetectorReport, DetectorResult};
 use crate::core::policy::Policies;
 use crate::core::windows::Windows;
 use crate::detect;
@@ -31,6 +33,8 @@ pub(super) struct Local {
     pub(super) limit: u32,
     pub(super) budget: u32,
     pub(super) dry_run: bool,
+    /// After how much time a node that has not come back is one to worry about: `reboot_timeout_sec`.
+    pub(super) patience: Duration,
     pub(super) policies: Option<Policies>,
     pub(super) windows: Option<Windows>,
     pub(super) kill_switch_file: PathBuf,
@@ -59,6 +63,7 @@ impl Local {
             limit: config.max_concurrent_reboots,
             budget: config.max_reboots_without_clearing,
             dry_run: config.dry_run,
+            patience: config.reboot_timeout,
             policies: config
                 .cluster_policies
                 .as_ref()
@@ -110,8 +115,27 @@ fn asked(detectors: &[Detector]) -> Detectors {
         detectors.iter().cloned().partition(only_looks);
     let running: Vec<String> = running.into_iter().map(|detector| detector.name).collect();
     match Cancel::new() {
-        Ok(cancel) => Detectors::Asked(detect::run_all(&looking, &[], &cancel), running),
+        Ok(cancel) => {
+            let mut reports = detect::run_all(&looking, &[], &cancel);
+            for (detector, report) in looking.iter().zip(&mut reports) {
+                add_age(detector, report);
+            }
+            Detectors::Asked(reports, running)
+        }
         Err(_) => Detectors::NotRun,
+    }
+}
+
+/// Since when a file asks: when it was written. It answered a moment ago, so that the file system is there.
+fn add_age(detector: &Detector, report: &mut DetectorReport) {
+    let (DetectorKind::File { path }, DetectorResult::Required(detail)) =
+        (&detector.kind, &mut report.result)
+    else {
+        return;
+    };
+    let written = fs::symlink_metadata(path).and_then(|file| file.modified());
+    if let Some(at) = written.ok().and_then(|at| Timestamp::try_from(at).ok()) {
+        detail.push_str(&format!(", written {}", ago(Timestamp::now(), at)));
     }
 }
 

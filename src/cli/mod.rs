@@ -12,6 +12,7 @@ mod fixtures;
 pub mod flags;
 mod forget;
 mod gates;
+mod headline;
 pub mod help;
 mod history;
 mod local;

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -42,8 +41,6 @@ pub(crate) struct Standing {
     pub(crate) state: &'static str,
     /// The state and why, in words.
     pub(crate) text: String,
-    /// After how much time a node that has not come back is one to worry about: `reboot_timeout_sec`.
-    pub(crate) patience: Duration,
 }
 
 /// What a daemon knows of the cluster for its pages.

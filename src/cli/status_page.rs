@@ -3,7 +3,6 @@
 //! Everything that comes from etcd or from this host's configuration is text, never markup, and short. The page only shows;
 //! there is nothing in it to press.
 
-mod headline;
 mod html;
 mod tables;
 #[cfg(test)]
@@ -11,9 +10,9 @@ mod tests;
 
 use jiff::Timestamp;
 
-use self::headline::headline;
 use self::html::{Html, text};
 use self::tables::{down, members, node, queue, recent};
+use super::headline::headline;
 use super::status::View;
 use super::table::Tone;
 use super::times::ago;
@@ -48,8 +47,14 @@ pub(super) fn page(view: &View, now: Timestamp) -> String {
     page.raw("<p id=\"headline\" role=\"status\" data-live>")
         .toned(headline.tone, &headline.fact)
         .raw("</p>");
-    let lines = headline.advice.iter();
-    let advice: String = lines.map(|line| format!("<p>{line}</p>")).collect();
+    let more = headline.more.iter();
+    let mut advice: String = more.map(|line| format!("<p>{}</p>", text(line))).collect();
+    if let Some((when, words)) = &headline.command {
+        advice += &format!(
+            "<p>{when} <code>reboot-coordinator {}</code></p>",
+            text(words)
+        );
+    }
     page.live("advice", &advice).live("age", &age(view, now));
     let known = view.known();
     let part = |of: &dyn Fn(&Survey) -> String| known.map(of).unwrap_or_default();
@@ -92,9 +97,4 @@ fn age(view: &View, now: Timestamp) -> String {
         html.raw("status --json</code> has all of it.</p>");
     }
     html.done()
-}
-
-/// A command to type.
-fn command(words: &str) -> String {
-    format!("<code>reboot-coordinator {}</code>", text(words))
 }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::describe::{age, committed, holder_row, pause_text, reasons, request_text, until_text};
 use super::gates::{Gate, Verdict};
+use super::headline::headline;
 use super::local::Local;
 use super::status::View;
 use super::table::{Cell, Style, Table, Tone, cell, plain};
@@ -19,7 +20,7 @@ const LISTED: usize = 20;
 
 /// The whole of it.
 pub(super) fn text(view: &View, now: Timestamp, style: Style) -> String {
-    let mut lines = Vec::new();
+    let mut lines = headline_lines(view, now, style);
     match &view.survey {
         Ok(survey) => cluster(&mut lines, view, survey, now, style),
         Err(trouble) => {
@@ -34,6 +35,18 @@ pub(super) fn text(view: &View, now: Timestamp, style: Style) -> String {
     lines.push(format!("{node}  {}", view.local.node));
     lines.extend(gate_table(&view.local, &view.gates).lines(style));
     lines.join("\n")
+}
+
+/// The one sentence that somebody on call needs, and what to type; the rows below say more.
+fn headline_lines(view: &View, now: Timestamp, style: Style) -> Vec<String> {
+    let headline = headline(view, now);
+    let mut table = Table::new(0);
+    table.row([cell(headline.tone, &headline.fact)]);
+    if let Some((when, command)) = &headline.command {
+        table.row([plain(format!("{when} reboot-coordinator {command}"))]);
+    }
+    table.row([plain("")]);
+    table.lines(style)
 }
 
 /// The gates of a node, and whether a daemon judges them.
@@ -241,7 +254,7 @@ fn health(survey: &Survey, node: &str) -> Cell {
         Some(Some(true)) => cell(Tone::Good, "healthy"),
         Some(Some(false)) => cell(Tone::Bad, "unhealthy"),
         Some(None) => cell(Tone::Notice, "reports"),
-        None => cell(Tone::Notice, "silent"),
+        None => cell(Tone::Notice, "no report"),
     }
 }
 
@@ -250,7 +263,7 @@ pub(super) fn healthy(survey: &Survey, node: &str) -> Option<Option<bool>> {
     let mut reports = survey.reports.iter();
     reports
         .find(|(name, _)| name == node)
-        .map(|(_, healthy)| *healthy)
+        .map(|(_, said)| said.healthy)
 }
 
 /// When and why a member rebooted last.

@@ -156,6 +156,16 @@ impl Windows {
         }
     }
 
+    /// Since when it has been open or closed as it is at `now`, when that changed within `span` before.
+    pub fn since(&self, now: Timestamp, span: SignedDuration) -> Option<Timestamp> {
+        let mut last = None;
+        let mut at = now.checked_sub(span).ok()?;
+        while let Some(change) = self.next_change(at).filter(|change| *change <= now) {
+            (last, at) = (Some(change), change);
+        }
+        last
+    }
+
     /// The next instant after `now` at which the window is open, `now` itself if it is open; `None` if it never is again.
     pub fn next_open(&self, now: Timestamp) -> Option<Timestamp> {
         if self.is_open(now) {

@@ -219,10 +219,6 @@ impl Shown {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        let standing = Standing {
-            patience: host.config.reboot_timeout,
-            ..standing
-        };
         status::View::of_daemon(&host.config, sight, standing)
     }
 

@@ -28,14 +28,25 @@ pub struct Survey {
     pub claims: Vec<(String, Found)>,
     /// The members by name.
     pub nodes: Vec<(String, Result<NodeRecord, RecordError>)>,
-    /// What members report of their health: whether they are healthy, when the report says so.
-    pub reports: Vec<(String, Option<bool>)>,
+    /// What members report of their health.
+    pub reports: Vec<(String, Said)>,
     /// The operators' requests by node.
     pub requests: Vec<(String, Result<RebootRequest, RecordError>)>,
     /// The last finished attempts, newest first.
     pub recent: Vec<History>,
     /// There are more claims, members or reports than were read.
     pub partial: bool,
+}
+
+/// What a report says, as far as it can be read: one that says nothing is there all the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// Whether the member is healthy.
+    pub healthy: Option<bool>,
+    /// Why not.
+    pub reason: Option<String>,
+    /// Since when, RFC 3339.
+    pub since: Option<String>,
 }
 
 /// The first page of everything. See [`Pages`] for the others.
@@ -149,7 +160,7 @@ impl Pages {
         Survey {
             claims: claims_of(&claims.0, &claims.1),
             nodes: named(&nodes, decode),
-            reports: named(&reports, healthy),
+            reports: named(&reports, said),
             partial,
             requests: named(&requests, decode),
             ..self.survey
@@ -182,7 +193,12 @@ fn name(prefix: &str, key: &[u8]) -> String {
     String::from_utf8_lossy(rest).into_owned()
 }
 
-/// A report that says nothing of health is there all the same.
-fn healthy(value: &[u8]) -> Option<bool> {
-    decode::<Value>(value).ok()?.get("healthy")?.as_bool()
+fn said(value: &[u8]) -> Said {
+    let record = decode::<Value>(value).unwrap_or_default();
+    let text = |field: &str| Some(record.get(field)?.as_str()?.to_owned());
+    Said {
+        healthy: record.get("healthy").and_then(Value::as_bool),
+        reason: text("reason"),
+        since: text("since"),
+    }
 }

@@ -1,5 +1,8 @@
 //! What keeps a node from rebooting, and what it says about that.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
 use etcd_test_server::Cluster;
 
 use crate::host::Host;
@@ -9,7 +12,8 @@ use crate::store::Store;
 fn a_marker_that_never_goes_away_is_one_reboot_and_then_a_refusal() {
     let cluster = Cluster::single();
     let store = Store::of(&cluster);
-    let mut host = Host::new("node-a", &cluster.endpoints());
+    let mut host = Host::new("node-a", &cluster.endpoints())
+        .with("metrics", "{enabled: true, listen: '127.0.0.1:0'}");
     host.start();
     host.wait_until("the reboot command", || host.reboots() == 1);
     host.kill();
@@ -19,6 +23,27 @@ fn a_marker_that_never_goes_away_is_one_reboot_and_then_a_refusal() {
     host.wait_blocked("budget");
     assert_eq!(host.reboots(), 1);
     assert_eq!(store.get("/rc/nodes/node-a").unwrap()["budget_used"], 1);
+    let served = host.wait_event("metrics")["address"].clone();
+    let page = page(served.as_str().unwrap());
+    for line in [
+        "reboot_coordinator_blocked{reason=\"budget\"} 1",
+        "reboot_coordinator_reboots_total{outcome=\"completed\"} 1",
+    ] {
+        assert!(page.lines().any(|found| found == line), "{line}\n{page}");
+    }
+    let explained = host.command(&["explain"]).output().unwrap();
+    let explained = String::from_utf8(explained.stdout).unwrap();
+    assert!(
+        explained.starts_with("node-a does not reboot now: budget.\n"),
+        "{explained}"
+    );
+    let folded: Vec<&str> = explained.split_whitespace().collect();
+    let folded = folded.join(" ");
+    assert!(
+        folded.contains("budget closed 1 of 1 reboots did not clear the requirement")
+            && folded.contains("reboot-coordinator reset-budget node-a"),
+        "{explained}"
+    );
     host.stop();
     host.start_with(&["run", "--once"]);
     assert_eq!(host.wait_exit().code(), Some(8));
@@ -28,6 +53,37 @@ fn a_marker_that_never_goes_away_is_one_reboot_and_then_a_refusal() {
     host.wait_event("budget_reset");
     host.touch("required");
     host.wait_until("another reboot", || host.reboots() == 2);
+}
+
+/// What the metrics server says.
+fn page(address: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let request = format!("GET /metrics HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
+
+#[test]
+fn an_operator_lets_a_node_try_again_whose_reboot_did_not_help() {
+    let cluster = Cluster::single();
+    let store = Store::of(&cluster);
+    let mut host = Host::new("node-a", &cluster.endpoints());
+    host.start();
+    host.wait_until("the reboot command", || host.reboots() == 1);
+    host.kill();
+    host.next_boot();
+    host.start();
+    host.wait_blocked("budget");
+    let reset = host
+        .command(&["reset-budget", "node-a", "--reason", "kernel repaired"])
+        .output()
+        .unwrap();
+    assert!(reset.status.success(), "{reset:?}");
+    host.wait_until("another reboot", || host.reboots() == 2);
+    let outcomes = store.outcomes("node-a");
+    assert_eq!(outcomes, ["completed", "budget-reset"]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::host::Host;
 use crate::store::Store;
 
 /// Members that need no reboot and report their health every moment, with these policies.
-fn members(cluster: &Cluster, names: &[&str], policies: &str) -> Vec<Host> {
+pub(crate) fn members(cluster: &Cluster, names: &[&str], policies: &str) -> Vec<Host> {
     let member = |name: &&str| {
         let mut host = Host::new(name, &cluster.endpoints())
             .with("lock_ttl_sec", "2.5")
@@ -21,7 +21,7 @@ fn members(cluster: &Cluster, names: &[&str], policies: &str) -> Vec<Host> {
     names.iter().map(member).collect()
 }
 
-fn healthy(store: &Store, node: &str) -> Option<bool> {
+pub(crate) fn healthy(store: &Store, node: &str) -> Option<bool> {
     store.get(&format!("/rc/alive/{node}"))?["healthy"].as_bool()
 }
 

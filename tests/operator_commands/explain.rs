@@ -4,6 +4,8 @@ use std::fs;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
+use serde_json::json;
+
 use crate::support::{Field, eventually, run};
 
 #[test]
@@ -35,7 +37,7 @@ fn every_gate_is_named_in_order_with_what_closes_it() {
     let ended = run(&field.config("admin", more), &["explain"]);
     assert_eq!(
         ended.stdout.lines().next(),
-        Some("admin does not reboot now: kill switch, window, pause, turn.")
+        Some("admin does not reboot now; closed: kill switch, window, pause, turn.")
     );
     let folded = ended
         .stdout
@@ -56,6 +58,84 @@ fn every_gate_is_named_in_order_with_what_closes_it() {
         "health not run",
         "turn closed not in the queue; 1 before it: node-a",
         "Next to open by itself: pause,",
+    ] {
+        let at = rest
+            .find(part)
+            .unwrap_or_else(|| panic!("{part}\n{}", ended.stdout));
+        rest = &rest[at + part.len()..];
+    }
+}
+
+/// The one line of each gate says why it is closed, since when, and when it opens if that is known.
+#[test]
+fn a_node_with_every_gate_closed() {
+    let field = Field::new();
+    let ago = |minutes: i64| {
+        let at = jiff::Timestamp::now() - jiff::SignedDuration::from_mins(minutes);
+        at.to_string()
+    };
+    let member = |node: &str, budget_used: u32| {
+        let last = json!({"boot_before": "b0", "boot_after": "boot-1", "at": ago(130), "reasons": ["kernel"]});
+        let record = json!({"v": 1, "node": node, "node_id": format!("id-{node}"), "version": "0.1.0",
+            "budget_used": budget_used, "last_reboot": last});
+        field.put(&format!("nodes/{node}"), &record);
+    };
+    member("admin", 1);
+    member("node-a", 0);
+    member("node-b", 0);
+    let ill = json!({"v": 1, "node": "admin", "healthy": false, "reason": "exit code 1", "since": ago(25)});
+    field.put("alive/admin", &ill);
+    field.put(
+        "alive/node-b",
+        &json!({"v": 1, "healthy": true, "since": ago(60)}),
+    );
+    field.claim("node-a", "rebooting");
+    let until = jiff::Timestamp::now() + jiff::SignedDuration::from_mins(20);
+    let cooldown = json!({"v": 1, "node": "node-b", "since": ago(10), "until": until.to_string()});
+    field.put("cooldown", &cooldown);
+    fs::write(field.path("admin.disable"), "raid rebuild\n").unwrap();
+    let paused = field.run(&["pause", "--for", "4h", "--reason", "bad kernel"]);
+    assert_eq!(paused.code, 0);
+    let day = |hours: i64| {
+        let at = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(hours);
+        at.strftime("%Y-%m-%d").to_string()
+    };
+    let (yesterday, later) = (day(-24), day(48));
+    let more = format!(
+        "reboot_required_detectors: [{{type: file, name: marker, path: {}/below}}]\n\
+         windows: {{timezone: UTC, deny: ['{yesterday} 00:00-{later} 00:00']}}\n\
+         cluster_policies: {{min_healthy_absolute: 2}}\ndry_run: true\n",
+        field.path("admin.disable").display()
+    );
+    let ended = run(&field.config("admin", &more), &["explain"]);
+    println!("{}", ended.stdout);
+    assert_eq!(
+        ended.stdout.split(":").next(),
+        Some("admin does not reboot now")
+    );
+    let folded = ended.stdout.split_whitespace();
+    let folded = folded.collect::<Vec<_>>().join(" ");
+    let mut rest = folded.as_str();
+    for part in [
+        "detectors, kill switch, window, pause, cooldown, budget, policies, health, turn, dry_run.",
+        "detectors closed whether a reboot is required is unknown: marker:",
+        "kill switch closed",
+        ": raid rebuild",
+        "window closed denied by",
+        " since ",
+        "; opens ",
+        "pause closed paused by eva@",
+        ", until",
+        "): bad kernel",
+        "cooldown closed until",
+        "); node-b rebooted 1",
+        "budget closed 1 of 1 reboots did not clear the requirement; last reboot 2 h 1",
+        "reset-budget admin",
+        "policies closed 1 of 3 members would stay healthy, min_healthy_absolute is 2; not healthy or silent: admin, node-a",
+        "health closed not run now; as monitor it has failed for 2",
+        "turn closed not in the queue; 1 before it: node-a",
+        "dry_run closed",
+        "Next to open by itself: cooldown,",
     ] {
         let at = rest
             .find(part)

@@ -9,7 +9,7 @@ use ureq::http::Response;
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, DefaultConnector, NextTimeout, Transport,
 };
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, Timeout};
 
 use crate::resolve::Names;
 use crate::{Error, Options, wire};
@@ -161,9 +161,16 @@ fn server_side(left: Duration) -> String {
 }
 
 fn failure(error: ureq::Error) -> Failure {
+    // Its own words are "timeout: global".
+    let detail = match error {
+        ureq::Error::Timeout(Timeout::Resolve) => "its name was not resolved in time".to_owned(),
+        ureq::Error::Timeout(Timeout::Connect) => "no connection in time".to_owned(),
+        ureq::Error::Timeout(_) => "no answer in time".to_owned(),
+        error => wire::one_line(&error.to_string()),
+    };
     Failure {
         sent: SENT.get(),
-        detail: wire::one_line(&error.to_string()),
+        detail,
     }
 }
 

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Gate, Verdict};
 use crate::cli::describe::{age, committed, names, pause_text, phase, request_text, until_text};
 use crate::cli::local::{Detectors, Local};
-use crate::cli::times::{ago, ago_text, clock, instant, until};
+use crate::cli::times::{ago, ago_text, clock, instant, since_text, until};
 use crate::core::facts::{DetectorReport, DetectorResult};
 use crate::core::machine::DETECTOR;
 use crate::core::windows::Windows;
@@ -105,6 +105,9 @@ pub(super) fn kill_switch(local: &Local, now: Timestamp) -> Gate {
     }
 }
 
+/// How far back the last change of a window is looked for: that of a weekly one is found.
+const LOOK_BACK: SignedDuration = SignedDuration::from_hours(8 * 24);
+
 pub(super) fn window(windows: Option<&Windows>, now: Timestamp, at: Timestamp) -> Gate {
     const NAME: &str = "window";
     let Some(windows) = windows else {
@@ -129,7 +132,12 @@ pub(super) fn window(windows: Option<&Windows>, now: Timestamp, at: Timestamp) -
         Some(next) => format!("{verb} {} ({})", clock(next, zone), until(now, next)),
         None => format!("never {verb} again"),
     };
-    let text = format!("{when}{why}; {change}");
+    let since = windows
+        .since(at, LOOK_BACK)
+        .map_or_else(String::new, |since| {
+            format!(" since {}", clock(since, zone))
+        });
+    let text = format!("{when}{why}{since}; {change}");
     let gate = if verdict.open {
         Gate::open(NAME, text)
     } else {
@@ -251,7 +259,7 @@ pub(super) fn policies(local: &Local, survey: Option<&Survey>) -> Option<Gate> {
     let healthy = survey
         .reports
         .iter()
-        .filter(|(_, says)| *says == Some(true));
+        .filter(|(_, said)| said.healthy == Some(true));
     let down = survey.claims.iter().filter(|(_, found)| committed(found));
     let members = Members {
         all: survey.nodes.iter().map(|(node, _)| node.clone()).collect(),
@@ -267,6 +275,49 @@ pub(super) fn policies(local: &Local, survey: Option<&Survey>) -> Option<Gate> {
                 members.all.len()
             ),
         ),
-        Err(why) => Gate::closed(NAME, &Refusal::Policy(String::new()), why),
+        Err(why) => {
+            let ill = members
+                .all
+                .iter()
+                .filter(|node| !members.healthy.contains(node));
+            let ill = names(ill.map(String::as_str));
+            let ill = match ill.as_str() {
+                "" => ill,
+                some => format!("; not healthy or silent: {some}"),
+            };
+            Gate::closed(NAME, &Refusal::Policy(String::new()), format!("{why}{ill}"))
+        }
     })
+}
+
+/// The health script is not run; what it said last as monitor stands in this node's report.
+pub(super) fn health(local: &Local, survey: Option<&Survey>, now: Timestamp) -> Gate {
+    const NAME: &str = "health";
+    const HINT: &str = "(use simulate --health)";
+    let mut reports = survey.iter().flat_map(|survey| &survey.reports);
+    let said = reports.find(|(node, _)| *node == local.node);
+    let Some((_, said)) = said else {
+        let silent = match survey {
+            Some(_) => ", and this node does not report its health",
+            None => "",
+        };
+        return Gate::new(NAME, Verdict::NotRun, format!("not run now{silent} {HINT}"));
+    };
+    let age = said.since.as_deref().map(|since| since_text(now, since));
+    let age = age.filter(|age| !age.is_empty());
+    let age = age.map_or_else(String::new, |age| format!(" for {age}"));
+    match said.healthy {
+        Some(true) => {
+            let text = format!("not run now; as monitor it has passed{age} {HINT}");
+            Gate::new(NAME, Verdict::NotRun, text)
+        }
+        Some(false) | None => {
+            let why = said
+                .reason
+                .as_deref()
+                .unwrap_or("its report does not say why");
+            let text = format!("not run now; as monitor it has failed{age}: {why} {HINT}");
+            Gate::closed(NAME, &Refusal::Health(String::new()), text)
+        }
+    }
 }

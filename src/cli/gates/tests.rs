@@ -1,7 +1,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::*;
-use crate::cli::fixtures::{busy, cooldown, found, local, member, now, pause};
+use crate::cli::fixtures::{busy, cooldown, found, local, member, now, pause, says};
 use crate::cli::local::Detectors;
 use crate::core::facts::DetectorReport;
 use crate::core::facts::DetectorResult;
@@ -146,19 +146,19 @@ fn windows() {
             &["Mon 00:00-24:00"][..],
             &["* 00:00-24:00"][..],
             Verdict::Closed,
-            "denied by \"Mon 00:00-24:00\"; opens Tue 2026-11-24 00:00 UTC (in 12 h)",
+            "denied by \"Mon 00:00-24:00\" since Mon 2026-11-23 00:00 UTC; opens Tue 2026-11-24 00:00 UTC (in 12 h)",
         ),
         (
             &[],
             &["Tue 22:00-04:00"],
             Verdict::Closed,
-            "no allow entry covers it; opens Tue 2026-11-24 22:00 UTC (in 1 d 10 h)",
+            "no allow entry covers it since Wed 2026-11-18 04:00 UTC; opens Tue 2026-11-24 22:00 UTC (in 1 d 10 h)",
         ),
         (
             &["Fri 00:00-24:00"],
             &[],
             Verdict::Open,
-            "nothing denies it; closes Fri 2026-11-27 00:00 UTC (in 3 d 12 h)",
+            "nothing denies it since Sat 2026-11-21 00:00 UTC; closes Fri 2026-11-27 00:00 UTC (in 3 d 12 h)",
         ),
         (
             &[],
@@ -191,7 +191,7 @@ fn a_window_is_judged_at_another_time() {
         (
             Verdict::Closed,
             Some("window"),
-            "at Mon 2026-11-23 20:00 UTC: no allow entry covers it; opens Mon 2026-11-30 08:00 UTC (in 6 d 20 h)"
+            "at Mon 2026-11-23 20:00 UTC: no allow entry covers it since Mon 2026-11-23 18:00 UTC; opens Mon 2026-11-30 08:00 UTC (in 6 d 20 h)"
         )
     );
 }
@@ -301,11 +301,15 @@ fn the_summary_is_the_answer() {
         ..Survey::default()
     };
     for (local, survey, expected) in [
-        (local(), Some(busy()), "node-c does not reboot now: turn."),
+        (
+            local(),
+            Some(busy()),
+            "node-c does not reboot now; closed: turn.",
+        ),
         (
             dry,
             Some(busy()),
-            "node-c does not reboot now: turn, dry_run.",
+            "node-c does not reboot now; closed: turn, dry_run.",
         ),
         (
             local(),
@@ -315,7 +319,7 @@ fn the_summary_is_the_answer() {
         (
             local(),
             None,
-            "node-c does not reboot now: unknown counts as no (pause, cooldown, budget, turn).",
+            "node-c does not reboot now; unknown, which counts as no: pause, cooldown, budget, turn.",
         ),
         (
             local(),
@@ -348,7 +352,7 @@ fn policies_are_a_gate_only_where_they_are_configured() {
         nodes: ["node-a", "node-b"]
             .map(|node| (node.to_owned(), Err(RecordError::Version(2))))
             .to_vec(),
-        reports: vec![("node-b".to_owned(), Some(true))],
+        reports: vec![("node-b".to_owned(), says(true))],
         ..Survey::default()
     };
     let gate = |least: Option<u32>| {
@@ -372,6 +376,39 @@ fn policies_are_a_gate_only_where_they_are_configured() {
     );
     assert_eq!(
         closed.text,
-        "1 of 2 members would stay healthy, min_healthy_absolute is 2"
+        "1 of 2 members would stay healthy, min_healthy_absolute is 2; not healthy or silent: node-a"
+    );
+}
+
+#[test]
+fn health_is_what_the_monitor_said_last() {
+    let with = |said: Option<bool>| {
+        let survey = Survey {
+            reports: said
+                .map(|healthy| ("node-c".to_owned(), says(healthy)))
+                .into_iter()
+                .collect(),
+            ..Survey::default()
+        };
+        let gate = gate(&local(), &survey, "health");
+        (gate.verdict, gate.label, gate.text)
+    };
+    let not_run = |text: &str| (Verdict::NotRun, None, text.to_owned());
+    assert_eq!(
+        with(Some(true)),
+        not_run("not run now; as monitor it has passed for 30 min (use simulate --health)")
+    );
+    assert_eq!(
+        with(None),
+        not_run("not run now, and this node does not report its health (use simulate --health)")
+    );
+    assert_eq!(
+        with(Some(false)),
+        (
+            Verdict::Closed,
+            Some("health"),
+            "not run now; as monitor it has failed for 30 min: exit code 1 (use simulate --health)"
+                .to_owned()
+        )
     );
 }

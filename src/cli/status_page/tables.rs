@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-use super::headline::is_overdue;
 use super::html::Html;
 use crate::cli::describe::{age, committed, phase, reasons};
 use crate::cli::gates::Verdict;
+use crate::cli::headline::is_overdue;
 use crate::cli::status::View;
 use crate::cli::status_text::{ending, outcome_tone, rebooted};
 use crate::cli::table::Tone;
@@ -115,7 +115,7 @@ pub(super) fn members(survey: &Survey, now: Timestamp) -> String {
     let reports: HashMap<&str, Option<bool>> = survey
         .reports
         .iter()
-        .map(|(node, healthy)| (node.as_str(), *healthy))
+        .map(|(node, said)| (node.as_str(), said.healthy))
         .collect();
     let mut rows: Vec<(bool, Cells)> = survey
         .nodes
@@ -127,7 +127,7 @@ pub(super) fn members(survey: &Survey, now: Timestamp) -> String {
                 Some(Some(true)) => (Tone::Good, "healthy"),
                 Some(Some(false)) => (Tone::Bad, "unhealthy"),
                 Some(None) => (Tone::Notice, "reports"),
-                None => (Tone::Notice, "silent"),
+                None => (Tone::Notice, "no report"),
             };
             let (last, version) = match record {
                 Ok(record) => (plain(rebooted(record, now)), record.version.clone()),

@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,9 +9,7 @@ use crate::cli::fixtures::{busy, found, history, local, member, now, pause, view
 use crate::cli::status::Standing;
 use crate::lock::Phase;
 use crate::lock::record::RecordError;
-use crate::lock::survey::Survey;
-
-const PATIENCE: Duration = Duration::from_secs(600);
+use crate::lock::survey::{Said, Survey};
 
 /// As the daemon of node-c shows it.
 fn of_daemon(survey: Survey) -> View {
@@ -20,7 +17,6 @@ fn of_daemon(survey: Survey) -> View {
         standing: Some(Standing {
             state: "idle",
             text: "idle: no reboot is required".to_owned(),
-            patience: PATIENCE,
         }),
         ..view(local(), survey)
     }
@@ -38,6 +34,13 @@ fn claims(claims: &[(&str, Phase, &str)]) -> Survey {
             .map(|((node, phase, since), create)| found(node, *phase, create, since))
             .collect(),
         ..Survey::default()
+    }
+}
+
+fn said(healthy: bool) -> Said {
+    Said {
+        healthy: Some(healthy),
+        ..Said::default()
     }
 }
 
@@ -136,12 +139,12 @@ fn who_is_not_healthy_comes_first() {
             member("b", None, 0),
             member("c", None, 0),
         ],
-        reports: vec![("a".into(), Some(true)), ("c".into(), Some(false))],
+        reports: vec![("a".into(), said(true)), ("c".into(), said(false))],
         ..Survey::default()
     };
     let words = words(&of_daemon(survey).page(now()));
     assert!(
-        words.contains("Members: 3, 1 healthy Node Health Last reboot Version b silent no reboot yet 0.1.0 c unhealthy"),
+        words.contains("Members: 3, 1 healthy Node Health Last reboot Version b no report no reboot yet 0.1.0 c unhealthy"),
         "{words}"
     );
 }

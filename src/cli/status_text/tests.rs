@@ -1,5 +1,6 @@
 use super::*;
 use crate::cli::cluster::Trouble;
+use crate::cli::fixtures::says;
 use crate::cli::fixtures::{busy, cooldown, history, local, now, pause, view};
 use crate::cli::gates::gates;
 use crate::cli::table::WIDTH;
@@ -14,6 +15,9 @@ fn a_busy_cluster() {
     assert_eq!(
         shown(&view(local(), busy())),
         "\
+node-a has not come back; 2 nodes wait.
+Only when it will not return: reboot-coordinator release node-a --reason TEXT
+
 Cluster    /cluster/lock, etcd 3.5.16
 Pause      none
 Cooldown   none
@@ -34,12 +38,13 @@ This node  node-c
   daemon       runs     process id 123
   detectors    not run  not run by status (use simulate)
   kill switch  open     /etc/reboot-coordinator/disable is not there
-  window       open     allowed by \"Mon 08:00-18:00\"; closes Mon 2026-11-23
-                        18:00 UTC (in 6 h)
+  window       open     allowed by \"Mon 08:00-18:00\" since Mon 2026-11-23 08:00
+                        UTC; closes Mon 2026-11-23 18:00 UTC (in 6 h)
   pause        open     the cluster is not paused
   cooldown     open     the cluster does not cool down
   budget       open     0 of 1 used
-  health       not run  the script was not run (use simulate --health)
+  health       not run  not run now, and this node does not report its health
+                        (use simulate --health)
   turn         closed   in the queue for 2 min; 2 before it: node-a, node-b"
     );
 }
@@ -116,15 +121,15 @@ fn what_cannot_be_read_is_shown_and_counts() {
 fn health_is_a_column_when_anybody_reports_it() {
     let survey = Survey {
         reports: vec![
-            ("node-a".into(), Some(false)),
-            ("node-c".into(), Some(true)),
+            ("node-a".into(), says(false)),
+            ("node-c".into(), says(true)),
         ],
         ..busy()
     };
     let text = shown(&view(local(), survey));
     assert!(
         text.contains("Members    3, 1 healthy\n  node-a  unhealthy  0.1.0")
-            && text.contains("\n  node-b  silent     0.1.0")
+            && text.contains("\n  node-b  no report  0.1.0")
             && text.contains("\n  node-c  healthy    0.1.0"),
         "{text}"
     );
@@ -145,7 +150,7 @@ fn without_etcd_it_shows_what_is_known_here() {
     };
     let text = shown(&view);
     assert!(
-        text.starts_with("Cluster  /cluster/lock\netcd     etcd is not reachable: refused; check it\n\nThis node  node-c\n"),
+        text.starts_with("Nothing is known of the cluster: etcd does not answer.\n\nCluster  /cluster/lock\netcd     etcd is not reachable: refused; check it\n\nThis node  node-c\n"),
         "{text}"
     );
     for gate in [

@@ -71,6 +71,23 @@ fn without_allow_entries_everything_not_denied_is_open() {
 }
 
 #[test]
+fn the_last_change_is_found_as_far_back_as_is_asked() {
+    let windows = windows("Europe/Berlin", &[], &["Tue 22:00-04:00"]);
+    let since = |now: &str, days: i64| {
+        windows.since(
+            at("Europe/Berlin", now),
+            SignedDuration::from_hours(24 * days),
+        )
+    };
+    let berlin = |text| Some(at("Europe/Berlin", text));
+    // Tuesday, 24 November 2026.
+    assert_eq!(since("2026-11-24T22:00", 8), berlin("2026-11-24T22:00"));
+    assert_eq!(since("2026-11-25T03:59", 8), berlin("2026-11-24T22:00"));
+    assert_eq!(since("2026-11-30T12:00", 8), berlin("2026-11-25T04:00"));
+    assert_eq!(since("2026-11-30T12:00", 3), None);
+}
+
+#[test]
 fn next_change_and_next_open_are_exact() {
     let allow = windows("Europe/Berlin", &[], &["Sat,Sun 02:00-04:00"]);
     // 2026-07-04 is a Saturday.

@@ -2,12 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::command;
-use super::html::text;
-use crate::cli::describe::{age, began, committed, names, pause_text};
-use crate::cli::status::View;
-use crate::cli::table::Tone;
-use crate::cli::times::instant;
+use super::describe::{age, began, committed, names, pause_text};
+use super::status::View;
+use super::table::Tone;
+use super::times::instant;
 use crate::lock::Phase;
 use crate::lock::outcome::Found;
 use crate::lock::survey::Survey;
@@ -17,8 +15,10 @@ pub(super) struct Headline {
     pub(super) tone: Tone,
     /// One sentence, without anything that changes every second.
     pub(super) fact: String,
-    /// More, and what to type; markup.
-    pub(super) advice: Vec<String>,
+    /// More of it.
+    pub(super) more: Vec<String>,
+    /// When to type which command of ours.
+    pub(super) command: Option<(&'static str, String)>,
 }
 
 impl Headline {
@@ -26,13 +26,21 @@ impl Headline {
         Headline {
             tone,
             fact: fact.into(),
-            advice: Vec::new(),
+            more: Vec::new(),
+            command: None,
         }
     }
 
-    fn and(mut self, advice: String) -> Headline {
-        self.advice.push(advice);
+    fn more(mut self, text: impl Into<String>) -> Headline {
+        self.more.push(text.into());
         self
+    }
+
+    fn command(self, when: &'static str, command: impl Into<String>) -> Headline {
+        Headline {
+            command: Some((when, command.into())),
+            ..self
+        }
     }
 }
 
@@ -43,7 +51,7 @@ pub(super) fn headline(view: &View, now: Timestamp) -> Headline {
             Tone::Bad,
             "Nothing is known of the cluster: etcd does not answer.",
         )
-        .and("No node begins to reboot while etcd is away.".to_owned());
+        .more("No node begins to reboot while etcd is away.");
     };
     let down: Vec<_> = survey
         .claims
@@ -62,16 +70,15 @@ pub(super) fn headline(view: &View, now: Timestamp) -> Headline {
         let who = names(overdue.iter().map(|(node, _)| node.as_str()));
         let verb = if overdue.len() == 1 { "has" } else { "have" };
         return Headline::new(Tone::Bad, format!("{who} {verb} not come back; {waiting}."))
-            .and(format!(
-                "{} began its reboot {} ago and has not proved that it is healthy. While it holds its claim the line stands still: look at \
-                 that machine.",
-                text(node),
+            .more(format!(
+                "{node} began its reboot {} ago and has not proved that it is healthy. While it holds its claim the line stands still: \
+                 look at that machine.",
                 age(found, now)
             ))
-            .and(format!(
-                "Only when it will not return: {}",
-                command(&format!("release {node} --reason TEXT"))
-            ));
+            .command(
+                "Only when it will not return:",
+                format!("release {node} --reason TEXT"),
+            );
     }
     if !down.is_empty() {
         let doing: Vec<String> = down
@@ -103,16 +110,15 @@ fn paused(
         format!("Paused: nobody begins to reboot; {waiting}."),
     );
     if let Some(pause) = pause {
-        headline = headline.and(text(&pause_text(pause, now, &view.local.zone())));
+        headline = headline.more(pause_text(pause, now, &view.local.zone()));
     }
     if !down.is_empty() {
         let who = names(down.iter().map(|(node, _)| node.as_str()));
-        let who = text(&format!(
+        headline = headline.more(format!(
             "{who} was past the point of no return before the pause and goes on."
         ));
-        headline = headline.and(who);
     }
-    headline.and(format!("When reboots may go on: {}", command("resume")))
+    headline.command("When reboots may go on:", "resume")
 }
 
 fn waiting(count: usize) -> String {
@@ -134,9 +140,6 @@ fn doing(found: &Found) -> &'static str {
 
 /// Whether a node has been away for longer than the reboot command is given on this node.
 pub(super) fn is_overdue(view: &View, found: &Found, now: Timestamp) -> bool {
-    let Some(standing) = &view.standing else {
-        return false;
-    };
     let since = found
         .claim
         .as_ref()
@@ -144,6 +147,6 @@ pub(super) fn is_overdue(view: &View, found: &Found, now: Timestamp) -> bool {
         .and_then(|claim| instant(began(claim)));
     since.is_some_and(|since| {
         let seconds = u64::try_from(now.as_second() - since.as_second()).unwrap_or(0);
-        seconds > standing.patience.as_secs()
+        seconds > view.local.patience.as_secs()
     })
 }

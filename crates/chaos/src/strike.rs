@@ -1,0 +1,272 @@
+//! How each fault strikes, and how it is lifted.
+
+use std::fs;
+use std::io;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::etcd;
+use crate::inside::Run;
+use crate::member::MEMBERS;
+use crate::network::{self, Rule, Treatment, host_address, member_address};
+use crate::plan::{Fault, Kind};
+use crate::system::signal_all;
+
+/// What is written while a disk is full, so that the member needs it: revisions of one key, each this large.
+const JUNK: usize = 400_000;
+const JUNK_WRITES: usize = 6;
+const ONE_REQUEST: Duration = Duration::from_secs(3);
+
+/// A fault in force.
+pub(crate) struct Active {
+    pub(crate) id: usize,
+    pub(crate) fault: Fault,
+    pub(crate) until: Instant,
+}
+
+impl Run {
+    /// Strikes. `false` when there is nothing to strike, such as the daemon of a host that is down.
+    pub(crate) fn strike(&mut self, fault: &mut Fault, id: usize) -> io::Result<bool> {
+        if let (true, Some(leader)) = (fault.leader, self.observer.view().leader) {
+            fault.member = leader;
+        }
+        fault.hosts.sort_unstable();
+        fault.hosts.dedup();
+        self.only_hosts_it_can_strike(fault);
+        if fault.hosts.is_empty() {
+            return Ok(false);
+        }
+        if fault.strikes_member() {
+            self.strike_member(fault, id)
+        } else {
+            self.strike_hosts(fault, id)
+        }
+    }
+
+    fn only_hosts_it_can_strike(&self, fault: &mut Fault) {
+        use Kind::{
+            BackIll, DieBeforeReboot, DieDraining, DrainFails, KillDaemon, LongBoot, LosePower,
+            RebootDoesNothing, RebootFails, RebootFailsAndHappens, RebootIsSlow, StopDaemon,
+            StopHost, TermDaemon, WipeRun,
+        };
+        let on = [
+            KillDaemon, TermDaemon, StopDaemon, StopHost, LosePower, WipeRun,
+        ];
+        let before_reboot = [
+            RebootFails,
+            RebootFailsAndHappens,
+            RebootDoesNothing,
+            RebootIsSlow,
+            DrainFails,
+            BackIll,
+            LongBoot,
+            DieBeforeReboot,
+            DieDraining,
+        ];
+        if on.contains(&fault.kind) {
+            fault.hosts.retain(|index| self.hosts[*index].is_on());
+        }
+        if before_reboot.contains(&fault.kind) {
+            fault.hosts.retain(|index| {
+                let host = &self.hosts[*index];
+                host.is_on() && host.round.needs && host.round.reboots == 0
+            });
+        }
+        if [DrainFails, DieDraining].contains(&fault.kind) && !self.settings.hooks {
+            fault.hosts.clear();
+        }
+    }
+
+    fn strike_hosts(&mut self, fault: &Fault, id: usize) -> io::Result<bool> {
+        let restart_at = Instant::now() + fault.lasts.min(Duration::from_secs(2));
+        match fault.kind {
+            Kind::MoveLeader => return self.move_leader(fault),
+            Kind::Pause => {
+                self.operate(&["pause", "--reason", "chaos"]);
+                return Ok(true);
+            }
+            _ => {}
+        }
+        for index in fault.hosts.iter().copied() {
+            let host = &mut self.hosts[index];
+            match fault.kind {
+                Kind::KillDaemon => {
+                    host.tell(Signal::KILL, restart_at);
+                    if fault.wipe {
+                        host.wipe()?;
+                    }
+                }
+                Kind::TermDaemon => host.tell(Signal::TERM, restart_at),
+                Kind::StopDaemon => host.signal(Signal::STOP),
+                Kind::StopHost => drop(signal_all(&host.name, Signal::STOP)?),
+                Kind::LosePower => host.lose_power(&self.ledger)?,
+                Kind::WipeRun => host.wipe()?,
+                Kind::SlowHost => network::slow(&host.name, 20 + fault.percent)?,
+                Kind::UnplugHost => network::link(&host.name, false)?,
+                Kind::RebootFails => host.arm("reboot", "fail")?,
+                Kind::RebootFailsAndHappens => host.arm("reboot", "failing")?,
+                Kind::RebootDoesNothing => host.arm("reboot", "nothing")?,
+                Kind::RebootIsSlow => host.arm("reboot", "slow")?,
+                Kind::DieBeforeReboot => host.arm("reboot", "slow-dying")?,
+                Kind::DieDraining => host.arm("drain", "dying")?,
+                Kind::DrainFails => host.arm("drain", "fail")?,
+                Kind::BackIll => host.ill_for = Some(fault.lasts),
+                Kind::LongBoot => host.long_boot = true,
+                _ => {
+                    let rule = rule_for_host(fault);
+                    self.network.add(&host.name, id, rule)?;
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn strike_member(&mut self, fault: &Fault, id: usize) -> io::Result<bool> {
+        let member = &mut self.members[fault.member];
+        let until = Instant::now() + fault.lasts;
+        match fault.kind {
+            Kind::KillMember => member.end(Signal::KILL, until),
+            Kind::TermMember => member.end(Signal::TERM, until),
+            Kind::StopMember => member.signal(Signal::STOP),
+            Kind::SlowMember => network::slow(&member.name, 10 * fault.percent)?,
+            Kind::UnplugMember => network::link(&member.name, false)?,
+            Kind::FillDisk => {
+                member.fill_disk()?;
+                self.write_junk(fault.member);
+            }
+            _ => {
+                let rule = rule_for_member(fault, self.hosts.len());
+                self.network.add(&member.name, id, rule)?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Ends a fault that lasts.
+    pub(crate) fn lift(&mut self, active: &Active) -> io::Result<()> {
+        let Active { id, fault, .. } = active;
+        match fault.kind {
+            Kind::StopDaemon => self.each_host(fault, |host| {
+                host.signal(Signal::CONT);
+                Ok(())
+            })?,
+            Kind::StopHost => {
+                self.each_host(fault, |host| signal_all(&host.name, Signal::CONT).map(drop))?;
+            }
+            Kind::SlowHost => self.each_host(fault, |host| network::fast(&host.name))?,
+            Kind::UnplugHost => self.each_host(fault, |host| network::link(&host.name, true))?,
+            Kind::StopMember => self.members[fault.member].signal(Signal::CONT),
+            Kind::SlowMember => network::fast(&self.members[fault.member].name)?,
+            Kind::UnplugMember => network::link(&self.members[fault.member].name, true)?,
+            Kind::FillDisk => self.members[fault.member].free_disk()?,
+            Kind::Pause => self.operate(&["resume"]),
+            _ => {}
+        }
+        for index in &fault.hosts {
+            self.network.lift(&self.hosts[*index].name, *id)?;
+        }
+        self.network.lift(&self.members[fault.member].name, *id)
+    }
+
+    fn each_host(
+        &self,
+        fault: &Fault,
+        mut each: impl FnMut(&crate::host::Host) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut hosts = fault.hosts.iter();
+        hosts.try_for_each(|index| each(&self.hosts[*index]))
+    }
+
+    fn move_leader(&mut self, fault: &Fault) -> io::Result<bool> {
+        let view = self.observer.view();
+        let Some(leader) = view.leader else {
+            return Ok(false);
+        };
+        let to = (leader + 1 + fault.percent % (MEMBERS - 1)) % MEMBERS;
+        let (address, id) = (self.members[leader].address, view.ids[to].clone());
+        self.jobs.push(thread::Builder::new().spawn(move || {
+            // The leader may have changed meanwhile, or the other member be out.
+            let _ = etcd::move_leader(address, &id, ONE_REQUEST);
+        })?);
+        Ok(true)
+    }
+
+    /// Makes the members write, through those whose disks are not full.
+    fn write_junk(&mut self, full: usize) {
+        let addresses = (0..MEMBERS).filter(|index| *index != full);
+        let addresses: Vec<_> = addresses.map(|i| self.members[i].address).collect();
+        let job = thread::Builder::new().spawn(move || {
+            let junk = "x".repeat(JUNK);
+            for turn in 0..JUNK_WRITES {
+                let address = addresses[turn % addresses.len()];
+                // Without a majority there is none.
+                let _ = etcd::put(address, "/junk", &junk, ONE_REQUEST);
+            }
+        });
+        self.jobs.extend(job);
+    }
+
+    /// An operator's command, repeated until it succeeds: an operator would, too.
+    fn operate(&mut self, arguments: &[&str]) {
+        let mut command = Command::new(&self.daemon);
+        command
+            .args(arguments)
+            .arg("--config")
+            .arg(self.hosts[0].folder.join("config.yaml"))
+            .stdin(Stdio::null());
+        let log = fs::File::options()
+            .append(true)
+            .create(true)
+            .open(self.folder.join("operator.log"));
+        if let Ok(log) = log {
+            let copy = log.try_clone().map_or(Stdio::null(), Stdio::from);
+            command.stdout(copy).stderr(log);
+        }
+        // One after the other: a resume must not overtake its pause.
+        let before = self.operator.take();
+        let job = thread::Builder::new().spawn(move || {
+            if let Some(before) = before {
+                let _ = before.join();
+            }
+            while !command.status().is_ok_and(|status| status.success()) {
+                thread::sleep(Duration::from_millis(200));
+            }
+        });
+        self.operator = job.ok();
+    }
+}
+
+fn rule_for_host(fault: &Fault) -> Rule {
+    let members = match fault.kind {
+        Kind::CutHostFromOne => vec![fault.member],
+        _ => (0..MEMBERS).collect(),
+    };
+    let peers = members.into_iter().map(member_address).collect();
+    rule(fault, peers)
+}
+
+fn rule_for_member(fault: &Fault, hosts: usize) -> Rule {
+    let others = (0..MEMBERS).filter(|index| *index != fault.member);
+    let mut peers: Vec<String> = others.map(member_address).collect();
+    if fault.kind != Kind::CutPeers {
+        peers.extend((0..hosts).map(host_address));
+    }
+    rule(fault, peers)
+}
+
+fn rule(fault: &Fault, peers: Vec<String>) -> Rule {
+    let treatment = match fault.kind {
+        Kind::ResetHost => Treatment::Reset,
+        Kind::HostLoss | Kind::MemberLoss => Treatment::Lose(fault.percent),
+        _ => Treatment::Drop,
+    };
+    Rule {
+        peers,
+        incoming: fault.incoming,
+        outgoing: fault.outgoing,
+        treatment,
+    }
+}
