@@ -10,7 +10,7 @@ use etcd_rs_sync::{
 use reboot_coordinator::lock::outcome::{self, Commit, Found, Write};
 use reboot_coordinator::lock::record::encode;
 use reboot_coordinator::lock::requests::{ask, asked, look, note, seen, withdraw, written};
-use reboot_coordinator::lock::survey::{Pages, next_page, survey};
+use reboot_coordinator::lock::survey::{Pages, Said, next_page, survey};
 use reboot_coordinator::lock::{Claim, Held, Keys, Phase, RebootRequest, request};
 use simulation::etcd::FakeEtcd;
 
@@ -202,8 +202,16 @@ fn a_survey_is_read_page_by_page_at_one_revision() {
     for number in 0..1203 {
         put(&mut etcd, &format!("/r/nodes/n{number:04}"), "{}");
     }
-    put(&mut etcd, "/r/alive/a", r#"{"v":1,"healthy":true}"#);
-    put(&mut etcd, "/r/alive/b", r#"{"v":1,"healthy":false}"#);
+    put(
+        &mut etcd,
+        "/r/alive/a",
+        r#"{"v":1,"healthy":true,"since":"t"}"#,
+    );
+    put(
+        &mut etcd,
+        "/r/alive/b",
+        r#"{"v":1,"healthy":false,"reason":"why"}"#,
+    );
     put(&mut etcd, "/r/alive/c", "x");
     let at = etcd.revision();
     let first = etcd.apply(0, &Request::Txn(survey(&keys()))).unwrap();
@@ -232,16 +240,25 @@ fn a_survey_is_read_page_by_page_at_one_revision() {
         (survey.nodes.len(), survey.nodes[1202].0.as_str()),
         (1203, "n1202")
     );
-    let healthy = |node: &str| {
-        (
-            node.to_owned(),
-            [("a", true), ("b", false)]
-                .iter()
-                .find(|(n, _)| *n == node)
-                .map(|(_, h)| *h),
-        )
+    let reports: Vec<(&str, &Said)> = survey
+        .reports
+        .iter()
+        .map(|(node, said)| (node.as_str(), said))
+        .collect();
+    let well = Said {
+        healthy: Some(true),
+        reason: None,
+        since: Some("t".to_owned()),
     };
-    assert_eq!(survey.reports, [healthy("a"), healthy("b"), healthy("c")]);
+    let ill = Said {
+        healthy: Some(false),
+        reason: Some("why".to_owned()),
+        since: None,
+    };
+    assert_eq!(
+        reports,
+        [("a", &well), ("b", &ill), ("c", &Said::default())]
+    );
     let none = Pages::of(
         FakeEtcd::default()
             .apply(
