@@ -29,6 +29,8 @@ pub mod config;
 pub mod core;
 pub mod daemon;
 pub mod detect;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod health;
 pub mod host;
 pub mod lock;

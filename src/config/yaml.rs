@@ -29,9 +29,9 @@ pub(super) struct SyntaxError {
 /// Parses one document.
 pub(super) fn parse(text: &str) -> Result<Yaml, SyntaxError> {
     let yaml: Yaml = serde_yaml::from_str(text).map_err(|error| {
-        let place = error.location().map(|at| (at.line(), at.column()));
+        let told = error.location().map(|at| (at.line(), at.column()));
         let mut message = error.to_string();
-        if let Some((line, column)) = place {
+        if let Some((line, column)) = told {
             // The place is shown in front, so it is cut from the end of the message.
             for tail in [
                 format!(" at line {line} column {column}"),
@@ -41,11 +41,21 @@ pub(super) fn parse(text: &str) -> Result<Yaml, SyntaxError> {
             }
         }
         SyntaxError {
-            place,
+            place: told.map(|place| within(text, place)),
             message: message.replace('\n', " "),
         }
     })?;
     Ok(merge_keys(yaml))
+}
+
+/// The parser takes the end of a text without a final newline for the start of one more line; that is the end of its last one.
+fn within(text: &str, (line, column): (usize, usize)) -> (usize, usize) {
+    let lines = text.split('\n').count();
+    if line <= lines {
+        return (line, column);
+    }
+    let last = text.rsplit('\n').next().unwrap_or_default();
+    (lines, last.chars().count() + 1)
 }
 
 /// Resolves `<<`, which `serde_yaml` leaves alone. Keys written beside it win over merged ones.
@@ -212,6 +222,8 @@ mod tests {
     fn syntax_errors_know_their_place() {
         let error = parse("a: 1\nb: [1, 2\nc: 3\n").unwrap_err();
         assert!(error.place.is_some(), "{error:?}");
+        let error = parse("a: 1\nb").unwrap_err();
+        assert_eq!(error.place, Some((2, 2)), "{error:?}");
         assert!(!error.message.contains("at line 3 column"), "{error:?}");
     }
 

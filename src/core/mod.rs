@@ -13,6 +13,8 @@ pub mod refusal;
 pub mod reporter;
 mod rng;
 pub mod settings;
+#[cfg(test)]
+mod tests;
 pub mod windows;
 
 pub use io::{Action, Hook, Input, Now, Ticket, WatchEvent};

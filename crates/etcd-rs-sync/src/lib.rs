@@ -3,6 +3,8 @@
 mod backoff;
 mod client;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod http;
 mod options;
 mod resolve;

@@ -34,7 +34,7 @@ struct Token {
 }
 
 /// A token as it was when a request was sent.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct Ticket {
     pub(crate) text: Option<String>,
     generation: u64,

@@ -57,6 +57,13 @@ pub struct Watch {
     token_renewed: bool,
 }
 
+/// The lines of a stream, for the fuzz target: up to its end or its failure.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn lines(reader: ureq::BodyReader<'static>) -> Vec<Vec<u8>> {
+    let mut stream = Stream::new(reader, Ticket::default());
+    std::iter::from_fn(|| stream.line().ok().flatten()).collect()
+}
+
 /// What became of an attempt that was answered.
 enum Opened {
     Stream(Stream),

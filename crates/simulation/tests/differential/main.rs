@@ -25,7 +25,7 @@ use simulation::rng::Rng;
 use both::Both;
 
 /// How many sequences each version gets: ten seconds or so, on a machine that runs other tests.
-const SEQUENCES: u64 = 25;
+const SEQUENCES: u64 = 15;
 
 /// How many requests are in one.
 const REQUESTS: usize = 60;

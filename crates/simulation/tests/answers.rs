@@ -1,0 +1,352 @@
+//! What etcd's answers are taken to mean, also answers that no etcd should give: each must be told apart from success.
+
+#![allow(clippy::unwrap_used)] // all of it is test code, also outside of the test functions
+
+use std::time::Duration;
+
+use etcd_rs_sync::{
+    GrantReply, Header, KeyValue, OpReply, Put, RangeReply, Reply, Request, TxnReply,
+};
+use reboot_coordinator::lock::outcome::{self, Commit, Found, Write};
+use reboot_coordinator::lock::record::encode;
+use reboot_coordinator::lock::requests::{ask, asked, look, note, seen, withdraw, written};
+use reboot_coordinator::lock::survey::{Pages, Said, next_page, survey};
+use reboot_coordinator::lock::{Claim, Held, Keys, Phase, RebootRequest, request};
+use simulation::etcd::FakeEtcd;
+
+fn txn(succeeded: bool, revision: i64, replies: Vec<OpReply>) -> Reply {
+    Reply::Txn(TxnReply {
+        header: header(revision),
+        succeeded,
+        replies,
+    })
+}
+
+fn header(revision: i64) -> Header {
+    Header {
+        revision,
+        ..Header::default()
+    }
+}
+
+fn nested(succeeded: bool) -> OpReply {
+    OpReply::Txn(TxnReply {
+        succeeded,
+        ..TxnReply::default()
+    })
+}
+
+fn range(pairs: Vec<KeyValue>) -> OpReply {
+    OpReply::Range(RangeReply {
+        count: i64::try_from(pairs.len()).unwrap(),
+        kvs: pairs,
+        ..RangeReply::default()
+    })
+}
+
+fn claim(phase: Phase, attempts: u32) -> Claim {
+    Claim {
+        v: 1,
+        node: "n".to_owned(),
+        node_id: "m".to_owned(),
+        boot_id: "b".to_owned(),
+        session: "s".to_owned(),
+        phase,
+        limit: 1,
+        reasons: Vec::new(),
+        since: String::new(),
+        committed_at: None,
+        attempts,
+        version: "0".to_owned(),
+    }
+}
+
+fn pair(create: i64, modified: i64, claim: &Claim) -> KeyValue {
+    KeyValue {
+        key: b"/r/claims/n".to_vec(),
+        value: encode(claim),
+        create_revision: create,
+        mod_revision: modified,
+        version: 1,
+        lease: 0,
+    }
+}
+
+#[test]
+fn the_self_test_is_passed_only_when_every_guard_failed() {
+    let parts = |a, b, c| txn(false, 9, vec![nested(a), nested(b), nested(c)]);
+    assert_eq!(outcome::self_test(parts(false, false, false)), Ok(true));
+    for (a, b, c) in [
+        (true, false, false),
+        (false, true, false),
+        (false, false, true),
+    ] {
+        assert_eq!(outcome::self_test(parts(a, b, c)), Ok(false));
+    }
+    assert_eq!(outcome::self_test(txn(true, 9, Vec::new())), Ok(false));
+    assert!(outcome::self_test(txn(false, 9, vec![nested(false); 2])).is_err());
+    assert!(outcome::self_test(txn(false, 9, vec![range(Vec::new()); 3])).is_err());
+}
+
+#[test]
+fn a_write_without_a_revision_and_a_grant_without_a_ttl_are_no_success() {
+    assert_eq!(outcome::write(txn(true, 9, Vec::new())), Ok(Write::Done(9)));
+    assert!(outcome::write(txn(true, 0, Vec::new())).is_err());
+    assert!(outcome::write(txn(true, -1, Vec::new())).is_err());
+    let refused = txn(false, 9, vec![range(Vec::new())]);
+    assert_eq!(outcome::write(refused), Ok(Write::Refused(None)));
+    let granted = |ttl_sec| {
+        outcome::grant(&Reply::Grant(GrantReply {
+            ttl_sec,
+            ..GrantReply::default()
+        }))
+    };
+    assert_eq!(granted(60), Ok(60));
+    assert!(granted(0).is_err() && granted(-1).is_err());
+    assert!(outcome::grant(&Reply::Revoke(header(9))).is_err());
+    assert_eq!(outcome::register(txn(true, 9, Vec::new())), Ok(Ok(9)));
+    let refused = txn(false, 9, vec![range(Vec::new())]);
+    assert_eq!(outcome::register(refused), Ok(Err(None)));
+}
+
+#[test]
+fn a_claim_is_held_by_the_session_that_wrote_it() {
+    let found = Found::of(&pair(3, 5, &claim(Phase::Queued, 0)));
+    let held = found.held_by("s").expect("it is its own");
+    assert_eq!((held.create, held.modified), (3, 5));
+    assert_eq!(found.held_by("other"), None);
+}
+
+/// What a fence finds in the place of the claim that a commit was to write.
+#[test]
+fn a_commit_is_believed_only_when_its_own_claim_stands_where_it_was() {
+    let before = Held {
+        create: 3,
+        modified: 5,
+        claim: claim(Phase::Queued, 0),
+    };
+    let committed = claim(Phase::Draining, 1);
+    let sent = Duration::from_secs(7);
+    let fence = |pairs| {
+        let reply = txn(false, 9, vec![range(pairs)]);
+        outcome::fence(reply, &before, &committed, sent).unwrap()
+    };
+    let Commit::Committed(permit, held) = fence(vec![pair(3, 8, &committed)]) else {
+        panic!("the commit stands there");
+    };
+    assert_eq!((held.modified, permit.confirmed_at()), (8, sent));
+    assert!(
+        matches!(fence(vec![pair(3, 8, &before.claim)]), Commit::Moved(held) if held.modified == 8)
+    );
+    for other in [
+        Vec::new(),
+        vec![pair(4, 8, &committed)],
+        vec![pair(4, 8, &before.claim)],
+        vec![pair(3, 8, &claim(Phase::Rebooting, 1))],
+    ] {
+        assert!(matches!(fence(other), Commit::Lost(_)));
+    }
+    let done = txn(true, 9, vec![OpReply::Put(Default::default()); 2]);
+    let direct = |reply| outcome::commit(reply, &before, &committed, sent);
+    assert!(matches!(direct(done), Ok(Commit::Committed(_, held)) if held.modified == 9));
+    for nonsense in [
+        txn(true, 5, vec![OpReply::Put(Default::default()); 2]),
+        txn(true, 9, vec![OpReply::Put(Default::default())]),
+    ] {
+        assert!(direct(nonsense).is_err());
+    }
+}
+
+#[test]
+fn a_permit_lasts_two_requests_and_not_a_moment_longer() {
+    let before = Held {
+        create: 3,
+        modified: 5,
+        claim: claim(Phase::Queued, 0),
+    };
+    let committed = claim(Phase::Draining, 1);
+    let life = outcome::Permit::life(Duration::from_secs(2));
+    assert_eq!(life, Duration::from_secs(4));
+    for (now, good) in [(10, true), (14, true), (15, false)] {
+        let done = txn(true, 9, vec![OpReply::Put(Default::default()); 2]);
+        let sent = Duration::from_secs(10);
+        let Ok(Commit::Committed(permit, _)) = outcome::commit(done, &before, &committed, sent)
+        else {
+            panic!("it is committed");
+        };
+        assert_eq!(
+            permit.redeem(Duration::from_secs(now), life).is_ok(),
+            good,
+            "{now}"
+        );
+    }
+}
+
+fn keys() -> Keys {
+    Keys::new("", "/r")
+}
+
+fn put(etcd: &mut FakeEtcd, key: &str, value: impl Into<Vec<u8>>) -> i64 {
+    let put = Put::new(key, value, 0);
+    etcd.apply(0, &Request::Put(put)).unwrap();
+    etcd.revision()
+}
+
+#[test]
+fn a_survey_is_read_page_by_page_at_one_revision() {
+    let mut etcd = FakeEtcd::default();
+    for node in ["b", "a"] {
+        let value = encode(&claim(Phase::Queued, 0));
+        put(&mut etcd, &format!("/r/claims/{node}"), value);
+    }
+    for number in 0..1203 {
+        put(&mut etcd, &format!("/r/nodes/n{number:04}"), "{}");
+    }
+    put(
+        &mut etcd,
+        "/r/alive/a",
+        r#"{"v":1,"healthy":true,"since":"t"}"#,
+    );
+    put(
+        &mut etcd,
+        "/r/alive/b",
+        r#"{"v":1,"healthy":false,"reason":"why"}"#,
+    );
+    put(&mut etcd, "/r/alive/c", "x");
+    let at = etcd.revision();
+    let first = etcd.apply(0, &Request::Txn(survey(&keys()))).unwrap();
+    let mut pages = Pages::of(first, &keys()).unwrap();
+    assert_eq!((pages.len(), pages.is_empty()), (505, false));
+    assert!(pages.clone().complete().partial);
+    put(&mut etcd, "/r/nodes/late", "{}");
+    let mut asked = 0;
+    while let Some(missing) = pages.missing() {
+        asked += 1;
+        let Ok(Reply::Range(page)) = etcd.apply(0, &Request::Range(missing)) else {
+            panic!("a range");
+        };
+        pages.add(page);
+    }
+    assert_eq!((asked, pages.len()), (2, 1208));
+    let survey = pages.complete();
+    assert!(!survey.partial && survey.revision == at);
+    let claims: Vec<&str> = survey
+        .claims
+        .iter()
+        .map(|(node, _)| node.as_str())
+        .collect();
+    assert_eq!(claims, ["b", "a"], "first come first");
+    assert_eq!(
+        (survey.nodes.len(), survey.nodes[1202].0.as_str()),
+        (1203, "n1202")
+    );
+    let reports: Vec<(&str, &Said)> = survey
+        .reports
+        .iter()
+        .map(|(node, said)| (node.as_str(), said))
+        .collect();
+    let well = Said {
+        healthy: Some(true),
+        reason: None,
+        since: Some("t".to_owned()),
+    };
+    let ill = Said {
+        healthy: Some(false),
+        reason: Some("why".to_owned()),
+        since: None,
+    };
+    assert_eq!(
+        reports,
+        [("a", &well), ("b", &ill), ("c", &Said::default())]
+    );
+    let none = Pages::of(
+        FakeEtcd::default()
+            .apply(
+                0,
+                &Request::Txn(reboot_coordinator::lock::survey::survey(&keys())),
+            )
+            .unwrap(),
+        &keys(),
+    );
+    assert!(none.unwrap().is_empty());
+}
+
+#[test]
+fn an_empty_page_ends_the_list_whatever_the_server_says() {
+    let mut etcd = FakeEtcd::default();
+    for number in 0..501 {
+        put(&mut etcd, &format!("/r/nodes/n{number:04}"), "{}");
+    }
+    let first = etcd.apply(0, &Request::Txn(survey(&keys()))).unwrap();
+    let mut pages = Pages::of(first, &keys()).unwrap();
+    pages.add(RangeReply {
+        more: true,
+        ..RangeReply::default()
+    });
+    assert_eq!(pages.missing(), None);
+    assert_eq!(next_page("/r/", &[], 7).keys.key, b"/r/");
+}
+
+#[test]
+fn a_recount_asks_for_enough_to_know_the_queue_near_its_head() {
+    let values = request::recount(&keys(), 9, 3, true);
+    let names = request::recount(&keys(), 9, 3, false);
+    assert_eq!((values.keys_only, names.keys_only), (false, true));
+    // Three that may go at once, four more that wait near the head, and the own claim.
+    assert_eq!((values.limit, values.max_create_revision), (8, 9));
+}
+
+#[test]
+fn a_request_is_made_once_noted_and_withdrawn_as_it_was_seen() {
+    let mut etcd = FakeEtcd::default();
+    let mine = RebootRequest {
+        v: 1,
+        node: "n".to_owned(),
+        by: "op".to_owned(),
+        reason: "new firmware".to_owned(),
+        since: "s".to_owned(),
+        boot_id: None,
+    };
+    let other = RebootRequest {
+        by: "somebody else".to_owned(),
+        ..mine.clone()
+    };
+    let noted = RebootRequest {
+        boot_id: Some("b".to_owned()),
+        ..mine.clone()
+    };
+    let mut send = |txn| etcd.apply(0, &Request::Txn(txn)).unwrap();
+    assert_eq!(asked(send(ask(&keys(), &mine)), &mine), Ok(Ok(())));
+    assert_eq!(
+        asked(send(ask(&keys(), &mine)), &mine),
+        Ok(Ok(())),
+        "a copy"
+    );
+    assert!(matches!(
+        asked(send(ask(&keys(), &other)), &other),
+        Ok(Err(Some(_)))
+    ));
+    assert_eq!(written(send(note(&keys(), "n", &noted, 2))), Ok(Ok(())));
+    assert_eq!(
+        asked(send(ask(&keys(), &mine)), &mine),
+        Ok(Ok(())),
+        "noted already"
+    );
+    let stands = Some((3, Ok(noted)));
+    assert_eq!(
+        written(send(withdraw(&keys(), "n", 2))),
+        Ok(Err(stands.clone()))
+    );
+    let read = etcd.apply(0, &Request::Range(look(&keys(), "n"))).unwrap();
+    assert_eq!(seen(&read), Ok(stands));
+    assert!(
+        seen(&Reply::Range(RangeReply::default())).is_err(),
+        "an empty object"
+    );
+    let gone = etcd
+        .apply(0, &Request::Txn(withdraw(&keys(), "n", 3)))
+        .unwrap();
+    assert_eq!(written(gone), Ok(Ok(())));
+    let read = etcd.apply(0, &Request::Range(look(&keys(), "n"))).unwrap();
+    assert_eq!(seen(&read), Ok(None));
+}

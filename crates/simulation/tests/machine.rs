@@ -1,0 +1,387 @@
+//! One machine by hand, action by action, where the histories do not look: the words of its records and notes, its pauses, and
+//! answers that nobody waits for.
+
+#![allow(clippy::unwrap_used)] // all of it is test code, also outside of the test functions
+
+use std::time::Duration;
+
+use etcd_rs_sync::{Error, Reply, Request};
+use reboot_coordinator::core::facts::{
+    Captured, DetectorReport, DetectorResult, ScriptOutcome, ScriptReport,
+};
+use reboot_coordinator::core::io::ScriptFacts;
+use reboot_coordinator::core::{
+    Action, Input, Machine, Mode, Note, Now, Settings, Ticket, WatchEvent,
+};
+use reboot_coordinator::lock::record::{RECORD_VERSION, decode, encode};
+use reboot_coordinator::lock::{Claim, Phase};
+use simulation::etcd::FakeEtcd;
+use simulation::plan::plain_settings;
+
+/// A machine with an etcd, on a host where everything succeeds.
+struct Node {
+    machine: Machine,
+    etcd: FakeEtcd,
+    now: Duration,
+    notes: Vec<Note>,
+    /// Names of the actions that were performed.
+    done: Vec<&'static str>,
+    /// What scripts and hooks were told.
+    told: Vec<(&'static str, ScriptFacts)>,
+    watch: Option<Ticket>,
+}
+
+impl Node {
+    fn new(settings: Settings) -> Node {
+        let now = Duration::from_secs(1000);
+        Node {
+            machine: Machine::new(settings, 7, at(now)),
+            etcd: FakeEtcd::default(),
+            now,
+            notes: Vec::new(),
+            done: Vec::new(),
+            told: Vec::new(),
+            watch: None,
+        }
+    }
+
+    fn give(&mut self, input: Input) {
+        self.machine.handle(at(self.now), input);
+    }
+
+    /// The next action that is more than a note; waits until there is one.
+    fn next(&mut self) -> Action {
+        for _ in 0..1000 {
+            match self.machine.next_action() {
+                Some(Action::Note(note)) => self.notes.push(note),
+                Some(action) => return action,
+                None => {
+                    self.now = self.machine.wake_at().expect("something is waited for");
+                    self.give(Input::Tick);
+                }
+            }
+        }
+        panic!("nothing happens: {:?}", self.machine.state());
+    }
+
+    /// Performs actions until one of this name; that one is left to the caller.
+    fn until(&mut self, wanted: &str) -> Action {
+        for _ in 0..200 {
+            let action = self.next();
+            if name(&action) == wanted {
+                return action;
+            }
+            self.perform(action);
+        }
+        panic!("no {wanted} after {:?}", self.done);
+    }
+
+    fn perform(&mut self, action: Action) {
+        let kind = name(&action);
+        self.done.push(kind);
+        match action {
+            Action::Etcd(ticket, request) => {
+                let reply = self.etcd.apply(0, &request);
+                self.give(Input::Etcd(ticket, reply));
+            }
+            Action::Renew(ticket, request) => {
+                let reply = self.etcd.apply(0, &request);
+                self.give(Input::Renewed(ticket, reply));
+            }
+            Action::Detect(ticket) => self.give(Input::Detected(ticket, vec![asks("kernel")])),
+            Action::Health(ticket, _, facts) | Action::Hook(ticket, _, facts) => {
+                self.told.push((kind, facts));
+                self.give(Input::Script(ticket, ended(ScriptOutcome::Exited(0))));
+            }
+            Action::LookAtHost(ticket) => self.give(Input::Host(ticket, None)),
+            Action::Watch(watch) => self.watch = watch.map(|(ticket, _, _)| ticket),
+            Action::CancelScripts => {}
+            other => panic!("{other:?} was not expected"),
+        }
+    }
+
+    fn said(&self, event: &str, words: &str) -> bool {
+        let of_event = |note: &&Note| note.event == event;
+        self.notes
+            .iter()
+            .filter(of_event)
+            .any(|note| note.msg.contains(words))
+    }
+
+    /// Every value the claim of `node` had.
+    fn claims(&self, node: &str) -> Vec<Claim> {
+        let key = format!("/r/claims/{node}");
+        let changes = self.etcd.changes_from(1).expect("nothing is compacted");
+        changes
+            .iter()
+            .filter(|change| change.key == key.as_bytes())
+            .filter_map(|change| change.after.as_ref())
+            .map(|kv| decode(&kv.value).unwrap())
+            .collect()
+    }
+}
+
+fn at(mono: Duration) -> Now {
+    let wall = jiff::Timestamp::from_second(1_784_000_000).unwrap();
+    Now {
+        mono,
+        wall: wall + mono,
+    }
+}
+
+fn name(action: &Action) -> &'static str {
+    match action {
+        Action::Etcd(..) => "etcd",
+        Action::Renew(..) => "renew",
+        Action::Report(..) => "report",
+        Action::Farewell(_) => "farewell",
+        Action::Detect(_) => "detect",
+        Action::Health(..) => "health",
+        Action::Monitor(..) => "monitor",
+        Action::Hook(..) => "hook",
+        Action::CancelScripts => "cancel",
+        Action::LookAtHost(_) => "look",
+        Action::Reboot(..) => "reboot",
+        Action::Watch(Some(_)) => "watch",
+        Action::Watch(None) => "unwatch",
+        Action::RecordCompleted(_) => "marker",
+        Action::Note(_) => "note",
+        Action::Exit(_) => "exit",
+    }
+}
+
+fn asks(why: &str) -> DetectorReport {
+    DetectorReport {
+        name: "kernel".to_owned(),
+        result: DetectorResult::Required(why.to_owned()),
+        took: Duration::ZERO,
+    }
+}
+
+fn ended(outcome: ScriptOutcome) -> ScriptReport {
+    ScriptReport {
+        outcome,
+        took: Duration::ZERO,
+        stdout: Captured::default(),
+        stderr: Captured::default(),
+    }
+}
+
+fn settings() -> Settings {
+    Settings {
+        boot_id: "boot-1".to_owned(),
+        max_concurrent_reboots: 1,
+        ..plain_settings(0)
+    }
+}
+
+/// Another node's place in the queue, before ours.
+fn elder(etcd: &mut FakeEtcd) -> Vec<u8> {
+    let claim = Claim {
+        v: RECORD_VERSION,
+        node: "a".to_owned(),
+        node_id: "machine-a".to_owned(),
+        boot_id: "b".to_owned(),
+        session: "s".to_owned(),
+        phase: Phase::Queued,
+        limit: 1,
+        reasons: Vec::new(),
+        since: String::new(),
+        committed_at: None,
+        attempts: 0,
+        version: "0".to_owned(),
+    };
+    let put = etcd_rs_sync::Put::new("/r/claims/a", encode(&claim), 0);
+    etcd.apply(0, &Request::Put(put)).unwrap();
+    b"/r/claims/a".to_vec()
+}
+
+#[test]
+fn the_claim_says_the_same_of_its_node_from_the_queue_to_the_reboot() {
+    let mut node = Node::new(settings());
+    let Action::Reboot(_, _, facts) = node.until("reboot") else {
+        unreachable!("it was waited for");
+    };
+    let claims = node.claims("n0");
+    let phases: Vec<Phase> = claims.iter().map(|claim| claim.phase).collect();
+    assert_eq!(phases, [Phase::Queued, Phase::Draining, Phase::Rebooting]);
+    for claim in &claims {
+        let expected = Claim {
+            v: 1,
+            node: "n0".to_owned(),
+            node_id: "machine-0".to_owned(),
+            boot_id: "boot-1".to_owned(),
+            limit: 1,
+            reasons: vec!["kernel".to_owned()],
+            version: "0.1.0".to_owned(),
+            session: claims[0].session.clone(),
+            since: claims[0].since.clone(),
+            committed_at: claims[1]
+                .committed_at
+                .clone()
+                .filter(|_| claim.phase.committed()),
+            attempts: u32::from(claim.phase.committed()),
+            phase: claim.phase,
+        };
+        assert_eq!(*claim, expected);
+    }
+    assert_eq!(claims[0].session.len(), 32);
+    assert!(claims[1].committed_at.is_some());
+    // Before the queue the scripts hear of no claim, after it of the first attempt.
+    let held: Vec<(&str, bool, u32)> = node
+        .told
+        .iter()
+        .map(|(kind, facts)| (*kind, facts.held, facts.attempts))
+        .collect();
+    assert_eq!(
+        held,
+        [("health", false, 0), ("health", true, 1), ("hook", true, 1)]
+    );
+    assert!(
+        node.told
+            .iter()
+            .all(|(_, facts)| facts.reasons == ["kernel"])
+    );
+    assert!(facts.held && facts.attempts == 1 && facts.reasons == ["kernel"]);
+    let held = node.machine.held().expect("the claim is this node's");
+    assert_eq!(held.claim, claims[2]);
+    assert!(!node.machine.between_passes());
+}
+
+#[test]
+fn a_failed_request_is_repeated_after_pauses_that_double_up_to_the_longest() {
+    let mut node = Node::new(settings());
+    let mut pauses = Vec::new();
+    for _ in 0..8 {
+        let Action::Etcd(ticket, _) = node.next() else {
+            panic!("the self-test is a request");
+        };
+        let error = Error::NotSent {
+            detail: "nobody listens".to_owned(),
+        };
+        node.give(Input::Etcd(ticket, Err(error)));
+        pauses.push(node.machine.wake_at().unwrap() - node.now);
+    }
+    for (pause, longest) in pauses.iter().zip([2, 4, 8, 16, 20, 20, 20, 20]) {
+        let longest = Duration::from_secs(longest);
+        assert!(longest / 2 <= *pause && *pause <= longest, "{pauses:?}");
+    }
+    assert_ne!(pauses[4], pauses[5], "a little chance is in them");
+    assert!(node.said("etcd_error", "nobody listens"));
+    let Action::Etcd(ticket, _) = node.next() else {
+        panic!("it goes on");
+    };
+    node.give(Input::Etcd(ticket, Ok(Reply::Revoke(Default::default()))));
+    assert!(matches!(node.next(), Action::Etcd(..)));
+    assert!(node.said("etcd_error", "makes no sense"));
+}
+
+#[test]
+fn once_gives_up_after_three_repetitions_and_a_daemon_does_not() {
+    let once = Mode::Once {
+        wait: Duration::from_secs(60),
+    };
+    for (mode, requests) in [(once, Some(4)), (Mode::Daemon, None)] {
+        let mut node = Node::new(Settings { mode, ..settings() });
+        let mut sent = 0;
+        while sent < 20 {
+            match node.next() {
+                Action::Etcd(ticket, _) => {
+                    sent += 1;
+                    let detail = String::new();
+                    node.give(Input::Etcd(ticket, Err(Error::NotSent { detail })));
+                }
+                Action::Exit(code) => {
+                    assert_eq!((Some(sent), code), (requests, 1));
+                    break;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(sent, requests.unwrap_or(20));
+        assert_eq!(node.said("gave_up", "gave up"), requests.is_some());
+    }
+}
+
+#[test]
+fn an_answer_that_nobody_waits_for_changes_nothing() {
+    let mut node = Node::new(settings());
+    let Action::Detect(ticket) = node.until("detect") else {
+        unreachable!("it was waited for");
+    };
+    for other in [Ticket(ticket.0 - 1), Ticket(ticket.0 + 1)] {
+        node.give(Input::Detected(other, Vec::new()));
+        node.give(Input::Host(other, Some("the file is there".to_owned())));
+        node.give(Input::Script(other, ended(ScriptOutcome::Exited(1))));
+        node.give(Input::RebootCommand(other, ended(ScriptOutcome::Exited(0))));
+        node.give(Input::Etcd(other, Err(Error::LeaseNotFound)));
+        node.give(Input::Watch(other, WatchEvent::Lost));
+        assert!(node.machine.next_action().is_none());
+    }
+    node.perform(Action::Detect(ticket));
+    node.until("reboot");
+}
+
+#[test]
+fn a_stop_ends_the_script_that_runs_but_not_the_reboot_command() {
+    for (at, cancels) in [
+        ("health", true),
+        ("hook", true),
+        ("reboot", false),
+        ("etcd", false),
+    ] {
+        let mut node = Node::new(settings());
+        let _ = node.until(at); // it is under way and does not end
+        node.give(Input::Stop);
+        let mut cancelled = false;
+        while let Some(action) = node.machine.next_action() {
+            cancelled |= name(&action) == "cancel";
+        }
+        assert_eq!(cancelled, cancels, "{at}");
+    }
+}
+
+#[test]
+fn a_node_follows_the_queue_until_its_turn_and_no_longer() {
+    let mut node = Node::new(settings());
+    let before = elder(&mut node.etcd);
+    let watch = node.until("watch");
+    node.perform(watch);
+    assert_eq!(node.machine.view().state, "queued");
+    assert!(!node.done.contains(&"hook"));
+    let delete = etcd_rs_sync::Delete::of(etcd_rs_sync::Keys::one(before.clone()));
+    node.etcd.apply(0, &Request::Delete(delete)).unwrap();
+    let ticket = node.watch.expect("it watches");
+    node.done.clear();
+    node.give(Input::Watch(ticket, WatchEvent::Deleted(before)));
+    node.until("reboot");
+    assert_eq!(
+        node.done.iter().filter(|name| **name == "unwatch").count(),
+        1
+    );
+    assert_eq!(node.watch, None);
+}
+
+#[test]
+fn a_pass_that_ends_is_the_moment_for_a_new_configuration() {
+    let mut node = Node::new(settings());
+    let Action::Detect(ticket) = node.until("detect") else {
+        unreachable!("it was waited for");
+    };
+    assert!(!node.machine.between_passes());
+    assert_eq!(node.machine.held(), None);
+    let clear = DetectorReport {
+        result: DetectorResult::Clear,
+        ..asks("")
+    };
+    node.give(Input::Detected(ticket, vec![clear]));
+    for _ in 0..10 {
+        if node.machine.between_passes() {
+            break;
+        }
+        let action = node.next();
+        node.perform(action);
+    }
+    assert!(node.machine.between_passes());
+    assert_eq!(node.machine.settings(), &settings());
+}

@@ -1,0 +1,79 @@
+//! The mutants that cargo-mutants finds.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+/// One change to one place of one file.
+pub(crate) struct Mutant {
+    /// From 1; 0 is no mutant.
+    pub(crate) id: usize,
+    /// As cargo-mutants prints it.
+    pub(crate) name: String,
+    /// Relative to the root.
+    pub(crate) file: String,
+    /// What kind of change.
+    pub(crate) genre: String,
+    /// The offset in bytes of what it changes.
+    pub(crate) start: usize,
+    /// What it puts there.
+    pub(crate) replacement: String,
+}
+
+/// Every mutant of `core` and `lock`, but for those that `.cargo/mutants.toml` leaves out, with its reasons.
+pub(crate) fn list(root: &Path) -> Result<Vec<Mutant>, String> {
+    let output = Command::new("cargo")
+        .args(["mutants", "--list", "--json"])
+        .args(["-f", "src/core/**", "-f", "src/lock/**"])
+        .current_dir(root)
+        .output()
+        .map_err(|e| format!("cargo cannot be run: {e}"))?;
+    if !output.status.success() {
+        let why = String::from_utf8_lossy(&output.stderr);
+        return Err(format!(
+            "{why}\ncargo install cargo-mutants installs what is missing"
+        ));
+    }
+    let listed: Vec<Value> = serde_json::from_slice(&output.stdout)
+        .map_err(|e| format!("the list of mutants is not readable: {e}"))?;
+    let mut sources: BTreeMap<String, String> = BTreeMap::new();
+    let mut mutants = Vec::new();
+    for (index, value) in listed.iter().enumerate() {
+        let text = |field: &str| value[field].as_str().unwrap_or_default().to_owned();
+        let file = text("file");
+        if !sources.contains_key(&file) {
+            let source =
+                fs::read_to_string(root.join(&file)).map_err(|e| format!("{file}: {e}"))?;
+            sources.insert(file.clone(), source);
+        }
+        let place = &value["span"]["start"];
+        let number = |field: &str| place[field].as_u64().unwrap_or(1) as usize;
+        mutants.push(Mutant {
+            id: index + 1,
+            name: text("name"),
+            genre: text("genre"),
+            start: offset(&sources[&file], number("line"), number("column")),
+            replacement: text("replacement"),
+            file,
+        });
+    }
+    Ok(mutants)
+}
+
+/// Lines and columns count from 1, columns in characters.
+fn offset(source: &str, line: usize, column: usize) -> usize {
+    let before: usize = source
+        .split_inclusive('\n')
+        .take(line - 1)
+        .map(str::len)
+        .sum();
+    let rest = &source[before..];
+    before
+        + rest
+            .char_indices()
+            .nth(column - 1)
+            .map_or(rest.len(), |(at, _)| at)
+}

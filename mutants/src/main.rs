@@ -1,0 +1,159 @@
+//! `mutants`: how many of the changes that cargo-mutants makes to `core` and `lock` the tests notice.
+//!
+//! cargo-mutants compiles every mutant by itself, which takes hours here. Its list is taken, and all of its mutants are put into
+//! one copy of the sources, each behind a question of its own; one build then serves them all, and a mutant costs only the time
+//! of the tests that catch it.
+
+mod list;
+mod run;
+mod tree;
+mod weave;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use list::Mutant;
+use run::Verdict;
+use tree::Tree;
+
+const HELP: &str = "\
+Changes core and lock in every way that cargo-mutants knows, and runs the tests against each change.
+
+Usage: scripts/mutants [WORDS] [--jobs J] [--least PERCENT]
+
+  WORDS            only the mutants whose name contains this, such as src/lock/ or on_granted
+  --jobs J         how many run at once (default 2)
+  --least PERCENT  fail below this score (default 95)
+
+At the end: the mutants that could not be put into one binary (nearly all of them do not compile by themselves either), those
+that no test noticed, and how many were caught of those in the binary. A run that was stopped goes on where it was, as long as the
+sources are the same. Mutants that are left out on purpose, with the reason, are in .cargo/mutants.toml. Everything is written
+below target/mutants.
+";
+
+fn main() -> ExitCode {
+    match parse().and_then(|options| options.map_or(Ok(true), |options| score(&options))) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(why) => {
+            eprintln!("mutants: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+struct Options {
+    words: String,
+    jobs: usize,
+    least: f64,
+}
+
+fn parse() -> Result<Option<Options>, String> {
+    use lexopt::prelude::*;
+    let mut options = Options {
+        words: String::new(),
+        jobs: 2,
+        least: 95.0,
+    };
+    let mut parser = lexopt::Parser::from_env();
+    let mut arguments = || -> Result<bool, lexopt::Error> {
+        while let Some(arg) = parser.next()? {
+            match arg {
+                Long("jobs") => options.jobs = parser.value()?.parse()?,
+                Long("least") => options.least = parser.value()?.parse()?,
+                Short('h') | Long("help") => return Ok(false),
+                Value(words) => options.words = words.string()?,
+                Short(_) | Long(_) => return Err(arg.unexpected()),
+            }
+        }
+        Ok(true)
+    };
+    if arguments().map_err(|error| format!("{error}; see --help"))? {
+        return Ok(Some(options));
+    }
+    print!("{HELP}");
+    Ok(None)
+}
+
+fn score(options: &Options) -> Result<bool, String> {
+    let begun = Instant::now();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = root
+        .canonicalize()
+        .map_err(|e| format!("{}: {e}", root.display()))?;
+    let mutants = list::list(&root)?;
+    let built = build(&Tree::of(&root)?, &mutants)?;
+    println!(
+        "{} mutants, {} of them in the binary",
+        mutants.len(),
+        built.placed.len()
+    );
+    if run::one(&built.binary, 0) != Verdict::Missed {
+        return Err("the tests fail without any mutant".to_owned());
+    }
+    let asked: Vec<&Mutant> = mutants
+        .iter()
+        .filter(|mutant| built.placed.contains(&mutant.id) && mutant.name.contains(&options.words))
+        .collect();
+    let results = root.join(format!("target/mutants/results-{:016x}", built.hash));
+    let verdicts = run::all(&built.binary, &asked, options.jobs.max(1), &results)?;
+    for mutant in mutants
+        .iter()
+        .filter(|mutant| !built.placed.contains(&mutant.id))
+    {
+        println!("Not in the binary: {}", mutant.name);
+    }
+    for (name, verdict) in verdicts
+        .iter()
+        .filter(|(_, verdict)| **verdict == Verdict::Missed)
+    {
+        println!("{verdict:?}: {name}");
+    }
+    let count = |verdict| verdicts.values().filter(|other| **other == verdict).count();
+    let (caught, hung) = (count(Verdict::Caught), count(Verdict::Hung));
+    let percent = 100.0 * (caught + hung) as f64 / asked.len().max(1) as f64;
+    println!(
+        "{percent:.1} % caught: {caught} failed a test, {hung} did not end, {} were missed, of {}; {} s",
+        count(Verdict::Missed),
+        asked.len(),
+        begun.elapsed().as_secs()
+    );
+    Ok(percent >= options.least)
+}
+
+/// One binary for all mutants.
+struct Built {
+    binary: PathBuf,
+    /// The mutants in it.
+    placed: BTreeSet<usize>,
+    /// What tells these sources from any others.
+    hash: u64,
+}
+
+/// Builds with every mutant, then without those that the compiler complains about, until it does not.
+fn build(tree: &Tree, mutants: &[Mutant]) -> Result<Built, String> {
+    let mut out = BTreeSet::new();
+    loop {
+        let (placed, hash) = tree.lay(mutants, &out)?;
+        let before = out.len();
+        match tree.compile(true)? {
+            Err(complaints) => out.extend(complaints),
+            Ok(_) => match tree.compile(false)? {
+                Ok(binary) => {
+                    return Ok(Built {
+                        binary,
+                        placed,
+                        hash,
+                    });
+                }
+                Err(complaints) => out.extend(complaints),
+            },
+        }
+        if out.len() == before {
+            return Err("the compiler keeps complaining about mutants that are out".to_owned());
+        }
+        eprintln!("mutants: {} do not compile so far", out.len());
+    }
+}

@@ -1,0 +1,223 @@
+//! The package that is mutated: `core` and `lock` with the simulation as one crate, so that a single binary holds every test.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::list::Mutant;
+use crate::weave::weave;
+
+/// Tests of the simulation that are quick. Those of `core` and `lock` come with them.
+const TESTS: [&str; 5] = ["regressions", "scenarios", "machine", "operators", "answers"];
+
+/// What the one crate begins with; the names of the two crates that it is made of still work.
+const HEAD: &str = "\
+#![allow(warnings)]
+extern crate self as reboot_coordinator;
+extern crate self as simulation;
+pub mod core;
+pub mod lock;
+#[cfg(test)]
+mod histories;
+";
+
+/// Whether this mutant is the one that is on.
+const SWITCH: &str = "
+/// Whether this mutant is the one that is on.
+pub fn mutant(id: usize) -> bool {
+    use std::sync::OnceLock;
+    static ON: OnceLock<usize> = OnceLock::new();
+    let on = ON.get_or_init(|| std::env::var(\"MUTANT\").ok().and_then(|text| text.parse().ok()).unwrap_or(0));
+    *on == id
+}
+";
+
+/// The sources, to be put below `target/mutants/tree`.
+pub(crate) struct Tree {
+    pub(crate) folder: PathBuf,
+    target: PathBuf,
+    /// By path in the folder, without a mutant in them.
+    plain: BTreeMap<PathBuf, String>,
+}
+
+impl Tree {
+    pub(crate) fn of(root: &Path) -> Result<Tree, String> {
+        let mut plain = BTreeMap::new();
+        read_all(
+            &root.join("crates/simulation/src"),
+            Path::new("src"),
+            &mut plain,
+        )?;
+        for part in ["core", "lock"] {
+            read_all(
+                &root.join("src").join(part),
+                &Path::new("src").join(part),
+                &mut plain,
+            )?;
+        }
+        plain.remove(Path::new("src/main.rs")); // the command line of the simulation
+        let mut lib = HEAD.to_owned();
+        for test in TESTS {
+            let file = root.join(format!("crates/simulation/tests/{test}.rs"));
+            plain.insert(format!("src/{test}.rs").into(), read(&file)?);
+            lib += &format!("#[cfg(test)]\nmod {test};\n");
+        }
+        plain.insert(
+            "src/histories.rs".into(),
+            include_str!("histories.rs.in").to_owned(),
+        );
+        let simulation = plain.remove(Path::new("src/lib.rs")).unwrap_or_default();
+        let rest = simulation
+            .lines()
+            .filter(|line| !line.starts_with("//!") && !line.starts_with("#!["));
+        lib += &rest.collect::<Vec<_>>().join("\n");
+        lib += SWITCH;
+        plain.insert("src/lib.rs".into(), lib);
+        plain.insert("Cargo.toml".into(), include_str!("tree.toml.in").to_owned());
+        plain.insert("Cargo.lock".into(), read(&root.join("Cargo.lock"))?);
+        let target = root.join("target/mutants");
+        Ok(Tree {
+            folder: target.join("tree"),
+            target,
+            plain,
+        })
+    }
+
+    /// Lays the tree with the mutants in it, but for those that are out. Which are in, and what tells this tree from any other.
+    pub(crate) fn lay(
+        &self,
+        mutants: &[Mutant],
+        out: &BTreeSet<usize>,
+    ) -> Result<(BTreeSet<usize>, u64), String> {
+        let mut files = self.plain.clone();
+        let mut placed = BTreeSet::new();
+        for (path, source) in &mut files {
+            let here: Vec<&Mutant> = mutants
+                .iter()
+                .filter(|mutant| Path::new(&mutant.file) == path && !out.contains(&mutant.id))
+                .collect();
+            if !here.is_empty() {
+                *source = weave(source, &here);
+                placed.extend(source.split("crate::mutant(").skip(1).filter_map(number));
+            }
+        }
+        let mut hasher = DefaultHasher::new();
+        files.hash(&mut hasher);
+        // What is the same stays as it is, so that it is not compiled again.
+        let mut stale = BTreeMap::new();
+        if self.folder.join("src").exists() {
+            read_all(&self.folder.join("src"), Path::new("src"), &mut stale)?;
+        }
+        for path in stale.keys().filter(|path| !files.contains_key(*path)) {
+            let _ = fs::remove_file(self.folder.join(path)); // the tree compiles with it as well
+        }
+        for (path, text) in &files {
+            if fs::read_to_string(self.folder.join(path)).ok().as_ref() != Some(text)
+                && !(path == Path::new("Cargo.lock") && self.folder.join(path).exists())
+            {
+                write(&self.folder.join(path), text)?;
+            }
+        }
+        Ok((placed, hasher.finish()))
+    }
+
+    /// Compiles; the mutants that the compiler complains about, or the test binary.
+    pub(crate) fn compile(&self, check: bool) -> Result<Result<PathBuf, BTreeSet<usize>>, String> {
+        let how = if check {
+            &["check"][..]
+        } else {
+            &["test", "--no-run"]
+        };
+        let output = Command::new("cargo")
+            .args(how)
+            .args(["--lib", "--profile", "mutants", "--message-format=json"])
+            .arg("--target-dir")
+            .arg(self.target.join("build"))
+            .args(if check { &["--tests"][..] } else { &[] })
+            .current_dir(&self.folder)
+            .output()
+            .map_err(|e| format!("cargo cannot be run: {e}"))?;
+        let mut binary = None;
+        let mut complaints = BTreeSet::new();
+        let mut words = String::new();
+        for line in output.stdout.split(|b| *b == b'\n') {
+            let Ok(message) = serde_json::from_slice::<Value>(line) else {
+                continue;
+            };
+            if let Some(path) = message["executable"].as_str() {
+                binary = Some(PathBuf::from(path));
+            }
+            let diagnostic = &message["message"];
+            if diagnostic["level"] == "error" {
+                words += diagnostic["rendered"].as_str().unwrap_or_default();
+                self.blame(diagnostic, &mut complaints)?;
+            }
+        }
+        if output.status.success() {
+            return Ok(Ok(binary.unwrap_or_default()));
+        }
+        if complaints.is_empty() {
+            let why = String::from_utf8_lossy(&output.stderr);
+            return Err(format!("the tree does not compile:\n{words}\n{why}"));
+        }
+        Ok(Err(complaints))
+    }
+
+    /// The mutants that stand before the places an error names.
+    fn blame(&self, diagnostic: &Value, blamed: &mut BTreeSet<usize>) -> Result<(), String> {
+        for span in diagnostic["spans"].as_array().into_iter().flatten() {
+            let (Some(file), Some(start)) =
+                (span["file_name"].as_str(), span["byte_start"].as_u64())
+            else {
+                continue;
+            };
+            let path = self.folder.join(file);
+            if span["is_primary"] != true || !path.starts_with(self.folder.join("src")) {
+                continue;
+            }
+            let text = read(&path)?;
+            // The question itself may be what is wrong.
+            let after = "(if crate::mutant(1000)".len();
+            let end = text.floor_char_boundary(start as usize + after);
+            let id = text[..end]
+                .rsplit_once("crate::mutant(")
+                .map(|(_, rest)| rest);
+            let id = id.and_then(number);
+            blamed.extend(id);
+        }
+        Ok(())
+    }
+}
+
+/// The number that this text begins with.
+fn number(text: &str) -> Option<usize> {
+    text.split(')').next()?.parse().ok()
+}
+
+fn read_all(from: &Path, to: &Path, files: &mut BTreeMap<PathBuf, String>) -> Result<(), String> {
+    let error = |e: std::io::Error| format!("{}: {e}", from.display());
+    for entry in fs::read_dir(from).map_err(error)? {
+        let path = entry.map_err(error)?.path();
+        let target = to.join(path.file_name().unwrap_or_default());
+        if path.is_dir() {
+            read_all(&path, &target, files)?;
+        } else {
+            files.insert(target, read(&path)?);
+        }
+    }
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    fs::write(path, text).map_err(|e| format!("{}: {e}", path.display()))
+}

@@ -1,0 +1,194 @@
+//! Puts mutants into a source file, each behind a question of its own: `if crate::mutant(7) { … } else { … }`.
+
+use std::collections::BTreeMap;
+
+use proc_macro2::Span;
+use syn::spanned::Spanned;
+use syn::visit::{self, Visit};
+use syn::{Arm, BinOp, Expr, ExprBinary, ExprStruct, ExprUnary};
+
+use crate::list::Mutant;
+
+/// The file with all of these mutants in it. One whose place cannot be found or cannot hold a question is left out.
+pub(crate) fn weave(source: &str, mutants: &[&Mutant]) -> String {
+    let file = syn::parse_file(source).expect("what is compiled can be parsed");
+    let mut places = Places {
+        source,
+        at: BTreeMap::new(),
+        edits: Vec::new(),
+    };
+    for mutant in mutants {
+        if mutant.genre == "FnValue" {
+            let question = format!(
+                "if crate::mutant({}) {{ return {}; }} ",
+                mutant.id, mutant.replacement
+            );
+            places.edits.push(Edit::insert(mutant.start, question));
+        } else {
+            places.at.entry(mutant.start).or_default().push(mutant);
+        }
+    }
+    places.visit_file(&file);
+    places
+        .edits
+        .sort_by_key(|edit| (edit.start, std::cmp::Reverse(edit.end)));
+    render(source, 0, source.len(), &places.edits)
+}
+
+/// A piece of the source with what comes before and after it. Edits lie within each other or apart.
+struct Edit {
+    start: usize,
+    end: usize,
+    before: String,
+    after: String,
+}
+
+impl Edit {
+    fn insert(at: usize, text: String) -> Edit {
+        Edit {
+            start: at,
+            end: at,
+            before: text,
+            after: String::new(),
+        }
+    }
+}
+
+fn render(source: &str, from: usize, to: usize, edits: &[Edit]) -> String {
+    let mut text = String::new();
+    let (mut at, mut rest) = (from, edits);
+    while let [edit, others @ ..] = rest {
+        let inside = others.partition_point(|other| other.start < edit.end);
+        text += &source[at..edit.start];
+        text += &edit.before;
+        text += &render(source, edit.start, edit.end, &others[..inside]);
+        text += &edit.after;
+        at = edit.end;
+        rest = &others[inside..];
+    }
+    text + &source[at..to]
+}
+
+struct Places<'a> {
+    source: &'a str,
+    /// Mutants by where they start.
+    at: BTreeMap<usize, Vec<&'a Mutant>>,
+    edits: Vec<Edit>,
+}
+
+impl<'a> Places<'a> {
+    fn of(&self, genre: &str, start: usize) -> Vec<&'a Mutant> {
+        let here = self.at.get(&start).into_iter().flatten();
+        here.filter(|mutant| mutant.genre == genre)
+            .copied()
+            .collect()
+    }
+
+    fn text(&self, span: Span) -> &'a str {
+        &self.source[span.byte_range()]
+    }
+
+    /// `(if crate::mutant(7) { … } else { the piece itself })`
+    fn choose(&mut self, span: Span, choices: &[(usize, String)]) {
+        if choices.is_empty() {
+            return;
+        }
+        let mut before = "(".to_owned();
+        for (id, text) in choices {
+            before += &format!("if crate::mutant({id}) {{ {text} }} else ");
+        }
+        before += "{ ";
+        self.edits.push(Edit {
+            start: span.byte_range().start,
+            end: span.byte_range().end,
+            before,
+            after: " })".to_owned(),
+        });
+    }
+}
+
+impl<'ast> Visit<'ast> for Places<'_> {
+    fn visit_expr_binary(&mut self, expr: &'ast ExprBinary) {
+        let mutants = self.of("BinaryOperator", expr.op.span().byte_range().start);
+        if !(matches!(expr.op, BinOp::And(_)) && has_let(expr)) {
+            let (left, right) = (self.text(expr.left.span()), self.text(expr.right.span()));
+            let choices: Vec<(usize, String)> = mutants
+                .iter()
+                .map(|mutant| (mutant.id, format!("{left} {} {right}", mutant.replacement)))
+                .collect();
+            self.choose(expr.span(), &choices);
+        }
+        visit::visit_expr_binary(self, expr);
+    }
+
+    fn visit_expr_unary(&mut self, expr: &'ast ExprUnary) {
+        let mutants = self.of("UnaryOperator", expr.op.span().byte_range().start);
+        let operand = self.text(expr.expr.span()).to_owned();
+        let choices: Vec<(usize, String)> = mutants
+            .iter()
+            .map(|mutant| (mutant.id, operand.clone()))
+            .collect();
+        self.choose(expr.span(), &choices);
+        visit::visit_expr_unary(self, expr);
+    }
+
+    fn visit_arm(&mut self, arm: &'ast Arm) {
+        let without = self.of("MatchArm", arm.pat.span().byte_range().start);
+        let without = without.first().map(|mutant| mutant.id);
+        match &arm.guard {
+            None => {
+                if let Some(id) = without {
+                    let end = arm.pat.span().byte_range().end;
+                    let question = format!(" if !crate::mutant({id})");
+                    self.edits.push(Edit::insert(end, question));
+                }
+            }
+            Some((_, guard)) => {
+                let start = guard.span().byte_range().start;
+                let mut choices: Vec<(usize, String)> = self
+                    .of("MatchArmGuard", start)
+                    .iter()
+                    .map(|mutant| (mutant.id, mutant.replacement.clone()))
+                    .collect();
+                choices.extend(without.map(|id| (id, "false".to_owned())));
+                self.choose(guard.span(), &choices);
+            }
+        }
+        visit::visit_arm(self, arm);
+    }
+
+    fn visit_expr_struct(&mut self, expr: &'ast ExprStruct) {
+        for field in &expr.fields {
+            let span = field.span();
+            let mutants = self.of("StructField", span.byte_range().start);
+            if let (Some(mutant), Some(rest)) = (mutants.first(), &expr.rest) {
+                let name = self.text(field.member.span());
+                let question = format!(
+                    "{name}: if crate::mutant({}) {{ ({}).clone().{name} }} else {{ ",
+                    mutant.id,
+                    self.text(rest.span())
+                );
+                let value = field.expr.span().byte_range();
+                self.edits.push(Edit {
+                    start: span.byte_range().start,
+                    end: value.start,
+                    before: question,
+                    after: String::new(),
+                });
+                self.edits.push(Edit::insert(value.end, " }".to_owned()));
+            }
+        }
+        visit::visit_expr_struct(self, expr);
+    }
+}
+
+/// A condition with a `let` in it cannot be put into parentheses.
+fn has_let(expr: &ExprBinary) -> bool {
+    [&expr.left, &expr.right]
+        .into_iter()
+        .any(|side| match &**side {
+            Expr::Let(_) => true,
+            Expr::Binary(inner) => has_let(inner),
+            _ => false,
+        })
+}

@@ -1,0 +1,111 @@
+//! Words, codes and small arithmetic that the simulation does not look at.
+
+use std::time::Duration;
+
+use super::budget::backoff;
+use super::facts::{HealthPhase, ScriptOutcome};
+use super::refusal::Refusal;
+use super::rng::Rng;
+
+#[test]
+fn each_refusal_has_its_label_its_exit_code_and_its_words() {
+    let why = || "why".to_owned();
+    let table: [(Refusal, &str, u8, bool); 14] = [
+        (Refusal::NotRequired, "not_required", 0, false),
+        (Refusal::DryRun, "dry_run", 0, false),
+        (Refusal::Unknown(why()), "detector", 6, true),
+        (Refusal::KillSwitch(why()), "kill_switch", 5, true),
+        (Refusal::Paused(why()), "paused", 5, true),
+        (Refusal::Window(why()), "window", 7, true),
+        (Refusal::Cooldown(why()), "cooldown", 8, true),
+        (Refusal::Budget(why()), "budget", 8, true),
+        (Refusal::Health(why()), "health", 3, true),
+        (Refusal::Policy(why()), "policy", 3, true),
+        (Refusal::NotTurn(why()), "not_turn", 4, false),
+        (Refusal::Etcd(why()), "etcd", 1, true),
+        (Refusal::Lost(why()), "lost", 1, false),
+        (Refusal::Aborted(why()), "aborted", 1, true),
+    ];
+    for (refusal, label, exit_code, has_remedy) in table {
+        assert_eq!((refusal.label(), refusal.exit_code()), (label, exit_code));
+        let (text, remedy) = (refusal.text(), refusal.remedy());
+        assert!(text.contains(' '), "{label}: {text}");
+        // A remedy is more than a word.
+        assert_eq!(remedy.contains(' '), has_remedy, "{label}: {remedy}");
+        assert_eq!(remedy.is_empty(), !has_remedy, "{label}: {remedy}");
+    }
+}
+
+#[test]
+fn the_end_of_a_script_and_its_phase_have_words() {
+    for (outcome, words) in [
+        (ScriptOutcome::Exited(3), "exit code 3"),
+        (ScriptOutcome::Signalled(9), "killed by signal 9"),
+        (ScriptOutcome::TimedOut, "timed out"),
+        (
+            ScriptOutcome::NotStarted("no such file".to_owned()),
+            "could not be started: no such file",
+        ),
+        (ScriptOutcome::Cancelled, "stopped"),
+    ] {
+        assert_eq!(outcome.to_string(), words);
+        assert!(!outcome.success());
+    }
+    assert!(ScriptOutcome::Exited(0).success());
+    for (phase, word) in [
+        (HealthPhase::PreLock, "pre-lock"),
+        (HealthPhase::PostLock, "post-lock"),
+        (HealthPhase::Monitor, "monitor"),
+        (HealthPhase::PostBoot, "post-boot"),
+    ] {
+        assert_eq!(phase.as_str(), word);
+    }
+}
+
+#[test]
+fn the_generator_is_the_published_one() {
+    let mut rng = Rng(0);
+    let words: Vec<u64> = (0..3).map(|_| rng.next()).collect();
+    assert_eq!(
+        words,
+        [
+            0xe220_a839_7b1d_cdaf,
+            0x6e78_9e6a_a1b9_65f4,
+            0x06c4_5d18_8009_454f
+        ]
+    );
+    // The first word of seed 0 without its last bit.
+    assert_eq!(Rng(0).lease_id(), 0x7110_541c_bd8e_e6d7);
+}
+
+#[test]
+fn jitter_lies_between_half_and_all_and_is_not_always_the_same() {
+    let span = Duration::from_secs(8);
+    let mut rng = Rng(1);
+    let drawn: Vec<Duration> = (0..1000).map(|_| rng.jitter(span)).collect();
+    assert!(
+        drawn
+            .iter()
+            .all(|pause| span / 2 <= *pause && *pause <= span)
+    );
+    let near = Duration::from_millis(100);
+    assert!(drawn.iter().any(|pause| *pause < span / 2 + near));
+    assert!(drawn.iter().any(|pause| *pause > span - near));
+}
+
+#[test]
+fn a_pause_doubles_up_to_the_longest() {
+    let (min, max) = (Duration::from_secs(2), Duration::from_secs(30));
+    let pauses = [0, 1, 2, 3, 4, 31, 32, u32::MAX].map(|n| backoff(n, min, max).as_secs());
+    assert_eq!(pauses, [2, 4, 8, 16, 30, 30, 30, 30]);
+}
+
+#[test]
+fn a_lease_counts_whole_seconds_and_at_least_one() {
+    let seconds = |nanos: u64| super::machine::seconds(Duration::from_nanos(nanos));
+    assert_eq!(seconds(0), 1);
+    assert_eq!(seconds(1), 1);
+    assert_eq!(seconds(1_000_000_000), 1);
+    assert_eq!(seconds(1_000_000_001), 2);
+    assert_eq!(seconds(90_000_000_000), 90);
+}
