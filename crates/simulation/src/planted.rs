@@ -40,9 +40,9 @@ planted! {
     /// The commit does not compare the claims and reports that were judged.
     CommitIgnoresMembers: ["P2"],
     /// The commit does not compare the operator's request.
-    CommitIgnoresRequest: ["P2", "request"],
+    CommitIgnoresRequest: ["P2", "requests"],
     /// A request is noted with another boot.
-    RequestNotedWrongly: ["P2", "P5", "request"],
+    RequestNotedWrongly: ["P2", "P5", "requests"],
     /// The commit does not count the reboot.
     CommitDoesNotSpend: ["P6"],
     /// The commit does not note the attempt in the registration.
