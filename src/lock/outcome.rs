@@ -179,7 +179,7 @@ pub fn self_test(reply: Reply) -> Result<bool, Malformed> {
     if txn.succeeded {
         return Ok(false);
     }
-    if txn.replies.len() != 3 {
+    if txn.replies.len() != 4 {
         return Err(Malformed("the self-test answered not all of its parts"));
     }
     for part in &txn.replies {

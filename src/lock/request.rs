@@ -29,6 +29,7 @@ pub fn self_test(keys: &Keys, node: &str) -> Txn {
             must_fail(Compare::mod_revision(claim(), IMPOSSIBLE_REVISION)),
             must_fail(unchanged_since(keys.claims(), -1)),
             must_fail(pause_must_exist),
+            must_fail(created_after(keys.alive(node), IMPOSSIBLE_REVISION)),
         ],
     }
 }
@@ -119,15 +120,18 @@ pub fn gate_read(keys: &Keys, node: &str, members: bool) -> Txn {
 }
 
 /// The revisions that the gates were judged on, as far as a commit compares them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judged {
     /// Mod revision of the registration the budget was read from; 0 for none.
     pub registration: i64,
     /// Mod revision of the operator's request; 0 for none.
     pub request: i64,
-    /// The revision of the store at which cluster policies were judged, when there are any.
-    pub members: Option<i64>,
+    /// The revision of the store at which cluster policies were judged, when there are any, and who counted as healthy then.
+    pub members: Option<(i64, Vec<String>)>,
 }
+
+/// How many reports a commit requires to be there still. etcd takes 128 guards in one transaction.
+const MOST_REPORTS: usize = 100;
 
 /// Turn the place at the head of the queue into a record that does not expire. Only its success permits disruption.
 ///
@@ -148,9 +152,16 @@ pub fn commit(
     compares.push(absent(keys.cooldown()));
     compares.push(unchanged(node_key.clone(), judged.registration));
     compares.push(unchanged(keys.request(&claim.node), judged.request));
-    if let Some(revision) = judged.members {
+    if let Some((revision, healthy)) = judged.members {
         compares.push(unchanged_since(keys.claims(), revision));
         compares.push(unchanged_since(keys.alives(), revision));
+        // A report whose lease ran out leaves nothing that could be compared with a revision: that it is there is demanded.
+        let reports = healthy.iter().filter(|node| **node != claim.node);
+        compares.extend(
+            reports
+                .take(MOST_REPORTS)
+                .map(|node| present(keys.alive(node))),
+        );
     }
     Txn {
         compares,
@@ -267,6 +278,18 @@ pub(super) fn unchanged(key: String, modified: i64) -> Compare {
 
 pub(super) fn absent(key: String) -> Compare {
     Compare::create_revision(Span::one(key), 0)
+}
+
+fn present(key: String) -> Compare {
+    created_after(key, 0)
+}
+
+/// That the key is there, and was created after `revision`.
+fn created_after(key: String, revision: i64) -> Compare {
+    Compare {
+        result: etcd_rs_sync::Is::Greater,
+        ..Compare::create_revision(Span::one(key), revision)
+    }
 }
 
 pub(super) fn read(key: String) -> Op {

@@ -39,6 +39,8 @@ planted! {
     CommitIgnoresCooldown: ["P2"],
     /// The commit does not compare the claims and reports that were judged.
     CommitIgnoresMembers: ["P2"],
+    /// The commit does not demand that the reports that were judged are there still.
+    CommitIgnoresEndedReports: ["P2"],
     /// The commit does not compare the operator's request.
     CommitIgnoresRequest: ["P2", "requests"],
     /// A request is noted with another boot.

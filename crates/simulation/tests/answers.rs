@@ -74,18 +74,20 @@ fn pair(create: i64, modified: i64, claim: &Claim) -> KeyValue {
 
 #[test]
 fn the_self_test_is_passed_only_when_every_guard_failed() {
-    let parts = |a, b, c| txn(false, 9, vec![nested(a), nested(b), nested(c)]);
-    assert_eq!(outcome::self_test(parts(false, false, false)), Ok(true));
-    for (a, b, c) in [
-        (true, false, false),
-        (false, true, false),
-        (false, false, true),
-    ] {
-        assert_eq!(outcome::self_test(parts(a, b, c)), Ok(false));
+    let parts = |passed: usize| {
+        txn(
+            false,
+            9,
+            (0..4).map(|part| nested(part == passed)).collect(),
+        )
+    };
+    assert_eq!(outcome::self_test(parts(4)), Ok(true));
+    for passed in 0..4 {
+        assert_eq!(outcome::self_test(parts(passed)), Ok(false));
     }
     assert_eq!(outcome::self_test(txn(true, 9, Vec::new())), Ok(false));
-    assert!(outcome::self_test(txn(false, 9, vec![nested(false); 2])).is_err());
-    assert!(outcome::self_test(txn(false, 9, vec![range(Vec::new()); 3])).is_err());
+    assert!(outcome::self_test(txn(false, 9, vec![nested(false); 3])).is_err());
+    assert!(outcome::self_test(txn(false, 9, vec![range(Vec::new()); 4])).is_err());
 }
 
 #[test]

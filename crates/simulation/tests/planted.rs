@@ -4,13 +4,16 @@ use simulation::planted::Planted;
 use simulation::run::history;
 
 /// These show in one of some thousand histories only; `scripts/simulate --faults` looks for all of them.
-const RARE: [Planted; 6] = [
+const RARE: [Planted; 9] = [
     Planted::CommitComparesCreateOnly,
     Planted::CommitIgnoresCooldown,
+    Planted::CommitIgnoresEndedReports,
     Planted::CommitIgnoresMembers,
     Planted::DeadlineFromReceipt,
     Planted::PermitNeverExpires,
     Planted::RemoveUnguarded,
+    Planted::TakeOverComparesCreateOnly,
+    Planted::TakeOverUnguarded,
 ];
 
 #[test]

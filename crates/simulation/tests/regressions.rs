@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use reboot_coordinator::core::Mode;
+use reboot_coordinator::core::policy::Policies;
 use simulation::plan::{Boot, Fault, Reboot, Trouble, When};
 use simulation::{Plan, SECOND, World};
 
@@ -240,6 +241,30 @@ fn a_node_that_may_not_try_again_notices_that_its_claim_was_taken_away() {
             (When::At(5 * SECOND), Fault::OperatorRequest(0)),
             (When::At(70 * SECOND), Fault::OperatorWithdraws(0)),
             (When::At(second * SECOND), Fault::OperatorRelease(0)),
+        ];
+        holds(plan);
+    }
+}
+
+/// A node is stopped between its look at the reports and its commit; the only other healthy node dies meanwhile, and its report
+/// ends, which leaves nothing behind that could be compared with a revision. Seeds 18280, 482324, 839595 and others.
+#[test]
+fn a_report_that_ended_before_the_commit_refuses_it() {
+    for action in 5..40 {
+        let mut plan = Plan::plain(2);
+        plan.quiet_at = 400 * SECOND;
+        for node in &mut plan.nodes {
+            node.settings.health_publish_interval = Some(Duration::from_secs(5));
+            node.settings.policies = Some(Policies {
+                min_healthy_absolute: Some(1),
+                ..Policies::default()
+            });
+        }
+        plan.nodes[0].settings.lock_ttl = Duration::from_secs(300);
+        plan.nodes[1].required_at = None;
+        plan.faults = vec![
+            (When::After(0, action), Fault::Kill(1, 200 * SECOND)),
+            (When::After(0, action), Fault::Pause(0, 150 * SECOND)),
         ];
         holds(plan);
     }

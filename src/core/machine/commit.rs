@@ -88,7 +88,10 @@ impl Machine {
                 Judged {
                     registration: self.registration_modified(),
                     request: self.request_modified,
-                    members: self.settings.policies.as_ref().and(self.judged_at),
+                    members: self
+                        .judged_at
+                        .filter(|_| self.settings.policies.is_some())
+                        .map(|revision| (revision, self.members.healthy.clone())),
                 },
             ),
             State::Fencing(pending) => request::fence(keys, &pending.seen),

@@ -66,7 +66,7 @@ pub use view::View;
 const ONCE_TRIES: u32 = 3;
 
 /// The part of the lease's life that is given away to clocks that differ and requests that travel.
-const LEASE_MARGIN: u32 = 10;
+const LEASE_MARGIN: u32 = 8;
 
 /// Where the node is in its life.
 #[derive(Debug)]

@@ -47,6 +47,7 @@ impl Planted {
             (Planted::CommitIgnoresMembers, State::Committing(_)) => txn
                 .compares
                 .retain(|compare| compare.keys.range_end.is_empty()),
+            (Planted::CommitIgnoresEndedReports, State::Committing(_)) => unguard(txn, "/alive/n"),
             (Planted::CommitIgnoresRequest, State::Committing(_)) => unguard(txn, "/requests/n"),
             (Planted::RequestNotedWrongly, State::Noting(_)) => {
                 for put in puts(txn) {

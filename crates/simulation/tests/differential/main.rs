@@ -59,10 +59,10 @@ fn leases_run_out_alike() {
         let server = Cluster::builder().version(version).start();
         let mut both = Both::new(&server);
         both.start(0);
+        let granted = Instant::now();
         for (id, ttl_sec) in [(1, 0), (2, 1), (3, 2), (4, 600)] {
             both.call(&Request::Grant { id, ttl_sec });
         }
-        let granted = Instant::now();
         let put = |key: &str, lease| Op::Put(Put::new(key, "v", lease));
         let mut kept = Put::new("kept", "w", 0);
         kept.ignore_lease = true;
