@@ -4,7 +4,7 @@ use simulation::planted::Planted;
 use simulation::run::history;
 
 /// These show in one of some thousand histories only; `scripts/simulate --faults` looks for all of them.
-const RARE: [Planted; 9] = [
+const RARE: [Planted; 10] = [
     Planted::CommitComparesCreateOnly,
     Planted::CommitIgnoresCooldown,
     Planted::CommitIgnoresEndedReports,
@@ -12,6 +12,7 @@ const RARE: [Planted; 9] = [
     Planted::DeadlineFromReceipt,
     Planted::PermitNeverExpires,
     Planted::RemoveUnguarded,
+    Planted::TakeAwayUnguarded,
     Planted::TakeOverComparesCreateOnly,
     Planted::TakeOverUnguarded,
 ];

@@ -176,7 +176,7 @@ impl Planted {
             {
                 txn.succeeded = false;
                 let failed = || OpReply::Txn(TxnReply::default());
-                txn.replies = vec![failed(), failed(), failed()];
+                txn.replies = (0..4).map(|_| failed()).collect();
             }
             (Planted::HealthIgnored, Input::Script(_, report)) if before_commit => pass(report),
             (Planted::ProofIgnored, Input::Script(_, report))
