@@ -285,7 +285,7 @@ impl World {
     ) {
         if !before.claim.phase.committed() {
             if by.is_none() {
-                self.check_reliance(node, before.pid);
+                self.check_reliance(node, before);
             }
             return;
         }

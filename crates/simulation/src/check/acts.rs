@@ -4,7 +4,7 @@ use reboot_coordinator::core::machine::Stage;
 use reboot_coordinator::core::{Hook, State, Ticket};
 use reboot_coordinator::lock::Phase;
 
-use super::SLACK;
+use super::{SLACK, Standing};
 use crate::SECOND;
 use crate::host::Channel;
 use crate::world::World;
@@ -184,14 +184,24 @@ impl World {
     // ---- the machine itself ----
 
     /// A lease ran out, and a place with it. Whoever wrote the place there must have stopped to rely on it before, unless it
-    /// does not run, or was told of renewals that never happened.
-    pub(super) fn check_reliance(&mut self, index: usize, pid: u64) {
-        let Some(process) = self.hosts[index].process(pid) else {
+    /// does not run, or was told of renewals that never happened. A place that was given up may have come to be once more, when
+    /// copies of its grant and of its join both arrived after the revoke: nobody relies on that one.
+    pub(super) fn check_reliance(&mut self, index: usize, place: &Standing) {
+        let Some(process) = self.hosts[index].process(place.pid) else {
             return;
         };
-        let relies = match process.machine.state() {
-            State::Entering(..) | State::Counting | State::Queued | State::TakingAway(_) => true,
-            State::Gates(gates) => matches!(gates.stage(), Stage::Waiting | Stage::PostLock),
+        let machine = &process.machine;
+        let holds = || {
+            machine
+                .held()
+                .is_some_and(|held| held.create == place.create)
+        };
+        let relies = match machine.state() {
+            State::Entering(_, claim) => **claim == place.claim,
+            State::Counting | State::Queued | State::TakingAway(_) => holds(),
+            State::Gates(gates) => {
+                matches!(gates.stage(), Stage::Waiting | Stage::PostLock) && holds()
+            }
             _ => false,
         };
         if relies && process.paused_until.is_none() && !process.lied_to {
