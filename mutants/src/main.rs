@@ -90,15 +90,20 @@ fn score(options: &Options) -> Result<bool, String> {
         mutants.len(),
         built.placed.len()
     );
-    if run::one(&built.binary, 0) != Verdict::Missed {
-        return Err("the tests fail without any mutant".to_owned());
-    }
+    let stages = run::stages(&built.binary)?;
+    println!("The tests, in this order: {}", run::describe(&stages));
     let asked: Vec<&Mutant> = mutants
         .iter()
         .filter(|mutant| built.placed.contains(&mutant.id) && mutant.name.contains(&options.words))
         .collect();
     let results = root.join(format!("target/mutants/results-{:016x}", built.hash));
-    let verdicts = run::all(&built.binary, &asked, options.jobs.max(1), &results)?;
+    let verdicts = run::all(
+        &built.binary,
+        &stages,
+        &asked,
+        options.jobs.max(1),
+        &results,
+    )?;
     for mutant in mutants
         .iter()
         .filter(|mutant| !built.placed.contains(&mutant.id))
@@ -132,9 +137,10 @@ struct Built {
     hash: u64,
 }
 
-/// Builds with every mutant, then without those that the compiler complains about, until it does not.
+/// Builds with every mutant, then without those that the compiler complains about, until it does not. Those are remembered as
+/// long as their file is the same.
 fn build(tree: &Tree, mutants: &[Mutant]) -> Result<Built, String> {
-    let mut out = BTreeSet::new();
+    let mut out = tree.refused(mutants);
     loop {
         let (placed, hash) = tree.lay(mutants, &out)?;
         let before = out.len();
@@ -142,6 +148,7 @@ fn build(tree: &Tree, mutants: &[Mutant]) -> Result<Built, String> {
             Err(complaints) => out.extend(complaints),
             Ok(_) => match tree.compile(false)? {
                 Ok(binary) => {
+                    tree.remember(mutants, &out)?;
                     return Ok(Built {
                         binary,
                         placed,

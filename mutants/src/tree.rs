@@ -125,6 +125,31 @@ impl Tree {
         Ok((placed, hasher.finish()))
     }
 
+    /// The mutants that did not compile the last time, in files that have not changed since.
+    pub(crate) fn refused(&self, mutants: &[Mutant]) -> BTreeSet<usize> {
+        let known = fs::read_to_string(self.target.join("refused")).unwrap_or_default();
+        let known: BTreeSet<&str> = known.lines().collect();
+        let again = |mutant: &&Mutant| known.contains(self.line(mutant).as_str());
+        mutants.iter().filter(again).map(|m| m.id).collect()
+    }
+
+    pub(crate) fn remember(
+        &self,
+        mutants: &[Mutant],
+        refused: &BTreeSet<usize>,
+    ) -> Result<(), String> {
+        let out = mutants.iter().filter(|m| refused.contains(&m.id));
+        let lines: Vec<String> = out.map(|mutant| self.line(mutant)).collect();
+        write(&self.target.join("refused"), &lines.join("\n"))
+    }
+
+    /// A mutant with what tells its file from any other.
+    fn line(&self, mutant: &Mutant) -> String {
+        let mut hasher = DefaultHasher::new();
+        self.plain.get(Path::new(&mutant.file)).hash(&mut hasher);
+        format!("{:016x} {}", hasher.finish(), mutant.name)
+    }
+
     /// Compiles; the mutants that the compiler complains about, or the test binary.
     pub(crate) fn compile(&self, check: bool) -> Result<Result<PathBuf, BTreeSet<usize>>, String> {
         let how = if check {
