@@ -122,12 +122,14 @@ pub(crate) fn all(
         let limit = stage.takes * PATIENCE + Duration::from_secs(5);
         let missed = Mutex::new(Vec::new());
         let begun = Instant::now();
-        each(&left, jobs, &|mutant| {
-            match run(binary, mutant.id, &tests, limit, &mut |_| {}) {
+        each(
+            &left,
+            jobs,
+            &|mutant| match run(binary, mutant.id, &tests, limit, &mut |_| {}) {
                 Verdict::Missed => missed.lock().expect("no thread panics").push(mutant),
                 verdict => note(mutant, verdict),
-            }
-        });
+            },
+        );
         let missed = missed.into_inner().expect("no thread panics");
         let (caught, all) = (left.len() - missed.len(), left.len());
         let words = describe(std::slice::from_ref(stage));
@@ -210,7 +212,10 @@ fn listen(lines: &Receiver<String>, limit: Duration, passed: &mut dyn FnMut(&str
     let begun = Instant::now();
     loop {
         match lines.recv_timeout(limit.saturating_sub(begun.elapsed())) {
-            Ok(line) => match line.strip_prefix("test ").and_then(|l| l.split_once(" ... ")) {
+            Ok(line) => match line
+                .strip_prefix("test ")
+                .and_then(|l| l.split_once(" ... "))
+            {
                 Some((_, "FAILED")) => return Verdict::Caught,
                 Some((name, _)) => passed(name),
                 None => {}

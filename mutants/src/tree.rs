@@ -1,6 +1,7 @@
 //! The package that is mutated: `core` and `lock` with the simulation as one crate, so that a single binary holds every test.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -9,10 +10,16 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::list::Mutant;
-use crate::weave::weave;
+use crate::weave::{Constants, constants, weave};
 
 /// Tests of the simulation that are quick. Those of `core` and `lock` come with them.
-const TESTS: [&str; 5] = ["regressions", "scenarios", "machine", "operators", "answers"];
+const TESTS: [&str; 5] = [
+    "regressions",
+    "scenarios",
+    "machine",
+    "operators",
+    "answers",
+];
 
 /// What the one crate begins with; the names of the two crates that it is made of still work.
 const HEAD: &str = "\
@@ -95,15 +102,19 @@ impl Tree {
     ) -> Result<(BTreeSet<usize>, u64), String> {
         let mut files = self.plain.clone();
         let mut placed = BTreeSet::new();
-        for (path, source) in &mut files {
-            let here: Vec<&Mutant> = mutants
-                .iter()
-                .filter(|mutant| Path::new(&mutant.file) == path && !out.contains(&mutant.id))
-                .collect();
-            if !here.is_empty() {
-                *source = weave(source, &here);
-                placed.extend(source.split("crate::mutant(").skip(1).filter_map(number));
-            }
+        let of = |path: &Path| -> Vec<&Mutant> {
+            let here =
+                |mutant: &&Mutant| Path::new(&mutant.file) == path && !out.contains(&mutant.id);
+            mutants.iter().filter(here).collect()
+        };
+        let mut found = Constants::new();
+        for (path, source) in files.iter().filter(|(path, _)| is_mutated(path)) {
+            constants(source, &of(path), &mut found);
+        }
+        for (path, source) in files.iter_mut().filter(|(path, _)| is_mutated(path)) {
+            let here = of(path);
+            *source = weave(source, &here, &found);
+            placed.extend(source.split("crate::mutant(").skip(1).filter_map(number));
         }
         let mut hasher = DefaultHasher::new();
         files.hash(&mut hasher);
@@ -216,6 +227,12 @@ impl Tree {
         }
         Ok(())
     }
+}
+
+/// Whether the mutants are about this file: `core` and `lock`, without files of tests only.
+fn is_mutated(path: &Path) -> bool {
+    let tests = |part: &OsStr| part == "tests" || part == "tests.rs";
+    (path.starts_with("src/core") || path.starts_with("src/lock")) && !path.iter().any(tests)
 }
 
 /// The number that this text begins with.
