@@ -8,7 +8,7 @@ use etcd_rs_sync::{
     GrantReply, Header, KeyValue, OpReply, Put, RangeReply, Reply, Request, TxnReply,
 };
 use reboot_coordinator::lock::outcome::{self, Commit, Found, Write};
-use reboot_coordinator::lock::record::encode;
+use reboot_coordinator::lock::record::{decode, encode};
 use reboot_coordinator::lock::requests::{ask, asked, look, note, seen, withdraw, written};
 use reboot_coordinator::lock::survey::{Pages, Said, next_page, survey};
 use reboot_coordinator::lock::{Claim, Held, Keys, Phase, RebootRequest, request};
@@ -151,6 +151,15 @@ fn a_commit_is_believed_only_when_its_own_claim_stands_where_it_was() {
     let done = txn(true, 9, vec![OpReply::Put(Default::default()); 2]);
     let direct = |reply| outcome::commit(reply, &before, &committed, sent);
     assert!(matches!(direct(done), Ok(Commit::Committed(_, held)) if held.modified == 9));
+    // The claim stands as it was seen: something else forbade the commit. Else it is for what stands there to say.
+    for (create, modified, stands) in [(3, 5, true), (3, 6, false), (4, 5, false)] {
+        let own = range(vec![pair(create, modified, &claim(Phase::Rebooting, 7))]);
+        let none = || range(Vec::new());
+        let refused = txn(false, 9, vec![none(), none(), own, none(), none()]);
+        let outcome = direct(refused).unwrap();
+        assert_eq!(matches!(outcome, Commit::Refused(_)), stands);
+        assert_eq!(matches!(outcome, Commit::Lost(Some(_))), !stands);
+    }
     for nonsense in [
         txn(true, 5, vec![OpReply::Put(Default::default()); 2]),
         txn(true, 9, vec![OpReply::Put(Default::default())]),
@@ -296,6 +305,49 @@ fn a_recount_asks_for_enough_to_know_the_queue_near_its_head() {
     assert_eq!((values.keys_only, names.keys_only), (false, true));
     // Three that may go at once, four more that wait near the head, and the own claim.
     assert_eq!((values.limit, values.max_create_revision), (8, 9));
+}
+
+#[test]
+fn a_count_that_does_not_begin_with_the_own_claim_says_that_the_place_is_lost() {
+    let own = |key: &str, create| KeyValue {
+        key: key.into(),
+        ..pair(create, create, &claim(Phase::Queued, 0))
+    };
+    let count = |pairs| {
+        let reply = Reply::Range(RangeReply {
+            kvs: pairs,
+            header: header(9),
+            ..RangeReply::default()
+        });
+        outcome::recount(reply, &keys(), "n", 5)
+    };
+    let elder = || own("/r/claims/a", 4);
+    let ahead = count(vec![own("/r/claims/n", 5), elder()]).unwrap();
+    let ahead = ahead.expect("the place stands");
+    assert_eq!(
+        (ahead.revision, ahead.claims.len(), ahead.more),
+        (9, 1, false)
+    );
+    for lost in [
+        vec![],
+        vec![own("/r/claims/n", 6), elder()],
+        vec![own("/r/claims/b", 5), elder()],
+        vec![elder()],
+    ] {
+        assert_eq!(count(lost), Ok(None));
+    }
+    for later in [5, 6] {
+        let pairs = vec![own("/r/claims/n", 5), own("/r/claims/a", later)];
+        assert!(count(pairs).is_err(), "nobody before it came later");
+    }
+}
+
+#[test]
+fn a_record_that_cannot_be_used_says_why_and_what_to_do() {
+    let newer = decode::<Claim>(br#"{"v":2}"#).unwrap_err().to_string();
+    assert!(newer.contains("version 2") && newer.contains("upgrade this node"));
+    let broken = decode::<Claim>(b"{}").unwrap_err().to_string();
+    assert!(broken.contains("not readable") && broken.contains("missing field `v`"));
 }
 
 #[test]

@@ -47,8 +47,16 @@ fn a_reboot_that_cleared_the_requirement_makes_the_budget_whole_and_any_other_do
     let failed = DetectorResult::Failed("no such file".to_owned());
     for (result, used, detail) in [
         (clear, 0, "back and healthy"),
-        (asks, 1, "back and healthy; the reboot did not clear the requirement"),
-        (failed, 1, "back and healthy; the reboot did not clear the requirement"),
+        (
+            asks,
+            1,
+            "back and healthy; the reboot did not clear the requirement",
+        ),
+        (
+            failed,
+            1,
+            "back and healthy; the reboot did not clear the requirement",
+        ),
     ] {
         let mut node = rebooted(settings());
         node.detectors = vec![detector(result)];
@@ -62,10 +70,16 @@ fn a_reboot_that_cleared_the_requirement_makes_the_budget_whole_and_any_other_do
             ("completed", detail)
         );
         assert_eq!(node.machine.view().refusal, None);
-        assert_eq!(node.last("released").fields[2], ("lock_wait_ms", 5000.into()));
+        assert_eq!(
+            node.last("released").fields[2],
+            ("lock_wait_ms", 5000.into())
+        );
         let last = record.last_reboot.unwrap();
         assert_eq!(node.machine.view().last_reboot, Some(last.at));
-        assert_eq!((last.boot_before, last.boot_after), ("boot-1".into(), "boot-2".into()));
+        assert_eq!(
+            (last.boot_before, last.boot_after),
+            ("boot-1".into(), "boot-2".into())
+        );
     }
 }
 
@@ -113,7 +127,10 @@ fn a_node_that_is_not_healthy_keeps_its_claim_and_looks_again_later_each_time() 
         assert!((longest / 2..=longest).contains(&pause), "{pause}");
         assert_eq!(node.claim().unwrap().phase, Phase::Verifying);
     }
-    assert!(node.said("not_healthy", "the health script does not pass: exit code 1"));
+    assert!(node.said(
+        "not_healthy",
+        "the health script does not pass: exit code 1"
+    ));
     node.health = ScriptOutcome::Exited(0);
     node.until_state("idle");
     assert_eq!(node.claim(), None);
@@ -219,7 +236,11 @@ fn a_cooldown_whose_lease_came_late_gets_another_lease() {
         node.now += Duration::from_millis(late);
         node.pass(cooldown);
         let (_, next) = node.until_sending("releasing");
-        assert_eq!(matches!(next, Request::Grant { .. }), granted_again, "{late}");
+        assert_eq!(
+            matches!(next, Request::Grant { .. }),
+            granted_again,
+            "{late}"
+        );
     }
 }
 

@@ -37,7 +37,10 @@ fn a_reboot_is_counted_once_however_often_its_command_is_tried() {
         assert_eq!(node.claim().unwrap().attempts, attempt);
         assert_eq!(node.registration().budget_used, 1);
     }
-    assert_eq!(node.last("committed").fields[1].1, serde_json::json!(["kernel"]));
+    assert_eq!(
+        node.last("committed").fields[1].1,
+        serde_json::json!(["kernel"])
+    );
 }
 
 #[test]

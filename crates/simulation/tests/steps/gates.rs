@@ -15,9 +15,15 @@ fn a_detector_that_asks_outweighs_one_that_fails_and_silence_proves_nothing() {
     let clear = || detector(DetectorResult::Clear);
     let failed = || detector(DetectorResult::Failed("why".to_owned()));
     for (reports, verdict) in [
-        (vec![asks("x"), failed(), clear()], Ok(vec!["kernel".to_owned()])),
+        (
+            vec![asks("x"), failed(), clear()],
+            Ok(vec!["kernel".to_owned()]),
+        ),
         (vec![clear(), clear()], Err(Refusal::NotRequired)),
-        (vec![clear(), failed()], Err(Refusal::Unknown("kernel: why".to_owned()))),
+        (
+            vec![clear(), failed()],
+            Err(Refusal::Unknown("kernel: why".to_owned())),
+        ),
         (vec![], Err(Refusal::Unknown(String::new()))),
     ] {
         assert_eq!(judge_detectors(&reports), verdict);
@@ -61,12 +67,16 @@ fn the_look_for_a_request_reads_one_key_and_nothing_else() {
 fn a_state_of_judgement_is_named_after_how_far_the_node_has_come() {
     let mut node = Node::new(settings());
     for stage in ["checking", "turn"] {
-        node.until_sending(stage);
+        let read = node.until_sending(stage);
+        node.pass(read);
     }
     let Action::Reboot(ticket, ..) = node.until("reboot") else {
         unreachable!("it was waited for");
     };
-    node.give(Input::RebootCommand(ticket, ended(ScriptOutcome::Exited(0))));
+    node.give(Input::RebootCommand(
+        ticket,
+        ended(ScriptOutcome::Exited(0)),
+    ));
     node.until("detect");
     assert_eq!(node.machine.view().state, "rebooting");
     let mut node = draining().followed_by(settings());
@@ -90,7 +100,11 @@ fn dry_run_gives_the_turn_back_and_calls_an_interrupted_drain_off() {
     let mut node = Node::new(dry());
     node.until_state("idle");
     assert_eq!(node.machine.view().refusal, Some(Refusal::DryRun));
-    assert!(node.claims("n0").iter().all(|claim| !claim.phase.committed()));
+    assert!(
+        node.claims("n0")
+            .iter()
+            .all(|claim| !claim.phase.committed())
+    );
     let mut node = draining().followed_by(dry());
     node.until_state("idle");
     assert!(node.said("aborted", "dry_run was set since"));
@@ -116,7 +130,10 @@ fn an_interrupted_drain_is_neither_resumed_nor_undone_while_etcd_does_not_answer
     let (ticket, _) = node.until_sending("draining");
     node.answer(ticket, Err(unknown()));
     assert_eq!(node.machine.view().state, "holding");
-    assert!(matches!(node.machine.view().refusal, Some(Refusal::Etcd(_))));
+    assert!(matches!(
+        node.machine.view().refusal,
+        Some(Refusal::Etcd(_))
+    ));
     let hook = node.until("hook");
     assert_eq!(node.machine.view().state, "draining");
     node.perform(hook);

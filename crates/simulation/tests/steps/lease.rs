@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use etcd_rs_sync::{Error, KeepAliveReply, Reply};
-use reboot_coordinator::core::{Action, Input, Refusal, Ticket};
+use reboot_coordinator::core::{Action, Input, Refusal, Settings, Ticket};
 use reboot_coordinator::lock::Phase;
 use simulation::by_hand::{Node, settings, unreachable};
 
 /// Granted now, behind another node.
 fn waiting() -> Node {
-    let mut node = Node::new(settings());
+    let mut node = Node::new(Settings {
+        check_interval: Duration::from_secs(3600),
+        ..settings()
+    });
     node.elder("a", Phase::Queued);
     node.until_state("queued");
     node.settle();
@@ -46,7 +49,9 @@ fn a_third_of_the_lease_passes_before_a_renewal_and_seven_eighths_before_the_pla
     node.until_state("idle");
     assert_eq!(
         node.machine.view().refusal,
-        Some(Refusal::Lost("the lease was not renewed in time".to_owned()))
+        Some(Refusal::Lost(
+            "the lease was not renewed in time".to_owned()
+        ))
     );
 }
 

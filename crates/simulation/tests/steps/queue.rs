@@ -48,7 +48,11 @@ fn a_lease_that_exists_is_the_own_one_only_when_an_answer_was_lost() {
     let (ticket, grant) = node.until_sending("joining");
     node.answer(ticket, Err(Error::LeaseExists));
     let (_, other) = node.until_sending("joining");
-    assert_ne!(granted(&other), granted(&grant), "somebody else has this one");
+    assert_ne!(
+        granted(&other),
+        granted(&grant),
+        "somebody else has this one"
+    );
 }
 
 #[test]
@@ -57,7 +61,10 @@ fn a_lease_that_is_denied_ends_the_pass_unless_an_earlier_copy_may_have_it() {
     let (ticket, _) = node.until_sending("joining");
     node.answer(ticket, Err(denied()));
     assert_eq!(node.machine.view().state, "idle");
-    assert!(matches!(node.machine.view().refusal, Some(Refusal::Etcd(_))));
+    assert!(matches!(
+        node.machine.view().refusal,
+        Some(Refusal::Etcd(_))
+    ));
 
     let mut node = Node::new(settings());
     let (ticket, grant) = node.until_sending("joining");
@@ -225,15 +232,24 @@ fn a_turn_that_comes_while_the_cluster_is_paused_is_kept_and_tried_again_at_the_
     node.settle();
     let held = node.now;
     assert_eq!(node.machine.view().state, "queued");
-    assert!(matches!(node.machine.view().refusal, Some(Refusal::Paused(_))));
+    assert!(matches!(
+        node.machine.view().refusal,
+        Some(Refusal::Paused(_))
+    ));
     assert!(node.machine.view().paused);
     assert!(node.said("blocked", "this node keeps its place in the queue"));
     node.delete("/r/pause");
     let action = node.until("detect");
-    assert!(matches!(node.now.saturating_sub(held).as_millis(), 30_000..=33_000));
+    assert!(matches!(
+        node.now.saturating_sub(held).as_millis(),
+        30_000..=33_000
+    ));
     node.perform(action);
     node.until("reboot");
-    assert!(matches!(node.now.saturating_sub(held).as_millis(), 31_500..=33_000));
+    assert!(matches!(
+        node.now.saturating_sub(held).as_millis(),
+        31_500..=33_000
+    ));
 }
 
 #[test]
@@ -324,9 +340,7 @@ fn a_claim_that_shows_no_sign_of_its_node_is_taken_away_on_time_and_the_history_
 #[test]
 fn an_entry_of_the_history_lasts_for_thirty_days() {
     let mut node = impatient();
-    let grants_history = |request: &Request| {
-        matches!(request, Request::Grant { ttl_sec, .. } if *ttl_sec == 2_592_000)
-    };
+    let grants_history = |request: &Request| matches!(request, Request::Grant { ttl_sec, .. } if *ttl_sec == 2_592_000);
     let mut found = false;
     while node.stands("/r/claims/a").is_some() {
         let action = node.next();

@@ -37,7 +37,10 @@ fn a_request_is_noted_once_is_the_reason_once_and_is_deleted_by_the_release() {
         node.perform(again);
     }
     assert_eq!(node.claim().unwrap().reasons, [TEXT]);
-    assert!(node.said("requested", "a reboot of this node was requested by eva@admin"));
+    assert!(node.said(
+        "requested",
+        "a reboot of this node was requested by eva@admin"
+    ));
     assert!(node.said("detector", "detector etcd: required"));
     assert!(!node.said("request_done", ""), "nobody has booted");
     node.delete("/r/claims/a");
@@ -61,7 +64,10 @@ fn a_request_that_another_boot_has_satisfied_is_deleted_and_said_to_be() {
     node.put("/r/requests/n0", request(Some("boot-0")));
     node.until_state("idle");
     assert!(node.stands("/r/requests/n0").is_none());
-    assert!(node.said("request_done", "this node has booted since a reboot was requested by eva"));
+    assert!(node.said(
+        "request_done",
+        "this node has booted since a reboot was requested by eva"
+    ));
     assert!(node.said("detector", "detector etcd: clear"));
     assert_eq!(node.machine.view().refusal, Some(Refusal::NotRequired));
 }
@@ -129,7 +135,10 @@ fn a_lost_look_at_a_request_costs_the_turn() {
     node.answer(ticket, Err(unknown()));
     assert_eq!(node.machine.view().state, "leaving");
     node.until_state("idle");
-    assert!(matches!(node.machine.view().refusal, Some(Refusal::Etcd(_))));
+    assert!(matches!(
+        node.machine.view().refusal,
+        Some(Refusal::Etcd(_))
+    ));
 }
 
 #[test]

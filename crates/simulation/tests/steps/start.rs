@@ -30,8 +30,14 @@ fn a_server_that_lets_a_guard_pass_is_refused() {
 #[test]
 fn records_that_cannot_be_read_end_the_program_with_their_names() {
     for (key, words) in [
-        ("/r/claims/n0", "the claim of node n0 in etcd cannot be used"),
-        ("/r/nodes/n0", "the registration of node n0 in etcd cannot be used"),
+        (
+            "/r/claims/n0",
+            "the claim of node n0 in etcd cannot be used",
+        ),
+        (
+            "/r/nodes/n0",
+            "the registration of node n0 in etcd cannot be used",
+        ),
     ] {
         let mut node = Node::new(settings());
         node.put(key, r#"{"v":2}"#);
@@ -102,17 +108,14 @@ fn a_registration_whose_answer_was_lost_is_recognized_and_another_is_read() {
 fn rebooting(mode: Mode, ago: i64) -> Node {
     let mut node = Node::new(settings());
     node.until("reboot");
-    let committed = time(node.now + Duration::from_secs(1)).wall
-        - jiff::SignedDuration::from_secs(ago);
+    let committed =
+        time(node.now + Duration::from_secs(1)).wall - jiff::SignedDuration::from_secs(ago);
     let claim = Claim {
         committed_at: Some(committed.to_string()),
         ..node.claim().unwrap()
     };
     node.put("/r/claims/n0", encode(&claim));
-    let mut node = node.followed_by(Settings {
-        mode,
-        ..settings()
-    });
+    let mut node = node.followed_by(Settings { mode, ..settings() });
     for _ in 0..2 {
         let asked = node.until_sending("starting");
         node.pass(asked);
@@ -124,7 +127,6 @@ fn rebooting(mode: Mode, ago: i64) -> Node {
 fn the_wait_for_a_reboot_that_was_issued_before_counts_from_the_commit_as_far_as_clocks_tell() {
     for (ago, left) in [(0, 60), (20, 40), (1000, 0), (-10, 60), (-1_000_000, 60)] {
         let mut node = rebooting(Mode::Daemon, ago);
-        node.settle();
         let state = node.machine.view().state;
         assert_eq!(state, "rebooting", "{ago}");
         let begun = node.now;
@@ -135,7 +137,13 @@ fn the_wait_for_a_reboot_that_was_issued_before_counts_from_the_commit_as_far_as
 
 #[test]
 fn a_run_of_once_leaves_a_reboot_alone_that_is_under_way() {
-    for (ago, under_way) in [(0, true), (59, true), (60, false), (-60, true), (-61, false)] {
+    for (ago, under_way) in [
+        (0, true),
+        (59, true),
+        (60, false),
+        (-60, true),
+        (-61, false),
+    ] {
         let mut node = rebooting(ONCE, ago);
         let action = node.next();
         let exits = matches!(action, Action::Exit(0));

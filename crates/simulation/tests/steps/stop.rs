@@ -9,7 +9,10 @@ use reboot_coordinator::lock::Phase;
 use simulation::by_hand::{Node, detector, name, settings, unknown, unreachable};
 
 fn within(pause: Duration, least_ms: u64, most_ms: u64) -> bool {
-    let (least, most) = (Duration::from_millis(least_ms), Duration::from_millis(most_ms));
+    let (least, most) = (
+        Duration::from_millis(least_ms),
+        Duration::from_millis(most_ms),
+    );
     least <= pause && pause <= most
 }
 
@@ -20,10 +23,15 @@ fn a_pass_that_failed_is_repeated_soon_and_later_each_time_and_any_other_at_the_
         let (ticket, _) = node.until_sending("checking");
         node.answer(ticket, Err(unreachable()));
         assert_eq!(node.machine.view().state, "idle");
-        assert!(matches!(node.machine.view().refusal, Some(Refusal::Etcd(_))));
+        assert!(matches!(
+            node.machine.view().refusal,
+            Some(Refusal::Etcd(_))
+        ));
         assert!(within(node.pause(), longest / 2, longest), "{longest}");
     }
     node.kill_switch = Some("the file is there".to_owned());
+    let next = node.until("detect");
+    node.perform(next);
     node.until_state("idle");
     assert!(matches!(
         node.machine.view().refusal,
@@ -98,6 +106,9 @@ fn a_node_that_stops_gives_back_the_lease_that_it_asked_for_has_or_is_giving_bac
     };
     assert_eq!(stop(&mut leaving), (vec![id], vec![]));
     let mut idle = Node::new(settings());
+    idle.detectors = vec![detector(DetectorResult::Clear)];
+    idle.until_state("idle");
+    idle.settle();
     assert_eq!(stop(&mut idle), (vec![], vec!["exit"]));
 }
 
