@@ -12,14 +12,9 @@ use serde_json::Value;
 use crate::list::Mutant;
 use crate::weave::{Constants, constants, weave};
 
-/// Tests of the simulation that are quick. Those of `core` and `lock` come with them.
-const TESTS: [&str; 5] = [
-    "regressions",
-    "scenarios",
-    "machine",
-    "operators",
-    "answers",
-];
+/// Tests of the simulation that say nothing of `core` and `lock`, or that the histories come with in a shorter form. Every other
+/// comes along, and those of `core` and `lock` with their sources.
+const OTHER_TESTS: [&str; 5] = ["crash_points", "differential", "etcd", "late", "planted"];
 
 /// What the one crate begins with; the names of the two crates that it is made of still work.
 const HEAD: &str = "\
@@ -68,10 +63,29 @@ impl Tree {
         }
         plain.remove(Path::new("src/main.rs")); // the command line of the simulation
         let mut lib = HEAD.to_owned();
-        for test in TESTS {
-            let file = root.join(format!("crates/simulation/tests/{test}.rs"));
-            plain.insert(format!("src/{test}.rs").into(), read(&file)?);
-            lib += &format!("#[cfg(test)]\nmod {test};\n");
+        let mut tests = BTreeMap::new();
+        read_all(
+            &root.join("crates/simulation/tests"),
+            Path::new("src"),
+            &mut tests,
+        )?;
+        for (path, text) in tests {
+            let name = path.iter().nth(1).map(Path::new).and_then(Path::file_stem);
+            let name = name.and_then(OsStr::to_str).unwrap_or_default().to_owned();
+            if OTHER_TESTS.contains(&name.as_str()) {
+                continue;
+            }
+            let folder = path.iter().count() > 2;
+            let main = path.ends_with("main.rs");
+            if !folder || main {
+                lib += &format!("#[cfg(test)]\nmod {name};\n");
+            }
+            let path = if folder && main {
+                path.with_file_name("mod.rs")
+            } else {
+                path
+            };
+            plain.insert(path, text);
         }
         plain.insert(
             "src/histories.rs".into(),
