@@ -4,10 +4,11 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use etcd_rs_sync::{
-    Client, Error, Etcd, EventKind, Keys, Reply, Request, WatchItem, WatchRequest, WatchStop,
+    Client, Error, Etcd, EventKind, Keys, Reply, Request, SILENCE_LIMIT, WatchItem, WatchRequest,
+    WatchStop,
 };
 
 use super::{Inbox, setup};
@@ -25,6 +26,9 @@ pub(super) struct Lanes {
     keepalive: Sender<(Ticket, Request)>,
     reports: Sender<(Ticket, Request)>,
     watching: Option<WatchStop>,
+    /// After this the watch is opened anew: a network that swallows packets delays a turn by no more than a TTL. A waiting node
+    /// sends three keepalives in that time, so this adds little to its cost.
+    silence_limit: Duration,
     inbox: Inbox,
     metrics: Arc<Metrics>,
 }
@@ -65,6 +69,7 @@ impl Lanes {
             keepalive,
             reports,
             watching: None,
+            silence_limit: SILENCE_LIMIT.min(config.lock_ttl),
             inbox,
             metrics,
         })
@@ -112,6 +117,7 @@ impl Lanes {
         let (ticket, keys, start_revision) = what?;
         let request = WatchRequest {
             start_revision,
+            silence_limit: self.silence_limit,
             ..WatchRequest::new(keys)
         };
         let lost = Some(Input::Watch(ticket, WatchEvent::Lost));

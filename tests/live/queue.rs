@@ -1,8 +1,10 @@
 //! One after the other, in order, and no more than the limit at once.
 
-use etcd_test_server::{Cluster, Tls};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use etcd_test_server::{Action, Cluster, Proxy, Rule, Tls};
 
-use crate::host::Host;
+use crate::host::{Host, LIMIT};
 use crate::store::Store;
 
 #[test]
@@ -161,6 +163,28 @@ fn far_back_in_the_queue_a_node_still_gets_its_turn() {
         store.delete(&format!("/rc/claims/other-{n:02}"));
     }
     host.wait_until("the reboot command", || host.reboots() == 1);
+}
+
+#[test]
+fn a_watch_that_has_gone_silent_delays_a_turn_by_a_ttl_at_most() {
+    let cluster = Cluster::single();
+    let store = Store::of(&cluster);
+    store.claim_of_another("other");
+    let proxy = Proxy::new(cluster.client_address(0));
+    // The first watch stands and tells nothing: it follows claims that nobody has.
+    // Three bytes are four letters of base64, at the beginning of the range and of its end.
+    let letters = |bytes: &str| BASE64_STANDARD.encode(bytes);
+    let blind = Action::Rewrite(letters("/rc"), letters("/no"));
+    proxy.rule(Rule::on("/v3/watch", blind).times(1));
+    let mut host = Host::new("node-a", &[proxy.url()])
+        .with("health_timeout_sec", "1")
+        .with("lock_ttl_sec", "3");
+    host.start();
+    host.wait_event("queued");
+    proxy.wait_for("/v3/watch", 1, LIMIT);
+    store.delete("/rc/claims/other");
+    host.wait_until("the reboot command", || host.reboots() == 1);
+    assert_eq!(proxy.count("/v3/watch"), 2);
 }
 
 #[test]

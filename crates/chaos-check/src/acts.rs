@@ -17,7 +17,7 @@ pub(crate) fn judge(ledger: &Ledger, spans: &[Span], clock: &Clock, verdict: &mu
     wanted(ledger, verdict);
     overlaps(ledger, spans, clock, verdict);
     for span in spans {
-        proved(span, ledger, clock, verdict);
+        proved(span, spans, ledger, clock, verdict);
     }
     let died = ledger
         .lines
@@ -178,16 +178,25 @@ fn claim_end(at: f64, node: &str, boot: &str, spans: &[Span], clock: &Clock) -> 
 }
 
 /// P1 and P3: a claim ends only after its node proved that it is healthy again, on the boot that followed if it went down.
-fn proved(span: &Span, ledger: &Ledger, clock: &Clock, verdict: &mut Verdict) {
+/// What the node did when its next claim of the same boot may have been committed already is no act of this one for certain.
+fn proved(span: &Span, spans: &[Span], ledger: &Ledger, clock: &Clock, verdict: &mut Verdict) {
     let Some(end) = span.ended else { return };
     let (from, until) = (clock.after(span.committed), clock.before(end));
+    let next = spans
+        .iter()
+        .filter(|s| s.node == span.node && s.boot == span.boot && s.committed > end)
+        .map(|s| clock.after(s.committed))
+        .fold(f64::INFINITY, f64::min);
     let within = |line: &&Line| line.at + STAMP_ERROR >= from && line.at <= until;
     let lines: Vec<&Line> = ledger.lines.iter().filter(within).collect();
+    let certain = |line: &Line| line.at + STAMP_ERROR < next;
     let down = lines.iter().rposition(|line| {
-        matches!(&line.what, What::Down { node, boot, .. } if *node == span.node && *boot == span.boot)
+        certain(line)
+            && matches!(&line.what, What::Down { node, boot, .. } if *node == span.node && *boot == span.boot)
     });
     let drained = lines.iter().rposition(|line| {
-        matches!(&line.what, What::Act { node, boot, kind: Kind::Drain } if *node == span.node && *boot == span.boot)
+        certain(line)
+            && matches!(&line.what, What::Act { node, boot, kind: Kind::Drain } if *node == span.node && *boot == span.boot)
     });
     let Some(since) = down.or(drained) else {
         return;

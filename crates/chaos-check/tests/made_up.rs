@@ -433,6 +433,43 @@ fn a_drain_that_is_called_off_needs_a_proof_of_health_and_a_failed_command_does_
 }
 
 #[test]
+fn a_drain_of_the_next_attempt_is_not_charged_to_the_claim_before() {
+    // Of the first claim nothing says that it did not end as late as 4.0, though its successor may be as early as 2.9.
+    let called_off = |proof: bool| {
+        let mut story = Story::new(1, "a");
+        story.need(0.5, "a").claim(1.0, "a", "draining", 1);
+        story
+            .line(2.0, "a drain a-1")
+            .line(2.2, "a undrain a-1")
+            .line(
+                2.3,
+                if proof {
+                    "a health-good a-1"
+                } else {
+                    "a health-bad a-1"
+                },
+            );
+        story.stamp(2.9, 4.0);
+        story.revision += 1;
+        story.event("/k/claims/a", 0, 0, None);
+        story.revision += 1;
+        let create = story.revision;
+        let claim = "{\"phase\":\"draining\",\"boot_id\":\"a-1\",\"attempts\":1}";
+        story.event("/k/claims/a", create, 0, Some(claim));
+        story
+            .line(3.0, "a drain a-1")
+            .stamp(3.5, 4.0)
+            .stamp(4.0, 4.0)
+            .line(4.1, "a undrain a-1")
+            .line(4.2, "a health-good a-1")
+            .gone(5.0, "a");
+        story
+    };
+    assert_eq!(called_off(true).accused(), Vec::<String>::new());
+    accuses_of_nothing_else(&mut called_off(false), "P3: a's claim ended before");
+}
+
+#[test]
 fn a_node_that_does_not_reboot_in_a_round() {
     let mut story = Story::new(1, "a,b");
     story
