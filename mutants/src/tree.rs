@@ -172,6 +172,7 @@ impl Tree {
     fn line(&self, mutant: &Mutant) -> String {
         let mut hasher = DefaultHasher::new();
         self.plain.get(Path::new(&mutant.file)).hash(&mut hasher);
+        include_str!("weave.rs").hash(&mut hasher); // another way to put it there may compile
         format!("{:016x} {}", hasher.finish(), mutant.name)
     }
 

@@ -17,6 +17,9 @@ use reboot_coordinator::lock::{Claim, NodeRecord, Phase};
 use crate::etcd::FakeEtcd;
 use crate::plan::plain_settings;
 
+/// No test needs more actions than this; a machine that spins does.
+const MOST: u32 = 2000;
+
 /// A machine with an etcd, on a host where everything succeeds unless it is told otherwise.
 pub struct Node {
     /// The machine.
@@ -29,6 +32,8 @@ pub struct Node {
     pub notes: Vec<Note>,
     /// Names of the actions that were performed.
     pub done: Vec<&'static str>,
+    /// How many were performed.
+    count: u32,
     /// What scripts and hooks were told.
     pub told: Vec<(&'static str, ScriptFacts)>,
     /// The watch that stands.
@@ -59,6 +64,7 @@ impl Node {
             now,
             notes: Vec::new(),
             done: Vec::new(),
+            count: 0,
             told: Vec::new(),
             watch: None,
             detectors: vec![asks("kernel")],
@@ -157,6 +163,8 @@ impl Node {
     pub fn perform(&mut self, action: Action) {
         let kind = name(&action);
         self.done.push(kind);
+        self.count += 1;
+        assert!(self.count < MOST, "it goes on for ever: {action:?}");
         match action {
             Action::Etcd(ticket, request) => {
                 let reply = self.etcd.apply(0, &request);

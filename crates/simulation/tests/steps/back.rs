@@ -267,3 +267,17 @@ fn a_completed_reboot_leaves_its_marker() {
     let marker: History = decode(marker.as_bytes()).unwrap();
     assert_eq!(marker, history(&node));
 }
+
+#[test]
+fn a_claim_that_an_operator_released_before_the_node_could_is_not_taken_for_released_by_it() {
+    let mut node = rebooted(settings());
+    let history = node.until_sending("releasing");
+    node.pass(history);
+    let release = node.until_sending("releasing");
+    node.delete("/r/claims/n0");
+    node.pass(release);
+    node.until_state("idle");
+    assert!(node.said("claim_gone", "its claim was taken away meanwhile"));
+    assert!(!node.said("released", ""));
+    assert_eq!(node.registration().attempt, None);
+}

@@ -179,3 +179,29 @@ fn a_write_between_the_gates_and_the_commit_is_judged_on_a_new_read_and_nothing_
     node.until_sending("committing");
     assert_eq!(node.done, ["etcd", "etcd", "look"]);
 }
+
+#[test]
+fn a_commit_says_who_commits_now_and_not_who_did_before() {
+    let mut node = Node::new(settings());
+    node.until("hook");
+    let before = node.claim().unwrap();
+    let mut node = node.followed_by(Settings {
+        version: "0.2.0".to_owned(),
+        max_concurrent_reboots: 2,
+        ..settings()
+    });
+    node.detectors[0].name = "libc".to_owned();
+    node.until("hook");
+    let after = node.claim().unwrap();
+    assert_ne!(after.session, before.session);
+    let expected = Claim {
+        session: after.session.clone(),
+        limit: 2,
+        reasons: vec!["libc".to_owned()],
+        committed_at: after.committed_at.clone(),
+        attempts: 2,
+        version: "0.2.0".to_owned(),
+        ..before
+    };
+    assert_eq!(after, expected);
+}

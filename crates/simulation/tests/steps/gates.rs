@@ -5,6 +5,7 @@ use std::time::Duration;
 use etcd_rs_sync::Request;
 use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
 use reboot_coordinator::core::machine::judge_detectors;
+use reboot_coordinator::core::windows::Windows;
 use reboot_coordinator::core::{Action, Input, Refusal, Settings};
 use reboot_coordinator::lock::Phase;
 use reboot_coordinator::lock::record::encode;
@@ -191,4 +192,38 @@ fn the_limit_counts_those_that_were_committed_before() {
     node.wait(Duration::ZERO);
     assert_eq!(node.machine.view().ahead, Some((2, false)));
     assert_eq!(node.now().as_ref().map(name), None);
+}
+
+#[test]
+fn outside_its_window_a_node_waits_and_says_until_when() {
+    let parse = |deny: &[&str], allow: &[&str]| {
+        let texts = |entries: &[&str]| entries.iter().map(|text| (*text).to_owned()).collect();
+        let (deny, allow): (Vec<String>, Vec<String>) = (texts(deny), texts(allow));
+        Windows::parse("UTC", &deny, &allow).unwrap()
+    };
+    // It is a quarter to four.
+    for (windows, words) in [
+        (parse(&[], &["* 03:00-04:00"]), None),
+        (
+            parse(&[], &["* 02:00-03:00"]),
+            Some("no allow entry covers this time; opens at 2026-07-15T02:00:00Z"),
+        ),
+        (
+            parse(&["* 03:00-04:00"], &[]),
+            Some(r#"closed by "* 03:00-04:00"; opens at 2026-07-14T04:00:00Z"#),
+        ),
+        (
+            parse(&["* 00:00-24:00"], &[]),
+            Some(r#"closed by "* 00:00-24:00"; does not open in the foreseeable future"#),
+        ),
+    ] {
+        let mut node = Node::new(Settings {
+            windows: Some(windows),
+            ..settings()
+        });
+        let read = node.until("look");
+        node.perform(read);
+        let refused = words.map(|words| Refusal::Window(words.to_owned()));
+        assert_eq!(node.machine.view().refusal, refused);
+    }
 }
