@@ -219,28 +219,22 @@ impl<'ast> Visit<'ast> for Places<'_> {
         visit::visit_arm(self, arm);
     }
 
+    /// Without the field, what stands after `..` says what it is.
     fn visit_expr_struct(&mut self, expr: &'ast ExprStruct) {
-        for field in &expr.fields {
-            let mutants = self.of("StructField", field.span().byte_range().start);
-            if let (Some(mutant), Some(rest)) = (mutants.first(), &expr.rest) {
-                let name = self.text(field.member.span());
-                let named = match field.colon_token {
-                    Some(_) => String::new(),
-                    None => format!("{name}: "),
-                };
-                let value = field.expr.span().byte_range();
-                self.edits.push(Edit {
-                    start: value.start,
-                    end: value.end,
-                    before: format!(
-                        "{named}if crate::mutant({}) {{ ({}).clone().{name} }} else {{ ",
-                        mutant.id,
-                        self.text(rest.span())
-                    ),
-                    after: " }".to_owned(),
-                });
+        let whole = expr.span().byte_range();
+        let mut choices = Vec::new();
+        for pair in expr.fields.pairs() {
+            let field = pair.value().span().byte_range();
+            let end = pair
+                .punct()
+                .map_or(field.end, |comma| comma.span().byte_range().end);
+            for mutant in self.of("StructField", field.start) {
+                let (before, after) = (whole.start..field.start, end..whole.end);
+                let without = [&self.source[before], &self.source[after]].concat();
+                choices.push((mutant.id, without));
             }
         }
+        self.choose(expr.span(), &choices);
         visit::visit_expr_struct(self, expr);
     }
 

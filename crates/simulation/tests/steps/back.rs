@@ -84,6 +84,23 @@ fn a_reboot_that_cleared_the_requirement_makes_the_budget_whole_and_any_other_do
 }
 
 #[test]
+fn the_claim_of_a_node_that_is_back_is_that_of_the_boot_before_in_the_hands_of_this_process() {
+    let mut node = rebooted(settings());
+    node.until_state("idle");
+    let claims = node.claims("n0");
+    let [.., before, verifying] = claims.as_slice() else {
+        panic!("{claims:?}");
+    };
+    assert_ne!(verifying.session, before.session);
+    let expected = Claim {
+        phase: Phase::Verifying,
+        session: verifying.session.clone(),
+        ..before.clone()
+    };
+    assert_eq!(*verifying, expected);
+}
+
+#[test]
 fn without_an_undo_hook_health_is_next() {
     for undoes in [true, false] {
         let mut node = rebooted(Settings {
