@@ -93,7 +93,7 @@ impl Node {
     }
 
     /// The next action that is more than a note, if there is one now.
-    pub fn now(&mut self) -> Option<Action> {
+    pub fn due(&mut self) -> Option<Action> {
         loop {
             match self.machine.next_action()? {
                 Action::Note(note) => self.notes.push(note),
@@ -103,9 +103,9 @@ impl Node {
     }
 
     /// The next action that is more than a note; waits until there is one.
-    pub fn next(&mut self) -> Action {
+    pub fn next_action(&mut self) -> Action {
         for _ in 0..1000 {
-            if let Some(action) = self.now() {
+            if let Some(action) = self.due() {
                 return action;
             }
             self.now = self.machine.wake_at().expect("something is waited for");
@@ -117,7 +117,7 @@ impl Node {
     /// Performs actions until one of this name; that one is left to the caller.
     pub fn until(&mut self, wanted: &str) -> Action {
         for _ in 0..400 {
-            let action = self.next();
+            let action = self.next_action();
             if name(&action) == wanted {
                 return action;
             }
@@ -141,7 +141,7 @@ impl Node {
 
     /// Performs what is to be done now, and no more.
     pub fn settle(&mut self) {
-        while let Some(action) = self.now() {
+        while let Some(action) = self.due() {
             self.perform(action);
         }
     }
@@ -153,7 +153,7 @@ impl Node {
             if self.machine.view().state == state {
                 return;
             }
-            let action = self.next();
+            let action = self.next_action();
             self.perform(action);
         }
         panic!("not {state} but {:?}", self.machine.state());

@@ -9,7 +9,7 @@ use etcd_rs_sync::{Error, Reply};
 use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
 use reboot_coordinator::core::{Action, Input, Mode, Settings, Ticket, WatchEvent};
 use reboot_coordinator::lock::{Claim, Phase};
-use simulation::by_hand::{Node, asks, detector, ended, name, settings, unreachable};
+use simulation::by_hand::{Node, detector, ended, name, settings, unreachable};
 
 #[test]
 fn the_claim_says_the_same_of_its_node_from_the_queue_to_the_reboot() {
@@ -68,7 +68,7 @@ fn a_failed_request_is_repeated_after_pauses_that_double_up_to_the_longest() {
     let mut node = Node::new(settings());
     let mut pauses = Vec::new();
     for _ in 0..8 {
-        let Action::Etcd(ticket, _) = node.next() else {
+        let Action::Etcd(ticket, _) = node.next_action() else {
             panic!("the self-test is a request");
         };
         node.answer(ticket, Err(unreachable()));
@@ -80,11 +80,11 @@ fn a_failed_request_is_repeated_after_pauses_that_double_up_to_the_longest() {
     }
     assert_ne!(pauses[4], pauses[5], "a little chance is in them");
     assert!(node.said("etcd_error", "nobody listens"));
-    let Action::Etcd(ticket, _) = node.next() else {
+    let Action::Etcd(ticket, _) = node.next_action() else {
         panic!("it goes on");
     };
     node.give(Input::Etcd(ticket, Ok(Reply::Revoke(Default::default()))));
-    assert!(matches!(node.next(), Action::Etcd(..)));
+    assert!(matches!(node.next_action(), Action::Etcd(..)));
     assert!(node.said("etcd_error", "makes no sense"));
 }
 
@@ -97,7 +97,7 @@ fn once_gives_up_after_three_repetitions_and_a_daemon_does_not() {
         let mut node = Node::new(Settings { mode, ..settings() });
         let mut sent = 0;
         while sent < 20 {
-            match node.next() {
+            match node.next_action() {
                 Action::Etcd(ticket, _) => {
                     sent += 1;
                     node.answer(ticket, Err(unreachable()));
@@ -187,7 +187,7 @@ fn a_pass_that_ends_is_the_moment_for_a_new_configuration() {
         if node.machine.between_passes() {
             break;
         }
-        let action = node.next();
+        let action = node.next_action();
         node.perform(action);
     }
     assert!(node.machine.between_passes());

@@ -129,7 +129,7 @@ fn a_mark_whose_answer_was_lost_is_recognized_and_one_that_somebody_rewrote_is_a
         }
         let again = node.until_sending("verifying");
         node.pass(again);
-        assert_eq!(name(&node.next()), next);
+        assert_eq!(name(&node.next_action()), next);
     }
 }
 
@@ -161,7 +161,7 @@ fn a_run_of_once_that_is_not_healthy_ends_and_keeps_its_claim() {
     let mut node = rebooted(Settings { mode, ..settings() });
     node.health = ScriptOutcome::Exited(1);
     while node.exit.is_none() {
-        let action = node.next();
+        let action = node.next_action();
         node.perform(action);
     }
     assert_eq!(node.exit, Some(3));
@@ -178,7 +178,7 @@ fn health_must_hold_for_the_time_to_settle_and_no_longer_and_is_asked_at_the_int
         let mut begun = None;
         let mut times = Vec::new();
         while node.claim().is_some() {
-            let action = node.next();
+            let action = node.next_action();
             if name(&action) == "health" {
                 let begun = *begun.get_or_insert(node.now);
                 times.push((node.now - begun).as_secs());

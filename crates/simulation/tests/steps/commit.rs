@@ -61,9 +61,9 @@ fn an_answer_to_the_commit_permits_for_four_seconds_and_then_the_claim_is_looked
         let commit = node.until_sending("committing");
         node.now += Duration::from_millis(late);
         node.pass(commit);
-        let unwatch = node.next();
+        let unwatch = node.next_action();
         node.perform(unwatch);
-        assert_eq!(name(&node.next()), next, "after {late} ms");
+        assert_eq!(name(&node.next_action()), next, "after {late} ms");
     }
 }
 
@@ -73,7 +73,7 @@ fn a_permit_that_grew_old_during_the_last_look_is_proved_again_before_the_comman
         let mut node = Node::new(settings());
         let moved = node.until_sending("committed");
         node.pass(moved);
-        let Action::LookAtHost(ticket) = node.next() else {
+        let Action::LookAtHost(ticket) = node.next_action() else {
             panic!("the last look is next");
         };
         node.now += Duration::from_secs(5);
@@ -81,15 +81,15 @@ fn a_permit_that_grew_old_during_the_last_look_is_proved_again_before_the_comman
         if released {
             node.delete("/r/claims/n0");
         }
-        let confirm = node.next();
+        let confirm = node.next_action();
         assert_eq!(name(&confirm), "etcd");
         node.perform(confirm);
         if released {
-            assert!(node.said("claim_gone", "was taken away") || node.now().is_some());
+            assert!(node.said("claim_gone", "was taken away") || node.due().is_some());
             assert_eq!(node.machine.view().state, "verifying");
             assert!(node.said("claim_gone", "was taken away"));
         } else {
-            assert_eq!(name(&node.next()), "look");
+            assert_eq!(name(&node.next_action()), "look");
         }
     }
 }
@@ -162,7 +162,7 @@ fn a_claim_is_held_while_an_earlier_command_may_still_work_and_three_are_the_mos
         let view = node.machine.view();
         assert_eq!(view.state, "holding");
         assert!(matches!(view.refusal, Some(Refusal::Aborted(_))));
-        let action = node.next();
+        let action = node.next_action();
         node.perform(action); // not another command
     }
     assert_eq!(node.claim().unwrap().attempts, 3);

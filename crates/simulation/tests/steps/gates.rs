@@ -38,7 +38,7 @@ fn pass(node: &mut Node) -> Vec<&'static str> {
     node.done.clear();
     node.perform(first);
     while !node.machine.between_passes() {
-        let action = node.next();
+        let action = node.next_action();
         node.perform(action);
     }
     node.done.clone()
@@ -191,7 +191,7 @@ fn the_limit_counts_those_that_were_committed_before() {
     assert_eq!(node.machine.view().state, "queued");
     node.wait(Duration::ZERO);
     assert_eq!(node.machine.view().ahead, Some((2, false)));
-    assert_eq!(node.now().as_ref().map(name), None);
+    assert_eq!(node.due().as_ref().map(name), None);
 }
 
 #[test]

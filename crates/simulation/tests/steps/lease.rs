@@ -20,7 +20,7 @@ fn waiting() -> Node {
 }
 
 fn renewal(node: &mut Node) -> Ticket {
-    let Action::Renew(ticket, _) = node.next() else {
+    let Action::Renew(ticket, _) = node.next_action() else {
         panic!("a renewal is due");
     };
     ticket

@@ -153,12 +153,12 @@ fn a_node_near_the_head_follows_all_claims_and_needs_no_further_request_to_know_
     assert_eq!(from, node.etcd.revision() + 1);
     for (left, elder) in [(2, "b"), (1, "c")] {
         deleted(&mut node, &format!("/r/claims/{elder}"));
-        assert!(node.now().is_none());
+        assert!(node.due().is_none());
         assert_eq!(node.machine.view().ahead, Some((left, false)));
     }
     node.now += Duration::from_secs(5);
     deleted(&mut node, "/r/claims/a");
-    assert!(matches!(node.now(), Some(Action::Detect(_))));
+    assert!(matches!(node.due(), Some(Action::Detect(_))));
     assert_eq!(node.machine.view().state, "turn");
     assert_eq!(node.last("turn").fields[0], ("lock_wait_ms", 5000.into()));
 }
@@ -170,7 +170,7 @@ fn a_node_far_back_follows_only_the_furthest_that_it_saw_and_counts_when_that_on
     let (_, keys, _) = node.watch.clone().unwrap();
     assert_eq!(keys, Keys::one("/r/claims/c"));
     deleted(&mut node, "/r/claims/c");
-    assert!(matches!(node.now(), Some(Action::Etcd(..))), "it counts");
+    assert!(matches!(node.due(), Some(Action::Etcd(..))), "it counts");
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn a_waiting_node_judges_its_gates_at_the_interval() {
     let begun = node.now;
     let mut judged = Vec::new();
     while node.now < begun + Duration::from_secs(110) {
-        let action = node.next();
+        let action = node.next_action();
         if matches!(action, Action::Detect(_)) {
             assert_eq!(node.machine.view().state, "queued");
             judged.push((node.now - begun).as_secs());
@@ -266,7 +266,7 @@ fn a_run_of_once_keeps_its_turn_as_long_as_it_may_wait() {
         node.put("/r/pause", "unreadable, but there");
         node.pass(count);
         while node.exit.is_none() {
-            let action = node.next();
+            let action = node.next_action();
             node.perform(action);
         }
         assert_eq!((node.now - begun).as_secs(), wait);
@@ -287,7 +287,7 @@ fn a_run_of_once_that_does_not_get_its_turn_says_how_many_were_before_it() {
     node.elder("a", Phase::Queued);
     let begun = node.now;
     while node.exit.is_none() {
-        let action = node.next();
+        let action = node.next_action();
         node.perform(action);
     }
     assert_eq!(node.exit, Some(4));
@@ -311,7 +311,7 @@ fn impatient() -> Node {
 fn patience(node: &mut Node) -> u64 {
     let begun = node.now;
     while node.stands("/r/claims/a").is_some() {
-        let action = node.next();
+        let action = node.next_action();
         node.perform(action);
     }
     (node.now - begun).as_secs()
@@ -343,7 +343,7 @@ fn an_entry_of_the_history_lasts_for_thirty_days() {
     let grants_history = |request: &Request| matches!(request, Request::Grant { ttl_sec, .. } if *ttl_sec == 2_592_000);
     let mut found = false;
     while node.stands("/r/claims/a").is_some() {
-        let action = node.next();
+        let action = node.next_action();
         if let Action::Etcd(_, request) = &action {
             found |= grants_history(request);
         }
@@ -361,7 +361,7 @@ fn only_a_claim_that_was_written_meanwhile_gets_its_time_anew_when_the_queue_is_
             if node.pause() > until - node.now {
                 node.wait(until - node.now);
             } else {
-                let action = node.next();
+                let action = node.next_action();
                 node.perform(action);
                 node.settle();
             }

@@ -46,7 +46,7 @@ fn nothing_is_reported_before_the_name_is_known_to_be_the_own() {
         unreachable!("it was waited for");
     };
     assert_eq!(node.done, ["etcd", "etcd", "etcd"]);
-    let Action::Monitor(ticket, _) = node.next() else {
+    let Action::Monitor(ticket, _) = node.next_action() else {
         panic!("the health script is next");
     };
     assert_ne!(ticket, other);
@@ -60,14 +60,14 @@ fn a_report_says_since_when_and_why_and_is_written_only_when_its_verdict_changes
     let revision = node.etcd.revision();
     let begun = node.now;
     while node.now < begun + Duration::from_secs(100) {
-        let action = node.next();
+        let action = node.next_action();
         node.perform(action);
     }
     assert_eq!(node.etcd.revision(), revision);
     assert_eq!(report(&node), first);
     node.health = ScriptOutcome::Exited(2);
     while node.etcd.revision() == revision {
-        let action = node.next();
+        let action = node.next_action();
         node.perform(action);
     }
     let second = report(&node);
@@ -85,7 +85,7 @@ fn a_script_that_runs_is_not_started_again_however_long_it_takes() {
     let begun = node.now;
     node.until_state("idle");
     node.wait(Duration::from_secs(60));
-    assert!(node.now().is_none());
+    assert!(node.due().is_none());
     assert!(!node.done.contains(&"monitor"), "since {begun:?}");
 }
 
@@ -120,7 +120,7 @@ fn a_lease_of_the_report_that_is_gone_is_asked_for_again_and_the_report_written_
         };
         node.give(Input::Reported(ticket, Ok(Reply::KeepAlive(reply))));
         while node.stands("/r/alive/n0").is_none() {
-            let action = node.next();
+            let action = node.next_action();
             node.perform(action);
         }
         assert_ne!(node.stands("/r/alive/n0").unwrap().lease, lease);
@@ -136,7 +136,7 @@ fn a_node_that_stops_takes_its_report_back_even_when_its_lease_was_only_asked_fo
     };
     node.give(Input::Stop);
     let mut revoked = Vec::new();
-    while let Some(action) = node.now() {
+    while let Some(action) = node.due() {
         match action {
             Action::Farewell(Request::Revoke { id }) => revoked.push(id),
             Action::Monitor(..) | Action::Report(..) => panic!("it stops"),
@@ -145,8 +145,8 @@ fn a_node_that_stops_takes_its_report_back_even_when_its_lease_was_only_asked_fo
     }
     assert_eq!(revoked, [id]);
     node.wait(Duration::from_secs(20));
-    assert!(matches!(node.now(), Some(Action::Exit(0))));
-    assert!(node.now().is_none(), "nothing is reported any more");
+    assert!(matches!(node.due(), Some(Action::Exit(0))));
+    assert!(node.due().is_none(), "nothing is reported any more");
 }
 
 #[test]

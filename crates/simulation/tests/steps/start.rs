@@ -100,7 +100,7 @@ fn a_registration_whose_answer_was_lost_is_recognized_and_another_is_read() {
         }
         let again = node.until_sending("starting");
         node.pass(again);
-        assert_eq!(name(&node.next()), next);
+        assert_eq!(name(&node.next_action()), next);
     }
 }
 
@@ -145,7 +145,7 @@ fn a_run_of_once_leaves_a_reboot_alone_that_is_under_way() {
         (-61, false),
     ] {
         let mut node = rebooting(ONCE, ago);
-        let action = node.next();
+        let action = node.next_action();
         let exits = matches!(action, Action::Exit(0));
         assert_eq!(exits, under_way, "{ago}: {action:?}");
     }
@@ -183,7 +183,7 @@ fn a_place_whose_new_lease_ran_out_is_looked_at_again_and_not_forgotten() {
     assert_eq!(node.machine.view().state, "starting");
     let pause = node.pause().as_millis();
     assert!((1000..=2000).contains(&pause), "{pause}");
-    assert!(node.now().is_none());
+    assert!(node.due().is_none());
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn a_run_of_once_does_not_register_a_member_that_was_forgotten() {
     let undo = node.until("hook");
     node.perform(undo);
     while node.exit.is_none() {
-        let action = node.next();
+        let action = node.next_action();
         node.perform(action);
     }
     assert_eq!(node.exit, Some(1));
@@ -250,6 +250,6 @@ fn the_command_of_an_earlier_process_is_not_waited_for_when_its_end_is_known() {
         ticket,
         ended(ScriptOutcome::Signalled(15)),
     ));
-    assert!(node.said("reboot_command_done", "") || node.now().is_none());
+    assert!(node.said("reboot_command_done", "") || node.due().is_none());
     assert_eq!(node.pause(), Duration::from_secs(60));
 }

@@ -76,7 +76,7 @@ fn what_needs_somebody_is_an_error_what_is_as_it_should_be_is_not_even_a_warning
 fn stop(node: &mut Node) -> (Vec<i64>, Vec<&'static str>) {
     node.give(Input::Stop);
     let (mut leases, mut others) = (Vec::new(), Vec::new());
-    while let Some(action) = node.now() {
+    while let Some(action) = node.due() {
         match action {
             Action::Farewell(Request::Revoke { id }) => leases.push(id),
             other => others.push(name(&other)),
@@ -120,9 +120,9 @@ fn a_stop_waits_for_its_answers_and_not_longer_than_it_may() {
     assert_eq!(node.pause(), Duration::from_millis(800));
     assert_eq!(stop(&mut node), (vec![], vec![]), "once is enough");
     node.wait(Duration::from_millis(799));
-    assert!(node.now().is_none());
+    assert!(node.due().is_none());
     node.wait(Duration::from_millis(1));
-    assert!(matches!(node.now(), Some(Action::Exit(0))));
+    assert!(matches!(node.due(), Some(Action::Exit(0))));
 }
 
 #[test]
@@ -142,11 +142,11 @@ fn a_stop_waits_for_the_answer_to_each_of_its_last_words() {
     let (leases, _) = stop(&mut node);
     assert_eq!(leases, [place, report]);
     node.give(Input::Farewell);
-    assert!(node.now().is_none());
+    assert!(node.due().is_none());
     node.give(Input::Farewell);
-    assert!(matches!(node.now(), Some(Action::Exit(0))));
+    assert!(matches!(node.due(), Some(Action::Exit(0))));
     node.give(Input::Farewell);
-    assert!(node.now().is_none(), "it is over");
+    assert!(node.due().is_none(), "it is over");
 }
 
 #[test]
