@@ -19,8 +19,12 @@ pub(crate) struct Mutant {
     pub(crate) genre: String,
     /// The offset in bytes of what it changes.
     pub(crate) start: usize,
+    /// Where that ends.
+    pub(crate) end: usize,
     /// What it puts there.
     pub(crate) replacement: String,
+    /// What the function returns, with the arrow; empty outside of one.
+    pub(crate) returns: String,
 }
 
 /// Every mutant of `core` and `lock`, but for those that `.cargo/mutants.toml` leaves out, with its reasons.
@@ -49,18 +53,34 @@ pub(crate) fn list(root: &Path) -> Result<Vec<Mutant>, String> {
                 fs::read_to_string(root.join(&file)).map_err(|e| format!("{file}: {e}"))?;
             sources.insert(file.clone(), source);
         }
-        let place = &value["span"]["start"];
-        let number = |field: &str| place[field].as_u64().unwrap_or(1) as usize;
+        let place = |side: &str| {
+            let number = |field: &str| value["span"][side][field].as_u64().unwrap_or(1) as usize;
+            offset(&sources[&file], number("line"), number("column"))
+        };
+        let returns = value["function"]["return_type"].as_str();
         mutants.push(Mutant {
             id: index + 1,
             name: text("name"),
             genre: text("genre"),
-            start: offset(&sources[&file], number("line"), number("column")),
+            start: place("start"),
+            end: place("end"),
             replacement: text("replacement"),
+            returns: returns.unwrap_or_default().to_owned(),
             file,
         });
     }
     Ok(mutants)
+}
+
+/// What `.cargo/mutants.toml` leaves out, with the reasons that stand above each.
+pub(crate) fn left_out(root: &Path) -> Result<Vec<String>, String> {
+    let path = root.join(".cargo/mutants.toml");
+    let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+    let list = text
+        .lines()
+        .skip_while(|line| !line.starts_with("exclude_re"));
+    let lines = list.skip(1).take_while(|line| *line != "]");
+    Ok(lines.map(|line| line.trim().to_owned()).collect())
 }
 
 /// Lines and columns count from 1, columns in characters.

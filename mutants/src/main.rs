@@ -9,7 +9,8 @@ mod run;
 mod tree;
 mod weave;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -21,16 +22,17 @@ use tree::Tree;
 const HELP: &str = "\
 Changes core and lock in every way that cargo-mutants knows, and runs the tests against each change.
 
-Usage: scripts/mutants [WORDS] [--jobs J] [--least PERCENT]
+Usage: scripts/mutants [WORDS] [--missed] [--jobs J] [--least PERCENT]
 
   WORDS            only the mutants whose name contains this, such as src/lock/ or on_granted
+  --missed         only those that the last run missed
   --jobs J         how many run at once (default 2)
   --least PERCENT  fail below this score (default 95)
 
-At the end: the mutants that could not be put into one binary (nearly all of them do not compile by themselves either), those
-that no test noticed, and how many were caught of those in the binary. A run that was stopped goes on where it was, as long as the
-sources are the same. Mutants that are left out on purpose, with the reason, are in .cargo/mutants.toml. Everything is written
-below target/mutants.
+At the end: the mutants that could not be put into one binary (they do not compile by themselves either), those that no test
+noticed, what is left out on purpose, and how many were caught of those in the binary, for lock and for core. A run that was stopped goes on where it was, as long as the
+sources are the same. What is left out on purpose, with the reason, is in .cargo/mutants.toml. Everything is written below
+target/mutants.
 ";
 
 fn main() -> ExitCode {
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
 
 struct Options {
     words: String,
+    missed: bool,
     jobs: usize,
     least: f64,
 }
@@ -54,6 +57,7 @@ fn parse() -> Result<Option<Options>, String> {
     use lexopt::prelude::*;
     let mut options = Options {
         words: String::new(),
+        missed: false,
         jobs: 2,
         least: 95.0,
     };
@@ -61,6 +65,7 @@ fn parse() -> Result<Option<Options>, String> {
     let mut arguments = || -> Result<bool, lexopt::Error> {
         while let Some(arg) = parser.next()? {
             match arg {
+                Long("missed") => options.missed = true,
                 Long("jobs") => options.jobs = parser.value()?.parse()?,
                 Long("least") => options.least = parser.value()?.parse()?,
                 Short('h') | Long("help") => return Ok(false),
@@ -90,37 +95,80 @@ fn score(options: &Options) -> Result<bool, String> {
         mutants.len(),
         built.placed.len()
     );
-    if run::one(&built.binary, 0) != Verdict::Missed {
-        return Err("the tests fail without any mutant".to_owned());
-    }
+    let stages = run::stages(&built.binary)?;
+    println!("The tests, in this order: {}", run::describe(&stages));
+    let last = root.join("target/mutants/missed");
+    let missed = fs::read_to_string(&last).unwrap_or_default();
+    let missed: BTreeSet<&str> = missed.lines().collect();
     let asked: Vec<&Mutant> = mutants
         .iter()
         .filter(|mutant| built.placed.contains(&mutant.id) && mutant.name.contains(&options.words))
+        .filter(|mutant| !options.missed || missed.contains(mutant.name.as_str()))
         .collect();
     let results = root.join(format!("target/mutants/results-{:016x}", built.hash));
-    let verdicts = run::all(&built.binary, &asked, options.jobs.max(1), &results)?;
-    for mutant in mutants
-        .iter()
-        .filter(|mutant| !built.placed.contains(&mutant.id))
-    {
-        println!("Not in the binary: {}", mutant.name);
+    let jobs = options.jobs.max(1);
+    let verdicts = run::all(&built.binary, &stages, &asked, jobs, &results)?;
+    for mutant in &mutants {
+        if !built.placed.contains(&mutant.id) {
+            println!("Not in the binary: {}", mutant.name);
+        }
     }
-    for (name, verdict) in verdicts
-        .iter()
-        .filter(|(_, verdict)| **verdict == Verdict::Missed)
-    {
-        println!("{verdict:?}: {name}");
+    let still = verdicts.iter().filter(|(_, v)| **v == Verdict::Missed);
+    let still: Vec<&str> = still.map(|(name, _)| name.as_str()).collect();
+    for name in &still {
+        println!("Missed: {name}");
     }
-    let count = |verdict| verdicts.values().filter(|other| **other == verdict).count();
-    let (caught, hung) = (count(Verdict::Caught), count(Verdict::Hung));
-    let percent = 100.0 * (caught + hung) as f64 / asked.len().max(1) as f64;
-    println!(
-        "{percent:.1} % caught: {caught} failed a test, {hung} did not end, {} were missed, of {}; {} s",
-        count(Verdict::Missed),
-        asked.len(),
-        begun.elapsed().as_secs()
-    );
-    Ok(percent >= options.least)
+    fs::write(&last, still.join("\n")).map_err(|e| format!("{}: {e}", last.display()))?;
+    for line in list::left_out(&root)? {
+        println!("Left out: {line}");
+    }
+    for part in ["src/lock/", "src/core/"] {
+        println!("{part}: {}", Score::of(&verdicts, part).words());
+    }
+    let all = Score::of(&verdicts, "");
+    println!("all: {}; {} s", all.words(), begun.elapsed().as_secs());
+    Ok(all.percent() >= options.least)
+}
+
+/// How many mutants had which verdict.
+struct Score {
+    caught: usize,
+    hung: usize,
+    missed: usize,
+}
+
+impl Score {
+    fn of(verdicts: &BTreeMap<String, Verdict>, part: &str) -> Score {
+        let count = |verdict| {
+            let named = verdicts.iter().filter(|(name, _)| name.starts_with(part));
+            named.filter(|(_, other)| **other == verdict).count()
+        };
+        Score {
+            caught: count(Verdict::Caught),
+            hung: count(Verdict::Hung),
+            missed: count(Verdict::Missed),
+        }
+    }
+
+    fn all(&self) -> usize {
+        self.caught + self.hung + self.missed
+    }
+
+    /// A mutant with which the tests do not end is caught as well: whoever runs them notices.
+    fn percent(&self) -> f64 {
+        100.0 * (self.caught + self.hung) as f64 / self.all().max(1) as f64
+    }
+
+    fn words(&self) -> String {
+        format!(
+            "{:.1} % caught ({} failed a test, {} did not end) of {}, {} missed",
+            self.percent(),
+            self.caught,
+            self.hung,
+            self.all(),
+            self.missed
+        )
+    }
 }
 
 /// One binary for all mutants.
@@ -132,9 +180,10 @@ struct Built {
     hash: u64,
 }
 
-/// Builds with every mutant, then without those that the compiler complains about, until it does not.
+/// Builds with every mutant, then without those that the compiler complains about, until it does not. Those are remembered as
+/// long as their file is the same.
 fn build(tree: &Tree, mutants: &[Mutant]) -> Result<Built, String> {
-    let mut out = BTreeSet::new();
+    let mut out = tree.refused(mutants);
     loop {
         let (placed, hash) = tree.lay(mutants, &out)?;
         let before = out.len();
@@ -142,6 +191,7 @@ fn build(tree: &Tree, mutants: &[Mutant]) -> Result<Built, String> {
             Err(complaints) => out.extend(complaints),
             Ok(_) => match tree.compile(false)? {
                 Ok(binary) => {
+                    tree.remember(mutants, &out)?;
                     return Ok(Built {
                         binary,
                         placed,

@@ -1,33 +1,98 @@
-//! Runs the test binary once for each mutant.
+//! Runs the test binary for each mutant: the tests that take no time first, and no further than to the first that fails.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::list::Mutant;
 
-/// Far longer than all tests take.
-const LIMIT: Duration = Duration::from_secs(120);
-
 /// What the tests said of a mutant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
+    /// A test failed, or the binary died.
     Caught,
     /// They did not end.
     Hung,
     Missed,
 }
 
-/// Runs them all, but for those whose verdict is among these results already: first the quick tests for each, then the
-/// histories for what is left. Verdicts by name.
+/// Tests that are run together, since they take about the same time.
+pub(crate) struct Stage {
+    tests: Vec<String>,
+    /// How long they take without a mutant.
+    takes: Duration,
+}
+
+/// Tests that take less than this are run together with all others that do; the rest in groups by doubled limits.
+const QUICK: Duration = Duration::from_millis(20);
+
+/// Tests that take longer than this are run by themselves.
+const SLOW: Duration = Duration::from_millis(500);
+
+/// A run without a mutant takes this long at most.
+const LONGEST: Duration = Duration::from_secs(600);
+
+/// How much longer a stage may take with a mutant than without: on a busy machine, and when a mutant makes more of a history.
+const PATIENCE: u32 = 10;
+
+/// Address space of a run in KiB: a mutant that fills the memory is not to take others with it.
+const MEMORY_KIB: u32 = 4_000_000;
+
+/// Runs every test without a mutant, and orders them by what they take.
+pub(crate) fn stages(binary: &Path) -> Result<Vec<Stage>, String> {
+    let mut took: Vec<(Duration, String)> = Vec::new();
+    let mut last = Instant::now();
+    let verdict = run(binary, 0, &[], LONGEST, &mut |name| {
+        took.push((last.elapsed(), name.to_owned()));
+        last = Instant::now();
+    });
+    if verdict != Verdict::Missed {
+        let after = took.last().map_or("none", |(_, name)| name.as_str());
+        return Err(format!("the tests fail without any mutant, after {after}"));
+    }
+    took.sort();
+    let mut stages: Vec<Stage> = Vec::new();
+    let mut limit = QUICK;
+    for (takes, name) in took {
+        let together = takes < limit && limit <= SLOW && !stages.is_empty();
+        while takes >= limit && limit <= SLOW {
+            limit *= 2;
+        }
+        match stages.last_mut().filter(|_| together) {
+            Some(stage) => {
+                stage.tests.push(name);
+                stage.takes += takes;
+            }
+            None => stages.push(Stage {
+                tests: vec![name],
+                takes,
+            }),
+        }
+    }
+    Ok(stages)
+}
+
+/// What the stages are, in words.
+pub(crate) fn describe(stages: &[Stage]) -> String {
+    let words = stages.iter().map(|stage| match stage.tests.as_slice() {
+        [one] => format!("{one} ({:.1} s)", stage.takes.as_secs_f64()),
+        many => format!("{} tests ({:.1} s)", many.len(), stage.takes.as_secs_f64()),
+    });
+    words.collect::<Vec<_>>().join(", ")
+}
+
+/// Runs them all, but for those whose verdict is among these results already: one stage after the other, for each mutant that
+/// no stage before has caught. Verdicts by name.
 pub(crate) fn all(
     binary: &Path,
+    stages: &[Stage],
     mutants: &[&Mutant],
     jobs: usize,
     results: &Path,
@@ -38,42 +103,60 @@ pub(crate) fn all(
     let file = File::options().append(true).create(true).open(results);
     let file = Mutex::new(file.map_err(error)?);
     let verdicts: Mutex<BTreeMap<String, Verdict>> = Mutex::default();
-    let done = |mutant: &Mutant, verdict: Verdict| {
-        let mut verdicts = verdicts.lock().expect("no thread panics");
-        verdicts.insert(mutant.name.clone(), verdict);
-    };
     let note = |mutant: &Mutant, verdict: Verdict| {
         let mut file = file.lock().expect("no thread panics");
         // A verdict that is not kept is found again.
         let _ = writeln!(file, "{verdict:?} {}", mutant.name);
-        done(mutant, verdict);
+        let mut verdicts = verdicts.lock().expect("no thread panics");
+        verdicts.insert(mutant.name.clone(), verdict);
     };
-    let (old, new): (Vec<&Mutant>, Vec<&Mutant>) = mutants
+    let (old, mut left): (Vec<&Mutant>, Vec<&Mutant>) = mutants
         .iter()
         .partition(|mutant| known.contains_key(mutant.name.as_str()));
     for mutant in old {
-        done(mutant, known[mutant.name.as_str()]);
+        let mut verdicts = verdicts.lock().expect("no thread panics");
+        verdicts.insert(mutant.name.clone(), known[mutant.name.as_str()]);
     }
-    let left = Mutex::new(Vec::new());
-    each(
-        &new,
-        jobs,
-        &|mutant| match tests(binary, mutant.id, &QUICK) {
-            Verdict::Missed => left.lock().expect("no thread panics").push(mutant),
-            verdict => note(mutant, verdict),
-        },
-    );
-    let left = left.into_inner().expect("no thread panics");
-    eprintln!(
-        "mutants: {} of {} get past the quick tests",
-        left.len(),
-        new.len()
-    );
-    each(&left, jobs, &|mutant| {
-        note(mutant, tests(binary, mutant.id, &SLOW))
-    });
-    drop(file);
+    for stage in stages {
+        let tests: Vec<&str> = stage.tests.iter().map(String::as_str).collect();
+        let limit = stage.takes * PATIENCE + Duration::from_secs(5);
+        let (asked, mut rest): (Vec<&Mutant>, Vec<&Mutant>) =
+            left.iter().partition(|mutant| concerns(stage, mutant));
+        let missed = Mutex::new(Vec::new());
+        let begun = Instant::now();
+        each(
+            &asked,
+            jobs,
+            &|mutant| match run(binary, mutant.id, &tests, limit, &mut |_| {}) {
+                Verdict::Missed => missed.lock().expect("no thread panics").push(mutant),
+                verdict => note(mutant, verdict),
+            },
+        );
+        let missed = missed.into_inner().expect("no thread panics");
+        let (caught, all) = (asked.len() - missed.len(), asked.len());
+        let words = describe(std::slice::from_ref(stage));
+        eprintln!(
+            "mutants: {words} caught {caught} of {all} in {} s",
+            begun.elapsed().as_secs()
+        );
+        rest.extend(missed);
+        left = rest;
+    }
+    for mutant in left {
+        note(mutant, Verdict::Missed);
+    }
     Ok(verdicts.into_inner().expect("no thread panics"))
+}
+
+/// Whether a stage can notice a mutant: a slow test that stands in a folder of `core` or `lock` looks at nothing outside of it.
+fn concerns(stage: &Stage, mutant: &Mutant) -> bool {
+    let [test] = stage.tests.as_slice() else {
+        return true;
+    };
+    let folder = test
+        .split_once("::tests::")
+        .map(|(folder, _)| folder.replace("::", "/"));
+    folder.is_none_or(|folder| mutant.file.starts_with(&format!("src/{folder}")))
 }
 
 fn each<'a>(mutants: &[&'a Mutant], jobs: usize, run: &(dyn Fn(&'a Mutant) + Sync)) {
@@ -99,42 +182,70 @@ fn line(text: &str) -> Option<(&str, Verdict)> {
     Some((name, verdict))
 }
 
-const SLOW: [&str; 1] = ["histories::"];
-const QUICK: [&str; 2] = ["--skip", "histories::"];
-
-/// First the quick tests, then the histories. Mutant 0 is none.
-pub(crate) fn one(binary: &Path, id: usize) -> Verdict {
-    match tests(binary, id, &QUICK) {
-        Verdict::Missed => tests(binary, id, &SLOW),
-        verdict => verdict,
-    }
-}
-
-fn tests(binary: &Path, id: usize, which: &[&str]) -> Verdict {
-    let mut child = Command::new(binary)
-        .args(which)
-        .args(["--test-threads", "1", "-q"])
+/// Runs these tests (all, when none is named) with this mutant on; mutant 0 is none. Each that passed is told.
+fn run(
+    binary: &Path,
+    id: usize,
+    tests: &[&str],
+    limit: Duration,
+    passed: &mut dyn FnMut(&str),
+) -> Verdict {
+    let mut child = Command::new("sh")
+        .args(["-c", "ulimit -v \"$1\"; shift; exec \"$@\"", "sh"])
+        .arg(MEMORY_KIB.to_string())
+        .arg(binary)
+        .args(["--test-threads", "1", "--exact"])
+        .args(tests)
         .env("MUTANT", id.to_string())
         .env("RUST_BACKTRACE", "0")
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .expect("a binary that was just built can be run");
+    let lines = child.stdout.take().map(lines);
+    let verdict = lines.map_or(Verdict::Hung, |lines| listen(&lines, limit, passed));
+    end(&mut child, verdict)
+}
+
+/// The lines that a child prints, read by a thread of their own so that waiting for the next can have a limit.
+fn lines(from: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(from).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
+/// Until a test fails, the output ends, or the time is over. `Missed` means that the exit status decides.
+fn listen(lines: &Receiver<String>, limit: Duration, passed: &mut dyn FnMut(&str)) -> Verdict {
     let begun = Instant::now();
     loop {
-        match child
-            .try_wait()
-            .expect("a child can be asked for its state")
-        {
-            Some(status) if status.success() => return Verdict::Missed,
-            Some(_) => return Verdict::Caught,
-            None if begun.elapsed() > LIMIT => {
-                let _ = child.kill(); // it may have ended just now
-                let _ = child.wait();
-                return Verdict::Hung;
-            }
-            None => thread::sleep(Duration::from_millis(5)),
+        match lines.recv_timeout(limit.saturating_sub(begun.elapsed())) {
+            Ok(line) => match line
+                .strip_prefix("test ")
+                .and_then(|l| l.split_once(" ... "))
+            {
+                Some((_, "FAILED")) => return Verdict::Caught,
+                Some((name, _)) => passed(name),
+                None => {}
+            },
+            Err(RecvTimeoutError::Disconnected) => return Verdict::Missed,
+            Err(RecvTimeoutError::Timeout) => return Verdict::Hung,
         }
+    }
+}
+
+fn end(child: &mut Child, verdict: Verdict) -> Verdict {
+    if verdict != Verdict::Missed {
+        let _ = child.kill(); // it may have ended just now
+    }
+    match child.wait() {
+        Ok(status) if status.success() || verdict != Verdict::Missed => verdict,
+        Ok(_) | Err(_) => Verdict::Caught,
     }
 }

@@ -1,6 +1,7 @@
 //! The package that is mutated: `core` and `lock` with the simulation as one crate, so that a single binary holds every test.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -9,10 +10,11 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::list::Mutant;
-use crate::weave::weave;
+use crate::weave::{Constants, constants, weave};
 
-/// Tests of the simulation that are quick. Those of `core` and `lock` come with them.
-const TESTS: [&str; 5] = ["regressions", "scenarios", "machine", "operators", "answers"];
+/// Tests of the simulation that say nothing of `core` and `lock`, or that the histories come with in a shorter form. Every other
+/// comes along, and those of `core` and `lock` with their sources.
+const OTHER_TESTS: [&str; 5] = ["crash_points", "differential", "etcd", "late", "planted"];
 
 /// What the one crate begins with; the names of the two crates that it is made of still work.
 const HEAD: &str = "\
@@ -61,10 +63,29 @@ impl Tree {
         }
         plain.remove(Path::new("src/main.rs")); // the command line of the simulation
         let mut lib = HEAD.to_owned();
-        for test in TESTS {
-            let file = root.join(format!("crates/simulation/tests/{test}.rs"));
-            plain.insert(format!("src/{test}.rs").into(), read(&file)?);
-            lib += &format!("#[cfg(test)]\nmod {test};\n");
+        let mut tests = BTreeMap::new();
+        read_all(
+            &root.join("crates/simulation/tests"),
+            Path::new("src"),
+            &mut tests,
+        )?;
+        for (path, text) in tests {
+            let name = path.iter().nth(1).map(Path::new).and_then(Path::file_stem);
+            let name = name.and_then(OsStr::to_str).unwrap_or_default().to_owned();
+            if OTHER_TESTS.contains(&name.as_str()) {
+                continue;
+            }
+            let folder = path.iter().count() > 2;
+            let main = path.ends_with("main.rs");
+            if !folder || main {
+                lib += &format!("#[cfg(test)]\nmod {name};\n");
+            }
+            let path = if folder && main {
+                path.with_file_name("mod.rs")
+            } else {
+                path
+            };
+            plain.insert(path, text);
         }
         plain.insert(
             "src/histories.rs".into(),
@@ -95,15 +116,19 @@ impl Tree {
     ) -> Result<(BTreeSet<usize>, u64), String> {
         let mut files = self.plain.clone();
         let mut placed = BTreeSet::new();
-        for (path, source) in &mut files {
-            let here: Vec<&Mutant> = mutants
-                .iter()
-                .filter(|mutant| Path::new(&mutant.file) == path && !out.contains(&mutant.id))
-                .collect();
-            if !here.is_empty() {
-                *source = weave(source, &here);
-                placed.extend(source.split("crate::mutant(").skip(1).filter_map(number));
-            }
+        let of = |path: &Path| -> Vec<&Mutant> {
+            let here =
+                |mutant: &&Mutant| Path::new(&mutant.file) == path && !out.contains(&mutant.id);
+            mutants.iter().filter(here).collect()
+        };
+        let mut found = Constants::new();
+        for (path, source) in files.iter().filter(|(path, _)| is_mutated(path)) {
+            constants(source, &of(path), &mut found);
+        }
+        for (path, source) in files.iter_mut().filter(|(path, _)| is_mutated(path)) {
+            let here = of(path);
+            *source = weave(source, &here, &found);
+            placed.extend(source.split("crate::mutant(").skip(1).filter_map(number));
         }
         let mut hasher = DefaultHasher::new();
         files.hash(&mut hasher);
@@ -123,6 +148,32 @@ impl Tree {
             }
         }
         Ok((placed, hasher.finish()))
+    }
+
+    /// The mutants that did not compile the last time, in files that have not changed since.
+    pub(crate) fn refused(&self, mutants: &[Mutant]) -> BTreeSet<usize> {
+        let known = fs::read_to_string(self.target.join("refused")).unwrap_or_default();
+        let known: BTreeSet<&str> = known.lines().collect();
+        let again = |mutant: &&Mutant| known.contains(self.line(mutant).as_str());
+        mutants.iter().filter(again).map(|m| m.id).collect()
+    }
+
+    pub(crate) fn remember(
+        &self,
+        mutants: &[Mutant],
+        refused: &BTreeSet<usize>,
+    ) -> Result<(), String> {
+        let out = mutants.iter().filter(|m| refused.contains(&m.id));
+        let lines: Vec<String> = out.map(|mutant| self.line(mutant)).collect();
+        write(&self.target.join("refused"), &lines.join("\n"))
+    }
+
+    /// A mutant with what tells its file from any other.
+    fn line(&self, mutant: &Mutant) -> String {
+        let mut hasher = DefaultHasher::new();
+        self.plain.get(Path::new(&mutant.file)).hash(&mut hasher);
+        include_str!("weave.rs").hash(&mut hasher); // another way to put it there may compile
+        format!("{:016x} {}", hasher.finish(), mutant.name)
     }
 
     /// Compiles; the mutants that the compiler complains about, or the test binary.
@@ -191,6 +242,12 @@ impl Tree {
         }
         Ok(())
     }
+}
+
+/// Whether the mutants are about this file: `core` and `lock`, without files of tests only.
+fn is_mutated(path: &Path) -> bool {
+    let tests = |part: &OsStr| part == "tests" || part == "tests.rs";
+    (path.starts_with("src/core") || path.starts_with("src/lock")) && !path.iter().any(tests)
 }
 
 /// The number that this text begins with.

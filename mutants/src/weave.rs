@@ -5,34 +5,95 @@ use std::collections::BTreeMap;
 use proc_macro2::Span;
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
-use syn::{Arm, BinOp, Expr, ExprBinary, ExprStruct, ExprUnary};
+use syn::{
+    Arm, BinOp, Expr, ExprBinary, ExprPath, ExprStruct, ExprUnary, File, ImplItemConst, Item,
+    ItemConst,
+};
 
 use crate::list::Mutant;
 
+/// What a constant would be with each of its mutants. They stand where it is used: the constant itself cannot ask.
+pub(crate) type Constants = BTreeMap<String, Vec<(usize, String)>>;
+
+/// Adds the constants of a file that have mutants.
+pub(crate) fn constants(source: &str, mutants: &[&Mutant], found: &mut Constants) {
+    let file = parse(source);
+    for item in &file.items {
+        let Item::Const(item) = item else { continue };
+        let span = item.expr.span().byte_range();
+        let inside = mutants
+            .iter()
+            .filter(|mutant| mutant.genre == "BinaryOperator" && span.contains(&mutant.start));
+        let choices: Vec<(usize, String)> = inside
+            .map(|mutant| {
+                let (before, after) = (span.start..mutant.start, mutant.end..span.end);
+                let text = [&source[before], &mutant.replacement, &source[after]].concat();
+                (mutant.id, text)
+            })
+            .collect();
+        if !choices.is_empty() {
+            found.insert(item.ident.to_string(), choices);
+        }
+    }
+}
+
+fn parse(source: &str) -> File {
+    syn::parse_file(source).expect("what is compiled can be parsed")
+}
+
 /// The file with all of these mutants in it. One whose place cannot be found or cannot hold a question is left out.
-pub(crate) fn weave(source: &str, mutants: &[&Mutant]) -> String {
-    let file = syn::parse_file(source).expect("what is compiled can be parsed");
+pub(crate) fn weave(source: &str, mutants: &[&Mutant], constants: &Constants) -> String {
+    let file = parse(source);
     let mut places = Places {
         source,
         at: BTreeMap::new(),
+        constants,
         edits: Vec::new(),
     };
+    let mut iterators: BTreeMap<usize, Vec<&Mutant>> = BTreeMap::new();
     for mutant in mutants {
-        if mutant.genre == "FnValue" {
+        if mutant.genre != "FnValue" {
+            places.at.entry(mutant.start).or_default().push(mutant);
+        } else if mutant.returns.contains("impl Iterator") {
+            iterators.entry(mutant.start).or_default().push(mutant);
+        } else {
             let question = format!(
                 "if crate::mutant({}) {{ return {}; }} ",
                 mutant.id, mutant.replacement
             );
             places.edits.push(Edit::insert(mutant.start, question));
-        } else {
-            places.at.entry(mutant.start).or_default().push(mutant);
         }
     }
+    places
+        .edits
+        .extend(iterators.values().map(|all| iterator(all)));
     places.visit_file(&file);
     places
         .edits
         .sort_by_key(|edit| (edit.start, std::cmp::Reverse(edit.end)));
     render(source, 0, source.len(), &places.edits)
+}
+
+/// A body that returns some iterator, and with a mutant another one.
+fn iterator(mutants: &[&Mutant]) -> Edit {
+    let Some(first) = mutants.first() else {
+        return Edit::insert(0, String::new());
+    };
+    let kind = first.returns.replace("-> impl", "dyn");
+    let mut before = format!("let chosen: Box<{kind} + '_> = ");
+    for mutant in mutants {
+        before += &format!(
+            "if crate::mutant({}) {{ Box::new({}) }} else ",
+            mutant.id, mutant.replacement
+        );
+    }
+    before += "{ Box::new({ ";
+    Edit {
+        start: first.start,
+        end: first.end,
+        before,
+        after: " }) }; chosen".to_owned(),
+    }
 }
 
 /// A piece of the source with what comes before and after it. Edits lie within each other or apart.
@@ -73,6 +134,7 @@ struct Places<'a> {
     source: &'a str,
     /// Mutants by where they start.
     at: BTreeMap<usize, Vec<&'a Mutant>>,
+    constants: &'a Constants,
     edits: Vec<Edit>,
 }
 
@@ -157,29 +219,37 @@ impl<'ast> Visit<'ast> for Places<'_> {
         visit::visit_arm(self, arm);
     }
 
+    /// Without the field, what stands after `..` says what it is.
     fn visit_expr_struct(&mut self, expr: &'ast ExprStruct) {
-        for field in &expr.fields {
-            let span = field.span();
-            let mutants = self.of("StructField", span.byte_range().start);
-            if let (Some(mutant), Some(rest)) = (mutants.first(), &expr.rest) {
-                let name = self.text(field.member.span());
-                let question = format!(
-                    "{name}: if crate::mutant({}) {{ ({}).clone().{name} }} else {{ ",
-                    mutant.id,
-                    self.text(rest.span())
-                );
-                let value = field.expr.span().byte_range();
-                self.edits.push(Edit {
-                    start: span.byte_range().start,
-                    end: value.start,
-                    before: question,
-                    after: String::new(),
-                });
-                self.edits.push(Edit::insert(value.end, " }".to_owned()));
+        let whole = expr.span().byte_range();
+        let mut choices = Vec::new();
+        for pair in expr.fields.pairs() {
+            let field = pair.value().span().byte_range();
+            let end = pair
+                .punct()
+                .map_or(field.end, |comma| comma.span().byte_range().end);
+            for mutant in self.of("StructField", field.start) {
+                let (before, after) = (whole.start..field.start, end..whole.end);
+                let without = [&self.source[before], &self.source[after]].concat();
+                choices.push((mutant.id, without));
             }
         }
+        self.choose(expr.span(), &choices);
         visit::visit_expr_struct(self, expr);
     }
+
+    fn visit_expr_path(&mut self, expr: &'ast ExprPath) {
+        let name = expr.path.segments.last().map(|last| last.ident.to_string());
+        let choices = name.and_then(|name| self.constants.get(&name));
+        if let Some(choices) = choices.filter(|_| expr.qself.is_none()) {
+            self.choose(expr.span(), choices);
+        }
+    }
+
+    /// A constant is computed by the compiler, which cannot ask.
+    fn visit_item_const(&mut self, _: &'ast ItemConst) {}
+
+    fn visit_impl_item_const(&mut self, _: &'ast ImplItemConst) {}
 }
 
 /// A condition with a `let` in it cannot be put into parentheses.

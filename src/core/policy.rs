@@ -127,7 +127,8 @@ mod tests {
         assert!(allowed(&members("a b f g", "a b f g", "")));
         assert!(!allowed(&members("a b f g", "a f g", "")));
         assert!(!allowed(&members("a b f g", "a b f g", "b")));
-        assert!(!allowed(&members("a b f g", "a", "")), "nobody stays");
+        let why = judge(&policies, &members("a b f g", "a", ""), "a").unwrap_err();
+        assert_eq!(why, "no member would stay healthy");
         let why = judge(&policies, &members("a f", "a f", ""), "a").unwrap_err();
         assert_eq!(why, "only fallback nodes would stay healthy: f");
     }

@@ -13,6 +13,7 @@
 // Faults and troubles pick single cases out of wide enums, and leave every other alone: that is what a wildcard says.
 #![allow(clippy::wildcard_enum_match_arm)]
 
+pub mod by_hand;
 pub mod check;
 pub mod coverage;
 pub mod crash;

@@ -8,10 +8,10 @@ use etcd_rs_sync::{
     GrantReply, Header, KeyValue, OpReply, Put, RangeReply, Reply, Request, TxnReply,
 };
 use reboot_coordinator::lock::outcome::{self, Commit, Found, Write};
-use reboot_coordinator::lock::record::encode;
+use reboot_coordinator::lock::record::{RecordError, decode, encode};
 use reboot_coordinator::lock::requests::{ask, asked, look, note, seen, withdraw, written};
 use reboot_coordinator::lock::survey::{Pages, Said, next_page, survey};
-use reboot_coordinator::lock::{Claim, Held, Keys, Phase, RebootRequest, request};
+use reboot_coordinator::lock::{Claim, Held, History, Keys, Pause, Phase, RebootRequest, request};
 use simulation::etcd::FakeEtcd;
 
 fn txn(succeeded: bool, revision: i64, replies: Vec<OpReply>) -> Reply {
@@ -148,9 +148,20 @@ fn a_commit_is_believed_only_when_its_own_claim_stands_where_it_was() {
     ] {
         assert!(matches!(fence(other), Commit::Lost(_)));
     }
+    let fenced = outcome::fence(txn(true, 9, Vec::new()), &before, &committed, sent);
+    assert!(matches!(fenced, Ok(Commit::Moved(held)) if held.modified == 9 && held.create == 3));
     let done = txn(true, 9, vec![OpReply::Put(Default::default()); 2]);
     let direct = |reply| outcome::commit(reply, &before, &committed, sent);
     assert!(matches!(direct(done), Ok(Commit::Committed(_, held)) if held.modified == 9));
+    // The claim stands as it was seen: something else forbade the commit. Else it is for what stands there to say.
+    for (create, modified, stands) in [(3, 5, true), (3, 6, false), (4, 5, false)] {
+        let own = range(vec![pair(create, modified, &claim(Phase::Rebooting, 7))]);
+        let none = || range(Vec::new());
+        let refused = txn(false, 9, vec![none(), none(), own, none(), none()]);
+        let outcome = direct(refused).unwrap();
+        assert_eq!(matches!(outcome, Commit::Refused(_)), stands);
+        assert_eq!(matches!(outcome, Commit::Lost(Some(_))), !stands);
+    }
     for nonsense in [
         txn(true, 5, vec![OpReply::Put(Default::default()); 2]),
         txn(true, 9, vec![OpReply::Put(Default::default())]),
@@ -274,6 +285,68 @@ fn a_survey_is_read_page_by_page_at_one_revision() {
 }
 
 #[test]
+fn a_survey_tells_of_pause_cooldown_requests_and_the_last_five_attempts() {
+    let mut etcd = FakeEtcd::default();
+    let pause = Pause {
+        v: 1,
+        by: "op".to_owned(),
+        reason: "bad kernel".to_owned(),
+        since: "s".to_owned(),
+        until: None,
+    };
+    put(&mut etcd, "/r/pause", encode(&pause));
+    put(&mut etcd, "/r/cooldown", "unreadable, but there");
+    put(&mut etcd, "/r/requests/a", r#"{"v":2}"#);
+    for number in 1..=7 {
+        let entry = History {
+            v: 1,
+            node: "n".to_owned(),
+            outcome: "completed".to_owned(),
+            detail: String::new(),
+            reasons: Vec::new(),
+            since: String::new(),
+            committed_at: None,
+            ended_at: number.to_string(),
+            by: None,
+        };
+        put(&mut etcd, &format!("/r/history/{number}-n"), encode(&entry));
+    }
+    let reply = etcd.apply(0, &Request::Txn(survey(&keys()))).unwrap();
+    let survey = Pages::of(reply, &keys()).unwrap().complete();
+    assert_eq!(survey.pause, Some(Ok(pause)));
+    assert!(matches!(survey.cooldown, Some(Err(_))));
+    assert_eq!(
+        survey.requests,
+        [("a".to_owned(), Err(RecordError::Version(2)))]
+    );
+    let ended: Vec<&str> = survey.recent.iter().map(|e| e.ended_at.as_str()).collect();
+    assert_eq!(ended, ["7", "6", "5", "4", "3"]);
+}
+
+/// A fleet may be large, and its registrations are not judged.
+#[test]
+fn the_gates_read_of_other_members_who_they_are_what_they_report_and_their_claims() {
+    let mut etcd = FakeEtcd::default();
+    for key in ["/r/nodes/a", "/r/alive/a", "/r/claims/a"] {
+        put(&mut etcd, key, "value");
+    }
+    let read = |members| Request::Txn(request::gate_read(&keys(), "n", members));
+    let Ok(Reply::Txn(reply)) = etcd.apply(0, &read(true)) else {
+        panic!("a txn");
+    };
+    let values = reply.replies.iter().filter_map(|reply| match reply {
+        OpReply::Range(range) => range.kvs.first().map(|kv| kv.value.as_slice()),
+        _ => None,
+    });
+    let values: Vec<&[u8]> = values.collect();
+    assert_eq!(values, [b"".as_slice(), b"value", b"value"]);
+    let Ok(Reply::Txn(reply)) = etcd.apply(0, &read(false)) else {
+        panic!("a txn");
+    };
+    assert_eq!(reply.replies.len(), 5);
+}
+
+#[test]
 fn an_empty_page_ends_the_list_whatever_the_server_says() {
     let mut etcd = FakeEtcd::default();
     for number in 0..501 {
@@ -296,6 +369,49 @@ fn a_recount_asks_for_enough_to_know_the_queue_near_its_head() {
     assert_eq!((values.keys_only, names.keys_only), (false, true));
     // Three that may go at once, four more that wait near the head, and the own claim.
     assert_eq!((values.limit, values.max_create_revision), (8, 9));
+}
+
+#[test]
+fn a_count_that_does_not_begin_with_the_own_claim_says_that_the_place_is_lost() {
+    let own = |key: &str, create| KeyValue {
+        key: key.into(),
+        ..pair(create, create, &claim(Phase::Queued, 0))
+    };
+    let count = |pairs| {
+        let reply = Reply::Range(RangeReply {
+            kvs: pairs,
+            header: header(9),
+            ..RangeReply::default()
+        });
+        outcome::recount(reply, &keys(), "n", 5)
+    };
+    let elder = || own("/r/claims/a", 4);
+    let ahead = count(vec![own("/r/claims/n", 5), elder()]).unwrap();
+    let ahead = ahead.expect("the place stands");
+    assert_eq!(
+        (ahead.revision, ahead.claims.len(), ahead.more),
+        (9, 1, false)
+    );
+    for lost in [
+        vec![],
+        vec![own("/r/claims/n", 6), elder()],
+        vec![own("/r/claims/b", 5), elder()],
+        vec![elder()],
+    ] {
+        assert_eq!(count(lost), Ok(None));
+    }
+    for later in [5, 6] {
+        let pairs = vec![own("/r/claims/n", 5), own("/r/claims/a", later)];
+        assert!(count(pairs).is_err(), "nobody before it came later");
+    }
+}
+
+#[test]
+fn a_record_that_cannot_be_used_says_why_and_what_to_do() {
+    let newer = decode::<Claim>(br#"{"v":2}"#).unwrap_err().to_string();
+    assert!(newer.contains("version 2") && newer.contains("upgrade this node"));
+    let broken = decode::<Claim>(b"{}").unwrap_err().to_string();
+    assert!(broken.contains("not readable") && broken.contains("missing field `v`"));
 }
 
 #[test]

@@ -5,196 +5,11 @@
 
 use std::time::Duration;
 
-use etcd_rs_sync::{Error, Reply, Request};
-use reboot_coordinator::core::facts::{
-    Captured, DetectorReport, DetectorResult, ScriptOutcome, ScriptReport,
-};
-use reboot_coordinator::core::io::ScriptFacts;
-use reboot_coordinator::core::{
-    Action, Input, Machine, Mode, Note, Now, Settings, Ticket, WatchEvent,
-};
-use reboot_coordinator::lock::record::{RECORD_VERSION, decode, encode};
+use etcd_rs_sync::{Error, Reply};
+use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
+use reboot_coordinator::core::{Action, Input, Mode, Settings, Ticket, WatchEvent};
 use reboot_coordinator::lock::{Claim, Phase};
-use simulation::etcd::FakeEtcd;
-use simulation::plan::plain_settings;
-
-/// A machine with an etcd, on a host where everything succeeds.
-struct Node {
-    machine: Machine,
-    etcd: FakeEtcd,
-    now: Duration,
-    notes: Vec<Note>,
-    /// Names of the actions that were performed.
-    done: Vec<&'static str>,
-    /// What scripts and hooks were told.
-    told: Vec<(&'static str, ScriptFacts)>,
-    watch: Option<Ticket>,
-}
-
-impl Node {
-    fn new(settings: Settings) -> Node {
-        let now = Duration::from_secs(1000);
-        Node {
-            machine: Machine::new(settings, 7, at(now)),
-            etcd: FakeEtcd::default(),
-            now,
-            notes: Vec::new(),
-            done: Vec::new(),
-            told: Vec::new(),
-            watch: None,
-        }
-    }
-
-    fn give(&mut self, input: Input) {
-        self.machine.handle(at(self.now), input);
-    }
-
-    /// The next action that is more than a note; waits until there is one.
-    fn next(&mut self) -> Action {
-        for _ in 0..1000 {
-            match self.machine.next_action() {
-                Some(Action::Note(note)) => self.notes.push(note),
-                Some(action) => return action,
-                None => {
-                    self.now = self.machine.wake_at().expect("something is waited for");
-                    self.give(Input::Tick);
-                }
-            }
-        }
-        panic!("nothing happens: {:?}", self.machine.state());
-    }
-
-    /// Performs actions until one of this name; that one is left to the caller.
-    fn until(&mut self, wanted: &str) -> Action {
-        for _ in 0..200 {
-            let action = self.next();
-            if name(&action) == wanted {
-                return action;
-            }
-            self.perform(action);
-        }
-        panic!("no {wanted} after {:?}", self.done);
-    }
-
-    fn perform(&mut self, action: Action) {
-        let kind = name(&action);
-        self.done.push(kind);
-        match action {
-            Action::Etcd(ticket, request) => {
-                let reply = self.etcd.apply(0, &request);
-                self.give(Input::Etcd(ticket, reply));
-            }
-            Action::Renew(ticket, request) => {
-                let reply = self.etcd.apply(0, &request);
-                self.give(Input::Renewed(ticket, reply));
-            }
-            Action::Detect(ticket) => self.give(Input::Detected(ticket, vec![asks("kernel")])),
-            Action::Health(ticket, _, facts) | Action::Hook(ticket, _, facts) => {
-                self.told.push((kind, facts));
-                self.give(Input::Script(ticket, ended(ScriptOutcome::Exited(0))));
-            }
-            Action::LookAtHost(ticket) => self.give(Input::Host(ticket, None)),
-            Action::Watch(watch) => self.watch = watch.map(|(ticket, _, _)| ticket),
-            Action::CancelScripts => {}
-            other => panic!("{other:?} was not expected"),
-        }
-    }
-
-    fn said(&self, event: &str, words: &str) -> bool {
-        let of_event = |note: &&Note| note.event == event;
-        self.notes
-            .iter()
-            .filter(of_event)
-            .any(|note| note.msg.contains(words))
-    }
-
-    /// Every value the claim of `node` had.
-    fn claims(&self, node: &str) -> Vec<Claim> {
-        let key = format!("/r/claims/{node}");
-        let changes = self.etcd.changes_from(1).expect("nothing is compacted");
-        changes
-            .iter()
-            .filter(|change| change.key == key.as_bytes())
-            .filter_map(|change| change.after.as_ref())
-            .map(|kv| decode(&kv.value).unwrap())
-            .collect()
-    }
-}
-
-fn at(mono: Duration) -> Now {
-    let wall = jiff::Timestamp::from_second(1_784_000_000).unwrap();
-    Now {
-        mono,
-        wall: wall + mono,
-    }
-}
-
-fn name(action: &Action) -> &'static str {
-    match action {
-        Action::Etcd(..) => "etcd",
-        Action::Renew(..) => "renew",
-        Action::Report(..) => "report",
-        Action::Farewell(_) => "farewell",
-        Action::Detect(_) => "detect",
-        Action::Health(..) => "health",
-        Action::Monitor(..) => "monitor",
-        Action::Hook(..) => "hook",
-        Action::CancelScripts => "cancel",
-        Action::LookAtHost(_) => "look",
-        Action::Reboot(..) => "reboot",
-        Action::Watch(Some(_)) => "watch",
-        Action::Watch(None) => "unwatch",
-        Action::RecordCompleted(_) => "marker",
-        Action::Note(_) => "note",
-        Action::Exit(_) => "exit",
-    }
-}
-
-fn asks(why: &str) -> DetectorReport {
-    DetectorReport {
-        name: "kernel".to_owned(),
-        result: DetectorResult::Required(why.to_owned()),
-        took: Duration::ZERO,
-    }
-}
-
-fn ended(outcome: ScriptOutcome) -> ScriptReport {
-    ScriptReport {
-        outcome,
-        took: Duration::ZERO,
-        stdout: Captured::default(),
-        stderr: Captured::default(),
-    }
-}
-
-fn settings() -> Settings {
-    Settings {
-        boot_id: "boot-1".to_owned(),
-        max_concurrent_reboots: 1,
-        ..plain_settings(0)
-    }
-}
-
-/// Another node's place in the queue, before ours.
-fn elder(etcd: &mut FakeEtcd) -> Vec<u8> {
-    let claim = Claim {
-        v: RECORD_VERSION,
-        node: "a".to_owned(),
-        node_id: "machine-a".to_owned(),
-        boot_id: "b".to_owned(),
-        session: "s".to_owned(),
-        phase: Phase::Queued,
-        limit: 1,
-        reasons: Vec::new(),
-        since: String::new(),
-        committed_at: None,
-        attempts: 0,
-        version: "0".to_owned(),
-    };
-    let put = etcd_rs_sync::Put::new("/r/claims/a", encode(&claim), 0);
-    etcd.apply(0, &Request::Put(put)).unwrap();
-    b"/r/claims/a".to_vec()
-}
+use simulation::by_hand::{Node, detector, ended, name, settings, unreachable};
 
 #[test]
 fn the_claim_says_the_same_of_its_node_from_the_queue_to_the_reboot() {
@@ -253,13 +68,10 @@ fn a_failed_request_is_repeated_after_pauses_that_double_up_to_the_longest() {
     let mut node = Node::new(settings());
     let mut pauses = Vec::new();
     for _ in 0..8 {
-        let Action::Etcd(ticket, _) = node.next() else {
+        let Action::Etcd(ticket, _) = node.next_action() else {
             panic!("the self-test is a request");
         };
-        let error = Error::NotSent {
-            detail: "nobody listens".to_owned(),
-        };
-        node.give(Input::Etcd(ticket, Err(error)));
+        node.answer(ticket, Err(unreachable()));
         pauses.push(node.machine.wake_at().unwrap() - node.now);
     }
     for (pause, longest) in pauses.iter().zip([2, 4, 8, 16, 20, 20, 20, 20]) {
@@ -268,11 +80,11 @@ fn a_failed_request_is_repeated_after_pauses_that_double_up_to_the_longest() {
     }
     assert_ne!(pauses[4], pauses[5], "a little chance is in them");
     assert!(node.said("etcd_error", "nobody listens"));
-    let Action::Etcd(ticket, _) = node.next() else {
+    let Action::Etcd(ticket, _) = node.next_action() else {
         panic!("it goes on");
     };
     node.give(Input::Etcd(ticket, Ok(Reply::Revoke(Default::default()))));
-    assert!(matches!(node.next(), Action::Etcd(..)));
+    assert!(matches!(node.next_action(), Action::Etcd(..)));
     assert!(node.said("etcd_error", "makes no sense"));
 }
 
@@ -285,11 +97,10 @@ fn once_gives_up_after_three_repetitions_and_a_daemon_does_not() {
         let mut node = Node::new(Settings { mode, ..settings() });
         let mut sent = 0;
         while sent < 20 {
-            match node.next() {
+            match node.next_action() {
                 Action::Etcd(ticket, _) => {
                     sent += 1;
-                    let detail = String::new();
-                    node.give(Input::Etcd(ticket, Err(Error::NotSent { detail })));
+                    node.answer(ticket, Err(unreachable()));
                 }
                 Action::Exit(code) => {
                     assert_eq!((Some(sent), code), (requests, 1));
@@ -344,16 +155,16 @@ fn a_stop_ends_the_script_that_runs_but_not_the_reboot_command() {
 #[test]
 fn a_node_follows_the_queue_until_its_turn_and_no_longer() {
     let mut node = Node::new(settings());
-    let before = elder(&mut node.etcd);
+    node.elder("a", Phase::Queued);
     let watch = node.until("watch");
     node.perform(watch);
     assert_eq!(node.machine.view().state, "queued");
     assert!(!node.done.contains(&"hook"));
-    let delete = etcd_rs_sync::Delete::of(etcd_rs_sync::Keys::one(before.clone()));
-    node.etcd.apply(0, &Request::Delete(delete)).unwrap();
-    let ticket = node.watch.expect("it watches");
+    node.delete("/r/claims/a");
+    let (ticket, ..) = node.watch.clone().expect("it watches");
     node.done.clear();
-    node.give(Input::Watch(ticket, WatchEvent::Deleted(before)));
+    let gone = WatchEvent::Deleted(b"/r/claims/a".to_vec());
+    node.give(Input::Watch(ticket, gone));
     node.until("reboot");
     assert_eq!(
         node.done.iter().filter(|name| **name == "unwatch").count(),
@@ -370,16 +181,13 @@ fn a_pass_that_ends_is_the_moment_for_a_new_configuration() {
     };
     assert!(!node.machine.between_passes());
     assert_eq!(node.machine.held(), None);
-    let clear = DetectorReport {
-        result: DetectorResult::Clear,
-        ..asks("")
-    };
+    let clear = detector(DetectorResult::Clear);
     node.give(Input::Detected(ticket, vec![clear]));
     for _ in 0..10 {
         if node.machine.between_passes() {
             break;
         }
-        let action = node.next();
+        let action = node.next_action();
         node.perform(action);
     }
     assert!(node.machine.between_passes());

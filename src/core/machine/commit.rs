@@ -180,7 +180,7 @@ impl Machine {
             "every gate passed and the claim is committed: this node goes down now and keeps its claim until it is back and healthy",
         )
         .with("phase", held.claim.phase.as_str())
-        .with("reasons", pending.registration_reasons())
+        .with("reasons", pending.claim.reasons.clone())
         .with("attempt", held.claim.attempts);
         if let Some(waited) = waited {
             note = note.with("lock_wait_ms", waited);
@@ -393,11 +393,5 @@ impl Machine {
             "the reboot command ran and the host is still up; judging the gates again before another try",
         ));
         self.go(State::Gates(Gates::at(Stage::Retry)));
-    }
-}
-
-impl Pending {
-    fn registration_reasons(&self) -> Vec<String> {
-        self.claim.reasons.clone()
     }
 }

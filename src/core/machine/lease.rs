@@ -12,12 +12,9 @@ impl Machine {
     pub(super) fn needs_lease(&self) -> bool {
         match &self.state {
             State::Entering(..) | State::Counting | State::Queued | State::TakingAway(_) => true,
-            State::Gates(gates) => {
-                self.lease.is_some() && matches!(gates.stage(), Stage::Waiting | Stage::PostLock)
-            }
+            State::Gates(gates) => matches!(gates.stage(), Stage::Waiting | Stage::PostLock),
             State::Noting(noting) => {
-                self.lease.is_some()
-                    && matches!(noting.gates.stage(), Stage::Waiting | Stage::PostLock)
+                matches!(noting.gates.stage(), Stage::Waiting | Stage::PostLock)
             }
             State::SelfTest
             | State::ReadOwn

@@ -81,7 +81,7 @@ impl Queue {
     }
 
     fn is_turn(&self, limit: u32) -> bool {
-        self.near && !self.stale && self.ahead.len() < usize::try_from(limit).unwrap_or(usize::MAX)
+        self.near && self.ahead.len() < usize::try_from(limit).unwrap_or(usize::MAX)
     }
 }
 
@@ -176,14 +176,14 @@ impl Machine {
 
     pub(super) fn queue_request(&self) -> Option<Request> {
         let keys = &self.settings.keys;
-        let lease = self.lease.as_ref().map_or(0, |lease| lease.id);
+        // A place hangs on a lease, or it is not written.
+        let lease = self.lease.as_ref().map(|lease| lease.id);
         match &self.state {
-            State::Entering(_, _) | State::Counting if lease == 0 => None,
             State::Entering(Entry::Join, claim) => {
-                Some(Request::Txn(request::join(keys, claim, lease)))
+                Some(Request::Txn(request::join(keys, claim, lease?)))
             }
             State::Entering(Entry::TakeOver(seen), claim) => {
-                Some(Request::Txn(request::rewrite(keys, seen, claim, lease)))
+                Some(Request::Txn(request::rewrite(keys, seen, claim, lease?)))
             }
             State::Counting => Some(Request::Range(request::recount(
                 keys,

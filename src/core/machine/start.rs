@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use etcd_rs_sync::{Error, Keys as Span, Range, Reply, Request};
+use etcd_rs_sync::{Error, Reply, Request};
 
 use super::{After, Entry, Gates, Machine, Outcome, Stage, State, Verify, nonsense, words};
 use crate::core::settings::Mode;
@@ -31,7 +31,7 @@ impl Machine {
             State::Removing(found) => {
                 Request::Txn(request::remove(keys, node, found.create, found.modified))
             }
-            _ => Request::Range(Range::of(Span::one(keys.claim(node)))),
+            _ => return None,
         })
     }
 

@@ -207,14 +207,13 @@ fn date(text: &str) -> Result<Option<Date>, String> {
     if !text.starts_with(|first: char| first.is_ascii_digit()) {
         return Ok(None);
     }
-    let shaped = text.len() == 10
-        && text.bytes().enumerate().all(|(at, byte)| {
-            if at == 4 || at == 7 {
-                byte == b'-'
-            } else {
-                byte.is_ascii_digit()
-            }
-        });
+    let shaped = text.bytes().enumerate().all(|(at, byte)| {
+        if at == 4 || at == 7 {
+            byte == b'-'
+        } else {
+            byte.is_ascii_digit()
+        }
+    });
     let date = if shaped {
         text.parse::<Date>().ok()
     } else {

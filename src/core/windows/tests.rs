@@ -142,6 +142,16 @@ fn dates_far_ahead_are_found() {
     let second = deny.next_change(first).unwrap();
     assert_eq!(second, at(zone, "2032-01-05T00:00"));
     assert_eq!(deny.next_change(second), Some(at(zone, "2040-01-01T00:00")));
+    // A date that hides every weekly entry for as long as is searched without one.
+    let hiding = windows(
+        "UTC",
+        &["2026-07-01 00:00-2026-07-15 12:00"],
+        &["Wed 00:00-01:00"],
+    );
+    assert_eq!(
+        hiding.next_open(at("UTC", "2026-07-01T00:00")),
+        Some(at("UTC", "2026-07-22T00:00"))
+    );
     // Two dates that touch are one stretch.
     let touching = windows(
         zone,
@@ -248,6 +258,9 @@ fn all_errors_come_at_once_with_their_place() {
             WindowsField::Allow(0)
         ]
     );
+    let errors = Windows::parse("UTC", &deny, &[]).unwrap_err();
+    assert_eq!(errors.len(), 1, "the zone is good");
+    assert_eq!(errors[0].field, WindowsField::Deny(1));
 }
 
 #[test]

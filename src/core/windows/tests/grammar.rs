@@ -154,6 +154,12 @@ const COVERS: &[(&str, &[&str], &[&str])] = &[
         &["02T04:00", "01T03:00"],
     ),
     (
+        "2026-07-01 10:00-10:00",
+        &["01T10:00", "02T09:59"],
+        &["01T09:59", "02T10:00"],
+    ),
+    ("Wed 10:59-11:00", &["01T10:59"], &["01T10:58", "01T11:00"]),
+    (
         "2026-07-01 00:00-24:00",
         &["01T00:00", "01T23:59"],
         &["02T00:00"],
@@ -186,6 +192,23 @@ fn entries_cover_what_a_wall_clock_shows() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn the_next_start_or_end_is_told_to_the_second() {
+    let civil: DateTime = "2026-07-01T10:00".parse().unwrap();
+    for (text, seconds) in [
+        ("Wed 10:00-11:00", Some(3600)),
+        ("Wed 09:00-10:00", Some(7 * 86_400 - 3600)),
+        ("Tue 10:00-10:30", Some(6 * 86_400)),
+        ("Wed 10:00-Wed 10:00", Some(7 * 86_400)),
+        ("2026-07-03 10:00-11:00", Some(2 * 86_400)),
+        ("2026-07-01 10:00-11:00", Some(3600)),
+        ("2026-07-01 09:00-10:00", None),
+    ] {
+        let entry = Entry::parse(text).unwrap();
+        assert_eq!(entry.seconds_to_boundary(civil), seconds, "{text}");
     }
 }
 

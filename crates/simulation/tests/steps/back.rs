@@ -1,0 +1,300 @@
+//! The way back: proving health, and giving the claim back.
+
+use std::time::Duration;
+
+use etcd_rs_sync::Request;
+use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
+use reboot_coordinator::core::{Action, Mode, Settings};
+use reboot_coordinator::lock::record::{decode, encode};
+use reboot_coordinator::lock::{Claim, History, Phase};
+use simulation::by_hand::{Node, detector, name, settings, unknown};
+
+/// The first process after a reboot of a node that waited five seconds for its turn.
+fn rebooted(settings: Settings) -> Node {
+    let before = Settings {
+        boot_id: "boot-1".to_owned(),
+        mode: Mode::Daemon,
+        ..settings.clone()
+    };
+    let mut node = Node::new(before);
+    node.elder("a", Phase::Queued);
+    node.until_state("queued");
+    node.settle();
+    node.now += Duration::from_secs(5);
+    node.delete("/r/claims/a");
+    let (watch, ..) = node.watch.clone().unwrap();
+    let gone = reboot_coordinator::core::WatchEvent::Deleted(b"/r/claims/a".to_vec());
+    node.give(reboot_coordinator::core::Input::Watch(watch, gone));
+    node.until("reboot");
+    let mut node = node.followed_by(Settings {
+        boot_id: "boot-2".to_owned(),
+        ..settings
+    });
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    node
+}
+
+fn history(node: &Node) -> History {
+    let mut entries = node.etcd.pairs();
+    let entry = entries.find(|kv| kv.key.starts_with(b"/r/history/"));
+    decode(&entry.expect("there is an entry").value).unwrap()
+}
+
+#[test]
+fn a_reboot_that_cleared_the_requirement_makes_the_budget_whole_and_any_other_does_not() {
+    let clear = DetectorResult::Clear;
+    let asks = DetectorResult::Required("still".to_owned());
+    let failed = DetectorResult::Failed("no such file".to_owned());
+    for (result, used, detail) in [
+        (clear, 0, "back and healthy"),
+        (
+            asks,
+            1,
+            "back and healthy; the reboot did not clear the requirement",
+        ),
+        (
+            failed,
+            1,
+            "back and healthy; the reboot did not clear the requirement",
+        ),
+    ] {
+        let mut node = rebooted(settings());
+        node.detectors = vec![detector(result)];
+        node.until_state("idle");
+        let record = node.registration();
+        assert_eq!((record.budget_used, record.attempt), (used, None));
+        assert_eq!(node.said("not_cleared", ""), used > 0);
+        let history = history(&node);
+        assert_eq!(
+            (history.outcome.as_str(), history.detail.as_str()),
+            ("completed", detail)
+        );
+        assert_eq!(node.machine.view().refusal, None);
+        assert_eq!(
+            node.last("released").fields[2],
+            ("lock_wait_ms", 5000.into())
+        );
+        let last = record.last_reboot.unwrap();
+        assert_eq!(node.machine.view().last_reboot, Some(last.at));
+        assert_eq!(
+            (last.boot_before, last.boot_after),
+            ("boot-1".into(), "boot-2".into())
+        );
+    }
+}
+
+#[test]
+fn the_claim_of_a_node_that_is_back_is_that_of_the_boot_before_in_the_hands_of_this_process() {
+    let mut node = rebooted(settings());
+    node.until_state("idle");
+    let claims = node.claims("n0");
+    let [.., before, verifying] = claims.as_slice() else {
+        panic!("{claims:?}");
+    };
+    assert_ne!(verifying.session, before.session);
+    let expected = Claim {
+        phase: Phase::Verifying,
+        session: verifying.session.clone(),
+        ..before.clone()
+    };
+    assert_eq!(*verifying, expected);
+}
+
+#[test]
+fn without_an_undo_hook_health_is_next() {
+    for undoes in [true, false] {
+        let mut node = rebooted(Settings {
+            undoes,
+            ..settings()
+        });
+        node.until_state("idle");
+        assert_eq!(node.done.contains(&"hook"), undoes);
+    }
+}
+
+#[test]
+fn a_mark_whose_answer_was_lost_is_recognized_and_one_that_somebody_rewrote_is_adopted() {
+    for (rewritten, next) in [(false, "detect"), (true, "etcd")] {
+        let mut node = rebooted(settings());
+        let mark = node.until_sending("verifying");
+        if rewritten {
+            let other = Claim {
+                session: "another".to_owned(),
+                ..node.claim().unwrap()
+            };
+            node.put("/r/claims/n0", encode(&other));
+            node.answer(mark.0, Err(unknown()));
+        } else {
+            node.lose(mark);
+        }
+        let again = node.until_sending("verifying");
+        node.pass(again);
+        assert_eq!(name(&node.next_action()), next);
+    }
+}
+
+#[test]
+fn a_node_that_is_not_healthy_keeps_its_claim_and_looks_again_later_each_time() {
+    let mut node = rebooted(settings());
+    node.health = ScriptOutcome::Exited(1);
+    for longest in [2000, 4000, 8000, 16_000, 20_000, 20_000] {
+        let health = node.until("health");
+        node.perform(health);
+        let pause = node.pause().as_millis();
+        assert!((longest / 2..=longest).contains(&pause), "{pause}");
+        assert_eq!(node.claim().unwrap().phase, Phase::Verifying);
+    }
+    assert!(node.said(
+        "not_healthy",
+        "the health script does not pass: exit code 1"
+    ));
+    node.health = ScriptOutcome::Exited(0);
+    node.until_state("idle");
+    assert_eq!(node.claim(), None);
+}
+
+#[test]
+fn a_run_of_once_that_is_not_healthy_ends_and_keeps_its_claim() {
+    let mode = Mode::Once {
+        wait: Duration::ZERO,
+    };
+    let mut node = rebooted(Settings { mode, ..settings() });
+    node.health = ScriptOutcome::Exited(1);
+    while node.exit.is_none() {
+        let action = node.next_action();
+        node.perform(action);
+    }
+    assert_eq!(node.exit, Some(3));
+    assert_eq!(node.claim().unwrap().phase, Phase::Verifying);
+}
+
+#[test]
+fn health_must_hold_for_the_time_to_settle_and_no_longer_and_is_asked_at_the_interval() {
+    for (settle, asked) in [(0, vec![0]), (10, vec![0, 10]), (70, vec![0, 30, 60, 70])] {
+        let mut node = rebooted(Settings {
+            post_boot_settle: Duration::from_secs(settle),
+            ..settings()
+        });
+        let mut begun = None;
+        let mut times = Vec::new();
+        while node.claim().is_some() {
+            let action = node.next_action();
+            if name(&action) == "health" {
+                let begun = *begun.get_or_insert(node.now);
+                times.push((node.now - begun).as_secs());
+            }
+            node.perform(action);
+        }
+        assert_eq!(times, asked);
+    }
+}
+
+#[test]
+fn a_break_in_health_begins_the_time_to_settle_anew() {
+    let mut node = rebooted(Settings {
+        post_boot_settle: Duration::from_secs(10),
+        ..settings()
+    });
+    let health = node.until("health");
+    node.perform(health);
+    node.health = ScriptOutcome::Exited(1);
+    let health = node.until("health");
+    node.perform(health);
+    node.health = ScriptOutcome::Exited(0);
+    let health = node.until("health");
+    let begun = node.now;
+    node.perform(health);
+    let (_, _) = node.until_sending("releasing");
+    assert_eq!((node.now - begun).as_secs(), 10);
+}
+
+fn cooled(node: &Node) -> bool {
+    let changes = node.etcd.changes_from(1).expect("nothing is compacted");
+    changes.iter().any(|change| change.key == b"/r/cooldown")
+}
+
+#[test]
+fn only_a_completed_reboot_begins_a_cooldown_and_only_where_one_is_configured() {
+    for (interval, fails, cools) in [(60, false, true), (0, false, false), (60, true, false)] {
+        let settings = Settings {
+            min_reboot_interval: Duration::from_secs(interval),
+            ..settings()
+        };
+        let mut node = if fails {
+            let mut node = Node::new(settings);
+            let hook = node.until("hook");
+            node.hook = ScriptOutcome::Exited(1);
+            node.perform(hook);
+            node.hook = ScriptOutcome::Exited(0);
+            node
+        } else {
+            rebooted(settings)
+        };
+        node.until_state("idle");
+        assert_eq!(cooled(&node), cools, "{interval} {fails}");
+        if fails {
+            assert!(node.said("aborted", "the drain hook failed: exit code 1"));
+            assert_eq!(node.registration().budget_used, 0);
+        }
+    }
+}
+
+#[test]
+fn a_cooldown_whose_lease_came_late_gets_another_lease() {
+    for (late, granted_again) in [(0, false), (2000, false), (2001, true)] {
+        let mut node = rebooted(Settings {
+            min_reboot_interval: Duration::from_secs(60),
+            ..settings()
+        });
+        let history = node.until_sending("releasing");
+        node.pass(history);
+        let cooldown = node.until_sending("releasing");
+        assert!(matches!(cooldown.1, Request::Grant { ttl_sec: 60, .. }));
+        node.now += Duration::from_millis(late);
+        node.pass(cooldown);
+        let (_, next) = node.until_sending("releasing");
+        assert_eq!(
+            matches!(next, Request::Grant { .. }),
+            granted_again,
+            "{late}"
+        );
+    }
+}
+
+#[test]
+fn a_release_whose_answer_was_lost_is_recognized() {
+    let mut node = rebooted(settings());
+    let history = node.until_sending("releasing");
+    node.pass(history);
+    let release = node.until_sending("releasing");
+    node.lose(release);
+    assert_eq!(node.claim(), None);
+    node.until_state("idle");
+    assert!(node.said("released", "the reboot is complete"));
+    assert!(!node.said("claim_gone", ""));
+    assert_eq!(node.registration().attempt, None);
+}
+
+#[test]
+fn a_completed_reboot_leaves_its_marker() {
+    let mut node = rebooted(settings());
+    let Action::RecordCompleted(marker) = node.until("marker") else {
+        unreachable!("it was waited for");
+    };
+    let marker: History = decode(marker.as_bytes()).unwrap();
+    assert_eq!(marker, history(&node));
+}
+
+#[test]
+fn a_claim_that_an_operator_released_before_the_node_could_is_not_taken_for_released_by_it() {
+    let mut node = rebooted(settings());
+    let history = node.until_sending("releasing");
+    node.pass(history);
+    let release = node.until_sending("releasing");
+    node.delete("/r/claims/n0");
+    node.pass(release);
+    node.until_state("idle");
+    assert!(node.said("claim_gone", "its claim was taken away meanwhile"));
+    assert!(!node.said("released", ""));
+    assert_eq!(node.registration().attempt, None);
+}

@@ -1,0 +1,207 @@
+//! From the commit to the reboot command, and what follows a command that does not work.
+
+use std::time::Duration;
+
+use reboot_coordinator::core::facts::{Captured, ScriptOutcome, ScriptReport};
+use reboot_coordinator::core::{Action, Input, Refusal, Settings};
+use reboot_coordinator::lock::record::encode;
+use reboot_coordinator::lock::{Claim, Phase};
+use simulation::by_hand::{Node, denied, ended, name, settings, unknown};
+
+/// Waits for the next reboot command, which ends like this while the host stays up.
+fn command(node: &mut Node, report: ScriptReport) {
+    let Action::Reboot(ticket, ..) = node.until("reboot") else {
+        unreachable!("it was waited for");
+    };
+    node.give(Input::RebootCommand(ticket, report));
+}
+
+#[test]
+fn without_a_drain_hook_the_commit_says_that_the_reboot_is_next() {
+    let drains = false;
+    let mut node = Node::new(Settings {
+        drains,
+        ..settings()
+    });
+    node.until("reboot");
+    let phases: Vec<Phase> = node.claims("n0").iter().map(|claim| claim.phase).collect();
+    assert_eq!(phases, [Phase::Queued, Phase::Rebooting]);
+    assert!(!node.done.contains(&"hook"));
+}
+
+#[test]
+fn a_reboot_is_counted_once_however_often_its_command_is_tried() {
+    let mut node = Node::new(settings());
+    for attempt in 1..=3 {
+        command(&mut node, ended(ScriptOutcome::Exited(0)));
+        assert_eq!(node.claim().unwrap().attempts, attempt);
+        assert_eq!(node.registration().budget_used, 1);
+    }
+    assert_eq!(
+        node.last("committed").fields[1].1,
+        serde_json::json!(["kernel"])
+    );
+}
+
+#[test]
+fn a_commit_that_was_refused_for_certain_needs_no_fence_and_any_other_does() {
+    for (error, next) in [(denied(), "leaving"), (unknown(), "fencing")] {
+        let mut node = Node::new(settings());
+        let (ticket, _) = node.until_sending("committing");
+        node.answer(ticket, Err(error));
+        assert_eq!(node.machine.view().state, next);
+    }
+}
+
+/// Two requests may take two seconds each.
+#[test]
+fn an_answer_to_the_commit_permits_for_four_seconds_and_then_the_claim_is_looked_at_again() {
+    for (late, next) in [(0, "hook"), (4000, "hook"), (4001, "etcd")] {
+        let mut node = Node::new(settings());
+        let commit = node.until_sending("committing");
+        node.now += Duration::from_millis(late);
+        node.pass(commit);
+        let unwatch = node.next_action();
+        node.perform(unwatch);
+        assert_eq!(name(&node.next_action()), next, "after {late} ms");
+    }
+}
+
+#[test]
+fn a_permit_that_grew_old_during_the_last_look_is_proved_again_before_the_command() {
+    for released in [false, true] {
+        let mut node = Node::new(settings());
+        let moved = node.until_sending("committed");
+        node.pass(moved);
+        let Action::LookAtHost(ticket) = node.next_action() else {
+            panic!("the last look is next");
+        };
+        node.now += Duration::from_secs(5);
+        node.give(Input::Host(ticket, None));
+        if released {
+            node.delete("/r/claims/n0");
+        }
+        let confirm = node.next_action();
+        assert_eq!(name(&confirm), "etcd");
+        node.perform(confirm);
+        if released {
+            assert!(node.said("claim_gone", "was taken away") || node.due().is_some());
+            assert_eq!(node.machine.view().state, "verifying");
+            assert!(node.said("claim_gone", "was taken away"));
+        } else {
+            assert_eq!(name(&node.next_action()), "look");
+        }
+    }
+}
+
+#[test]
+fn a_move_to_the_next_phase_whose_answer_was_lost_is_recognized() {
+    let mut node = Node::new(settings());
+    let moved = node.until_sending("committed");
+    node.lose(moved);
+    node.until("reboot");
+    assert_eq!(node.claim().unwrap().attempts, 1);
+}
+
+#[test]
+fn a_claim_that_somebody_else_rewrote_after_the_commit_is_adopted_as_it_stands() {
+    let mut node = Node::new(settings());
+    let (ticket, _) = node.until_sending("committed");
+    let other = Claim {
+        session: "another".to_owned(),
+        ..node.claim().unwrap()
+    };
+    node.put("/r/claims/n0", encode(&other));
+    node.answer(ticket, Err(unknown()));
+    let again = node.until_sending("committed");
+    node.pass(again);
+    assert_eq!(node.machine.view().state, "starting");
+}
+
+#[test]
+fn a_command_that_fails_is_believed_after_a_tenth_of_the_timeout() {
+    let said = |stdout: &str, stderr: &str| ScriptReport {
+        stdout: Captured {
+            text: stdout.to_owned(),
+            dropped: 0,
+        },
+        stderr: Captured {
+            text: stderr.to_owned(),
+            dropped: 0,
+        },
+        ..ended(ScriptOutcome::Exited(1))
+    };
+    for (report, words) in [
+        (said("", ""), "exit code 1"),
+        (said("out", ""), "exit code 1: out"),
+        (said("out", "first\nlast \n\n"), "exit code 1: last"),
+    ] {
+        let mut node = Node::new(settings());
+        command(&mut node, report);
+        assert_eq!(node.pause(), Duration::from_secs(6));
+        node.until_sending("verifying");
+        assert_eq!(node.last("reboot_command_failed").fields[0].1, 6000);
+        let aborted = &node.last("aborted").msg;
+        assert_eq!(
+            *aborted,
+            format!("the attempt is called off: the reboot command failed: {words}")
+        );
+    }
+}
+
+#[test]
+fn a_claim_is_held_while_an_earlier_command_may_still_work_and_three_are_the_most() {
+    let mut node = Node::new(settings());
+    command(&mut node, ended(ScriptOutcome::Exited(0)));
+    let not_started = || ended(ScriptOutcome::NotStarted("no such file".to_owned()));
+    command(&mut node, not_started());
+    assert_eq!(node.machine.view().state, "holding");
+    command(&mut node, not_started());
+    let begun = node.now;
+    while node.now < begun + Duration::from_secs(300) {
+        let view = node.machine.view();
+        assert_eq!(view.state, "holding");
+        assert!(matches!(view.refusal, Some(Refusal::Aborted(_))));
+        let action = node.next_action();
+        node.perform(action); // not another command
+    }
+    assert_eq!(node.claim().unwrap().attempts, 3);
+}
+
+#[test]
+fn a_write_between_the_gates_and_the_commit_is_judged_on_a_new_read_and_nothing_else() {
+    let mut node = Node::new(settings());
+    let commit = node.until_sending("committing");
+    let stands = node.registration();
+    node.put("/r/nodes/n0", encode(&stands));
+    node.done.clear();
+    node.pass(commit);
+    node.until_sending("committing");
+    assert_eq!(node.done, ["etcd", "etcd", "look"]);
+}
+
+#[test]
+fn a_commit_says_who_commits_now_and_not_who_did_before() {
+    let mut node = Node::new(settings());
+    node.until("hook");
+    let before = node.claim().unwrap();
+    let mut node = node.followed_by(Settings {
+        version: "0.2.0".to_owned(),
+        max_concurrent_reboots: 2,
+        ..settings()
+    });
+    node.detectors[0].name = "libc".to_owned();
+    node.until("hook");
+    let after = node.claim().unwrap();
+    assert_ne!(after.session, before.session);
+    let expected = Claim {
+        session: after.session.clone(),
+        limit: 2,
+        reasons: vec!["libc".to_owned()],
+        committed_at: after.committed_at.clone(),
+        attempts: 2,
+        version: "0.2.0".to_owned(),
+        ..before
+    };
+    assert_eq!(after, expected);
+}

@@ -1,0 +1,13 @@
+//! What a node does in a single situation, step by step: one answer of etcd, one end of a script, one moment of time.
+
+#![allow(clippy::unwrap_used)] // all of it is test code, also outside of the test functions
+
+mod back;
+mod commit;
+mod gates;
+mod lease;
+mod queue;
+mod reports;
+mod requests;
+mod start;
+mod stop;

@@ -1,0 +1,161 @@
+//! The health report of a member, every ten seconds here.
+
+use std::time::Duration;
+
+use etcd_rs_sync::{Error, KeepAliveReply, Reply, Request};
+use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
+use reboot_coordinator::core::io::Ticket;
+use reboot_coordinator::core::{Action, Input, Settings};
+use reboot_coordinator::lock::record::{Report, decode};
+use simulation::by_hand::{Node, detector, settings, unreachable};
+
+fn reporting() -> Node {
+    let mut node = Node::new(Settings {
+        health_publish_interval: Some(Duration::from_secs(10)),
+        check_interval: Duration::from_secs(3600),
+        ..settings()
+    });
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    node
+}
+
+/// A node that has reported and waits.
+fn reported() -> Node {
+    let mut node = reporting();
+    node.until_state("idle");
+    node.settle();
+    node
+}
+
+fn report(node: &Node) -> Report {
+    let kv = node.stands("/r/alive/n0").expect("there is a report");
+    decode(&kv.value).unwrap()
+}
+
+fn until_report(node: &mut Node) -> (Ticket, Request) {
+    match node.until("report") {
+        Action::Report(ticket, request) => (ticket, request),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn nothing_is_reported_before_the_name_is_known_to_be_the_own() {
+    let mut node = reporting();
+    let Action::Detect(other) = node.until("detect") else {
+        unreachable!("it was waited for");
+    };
+    assert_eq!(node.done, ["etcd", "etcd", "etcd"]);
+    let Action::Monitor(ticket, _) = node.next_action() else {
+        panic!("the health script is next");
+    };
+    assert_ne!(ticket, other);
+}
+
+#[test]
+fn a_report_says_since_when_and_why_and_is_written_only_when_its_verdict_changes() {
+    let mut node = reported();
+    let first = report(&node);
+    assert!(first.healthy && first.reason.is_none());
+    let revision = node.etcd.revision();
+    let begun = node.now;
+    while node.now < begun + Duration::from_secs(100) {
+        let action = node.next_action();
+        node.perform(action);
+    }
+    assert_eq!(node.etcd.revision(), revision);
+    assert_eq!(report(&node), first);
+    node.health = ScriptOutcome::Exited(2);
+    while node.etcd.revision() == revision {
+        let action = node.next_action();
+        node.perform(action);
+    }
+    let second = report(&node);
+    assert!(!second.healthy && second.since > first.since);
+    assert_eq!(second.reason.as_deref(), Some("exit code 2"));
+    assert!(node.said("unhealthy", "exit code 2"));
+    let noted = node.notes.iter().filter(|note| note.event == "healthy");
+    assert_eq!(noted.count(), 1);
+}
+
+#[test]
+fn a_script_that_runs_is_not_started_again_however_long_it_takes() {
+    let mut node = reporting();
+    node.until("monitor");
+    let begun = node.now;
+    node.until_state("idle");
+    node.wait(Duration::from_secs(60));
+    assert!(node.due().is_none());
+    assert!(!node.done.contains(&"monitor"), "since {begun:?}");
+}
+
+#[test]
+fn a_request_of_the_report_that_failed_is_repeated_later_each_time() {
+    let mut node = reporting();
+    let mut asked = None;
+    for longest in [2000, 4000, 8000, 16_000, 20_000, 20_000] {
+        let (ticket, _) = until_report(&mut node);
+        if let Some((since, most)) = asked {
+            let pause = (node.now - since).as_millis();
+            assert!((most / 2..=most).contains(&pause), "{pause}");
+        }
+        asked = Some((node.now, longest));
+        node.give(Input::Reported(ticket, Err(unreachable())));
+    }
+}
+
+#[test]
+fn a_lease_of_the_report_that_is_gone_is_asked_for_again_and_the_report_written_anew() {
+    for ttl_sec in [None, Some(0), Some(-1)] {
+        let mut node = reported();
+        let lease = node.stands("/r/alive/n0").unwrap().lease;
+        let begun = node.now;
+        let (ticket, request) = until_report(&mut node);
+        assert_eq!(request, Request::KeepAlive { id: lease });
+        assert_eq!((node.now - begun).as_secs(), 10);
+        node.delete("/r/alive/n0");
+        let reply = KeepAliveReply {
+            ttl_sec,
+            ..KeepAliveReply::default()
+        };
+        node.give(Input::Reported(ticket, Ok(Reply::KeepAlive(reply))));
+        while node.stands("/r/alive/n0").is_none() {
+            let action = node.next_action();
+            node.perform(action);
+        }
+        assert_ne!(node.stands("/r/alive/n0").unwrap().lease, lease);
+        assert_eq!(node.now, begun + Duration::from_secs(10), "at once");
+    }
+}
+
+#[test]
+fn a_node_that_stops_takes_its_report_back_even_when_its_lease_was_only_asked_for() {
+    let mut node = reporting();
+    let (_, Request::Grant { id, .. }) = until_report(&mut node) else {
+        panic!("a lease comes first");
+    };
+    node.give(Input::Stop);
+    let mut revoked = Vec::new();
+    while let Some(action) = node.due() {
+        match action {
+            Action::Farewell(Request::Revoke { id }) => revoked.push(id),
+            Action::Monitor(..) | Action::Report(..) => panic!("it stops"),
+            _ => {}
+        }
+    }
+    assert_eq!(revoked, [id]);
+    node.wait(Duration::from_secs(20));
+    assert!(matches!(node.due(), Some(Action::Exit(0))));
+    assert!(node.due().is_none(), "nothing is reported any more");
+}
+
+#[test]
+fn a_report_whose_lease_was_lost_before_it_was_written_is_written_under_another() {
+    let mut node = reporting();
+    let grant = until_report(&mut node);
+    node.perform(Action::Report(grant.0, grant.1));
+    let (ticket, _) = until_report(&mut node);
+    node.give(Input::Reported(ticket, Err(Error::LeaseNotFound)));
+    let (_, request) = until_report(&mut node);
+    assert!(matches!(request, Request::Grant { .. }));
+}
