@@ -7,12 +7,13 @@ fail() {
 	exit 1
 }
 
-# need PROGRAM=PACKAGE...: sees to it that the programs are there. As root on a Debian system their packages are installed, and
+# need "PROGRAM=PACKAGE [PACKAGE...]"...: sees to it that the programs are there. As root on a Debian system their packages are installed, and
 # no service of theirs starts.
 need() {
 	local pair missing=()
 	for pair in "$@"; do
-		command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")
+		# shellcheck disable=SC2206 # one word a package
+		command -v "${pair%%=*}" >/dev/null || missing+=(${pair#*=})
 	done
 	[ ${#missing[@]} -eq 0 ] && return
 	if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
