@@ -200,6 +200,19 @@ pub fn write_completed(run_dir: &Path, json: &str) -> io::Result<()> {
     File::open(run_dir)?.sync_all()
 }
 
+/// Writes what this process knows of its claim, for the scripts of packages: a word and the process id, by which a reader
+/// tells whether it is of the daemon that runs now. When it cannot be written, there is none: an old word could be wrong.
+pub fn write_claim(run_dir: &Path, word: &str) -> io::Result<()> {
+    let (temporary, path) = (run_dir.join("claim.tmp"), run_dir.join("claim"));
+    let text = format!("{word} {}\n", std::process::id());
+    let written = fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, &path));
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary);
+        let _ = fs::remove_file(&path);
+    }
+    written
+}
+
 fn write_and_rename(temporary: &Path, path: &Path, json: &str) -> io::Result<()> {
     let mut file = File::create(temporary)?;
     file.write_all(json.as_bytes())?;

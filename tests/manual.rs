@@ -1,4 +1,5 @@
-//! The manual page is what the program's tables say.
+//! The manual pages and completions that packages ship are what the program's tables and the documentation say. All of them are
+//! written again with `UPDATE_DOCS=1 cargo test --test manual`.
 
 #![allow(clippy::unwrap_used)] // helpers of tests count as tests
 
@@ -6,35 +7,74 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-fn page_file() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/reboot-coordinator.8")
+use reboot_coordinator::cli::{completions, man, man_configuration};
+use reboot_coordinator::config::FIELDS;
+
+const PAGES: [&str; 2] = ["reboot-coordinator.8", "reboot-coordinator.yaml.5"];
+
+fn shipped(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("docs")
+        .join(name)
 }
 
-#[test]
-fn the_page_is_up_to_date() {
-    let made = reboot_coordinator::cli::man::page();
+/// Whether the file is `made`, written again first when that is asked for.
+fn stands_as(name: &str, made: &str) {
     if std::env::var_os("UPDATE_DOCS").is_some() {
-        fs::write(page_file(), &made).unwrap();
+        fs::write(shipped(name), made).unwrap();
     }
-    let stands = fs::read_to_string(page_file()).unwrap_or_default();
+    let stands = fs::read_to_string(shipped(name)).unwrap_or_default();
     assert!(
         stands == made,
-        "docs/reboot-coordinator.8 is not what the tables say; write it again with `UPDATE_DOCS=1 cargo test --test manual`"
+        "docs/{name} is not what the program makes; write it again with `UPDATE_DOCS=1 cargo test --test manual`"
     );
 }
 
 #[test]
+fn the_page_of_the_program_is_up_to_date() {
+    stands_as(PAGES[0], &man::page());
+}
+
+#[test]
+fn the_page_of_the_configuration_is_up_to_date_and_has_every_field() {
+    let markdown = fs::read_to_string(shipped("configuration.md")).unwrap();
+    let page = man_configuration::page(&markdown);
+    stands_as(PAGES[1], &page);
+    for field in FIELDS {
+        let tag = format!(".TP\n\\fB{}\\fR\n", field.path.replace('-', "\\-"));
+        assert!(page.contains(&tag), "{}", field.path);
+    }
+}
+
+#[test]
+fn the_completions_are_up_to_date() {
+    for (shell, name) in [
+        ("bash", "reboot-coordinator.bash"),
+        ("zsh", "_reboot-coordinator"),
+        ("fish", "reboot-coordinator.fish"),
+    ] {
+        let made = completions::script(shell.parse().unwrap());
+        stands_as(&format!("completions/{name}"), &made);
+    }
+}
+
+#[test]
 fn troff_has_nothing_to_complain_about() {
-    let checked = Command::new("man")
-        .args(["--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z"])
-        .arg(page_file())
-        .env("MANROFFSEQ", "")
-        .env("LC_ALL", "C.UTF-8")
-        .output();
-    let Ok(checked) = checked else {
-        eprintln!("man is not installed: not checked");
-        return;
-    };
-    let said = String::from_utf8_lossy(&checked.stderr);
-    assert!(checked.status.success() && said.is_empty(), "{said}");
+    for page in PAGES {
+        let checked = Command::new("man")
+            .args(["--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z"])
+            .arg(shipped(page))
+            .env("MANROFFSEQ", "")
+            .env("LC_ALL", "C.UTF-8")
+            .output();
+        let Ok(checked) = checked else {
+            eprintln!("man is not installed: not checked");
+            return;
+        };
+        let said = String::from_utf8_lossy(&checked.stderr);
+        assert!(
+            checked.status.success() && said.is_empty(),
+            "{page}: {said}"
+        );
+    }
 }

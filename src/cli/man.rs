@@ -1,10 +1,11 @@
-//! The manual page, made from the table of commands and flags and from that of exit codes. `docs/reboot-coordinator.8` is what
-//! this makes; a test compares them.
+//! The manual page of the program, made from the table of commands and flags and from that of exit codes.
+//! `docs/reboot-coordinator.8` is what this makes; a test compares them.
 
 use std::fmt::Write as _;
 
 use super::exit::Exit;
 use super::flags::{COMMANDS, CommandSpec, FLAGS, FlagSpec, flags_of};
+use super::roff::{Page, bold, escaped, italic};
 use crate::config::VARIABLES;
 
 /// The page for section 8, in the `man` macros.
@@ -50,7 +51,7 @@ pub fn page() -> String {
         page.tagged(&bold(command), text);
     }
     page.section("SEE ALSO");
-    page.paragraphs("systemctl(1), shutdown(8), etcd(1), etcdctl(1)");
+    page.paragraphs("reboot-coordinator.yaml(5), systemctl(1), shutdown(8), etcd(1), etcdctl(1)");
     page.0
 }
 
@@ -96,7 +97,10 @@ const OWN_VARIABLES: &[(&str, &str)] = &[
 ];
 
 const FILES: &[(&str, &str)] = &[
-    ("/etc/reboot-coordinator/config.yaml", "The configuration."),
+    (
+        "/etc/reboot-coordinator/config.yaml",
+        "The configuration; see reboot-coordinator.yaml(5).",
+    ),
     (
         "/etc/reboot-coordinator/config.d/*.yaml",
         "Merged over it in the order of their names.",
@@ -112,6 +116,11 @@ const FILES: &[(&str, &str)] = &[
     (
         "/run/reboot-coordinator/completed.json",
         "The last completed reboot.",
+    ),
+    (
+        "/run/reboot-coordinator/claim",
+        "What the process with the number behind it last knew of this machine's claim: none, queued, committed or unknown. \
+         For the scripts of packages, which do not restart a daemon between the commit to a reboot and the release.",
     ),
 ];
 
@@ -211,64 +220,12 @@ fn flag_tag(flag: &FlagSpec) -> String {
     format!("{short}{}{value}", bold(&format!("--{}", flag.long)))
 }
 
-fn bold(text: &str) -> String {
-    format!("\\fB{}\\fR", escaped(text))
-}
-
-fn italic(text: &str) -> String {
-    format!("\\fI{}\\fR", escaped(text))
-}
-
-/// Text that troff prints as it is, with what stands in backticks in bold. A hyphen would become a typographic one, which
-/// nobody can paste into a shell.
-fn escaped(text: &str) -> String {
-    let mut out = String::new();
-    let mut code = false;
-    for (index, letter) in text.chars().enumerate() {
-        match letter {
-            '\\' => out.push_str("\\e"),
-            '-' => out.push_str("\\-"),
-            '\'' => out.push_str("\\(aq"),
-            '.' if index == 0 => out.push_str("\\&."),
-            '`' => {
-                code = !code;
-                out.push_str(if code { "\\fB" } else { "\\fR" });
-            }
-            letter => out.push(letter),
-        }
-    }
-    out
-}
-
-/// A page in the making.
-struct Page(String);
-
-impl Page {
-    fn section(&mut self, name: &str) {
-        let _ = writeln!(self.0, ".SH {name}");
-    }
-
-    /// Paragraphs apart by an empty line.
-    fn paragraphs(&mut self, text: &str) {
-        let paragraphs: Vec<String> = text.split("\n\n").map(escaped).collect();
-        let _ = writeln!(self.0, "{}", paragraphs.join("\n.PP\n"));
-    }
-
-    /// A tag, ready to print, and a text.
-    fn tagged(&mut self, tag: &str, text: &str) {
-        let _ = writeln!(self.0, ".TP\n{tag}\n{}", escaped(text));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn text_is_printed_as_it_is() {
-        assert_eq!(escaped("a-b\\c 'd'"), "a\\-b\\ec \\(aqd\\(aq");
-        assert_eq!(escaped(".hidden"), "\\&.hidden");
-        assert_eq!(escaped("use `status`"), "use \\fBstatus\\fR");
+    fn a_summary_becomes_a_sentence() {
         assert_eq!(sentence("show it"), "Show it.");
     }
 }

@@ -33,6 +33,7 @@ pub(super) fn json(view: &View, now: Timestamp) -> Value {
             "max_concurrent_reboots": view.local.limit,
             "dry_run": view.local.dry_run,
             "daemon_pid": view.local.daemon,
+            "claim": survey.ok().and_then(|survey| own_claim(survey, &view.local.node)),
             "state": view.standing.as_ref().map(|standing| standing.state),
             "state_text": view.standing.as_ref().map(|standing| standing.text.as_str()),
             "gates": view.gates.iter().map(gate).collect::<Vec<_>>(),
@@ -81,6 +82,16 @@ fn claim(node: &str, found: &Found) -> Value {
         "mod_revision": found.modified,
         "record": readable(&found.claim),
     })
+}
+
+/// How far this node is, or `None` when not every claim was read.
+fn own_claim(survey: &Survey, node: &str) -> Option<&'static str> {
+    let own = survey.claims.iter().find(|(name, _)| name == node);
+    match own {
+        Some((_, found)) if committed(found) => Some("committed"),
+        Some(_) => Some("queued"),
+        None => (!survey.partial).then_some("none"),
+    }
 }
 
 /// A record as it is in etcd, or why it cannot be read.

@@ -32,7 +32,7 @@ use signals::Signal;
 use tasks::Tasks;
 
 use crate::config::{self, Config};
-use crate::core::{Action, Input, Machine, Mode, Note};
+use crate::core::{Action, Commitment, Input, Machine, Mode, Note};
 use crate::host::{InstanceLock, LockError};
 use crate::observe::hold_back::HoldBack;
 use crate::observe::log::emit;
@@ -125,6 +125,8 @@ struct Daemon {
     /// A configuration that waits for the pass to end.
     reload: Option<Config>,
     hold_back: HoldBack,
+    /// What was written last of the own claim.
+    commitment: Option<Commitment>,
     /// Answers that were there at once: the main thread must not wait for room in its own inbox.
     immediate: VecDeque<Input>,
     exit: Option<u8>,
@@ -162,6 +164,7 @@ impl Daemon {
             generation: 0,
             reload: None,
             hold_back: HoldBack::new(),
+            commitment: None,
             immediate: VecDeque::new(),
             exit: None,
             stopped_at: None,
@@ -169,7 +172,14 @@ impl Daemon {
     }
 
     fn greet(&self) {
-        log::info!(
+        // Whoever forgot it would wait for reboots that never come.
+        let level = if self.config.dry_run {
+            log::Level::Warn
+        } else {
+            log::Level::Info
+        };
+        log::log!(
+            level,
             event = "started",
             version = env!("CARGO_PKG_VERSION"),
             pid = std::process::id(),
@@ -224,6 +234,7 @@ impl Daemon {
 
     /// Performs everything the machine asks for.
     fn perform(&mut self) {
+        self.write_claim();
         while let Some(action) = self.machine.next_action() {
             let answer = match action {
                 Action::Etcd(ticket, request) => self.lanes.etcd(ticket, request),
@@ -266,6 +277,22 @@ impl Daemon {
             emit(note);
         }
         None
+    }
+
+    /// Says whether a reboot is under way, before anything is sent that could begin one.
+    fn write_claim(&mut self) {
+        let commitment = self.machine.state().commitment();
+        if commitment.is_none() || commitment == self.commitment {
+            return;
+        }
+        let word = commitment.map_or("", Commitment::as_str);
+        if let Err(error) = crate::host::write_claim(&self.config.run_dir, word) {
+            let now = self.clock.now().mono;
+            if self.hold_back.should_log("claim_not_written", "", now) {
+                log::warn!(event = "claim_not_written"; "what packages have to know before they restart this daemon could not be written: {error}; check run_dir");
+            }
+        }
+        self.commitment = commitment;
     }
 
     fn record_completed(&self, json: &str) -> Option<Input> {

@@ -174,6 +174,11 @@ impl Host {
         self.path(&format!("log-{}", self.starts))
     }
 
+    /// The process id of the daemon.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().expect("the daemon runs").id()
+    }
+
     /// SIGSTOP returns when no thread of the daemon runs any more: on a busy machine a signal takes its time.
     pub(crate) fn signal(&self, signal: Signal) {
         let child = self.child.as_ref().expect("the daemon runs");

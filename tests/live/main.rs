@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used)] // all of it is test code, also outside of the test functions
 
+mod claim_file;
 mod commit;
 mod detectors;
 mod gates;

@@ -110,6 +110,7 @@ fn json_holds_everything_and_is_stable() {
     assert_eq!(cluster["cooldown"], Value::Null);
     assert_eq!(cluster["members"][0]["healthy"], true);
     assert_eq!(status["etcd"]["reachable"], true);
+    assert_eq!(status["node"]["claim"], "none");
     let keys =
         |value: &Value| -> Vec<String> { value.as_object().unwrap().keys().cloned().collect() };
     assert_eq!(keys(&status), ["at", "cluster", "etcd", "lock_key", "node"]);
@@ -184,6 +185,7 @@ fn an_unreachable_etcd_leaves_what_is_known_here_and_exit_code_1() {
         (&status["cluster"], &status["etcd"]["reachable"]),
         (&Value::Null, &json!(false))
     );
+    assert_eq!(status["node"]["claim"], Value::Null);
 }
 
 #[test]

@@ -83,3 +83,20 @@ fn the_example_is_valid() {
     };
     assert_eq!(loaded.warnings.iter().find(elsewhere), None);
 }
+
+const SHIPPED: &str = include_str!("../../../debian/config.yaml");
+
+/// What the packages install is valid as it is, and only says what it would do.
+#[test]
+fn the_shipped_configuration_is_valid_and_safe() {
+    let fixture = Fixture::new();
+    let script = "/etc/reboot-coordinator/health.sh";
+    assert!(SHIPPED.contains(script));
+    let loaded = fixture
+        .load(&SHIPPED.replace(script, "DIR/health.sh"))
+        .unwrap();
+    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+    assert!(loaded.config.dry_run);
+    assert_eq!(loaded.config.node_name, "web-1.example.com");
+    assert_eq!(loaded.config.max_concurrent_reboots, 1);
+}

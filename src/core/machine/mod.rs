@@ -60,7 +60,7 @@ pub use queue::{Entry, Queue, TakingAway};
 pub use release::Ending;
 pub use requests::{DETECTOR, Noting};
 pub use verify::{Outcome, Verify};
-pub use view::View;
+pub use view::{Commitment, View};
 
 /// How often `--once` repeats a request to etcd before it gives up.
 const ONCE_TRIES: u32 = 3;

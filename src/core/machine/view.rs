@@ -1,6 +1,6 @@
 //! What can be seen of a machine from outside.
 
-use super::{Machine, Queue, State};
+use super::{Entry, Gates, Machine, Queue, Stage, State};
 use crate::core::Refusal;
 use crate::lock::Phase;
 
@@ -52,7 +52,67 @@ impl Machine {
     }
 }
 
+/// Whether a reboot of this node is under way, for those who must not get in its way: the scripts of packages, which restart
+/// daemons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Commitment {
+    /// This node has no claim, or none that could be committed.
+    None,
+    /// It waits for its turn.
+    Queued,
+    /// Its claim is committed, or will be when the request that is next is answered, and has not been given back.
+    Committed,
+    /// Nobody can say: etcd has not been asked yet, or what was asked of it may still take effect.
+    Unknown,
+}
+
+impl Commitment {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Commitment::None => "none",
+            Commitment::Queued => "queued",
+            Commitment::Committed => "committed",
+            Commitment::Unknown => "unknown",
+        }
+    }
+}
+
 impl State {
+    /// Whether a reboot is under way; `None` where the last answer stays true.
+    pub fn commitment(&self) -> Option<Commitment> {
+        match self {
+            State::SelfTest | State::ReadOwn | State::Registering(_) | State::Removing(_) => {
+                Some(Commitment::Unknown)
+            }
+            // A commit of the process before may still be on its way.
+            State::Granting(Entry::TakeOver(_), _) | State::Entering(Entry::TakeOver(_), _) => {
+                Some(Commitment::Unknown)
+            }
+            // So may a copy of one that was refused.
+            State::Leaving(..) | State::Left(_) => Some(Commitment::Unknown),
+            State::Idle(_) => Some(Commitment::None),
+            State::Gates(gates) => Some(gates.commitment()),
+            State::Noting(noting) => Some(noting.gates.commitment()),
+            State::Granting(Entry::Join, _)
+            | State::Entering(Entry::Join, _)
+            | State::Counting
+            | State::Queued
+            | State::TakingAway(_) => Some(Commitment::Queued),
+            State::Committing(_)
+            | State::Fencing(_)
+            | State::Draining(_)
+            | State::Moving(..)
+            | State::LastLook(_)
+            | State::Confirming(_)
+            | State::Rebooting { .. }
+            | State::Holding(..)
+            | State::Verifying(_)
+            | State::Ending(_) => Some(Commitment::Committed),
+            State::Stopping | State::Stopped => None,
+        }
+    }
+
     /// Every [name](State::name) there is, so that metrics can name them all from the start.
     pub const NAMES: [&str; 16] = [
         "starting",
@@ -94,6 +154,51 @@ impl State {
             State::Verifying(_) => "verifying",
             State::Ending(_) => "releasing",
             State::Stopping | State::Stopped => "stopping",
+        }
+    }
+}
+
+impl Gates {
+    fn commitment(self) -> Commitment {
+        match self.stage() {
+            Stage::PreLock => Commitment::None,
+            Stage::Waiting | Stage::PostLock => Commitment::Queued,
+            Stage::Resume | Stage::Retry => Commitment::Committed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::Refusal;
+
+    #[test]
+    fn whether_a_reboot_is_under_way_is_known_or_said_to_be_unknown() {
+        let at = |stage| State::Gates(Gates::at(stage));
+        let rebooting = State::Rebooting {
+            until: std::time::Duration::ZERO,
+            failed: None,
+        };
+        for (state, commitment) in [
+            (State::SelfTest, Some(Commitment::Unknown)),
+            (State::ReadOwn, Some(Commitment::Unknown)),
+            (State::Idle(None), Some(Commitment::None)),
+            (at(Stage::PreLock), Some(Commitment::None)),
+            (State::Queued, Some(Commitment::Queued)),
+            (at(Stage::PostLock), Some(Commitment::Queued)),
+            (at(Stage::Resume), Some(Commitment::Committed)),
+            (at(Stage::Retry), Some(Commitment::Committed)),
+            (rebooting, Some(Commitment::Committed)),
+            (
+                State::Holding(None, Refusal::DryRun),
+                Some(Commitment::Committed),
+            ),
+            (State::Left(Refusal::DryRun), Some(Commitment::Unknown)),
+            // What was true before the stop is true after it.
+            (State::Stopping, None),
+        ] {
+            assert_eq!(state.commitment(), commitment, "{state:?}");
         }
     }
 }

@@ -1,0 +1,40 @@
+# Completions of reboot-coordinator for bash, made by `reboot-coordinator completions bash`.
+_reboot_coordinator() {
+    local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+    local command='' words='' i
+    COMPREPLY=()
+    case $previous in
+        --config|-c)
+            compopt -o filenames 2>/dev/null
+            mapfile -t COMPREPLY < <(compgen -f -- "$word")
+            return
+            ;;
+        --wait|--at|--reason|--for) return ;;
+    esac
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        case ${COMP_WORDS[i]} in
+            --config|-c|--wait|--at|--reason|--for) i=$((i + 1)) ;;
+            run|validate-config|simulate|status|explain|history|pause|resume|request|release|reset-budget|forget|completions|version|help) command=${COMP_WORDS[i]}; break ;;
+        esac
+    done
+    case $command in
+        '') words='--once --wait --dry-run --config -c --help -h --version -V run validate-config simulate status explain history pause resume request release reset-budget forget completions version help' ;;
+        run) words='--once --wait --dry-run --config -c --help -h --version -V' ;;
+        validate-config) words='--json --config -c --help -h --version -V' ;;
+        simulate) words='--health --json --config -c --help -h --version -V' ;;
+        status) words='--json --watch --config -c --help -h --version -V' ;;
+        explain) words='--at --config -c --help -h --version -V' ;;
+        history) words='--json --config -c --help -h --version -V' ;;
+        pause) words='--reason --for --yes -y --config -c --help -h --version -V' ;;
+        resume) words='--config -c --help -h --version -V' ;;
+        request) words='--reason --all --cancel --config -c --help -h --version -V' ;;
+        release) words='--reason --yes -y --config -c --help -h --version -V' ;;
+        reset-budget) words='--reason --config -c --help -h --version -V' ;;
+        forget) words='--config -c --help -h --version -V' ;;
+        completions) words='--config -c --help -h --version -V bash zsh fish' ;;
+        version) words='--json --config -c --help -h --version -V' ;;
+        help) words='--config -c --help -h --version -V run validate-config simulate status explain history pause resume request release reset-budget forget completions version help' ;;
+    esac
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
+}
+complete -F _reboot_coordinator reboot-coordinator

@@ -1,0 +1,15 @@
+#!/bin/sh
+# Takes this host out of a load balancer that asks for a health page: the page says "down" while a file exists (in nginx:
+# `if (-f /run/maintenance) { return 503; }`). load-balancer-undrain.sh undoes it.
+#
+#     pre_reboot_hook:
+#       command: [/usr/local/sbin/load-balancer-drain.sh]
+#       timeout_sec: 300
+set -eu
+
+flag=${FLAG:-/run/maintenance}
+# How long the load balancer takes to notice, and requests that were begun to end.
+pause=${PAUSE:-60}
+
+echo "reboot of ${RC_NODE_NAME:-this node}: ${RC_REASONS:-}" >"$flag"
+sleep "$pause"
