@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use etcd_rs_sync::KeyValue;
 use reboot_coordinator::core::facts::DetectorResult;
-use reboot_coordinator::core::{Input, State};
+use reboot_coordinator::core::{Commitment, Input, State};
 use reboot_coordinator::lock::record::decode;
 use reboot_coordinator::lock::{Claim, History, Phase};
 
@@ -230,6 +230,7 @@ impl World {
             pid: by.map_or(0, Message::pid),
             turn_at,
         });
+        self.check_commitment(node);
         let commits = matches!(claim.phase, Phase::Draining | Phase::Rebooting)
             && was.is_some_and(|(phase, attempts)| {
                 phase == Phase::Queued || attempts != claim.attempts
@@ -237,6 +238,19 @@ impl World {
         if commits && let Some(message) = by {
             let first = was.is_some_and(|(phase, _)| phase == Phase::Queued);
             self.committed(node, message, first);
+        }
+    }
+
+    /// What a process says for the scripts of packages: while it says that no reboot has begun, its claim is not committed.
+    pub(crate) fn check_commitment(&mut self, node: usize) {
+        let standing = self.check.claims[node].as_ref();
+        let committed = standing.is_some_and(|standing| standing.claim.phase.committed());
+        let said = self.hosts[node].process.as_ref().map(|it| it.commitment);
+        if committed && let Some(said @ (Commitment::None | Commitment::Queued)) = said {
+            self.fail(
+                "commitment",
+                format!("n{node} says {said:?} while its claim is committed"),
+            );
         }
     }
 

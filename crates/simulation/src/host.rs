@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use etcd_rs_sync::Reply;
 use jiff::Timestamp;
-use reboot_coordinator::core::{Input, Machine, Now, Ticket};
+use reboot_coordinator::core::{Commitment, Input, Machine, Now, Ticket};
 
 use crate::coverage::STATES;
 use crate::plan::{Boot, NodePlan, Reboot, Trouble};
@@ -110,6 +110,8 @@ pub struct Process {
     pub reboots: u32,
     /// Actions within the current second, against busy loops.
     pub busy: (Time, u32),
+    /// What it says, for others on its host, of a reboot that is under way.
+    pub commitment: Commitment,
 }
 
 /// A machine of the fleet.
@@ -295,6 +297,7 @@ impl Process {
             drains: 0,
             reboots: 0,
             busy: (0, 0),
+            commitment: Commitment::Unknown,
         }
     }
 

@@ -102,6 +102,13 @@ impl World {
     /// about one between the last look and the act.
     pub(super) fn drain(&mut self, index: usize, pid: u64) {
         let now = self.now;
+        // As the daemon does: said before anything is sent.
+        if let Some(process) = self.hosts[index].process(pid)
+            && let Some(commitment) = process.machine.state().commitment()
+        {
+            process.commitment = commitment;
+        }
+        self.check_commitment(index);
         loop {
             let Some(process) = self.hosts[index].process(pid) else {
                 return;
