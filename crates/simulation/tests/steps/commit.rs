@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reboot_coordinator::core::facts::{Captured, ScriptOutcome, ScriptReport};
-use reboot_coordinator::core::{Action, Input, Refusal, Settings};
+use reboot_coordinator::core::{Action, Commitment, Input, Refusal, Settings};
 use reboot_coordinator::lock::record::encode;
 use reboot_coordinator::lock::{Claim, Phase};
 use simulation::by_hand::{Node, denied, ended, name, settings, unknown};
@@ -204,4 +204,28 @@ fn a_commit_says_who_commits_now_and_not_who_did_before() {
         ..before
     };
     assert_eq!(after, expected);
+}
+
+/// What the scripts of packages read, through the life of a node and of the process after its reboot.
+#[test]
+fn whether_a_reboot_is_under_way_has_a_word_at_every_moment() {
+    let words = |node: &mut Node, last: &str| {
+        let mut words = Vec::new();
+        loop {
+            let word = node.machine.state().commitment().map(Commitment::as_str);
+            words.extend(word.filter(|word| words.last() != Some(word)));
+            match node.next_action() {
+                action if name(&action) == last => return words,
+                action => node.perform(action),
+            }
+        }
+    };
+    let mut node = Node::new(settings());
+    let before = words(&mut node, "reboot");
+    assert_eq!(before, ["unknown", "none", "queued", "committed"]);
+    let mut node = node.followed_by(Settings {
+        boot_id: "boot-2".to_owned(),
+        ..settings()
+    });
+    assert_eq!(words(&mut node, "marker"), ["unknown", "committed", "none"]);
 }
