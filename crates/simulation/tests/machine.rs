@@ -11,7 +11,7 @@ use reboot_coordinator::core::facts::{
 };
 use reboot_coordinator::core::io::ScriptFacts;
 use reboot_coordinator::core::{
-    Action, Input, Machine, Mode, Note, Now, Settings, Ticket, WatchEvent,
+    Action, Input, Machine, Mode, Note, Now, Refusal, Settings, Ticket, WatchEvent,
 };
 use reboot_coordinator::lock::record::{RECORD_VERSION, decode, encode};
 use reboot_coordinator::lock::{Claim, Phase};
@@ -311,7 +311,10 @@ fn an_answer_that_nobody_waits_for_changes_nothing() {
     };
     for other in [Ticket(ticket.0 - 1), Ticket(ticket.0 + 1)] {
         node.give(Input::Detected(other, Vec::new()));
-        node.give(Input::Host(other, Some("the file is there".to_owned())));
+        node.give(Input::Host(
+            other,
+            Some(Refusal::KillSwitch("the file is there".to_owned())),
+        ));
         node.give(Input::Script(other, ended(ScriptOutcome::Exited(1))));
         node.give(Input::RebootCommand(other, ended(ScriptOutcome::Exited(0))));
         node.give(Input::Etcd(other, Err(Error::LeaseNotFound)));
