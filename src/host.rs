@@ -121,16 +121,18 @@ fn read_pid(file: &mut File) -> Option<u32> {
     text.trim().parse().ok()
 }
 
-/// What tells this boot from every other, from `path` (normally `/proc/sys/kernel/random/boot_id`). Never empty.
+/// What tells this boot from every other, from `path` (normally `/proc/sys/kernel/random/boot_id`). Never empty, and the same
+/// when read again: its neighbour `uuid` is another one each time, so that every start would look like a boot.
 pub fn boot_id(path: &Path) -> io::Result<String> {
     let explain = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
+    let useless = |why: &str| Err(explain(io::Error::new(io::ErrorKind::InvalidData, why)));
     let text = read_text(path).map_err(explain)?;
     let id = text.trim();
     if id.is_empty() {
-        return Err(explain(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "empty, so boots cannot be told apart",
-        )));
+        return useless("empty, so boots cannot be told apart");
+    }
+    if read_text(path).map_err(explain)? != text {
+        return useless("another one at each look, so boots cannot be told from starts");
     }
     Ok(id.into())
 }

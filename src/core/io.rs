@@ -5,8 +5,8 @@ use std::time::Duration;
 use etcd_rs_sync::{Error, Keys, Reply, Request};
 use jiff::Timestamp;
 
-use super::Note;
 use super::facts::{DetectorReport, HealthPhase, ScriptReport};
+use super::{Note, Refusal};
 use crate::lock::Permit;
 
 /// The time, as the driver reads it.
@@ -52,7 +52,7 @@ pub enum Action {
     Hook(Ticket, Hook, ScriptFacts),
     /// End what [`Action::Detect`], [`Action::Health`] or [`Action::Hook`] started. Its answer is ignored.
     CancelScripts,
-    /// Look at the kill switch now; answer with [`Input::Host`].
+    /// Look at the kill switch and the configuration file now; answer with [`Input::Host`].
     LookAtHost(Ticket),
     /// Run the reboot command **now**; answer with [`Input::RebootCommand`]. The permit is used up.
     Reboot(Ticket, Permit, ScriptFacts),
@@ -100,8 +100,8 @@ pub enum Input {
     Detected(Ticket, Vec<DetectorReport>),
     /// A health script or hook ended.
     Script(Ticket, ScriptReport),
-    /// The local kill switch: why it forbids, or `None`.
-    Host(Ticket, Option<String>),
+    /// What the host itself has against a reboot: its kill switch, or a configuration that the next start could not use.
+    Host(Ticket, Option<Refusal>),
     /// The reboot command ended.
     RebootCommand(Ticket, ScriptReport),
     /// Something happened to the keys that are followed.

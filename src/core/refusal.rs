@@ -9,6 +9,8 @@ pub enum Refusal {
     Unknown(String),
     /// The kill switch file is there, or cannot be checked.
     KillSwitch(String),
+    /// What the next start would read is no configuration, or leads to other records than these.
+    Configuration(String),
     /// The cluster is paused.
     Paused(String),
     /// Outside the maintenance window.
@@ -35,10 +37,11 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every [label](Refusal::label) there is, so that metrics can name them all from the start.
-    pub const LABELS: [&str; 14] = [
+    pub const LABELS: [&str; 15] = [
         "not_required",
         "detector",
         "kill_switch",
+        "configuration",
         "paused",
         "window",
         "cooldown",
@@ -58,6 +61,7 @@ impl Refusal {
             Refusal::NotRequired => "not_required",
             Refusal::Unknown(_) => "detector",
             Refusal::KillSwitch(_) => "kill_switch",
+            Refusal::Configuration(_) => "configuration",
             Refusal::Paused(_) => "paused",
             Refusal::Window(_) => "window",
             Refusal::Cooldown(_) => "cooldown",
@@ -77,6 +81,7 @@ impl Refusal {
         match self {
             Refusal::NotRequired | Refusal::DryRun => 0,
             Refusal::Etcd(_) | Refusal::Lost(_) | Refusal::Aborted(_) => 1,
+            Refusal::Configuration(_) => 2,
             Refusal::Health(_) | Refusal::Policy(_) => 3,
             Refusal::NotTurn(_) => 4,
             Refusal::KillSwitch(_) | Refusal::Paused(_) => 5,
@@ -98,6 +103,9 @@ impl Refusal {
                 format!("whether a reboot is required is unknown: {why}")
             }
             Refusal::KillSwitch(why) => format!("the kill switch of this node is on: {why}"),
+            Refusal::Configuration(why) => format!(
+                "after a reboot this node could not give its claim back: {why}"
+            ),
             Refusal::Paused(why) => format!("the cluster is paused: {why}"),
             Refusal::Window(why) => format!("outside the maintenance window: {why}"),
             Refusal::Cooldown(why) => format!("the cluster cools down: {why}"),
@@ -117,6 +125,9 @@ impl Refusal {
             Refusal::NotRequired | Refusal::DryRun | Refusal::NotTurn(_) | Refusal::Lost(_) => "",
             Refusal::Unknown(_) => "repair the detector named here",
             Refusal::KillSwitch(_) => "remove the file when this node may reboot again",
+            Refusal::Configuration(_) => {
+                "correct the file, or reload the daemon when that is what it shall be"
+            }
             Refusal::Paused(_) => "resume the cluster when reboots may go on",
             Refusal::Window(_) => "it opens by itself",
             Refusal::Cooldown(_) => "it ends by itself",

@@ -10,11 +10,12 @@ use super::rng::Rng;
 #[test]
 fn each_refusal_has_its_label_its_exit_code_and_its_words() {
     let why = || "why".to_owned();
-    let table: [(Refusal, &str, u8, bool); 14] = [
+    let table: [(Refusal, &str, u8, bool); 15] = [
         (Refusal::NotRequired, "not_required", 0, false),
         (Refusal::DryRun, "dry_run", 0, false),
         (Refusal::Unknown(why()), "detector", 6, true),
         (Refusal::KillSwitch(why()), "kill_switch", 5, true),
+        (Refusal::Configuration(why()), "configuration", 2, true),
         (Refusal::Paused(why()), "paused", 5, true),
         (Refusal::Window(why()), "window", 7, true),
         (Refusal::Cooldown(why()), "cooldown", 8, true),

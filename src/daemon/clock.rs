@@ -7,28 +7,42 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::core::Now;
 
-/// The monotonic clock counts from the start of the process.
+/// The monotonic clock counts from the start of the process, and while the host is suspended too: a permit must not come out of
+/// a night's sleep as fresh as it was, because its claim may have been taken away meanwhile. `Instant` stands still then.
 #[derive(Clone, Copy)]
 pub(super) struct Clock {
-    started: Instant,
+    started: Duration,
+    /// For what asks whether this process gets on, which it does not in a suspend.
+    awake_since: Instant,
 }
 
 impl Clock {
     pub(super) fn start() -> Clock {
         Clock {
-            started: Instant::now(),
+            started: kernel(ClockId::Boottime),
+            awake_since: Instant::now(),
         }
     }
 
     pub(super) fn now(&self) -> Now {
         Now {
-            mono: self.started.elapsed(),
+            mono: kernel(ClockId::Boottime).saturating_sub(self.started),
             wall: Timestamp::now(),
         }
+    }
+
+    /// How long this process has existed, without the time in which the host was suspended.
+    pub(super) fn awake(&self) -> Duration {
+        self.awake_since.elapsed()
     }
 }
 
 /// The kernel's CLOCK_MONOTONIC, which systemd compares with its own.
 pub(super) fn kernel_monotonic() -> Duration {
-    Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default()
+    kernel(ClockId::Monotonic)
+}
+
+/// Neither of the clocks asked for goes back, nor is ever negative.
+fn kernel(clock: ClockId) -> Duration {
+    Duration::try_from(clock_gettime(clock)).unwrap_or_default()
 }

@@ -154,7 +154,7 @@ impl Daemon {
         );
         Ok(Daemon {
             lanes: Lanes::start(&config, inbox.clone(), observer.metrics())?,
-            tasks: Tasks::new(&config, inbox, clock, observer.metrics())?,
+            tasks: Tasks::new((&config, &start.path), inbox, clock, observer.metrics())?,
             observer,
             config,
             start,
@@ -351,7 +351,12 @@ impl Daemon {
             Ok((
                 machine,
                 Lanes::start(&config, inbox.clone(), self.observer.metrics())?,
-                Tasks::new(&config, inbox, self.clock, self.observer.metrics())?,
+                Tasks::new(
+                    (&config, &self.start.path),
+                    inbox,
+                    self.clock,
+                    self.observer.metrics(),
+                )?,
             ))
         });
         // Last, because it takes effect.

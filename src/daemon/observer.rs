@@ -73,7 +73,7 @@ impl Observer {
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), REVISION, detectors(config));
         let metrics = Arc::new(metrics);
         let shown = Shown {
-            heartbeat: Heartbeat::new(clock.now().mono),
+            heartbeat: Heartbeat::new(clock.awake()),
             clock,
             standing: Mutex::default(),
             host: RwLock::new(Host::of(config, &metrics, clock)),
@@ -111,7 +111,7 @@ impl Observer {
 
     /// The main thread has something to do.
     pub(super) fn works(&self) {
-        self.shown.heartbeat.works(self.shown.clock.now().mono);
+        self.shown.heartbeat.works(self.shown.clock.awake());
     }
 
     /// The machine has nothing to do until `wake`. Returns until when the main thread may sleep.
@@ -120,10 +120,14 @@ impl Observer {
         self.shown.metrics.view(&view);
         self.shown.stands(&view);
         self.notify.rests(&view, self.tried || has_arrived(&view));
-        self.notify.turns(self.shown.clock.now().mono);
+        let now = self.shown.clock.now().mono;
+        self.notify.turns(now);
         let wake = [machine.wake_at(), self.notify.due()];
         let wake = wake.into_iter().flatten().min();
-        self.shown.heartbeat.sleeps(wake);
+        // A sleep does not count the time in which the host is suspended.
+        let awake = self.shown.clock.awake();
+        let until = wake.map(|wake| awake.saturating_add(wake.saturating_sub(now)));
+        self.shown.heartbeat.sleeps(until);
         wake
     }
 
@@ -260,7 +264,7 @@ impl Shown {
     }
 
     fn health(&self) -> Answer {
-        if self.heartbeat.is_stuck(self.clock.now().mono) {
+        if self.heartbeat.is_stuck(self.clock.awake()) {
             Answer::text(503, "the main loop is stuck\n")
         } else {
             Answer::text(200, "ok\n")

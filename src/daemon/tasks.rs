@@ -2,6 +2,7 @@
 //! of its own while it lasts, so that the main thread never waits for the operator's scripts. A task that could not be begun
 //! returns its answer at once.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -15,7 +16,7 @@ use crate::core::facts::{
     Captured, DetectorReport, DetectorResult, HealthPhase, ScriptOutcome, ScriptReport,
 };
 use crate::core::io::ScriptFacts;
-use crate::core::{Hook, Input, Ticket};
+use crate::core::{Hook, Input, Refusal, Ticket};
 use crate::detect::bounded::bounded;
 use crate::health::{self, ScriptContext};
 use crate::host::{self, KillSwitch};
@@ -30,6 +31,8 @@ const HOST_LIMIT: Duration = Duration::from_secs(5);
 /// Runs one machine's tasks.
 pub(super) struct Tasks {
     config: Arc<Config>,
+    /// Where it came from.
+    file: PathBuf,
     context: ScriptContext,
     inbox: Inbox,
     clock: Clock,
@@ -40,7 +43,7 @@ pub(super) struct Tasks {
 
 impl Tasks {
     pub(super) fn new(
-        config: &Config,
+        (config, file): (&Config, &Path),
         inbox: Inbox,
         clock: Clock,
         metrics: Arc<Metrics>,
@@ -48,6 +51,7 @@ impl Tasks {
         Ok(Tasks {
             context: setup::script_context(config),
             config: Arc::new(config.clone()),
+            file: file.to_owned(),
             inbox,
             clock,
             cancel: Cancel::new().map_err(|error| error.to_string())?,
@@ -156,17 +160,22 @@ impl Tasks {
     }
 
     pub(super) fn look_at_host(&self, ticket: Ticket) -> Option<Input> {
-        let path = self.config.kill_switch_file.clone();
+        let config = Arc::clone(&self.config);
+        let file = self.file.clone();
         let cancel = self.cancel.clone();
         self.spawn(
             move || {
-                let look = path.clone();
+                let path = config.kill_switch_file.clone();
                 let seen = bounded("kill switch", HOST_LIMIT, &cancel, move || {
-                    host::kill_switch(&look)
+                    let switch = host::kill_switch(&config.kill_switch_file);
+                    (switch, unlike(&file, &config))
                 });
-                Input::Host(ticket, forbids(seen.ok(), &path.display().to_string()))
+                let (switch, unlike) = seen.ok().unzip();
+                let forbidden = forbids(switch, &path.display().to_string());
+                let unlike = unlike.flatten().map(Refusal::Configuration);
+                Input::Host(ticket, forbidden.map(Refusal::KillSwitch).or(unlike))
             },
-            |why| Input::Host(ticket, Some(why)),
+            |why| Input::Host(ticket, Some(Refusal::KillSwitch(why))),
         )
     }
 
@@ -279,6 +288,32 @@ fn forbids(seen: Option<KillSwitch>, path: &str) -> Option<String> {
     }
 }
 
+/// Why a start with what the configuration file says now would not find the claim that this process commits, or `None`.
+fn unlike(file: &Path, running: &Config) -> Option<String> {
+    let found = match config::load(file) {
+        Ok(loaded) => loaded.config,
+        Err(problems) => {
+            let first = problems.0.first().map(ToString::to_string);
+            return Some(first.unwrap_or_else(|| "no configuration".to_owned()));
+        }
+    };
+    let told = |config: &Config| {
+        [
+            ("node_name", config.node_name.clone()),
+            ("node_id", config.node_id.clone()),
+            ("etcd_namespace", config.etcd.namespace.clone()),
+            ("lock_key", config.lock_key.clone()),
+            ("boot_id_file", config.boot_id_file.display().to_string()),
+        ]
+    };
+    let pairs = told(running).into_iter().zip(told(&found));
+    let ((name, before), (_, after)) = pairs.into_iter().find(|(before, after)| before != after)?;
+    let file = file.display();
+    Some(format!(
+        "{name} is {before:?} in this process and {after:?} in {file}"
+    ))
+}
+
 fn all_failed(names: Vec<String>, why: &str) -> Vec<DetectorReport> {
     let failed = |name| DetectorReport {
         name,
@@ -342,4 +377,25 @@ fn log_script(event: &'static str, phase: &'static str, report: &ScriptReport) {
 
 fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever somebody has written there, it must not end the daemon.
+    #[test]
+    fn a_file_of_brackets_is_read_within_the_stack_of_a_bounded_check() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.yaml");
+        for depth in [100, 126, 127, 128, 10_000] {
+            let nested = format!("log: {}1{}\n", "[".repeat(depth), "]".repeat(depth));
+            std::fs::write(&file, nested).unwrap();
+            let (file, cancel) = (file.clone(), Cancel::new().unwrap());
+            let read = bounded("brackets", HOST_LIMIT, &cancel, move || {
+                config::load(&file).is_err()
+            });
+            assert_eq!(read, Ok(true), "{depth}");
+        }
+    }
 }

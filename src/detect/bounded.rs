@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use crate::process::{Cancel, Wait, wait_for};
 
-/// Enough for a few system calls and the list of a folder, and for a look-up of a name and a TLS handshake. Only what is used of
-/// it takes memory.
-const STACK_BYTES: usize = 256 * 1024;
+/// Enough for a few system calls and the list of a folder, for a look-up of a name and a TLS handshake, and for a configuration
+/// that is nested as deeply as the parser goes along with. Only what is used of it takes memory.
+const STACK_BYTES: usize = 1024 * 1024;
 
 /// The checks that have a thread, stuck ones included.
 static BUSY: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());

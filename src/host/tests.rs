@@ -173,3 +173,10 @@ fn the_marker_is_replaced_whole_and_a_full_disk_is_an_error_that_leaves_the_old_
     write_completed(dir.path(), "{}").unwrap();
     assert!(write_completed(&dir.path().join("missing"), "{}").is_err());
 }
+
+#[test]
+fn a_boot_id_that_changes_from_one_look_to_the_next_is_none() {
+    let uuid = Path::new("/proc/sys/kernel/random/uuid");
+    let why = boot_id(uuid).unwrap_err().to_string();
+    assert!(why.contains("uuid") && why.contains("another one"), "{why}");
+}

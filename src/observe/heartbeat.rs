@@ -9,7 +9,7 @@ pub const GRACE: Duration = Duration::from_secs(30);
 /// Sleeps without an end.
 const NEVER: u64 = u64::MAX;
 
-/// The moment at which the main loop has to be back, milliseconds on the daemon's monotonic clock.
+/// The moment at which the main loop has to be back, milliseconds on a clock that stands still while the host is suspended.
 ///
 /// The main loop stamps it twice a turn: before it sleeps, with the time it means to wake up, and after, with how long it
 /// may work. So it costs no wake-up, and a sleep of an hour is not taken for death.

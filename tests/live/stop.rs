@@ -153,3 +153,40 @@ fn a_reload_takes_a_good_configuration_and_refuses_a_bad_one() {
     host.touch("other-marker");
     host.wait_until("the reboot command", || host.reboots() == 1);
 }
+
+/// After the boot the node would look for its claim elsewhere, or not at all: the line would stop, and the drain never be undone.
+#[test]
+fn a_claim_that_the_next_start_would_not_find_is_not_committed() {
+    let cluster = Cluster::single();
+    let store = Store::of(&cluster);
+    let mut host = Host::new("node-a", &cluster.endpoints()).with_hooks();
+    host.touch("block-post-lock");
+    host.start();
+    host.wait_reached("post-lock");
+    host.set("lock_key", "/elsewhere");
+    host.write_config();
+    host.remove("block-post-lock");
+    let blocked = host.wait_blocked("configuration");
+    let said = blocked["msg"].as_str().unwrap();
+    assert!(
+        said.contains("lock_key") && said.contains("/elsewhere"),
+        "{blocked}"
+    );
+    store.wait_gone("node-a");
+    host.set("lock_key", "-");
+    host.write_config();
+    host.wait_until("the problem", || host.log().contains("config.yaml:"));
+    assert!(!host.has_event("committed"), "{}", host.log());
+    // What it shall be, once the daemon goes by it.
+    host.set("lock_key", "/elsewhere");
+    host.write_config();
+    host.signal(Signal::HUP);
+    host.wait_until("the reboot command", || host.reboots() == 1);
+    assert_eq!(
+        host.actions().iter().filter(|act| *act == "drain").count(),
+        1
+    );
+    assert_eq!(store.claims(), Vec::<String>::new());
+    host.reboot();
+    host.wait_event("released");
+}

@@ -63,7 +63,9 @@ fn the_metrics_follow_what_happens() {
     wait("the commit", || {
         daemon.value("claim_committed_timestamp_seconds") > 1.7e9
     });
-    assert_eq!(daemon.value("state{state=\"rebooting\"}"), 1.0);
+    wait("the command, after the last look at the host", || {
+        daemon.value("state{state=\"rebooting\"}") == 1.0
+    });
     assert_eq!(daemon.value("claim_held"), 1.0);
     assert_eq!(
         daemon.value("health_checks_total{phase=\"post-lock\",result=\"passed\"}"),

@@ -10,7 +10,7 @@ use reboot_coordinator::core::facts::{
     Captured, DetectorReport, DetectorResult, ScriptOutcome, ScriptReport,
 };
 use reboot_coordinator::core::io::ScriptFacts;
-use reboot_coordinator::core::{Action, Input, Machine, Note, Now, Settings, Ticket};
+use reboot_coordinator::core::{Action, Input, Machine, Note, Now, Refusal, Settings, Ticket};
 use reboot_coordinator::lock::record::{RECORD_VERSION, decode, encode};
 use reboot_coordinator::lock::{Claim, NodeRecord, Phase};
 
@@ -195,7 +195,10 @@ impl Node {
                 self.told.push((kind, facts));
                 self.give(Input::Monitored(ticket, ended(self.health.clone())));
             }
-            Action::LookAtHost(ticket) => self.give(Input::Host(ticket, self.kill_switch.clone())),
+            Action::LookAtHost(ticket) => {
+                let refusal = self.kill_switch.clone().map(Refusal::KillSwitch);
+                self.give(Input::Host(ticket, refusal));
+            }
             Action::Watch(watch) => self.watch = watch,
             Action::Exit(code) => self.exit = Some(code),
             Action::CancelScripts | Action::RecordCompleted(_) => {}

@@ -76,6 +76,8 @@ pub struct Process {
     pub started: Time,
     /// Whether it is stopped, until when.
     pub paused_until: Option<Time>,
+    /// Since when it is or was stopped.
+    pub paused_at: Time,
     /// What arrived meanwhile.
     pub backlog: Vec<Input>,
     /// Requests without an answer.
@@ -177,6 +179,8 @@ pub struct Host {
     pub dead: bool,
     /// How far the wall clock was moved, seconds.
     pub wall_jump_sec: i64,
+    /// For how long its monotonic clock stood still, when that fault is planted.
+    pub stood_still: Time,
 }
 
 impl Host {
@@ -212,6 +216,7 @@ impl Host {
             forgotten: false,
             dead: false,
             wall_jump_sec: 0,
+            stood_still: 0,
             plan,
         }
     }
@@ -234,7 +239,7 @@ impl Host {
     /// Its clocks at a moment.
     pub fn now(&self, at: Time) -> Now {
         Now {
-            mono: Duration::from_micros(at * self.plan.clock_permille / 1000),
+            mono: Duration::from_micros((at - self.stood_still) * self.plan.clock_permille / 1000),
             wall: self.wall(at),
         }
     }
@@ -252,13 +257,13 @@ impl Host {
 
     /// When its monotonic clock will show this.
     pub fn moment(&self, mono: Duration) -> Time {
-        let micros = Time::try_from(mono.as_nanos().div_ceil(1000)).unwrap_or(Time::MAX / 2000);
-        (micros * 1000).div_ceil(self.plan.clock_permille)
+        self.span(mono).saturating_add(self.stood_still)
     }
 
     /// How long a span of its monotonic clock really takes.
     pub fn span(&self, mono: Duration) -> Time {
-        self.moment(mono)
+        let micros = Time::try_from(mono.as_nanos().div_ceil(1000)).unwrap_or(Time::MAX / 2000);
+        (micros * 1000).div_ceil(self.plan.clock_permille)
     }
 
     /// What the detectors would say.
@@ -280,6 +285,7 @@ impl Process {
             machine,
             started,
             paused_until: None,
+            paused_at: 0,
             backlog: Vec::new(),
             open: Vec::new(),
             abandoned: Vec::new(),

@@ -6,7 +6,7 @@ use log::Level;
 use reboot_coordinator::core::facts::{
     Captured, DetectorReport, DetectorResult, HealthPhase, ScriptOutcome, ScriptReport,
 };
-use reboot_coordinator::core::{Action, Hook, Input, Mode, Note, Ticket};
+use reboot_coordinator::core::{Action, Hook, Input, Mode, Note, Refusal, Ticket};
 
 use crate::host::{Channel, GateLog, Script};
 use crate::plan::Reboot;
@@ -169,7 +169,7 @@ impl World {
             return;
         }
         let closed = self.now < self.hosts[index].kill_switch_until;
-        let why = closed.then(|| "the file is there".to_owned());
+        let why = closed.then(|| Refusal::KillSwitch("the file is there".to_owned()));
         self.deliver(index, pid, Input::Host(ticket, why));
     }
 
@@ -304,9 +304,9 @@ impl GateLog {
             Input::Script(ticket, report) => {
                 self.health = started(*ticket).map(|at| (at, report.outcome.success()));
             }
-            Input::Host(ticket, kill_switch) => {
-                self.look = started(*ticket).map(|at| (at, kill_switch.is_none() && window_open));
-                self.switch = started(*ticket).map(|at| (at, kill_switch.is_none()));
+            Input::Host(ticket, refusal) => {
+                self.look = started(*ticket).map(|at| (at, refusal.is_none() && window_open));
+                self.switch = started(*ticket).map(|at| (at, refusal.is_none()));
             }
             Input::Tick
             | Input::Etcd(..)

@@ -57,6 +57,8 @@ planted! {
     FenceDropsLease: ["P4"],
     /// A permit that has grown old is used all the same.
     PermitNeverExpires: ["permit"],
+    /// The monotonic clock stands still while the process does, as `CLOCK_MONOTONIC` does while the host is suspended.
+    ClockStopsInSleep: ["permit"],
     /// The release compares nothing.
     ReleaseUnguarded: ["P1", "P3", "P5"],
     /// The claim is given back before the proof of health.

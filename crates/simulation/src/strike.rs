@@ -115,7 +115,9 @@ impl World {
         let until = self.now + pause;
         if let Some(process) = &mut self.hosts[node].process {
             let pid = process.pid;
-            process.paused_until = Some(until);
+            if process.paused_until.replace(until).is_none() {
+                process.paused_at = self.now;
+            }
             self.at(until, Event::Unpause(node, pid));
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use etcd_rs_sync::{Error, Reply};
 use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
-use reboot_coordinator::core::{Action, Input, Mode, Settings, Ticket, WatchEvent};
+use reboot_coordinator::core::{Action, Input, Mode, Refusal, Settings, Ticket, WatchEvent};
 use reboot_coordinator::lock::{Claim, Phase};
 use simulation::by_hand::{Node, detector, ended, name, settings, unreachable};
 
@@ -122,7 +122,10 @@ fn an_answer_that_nobody_waits_for_changes_nothing() {
     };
     for other in [Ticket(ticket.0 - 1), Ticket(ticket.0 + 1)] {
         node.give(Input::Detected(other, Vec::new()));
-        node.give(Input::Host(other, Some("the file is there".to_owned())));
+        node.give(Input::Host(
+            other,
+            Some(Refusal::KillSwitch("the file is there".to_owned())),
+        ));
         node.give(Input::Script(other, ended(ScriptOutcome::Exited(1))));
         node.give(Input::RebootCommand(other, ended(ScriptOutcome::Exited(0))));
         node.give(Input::Etcd(other, Err(Error::LeaseNotFound)));

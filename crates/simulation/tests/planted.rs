@@ -4,7 +4,8 @@ use simulation::planted::Planted;
 use simulation::run::history;
 
 /// These show in one of some thousand histories only; `scripts/simulate --faults` looks for all of them.
-const RARE: [Planted; 10] = [
+const RARE: [Planted; 11] = [
+    Planted::ClockStopsInSleep,
     Planted::CommitComparesCreateOnly,
     Planted::CommitIgnoresCooldown,
     Planted::CommitIgnoresEndedReports,

@@ -5,6 +5,8 @@ use std::time::Duration;
 use reboot_coordinator::core::Mode;
 use reboot_coordinator::core::policy::Policies;
 use simulation::plan::{Boot, Fault, Reboot, Trouble, When};
+use simulation::planted::Planted;
+use simulation::run::play;
 use simulation::{Plan, SECOND, World};
 
 /// Runs a history to its end; every property holds.
@@ -50,17 +52,36 @@ fn the_cooldown_is_whole_however_long_the_release_takes() {
     }
 }
 
-/// The process is stopped for a minute between its commit and the answer; an operator takes the claim away meanwhile.
+/// The process is stopped for a minute at one of its actions; an operator takes the claim away meanwhile.
+fn stopped_while_the_claim_is_taken_away(action: u64) -> Plan {
+    let mut plan = Plan::plain(2);
+    plan.quiet_at = 300 * SECOND;
+    plan.nodes[0].required_at = Some(0);
+    plan.faults = vec![
+        (When::After(0, action), Fault::Pause(0, 60 * SECOND)),
+        (When::At(50 * SECOND), Fault::OperatorRelease(0)),
+    ];
+    plan
+}
+
+/// Between the commit and its answer. Without an end to permits, or with a clock that stands still while the host is suspended
+/// (as `CLOCK_MONOTONIC` does), the drain would begin long after the claim went.
 #[test]
 fn a_permit_that_grew_old_does_not_start_the_drain() {
-    for action in 10..30 {
-        let mut plan = Plan::plain(2);
-        plan.quiet_at = 300 * SECOND;
-        plan.faults = vec![
-            (When::After(0, action), Fault::Pause(0, 60 * SECOND)),
-            (When::At(60 * SECOND), Fault::OperatorRelease(0)),
-        ];
-        holds(plan);
+    let actions = 5..30;
+    let plan = stopped_while_the_claim_is_taken_away;
+    actions.clone().for_each(|action| holds(plan(action)));
+    for planted in [Planted::PermitNeverExpires, Planted::ClockStopsInSleep] {
+        let seen = |action| play(plan(action), Some(planted)).violation;
+        let properties: Vec<_> = actions
+            .clone()
+            .filter_map(seen)
+            .map(|v| v.property)
+            .collect();
+        assert!(
+            properties.contains(&"permit"),
+            "{planted:?}: {properties:?}"
+        );
     }
 }
 

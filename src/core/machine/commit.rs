@@ -264,14 +264,13 @@ impl Machine {
         }
     }
 
-    /// The kill switch was looked at a moment ago. The command follows at once, or not at all.
-    pub(super) fn last_look(&mut self, kill_switch: Option<String>) {
+    /// The host was looked at a moment ago. The command follows at once, or not at all.
+    pub(super) fn last_look(&mut self, refusal: Option<Refusal>) {
         let State::LastLook(permit) = std::mem::replace(&mut self.state, State::Stopped) else {
             return;
         };
-        if let Some(why) = kill_switch {
-            let text = Refusal::KillSwitch(why).text();
-            return self.call_off(text);
+        if let Some(refusal) = refusal {
+            return self.call_off(refusal.text());
         }
         if self.is_old(&permit) {
             return self.go(State::Confirming(permit));

@@ -270,12 +270,12 @@ impl Machine {
         }
     }
 
-    pub(super) fn on_host(&mut self, kill_switch: Option<String>) {
+    pub(super) fn on_host(&mut self, refusal: Option<Refusal>) {
         if let State::LastLook(_) = self.state {
-            return self.last_look(kill_switch);
+            return self.last_look(refusal);
         }
-        let verdict = match kill_switch {
-            Some(why) => Err(Refusal::KillSwitch(why)),
+        let verdict = match refusal {
+            Some(refusal) => Err(refusal),
             None => self.judge_window(),
         };
         self.judged(verdict);

@@ -268,9 +268,9 @@ impl Machine {
                     self.on_script(&report);
                 }
             }
-            Input::Host(ticket, kill_switch) => {
+            Input::Host(ticket, refusal) => {
                 if self.finished(ticket) {
-                    self.on_host(kill_switch);
+                    self.on_host(refusal);
                 }
             }
             Input::RebootCommand(ticket, report) => {

@@ -132,6 +132,7 @@ fn every_reason_to_refuse_is_among_the_labels() {
         Refusal::NotRequired,
         Refusal::Unknown(why()),
         Refusal::KillSwitch(why()),
+        Refusal::Configuration(why()),
         Refusal::Paused(why()),
         Refusal::Window(why()),
         Refusal::Cooldown(why()),

@@ -6,6 +6,7 @@ use super::{Event, MAX_ACTIONS_A_SECOND, MAX_OVERDUE, World};
 use crate::coverage::{STATES, state_index};
 use crate::host::Process;
 use crate::plan::When;
+use crate::planted::Planted;
 use crate::rng::Rng;
 
 impl World {
@@ -61,6 +62,10 @@ impl World {
             return;
         }
         process.paused_until = None;
+        let paused_at = process.paused_at;
+        if self.planted == Some(Planted::ClockStopsInSleep) {
+            self.hosts[index].stood_still += now - paused_at;
+        }
         self.tell(|| format!("n{index} process {pid} goes on"));
         while let Some(process) = self.hosts[index].process(pid)
             && process.paused_until.is_none()
