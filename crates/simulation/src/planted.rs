@@ -52,7 +52,7 @@ planted! {
     /// A commit whose outcome is unknown counts as done.
     UnknownCommitIsSuccess: ["permit", "P1"],
     /// A commit whose outcome is unknown counts as not done, and nothing is looked at again.
-    UnknownCommitIsFailure: ["P3", "P5"],
+    UnknownCommitIsFailure: ["P3", "P5", "commitment"],
     /// The fence takes the lease away from the place.
     FenceDropsLease: ["P4"],
     /// A permit that has grown old is used all the same.
@@ -68,7 +68,7 @@ planted! {
     /// A release whose outcome is unknown counts as done.
     UnknownReleaseIsSuccess: ["P5"],
     /// After a place was given up its claim is not read again.
-    LeftUnread: ["P5"],
+    LeftUnread: ["P5", "commitment"],
     /// Joining overwrites what stands there.
     JoinOverwrites: ["P1", "P3"],
     /// The place hangs on no lease.
