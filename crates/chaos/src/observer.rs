@@ -27,6 +27,8 @@ pub(crate) struct View {
     pub(crate) asked: Instant,
     /// Nodes with a claim, and whether it is committed.
     pub(crate) claims: Vec<(String, bool)>,
+    /// Nodes whose registration says that their budget is used up.
+    pub(crate) spent: Vec<String>,
     pub(crate) leader: Option<usize>,
     /// The ids of the members, once they were seen.
     pub(crate) ids: Vec<String>,
@@ -43,6 +45,7 @@ impl Observer {
         let view = Arc::new(Mutex::new(View {
             asked: Instant::now(),
             claims: Vec::new(),
+            spent: Vec::new(),
             leader: None,
             ids: vec![String::new(); members.len()],
         }));
@@ -89,10 +92,11 @@ fn watch(members: &[SocketAddr], shared: &Mutex<View>, stop: &AtomicBool) {
     let mut status_at = Instant::now();
     while !stop.load(Ordering::Relaxed) {
         match look(members[current], &mut acked) {
-            Ok((asked, claims)) => {
+            Ok(seen) => {
                 let mut view = shared.lock().unwrap_or_else(PoisonError::into_inner);
-                view.asked = asked;
-                view.claims = claims;
+                view.asked = seen.asked;
+                view.claims = seen.claims;
+                view.spent = seen.spent;
             }
             Err(_) => current = (current + 1) % members.len(),
         }
@@ -104,20 +108,38 @@ fn watch(members: &[SocketAddr], shared: &Mutex<View>, stop: &AtomicBool) {
     }
 }
 
-fn look(
-    member: SocketAddr,
-    acked: &mut Option<(i64, f64)>,
-) -> io::Result<(Instant, Vec<(String, bool)>)> {
+/// What one look at etcd found; see [`View`].
+struct Seen {
+    asked: Instant,
+    claims: Vec<(String, bool)>,
+    spent: Vec<String>,
+}
+
+fn look(member: SocketAddr, acked: &mut Option<(i64, f64)>) -> io::Result<Seen> {
     *acked = Some(stamp(member, *acked, LIMIT)?);
     let asked = Instant::now();
-    let prefix = format!("{LOCK_KEY}/claims/");
-    let claims = etcd::range(member, &prefix, LIMIT)?;
-    let claim = |pair: etcd::Pair| {
-        let record: Value = serde_json::from_str(&pair.value).unwrap_or_default();
-        let committed = record["phase"].as_str() != Some("queued");
-        (pair.key.replacen(&prefix, "", 1), committed)
+    let records = |kind: &str| {
+        let prefix = format!("{LOCK_KEY}/{kind}/");
+        let pairs = etcd::range(member, &prefix, LIMIT)?;
+        let record = |pair: etcd::Pair| {
+            let record: Value = serde_json::from_str(&pair.value).unwrap_or_default();
+            (pair.key.replacen(&prefix, "", 1), record)
+        };
+        io::Result::Ok(pairs.into_iter().map(record).collect::<Vec<_>>())
     };
-    Ok((asked, claims.into_iter().map(claim).collect()))
+    let committed = |record: &Value| record["phase"].as_str() != Some("queued");
+    let claims = records("claims")?.into_iter();
+    let nodes = records("nodes")?.into_iter();
+    Ok(Seen {
+        asked,
+        claims: claims
+            .map(|(node, record)| (node, committed(&record)))
+            .collect(),
+        spent: nodes
+            .filter(|(_, record)| record["budget_used"].as_u64() > Some(0))
+            .map(|(node, _)| node)
+            .collect(),
+    })
 }
 
 fn look_for_leader(members: &[SocketAddr], shared: &Mutex<View>) {

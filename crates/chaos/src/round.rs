@@ -164,14 +164,23 @@ impl Run {
         Ok(())
     }
 
+    /// What no reboot cleared is cleared now. Until every daemon has seen that and etcd knows it, or the next round would go on
+    /// with the old marker and a budget that is used up: etcd may not have recovered from the faults yet.
     fn clear_stubborn(&mut self) -> io::Result<()> {
         for host in &mut self.hosts {
             if host.round.needs {
                 host.clear(&self.ledger)?;
             }
         }
-        // Until every daemon has looked, or the next round would go on with the old marker.
-        self.pass(AFTERMATH)
+        let begun = Instant::now();
+        loop {
+            self.pass(AFTERMATH)?;
+            let view = self.observer.view();
+            let known = view.asked > begun && view.spent.is_empty();
+            if known || self.stopped() || begun.elapsed() > CALM_LIMIT {
+                return Ok(());
+            }
+        }
     }
 
     fn stopped(&self) -> bool {
