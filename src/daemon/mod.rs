@@ -281,7 +281,7 @@ impl Daemon {
 
     /// Says whether a reboot is under way, before anything is sent that could begin one.
     fn write_claim(&mut self) {
-        let commitment = self.machine.state().commitment();
+        let commitment = self.machine.commitment();
         if commitment.is_none() || commitment == self.commitment {
             return;
         }

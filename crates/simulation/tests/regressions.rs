@@ -250,6 +250,25 @@ fn a_copy_of_a_refused_commit_is_not_forgotten() {
     }
 }
 
+/// A pause refuses a commit and the node keeps its place; a copy of the commit comes when the pause is over (seeds 499570,
+/// 535976, 918933). Until the claim has moved on, packages must not be told that nothing has begun.
+#[test]
+fn a_place_whose_commit_was_refused_does_not_say_that_it_only_waits() {
+    for action in 10..40 {
+        let mut plan = Plan::plain(1);
+        plan.quiet_at = 300 * SECOND;
+        plan.nodes[0].required_at = Some(0);
+        plan.faults = vec![
+            (When::Before(0, action), Fault::Late(0, 8, true)),
+            (
+                When::Before(0, action),
+                Fault::OperatorPause(8 * SECOND, true),
+            ),
+        ];
+        holds(plan);
+    }
+}
+
 /// A reboot command does nothing, the request it served is withdrawn, and then an operator takes the claim away.
 #[test]
 fn a_node_that_may_not_try_again_notices_that_its_claim_was_taken_away() {

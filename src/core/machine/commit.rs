@@ -109,6 +109,7 @@ impl Machine {
             Ok(reply) => outcome::commit(reply, &pending.seen, &pending.claim, sent_at)
                 .map_err(|malformed| nonsense(&malformed)),
             Err(error) if error.is_definite() => {
+                self.refused = Some(pending.seen.modified);
                 return self.gate_closed(pending.stage, Refusal::Etcd(words(&error)));
             }
             Err(error) => Err(words(&error)),
@@ -144,7 +145,10 @@ impl Machine {
     fn commit_decided(&mut self, pending: Pending, outcome: Commit) {
         match outcome {
             Commit::Committed(permit, held) => self.committed(pending, permit, held),
-            Commit::Refused(read) => self.commit_refused(pending.stage, *read),
+            Commit::Refused(read) => {
+                self.refused = Some(pending.seen.modified);
+                self.commit_refused(pending.stage, *read);
+            }
             Commit::Moved(held) => {
                 self.held = Some(held);
                 self.go(State::Gates(Gates::at(pending.stage)));

@@ -201,6 +201,8 @@ pub struct Machine {
     judged_at: Option<i64>,
     /// A reboot command ran under the own claim and the host is still up: it may yet go down.
     may_go_down: bool,
+    /// Mod revision of the claim when a commit of it was refused: while it stands there, a copy of that commit may still come.
+    refused: Option<i64>,
     /// Whether the last look at the cluster found it paused.
     paused: bool,
     state: State,
@@ -240,6 +242,7 @@ impl Machine {
             counted: (0, 0),
             judged_at: None,
             may_go_down: false,
+            refused: None,
             paused: false,
             state: State::Stopped,
         };

@@ -52,6 +52,18 @@ impl Machine {
     }
 }
 
+impl Machine {
+    /// Whether a reboot is under way; `None` where the last answer stays true.
+    pub fn commitment(&self) -> Option<Commitment> {
+        let held = self.held.as_ref();
+        let copies = held.is_some_and(|held| self.refused == Some(held.modified));
+        match self.state.commitment() {
+            Some(Commitment::Queued) if copies => Some(Commitment::Unknown),
+            word => word,
+        }
+    }
+}
+
 /// Whether a reboot of this node is under way, for those who must not get in its way: the scripts of packages, which restart
 /// daemons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,8 +91,8 @@ impl Commitment {
 }
 
 impl State {
-    /// Whether a reboot is under way; `None` where the last answer stays true.
-    pub fn commitment(&self) -> Option<Commitment> {
+    /// The same as far as the state alone tells.
+    fn commitment(&self) -> Option<Commitment> {
         match self {
             State::SelfTest | State::ReadOwn | State::Registering(_) | State::Removing(_) => {
                 Some(Commitment::Unknown)

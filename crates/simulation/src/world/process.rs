@@ -109,7 +109,7 @@ impl World {
         let now = self.now;
         // As the daemon does: said before anything is sent.
         if let Some(process) = self.hosts[index].process(pid)
-            && let Some(commitment) = process.machine.state().commitment()
+            && let Some(commitment) = process.machine.commitment()
         {
             process.commitment = commitment;
         }

@@ -212,7 +212,7 @@ fn whether_a_reboot_is_under_way_has_a_word_at_every_moment() {
     let words = |node: &mut Node, last: &str| {
         let mut words = Vec::new();
         loop {
-            let word = node.machine.state().commitment().map(Commitment::as_str);
+            let word = node.machine.commitment().map(Commitment::as_str);
             words.extend(word.filter(|word| words.last() != Some(word)));
             match node.next_action() {
                 action if name(&action) == last => return words,
