@@ -23,7 +23,7 @@ const LONGEST_FIRST_SHARE: Duration = Duration::from_secs(1);
 /// A blocking client of one etcd cluster.
 ///
 /// It may be shared by threads. A call takes at most [`Options::timeout`], whatever the servers do. The endpoint that answered
-/// last is asked first. A request that can change something and that may have been sent is not sent again, except for those
+/// last is asked first, and an answer from another cluster than the first that answered is none. A request that can change something and that may have been sent is not sent again, except for those
 /// where it does no harm: [`Request::Grant`] with an id, [`Request::KeepAlive`], [`Request::Revoke`].
 pub struct Client {
     session: Arc<Session>,
@@ -190,7 +190,10 @@ impl Client {
         let at = |detail: &str| format!("{}: {detail}", self.session.options.endpoints[endpoint]);
         match exchange(&self.agent, &post) {
             Ok((200, bytes)) => match wire::reply(request, &bytes) {
-                Ok(reply) => Posted::Reply(reply),
+                Ok(reply) => match self.session.check_cluster(reply.header().cluster_id) {
+                    Ok(()) => Posted::Reply(reply),
+                    Err(why) => Posted::Failed(Error::OutcomeUnknown { detail: at(&why) }),
+                },
                 // An error in place of the first message of a stream, or something unknown.
                 Err(why) => match wire::refusal(&bytes) {
                     Refusal { code: 0, .. } => {

@@ -20,6 +20,8 @@ pub(crate) struct Session {
     pub(crate) names: Names,
     /// What `/version` answered first.
     version: OnceLock<String>,
+    /// The cluster that answered first.
+    cluster: OnceLock<u64>,
     token: Mutex<Token>,
 }
 
@@ -54,6 +56,7 @@ impl Session {
             options,
             names: Names::default(),
             version: OnceLock::new(),
+            cluster: OnceLock::new(),
             token: Mutex::default(),
         })
     }
@@ -114,6 +117,21 @@ impl Session {
         // Another thread may have been quicker; either answer will do.
         let _ = self.version.set(version);
         Ok(())
+    }
+
+    /// Whether an answer came from the cluster that answered first. One from another says nothing of what stands in that one.
+    ///
+    /// # Errors
+    /// What is wrong, and what to do.
+    pub(crate) fn check_cluster(&self, answered: u64) -> Result<(), String> {
+        let first = *self.cluster.get_or_init(|| answered);
+        if answered == first {
+            return Ok(());
+        }
+        Err(format!(
+            "it belongs to the etcd cluster {answered:x}, and {first:x} answered before: the endpoints must be members of one cluster; \
+             if the cluster was replaced on purpose, restart this program"
+        ))
     }
 
     /// The token to send, after authenticating when that has not happened yet.

@@ -341,6 +341,24 @@ pub enum Reply {
     Members(MembersReply),
 }
 
+impl Reply {
+    /// Who answered, and at which revision of the store.
+    pub fn header(&self) -> &Header {
+        match self {
+            Reply::Range(reply) => &reply.header,
+            Reply::Put(reply) => &reply.header,
+            Reply::Delete(reply) => &reply.header,
+            Reply::Txn(reply) => &reply.header,
+            Reply::Grant(reply) => &reply.header,
+            Reply::Revoke(header) | Reply::Compact(header) => header,
+            Reply::KeepAlive(reply) => &reply.header,
+            Reply::TimeToLive(reply) => &reply.header,
+            Reply::Status(reply) => &reply.header,
+            Reply::Members(reply) => &reply.header,
+        }
+    }
+}
+
 /// Who answered, and at which revision of the store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Header {

@@ -198,7 +198,13 @@ impl Watch {
             Err(e) => return Err(self.stream_lost(&stream, &e.to_string())),
         };
         match wire::message(&line) {
-            Ok(Message::Created { revision }) => {
+            Ok(Message::Created {
+                revision,
+                cluster_id,
+            }) => {
+                if let Err(why) = self.session.check_cluster(cluster_id) {
+                    return Err(self.stream_lost(&stream, &why));
+                }
                 if self.next_revision == 0 {
                     self.next_revision = revision + 1;
                 }

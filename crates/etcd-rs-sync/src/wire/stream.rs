@@ -11,7 +11,7 @@ use crate::watch::{Event, EventKind};
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Message {
     /// The watch stands; events after this revision follow.
-    Created { revision: i64 },
+    Created { revision: i64, cluster_id: u64 },
     /// Events, or none in a sign of life.
     Events { revision: i64, events: Vec<Event> },
     /// The server ended the watch: the revision it should have gone on from is compacted.
@@ -48,9 +48,13 @@ pub(crate) fn message(line: &[u8]) -> Shape<Message> {
             message: reason,
         }));
     }
-    let revision = header(result)?.revision;
+    let header = header(result)?;
+    let revision = header.revision;
     if result.flag("created")? {
-        return Ok(Message::Created { revision });
+        return Ok(Message::Created {
+            revision,
+            cluster_id: header.cluster_id,
+        });
     }
     let events = result.list("events")?.iter();
     Ok(Message::Events {
@@ -148,7 +152,10 @@ mod tests {
         );
         assert_eq!(
             read(r#","created":true"#),
-            Ok(Message::Created { revision: 9 })
+            Ok(Message::Created {
+                revision: 9,
+                cluster_id: 1
+            })
         );
     }
 

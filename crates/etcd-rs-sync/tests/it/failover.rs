@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use etcd_rs_sync::{Error, Etcd, Keys, Put, Range, WatchItem, WatchRequest};
 use etcd_test_server::Cluster;
 
-use crate::support::{LIMIT, client_of, each_version, eventually, three};
+use crate::support::{LIMIT, client_of, each_version, eventually, single, three};
 
 /// What a loaded machine may add to a bound that the client promises.
 const SLACK: Duration = Duration::from_millis(1500);
@@ -134,5 +134,44 @@ fn without_a_majority_nothing_is_claimed_and_a_watch_is_told() {
                 return;
             }
         }
+    });
+}
+
+/// An endpoint of another cluster in the list: what it says is not about the keys of the first.
+#[test]
+fn a_server_of_another_cluster_is_not_believed() {
+    each_version(|version| {
+        let (ours, other) = (single(version), single(version));
+        let endpoints = [
+            ours.client_url(0).to_owned(),
+            other.client_url(0).to_owned(),
+        ];
+        let etcd = client_of(&endpoints, Duration::from_secs(2));
+        etcd.put(Put::new("k", "1", 0)).unwrap();
+        let mut watch = etcd.watch(WatchRequest::new(Keys::one("k"))).unwrap();
+        assert!(matches!(
+            watch.next(),
+            Some(Ok(WatchItem::Connected { .. }))
+        ));
+        ours.kill(0);
+        let why = "belongs to the etcd cluster";
+        let read = etcd.range(Range::of(Keys::one("k"))).unwrap_err();
+        assert!(read.to_string().contains(why), "{read}");
+        // It was done, in the wrong place: whether it was in the right one is not to be learnt there.
+        let write = eventually("a write at the other", || {
+            let error = etcd.put(Put::new("k", "2", 0)).unwrap_err();
+            error.to_string().contains(why).then_some(error)
+        });
+        assert!(!write.is_definite(), "{write}");
+        eventually("the watch to meet the other", || match watch.next() {
+            Some(Err(error)) => error.to_string().contains(why).then_some(()),
+            item => panic!("{item:?}"),
+        });
+        ours.restart(0);
+        let back = eventually("our own", || etcd.range(Range::of(Keys::one("k"))).ok());
+        assert_eq!(back.kvs[0].value.as_slice(), b"1");
+        eventually("the watch at our own", || {
+            matches!(watch.next(), Some(Ok(WatchItem::Connected { .. }))).then_some(())
+        });
     });
 }
