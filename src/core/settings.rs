@@ -37,8 +37,8 @@ pub struct Settings {
     pub hold_timeout: Option<Duration>,
     /// How long after the reboot command the host may stay up before it is tried again.
     pub reboot_timeout: Duration,
-    /// Whether there is a drain hook.
-    pub drains: bool,
+    /// Limit of the drain hook; `None` when there is none.
+    pub drain_timeout: Option<Duration>,
     /// Whether there is an undo hook.
     pub undoes: bool,
     /// How long health must hold after boot.

@@ -31,7 +31,7 @@ pub(super) fn settings(config: &Config, mode: Mode) -> Result<Settings, String> 
         etcd_timeout: config.etcd.timeout,
         hold_timeout: config.hold_timeout,
         reboot_timeout: config.reboot_timeout,
-        drains: config.pre_reboot_hook.is_some(),
+        drain_timeout: config.pre_reboot_hook.as_ref().map(|hook| hook.timeout),
         undoes: config.post_boot_hook.is_some(),
         post_boot_settle: config.post_boot_settle,
         max_reboots_without_clearing: config.max_reboots_without_clearing,

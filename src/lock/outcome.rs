@@ -50,24 +50,24 @@ impl Found {
     }
 }
 
-/// A permit's [life](Permit::life) in requests: the one that proved it, and one for everything until the command.
+/// A permit's [life](Permit::life) in requests: the commit, and one for everything until the next act.
 const LIFE_REQUESTS: u32 = 2;
 
 /// The permission to disrupt this node. Made only by a successful [commit](super::request::commit), or by proof that one
 /// succeeded; consumed by the one who reboots.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Permit {
-    confirmed_at: Duration,
+    since: Duration,
 }
 
 impl Permit {
-    /// When the request that proved it was sent, monotonic.
-    pub fn confirmed_at(&self) -> Duration {
-        self.confirmed_at
+    /// When its commit was sent, at once after the gates were judged; after a drain, when that ended. Monotonic.
+    pub fn since(&self) -> Duration {
+        self.since
     }
 
-    /// How long a permit may lie between the proof of the claim and the reboot command, when a request to etcd may take
-    /// `etcd_timeout`. Past it the process was stopped or starved in between, and the claim may have been taken away.
+    /// How long a permit may lie before the act that it allows, when a request to etcd may take `etcd_timeout`. Past it an answer
+    /// came late, or the process was stopped or starved: what the gates said is old, and the claim may have been taken away.
     pub fn life(etcd_timeout: Duration) -> Duration {
         etcd_timeout * LIFE_REQUESTS
     }
@@ -77,23 +77,21 @@ impl Permit {
     /// # Errors
     /// Why the command must not run: the permit is older than `life`.
     pub fn redeem(self, now: Duration, life: Duration) -> Result<(), String> {
-        let age = now.saturating_sub(self.confirmed_at);
+        let age = now.saturating_sub(self.since);
         if age <= life {
             return Ok(());
         }
         Err(format!(
-            "{} ms passed between the proof of the claim and the command, {} are allowed",
+            "{} ms passed between the gates or the drain and the command, {} are allowed",
             age.as_millis(),
             life.as_millis()
         ))
     }
 
-    /// The permit again, after the claim behind it was [confirmed](super::request::confirm) unchanged.
+    /// The permit again, after the drain that it allowed ended in its time.
     #[must_use]
-    pub fn confirmed(self, sent_at: Duration) -> Permit {
-        Permit {
-            confirmed_at: sent_at,
-        }
+    pub fn drained(self, ended: Duration) -> Permit {
+        Permit { since: ended }
     }
 }
 
@@ -412,9 +410,7 @@ pub fn grant(reply: &Reply) -> Result<i64, Malformed> {
 }
 
 fn permit(sent_at: Duration) -> Permit {
-    Permit {
-        confirmed_at: sent_at,
-    }
+    Permit { since: sent_at }
 }
 
 fn gates(txn: &TxnReply) -> Result<GateRead, Malformed> {

@@ -73,6 +73,29 @@ fn a_commit_that_arrives_after_its_time_limit_is_fenced() {
     assert_eq!(host.reboots(), 0);
 }
 
+/// A commit that is known only after its permit's life: what the gates said is old by then.
+#[test]
+fn a_commit_that_is_settled_late_is_judged_again_before_the_drain() {
+    let cluster = Cluster::single();
+    let store = Store::of(&cluster);
+    let (proxy, host) = behind(&cluster);
+    let mut host = host.with("etcd_timeout_sec", "1").with_hooks();
+    let gate = Gate::new();
+    proxy.rule(first_commit(Action::CutReply));
+    proxy.rule(Rule::on("ignore_lease", Action::HoldUntil(gate.clone())));
+    host.start();
+    // Each fence waits a second for its answer, so three passed between the first and the fourth; two are allowed.
+    host.wait_until("the fourth fence", || proxy.count("ignore_lease") > 3);
+    assert_eq!(store.phase("node-a").as_deref(), Some("draining"));
+    host.touch("fail-post-lock");
+    gate.open();
+    host.wait_event("permit_expired");
+    host.wait_event("aborted");
+    host.wait_until("the release", || store.claims().is_empty());
+    assert!(!host.actions().contains(&"drain".to_owned()));
+    assert_eq!(host.reboots(), 0);
+}
+
 #[test]
 fn a_commit_without_quorum_is_settled_when_it_returns() {
     let cluster = Cluster::builder().members(3).fast_elections().start();

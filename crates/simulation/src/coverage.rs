@@ -5,7 +5,7 @@ use reboot_coordinator::core::machine::Stage;
 use reboot_coordinator::core::{Input, State, WatchEvent};
 
 /// Names of the states, as counted here.
-pub const STATES: [&str; 31] = [
+pub const STATES: [&str; 30] = [
     "SelfTest",
     "ReadOwn",
     "Registering",
@@ -27,7 +27,7 @@ pub const STATES: [&str; 31] = [
     "Draining",
     "Moving",
     "LastLook",
-    "Confirming",
+    "Noting",
     "Rebooting",
     "Holding(again)",
     "Holding(stuck)",
@@ -36,7 +36,6 @@ pub const STATES: [&str; 31] = [
     "Stopping",
     "Stopped",
     "Left",
-    "Noting",
 ];
 
 /// Names of the inputs, as counted here.
@@ -119,7 +118,7 @@ pub fn state_index(state: &State) -> usize {
         State::Draining(_) => 18,
         State::Moving(..) => 19,
         State::LastLook(_) => 20,
-        State::Confirming(_) => 21,
+        State::Noting(_) => 21,
         State::Rebooting { .. } => 22,
         State::Holding(Some(_), _) => 23,
         State::Holding(None, _) => 24,
@@ -128,7 +127,6 @@ pub fn state_index(state: &State) -> usize {
         State::Stopping => 27,
         State::Stopped => 28,
         State::Left(_) => 29,
-        State::Noting(_) => 30,
     }
 }
 

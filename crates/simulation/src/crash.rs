@@ -53,7 +53,9 @@ pub fn plan(life: Life, faults: Vec<(When, Fault)>) -> Plan {
         node.settings.check_interval = Duration::from_secs(10);
         node.settings.reboot_timeout = Duration::from_secs(30);
         node.settings.min_reboot_interval = Duration::from_secs(5);
-        node.settings.drains = life != Life::Plain;
+        if life == Life::Plain {
+            node.settings.drain_timeout = None;
+        }
         node.settings.undoes = life != Life::Plain;
         node.boots = vec![Boot::good(10 * SECOND)];
         node.cron = 15 * SECOND;

@@ -104,6 +104,8 @@ pub struct Process {
     pub stale_renewal: Option<Reply>,
     /// The renewal that got it.
     pub stale_for: Option<Ticket>,
+    /// When it sent its last commit, at once after its gates.
+    pub commit_sent: Time,
     /// When its drain hook ended.
     pub drained_at: Time,
     /// Drain hooks it started.
@@ -266,6 +268,11 @@ impl Host {
         (micros * 1000).div_ceil(self.plan.clock_permille)
     }
 
+    /// The limit of its drain hook.
+    pub fn drain_limit(&self) -> Time {
+        self.span(self.plan.settings.drain_timeout.unwrap_or_default())
+    }
+
     /// What the detectors would say.
     pub fn asks(&self, now: Time) -> bool {
         self.required && now >= self.flap_until
@@ -299,6 +306,7 @@ impl Process {
             lied_to: false,
             stale_renewal: None,
             stale_for: None,
+            commit_sent: 0,
             drained_at: 0,
             drains: 0,
             reboots: 0,

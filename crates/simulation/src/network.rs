@@ -3,7 +3,7 @@
 mod watch;
 
 use etcd_rs_sync::{Error, Keys, Reply, Request, TxnReply};
-use reboot_coordinator::core::Ticket;
+use reboot_coordinator::core::{State, Ticket};
 
 use crate::host::{Channel, GateLog, Truth};
 use crate::plan::{TROUBLES, Trouble};
@@ -86,6 +86,9 @@ impl World {
             return;
         };
         process.open.push((channel, ticket));
+        if channel == Channel::Main && matches!(process.machine.state(), State::Committing(_)) {
+            process.commit_sent = now;
+        }
         let gates = process.gates;
         let truth = self.hosts[host].truth();
         let Some(process) = self.hosts[host].process(pid) else {

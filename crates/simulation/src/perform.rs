@@ -14,9 +14,6 @@ use crate::planted::Planted;
 use crate::world::{Event, World};
 use crate::{MILLI, SECOND, Time};
 
-/// The limit of a hook.
-const HOOK_TIMEOUT: Time = 60 * SECOND;
-
 impl World {
     /// Writes a note down; any other action is handed back.
     pub(crate) fn note_or(&mut self, index: usize, action: Action) -> Option<Action> {
@@ -208,7 +205,7 @@ impl World {
             self.check_disruption(index, pid, hook);
             self.hosts[index].drained = true;
             if self.hosts[index].drain_fails == Some(true) {
-                pause = HOOK_TIMEOUT;
+                pause = self.hosts[index].drain_limit();
             }
         } else {
             self.check_undo(index);

@@ -234,7 +234,7 @@ pub fn plain_settings(node: usize) -> Settings {
         etcd_timeout: Duration::from_secs(2),
         hold_timeout: None,
         reboot_timeout: Duration::from_secs(60),
-        drains: true,
+        drain_timeout: Some(Duration::from_secs(60)),
         undoes: true,
         post_boot_settle: Duration::ZERO,
         max_reboots_without_clearing: 1,

@@ -56,9 +56,11 @@ planted! {
     /// The fence takes the lease away from the place.
     FenceDropsLease: ["P4"],
     /// A permit that has grown old is used all the same.
-    PermitNeverExpires: ["permit"],
+    PermitNeverExpires: ["permit", "age"],
+    /// A drain may take as long as it likes.
+    DrainNeverTooLong: ["age"],
     /// The monotonic clock stands still while the process does, as `CLOCK_MONOTONIC` does while the host is suspended.
-    ClockStopsInSleep: ["permit"],
+    ClockStopsInSleep: ["permit", "age"],
     /// The release compares nothing.
     ReleaseUnguarded: ["P1", "P3", "P5"],
     /// The claim is given back before the proof of health.

@@ -136,7 +136,7 @@ fn a_commit_is_believed_only_when_its_own_claim_stands_where_it_was() {
     let Commit::Committed(permit, held) = fence(vec![pair(3, 8, &committed)]) else {
         panic!("the commit stands there");
     };
-    assert_eq!((held.modified, permit.confirmed_at()), (8, sent));
+    assert_eq!((held.modified, permit.since()), (8, sent));
     assert!(
         matches!(fence(vec![pair(3, 8, &before.claim)]), Commit::Moved(held) if held.modified == 8)
     );

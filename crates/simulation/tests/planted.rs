@@ -4,13 +4,14 @@ use simulation::planted::Planted;
 use simulation::run::history;
 
 /// These show in one of some thousand histories only; `scripts/simulate --faults` looks for all of them.
-const RARE: [Planted; 11] = [
+const RARE: [Planted; 12] = [
     Planted::ClockStopsInSleep,
     Planted::CommitComparesCreateOnly,
     Planted::CommitIgnoresCooldown,
     Planted::CommitIgnoresEndedReports,
     Planted::CommitIgnoresMembers,
     Planted::DeadlineFromReceipt,
+    Planted::DrainNeverTooLong,
     Planted::PermitNeverExpires,
     Planted::RemoveUnguarded,
     Planted::TakeAwayUnguarded,

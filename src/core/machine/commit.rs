@@ -28,6 +28,8 @@ pub struct Pending {
     seen: Held,
     claim: Claim,
     registration: NodeRecord,
+    /// When it was sent, at once after the gates were judged.
+    sent_at: Duration,
 }
 
 impl Machine {
@@ -40,7 +42,7 @@ impl Machine {
         let phase = match stage {
             Stage::Retry => Phase::Rebooting,
             Stage::PreLock | Stage::Waiting | Stage::PostLock | Stage::Resume
-                if self.settings.drains =>
+                if self.settings.drain_timeout.is_some() =>
             {
                 Phase::Draining
             }
@@ -73,6 +75,7 @@ impl Machine {
             seen,
             claim,
             registration,
+            sent_at: self.now.mono,
         })));
     }
 
@@ -100,13 +103,13 @@ impl Machine {
         }))
     }
 
-    pub(super) fn on_committed(&mut self, sent_at: Duration, result: Result<Reply, Error>) {
+    pub(super) fn on_committed(&mut self, result: Result<Reply, Error>) {
         let State::Committing(pending) = &self.state else {
             return;
         };
         let pending = pending.clone();
         let outcome = match result {
-            Ok(reply) => outcome::commit(reply, &pending.seen, &pending.claim, sent_at)
+            Ok(reply) => outcome::commit(reply, &pending.seen, &pending.claim, pending.sent_at)
                 .map_err(|malformed| nonsense(&malformed)),
             Err(error) if error.is_definite() => {
                 self.refused = Some(pending.seen.modified);
@@ -126,13 +129,13 @@ impl Machine {
         }
     }
 
-    pub(super) fn on_fenced(&mut self, sent_at: Duration, result: Result<Reply, Error>) {
+    pub(super) fn on_fenced(&mut self, result: Result<Reply, Error>) {
         let State::Fencing(pending) = &self.state else {
             return;
         };
         let pending = pending.clone();
         let outcome = match result {
-            Ok(reply) => outcome::fence(reply, &pending.seen, &pending.claim, sent_at)
+            Ok(reply) => outcome::fence(reply, &pending.seen, &pending.claim, pending.sent_at)
                 .map_err(|malformed| nonsense(&malformed)),
             Err(error) => Err(words(&error)),
         };
@@ -199,23 +202,48 @@ impl Machine {
         self.proceed(permit);
     }
 
-    /// Does next what the permit allows. One that has grown old proves nothing any more: the process was stopped or starved
-    /// since, and the claim is looked at again.
+    /// Does next what the permit allows.
     fn proceed(&mut self, permit: Permit) {
-        if self.is_old(&permit) {
-            return self.go(State::Confirming(permit));
+        if self.is_older(&permit, Duration::ZERO) {
+            return self.judge_again();
         }
-        match self.held.as_ref().map(|held| held.claim.phase) {
-            Some(Phase::Draining) => self.go(State::Draining(permit)),
-            Some(Phase::Queued | Phase::Rebooting | Phase::Verifying) | None => {
-                self.go(State::LastLook(permit));
-            }
+        if self.drains_next() {
+            self.go(State::Draining(permit));
+        } else {
+            self.go(State::LastLook(permit));
         }
     }
 
-    fn is_old(&self, permit: &Permit) -> bool {
-        let age = self.now.mono.saturating_sub(permit.confirmed_at());
-        age > Permit::life(self.settings.etcd_timeout)
+    fn drains_next(&self) -> bool {
+        let phase = self.held.as_ref().map(|held| held.claim.phase);
+        phase == Some(Phase::Draining)
+    }
+
+    /// Whether the permit is older than its life and the time that `more` took.
+    fn is_older(&self, permit: &Permit, more: Duration) -> bool {
+        let age = self.now.mono.saturating_sub(permit.since());
+        age > Permit::life(self.settings.etcd_timeout) + more
+    }
+
+    /// A permit that has grown old says nothing of the gates any more: an answer took long, or the process was stopped. They are
+    /// judged again, and another commit gives another permit.
+    fn judge_again(&mut self) {
+        let attempts = self.attempts_made();
+        if attempts >= MAX_ATTEMPTS {
+            return self.call_off(format!(
+                "what the gates said was too old to act on, {attempts} times: etcd answers slowly, or this process is stopped for long"
+            ));
+        }
+        self.note(Note::warn(
+            "permit_expired",
+            "too much time passed since the gates were judged: judging them again before this node goes down",
+        ));
+        let stage = if self.drains_next() {
+            Stage::Resume
+        } else {
+            Stage::Retry
+        };
+        self.go(State::Gates(Gates::at(stage)));
     }
 
     pub(super) fn begin_drain(&mut self) {
@@ -237,13 +265,18 @@ impl Machine {
             phase: Phase::Rebooting,
             ..held.claim.clone()
         };
-        match std::mem::replace(&mut self.state, State::Stopped) {
-            State::Draining(permit) => self.go(State::Moving(permit, Box::new(claim))),
-            other => self.state = other,
+        if let State::Draining(permit) = std::mem::replace(&mut self.state, State::Stopped) {
+            if self.is_older(&permit, self.settings.drain_timeout.unwrap_or_default()) {
+                return self.judge_again();
+            }
+            self.go(State::Moving(
+                permit.drained(self.now.mono),
+                Box::new(claim),
+            ));
         }
     }
 
-    pub(super) fn on_moved(&mut self, sent_at: Duration, result: Result<Reply, Error>) {
+    pub(super) fn on_moved(&mut self, result: Result<Reply, Error>) {
         let write = match result {
             Ok(reply) => outcome::write(reply),
             Err(error) => return self.retry(&words(&error)),
@@ -264,7 +297,7 @@ impl Machine {
                 held.modified = modified;
                 held.claim = *claim;
             }
-            self.proceed(permit.confirmed(sent_at));
+            self.proceed(permit);
         }
     }
 
@@ -276,8 +309,8 @@ impl Machine {
         if let Some(refusal) = refusal {
             return self.call_off(refusal.text());
         }
-        if self.is_old(&permit) {
-            return self.go(State::Confirming(permit));
+        if self.is_older(&permit, Duration::ZERO) {
+            return self.judge_again();
         }
         self.note(
             Note::info("rebooting", "running the reboot command")
@@ -292,8 +325,8 @@ impl Machine {
         self.out.push_back(Action::Reboot(ticket, permit, facts));
     }
 
-    /// The claim was looked at again: because a permit had grown old, or to see whether a held claim was released.
-    pub(super) fn on_confirmed(&mut self, sent_at: Duration, result: Result<Reply, Error>) {
+    /// A held claim was looked at, to see whether it was released.
+    pub(super) fn on_confirmed(&mut self, result: Result<Reply, Error>) {
         let unchanged = match result {
             Ok(reply) => outcome::write(reply).map_err(|malformed| nonsense(&malformed)),
             Err(error) => Err(words(&error)),
@@ -302,9 +335,6 @@ impl Machine {
             std::mem::replace(&mut self.state, State::Stopped),
             unchanged,
         ) {
-            (State::Confirming(permit), Ok(Write::Done(_))) => {
-                self.proceed(permit.confirmed(sent_at))
-            }
             (State::Holding(Some(stage), _), Ok(Write::Done(_))) => {
                 self.go(State::Gates(Gates::at(stage)));
             }
@@ -387,7 +417,7 @@ impl Machine {
             return self.hold(
                 None,
                 Refusal::Aborted(format!(
-                    "the reboot command ran {attempts} times and the host is still up"
+                    "the reboot command ran, this was attempt {attempts} of {MAX_ATTEMPTS}, and the host is still up"
                 )),
             );
         }

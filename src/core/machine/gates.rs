@@ -20,9 +20,9 @@ pub enum Stage {
     Waiting,
     /// At its head, before the commit.
     PostLock,
-    /// After the start of a process, before a drain that was interrupted goes on.
+    /// Before the drain, when it was interrupted by the start of a process or what was judged before is too old by now.
     Resume,
-    /// Before a reboot command that did nothing is tried again.
+    /// Before the reboot command, when an earlier one did nothing or what was judged before is too old by now.
     Retry,
 }
 
@@ -179,10 +179,9 @@ impl Machine {
             Stage::PreLock => self.enter_queue(Entry::Join),
             Stage::Waiting => self.go(State::Queued),
             Stage::PostLock if self.settings.dry_run => self.leave(Refusal::DryRun),
-            Stage::Resume if self.settings.dry_run => {
-                self.abort("dry_run was set since".to_owned());
+            Stage::Resume | Stage::Retry if self.settings.dry_run => {
+                self.gate_closed(stage, Refusal::DryRun);
             }
-            Stage::Retry if self.settings.dry_run => self.hold(Some(stage), Refusal::DryRun),
             Stage::PostLock | Stage::Resume | Stage::Retry => self.commit(stage),
         }
     }
@@ -199,12 +198,12 @@ impl Machine {
                 }
                 _ => self.leave(refusal),
             },
-            Stage::Resume => match refusal {
+            Stage::Resume | Stage::Retry => match refusal {
                 Refusal::Etcd(_) => self.hold(Some(stage), refusal),
+                // The host may still go down from a command that was run: giving the claim back now could break the limit.
+                _ if self.may_go_down => self.hold(Some(stage), refusal),
                 _ => self.abort(refusal.text()),
             },
-            // The host may still go down from the command that was run: giving the claim back now could break the limit.
-            Stage::Retry => self.hold(Some(stage), refusal),
         }
     }
 

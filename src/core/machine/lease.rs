@@ -29,7 +29,6 @@ impl Machine {
             | State::Draining(_)
             | State::Moving(..)
             | State::LastLook(_)
-            | State::Confirming(_)
             | State::Rebooting { .. }
             | State::Holding(..)
             | State::Verifying(_)

@@ -110,8 +110,6 @@ pub enum State {
     Moving(Permit, Box<Claim>),
     /// Committed; the last look at the kill switch.
     LastLook(Permit),
-    /// The permit has grown old; the claim is looked at again.
-    Confirming(Permit),
     /// The reboot command runs or ran. `failed` says why it is thought to have failed.
     Rebooting {
         /// When the wait for the host to go down ends.
@@ -362,7 +360,6 @@ impl Machine {
             | State::Committing(_)
             | State::Fencing(_)
             | State::Moving(..)
-            | State::Confirming(_)
             | State::Ending(_) => self.ask(),
             State::Gates(_) => self.begin_gate(),
             State::Queued => self.look_around(),
@@ -389,11 +386,9 @@ impl Machine {
             State::Granting(_, grant) => self.grant_request(grant.id, self.settings.lock_ttl),
             State::Entering(..) | State::Counting | State::TakingAway(_) => self.queue_request(),
             State::Leaving(id, _) => Some(Request::Revoke { id: *id }),
-            State::Committing(_)
-            | State::Fencing(_)
-            | State::Moving(..)
-            | State::Confirming(_)
-            | State::Holding(..) => self.commit_request(),
+            State::Committing(_) | State::Fencing(_) | State::Moving(..) | State::Holding(..) => {
+                self.commit_request()
+            }
             State::Ending(_) => self.ending_request(),
             State::Verifying(_) => self.verify_request(),
             State::Gates(_) => Some(self.gate_request()),
@@ -436,10 +431,10 @@ impl Machine {
             State::Counting => self.on_counted(result),
             State::TakingAway(_) => self.on_taken_away(result),
             State::Leaving(..) => self.on_left(result),
-            State::Committing(_) => self.on_committed(sent_at, result),
-            State::Fencing(_) => self.on_fenced(sent_at, result),
-            State::Moving(..) => self.on_moved(sent_at, result),
-            State::Confirming(_) | State::Holding(..) => self.on_confirmed(sent_at, result),
+            State::Committing(_) => self.on_committed(result),
+            State::Fencing(_) => self.on_fenced(result),
+            State::Moving(..) => self.on_moved(result),
+            State::Holding(..) => self.on_confirmed(result),
             State::Gates(_) => self.on_gate_read(result),
             State::Verifying(_) => self.on_verify_answer(result),
             State::Ending(_) => self.on_ended(sent_at, result),
@@ -480,7 +475,6 @@ impl Machine {
             | State::Committing(_)
             | State::Fencing(_)
             | State::Moving(..)
-            | State::Confirming(_)
             | State::Ending(_)
             | State::Gates(_)
             | State::Queued

@@ -116,7 +116,6 @@ impl State {
             | State::Draining(_)
             | State::Moving(..)
             | State::LastLook(_)
-            | State::Confirming(_)
             | State::Rebooting { .. }
             | State::Holding(..)
             | State::Verifying(_)
@@ -160,7 +159,7 @@ impl State {
             State::Committing(_) => "committing",
             State::Fencing(_) => "fencing",
             State::Draining(_) => "draining",
-            State::Moving(..) | State::LastLook(_) | State::Confirming(_) => "committed",
+            State::Moving(..) | State::LastLook(_) => "committed",
             State::Rebooting { .. } => "rebooting",
             State::Holding(..) => "holding",
             State::Verifying(_) => "verifying",

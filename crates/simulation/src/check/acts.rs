@@ -5,9 +5,9 @@ use reboot_coordinator::core::{Hook, State, Ticket};
 use reboot_coordinator::lock::Phase;
 
 use super::{SLACK, Standing};
-use crate::SECOND;
 use crate::host::Channel;
 use crate::world::World;
+use crate::{SECOND, Time};
 
 impl World {
     // ---- P1 ----
@@ -109,6 +109,7 @@ impl World {
         }
         let timeout = self.hosts[index].plan.settings.etcd_timeout;
         let life = self.hosts[index].span(timeout) * 2;
+        self.check_age(index, pid, act, life);
         let committed = self.hosts[index]
             .process(pid)
             .and_then(|process| process.committed);
@@ -139,6 +140,31 @@ impl World {
         host.healthy_since = None;
         host.acts += 1;
         self.check_limit();
+    }
+
+    /// P2: what is done follows at once on the gates and their commit, or on the drain that followed on them.
+    fn check_age(&mut self, index: usize, pid: u64, act: &str, life: Time) {
+        let drain = self.hosts[index].drain_limit();
+        let now = self.now;
+        let Some(process) = self.hosts[index].process(pid) else {
+            return;
+        };
+        let allowed = if process.drained_at > process.commit_sent {
+            life + drain + life
+        } else {
+            life
+        };
+        let age = now - process.commit_sent;
+        if age > allowed + SLACK {
+            self.fail(
+                "age",
+                format!(
+                    "n{index} runs its {act} {} s after its gates were judged, {} s are allowed",
+                    age / SECOND,
+                    allowed / SECOND
+                ),
+            );
+        }
     }
 
     /// A health script that is to prove the return ended.

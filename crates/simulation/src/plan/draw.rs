@@ -77,7 +77,9 @@ pub(super) fn draw_node(rng: &mut Rng, node: usize, shape: &Shape) -> NodePlan {
     settings.etcd_timeout = shape.timeout;
     settings.hold_timeout = shape.hold_timeout;
     settings.reboot_timeout = seconds(rng.between(40, 120));
-    settings.drains = shape.drains;
+    if !shape.drains {
+        settings.drain_timeout = None;
+    }
     settings.undoes = shape.undoes;
     settings.post_boot_settle = shape.settle;
     settings.max_reboots_without_clearing = rng.pick(&[1, 1, 1, 2]);
@@ -231,7 +233,7 @@ const AIMS: [&str; 20] = [
     "Entering",
     "Fencing",
     "Moving",
-    "Confirming",
+    "Gates(Retry)",
     "Verifying",
     "Ending",
     "Ending",

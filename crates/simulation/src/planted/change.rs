@@ -25,6 +25,10 @@ impl Planted {
             Planted::BootIdChanges => settings.boot_id = format!("process-{pid}"),
             Planted::BootIdConstant => settings.boot_id = "same".to_owned(),
             Planted::PermitNeverExpires => settings.etcd_timeout = Duration::from_secs(1_000_000),
+            Planted::DrainNeverTooLong => {
+                let forever = Duration::from_secs(1_000_000);
+                settings.drain_timeout = settings.drain_timeout.map(|_| forever);
+            }
             Planted::RebootTimeoutForever => {
                 settings.reboot_timeout = Duration::from_secs(1_000_000);
             }

@@ -18,9 +18,8 @@ fn command(node: &mut Node, report: ScriptReport) {
 
 #[test]
 fn without_a_drain_hook_the_commit_says_that_the_reboot_is_next() {
-    let drains = false;
     let mut node = Node::new(Settings {
-        drains,
+        drain_timeout: None,
         ..settings()
     });
     node.until("reboot");
@@ -55,8 +54,8 @@ fn a_commit_that_was_refused_for_certain_needs_no_fence_and_any_other_does() {
 
 /// Two requests may take two seconds each.
 #[test]
-fn an_answer_to_the_commit_permits_for_four_seconds_and_then_the_claim_is_looked_at_again() {
-    for (late, next) in [(0, "hook"), (4000, "hook"), (4001, "etcd")] {
+fn an_answer_to_the_commit_permits_for_four_seconds_and_then_the_gates_are_judged_again() {
+    for (late, next) in [(0, "hook"), (4000, "hook"), (4001, "detect")] {
         let mut node = Node::new(settings());
         let commit = node.until_sending("committing");
         node.now += Duration::from_millis(late);
@@ -67,9 +66,55 @@ fn an_answer_to_the_commit_permits_for_four_seconds_and_then_the_claim_is_looked
     }
 }
 
+/// The time counts from the commit, and not from the fence that found out about it.
 #[test]
-fn a_permit_that_grew_old_during_the_last_look_is_proved_again_before_the_command() {
-    for released in [false, true] {
+fn a_commit_that_is_settled_late_is_judged_and_made_again() {
+    for (late, next) in [(4000, "hook"), (4001, "detect")] {
+        let mut node = Node::new(settings());
+        let commit = node.until_sending("committing");
+        node.lose(commit);
+        let fence = node.until_sending("fencing");
+        node.now += Duration::from_millis(late);
+        node.pass(fence);
+        let unwatch = node.next_action();
+        node.perform(unwatch);
+        assert_eq!(name(&node.next_action()), next, "after {late} ms");
+    }
+}
+
+/// The hook may take a minute, and was permitted four seconds before that at the latest.
+#[test]
+fn a_drain_that_is_heard_of_late_is_judged_and_run_again() {
+    for (late, attempts) in [(64_000, 1), (64_001, 2)] {
+        let mut node = Node::new(settings());
+        let drain = node.until("hook");
+        node.now += Duration::from_millis(late);
+        node.perform(drain);
+        node.until("reboot");
+        assert_eq!(node.claim().unwrap().attempts, attempts);
+        let drains = node.done.iter().filter(|action| **action == "hook").count();
+        assert_eq!(drains, usize::try_from(attempts).unwrap());
+    }
+}
+
+/// Neither a repeated write nor its answer makes a permit younger than the end of the drain.
+#[test]
+fn a_move_that_takes_long_is_followed_by_the_gates_and_not_by_another_drain() {
+    for (late, attempts) in [(3900, 1), (4001, 2)] {
+        let mut node = Node::new(settings());
+        let moved = node.until_sending("committed");
+        node.now += Duration::from_millis(late);
+        node.pass(moved);
+        node.until("reboot");
+        assert_eq!(node.claim().unwrap().attempts, attempts);
+        assert_eq!(node.done.iter().filter(|done| **done == "hook").count(), 1);
+    }
+}
+
+/// Up to the last look, whose permit grew old, no command has run: so nothing speaks against giving the claim back.
+#[test]
+fn a_permit_that_grew_old_during_the_last_look_leads_back_to_the_gates() {
+    for closed in ["no", "released", "kill switch", "etcd"] {
         let mut node = Node::new(settings());
         let moved = node.until_sending("committed");
         node.pass(moved);
@@ -78,20 +123,65 @@ fn a_permit_that_grew_old_during_the_last_look_is_proved_again_before_the_comman
         };
         node.now += Duration::from_secs(5);
         node.give(Input::Host(ticket, None));
-        if released {
-            node.delete("/r/claims/n0");
+        assert_eq!(node.machine.view().state, "rebooting");
+        match closed {
+            "released" => node.delete("/r/claims/n0"),
+            "kill switch" => node.kill_switch = Some("maintenance".to_owned()),
+            _ => {}
         }
-        let confirm = node.next_action();
-        assert_eq!(name(&confirm), "etcd");
-        node.perform(confirm);
-        if released {
-            assert!(node.said("claim_gone", "was taken away") || node.due().is_some());
-            assert_eq!(node.machine.view().state, "verifying");
-            assert!(node.said("claim_gone", "was taken away"));
-        } else {
-            assert_eq!(name(&node.next_action()), "look");
+        match closed {
+            "no" => {
+                node.until("reboot");
+                assert!(node.said("permit_expired", "judging them again"));
+                assert_eq!(node.claim().unwrap().attempts, 2);
+            }
+            "released" => {
+                node.until("hook"); // the undo
+                assert_eq!(node.machine.view().state, "verifying");
+                assert!(node.said("claim_gone", "was taken away"));
+            }
+            "kill switch" => {
+                node.until_sending("verifying");
+                assert!(node.said("aborted", "maintenance"));
+            }
+            // What etcd does not say may be said in a moment.
+            _ => {
+                let (ticket, _) = node.until_sending("rebooting");
+                node.answer(ticket, Err(unknown()));
+                assert_eq!(node.machine.view().state, "holding");
+            }
         }
     }
+}
+
+#[test]
+fn gates_that_are_always_too_old_are_judged_three_times_and_then_the_attempt_is_called_off() {
+    let mut node = Node::new(settings());
+    for attempt in 1..=3 {
+        let commit = node.until_sending("committing");
+        node.now += Duration::from_secs(5);
+        node.pass(commit);
+        assert_eq!(node.claim().unwrap().attempts, attempt);
+    }
+    node.until_sending("verifying");
+    assert!(node.said("aborted", "too old to act on, 3 times"));
+    assert!(!node.done.contains(&"hook"));
+}
+
+/// A command that ran and did nothing may still do something: then the claim is held, as it is by any gate.
+#[test]
+fn when_a_command_ran_before_an_old_permit_holds_the_claim() {
+    let mut node = Node::new(settings());
+    command(&mut node, ended(ScriptOutcome::Exited(0)));
+    for attempt in 2..=3 {
+        let commit = node.until_sending("committing");
+        node.now += Duration::from_secs(5);
+        node.pass(commit);
+        assert_eq!(node.claim().unwrap().attempts, attempt);
+    }
+    node.settle();
+    assert_eq!(node.machine.view().state, "holding");
+    assert!(node.said("holding", "too old to act on"));
 }
 
 #[test]

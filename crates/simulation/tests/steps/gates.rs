@@ -108,7 +108,7 @@ fn dry_run_gives_the_turn_back_and_calls_an_interrupted_drain_off() {
     );
     let mut node = draining().followed_by(dry());
     node.until_state("idle");
-    assert!(node.said("aborted", "dry_run was set since"));
+    assert!(node.said("aborted", "dry_run is set"));
     assert_eq!(node.claim(), None);
 }
 
