@@ -70,6 +70,7 @@ impl Machine {
             boot_before: seen.claim.boot_id.clone(),
             committed_at: now,
         });
+        self.cleared = false;
         self.go(State::Committing(Box::new(Pending {
             stage,
             seen,

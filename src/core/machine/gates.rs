@@ -212,16 +212,17 @@ impl Machine {
         let whole = match &refusal {
             Refusal::NotRequired => true,
             // What used it up was cleared since; a request that was tried already does not get another try that way.
-            Refusal::Budget(_) => {
+            Refusal::Budget(_) if self.detected.is_some() => {
                 self.detected == Some(Refusal::NotRequired)
                     && record.request != Some(self.request_modified)
             }
+            Refusal::Budget(_) => self.cleared,
             _ => false,
         };
         if whole && record.budget_used > 0 && self.registration.is_some() {
             self.note(Note::info(
                 "budget_reset",
-                "no detector asks for a reboot any more: the reboot budget is whole again",
+                "the requirement was cleared since the last reboot: the reboot budget is whole again",
             ));
             record.budget_used = 0;
             return self.go(State::Registering(Box::new(record)));
@@ -248,6 +249,7 @@ impl Machine {
             }
             Err(refusal) => {
                 self.reasons.clear();
+                self.cleared |= refusal == Refusal::NotRequired;
                 self.detected = Some(refusal);
             }
         }

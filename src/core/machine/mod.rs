@@ -183,6 +183,9 @@ pub struct Machine {
     reasons: Vec<String>,
     /// Why the host's own detectors do not ask, when they do not.
     detected: Option<Refusal>,
+    /// The host's own detectors asked for nothing at some look since the last commit: etcd may have been away just then, and the
+    /// budget is whole all the same.
+    cleared: bool,
     /// Whether an operator's request asks, at the last look.
     requested: bool,
     /// The mod revision of the request at the last look; 0 for none.
@@ -231,6 +234,7 @@ impl Machine {
             queue: None,
             reasons: Vec::new(),
             detected: None,
+            cleared: false,
             requested: false,
             request_modified: 0,
             attempts: 0,

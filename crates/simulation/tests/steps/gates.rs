@@ -9,7 +9,7 @@ use reboot_coordinator::core::windows::Windows;
 use reboot_coordinator::core::{Action, Input, Refusal, Settings};
 use reboot_coordinator::lock::Phase;
 use reboot_coordinator::lock::record::encode;
-use simulation::by_hand::{Node, asks, detector, ended, name, settings, unknown};
+use simulation::by_hand::{Node, asks, detector, ended, name, settings, unknown, unreachable};
 
 #[test]
 fn a_detector_that_asks_outweighs_one_that_fails_and_silence_proves_nothing() {
@@ -176,6 +176,41 @@ fn a_budget_that_was_used_up_is_whole_again_once_no_detector_asks() {
     node.until_state("idle");
     assert!(node.said("budget_reset", "the reboot budget is whole again"));
     assert_eq!(node.registration().budget_used, 0);
+}
+
+/// The moment in which nothing asked may be one in which etcd was away.
+#[test]
+fn that_no_detector_asked_is_remembered_until_etcd_can_be_told() {
+    for asked_nothing in [true, false] {
+        let mut node = Node::new(settings());
+        node.detectors = vec![detector(DetectorResult::Clear)];
+        node.until_state("idle");
+        let mut record = node.registration();
+        record.budget_used = 1;
+        node.put("/r/nodes/n0", encode(&record));
+        let mut node = node.followed_by(settings());
+        node.until_state("idle");
+        if asked_nothing {
+            node.detectors = vec![detector(DetectorResult::Clear)];
+            let look = node.until("detect");
+            node.perform(look);
+            let (ticket, _) = node.until_sending("checking");
+            node.answer(ticket, Err(unreachable()));
+            node.until_state("idle");
+            assert!(!node.said("budget_reset", ""));
+            node.detectors = vec![asks("kernel")];
+        }
+        let look = node.until("detect");
+        node.perform(look);
+        if asked_nothing {
+            node.until("reboot");
+            assert!(node.said("budget_reset", "is whole again"));
+            assert_eq!(node.registration().budget_used, 1, "and used again");
+        } else {
+            node.until_state("idle");
+            assert!(!node.said("budget_reset", ""));
+        }
+    }
 }
 
 #[test]
