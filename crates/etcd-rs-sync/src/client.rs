@@ -11,7 +11,7 @@ use crate::http::{self, Exchange, Method, exchange};
 use crate::session::{Limits, Session, Ticket};
 use crate::watch::{Watch, WatchRequest};
 use crate::wire::{self, Refusal};
-use crate::{Error, Etcd, Options, Reply, Request};
+use crate::{Error, Etcd, Header, Op, Options, Reply, Request};
 
 mod failures;
 use failures::Failures;
@@ -23,7 +23,7 @@ const LONGEST_FIRST_SHARE: Duration = Duration::from_secs(1);
 /// A blocking client of one etcd cluster.
 ///
 /// It may be shared by threads. A call takes at most [`Options::timeout`], whatever the servers do. The endpoint that answered
-/// last is asked first, and an answer from another cluster than the first that answered is none. A request that can change something and that may have been sent is not sent again, except for those
+/// last is asked first, and an answer from another cluster than the first that answered, or from a store that went back since, is none. A request that can change something and that may have been sent is not sent again, except for those
 /// where it does no harm: [`Request::Grant`] with an id, [`Request::KeepAlive`], [`Request::Revoke`].
 pub struct Client {
     session: Arc<Session>,
@@ -188,9 +188,10 @@ impl Client {
             until: limits.until,
         };
         let at = |detail: &str| format!("{}: {detail}", self.session.options.endpoints[endpoint]);
+        let known = self.session.revision();
         match exchange(&self.agent, &post) {
             Ok((200, bytes)) => match wire::reply(request, &bytes) {
-                Ok(reply) => match self.session.check_cluster(reply.header().cluster_id) {
+                Ok(reply) => match self.believe(request, reply.header(), known) {
                     Ok(()) => Posted::Reply(reply),
                     Err(why) => Posted::Failed(Error::OutcomeUnknown { detail: at(&why) }),
                 },
@@ -210,6 +211,15 @@ impl Client {
                 detail: at(&failure.detail),
             }),
         }
+    }
+
+    /// Whether an answer is about the store that answered before.
+    fn believe(&self, request: &Request, header: &Header, known: i64) -> Result<(), String> {
+        self.session.check_cluster(header.cluster_id)?;
+        if sees_the_present(request) {
+            self.session.check_revision(known, header.revision)?;
+        }
+        Ok(())
     }
 
     /// Makes the next endpoint the first, unless another thread has done so already.
@@ -288,6 +298,26 @@ fn needs_leader(request: &Request) -> bool {
         | Request::KeepAlive { .. }
         | Request::TimeToLive { .. }
         | Request::Compact { .. } => true,
+    }
+}
+
+/// Whether the revision in the answer is one at or after the moment of asking. Of other answers it is the member's own, which may
+/// lag behind.
+fn sees_the_present(request: &Request) -> bool {
+    match request {
+        Request::Range(range) => !range.serializable,
+        Request::Put(_) | Request::Delete(_) => true,
+        Request::Txn(txn) => {
+            let mut ops = txn.success.iter().chain(&txn.failure);
+            !ops.any(|op| matches!(op, Op::Range(range) if range.serializable))
+        }
+        Request::Grant { .. }
+        | Request::Revoke { .. }
+        | Request::KeepAlive { .. }
+        | Request::TimeToLive { .. }
+        | Request::Compact { .. }
+        | Request::Status
+        | Request::Members => false,
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the clients made from the same options share: endpoints, the token, the check of the server's version.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -22,6 +23,10 @@ pub(crate) struct Session {
     version: OnceLock<String>,
     /// The cluster that answered first.
     cluster: OnceLock<u64>,
+    /// The highest revision of the store that an answer proved.
+    revision: AtomicI64,
+    /// That it went back, and from where: then no answer is believed any more.
+    went_back: OnceLock<String>,
     token: Mutex<Token>,
 }
 
@@ -57,6 +62,8 @@ impl Session {
             names: Names::default(),
             version: OnceLock::new(),
             cluster: OnceLock::new(),
+            revision: AtomicI64::new(0),
+            went_back: OnceLock::new(),
             token: Mutex::default(),
         })
     }
@@ -132,6 +139,33 @@ impl Session {
             "it belongs to the etcd cluster {answered:x}, and {first:x} answered before: the endpoints must be members of one cluster; \
              if the cluster was replaced on purpose, restart this program"
         ))
+    }
+
+    /// The highest revision of the store that is known: whatever is asked from now on must see at least this one.
+    pub(crate) fn revision(&self) -> i64 {
+        self.revision.load(Ordering::Relaxed)
+    }
+
+    /// Whether the store an answer came from has gone on from `known`, what [`Session::revision`] said when it was asked. A store that
+    /// went back was restored from a backup or lost its data, and nothing that was proved of it before holds any more, for as long as
+    /// this session lives. Its cluster may have the same id all the same.
+    ///
+    /// # Errors
+    /// What is wrong, and what to do.
+    pub(crate) fn check_revision(&self, known: i64, answered: i64) -> Result<(), String> {
+        if answered < known {
+            // Others write on, and the revision passes what was known: it has to be remembered.
+            let why = format!(
+                "its store is at revision {answered}, and was at {known} before: it was restored from a backup, or lost its data; look \
+                 after the nodes that are down, then restart this program"
+            );
+            let _ = self.went_back.set(why); // the first time is as good
+        }
+        if let Some(why) = self.went_back.get() {
+            return Err(why.clone());
+        }
+        self.revision.fetch_max(answered, Ordering::Relaxed);
+        Ok(())
     }
 
     /// The token to send, after authenticating when that has not happened yet.

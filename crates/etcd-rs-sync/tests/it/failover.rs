@@ -1,5 +1,6 @@
 //! Members that die, freeze, or lose their majority.
 
+use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -173,5 +174,41 @@ fn a_server_of_another_cluster_is_not_believed() {
         eventually("the watch at our own", || {
             matches!(watch.next(), Some(Ok(WatchItem::Connected { .. }))).then_some(())
         });
+    });
+}
+
+/// It is started again with the same flags, so its cluster has the same id.
+#[test]
+fn a_store_that_lost_its_data_is_not_believed() {
+    each_version(|version| {
+        let cluster = single(version);
+        let endpoints = [cluster.client_url(0).to_owned()];
+        let etcd = client_of(&endpoints, Duration::from_secs(2));
+        let other_lane = etcd.fork().unwrap();
+        etcd.put(Put::new("k", "1", 0)).unwrap();
+        cluster.stop(0);
+        for entry in fs::read_dir(cluster.folder()).unwrap() {
+            let path = entry.unwrap().path();
+            if path.join("member").is_dir() {
+                fs::remove_dir_all(path).unwrap();
+            }
+        }
+        cluster.start(0);
+        let why = "it was restored from a backup, or lost its data";
+        let read = eventually("an answer", || {
+            let read = other_lane.range(Range::of(Keys::one("k")));
+            let error = read.expect_err("it is not believed");
+            error.to_string().contains(why).then_some(error)
+        });
+        assert!(!read.is_definite(), "{read}");
+        // Others write on, and the store reaches the revision that was known.
+        let fresh = client_of(&endpoints, Duration::from_secs(2));
+        for _ in 0..3 {
+            fresh.put(Put::new("k2", "2", 0)).unwrap();
+        }
+        let write = etcd.put(Put::new("k3", "3", 0)).unwrap_err();
+        assert!(write.to_string().contains(why), "{write}");
+        // Who never saw the store as it was takes it as it is.
+        assert_eq!(fresh.range(Range::of(Keys::one("k"))).unwrap().count, 0);
     });
 }
