@@ -15,10 +15,8 @@ use crate::core::windows::Windows;
 use crate::detect;
 use crate::detect::bounded::bounded;
 use crate::host::{self, KillSwitch};
+use crate::lock::outcome::HOST_LIMIT;
 use crate::process::Cancel;
-
-/// How long the file system may take to answer for the kill switch, as in the daemon.
-const HOST_LIMIT: Duration = Duration::from_secs(5);
 
 /// The first 15 bytes of our name: all that the kernel keeps of it.
 const COMM: &str = "reboot-coordina";

@@ -25,8 +25,11 @@ pub struct Ticket(pub u64);
 /// One of the operator's hooks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hook {
-    /// Before the reboot.
-    Drain,
+    /// Before the reboot. It disrupts the node.
+    Drain {
+        /// After this moment, monotonic, it must not be started any more: what permits it is too old by then.
+        until: Duration,
+    },
     /// After the reboot, or when it is called off.
     Undo,
 }

@@ -33,6 +33,8 @@ pub struct Settings {
     pub lock_ttl: Duration,
     /// Limit of one request to etcd.
     pub etcd_timeout: Duration,
+    /// How long all gates may take together. Past it the first of them were judged too long ago.
+    pub gates_limit: Duration,
     /// After this a committed claim that does not change may be taken away.
     pub hold_timeout: Option<Duration>,
     /// How long after the reboot command the host may stay up before it is tried again.

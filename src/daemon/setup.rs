@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Read;
+use std::time::Duration;
 
 use etcd_rs_sync::{Options, TlsOptions};
 
@@ -11,6 +12,7 @@ use crate::core::{Mode, Settings};
 use crate::health::ScriptContext;
 use crate::host;
 use crate::lock::Keys;
+use crate::lock::outcome::HOST_LIMIT;
 
 /// What the machine knows.
 pub(super) fn settings(config: &Config, mode: Mode) -> Result<Settings, String> {
@@ -29,6 +31,7 @@ pub(super) fn settings(config: &Config, mode: Mode) -> Result<Settings, String> 
         min_reboot_interval: config.min_reboot_interval,
         lock_ttl: config.lock_ttl,
         etcd_timeout: config.etcd.timeout,
+        gates_limit: gates_limit(config),
         hold_timeout: config.hold_timeout,
         reboot_timeout: config.reboot_timeout,
         drain_timeout: config.pre_reboot_hook.as_ref().map(|hook| hook.timeout),
@@ -41,6 +44,12 @@ pub(super) fn settings(config: &Config, mode: Mode) -> Result<Settings, String> 
         mode,
         version: env!("CARGO_PKG_VERSION").to_owned(),
     })
+}
+
+/// What detectors and health script may take, the two reads, and the look at the host.
+fn gates_limit(config: &Config) -> Duration {
+    let detectors = config.detectors.iter().map(|detector| detector.timeout);
+    detectors.sum::<Duration>() + config.health_timeout + config.etcd.timeout * 2 + HOST_LIMIT
 }
 
 /// The policies as the core judges them.

@@ -21,12 +21,13 @@ use crate::detect::bounded::bounded;
 use crate::health::{self, ScriptContext};
 use crate::host::{self, KillSwitch};
 use crate::lock::Permit;
+use crate::lock::outcome::HOST_LIMIT;
 use crate::observe::metrics::Metrics;
 use crate::process::{self, Cancel, Command};
 use crate::{config, detect};
 
-/// How long a look at the kill switch may take before it counts as unknown.
-const HOST_LIMIT: Duration = Duration::from_secs(5);
+/// What is added to the time limit of an act that the machine has just judged, because a thread has to be started for it.
+const THREAD_START: Duration = Duration::from_secs(1);
 
 /// Runs one machine's tasks.
 pub(super) struct Tasks {
@@ -139,7 +140,7 @@ impl Tasks {
 
     pub(super) fn hook(&self, ticket: Ticket, hook: Hook, facts: &ScriptFacts) -> Option<Input> {
         let (phase, configured) = match hook {
-            Hook::Drain => ("pre-reboot", &self.config.pre_reboot_hook),
+            Hook::Drain { .. } => ("pre-reboot", &self.config.pre_reboot_hook),
             Hook::Undo => ("post-boot", &self.config.post_boot_hook),
         };
         let Some(config::Hook { command, timeout }) = configured.clone() else {
@@ -156,7 +157,13 @@ impl Tasks {
             detach: false,
         };
         let cancel = self.cancel.clone();
-        self.spawn_script(ticket, "hook", phase, move || process::run(&spec, &cancel))
+        let clock = self.clock;
+        self.spawn_script(ticket, "hook", phase, move || match hook {
+            Hook::Drain { until } if clock.now().mono > until + THREAD_START => {
+                not_started("too much time passed since the gates were judged")
+            }
+            Hook::Drain { .. } | Hook::Undo => process::run(&spec, &cancel),
+        })
     }
 
     pub(super) fn look_at_host(&self, ticket: Ticket) -> Option<Input> {
@@ -196,8 +203,7 @@ impl Tasks {
         let cancel = self.cancel.clone();
         let inbox = self.inbox.clone();
         let clock = self.clock;
-        // The machine has just compared the permit's age; a second more, because this thread had to be started.
-        let life = Permit::life(self.config.etcd.timeout) + Duration::from_secs(1);
+        let life = Permit::life(self.config.etcd.timeout) + THREAD_START;
         let work = move || {
             let report = match permit.redeem(clock.now().mono, life) {
                 Ok(()) => process::run(&spec, &cancel),

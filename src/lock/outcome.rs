@@ -50,7 +50,10 @@ impl Found {
     }
 }
 
-/// A permit's [life](Permit::life) in requests: the commit, and one for everything until the next act.
+/// How long a look at the host may take: its kill switch and its configuration file.
+pub const HOST_LIMIT: Duration = Duration::from_secs(5);
+
+/// The requests in a permit's [life](Permit::life): the commit, and one for everything else until the next act.
 const LIFE_REQUESTS: u32 = 2;
 
 /// The permission to disrupt this node. Made only by a successful [commit](super::request::commit), or by proof that one
@@ -69,7 +72,7 @@ impl Permit {
     /// How long a permit may lie before the act that it allows, when a request to etcd may take `etcd_timeout`. Past it an answer
     /// came late, or the process was stopped or starved: what the gates said is old, and the claim may have been taken away.
     pub fn life(etcd_timeout: Duration) -> Duration {
-        etcd_timeout * LIFE_REQUESTS
+        etcd_timeout * LIFE_REQUESTS + HOST_LIMIT
     }
 
     /// Uses the permit up, at once before the reboot command.

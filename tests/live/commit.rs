@@ -84,8 +84,8 @@ fn a_commit_that_is_settled_late_is_judged_again_before_the_drain() {
     proxy.rule(first_commit(Action::CutReply));
     proxy.rule(Rule::on("ignore_lease", Action::HoldUntil(gate.clone())));
     host.start();
-    // Each fence waits a second for its answer, so three passed between the first and the fourth; two are allowed.
-    host.wait_until("the fourth fence", || proxy.count("ignore_lease") > 3);
+    // Each fence waits a second for its answer, so eight passed between the first and the ninth; seven are allowed.
+    host.wait_until("the ninth fence", || proxy.count("ignore_lease") > 8);
     assert_eq!(store.phase("node-a").as_deref(), Some("draining"));
     host.touch("fail-post-lock");
     gate.open();

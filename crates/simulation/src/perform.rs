@@ -199,7 +199,7 @@ impl World {
 
     fn begin_hook(&mut self, index: usize, pid: u64, ticket: Ticket, hook: Hook) {
         self.begin_script(index, pid, ticket);
-        let drain = hook == Hook::Drain;
+        let drain = matches!(hook, Hook::Drain { .. });
         let mut pause = self.rng.between(100, 10_000) * MILLI;
         if drain {
             self.check_disruption(index, pid, hook);

@@ -232,6 +232,7 @@ pub fn plain_settings(node: usize) -> Settings {
         min_reboot_interval: Duration::ZERO,
         lock_ttl: Duration::from_secs(30),
         etcd_timeout: Duration::from_secs(2),
+        gates_limit: Duration::from_secs(60),
         hold_timeout: None,
         reboot_timeout: Duration::from_secs(60),
         drain_timeout: Some(Duration::from_secs(60)),

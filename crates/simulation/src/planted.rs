@@ -59,6 +59,8 @@ planted! {
     PermitNeverExpires: ["permit", "age"],
     /// A drain may take as long as it likes.
     DrainNeverTooLong: ["age"],
+    /// The gates may take as long as they like.
+    GatesNeverTooOld: ["age"],
     /// The monotonic clock stands still while the process does, as `CLOCK_MONOTONIC` does while the host is suspended.
     ClockStopsInSleep: ["permit", "age"],
     /// The release compares nothing.

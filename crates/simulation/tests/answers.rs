@@ -171,7 +171,7 @@ fn a_commit_is_believed_only_when_its_own_claim_stands_where_it_was() {
 }
 
 #[test]
-fn a_permit_lasts_two_requests_and_not_a_moment_longer() {
+fn a_permit_lasts_two_requests_and_a_look_and_not_a_moment_longer() {
     let before = Held {
         create: 3,
         modified: 5,
@@ -179,8 +179,8 @@ fn a_permit_lasts_two_requests_and_not_a_moment_longer() {
     };
     let committed = claim(Phase::Draining, 1);
     let life = outcome::Permit::life(Duration::from_secs(2));
-    assert_eq!(life, Duration::from_secs(4));
-    for (now, good) in [(10, true), (14, true), (15, false)] {
+    assert_eq!(life, Duration::from_secs(9));
+    for (now, good) in [(10, true), (19, true), (20, false)] {
         let done = txn(true, 9, vec![OpReply::Put(Default::default()); 2]);
         let sent = Duration::from_secs(10);
         let Ok(Commit::Committed(permit, _)) = outcome::commit(done, &before, &committed, sent)

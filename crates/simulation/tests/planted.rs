@@ -4,7 +4,7 @@ use simulation::planted::Planted;
 use simulation::run::history;
 
 /// These show in one of some thousand histories only; `scripts/simulate --faults` looks for all of them.
-const RARE: [Planted; 12] = [
+const RARE: [Planted; 13] = [
     Planted::ClockStopsInSleep,
     Planted::CommitComparesCreateOnly,
     Planted::CommitIgnoresCooldown,
@@ -12,6 +12,7 @@ const RARE: [Planted; 12] = [
     Planted::CommitIgnoresMembers,
     Planted::DeadlineFromReceipt,
     Planted::DrainNeverTooLong,
+    Planted::GatesNeverTooOld,
     Planted::PermitNeverExpires,
     Planted::RemoveUnguarded,
     Planted::TakeAwayUnguarded,

@@ -248,8 +248,12 @@ impl Machine {
     }
 
     pub(super) fn begin_drain(&mut self) {
+        let State::Draining(permit) = &self.state else {
+            return;
+        };
+        let until = permit.since() + Permit::life(self.settings.etcd_timeout);
         self.note(Note::info("draining", "running the drain hook"));
-        self.hook_action(Hook::Drain);
+        self.hook_action(Hook::Drain { until });
     }
 
     pub(super) fn on_drained(&mut self, report: &ScriptReport) {
@@ -321,6 +325,7 @@ impl Machine {
             until: self.now.mono + self.settings.reboot_timeout,
             failed: None,
         });
+        self.unanswered = None;
         let ticket = self.begin_task();
         let facts = self.script_facts();
         self.out.push_back(Action::Reboot(ticket, permit, facts));
@@ -388,6 +393,15 @@ impl Machine {
         });
     }
 
+    /// The first command under this claim says after its time that it was not started: the host was suspended before. Then
+    /// nothing can take it down.
+    pub(super) fn on_late_answer(&mut self, report: &ScriptReport) {
+        self.unanswered = None;
+        if let ScriptOutcome::NotStarted(_) = report.outcome {
+            self.may_go_down = false;
+        }
+    }
+
     /// Calls an attempt off. When an earlier reboot command ran, the host may still go down from it: giving the claim back
     /// could break the limit, so it is held and tried again.
     fn call_off(&mut self, why: String) {
@@ -411,6 +425,7 @@ impl Machine {
             let why = format!("the reboot command failed: {why}");
             return self.call_off(why);
         }
+        self.unanswered = self.task.filter(|_| !self.may_go_down);
         self.cancel_task();
         self.may_go_down = true;
         let attempts = self.attempts_made();

@@ -111,6 +111,9 @@ impl Machine {
         let State::Gates(gates) = self.state else {
             return;
         };
+        if gates.step == 0 {
+            self.judging_since = self.now.mono;
+        }
         let Some(step) = gates.steps().get(gates.step) else {
             return self.gates_open(gates.stage);
         };
@@ -178,12 +181,25 @@ impl Machine {
         match stage {
             Stage::PreLock => self.enter_queue(Entry::Join),
             Stage::Waiting => self.go(State::Queued),
+            Stage::PostLock | Stage::Resume | Stage::Retry if self.judged_too_slowly() => {
+                self.note(Note::warn(
+                    "gates_expired",
+                    "judging the gates took longer than their time limits together: judging them again",
+                ));
+                self.go(State::Gates(Gates::at(stage)));
+            }
             Stage::PostLock if self.settings.dry_run => self.leave(Refusal::DryRun),
             Stage::Resume | Stage::Retry if self.settings.dry_run => {
                 self.gate_closed(stage, Refusal::DryRun);
             }
             Stage::PostLock | Stage::Resume | Stage::Retry => self.commit(stage),
         }
+    }
+
+    /// Whether so much time passed since the first gate was asked that the process must have been stopped, the host suspended, or
+    /// a refusal of the commit heard late: what the first gates said is no proof any more.
+    fn judged_too_slowly(&self) -> bool {
+        self.now.mono.saturating_sub(self.judging_since) > self.settings.gates_limit
     }
 
     /// What a closed gate means depends on how far the node has come.
@@ -216,7 +232,10 @@ impl Machine {
                 self.detected == Some(Refusal::NotRequired)
                     && record.request != Some(self.request_modified)
             }
-            Refusal::Budget(_) => self.cleared,
+            Refusal::Budget(_) => {
+                let tried = self.requested && record.request == Some(self.request_modified);
+                self.cleared && !tried
+            }
             _ => false,
         };
         if whole && record.budget_used > 0 && self.registration.is_some() {

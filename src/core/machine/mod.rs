@@ -187,6 +187,10 @@ pub struct Machine {
     /// The host's own detectors asked for nothing at some look since the last commit: etcd may have been away just then, and the
     /// budget is whole all the same.
     cleared: bool,
+    /// When the judgement of the gates that is under way, or was the last, began.
+    judging_since: Duration,
+    /// A reboot command that had not answered when its time was over, the first under its claim.
+    unanswered: Option<Ticket>,
     /// Whether an operator's request asks, at the last look.
     requested: bool,
     /// The mod revision of the request at the last look; 0 for none.
@@ -236,6 +240,8 @@ impl Machine {
             reasons: Vec::new(),
             detected: None,
             cleared: false,
+            judging_since: now.mono,
+            unanswered: None,
             requested: false,
             request_modified: 0,
             attempts: 0,
@@ -282,6 +288,8 @@ impl Machine {
             Input::RebootCommand(ticket, report) => {
                 if self.finished(ticket) {
                     self.on_reboot_command(&report);
+                } else if self.unanswered == Some(ticket) {
+                    self.on_late_answer(&report);
                 }
             }
             Input::Watch(ticket, event) => {

@@ -1,5 +1,7 @@
 //! What hosts do: disruptive acts and their limit, proofs of health, reboots; and that a machine never waits for nothing.
 
+use std::time::Duration;
+
 use reboot_coordinator::core::machine::Stage;
 use reboot_coordinator::core::{Hook, State, Ticket};
 use reboot_coordinator::lock::Phase;
@@ -56,7 +58,7 @@ impl World {
 
     /// P2: a disruptive act needs a commit of its own that took effect.
     pub(crate) fn check_disruption(&mut self, index: usize, pid: u64, hook: Hook) {
-        if hook == Hook::Drain {
+        if let Hook::Drain { .. } = hook {
             let Some(process) = self.hosts[index].process(pid) else {
                 return;
             };
@@ -107,8 +109,9 @@ impl World {
                 format!("n{index} runs its {act} without a commit of its own"),
             );
         }
+        // Two requests, and a look at the host.
         let timeout = self.hosts[index].plan.settings.etcd_timeout;
-        let life = self.hosts[index].span(timeout) * 2;
+        let life = self.hosts[index].span(timeout * 2 + Duration::from_secs(5));
         self.check_age(index, pid, act, life);
         let committed = self.hosts[index]
             .process(pid)

@@ -38,6 +38,7 @@ impl World {
             gates.detect = gates.detect.map(|(at, _)| (at, true));
         }
         self.check_gates(node, &gates, since.unwrap_or_default());
+        self.check_gates_age(node, &gates, message.sent_at);
         self.check_cooldown(node);
         self.check_policy(node, message);
         if let Some(process) = self.hosts[node].process(pid) {
@@ -60,6 +61,25 @@ impl World {
                 Some((_, true)) => continue,
             };
             self.fail("P2", format!("n{node} committed, but its {name} {wrong}"));
+        }
+    }
+
+    /// P2: what the gates said was not old when the commit was sent.
+    fn check_gates_age(&mut self, node: usize, gates: &GateLog, sent_at: Time) {
+        let host = &self.hosts[node];
+        let allowed = host.span(host.plan.settings.gates_limit) + SLACK;
+        let asked = [gates.detect, gates.health, gates.look];
+        let oldest = asked.iter().flatten().map(|(at, _)| *at).min();
+        let age = sent_at.saturating_sub(oldest.unwrap_or_default());
+        if age > allowed {
+            self.fail(
+                "age",
+                format!(
+                    "n{node} committed {} s after it asked the first of its gates, {} s are allowed",
+                    age / SECOND,
+                    allowed / SECOND
+                ),
+            );
         }
     }
 

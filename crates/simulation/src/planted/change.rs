@@ -29,6 +29,7 @@ impl Planted {
                 let forever = Duration::from_secs(1_000_000);
                 settings.drain_timeout = settings.drain_timeout.map(|_| forever);
             }
+            Planted::GatesNeverTooOld => settings.gates_limit = Duration::from_secs(1_000_000),
             Planted::RebootTimeoutForever => {
                 settings.reboot_timeout = Duration::from_secs(1_000_000);
             }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reboot_coordinator::core::facts::{Captured, ScriptOutcome, ScriptReport};
-use reboot_coordinator::core::{Action, Commitment, Input, Refusal, Settings};
+use reboot_coordinator::core::{Action, Commitment, Hook, Input, Refusal, Settings};
 use reboot_coordinator::lock::record::encode;
 use reboot_coordinator::lock::{Claim, Phase};
 use simulation::by_hand::{Node, denied, ended, name, settings, unknown};
@@ -52,10 +52,10 @@ fn a_commit_that_was_refused_for_certain_needs_no_fence_and_any_other_does() {
     }
 }
 
-/// Two requests may take two seconds each.
+/// Two requests may take two seconds each, and a look at the host five.
 #[test]
-fn an_answer_to_the_commit_permits_for_four_seconds_and_then_the_gates_are_judged_again() {
-    for (late, next) in [(0, "hook"), (4000, "hook"), (4001, "detect")] {
+fn an_answer_to_the_commit_permits_for_nine_seconds_and_then_the_gates_are_judged_again() {
+    for (late, next) in [(0, "hook"), (9000, "hook"), (9001, "detect")] {
         let mut node = Node::new(settings());
         let commit = node.until_sending("committing");
         node.now += Duration::from_millis(late);
@@ -69,7 +69,7 @@ fn an_answer_to_the_commit_permits_for_four_seconds_and_then_the_gates_are_judge
 /// The time counts from the commit, and not from the fence that found out about it.
 #[test]
 fn a_commit_that_is_settled_late_is_judged_and_made_again() {
-    for (late, next) in [(4000, "hook"), (4001, "detect")] {
+    for (late, next) in [(9000, "hook"), (9001, "detect")] {
         let mut node = Node::new(settings());
         let commit = node.until_sending("committing");
         node.lose(commit);
@@ -82,10 +82,10 @@ fn a_commit_that_is_settled_late_is_judged_and_made_again() {
     }
 }
 
-/// The hook may take a minute, and was permitted four seconds before that at the latest.
+/// The hook may take a minute, and was permitted nine seconds before that at the latest.
 #[test]
 fn a_drain_that_is_heard_of_late_is_judged_and_run_again() {
-    for (late, attempts) in [(64_000, 1), (64_001, 2)] {
+    for (late, attempts) in [(69_000, 1), (69_001, 2)] {
         let mut node = Node::new(settings());
         let drain = node.until("hook");
         node.now += Duration::from_millis(late);
@@ -100,7 +100,7 @@ fn a_drain_that_is_heard_of_late_is_judged_and_run_again() {
 /// Neither a repeated write nor its answer makes a permit younger than the end of the drain.
 #[test]
 fn a_move_that_takes_long_is_followed_by_the_gates_and_not_by_another_drain() {
-    for (late, attempts) in [(3900, 1), (4001, 2)] {
+    for (late, attempts) in [(9000, 1), (9001, 2)] {
         let mut node = Node::new(settings());
         let moved = node.until_sending("committed");
         node.now += Duration::from_millis(late);
@@ -121,7 +121,7 @@ fn a_permit_that_grew_old_during_the_last_look_leads_back_to_the_gates() {
         let Action::LookAtHost(ticket) = node.next_action() else {
             panic!("the last look is next");
         };
-        node.now += Duration::from_secs(5);
+        node.now += Duration::from_secs(10);
         node.give(Input::Host(ticket, None));
         assert_eq!(node.machine.view().state, "rebooting");
         match closed {
@@ -159,7 +159,7 @@ fn gates_that_are_always_too_old_are_judged_three_times_and_then_the_attempt_is_
     let mut node = Node::new(settings());
     for attempt in 1..=3 {
         let commit = node.until_sending("committing");
-        node.now += Duration::from_secs(5);
+        node.now += Duration::from_secs(10);
         node.pass(commit);
         assert_eq!(node.claim().unwrap().attempts, attempt);
     }
@@ -175,13 +175,127 @@ fn when_a_command_ran_before_an_old_permit_holds_the_claim() {
     command(&mut node, ended(ScriptOutcome::Exited(0)));
     for attempt in 2..=3 {
         let commit = node.until_sending("committing");
-        node.now += Duration::from_secs(5);
+        node.now += Duration::from_secs(10);
         node.pass(commit);
         assert_eq!(node.claim().unwrap().attempts, attempt);
     }
     node.settle();
     assert_eq!(node.machine.view().state, "holding");
     assert!(node.said("holding", "too old to act on"));
+}
+
+#[test]
+fn the_drain_is_not_to_be_started_when_its_permit_is_over() {
+    let mut node = Node::new(settings());
+    let commit = node.until_sending("committing");
+    let sent = node.now;
+    node.now += Duration::from_secs(3);
+    node.pass(commit);
+    let Action::Hook(_, hook, _) = node.until("hook") else {
+        unreachable!("it was waited for");
+    };
+    let until = sent + Duration::from_secs(9);
+    assert_eq!(hook, Hook::Drain { until });
+}
+
+/// Drains, or reboots, or undoes: what the node does next after the gates.
+fn next_act(node: &mut Node) -> &'static str {
+    for _ in 0..30 {
+        let action = node.next_action();
+        match &action {
+            Action::Hook(_, Hook::Drain { .. }, _) => return "drain",
+            Action::Hook(_, Hook::Undo, _) => return "undo",
+            Action::Reboot(..) => return "reboot",
+            _ => node.perform(action),
+        }
+    }
+    panic!("nothing is done: {:?}", node.machine.state());
+}
+
+/// The gates may take a minute together. Under a committed claim no lease watches over that.
+#[test]
+fn gates_that_took_longer_than_their_limits_are_judged_again_before_the_commit() {
+    let night = Duration::from_secs(8 * 3600);
+    for asleep in [
+        "the read",
+        "the look",
+        "the answer to the commit",
+        "nothing",
+    ] {
+        let mut node = Node::new(settings());
+        node.until("hook");
+        // The process dies while it drains, and the next one goes on.
+        let mut node = node.followed_by(settings());
+        let health = node.until("health");
+        node.perform(health);
+        match asleep {
+            "the read" => {
+                let read = node.until_sending("draining");
+                node.now += night;
+                node.health = ScriptOutcome::Exited(1);
+                node.pass(read);
+            }
+            "the look" => {
+                let look = node.until("look");
+                node.now += night;
+                node.health = ScriptOutcome::Exited(1);
+                node.perform(look);
+            }
+            "the answer to the commit" => {
+                let (ticket, request) = node.until_sending("committing");
+                let stands = node.registration();
+                node.put("/r/nodes/n0", encode(&stands)); // nothing in it changes, and the commit is refused
+                let refused = node.etcd.apply(0, &request);
+                node.now += night;
+                node.health = ScriptOutcome::Exited(1);
+                node.answer(ticket, refused);
+            }
+            _ => node.now += Duration::from_secs(60),
+        }
+        let expected = if asleep == "nothing" { "drain" } else { "undo" };
+        assert_eq!(next_act(&mut node), expected, "asleep during {asleep}");
+        assert_eq!(
+            node.said("gates_expired", "judging them again"),
+            asleep != "nothing"
+        );
+    }
+}
+
+/// The host slept between the permit and the command's thread, and woke up after the time in which it should have gone down.
+#[test]
+fn a_command_that_says_after_its_time_that_it_never_started_cannot_take_the_host_down() {
+    for (answer, next) in [
+        (ScriptOutcome::NotStarted("8 h passed".to_owned()), "undo"),
+        (ScriptOutcome::Exited(0), "held"),
+    ] {
+        let mut node = Node::new(settings());
+        let Action::Reboot(ticket, ..) = node.until("reboot") else {
+            unreachable!("it was waited for");
+        };
+        node.kill_switch = Some("maintenance".to_owned());
+        node.wait(Duration::from_secs(8 * 3600));
+        node.give(Input::RebootCommand(ticket, ended(answer)));
+        if next == "undo" {
+            assert_eq!(next_act(&mut node), "undo");
+        } else {
+            node.until_state("holding");
+        }
+    }
+}
+
+/// What a later command does is not known from what an earlier one did not.
+#[test]
+fn that_the_first_command_never_started_says_nothing_of_the_second() {
+    let mut node = Node::new(settings());
+    let Action::Reboot(first, ..) = node.until("reboot") else {
+        unreachable!("it was waited for");
+    };
+    node.wait(Duration::from_secs(3600));
+    command(&mut node, ended(ScriptOutcome::Exited(0)));
+    node.kill_switch = Some("maintenance".to_owned());
+    let late = ScriptOutcome::NotStarted("3600 s passed".to_owned());
+    node.give(Input::RebootCommand(first, ended(late)));
+    node.until_state("holding");
 }
 
 #[test]

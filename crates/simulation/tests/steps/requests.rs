@@ -1,10 +1,10 @@
 //! An operator's request, at each stage of the judgement.
 
-use reboot_coordinator::core::facts::DetectorResult;
+use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
 use reboot_coordinator::core::{Refusal, Settings};
 use reboot_coordinator::lock::record::encode;
 use reboot_coordinator::lock::{Phase, RebootRequest};
-use simulation::by_hand::{Node, detector, settings, unknown};
+use simulation::by_hand::{Node, asks, detector, settings, unknown};
 
 fn request(boot_id: Option<&str>) -> Vec<u8> {
     encode(&RebootRequest {
@@ -171,4 +171,32 @@ fn a_withdrawn_request_gives_the_place_back() {
     node.until_state("idle");
     assert_eq!(node.claim(), None);
     assert_eq!(node.machine.view().refusal, Some(Refusal::NotRequired));
+}
+
+/// The host's detectors were quiet, and then one asked for a moment in which the node could not go.
+#[test]
+fn a_detector_that_asks_for_a_moment_gives_a_request_that_was_tried_no_other_try() {
+    let mut node = quiet();
+    node.until_state("idle");
+    let tried = node.put("/r/requests/n0", request(Some("boot-1")));
+    let mut record = node.registration();
+    record.budget_used = 1;
+    record.request = Some(tried);
+    node.put("/r/nodes/n0", encode(&record));
+    let mut node = node.followed_by(settings());
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    node.until_state("idle");
+    assert!(node.said("blocked", "this request was tried already"));
+    node.detectors = vec![asks("kernel")];
+    node.health = ScriptOutcome::Exited(1);
+    let look = node.until("detect");
+    node.perform(look);
+    node.until_state("idle");
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    node.health = ScriptOutcome::Exited(0);
+    let look = node.until("detect");
+    node.perform(look);
+    node.until_state("idle");
+    assert!(!node.done.contains(&"hook"));
+    assert_eq!(node.registration().budget_used, 1);
 }
