@@ -24,6 +24,15 @@ impl Clock {
         }
     }
 
+    /// The clock of a process that was started so long ago, or when the host was.
+    #[cfg(test)]
+    pub(super) fn started_ago(span: Duration) -> Clock {
+        Clock {
+            started: kernel(ClockId::Boottime).saturating_sub(span),
+            awake_since: Instant::now(),
+        }
+    }
+
     pub(super) fn now(&self) -> Now {
         Now {
             mono: kernel(ClockId::Boottime).saturating_sub(self.started),

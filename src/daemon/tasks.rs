@@ -387,7 +387,51 @@ fn millis(span: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::sync_channel;
+
     use super::*;
+    use crate::daemon::Event;
+
+    /// The host may be suspended between the machine's decision and the thread that acts on it.
+    #[test]
+    fn a_drain_is_not_started_when_its_permit_is_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, drained) = (
+            folder.path().join("config.yaml"),
+            folder.path().join("drained"),
+        );
+        let text = format!(
+            "node_name: a
+lock_key: /rc
+etcd_endpoints: [\"http://127.0.0.1:1\"]
+reboot_required_detectors: [{{name: f, type: file, path: /f}}]
+health_script: /bin/true
+pre_reboot_hook: {{command: [/bin/touch, {}]}}
+",
+            drained.display()
+        );
+        std::fs::write(&file, text).unwrap();
+        let config = config::load(&file).unwrap().config;
+        let (sender, events) = sync_channel(1);
+        let inbox = Inbox {
+            sender,
+            generation: 0,
+        };
+        let clock = Clock::started_ago(Duration::from_secs(600));
+        let metrics = Arc::new(Metrics::new("1", "abc", ["f"]));
+        let tasks = Tasks::new((&config, &file), inbox, clock, metrics).unwrap();
+        let now = clock.now().mono;
+        let seconds = Duration::from_secs;
+        for (until, runs) in [(now - seconds(2), false), (now + seconds(30), true)] {
+            let none = tasks.hook(Ticket(1), Hook::Drain { until }, &ScriptFacts::default());
+            assert!(none.is_none());
+            let Ok(Event::Machine(_, Input::Script(_, report))) = events.recv() else {
+                panic!("a script ends");
+            };
+            assert_eq!(report.outcome.success(), runs, "{report:?}");
+            assert_eq!(drained.exists(), runs);
+        }
+    }
 
     /// Whatever somebody has written there, it must not end the daemon.
     #[test]
