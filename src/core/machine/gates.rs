@@ -228,14 +228,7 @@ impl Machine {
         let whole = match &refusal {
             Refusal::NotRequired => true,
             // What used it up was cleared since; a request that was tried already does not get another try that way.
-            Refusal::Budget(_) if self.detected.is_some() => {
-                self.detected == Some(Refusal::NotRequired)
-                    && record.request != Some(self.request_modified)
-            }
-            Refusal::Budget(_) => {
-                let tried = self.requested && record.request == Some(self.request_modified);
-                self.cleared && !tried
-            }
+            Refusal::Budget(_) => self.cleared && record.request != Some(self.request_modified),
             _ => false,
         };
         if whole && record.budget_used > 0 && self.registration.is_some() {

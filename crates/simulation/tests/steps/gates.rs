@@ -5,10 +5,11 @@ use std::time::Duration;
 use etcd_rs_sync::Request;
 use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
 use reboot_coordinator::core::machine::judge_detectors;
+use reboot_coordinator::core::policy::Policies;
 use reboot_coordinator::core::windows::Windows;
 use reboot_coordinator::core::{Action, Input, Refusal, Settings};
-use reboot_coordinator::lock::Phase;
-use reboot_coordinator::lock::record::encode;
+use reboot_coordinator::lock::record::{Report, encode};
+use reboot_coordinator::lock::{NodeRecord, Phase};
 use simulation::by_hand::{Node, asks, detector, ended, name, settings, unknown, unreachable};
 
 #[test]
@@ -210,6 +211,56 @@ fn that_no_detector_asked_is_remembered_until_etcd_can_be_told() {
             node.until_state("idle");
             assert!(!node.said("budget_reset", ""));
         }
+    }
+}
+
+/// The own report is not demanded: nothing says that it is older than the commit.
+#[test]
+fn a_commit_demands_the_reports_of_the_others_that_were_judged_and_not_the_own() {
+    for (ends, state) in [("n0", "draining"), ("n1", "turn"), ("n2", "draining")] {
+        let mut node = Node::new(Settings {
+            policies: Some(Policies {
+                min_healthy_absolute: Some(1),
+                ..Policies::default()
+            }),
+            ..settings()
+        });
+        for (other, healthy) in [("n0", true), ("n1", true), ("n2", false)] {
+            let report = Report {
+                v: 1,
+                node: other.to_owned(),
+                node_id: format!("machine-{other}"),
+                healthy,
+                reason: None,
+                since: "noon".to_owned(),
+            };
+            node.put(&format!("/r/alive/{other}"), encode(&report));
+            if other != "n0" {
+                let member = NodeRecord {
+                    node: other.to_owned(),
+                    node_id: format!("machine-{other}"),
+                    ..member()
+                };
+                node.put(&format!("/r/nodes/{other}"), encode(&member));
+            }
+        }
+        let commit = node.until_sending("committing");
+        node.delete(&format!("/r/alive/{ends}"));
+        node.pass(commit);
+        assert_eq!(node.machine.view().state, state, "{ends}");
+    }
+}
+
+fn member() -> NodeRecord {
+    NodeRecord {
+        v: 1,
+        node: String::new(),
+        node_id: String::new(),
+        version: "0".to_owned(),
+        last_reboot: None,
+        budget_used: 0,
+        attempt: None,
+        request: None,
     }
 }
 
