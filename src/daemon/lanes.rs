@@ -1,8 +1,8 @@
 //! The threads that talk to etcd: one for the machine's requests, one for the keepalive, one for the health report, one for
 //! the watch.
 
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Once};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -38,9 +38,15 @@ impl Lanes {
         config: &Config,
         inbox: Inbox,
         metrics: Arc<Metrics>,
+        before: Option<&Lanes>,
     ) -> Result<Lanes, String> {
         let text = |error: Error| error.to_string();
-        let client = Client::new(setup::options(config)?).map_err(text)?;
+        let options = setup::options(config)?;
+        let client = match before {
+            Some(lanes) => lanes.client.successor(options),
+            None => Client::new(options),
+        };
+        let client = client.map_err(text)?;
         let measured = |client| Measured {
             client,
             metrics: Arc::clone(&metrics),
@@ -241,6 +247,9 @@ fn result(error: &Error) -> &'static str {
     }
 }
 
+/// That etcd is not believed any more.
+static SAID: Once = Once::new();
+
 /// A thread that performs one request after the other. It ends when its sender is dropped.
 fn lane(
     name: &str,
@@ -252,6 +261,12 @@ fn lane(
     let work = move || {
         for (ticket, request) in requests {
             let result = client.call(&request);
+            if let Some(why) = client.client.distrust() {
+                // Only another process ends it.
+                SAID.call_once(|| {
+                    log::error!(event = "etcd_went_back"; "this program believes no answer of etcd until it is restarted: {why}");
+                });
+            }
             inbox.send(answer(ticket, result));
         }
     };

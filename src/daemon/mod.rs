@@ -153,7 +153,7 @@ impl Daemon {
             clock.now(),
         );
         Ok(Daemon {
-            lanes: Lanes::start(&config, inbox.clone(), observer.metrics())?,
+            lanes: Lanes::start(&config, inbox.clone(), observer.metrics(), None)?,
             tasks: Tasks::new((&config, &start.path), inbox, clock, observer.metrics())?,
             observer,
             config,
@@ -350,7 +350,12 @@ impl Daemon {
             let machine = Machine::new(settings, setup::seed()?, self.clock.now());
             Ok((
                 machine,
-                Lanes::start(&config, inbox.clone(), self.observer.metrics())?,
+                Lanes::start(
+                    &config,
+                    inbox.clone(),
+                    self.observer.metrics(),
+                    Some(&self.lanes),
+                )?,
                 Tasks::new(
                     (&config, &self.start.path),
                     inbox,

@@ -14,6 +14,7 @@ mod policies;
 mod policy_changes;
 mod queue;
 mod requests;
+mod restored;
 mod start;
 mod stop;
 mod store;

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use ureq::Agent;
 
 use crate::http::{self, Exchange, Method, exchange};
+use crate::known::Known;
 use crate::session::{Limits, Session, Ticket};
 use crate::watch::{Watch, WatchRequest};
 use crate::wire::{self, Refusal};
-use crate::{Error, Etcd, Header, Op, Options, Reply, Request};
+use crate::{Error, Etcd, Options, Reply, Request};
 
 mod failures;
 use failures::Failures;
@@ -38,7 +39,22 @@ impl Client {
     /// # Errors
     /// [`Error::Setup`] when the options cannot be used.
     pub fn new(options: Options) -> Result<Client, Error> {
-        let session = Arc::new(Session::new(options)?);
+        Client::with(options, Arc::default())
+    }
+
+    /// A client with other options, which knows of the cluster what this one does: which one it is, and how far its store has
+    /// come. When the endpoints are others it knows nothing.
+    ///
+    /// # Errors
+    /// As for [`Client::new`].
+    pub fn successor(&self, options: Options) -> Result<Client, Error> {
+        let same = options.endpoints == self.session.options.endpoints;
+        let known = same.then(|| Arc::clone(&self.session.known));
+        Client::with(options, known.unwrap_or_default())
+    }
+
+    fn with(options: Options, known: Arc<Known>) -> Result<Client, Error> {
+        let session = Arc::new(Session::new(options, known)?);
         let agent = http::agent(&session.options, &session.names)?;
         Ok(Client {
             session,
@@ -77,6 +93,11 @@ impl Client {
     /// The version of the first server that answered, such as `3.5.16`; `None` before any has.
     pub fn server_version(&self) -> Option<String> {
         self.session.known_version().map(str::to_owned)
+    }
+
+    /// Why no answer is believed any more, once that is so: the store went back behind what it had said.
+    pub fn distrust(&self) -> Option<&str> {
+        self.session.known.went_back()
     }
 
     fn first_endpoint(&self) -> usize {
@@ -188,10 +209,11 @@ impl Client {
             until: limits.until,
         };
         let at = |detail: &str| format!("{}: {detail}", self.session.options.endpoints[endpoint]);
-        let known = self.session.revision();
+        let known = &self.session.known;
+        let revision = known.revision();
         match exchange(&self.agent, &post) {
             Ok((200, bytes)) => match wire::reply(request, &bytes) {
-                Ok(reply) => match self.believe(request, reply.header(), known) {
+                Ok(reply) => match known.believe(request, reply.header(), revision) {
                     Ok(()) => Posted::Reply(reply),
                     Err(why) => Posted::Failed(Error::OutcomeUnknown { detail: at(&why) }),
                 },
@@ -211,15 +233,6 @@ impl Client {
                 detail: at(&failure.detail),
             }),
         }
-    }
-
-    /// Whether an answer is about the store that answered before.
-    fn believe(&self, request: &Request, header: &Header, known: i64) -> Result<(), String> {
-        self.session.check_cluster(header.cluster_id)?;
-        if sees_the_present(request) {
-            self.session.check_revision(known, header.revision)?;
-        }
-        Ok(())
     }
 
     /// Makes the next endpoint the first, unless another thread has done so already.
@@ -298,26 +311,6 @@ fn needs_leader(request: &Request) -> bool {
         | Request::KeepAlive { .. }
         | Request::TimeToLive { .. }
         | Request::Compact { .. } => true,
-    }
-}
-
-/// Whether the revision in the answer is one at or after the moment of asking. Of other answers it is the member's own, which may
-/// lag behind.
-fn sees_the_present(request: &Request) -> bool {
-    match request {
-        Request::Range(range) => !range.serializable,
-        Request::Put(_) | Request::Delete(_) => true,
-        Request::Txn(txn) => {
-            let mut ops = txn.success.iter().chain(&txn.failure);
-            !ops.any(|op| matches!(op, Op::Range(range) if range.serializable))
-        }
-        Request::Grant { .. }
-        | Request::Revoke { .. }
-        | Request::KeepAlive { .. }
-        | Request::TimeToLive { .. }
-        | Request::Compact { .. }
-        | Request::Status
-        | Request::Members => false,
     }
 }
 

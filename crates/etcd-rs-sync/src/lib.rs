@@ -6,6 +6,7 @@ mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod http;
+mod known;
 mod options;
 mod resolve;
 mod session;

@@ -1,12 +1,12 @@
 //! What the clients made from the same options share: endpoints, the token, the check of the server's version.
 
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use ureq::Agent;
 
 use crate::http::{Exchange, Method, exchange};
+use crate::known::Known;
 use crate::options::setup;
 use crate::resolve::Names;
 use crate::wire;
@@ -21,12 +21,8 @@ pub(crate) struct Session {
     pub(crate) names: Names,
     /// What `/version` answered first.
     version: OnceLock<String>,
-    /// The cluster that answered first.
-    cluster: OnceLock<u64>,
-    /// The highest revision of the store that an answer proved.
-    revision: AtomicI64,
-    /// That it went back, and from where: then no answer is believed any more.
-    went_back: OnceLock<String>,
+    /// What is known of the cluster.
+    pub(crate) known: Arc<Known>,
     token: Mutex<Token>,
 }
 
@@ -55,15 +51,13 @@ pub(crate) struct Limits {
 }
 
 impl Session {
-    pub(crate) fn new(options: Options) -> Result<Session, Error> {
+    pub(crate) fn new(options: Options, known: Arc<Known>) -> Result<Session, Error> {
         options.validate()?;
         Ok(Session {
             options,
             names: Names::default(),
             version: OnceLock::new(),
-            cluster: OnceLock::new(),
-            revision: AtomicI64::new(0),
-            went_back: OnceLock::new(),
+            known,
             token: Mutex::default(),
         })
     }
@@ -123,48 +117,6 @@ impl Session {
         }
         // Another thread may have been quicker; either answer will do.
         let _ = self.version.set(version);
-        Ok(())
-    }
-
-    /// Whether an answer came from the cluster that answered first. One from another says nothing of what stands in that one.
-    ///
-    /// # Errors
-    /// What is wrong, and what to do.
-    pub(crate) fn check_cluster(&self, answered: u64) -> Result<(), String> {
-        let first = *self.cluster.get_or_init(|| answered);
-        if answered == first {
-            return Ok(());
-        }
-        Err(format!(
-            "it belongs to the etcd cluster {answered:x}, and {first:x} answered before: the endpoints must be members of one cluster; \
-             if the cluster was replaced on purpose, restart this program"
-        ))
-    }
-
-    /// The highest revision of the store that is known: whatever is asked from now on must see at least this one.
-    pub(crate) fn revision(&self) -> i64 {
-        self.revision.load(Ordering::Relaxed)
-    }
-
-    /// Whether the store an answer came from has gone on from `known`, what [`Session::revision`] said when it was asked. A store that
-    /// went back was restored from a backup or lost its data, and nothing that was proved of it before holds any more, for as long as
-    /// this session lives. Its cluster may have the same id all the same.
-    ///
-    /// # Errors
-    /// What is wrong, and what to do.
-    pub(crate) fn check_revision(&self, known: i64, answered: i64) -> Result<(), String> {
-        if answered < known {
-            // Others write on, and the revision passes what was known: it has to be remembered.
-            let why = format!(
-                "its store is at revision {answered}, and was at {known} before: it was restored from a backup, or lost its data; look \
-                 after the nodes that are down, then restart this program"
-            );
-            let _ = self.went_back.set(why); // the first time is as good
-        }
-        if let Some(why) = self.went_back.get() {
-            return Err(why.clone());
-        }
-        self.revision.fetch_max(answered, Ordering::Relaxed);
         Ok(())
     }
 

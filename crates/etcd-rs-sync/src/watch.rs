@@ -202,7 +202,7 @@ impl Watch {
                 revision,
                 cluster_id,
             }) => {
-                if let Err(why) = self.session.check_cluster(cluster_id) {
+                if let Err(why) = self.session.known.check_cluster(cluster_id) {
                     return Err(self.stream_lost(&stream, &why));
                 }
                 if self.next_revision == 0 {

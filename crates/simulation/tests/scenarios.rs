@@ -180,7 +180,7 @@ fn a_host_that_never_goes_down_holds_its_claim_until_an_operator_comes() {
     let (world, story) = run(plan);
     let words = [
         "rebooting attempt 3",
-        "this was attempt 3 of 3",
+        "in attempt 3 of 3",
         "an operator is called to n0",
         "n1 runs the reboot command",
         "n1: the reboot is complete",

@@ -397,8 +397,12 @@ impl Machine {
     /// nothing can take it down.
     pub(super) fn on_late_answer(&mut self, report: &ScriptReport) {
         self.unanswered = None;
-        if let ScriptOutcome::NotStarted(_) = report.outcome {
-            self.may_go_down = false;
+        let ScriptOutcome::NotStarted(why) = &report.outcome else {
+            return;
+        };
+        self.may_go_down = false;
+        if let State::Holding(None, _) = self.state {
+            self.abort(format!("the reboot command could not be started: {why}"));
         }
     }
 
@@ -433,13 +437,14 @@ impl Machine {
             return self.hold(
                 None,
                 Refusal::Aborted(format!(
-                    "the reboot command ran, this was attempt {attempts} of {MAX_ATTEMPTS}, and the host is still up"
+                    "the host is still up {} s after the reboot command, in attempt {attempts} of {MAX_ATTEMPTS}",
+                    self.settings.reboot_timeout.as_secs()
                 )),
             );
         }
         self.note(Note::warn(
             "reboot_did_nothing",
-            "the reboot command ran and the host is still up; judging the gates again before another try",
+            "the host is still up, its reboot_timeout_sec after the reboot command; judging the gates again before another try",
         ));
         self.go(State::Gates(Gates::at(Stage::Retry)));
     }

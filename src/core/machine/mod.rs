@@ -23,8 +23,8 @@
 //! ```
 //!
 //! Where the machine waits for etcd, a failed request is repeated after a growing pause; a state whose request is a write to
-//! the claim is left only when the fate of that write is known. Wherever a permit is needed and has grown old the machine goes
-//! back to the gates: to Gates(Resume) before the drain, to Gates(Retry) after it.
+//! the claim is left only when the fate of that write is known. Where a permit is needed and has grown old the machine goes back
+//! to the gates, to Gates(Resume) before the drain and to Gates(Retry) after it, unless this was the claim's last commit.
 
 mod commit;
 mod end;

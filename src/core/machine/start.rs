@@ -14,7 +14,7 @@ use crate::lock::{Held, NodeRecord, Phase, request};
 /// The exit code for a configuration that cannot be right: two machines with one name.
 const EXIT_CONFIGURATION: u8 = 2;
 
-/// How often one claim is committed before the node gives up and holds it.
+/// How often one claim is committed before the node gives up: it calls the attempt off, or holds the claim when a reboot command ran.
 pub(super) const MAX_ATTEMPTS: u32 = 3;
 
 impl Machine {
@@ -197,9 +197,7 @@ impl Machine {
     fn adopt_draining(&mut self) {
         let attempts = self.held.as_ref().map_or(0, |held| held.claim.attempts);
         if attempts >= MAX_ATTEMPTS {
-            return self.abort(format!(
-                "the drain was begun {attempts} times without an end"
-            ));
+            return self.abort(format!("{attempts} commits of it have led to no reboot"));
         }
         self.go(State::Gates(Gates::at(Stage::Resume)));
     }

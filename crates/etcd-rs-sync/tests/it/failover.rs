@@ -194,7 +194,7 @@ fn a_store_that_lost_its_data_is_not_believed() {
             }
         }
         cluster.start(0);
-        let why = "it was restored from a backup, or lost its data";
+        let why = "it was restored from a backup, lost its data";
         let read = eventually("an answer", || {
             let read = other_lane.range(Range::of(Keys::one("k")));
             let error = read.expect_err("it is not believed");

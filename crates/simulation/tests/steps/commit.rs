@@ -283,6 +283,25 @@ fn a_command_that_says_after_its_time_that_it_never_started_cannot_take_the_host
     }
 }
 
+/// Two permits were over before, so this command was of the last commit, and the claim is held for good.
+#[test]
+fn a_claim_that_is_held_for_good_is_given_back_when_its_only_command_never_started() {
+    let mut node = Node::new(settings());
+    for _ in 0..2 {
+        let commit = node.until_sending("committing");
+        node.now += Duration::from_secs(10);
+        node.pass(commit);
+    }
+    let Action::Reboot(ticket, ..) = node.until("reboot") else {
+        unreachable!("it was waited for");
+    };
+    node.wait(Duration::from_secs(3600));
+    assert_eq!(node.machine.view().state, "holding");
+    let late = ScriptOutcome::NotStarted("3600 s passed".to_owned());
+    node.give(Input::RebootCommand(ticket, ended(late)));
+    assert_eq!(next_act(&mut node), "undo");
+}
+
 /// What a later command does is not known from what an earlier one did not.
 #[test]
 fn that_the_first_command_never_started_says_nothing_of_the_second() {

@@ -1,0 +1,144 @@
+//! What is known of the cluster, and answers that contradict it.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use crate::{Header, Op, Request};
+
+/// Shared by everything that asks the same cluster.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    /// The cluster that answered first.
+    cluster: OnceLock<u64>,
+    /// The highest revision of the store that an answer proved.
+    revision: AtomicI64,
+    /// That it went back, and from where: then no answer is believed any more.
+    went_back: OnceLock<String>,
+}
+
+impl Known {
+    /// The highest revision of the store that is known: whatever is asked from now on must see at least this one.
+    pub(crate) fn revision(&self) -> i64 {
+        self.revision.load(Ordering::Relaxed)
+    }
+
+    /// That the store went back, once it has.
+    pub(crate) fn went_back(&self) -> Option<&str> {
+        self.went_back.get().map(String::as_str)
+    }
+
+    /// Whether an answer is about the store that answered before. `revision` is what [`Known::revision`] said when it was asked.
+    ///
+    /// A store that went back was restored from a backup or lost its data, and nothing that was proved of it before holds any
+    /// more. Its cluster may have the same id all the same. Others write on, and its revision passes the one that was known: so
+    /// it is remembered. A renewal is no longer believed either, so that a place in such a store ends by itself; a revocation
+    /// is, since there is nothing to lose by it.
+    ///
+    /// # Errors
+    /// What is wrong, and what to do.
+    pub(crate) fn believe(
+        &self,
+        request: &Request,
+        header: &Header,
+        revision: i64,
+    ) -> Result<(), String> {
+        self.check_cluster(header.cluster_id)?;
+        if sees_the_present(request) {
+            if header.revision < revision {
+                let why = format!(
+                    "its store is at revision {}, and was at {revision} before: it was restored from a backup, lost its data, or \
+                     disagrees with the other members; look after the nodes that are down or drained, then restart this program",
+                    header.revision
+                );
+                let _ = self.went_back.set(why); // the first time is as good
+            } else {
+                self.revision.fetch_max(header.revision, Ordering::Relaxed);
+            }
+        }
+        match self.went_back() {
+            Some(why) if !matches!(request, Request::Revoke { .. }) => Err(why.to_owned()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether an answer came from the cluster that answered first. One from another says nothing of what stands in that one.
+    ///
+    /// # Errors
+    /// What is wrong, and what to do.
+    pub(crate) fn check_cluster(&self, answered: u64) -> Result<(), String> {
+        let first = *self.cluster.get_or_init(|| answered);
+        if answered == first {
+            return Ok(());
+        }
+        Err(format!(
+            "it belongs to the etcd cluster {answered:x}, and {first:x} answered before: the endpoints must be members of one cluster; \
+             if the cluster was replaced on purpose, restart this program"
+        ))
+    }
+}
+
+/// Whether the revision in the answer is one at or after the moment of asking. Of other answers it is the member's own, which may
+/// lag behind.
+fn sees_the_present(request: &Request) -> bool {
+    match request {
+        Request::Range(range) => !range.serializable,
+        Request::Put(_) | Request::Delete(_) => true,
+        Request::Txn(txn) => {
+            let mut ops = txn.success.iter().chain(&txn.failure).peekable();
+            let local = |op: &Op| matches!(op, Op::Range(range) if range.serializable);
+            // One without operations is answered by the member as it stands.
+            ops.peek().is_some() && !ops.any(local)
+        }
+        Request::Grant { .. }
+        | Request::Revoke { .. }
+        | Request::KeepAlive { .. }
+        | Request::TimeToLive { .. }
+        | Request::Compact { .. }
+        | Request::Status
+        | Request::Members => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Keys, Range, Txn};
+
+    #[test]
+    fn a_store_that_went_back_is_not_believed_again() {
+        let known = Known::default();
+        let read = Request::Range(Range::of(Keys::one("k")));
+        let renewal = Request::KeepAlive { id: 1 };
+        let stale = Request::Range(Range {
+            serializable: true,
+            ..Range::of(Keys::one("k"))
+        });
+        let at = |revision| Header {
+            cluster_id: 7,
+            revision,
+            ..Header::default()
+        };
+        let believes = |request: &Request, asked_at, revision| {
+            known.believe(request, &at(revision), asked_at).is_ok()
+        };
+        assert!(believes(&read, 0, 9));
+        assert_eq!(known.revision(), 9);
+        // What was asked before may be answered late, and what a member says of itself may lag.
+        assert!(believes(&read, 5, 6));
+        for lagging in [&renewal, &stale, &Request::Txn(Txn::default())] {
+            assert!(believes(lagging, 9, 3), "{lagging:?}");
+        }
+        assert_eq!((known.revision(), known.went_back()), (9, None));
+        assert!(!believes(&read, 9, 8));
+        assert!(
+            known
+                .went_back()
+                .is_some_and(|why| why.contains("at revision 8, and was at 9"))
+        );
+        for request in [&read, &renewal, &stale] {
+            assert!(!believes(request, 9, 100), "{request:?}");
+        }
+        assert!(believes(&Request::Revoke { id: 1 }, 9, 100));
+        assert_eq!(known.revision(), 100, "it was seen, whatever it is worth");
+    }
+}
