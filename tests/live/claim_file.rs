@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use etcd_test_server::{Action, Cluster, Gate, Proxy, Rule};
+use etcd_test_server::{Action, Cluster, Gate, Proxy};
 
 use crate::host::{Host, wait};
-use crate::store::{Store, is_commit};
+use crate::store::{Store, first_commit, is_commit};
 
 /// The word that stands there, when it is of the daemon that runs.
 fn word(host: &Host) -> String {
@@ -26,11 +26,7 @@ fn it_says_committed_from_before_the_commit_until_the_release() {
     let store = Store::of(&cluster);
     let proxy = Proxy::new(cluster.client_address(0));
     let gate = Gate::new();
-    proxy.rule(Rule {
-        matches: Box::new(is_commit),
-        action: Action::HoldUntil(gate.clone()),
-        times: Some(1),
-    });
+    proxy.rule(first_commit(Action::HoldUntil(gate.clone())));
     let mut host = Host::new("node-a", &[proxy.url()]).with("etcd_timeout_sec", "20");
     host.touch("block-pre-lock");
     host.touch("block-post-lock");

@@ -4,16 +4,7 @@ use etcd_test_server::{Action, Cluster, Gate, Proxy, Rule};
 use rustix::process::Signal;
 
 use crate::host::{Host, LIMIT};
-use crate::store::{Store, claim, is_commit};
-
-/// A rule for the first commit that passes.
-fn first_commit(action: Action) -> Rule {
-    Rule {
-        matches: Box::new(is_commit),
-        action,
-        times: Some(1),
-    }
-}
+use crate::store::{Store, claim, first_commit, is_commit};
 
 fn behind(cluster: &Cluster) -> (Proxy, Host) {
     let proxy = Proxy::new(cluster.client_address(0));

@@ -1,11 +1,11 @@
 //! Policies while the cluster changes: members that die, come back and are forgotten; and a policy that turns false when a node
 //! waits already, has its turn, or has sent its commit.
 
-use etcd_test_server::{Action, Cluster, Gate, Proxy, Rule};
+use etcd_test_server::{Action, Cluster, Gate, Proxy};
 
 use crate::host::Host;
 use crate::policies::{healthy, members};
-use crate::store::{Store, is_commit};
+use crate::store::{Store, first_commit, is_commit};
 
 const SIX: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 
@@ -154,11 +154,7 @@ fn a_policy_that_turns_false_while_the_commit_travels_refuses_it() {
     let hosts = four(&cluster);
     let proxy = Proxy::new(cluster.client_address(0));
     let gate = Gate::new();
-    proxy.rule(Rule {
-        matches: Box::new(is_commit),
-        action: Action::HoldUntil(gate.clone()),
-        times: Some(1),
-    });
+    proxy.rule(first_commit(Action::HoldUntil(gate.clone())));
     let mut late = Host::new("late", &[proxy.url()])
         .with("etcd_timeout_sec", "25")
         .with("health_publish_interval_sec", "0.2")

@@ -1,9 +1,9 @@
 //! What a start makes of what an earlier process left: every row of the table of adoption, every state a crash can hit.
 
-use etcd_test_server::{Action, Cluster, Gate, Proxy, Rule};
+use etcd_test_server::{Action, Cluster, Gate, Proxy};
 
 use crate::host::{Host, wait};
-use crate::store::{Store, claim, is_commit};
+use crate::store::{Store, claim, first_commit, is_commit};
 
 #[test]
 fn a_crash_while_idle_leaves_nothing_to_adopt() {
@@ -78,11 +78,7 @@ fn a_crash_with_a_commit_on_its_way_ends_well_whether_it_arrives_or_not() {
         let store = Store::of(&cluster);
         let proxy = Proxy::new(cluster.client_address(0));
         let gate = Gate::new();
-        proxy.rule(Rule {
-            matches: Box::new(is_commit),
-            action: Action::HoldUntil(gate.clone()),
-            times: Some(1),
-        });
+        proxy.rule(first_commit(Action::HoldUntil(gate.clone())));
         let mut host = Host::new("node-a", &[proxy.url()]).with("reboot_timeout_sec", "0.5");
         host.start();
         assert!(wait(|| proxy.requests().iter().any(is_commit)));

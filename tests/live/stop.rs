@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use etcd_test_server::{Action, Cluster, Gate, Proxy, Rule};
+use etcd_test_server::{Action, Cluster, Gate, Proxy};
 use rustix::process::Signal;
 
 use crate::host::{Host, wait};
-use crate::store::{Store, is_commit};
+use crate::store::{Store, first_commit, is_commit};
 
 /// The promise, with room for a machine that runs many tests at once.
 const SECOND: Duration = Duration::from_millis(1500);
@@ -58,11 +58,7 @@ fn with_a_commit_on_its_way_that_then_cannot_succeed() {
     let store = Store::of(&cluster);
     let proxy = Proxy::new(cluster.client_address(0));
     let gate = Gate::new();
-    proxy.rule(Rule {
-        matches: Box::new(is_commit),
-        action: Action::HoldUntil(gate.clone()),
-        times: Some(1),
-    });
+    proxy.rule(first_commit(Action::HoldUntil(gate.clone())));
     let mut host = Host::new("node-a", &[proxy.url()]);
     host.start();
     assert!(wait(|| proxy.requests().iter().any(is_commit)));

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use etcd_rs_sync::{Client, Delete, Etcd, Keys, Options, Put, Range, Reply, Request};
-use etcd_test_server::{Cluster, HttpRequest};
+use etcd_test_server::{Action, Cluster, HttpRequest, Rule};
 use serde_json::{Value, json};
 
 use crate::host::wait;
@@ -116,4 +116,13 @@ pub(crate) fn claim(node: &str, phase: &str) -> Value {
 /// Whether a request is a commit: a transaction that writes, guarded by the cluster's pause.
 pub(crate) fn is_commit(request: &HttpRequest) -> bool {
     request.contains("request_put") && request.contains(&BASE64_STANDARD.encode("/rc/pause"))
+}
+
+/// A rule for the first commit that passes.
+pub(crate) fn first_commit(action: Action) -> Rule {
+    Rule {
+        matches: Box::new(is_commit),
+        action,
+        times: Some(1),
+    }
 }

@@ -1,5 +1,6 @@
 //! A cluster of one or more members.
 
+use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
@@ -114,6 +115,19 @@ impl Cluster {
     /// Kills member `index` if it runs, starts it again with its data and ports, and waits until it is healthy.
     pub fn restart(&self, index: usize) {
         self.members[index].kill();
+        self.members[index].start();
+        self.wait_healthy(index);
+    }
+
+    /// Stops member `index` if it runs, and starts it again without its data. The only member of a cluster makes another of the
+    /// same id then.
+    ///
+    /// # Panics
+    /// When its folder cannot be removed.
+    pub fn lose_data(&self, index: usize) {
+        self.members[index].stop();
+        let data = self.folder.path().join(format!("m{index}"));
+        fs::remove_dir_all(&data).expect("the data of a member can be removed");
         self.members[index].start();
         self.wait_healthy(index);
     }

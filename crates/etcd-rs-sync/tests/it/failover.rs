@@ -1,6 +1,5 @@
 //! Members that die, freeze, or lose their majority.
 
-use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -186,14 +185,7 @@ fn a_store_that_lost_its_data_is_not_believed() {
         let etcd = client_of(&endpoints, Duration::from_secs(2));
         let other_lane = etcd.fork().unwrap();
         etcd.put(Put::new("k", "1", 0)).unwrap();
-        cluster.stop(0);
-        for entry in fs::read_dir(cluster.folder()).unwrap() {
-            let path = entry.unwrap().path();
-            if path.join("member").is_dir() {
-                fs::remove_dir_all(path).unwrap();
-            }
-        }
-        cluster.start(0);
+        cluster.lose_data(0);
         let why = "it was restored from a backup, lost its data";
         let read = eventually("an answer", || {
             let read = other_lane.range(Range::of(Keys::one("k")));
