@@ -231,6 +231,7 @@ impl Run {
             if let Some(before) = before {
                 let _ = before.join();
             }
+            // As an operator would, who gets no answer while the members are cut off.
             while !command.status().is_ok_and(|status| status.success()) {
                 thread::sleep(Duration::from_millis(200));
             }

@@ -24,8 +24,9 @@ const LONGEST_FIRST_SHARE: Duration = Duration::from_secs(1);
 /// A blocking client of one etcd cluster.
 ///
 /// It may be shared by threads. A call takes at most [`Options::timeout`], whatever the servers do. The endpoint that answered
-/// last is asked first, and an answer from another cluster than the first that answered, or from a store that went back since, is none. A request that can change something and that may have been sent is not sent again, except for those
-/// where it does no harm: [`Request::Grant`] with an id, [`Request::KeepAlive`], [`Request::Revoke`].
+/// last is asked first. An answer from another cluster than the first that answered, or from a store that went back since, is
+/// none. A request that can change something and that may have been sent is not sent again, except for those where it does no
+/// harm: [`Request::Grant`] with an id, [`Request::KeepAlive`], [`Request::Revoke`].
 pub struct Client {
     session: Arc<Session>,
     agent: Agent,

@@ -14,7 +14,8 @@ use crate::lock::{Held, NodeRecord, Phase, request};
 /// The exit code for a configuration that cannot be right: two machines with one name.
 const EXIT_CONFIGURATION: u8 = 2;
 
-/// How often one claim is committed before the node gives up: it calls the attempt off, or holds the claim when a reboot command ran.
+/// How often one claim is committed before the node gives up: it calls the attempt off, or holds the claim when a reboot command
+/// ran.
 pub(super) const MAX_ATTEMPTS: u32 = 3;
 
 impl Machine {

@@ -363,6 +363,7 @@ fn a_watch_survives_nonsense_without_spinning() {
                     .watch(WatchRequest::new(Keys::one("k")))
                     .unwrap();
                 let stop = watch.stopper();
+                // The watch would reconnect for ever: some rounds of it are enough.
                 thread::spawn(move || {
                     thread::sleep(Duration::from_millis(600));
                     stop.stop();

@@ -52,33 +52,25 @@ fn a_commit_that_was_refused_for_certain_needs_no_fence_and_any_other_does() {
     }
 }
 
-/// Two requests may take two seconds each, and a look at the host five.
+/// Two requests may take two seconds each, and a look at the host five. The time counts from the commit, also when a fence found
+/// out about it.
 #[test]
-fn an_answer_to_the_commit_permits_for_nine_seconds_and_then_the_gates_are_judged_again() {
+fn a_commit_permits_for_nine_seconds_and_then_the_gates_are_judged_again() {
     for (late, next) in [(0, "hook"), (9000, "hook"), (9001, "detect")] {
-        let mut node = Node::new(settings());
-        let commit = node.until_sending("committing");
-        node.now += Duration::from_millis(late);
-        node.pass(commit);
-        let unwatch = node.next_action();
-        node.perform(unwatch);
-        assert_eq!(name(&node.next_action()), next, "after {late} ms");
-    }
-}
-
-/// The time counts from the commit, and not from the fence that found out about it.
-#[test]
-fn a_commit_that_is_settled_late_is_judged_and_made_again() {
-    for (late, next) in [(9000, "hook"), (9001, "detect")] {
-        let mut node = Node::new(settings());
-        let commit = node.until_sending("committing");
-        node.lose(commit);
-        let fence = node.until_sending("fencing");
-        node.now += Duration::from_millis(late);
-        node.pass(fence);
-        let unwatch = node.next_action();
-        node.perform(unwatch);
-        assert_eq!(name(&node.next_action()), next, "after {late} ms");
+        for lost in [false, true] {
+            let mut node = Node::new(settings());
+            let mut settles = node.until_sending("committing");
+            if lost {
+                node.lose(settles);
+                settles = node.until_sending("fencing");
+            }
+            node.now += Duration::from_millis(late);
+            node.pass(settles);
+            let unwatch = node.next_action();
+            node.perform(unwatch);
+            let action = node.next_action();
+            assert_eq!(name(&action), next, "after {late} ms, lost: {lost}");
+        }
     }
 }
 
