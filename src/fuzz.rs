@@ -1,4 +1,4 @@
-//! What the fuzz targets of `fuzz/` run; the tests run it over their collected inputs. Compiled for these two only.
+//! What the fuzz targets of `tests/fuzz/` run; the tests run it over their collected inputs. Compiled for these two only.
 
 use std::fmt::Debug;
 use std::fs;
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     fn each(target: &str, run: impl Fn(&[u8])) {
-        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus");
         let mut count = 0;
         for entry in fs::read_dir(corpus.join(target)).unwrap() {
             let path = entry.unwrap().path();

@@ -109,7 +109,7 @@ mod tests {
     use std::path::Path;
 
     fn each(target: &str, run: fn(&[u8])) {
-        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fuzz/corpus");
         let mut count = 0;
         for entry in fs::read_dir(corpus.join(target)).unwrap() {
             let path = entry.unwrap().path();

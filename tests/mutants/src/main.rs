@@ -84,7 +84,7 @@ fn parse() -> Result<Option<Options>, String> {
 
 fn score(options: &Options) -> Result<bool, String> {
     let begun = Instant::now();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let root = root
         .canonicalize()
         .map_err(|e| format!("{}: {e}", root.display()))?;

@@ -50,7 +50,7 @@ impl Tree {
     pub(crate) fn of(root: &Path) -> Result<Tree, String> {
         let mut plain = BTreeMap::new();
         read_all(
-            &root.join("crates/simulation/src"),
+            &root.join("tests/simulation/src"),
             Path::new("src"),
             &mut plain,
         )?;
@@ -65,7 +65,7 @@ impl Tree {
         let mut lib = HEAD.to_owned();
         let mut tests = BTreeMap::new();
         read_all(
-            &root.join("crates/simulation/tests"),
+            &root.join("tests/simulation/tests"),
             Path::new("src"),
             &mut tests,
         )?;
