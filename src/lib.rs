@@ -36,3 +36,5 @@ pub mod host;
 pub mod lock;
 pub mod observe;
 pub mod process;
+mod status;
+mod store;

@@ -11,10 +11,10 @@ use jiff::tz::TimeZone;
 use super::complain;
 use super::exit::Exit;
 use crate::config::{self, Config};
-use crate::daemon::survey::{Unread, read};
 use crate::lock::outcome::{self, Found, Malformed};
 use crate::lock::survey::{self, Survey};
 use crate::lock::{Keys, request};
+use crate::store::{self, Trouble, nonsense, read, trouble};
 
 /// How often a write whose outcome is unknown is sent before the operator is told so.
 const TRIES: u32 = 6;
@@ -27,10 +27,6 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// How long an entry of the history lives, seconds.
 const HISTORY_TTL_SEC: i64 = 30 * 24 * 3600;
-
-/// Why something could not be done, on one line with what to do about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Trouble(pub(super) String);
 
 /// The configuration and a client of the cluster it names.
 pub(super) struct Cluster {
@@ -52,7 +48,7 @@ pub(super) fn load(path: &Path) -> Result<Config, Exit> {
 impl Cluster {
     /// A client for this configuration. Nothing is sent yet.
     pub(super) fn of(config: Config) -> Result<Cluster, Trouble> {
-        let options = crate::daemon::options(&config).map_err(Trouble)?;
+        let options = store::options(&config).map_err(Trouble)?;
         let client = Client::new(options).map_err(|error| trouble(&error))?;
         let keys = Keys::new(&config.etcd.namespace, &config.lock_key);
         Ok(Cluster {
@@ -91,10 +87,7 @@ impl Cluster {
 
     /// Everything that is known of the cluster, at one revision.
     pub(super) fn survey(&self) -> Result<Survey, Trouble> {
-        read(&self.client, &self.keys, usize::MAX).map_err(|unread| match unread {
-            Unread::Etcd(error) => trouble(&error),
-            Unread::Nonsense(malformed) => nonsense(&malformed),
-        })
+        read(&self.client, &self.keys, usize::MAX)
     }
 
     /// All claims, first come first.
@@ -184,7 +177,7 @@ impl Cluster {
 
     /// A lease with an id of our choosing, so that a repeated grant is harmless, and the TTL the server gave it.
     pub(super) fn grant(&self, ttl_sec: i64) -> Result<(i64, i64), Trouble> {
-        let seed = crate::daemon::seed().map_err(Trouble)?;
+        let seed = store::seed().map_err(Trouble)?;
         let id = i64::try_from(seed >> 1).expect("63 bits fit").max(1);
         let mut pause = PAUSE;
         let mut attempt = 0;
@@ -215,32 +208,6 @@ impl Cluster {
 pub(super) fn failed(trouble: Trouble) -> Exit {
     complain(&format!("reboot-coordinator: {}", trouble.0));
     Exit::Failure
-}
-
-/// An error of etcd with what to do about it.
-fn trouble(error: &Error) -> Trouble {
-    let advice = match error {
-        Error::NotSent { .. } => "check etcd_endpoints, the network, and that etcd runs",
-        Error::OutcomeUnknown { .. } | Error::NoLeader { .. } => {
-            "check the health of the etcd cluster"
-        }
-        Error::Unauthenticated { .. } => "check etcd_auth",
-        Error::PermissionDenied { .. } => {
-            "the user needs the right to read and write every key below lock_key"
-        }
-        Error::LeaseNotFound | Error::LeaseExists | Error::Compacted { .. } => "try again",
-        Error::Rejected { .. } | Error::Setup { .. } => "",
-    };
-    let dash = if advice.is_empty() { "" } else { "; " };
-    Trouble(format!("{error}{dash}{advice}").replace('\n', " "))
-}
-
-/// An answer that makes no sense.
-pub(super) fn nonsense(malformed: &Malformed) -> Trouble {
-    Trouble(format!(
-        "etcd's answer makes no sense: {}; connect to etcd 3.4 or later directly",
-        malformed.0
-    ))
 }
 
 /// Who gives a command: `user@host`, the user before sudo.

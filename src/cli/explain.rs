@@ -6,14 +6,14 @@ use jiff::Timestamp;
 
 use super::cluster::{Cluster, load};
 use super::exit::Exit;
-use super::gates::{Gate, gates, next_opening, summary};
-use super::local::Local;
 use super::moment::Moment;
-use super::pause::folded;
-use super::status_text::gate_table;
-use super::table::Style;
 use super::{complain, print};
 use crate::lock::survey::Survey;
+use crate::status::gates::{Gate, gates, next_opening, summary};
+use crate::status::local::Local;
+use crate::status::table::Style;
+use crate::status::table::folded;
+use crate::status::text::gate_table;
 
 /// Says it. What etcd knows is missing when etcd cannot be reached.
 pub(super) fn explain(path: &Path, at: Option<Moment>) -> Exit {

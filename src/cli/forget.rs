@@ -4,14 +4,15 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::cluster::{Cluster, Trouble, failed};
-use super::describe::{age, committed, phase};
+use super::cluster::{Cluster, failed};
 use super::exit::Exit;
-use super::pause::folded;
 use super::{complain, print};
 use crate::config::nearest::nearest;
 use crate::lock::operator::{self as request, Forgotten};
 use crate::lock::outcome::Found;
+use crate::status::describe::{age, committed, phase};
+use crate::status::table::folded;
+use crate::store::Trouble;
 
 /// Removes what is known of a member that holds no claim.
 pub(super) fn forget(path: &Path, node: &str) -> Exit {

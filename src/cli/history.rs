@@ -5,14 +5,15 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::cluster::{Cluster, Trouble, failed, load};
+use super::cluster::{Cluster, failed, load};
 use super::exit::Exit;
 use super::print;
-use super::status_text::{ending, outcome};
-use super::table::{Style, Table, Tone, cell, plain};
-use super::times::{ago_text, instant, span};
 use crate::lock::History;
 use crate::lock::record::{RecordError, decode};
+use crate::status::table::{Style, Table, Tone, cell, plain};
+use crate::status::text::{ending, outcome};
+use crate::status::times::{ago_text, instant, span};
+use crate::store::Trouble;
 
 /// Lists them, newest last.
 pub(super) fn history(path: &Path, json: bool) -> Exit {

@@ -6,18 +6,19 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::cluster::{Cluster, Trouble, failed, operator};
+use super::cluster::{Cluster, failed, operator};
 use super::confirm::{Answer, confirm};
-use super::describe::{committed, holder_row, pause_text, standing_text};
 use super::exit::Exit;
 use super::parse::PauseOptions;
-use super::table::{Style, Table, WIDTH, wrap};
-use super::times::{instant, rfc3339};
 use super::{complain, print};
 use crate::lock::Pause;
 use crate::lock::operator::{self as request, Standing};
 use crate::lock::outcome::Found;
 use crate::lock::record::{RECORD_VERSION, decode};
+use crate::status::describe::{committed, holder_row, pause_text, standing_text};
+use crate::status::table::{Style, Table, folded};
+use crate::status::times::{instant, rfc3339};
+use crate::store::Trouble;
 
 /// How often it starts over because somebody else changed the pause in the same moment.
 const TRIES: u32 = 3;
@@ -219,11 +220,6 @@ fn begun(claims: &[(String, Found)], now: Timestamp, style: Style) -> String {
         more => lines.push(format!("{more} nodes wait in the queue")),
     }
     lines.join("\n")
-}
-
-/// A sentence in lines that fit a terminal.
-pub(super) fn folded(text: &str) -> String {
-    wrap(&super::table::clean(text), WIDTH).join("\n")
 }
 
 #[cfg(test)]

@@ -4,17 +4,18 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::cluster::{Cluster, Trouble, failed, operator};
+use super::cluster::{Cluster, failed, operator};
 use super::confirm::{Answer, confirm};
-use super::describe::{claim_table, committed, names};
 use super::exit::Exit;
-use super::table::{Style, WIDTH, wrap};
-use super::times::rfc3339;
 use super::{complain, print};
 use crate::lock::History;
 use crate::lock::operator::{self as request, Released, Shown};
 use crate::lock::outcome::Found;
 use crate::lock::record::RECORD_VERSION;
+use crate::status::describe::{claim_table, committed, names};
+use crate::status::table::{Style, WIDTH, wrap};
+use crate::status::times::rfc3339;
+use crate::store::Trouble;
 
 /// Shows the claim, asks, and takes it away.
 pub(super) fn release(path: &Path, node: &str, reason: &str, yes: bool) -> Exit {

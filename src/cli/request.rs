@@ -5,18 +5,19 @@ use std::path::Path;
 use etcd_rs_sync::KeyValue;
 use jiff::Timestamp;
 
-use super::cluster::{Cluster, Trouble, failed, operator};
-use super::describe::{age, committed, names, phase, request_text};
+use super::cluster::{Cluster, failed, operator};
 use super::exit::Exit;
 use super::parse::RequestOptions;
-use super::pause::folded;
-use super::times::rfc3339;
 use super::{complain, print};
 use crate::config::nearest::nearest;
 use crate::lock::outcome::Found;
 use crate::lock::record::{RECORD_VERSION, decode};
 use crate::lock::requests::{self, Seen};
 use crate::lock::{Keys, NodeRecord, RebootRequest};
+use crate::status::describe::{age, committed, names, phase, request_text};
+use crate::status::table::folded;
+use crate::status::times::rfc3339;
+use crate::store::Trouble;
 
 /// How often a withdrawal starts over because its node wrote its boot into the request meanwhile.
 const TRIES: u32 = 5;

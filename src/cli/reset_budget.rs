@@ -5,15 +5,16 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::cluster::{Cluster, Trouble, failed, operator};
-use super::describe::{age, committed, phase};
+use super::cluster::{Cluster, failed, operator};
 use super::exit::Exit;
-use super::times::rfc3339;
 use super::{complain, print};
 use crate::lock::operator::{reset_budget as write, was_reset};
 use crate::lock::outcome::Found;
 use crate::lock::record::{RECORD_VERSION, decode};
 use crate::lock::{History, NodeRecord};
+use crate::status::describe::{age, committed, phase};
+use crate::status::times::rfc3339;
+use crate::store::Trouble;
 
 /// How often it starts over because the node writes its registration at the same time.
 const TRIES: u32 = 5;

@@ -4,12 +4,14 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::cluster::{Cluster, Trouble, failed};
-use super::describe::{names, standing_text};
+use super::cluster::{Cluster, failed};
 use super::exit::Exit;
-use super::pause::{folded, standing};
+use super::pause::standing;
 use super::print;
 use crate::lock::operator as request;
+use crate::status::describe::{names, standing_text};
+use crate::status::table::folded;
+use crate::store::Trouble;
 
 /// Lifts the pause there is.
 pub(super) fn resume(path: &Path) -> Exit {

@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use etcd_rs_sync::{Error, Keys, Watch, WatchItem, WatchRequest};
 use jiff::Timestamp;
 
-use super::cluster::{Cluster, Trouble, failed};
+use super::cluster::{Cluster, failed};
 use super::exit::Exit;
 use super::print_if_open;
-use super::status::View;
+use super::status::look;
 use crate::lock::survey::Survey;
+use crate::store::Trouble;
 
 /// The shortest time between two looks, however much happens.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -59,7 +60,7 @@ fn draw(
     json: bool,
     terminal: bool,
 ) -> bool {
-    let shown = View::with(cluster, survey.clone()).shown(json, Timestamp::now());
+    let shown = look(cluster, survey.clone()).shown(json, Timestamp::now());
     let text = match (terminal, json) {
         (true, _) => format!("{CLEAR}{shown}"),
         (false, true) => shown,

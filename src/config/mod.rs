@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use crate::core::policy::Policies as ClusterPolicies;
 use crate::core::windows::Windows;
 
 mod certificate;
@@ -192,19 +193,6 @@ pub struct Hook {
     pub command: Vec<String>,
     /// Its limit.
     pub timeout: Duration,
-}
-
-/// Cluster policies.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct ClusterPolicies {
-    /// In (0, 1].
-    pub min_healthy_fraction: Option<f64>,
-    /// Healthy members that must stay.
-    pub min_healthy_absolute: Option<u32>,
-    /// Refuse when only fallback nodes would stay healthy.
-    pub forbid_if_only_fallback_left: bool,
-    /// The fallback nodes.
-    pub fallback_nodes: Vec<String>,
 }
 
 /// Logging.

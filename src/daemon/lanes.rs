@@ -11,10 +11,11 @@ use etcd_rs_sync::{
     WatchStop,
 };
 
-use super::{Inbox, setup};
+use super::Inbox;
 use crate::config::Config;
 use crate::core::{Input, Ticket, WatchEvent};
 use crate::observe::metrics::Metrics;
+use crate::store;
 
 /// Stack of a thread that does one small thing. TLS handshakes and JSON parsing stay well below.
 pub(super) const STACK: usize = 256 * 1024;
@@ -41,7 +42,7 @@ impl Lanes {
         before: Option<&Lanes>,
     ) -> Result<Lanes, String> {
         let text = |error: Error| error.to_string();
-        let options = setup::options(config)?;
+        let options = store::options(config)?;
         let client = match before {
             Some(lanes) => lanes.client.successor(options),
             None => Client::new(options),

@@ -9,11 +9,11 @@ use etcd_rs_sync::Client;
 
 use super::clock::Clock;
 use super::lanes::{Measured, STACK};
-use super::{setup, survey};
-use crate::cli::status::Sight;
 use crate::config::Config;
 use crate::lock::Keys;
 use crate::observe::metrics::Metrics;
+use crate::status::Sight;
+use crate::store;
 
 /// The shortest time between two reads.
 const EVERY: Duration = Duration::from_secs(5);
@@ -109,7 +109,7 @@ impl Inner {
         loop {
             let began = self.clock.now().mono;
             let read = match &client {
-                Ok(client) => survey::read(client, &keys, MOST).map_err(|error| error.to_string()),
+                Ok(client) => store::read(client, &keys, MOST).map_err(|trouble| trouble.0),
                 Err(why) => Err(why.clone()),
             };
             let ended = self.clock.now();
@@ -149,7 +149,7 @@ impl Inner {
 
     fn client(&self) -> Result<Measured, String> {
         let client =
-            Client::new(setup::options(&self.config)?).map_err(|error| error.to_string())?;
+            Client::new(store::options(&self.config)?).map_err(|error| error.to_string())?;
         Ok(Measured {
             client,
             metrics: Arc::clone(&self.metrics),

@@ -16,7 +16,6 @@ mod lookout;
 mod observer;
 mod setup;
 mod signals;
-pub(crate) mod survey;
 mod tasks;
 
 use std::collections::VecDeque;
@@ -27,7 +26,7 @@ use std::time::Duration;
 use clock::Clock;
 use lanes::Lanes;
 use observer::Observer;
-pub(crate) use setup::{options, policies, script_context, seed};
+pub(crate) use setup::script_context;
 use signals::Signal;
 use tasks::Tasks;
 
@@ -149,7 +148,7 @@ impl Daemon {
         };
         let machine = Machine::new(
             setup::settings(&config, start.mode)?,
-            setup::seed()?,
+            crate::store::seed()?,
             clock.now(),
         );
         Ok(Daemon {
@@ -347,7 +346,7 @@ impl Daemon {
             generation: self.generation + 1,
         };
         let parts = setup::settings(&config, self.start.mode).and_then(|settings| {
-            let machine = Machine::new(settings, setup::seed()?, self.clock.now());
+            let machine = Machine::new(settings, crate::store::seed()?, self.clock.now());
             Ok((
                 machine,
                 Lanes::start(

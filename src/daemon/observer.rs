@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::clock::{Clock, kernel_monotonic};
 use super::lookout::Lookout;
-use crate::cli::status::{self, POLICY, Standing};
 use crate::config::Config;
 use crate::core::machine::DETECTOR;
 use crate::core::{Machine, Mode, Note, View};
@@ -17,6 +16,7 @@ use crate::observe::http::{Answer, Pages, Server};
 use crate::observe::metrics::Metrics;
 use crate::observe::notify::{Environment, Notify, words};
 use crate::process::Cancel;
+use crate::status::{self, POLICY, Standing};
 
 /// How long a scrape waits for a look at the kill switch, before it counts as one that cannot be checked.
 const LOOK_LIMIT: Duration = Duration::from_secs(1);

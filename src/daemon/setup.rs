@@ -1,13 +1,8 @@
 //! From the configuration to what the parts of the daemon are made of.
 
-use std::fs::{self, File};
-use std::io::Read;
 use std::time::Duration;
 
-use etcd_rs_sync::{Options, TlsOptions};
-
-use crate::config::{ClusterPolicies, Config, Tls};
-use crate::core::policy::Policies;
+use crate::config::Config;
 use crate::core::{Mode, Settings};
 use crate::health::ScriptContext;
 use crate::host;
@@ -38,7 +33,7 @@ pub(super) fn settings(config: &Config, mode: Mode) -> Result<Settings, String> 
         undoes: config.post_boot_hook.is_some(),
         post_boot_settle: config.post_boot_settle,
         max_reboots_without_clearing: config.max_reboots_without_clearing,
-        policies: config.cluster_policies.as_ref().map(policies),
+        policies: config.cluster_policies.clone(),
         windows: config.windows.clone(),
         dry_run: config.dry_run,
         mode,
@@ -50,49 +45,6 @@ pub(super) fn settings(config: &Config, mode: Mode) -> Result<Settings, String> 
 fn gates_limit(config: &Config) -> Duration {
     let detectors = config.detectors.iter().map(|detector| detector.timeout);
     detectors.sum::<Duration>() + config.health_timeout + config.etcd.timeout * 2 + HOST_LIMIT
-}
-
-/// The policies as the core judges them.
-pub(crate) fn policies(configured: &ClusterPolicies) -> Policies {
-    Policies {
-        min_healthy_fraction: configured.min_healthy_fraction,
-        min_healthy_absolute: configured.min_healthy_absolute,
-        forbid_if_only_fallback_left: configured.forbid_if_only_fallback_left,
-        fallback_nodes: configured.fallback_nodes.clone(),
-    }
-}
-
-/// How etcd is reached. Secrets are read here, so that a reload picks up new ones.
-pub(crate) fn options(config: &Config) -> Result<Options, String> {
-    let auth = match &config.etcd.auth {
-        Some(auth) => {
-            let password = fs::read_to_string(&auth.password_file)
-                .map_err(|error| format!("{}: {error}", auth.password_file.display()))?;
-            let password = password.strip_suffix('\n').unwrap_or(&password);
-            Some((auth.username.clone(), password.to_owned()))
-        }
-        None => None,
-    };
-    Ok(Options {
-        endpoints: config.etcd.endpoints.clone(),
-        timeout: config.etcd.timeout,
-        tls: config.etcd.tls.as_ref().map(tls).transpose()?,
-        auth,
-    })
-}
-
-fn tls(tls: &Tls) -> Result<TlsOptions, String> {
-    let read = |path: &std::path::Path| {
-        fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
-    };
-    Ok(TlsOptions {
-        ca_pem: tls.ca_file.as_deref().map(read).transpose()?,
-        client_pem: match &tls.client {
-            Some((cert, key)) => Some((read(cert)?, read(key)?)),
-            None => None,
-        },
-        insecure_skip_verify: tls.insecure_skip_verify,
-    })
 }
 
 /// What scripts are told; phase, claim and reasons are filled in for each.
@@ -112,13 +64,4 @@ pub(crate) fn script_context(config: &Config) -> ScriptContext {
         metrics_endpoint: config.metrics,
         ..ScriptContext::default()
     }
-}
-
-/// Different in every process: lease and session ids come from it.
-pub(crate) fn seed() -> Result<u64, String> {
-    let mut bytes = [0; 8];
-    File::open("/dev/urandom")
-        .and_then(|mut file| file.read_exact(&mut bytes))
-        .map_err(|error| format!("/dev/urandom: {error}"))?;
-    Ok(u64::from_ne_bytes(bytes))
 }

@@ -16,7 +16,7 @@ use crate::lock::survey::Survey;
 
 /// What is known of a gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// It lets this node pass.
     Open,
     /// It does not.
@@ -29,7 +29,7 @@ pub(super) enum Verdict {
 
 impl Verdict {
     /// The word for people and programs.
-    pub(super) fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Verdict::Open => "open",
             Verdict::Closed => "closed",
@@ -41,15 +41,15 @@ impl Verdict {
 
 /// One gate.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Gate {
-    pub(super) name: &'static str,
-    pub(super) verdict: Verdict,
+pub(crate) struct Gate {
+    pub(crate) name: &'static str,
+    pub(crate) verdict: Verdict,
     /// The label of the refusal in logs and metrics, when it is closed.
-    pub(super) label: Option<&'static str>,
+    pub(crate) label: Option<&'static str>,
     /// Why, since when and until when, for people.
-    pub(super) text: String,
+    pub(crate) text: String,
     /// When it changes by itself.
-    pub(super) changes_at: Option<Timestamp>,
+    pub(crate) changes_at: Option<Timestamp>,
 }
 
 impl Gate {
@@ -84,7 +84,7 @@ impl Gate {
 }
 
 /// The gates in the order in which the daemon judges them. `window_at` is when the maintenance window is judged.
-pub(super) fn gates(
+pub(crate) fn gates(
     local: &Local,
     survey: Option<&Survey>,
     now: Timestamp,
@@ -121,7 +121,7 @@ pub(super) fn gates(
 }
 
 /// The one sentence before the gates.
-pub(super) fn summary(
+pub(crate) fn summary(
     local: &Local,
     survey: Option<&Survey>,
     gates: &[Gate],
@@ -167,7 +167,7 @@ pub(super) fn summary(
 }
 
 /// The gate that opens first by itself, for people; closed ones only.
-pub(super) fn next_opening(gates: &[Gate], now: Timestamp, zone: &TimeZone) -> Option<String> {
+pub(crate) fn next_opening(gates: &[Gate], now: Timestamp, zone: &TimeZone) -> Option<String> {
     let closed = gates
         .iter()
         .filter(|gate| gate.verdict == Verdict::Closed)

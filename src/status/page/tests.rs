@@ -4,12 +4,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::*;
-use crate::cli::cluster::Trouble;
-use crate::cli::fixtures::{busy, found, history, local, member, now, pause, view};
-use crate::cli::status::Standing;
 use crate::lock::Phase;
 use crate::lock::record::RecordError;
 use crate::lock::survey::{Said, Survey};
+use crate::status::Standing;
+use crate::status::fixtures::{busy, found, history, local, member, now, pause, view};
+use crate::store::Trouble;
 
 /// As the daemon of node-c shows it.
 fn of_daemon(survey: Survey) -> View {

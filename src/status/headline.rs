@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
+use super::View;
 use super::describe::{age, began, committed, names, pause_text};
-use super::status::View;
 use super::table::Tone;
 use super::times::instant;
 use crate::lock::Phase;
@@ -11,14 +11,14 @@ use crate::lock::outcome::Found;
 use crate::lock::survey::Survey;
 
 /// What is going on.
-pub(super) struct Headline {
-    pub(super) tone: Tone,
+pub(crate) struct Headline {
+    pub(crate) tone: Tone,
     /// One sentence, without anything that changes every second.
-    pub(super) fact: String,
+    pub(crate) fact: String,
     /// More of it.
-    pub(super) more: Vec<String>,
+    pub(crate) more: Vec<String>,
     /// When to type which command of ours.
-    pub(super) command: Option<(&'static str, String)>,
+    pub(crate) command: Option<(&'static str, String)>,
 }
 
 impl Headline {
@@ -45,7 +45,7 @@ impl Headline {
 }
 
 /// The first of these that holds: nothing is known, paused, somebody does not come back, somebody reboots, somebody waits.
-pub(super) fn headline(view: &View, now: Timestamp) -> Headline {
+pub(crate) fn headline(view: &View, now: Timestamp) -> Headline {
     let Some(survey) = view.known() else {
         return Headline::new(
             Tone::Bad,
@@ -139,7 +139,7 @@ fn doing(found: &Found) -> &'static str {
 }
 
 /// Whether a node has been away for longer than the reboot command is given on this node.
-pub(super) fn is_overdue(view: &View, found: &Found, now: Timestamp) -> bool {
+pub(crate) fn is_overdue(view: &View, found: &Found, now: Timestamp) -> bool {
     let since = found
         .claim
         .as_ref()

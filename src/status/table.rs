@@ -3,14 +3,14 @@
 use std::io::IsTerminal as _;
 
 /// How wide output for people is.
-pub(super) const WIDTH: usize = 80;
+pub(crate) const WIDTH: usize = 80;
 
 /// The last column is never narrower, however long the names before it are.
 const LAST_COLUMN: usize = 24;
 
 /// What a piece of text means, and so its colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Tone {
+pub(crate) enum Tone {
     /// Nothing special.
     #[default]
     Plain,
@@ -28,14 +28,14 @@ pub(super) enum Tone {
 
 /// Whether there are colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Style {
+pub(crate) struct Style {
     /// Whether text is coloured.
-    pub(super) colour: bool,
+    pub(crate) colour: bool,
 }
 
 impl Style {
     /// Colours on a terminal, unless `NO_COLOR` is set.
-    pub(super) fn of_stdout() -> Style {
+    pub(crate) fn of_stdout() -> Style {
         let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         Style {
@@ -44,7 +44,7 @@ impl Style {
     }
 
     /// The text in the colour of its meaning.
-    pub(super) fn paint(self, tone: Tone, text: &str) -> String {
+    pub(crate) fn paint(self, tone: Tone, text: &str) -> String {
         let code = match tone {
             Tone::Good => "32",
             Tone::Notice => "33",
@@ -62,13 +62,13 @@ impl Style {
 
 /// A cell of a [`Table`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Cell {
+pub(crate) struct Cell {
     text: String,
     tone: Tone,
 }
 
 /// A cell. What comes from etcd is somebody else's text: control characters are replaced.
-pub(super) fn cell(tone: Tone, text: impl AsRef<str>) -> Cell {
+pub(crate) fn cell(tone: Tone, text: impl AsRef<str>) -> Cell {
     Cell {
         text: clean(text.as_ref()),
         tone,
@@ -76,12 +76,12 @@ pub(super) fn cell(tone: Tone, text: impl AsRef<str>) -> Cell {
 }
 
 /// A cell without a tone.
-pub(super) fn plain(text: impl AsRef<str>) -> Cell {
+pub(crate) fn plain(text: impl AsRef<str>) -> Cell {
     cell(Tone::Plain, text)
 }
 
 /// Text without control characters, which a terminal could take for commands.
-pub(super) fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
         .collect()
@@ -89,14 +89,14 @@ pub(super) fn clean(text: &str) -> String {
 
 /// Rows whose columns are aligned; the last column is wrapped.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Table {
+pub(crate) struct Table {
     indent: usize,
     rows: Vec<Vec<Cell>>,
 }
 
 impl Table {
     /// A table that begins this far to the right.
-    pub(super) fn new(indent: usize) -> Table {
+    pub(crate) fn new(indent: usize) -> Table {
         Table {
             indent,
             rows: Vec::new(),
@@ -104,12 +104,12 @@ impl Table {
     }
 
     /// Adds a row.
-    pub(super) fn row(&mut self, cells: impl Into<Vec<Cell>>) {
+    pub(crate) fn row(&mut self, cells: impl Into<Vec<Cell>>) {
         self.rows.push(cells.into());
     }
 
     /// The lines.
-    pub(super) fn lines(&self, style: Style) -> Vec<String> {
+    pub(crate) fn lines(&self, style: Style) -> Vec<String> {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let widths: Vec<usize> = (0..columns.saturating_sub(1))
             .map(|column| {
@@ -150,9 +150,14 @@ impl Table {
     }
 }
 
+/// A sentence in lines that fit a terminal.
+pub(crate) fn folded(text: &str) -> String {
+    wrap(&clean(text), WIDTH).join("\n")
+}
+
 /// Breaks a text at spaces into lines of at most `room` characters; a longer word stays whole, because it is a path or a name
 /// that somebody will copy. At least one line.
-pub(super) fn wrap(text: &str, room: usize) -> Vec<String> {
+pub(crate) fn wrap(text: &str, room: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
         let line = lines.last_mut().expect("there is one from the start");

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 /// A span in its two largest units: `45 s`, `12 min`, `2 h 5 min`, `3 d 4 h`. Negative ones are shown as none.
-pub(super) fn span(seconds: i64) -> String {
+pub(crate) fn span(seconds: i64) -> String {
     let seconds = seconds.max(0);
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     let two = |large: i64, unit: &str, small: i64, smaller: &str| match small {
@@ -20,7 +20,7 @@ pub(super) fn span(seconds: i64) -> String {
 }
 
 /// `3 min ago`. Clocks differ between nodes, so that what is written in the near future is now.
-pub(super) fn ago(now: Timestamp, at: Timestamp) -> String {
+pub(crate) fn ago(now: Timestamp, at: Timestamp) -> String {
     match now.as_second() - at.as_second() {
         ..=0 => "just now".to_owned(),
         seconds => format!("{} ago", span(seconds)),
@@ -28,12 +28,12 @@ pub(super) fn ago(now: Timestamp, at: Timestamp) -> String {
 }
 
 /// The instant a record names, when it can be read.
-pub(super) fn instant(text: &str) -> Option<Timestamp> {
+pub(crate) fn instant(text: &str) -> Option<Timestamp> {
     text.parse().ok()
 }
 
 /// [`ago`] of a time in a record, which may be anything.
-pub(super) fn ago_text(now: Timestamp, text: &str) -> String {
+pub(crate) fn ago_text(now: Timestamp, text: &str) -> String {
     match instant(text) {
         Some(at) => ago(now, at),
         None => format!("at {text:?}"),
@@ -41,12 +41,12 @@ pub(super) fn ago_text(now: Timestamp, text: &str) -> String {
 }
 
 /// How long it has been since a time in a record; empty when it cannot be read.
-pub(super) fn since_text(now: Timestamp, text: &str) -> String {
+pub(crate) fn since_text(now: Timestamp, text: &str) -> String {
     instant(text).map_or_else(String::new, |at| span(now.as_second() - at.as_second()))
 }
 
 /// `in 3 min`, or that the moment has passed.
-pub(super) fn until(now: Timestamp, at: Timestamp) -> String {
+pub(crate) fn until(now: Timestamp, at: Timestamp) -> String {
     match at.as_second() - now.as_second() {
         ..=0 => "any moment".to_owned(),
         seconds => format!("in {}", span(seconds)),
@@ -54,14 +54,14 @@ pub(super) fn until(now: Timestamp, at: Timestamp) -> String {
 }
 
 /// What a wall clock shows: `Tue 2026-11-24 22:00 CET`.
-pub(super) fn clock(at: Timestamp, zone: &TimeZone) -> String {
+pub(crate) fn clock(at: Timestamp, zone: &TimeZone) -> String {
     at.to_zoned(zone.clone())
         .strftime("%a %Y-%m-%d %H:%M %Z")
         .to_string()
 }
 
 /// RFC 3339 in UTC with milliseconds, as in every record.
-pub(super) fn rfc3339(at: Timestamp) -> String {
+pub(crate) fn rfc3339(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 

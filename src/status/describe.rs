@@ -11,7 +11,7 @@ use crate::lock::record::RecordError;
 use crate::lock::{Claim, Pause, RebootRequest};
 
 /// Whether a claim is past the point of no return. One that cannot be read is, unless it hangs on a lease.
-pub(super) fn committed(found: &Found) -> bool {
+pub(crate) fn committed(found: &Found) -> bool {
     match &found.claim {
         Ok(claim) => claim.phase.committed(),
         Err(_) => found.lease == 0,
@@ -19,7 +19,7 @@ pub(super) fn committed(found: &Found) -> bool {
 }
 
 /// The word for how far a claim has come.
-pub(super) fn phase(found: &Found) -> &'static str {
+pub(crate) fn phase(found: &Found) -> &'static str {
     found
         .claim
         .as_ref()
@@ -27,7 +27,7 @@ pub(super) fn phase(found: &Found) -> &'static str {
 }
 
 /// When a claim came into its present state: its commit, or its place in the queue.
-pub(super) fn began(claim: &Claim) -> &str {
+pub(crate) fn began(claim: &Claim) -> &str {
     match &claim.committed_at {
         Some(at) if claim.phase.committed() => at,
         _ => &claim.since,
@@ -35,7 +35,7 @@ pub(super) fn began(claim: &Claim) -> &str {
 }
 
 /// How long a claim has been in its present state; empty when that cannot be read.
-pub(super) fn age(found: &Found, now: Timestamp) -> String {
+pub(crate) fn age(found: &Found, now: Timestamp) -> String {
     found
         .claim
         .as_ref()
@@ -43,7 +43,7 @@ pub(super) fn age(found: &Found, now: Timestamp) -> String {
 }
 
 /// Why the reboot was asked for, or why the claim cannot be read.
-pub(super) fn reasons(found: &Found) -> String {
+pub(crate) fn reasons(found: &Found) -> String {
     match &found.claim {
         Ok(claim) => claim.reasons.join(", "),
         Err(error) => error.to_string(),
@@ -51,7 +51,7 @@ pub(super) fn reasons(found: &Found) -> String {
 }
 
 /// A few names, and how many more there are.
-pub(super) fn names<'a>(all: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn names<'a>(all: impl IntoIterator<Item = &'a str>) -> String {
     const SHOWN: usize = 5;
     let all: Vec<&str> = all.into_iter().collect();
     let shown = all.iter().take(SHOWN).copied().collect::<Vec<_>>();
@@ -62,7 +62,7 @@ pub(super) fn names<'a>(all: impl IntoIterator<Item = &'a str>) -> String {
 }
 
 /// A claim in full, line by line.
-pub(super) fn claim_table(node: &str, found: &Found, now: Timestamp) -> Table {
+pub(crate) fn claim_table(node: &str, found: &Found, now: Timestamp) -> Table {
     let mut table = Table::new(2);
     let mut row = |name: &str, text: &str| table.row([cell(Tone::Dim, name), plain(text)]);
     row("node", node);
@@ -86,7 +86,7 @@ pub(super) fn claim_table(node: &str, found: &Found, now: Timestamp) -> Table {
 }
 
 /// Until when something in a record lasts.
-pub(super) fn until_text(text: &str, now: Timestamp, zone: &TimeZone) -> String {
+pub(crate) fn until_text(text: &str, now: Timestamp, zone: &TimeZone) -> String {
     match instant(text) {
         Some(at) => format!("until {} ({})", clock(at, zone), until(now, at)),
         None => format!("until {text:?}"),
@@ -94,7 +94,7 @@ pub(super) fn until_text(text: &str, now: Timestamp, zone: &TimeZone) -> String 
 }
 
 /// A pause in one sentence.
-pub(super) fn pause_text(pause: &Pause, now: Timestamp, zone: &TimeZone) -> String {
+pub(crate) fn pause_text(pause: &Pause, now: Timestamp, zone: &TimeZone) -> String {
     let end = match &pause.until {
         None => "until somebody resumes".to_owned(),
         Some(text) => until_text(text, now, zone),
@@ -108,7 +108,7 @@ pub(super) fn pause_text(pause: &Pause, now: Timestamp, zone: &TimeZone) -> Stri
 }
 
 /// A request in words, also when it cannot be read.
-pub(super) fn request_text(request: &Result<RebootRequest, RecordError>, now: Timestamp) -> String {
+pub(crate) fn request_text(request: &Result<RebootRequest, RecordError>, now: Timestamp) -> String {
     match request {
         Ok(request) => format!(
             "by {} {}: {}",
@@ -121,7 +121,7 @@ pub(super) fn request_text(request: &Result<RebootRequest, RecordError>, now: Ti
 }
 
 /// A pause that stands, in one sentence, also when it cannot be read.
-pub(super) fn standing_text(standing: &Standing, now: Timestamp, zone: &TimeZone) -> String {
+pub(crate) fn standing_text(standing: &Standing, now: Timestamp, zone: &TimeZone) -> String {
     match &standing.pause {
         Ok(pause) => pause_text(pause, now, zone),
         Err(error) => format!("paused, but {error}"),
@@ -129,7 +129,7 @@ pub(super) fn standing_text(standing: &Standing, now: Timestamp, zone: &TimeZone
 }
 
 /// The rows of claims that are past their commit.
-pub(super) fn holder_row(node: &str, found: &Found, now: Timestamp) -> Vec<Cell> {
+pub(crate) fn holder_row(node: &str, found: &Found, now: Timestamp) -> Vec<Cell> {
     vec![
         plain(node),
         cell(Tone::Notice, phase(found)),

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::View;
 use super::gates::gates;
 use super::local::{Detectors, Local};
-use super::status::View;
 use crate::core::windows::Windows;
 use crate::host::KillSwitch;
 use crate::lock::outcome::Found;
@@ -17,16 +17,16 @@ use crate::lock::record::LastReboot;
 use crate::lock::survey::{Said, Survey};
 use crate::lock::{Claim, Cooldown, History, NodeRecord, Pause, Phase};
 
-pub(super) fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     "2026-11-23T12:00:00Z".parse().unwrap()
 }
 
 /// A time of this day, as records write it.
-pub(super) fn at(clock: &str) -> String {
+pub(crate) fn at(clock: &str) -> String {
     format!("2026-11-23T{clock}:00.000Z")
 }
 
-pub(super) fn local() -> Local {
+pub(crate) fn local() -> Local {
     Local {
         node: "node-c".into(),
         node_id: "id-node-c".into(),
@@ -44,7 +44,7 @@ pub(super) fn local() -> Local {
     }
 }
 
-pub(super) fn found(node: &str, phase: Phase, create: i64, since: &str) -> (String, Found) {
+pub(crate) fn found(node: &str, phase: Phase, create: i64, since: &str) -> (String, Found) {
     let committed = phase.committed().then(|| at(since));
     let claim = Claim {
         v: 1,
@@ -73,7 +73,7 @@ pub(super) fn found(node: &str, phase: Phase, create: i64, since: &str) -> (Stri
     (node.to_owned(), found)
 }
 
-pub(super) fn member(
+pub(crate) fn member(
     node: &str,
     rebooted: Option<&str>,
     budget_used: u32,
@@ -97,7 +97,7 @@ pub(super) fn member(
 }
 
 /// A report of half an hour ago.
-pub(super) fn says(healthy: bool) -> Said {
+pub(crate) fn says(healthy: bool) -> Said {
     Said {
         healthy: Some(healthy),
         reason: (!healthy).then(|| "exit code 1".to_owned()),
@@ -105,7 +105,7 @@ pub(super) fn says(healthy: bool) -> Said {
     }
 }
 
-pub(super) fn pause(until: Option<&str>) -> Pause {
+pub(crate) fn pause(until: Option<&str>) -> Pause {
     Pause {
         v: 1,
         by: "eva@admin".into(),
@@ -115,7 +115,7 @@ pub(super) fn pause(until: Option<&str>) -> Pause {
     }
 }
 
-pub(super) fn cooldown() -> Cooldown {
+pub(crate) fn cooldown() -> Cooldown {
     Cooldown {
         v: 1,
         node: "node-x".into(),
@@ -124,7 +124,7 @@ pub(super) fn cooldown() -> Cooldown {
     }
 }
 
-pub(super) fn history(node: &str, outcome: &str) -> History {
+pub(crate) fn history(node: &str, outcome: &str) -> History {
     History {
         v: 1,
         node: node.into(),
@@ -139,7 +139,7 @@ pub(super) fn history(node: &str, outcome: &str) -> History {
 }
 
 /// One node down, two in the queue, one of them ours.
-pub(super) fn busy() -> Survey {
+pub(crate) fn busy() -> Survey {
     Survey {
         revision: 42,
         claims: vec![
@@ -157,7 +157,7 @@ pub(super) fn busy() -> Survey {
     }
 }
 
-pub(super) fn view(local: Local, survey: Survey) -> View {
+pub(crate) fn view(local: Local, survey: Survey) -> View {
     View {
         lock_key: "/cluster/lock".into(),
         version: Some("3.5.16".into()),

@@ -1,10 +1,10 @@
 use super::*;
-use crate::cli::cluster::Trouble;
-use crate::cli::fixtures::says;
-use crate::cli::fixtures::{busy, cooldown, history, local, now, pause, view};
-use crate::cli::gates::gates;
-use crate::cli::table::WIDTH;
 use crate::lock::record::RecordError;
+use crate::status::fixtures::says;
+use crate::status::fixtures::{busy, cooldown, history, local, now, pause, view};
+use crate::status::gates::gates;
+use crate::status::table::WIDTH;
+use crate::store::Trouble;
 
 fn shown(view: &View) -> String {
     text(view, now(), Style::default())
@@ -166,7 +166,7 @@ fn without_etcd_it_shows_what_is_known_here() {
 fn many_members_are_counted_and_not_listed() {
     let mut survey = busy();
     survey.nodes = (0..1000)
-        .map(|n| crate::cli::fixtures::member(&format!("node-{n:03}"), None, 0))
+        .map(|n| crate::status::fixtures::member(&format!("node-{n:03}"), None, 0))
         .collect();
     let text = shown(&view(local(), survey));
     assert!(

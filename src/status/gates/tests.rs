@@ -1,8 +1,6 @@
 use std::time::{Duration, SystemTime};
 
 use super::*;
-use crate::cli::fixtures::{busy, cooldown, found, local, member, now, pause, says};
-use crate::cli::local::Detectors;
 use crate::core::facts::DetectorReport;
 use crate::core::facts::DetectorResult;
 use crate::core::policy::Policies;
@@ -10,6 +8,8 @@ use crate::core::windows::Windows;
 use crate::host::KillSwitch;
 use crate::lock::Phase;
 use crate::lock::record::RecordError;
+use crate::status::fixtures::{busy, cooldown, found, local, member, now, pause, says};
+use crate::status::local::Detectors;
 
 fn gate(local: &Local, survey: &Survey, name: &str) -> Gate {
     let gates = gates(local, Some(survey), now(), now());

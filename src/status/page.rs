@@ -12,14 +12,14 @@ use jiff::Timestamp;
 
 use self::html::{Html, text};
 use self::tables::{down, members, node, queue, recent, requests};
+use super::View;
 use super::headline::headline;
-use super::status::View;
 use super::table::Tone;
 use super::times::ago;
 use crate::lock::survey::Survey;
 
-const STYLE: &str = include_str!("status_page/style.css");
-const SCRIPT: &str = include_str!("status_page/script.js");
+const STYLE: &str = include_str!("page/style.css");
+const SCRIPT: &str = include_str!("page/script.js");
 
 /// What the browser may do with it: use this style and this script, and ask this server again. A test compares the hashes.
 pub(crate) const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
@@ -28,7 +28,7 @@ pub(crate) const POLICY: &str = "default-src 'none'; base-uri 'none'; form-actio
      script-src 'sha256-K9+SrdmNufSpkGuXff1aDQsvBhcldIyBgTXDakEyNLw='";
 
 /// The whole of it.
-pub(super) fn page(view: &View, now: Timestamp) -> String {
+pub(crate) fn page(view: &View, now: Timestamp) -> String {
     let headline = headline(view, now);
     let mut page = Html::new();
     page.raw("<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">")

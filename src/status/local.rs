@@ -7,7 +7,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::cli::times::ago;
 use crate::config::{Config, Detector, DetectorKind};
 use crate::core::facts::{DetectorReport, DetectorResult};
 use crate::core::policy::Policies;
@@ -17,34 +16,35 @@ use crate::detect::bounded::bounded;
 use crate::host::{self, KillSwitch};
 use crate::lock::outcome::HOST_LIMIT;
 use crate::process::Cancel;
+use crate::status::times::ago;
 
 /// The first 15 bytes of our name: all that the kernel keeps of it.
 const COMM: &str = "reboot-coordina";
 
 /// This host and what its configuration says of it.
 #[derive(Clone, Debug)]
-pub(super) struct Local {
-    pub(super) node: String,
-    pub(super) node_id: String,
+pub(crate) struct Local {
+    pub(crate) node: String,
+    pub(crate) node_id: String,
     /// The kernel's boot id, when it can be read.
-    pub(super) boot_id: Option<String>,
-    pub(super) limit: u32,
-    pub(super) budget: u32,
-    pub(super) dry_run: bool,
+    pub(crate) boot_id: Option<String>,
+    pub(crate) limit: u32,
+    pub(crate) budget: u32,
+    pub(crate) dry_run: bool,
     /// After how much time a node that has not come back is one to worry about: `reboot_timeout_sec`.
-    pub(super) patience: Duration,
-    pub(super) policies: Option<Policies>,
-    pub(super) windows: Option<Windows>,
-    pub(super) kill_switch_file: PathBuf,
-    pub(super) kill_switch: KillSwitch,
+    pub(crate) patience: Duration,
+    pub(crate) policies: Option<Policies>,
+    pub(crate) windows: Option<Windows>,
+    pub(crate) kill_switch_file: PathBuf,
+    pub(crate) kill_switch: KillSwitch,
     /// The process id of the daemon, when one runs.
-    pub(super) daemon: Option<u32>,
-    pub(super) detectors: Detectors,
+    pub(crate) daemon: Option<u32>,
+    pub(crate) detectors: Detectors,
 }
 
 /// What is known of the detectors.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Detectors {
+pub(crate) enum Detectors {
     /// None was asked.
     NotRun,
     /// Those that look at files were asked; the others, by name, were not.
@@ -53,7 +53,7 @@ pub(super) enum Detectors {
 
 impl Local {
     /// Looks around. With `ask` it asks the detectors that only look at files.
-    pub(super) fn look(config: &Config, ask: bool) -> Local {
+    pub(crate) fn look(config: &Config, ask: bool) -> Local {
         Local {
             node: config.node_name.clone(),
             node_id: config.node_id.clone(),
@@ -62,10 +62,7 @@ impl Local {
             budget: config.max_reboots_without_clearing,
             dry_run: config.dry_run,
             patience: config.reboot_timeout,
-            policies: config
-                .cluster_policies
-                .as_ref()
-                .map(crate::daemon::policies),
+            policies: config.cluster_policies.clone(),
             windows: config.windows.clone(),
             kill_switch_file: config.kill_switch_file.clone(),
             kill_switch: kill_switch(&config.kill_switch_file),
@@ -79,7 +76,7 @@ impl Local {
     }
 
     /// The zone in which times are shown: that of the windows, so that they can be compared.
-    pub(super) fn zone(&self) -> TimeZone {
+    pub(crate) fn zone(&self) -> TimeZone {
         self.windows
             .as_ref()
             .map_or_else(TimeZone::system, |windows| windows.zone().clone())

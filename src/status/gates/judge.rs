@@ -6,9 +6,6 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Gate, Verdict};
-use crate::cli::describe::{age, committed, names, pause_text, phase, request_text, until_text};
-use crate::cli::local::{Detectors, Local};
-use crate::cli::times::{ago, ago_text, clock, instant, since_text, until};
 use crate::core::facts::{DetectorReport, DetectorResult};
 use crate::core::machine::DETECTOR;
 use crate::core::windows::Windows;
@@ -16,12 +13,15 @@ use crate::core::{Refusal, budget, judge_detectors, policy};
 use crate::host::KillSwitch;
 use crate::lock::outcome::{Found, Members};
 use crate::lock::survey::Survey;
+use crate::status::describe::{age, committed, names, pause_text, phase, request_text, until_text};
+use crate::status::local::{Detectors, Local};
+use crate::status::times::{ago, ago_text, clock, instant, since_text, until};
 
-pub(super) fn unasked(name: &'static str) -> Gate {
+pub(crate) fn unasked(name: &'static str) -> Gate {
     Gate::new(name, Verdict::Unknown, "etcd could not be asked")
 }
 
-pub(super) fn detectors(local: &Local, survey: Option<&Survey>, now: Timestamp) -> Gate {
+pub(crate) fn detectors(local: &Local, survey: Option<&Survey>, now: Timestamp) -> Gate {
     const NAME: &str = "detectors";
     let request = requested(local, survey, now);
     let (reports, not_run) = match &local.detectors {
@@ -80,7 +80,7 @@ fn requested(local: &Local, survey: Option<&Survey>, now: Timestamp) -> Detector
     }
 }
 
-pub(super) fn kill_switch(local: &Local, now: Timestamp) -> Gate {
+pub(crate) fn kill_switch(local: &Local, now: Timestamp) -> Gate {
     const NAME: &str = "kill switch";
     let path = local.kill_switch_file.display();
     let refusal = Refusal::KillSwitch(String::new());
@@ -108,7 +108,7 @@ pub(super) fn kill_switch(local: &Local, now: Timestamp) -> Gate {
 /// How far back the last change of a window is looked for: that of a weekly one is found.
 const LOOK_BACK: SignedDuration = SignedDuration::from_hours(8 * 24);
 
-pub(super) fn window(windows: Option<&Windows>, now: Timestamp, at: Timestamp) -> Gate {
+pub(crate) fn window(windows: Option<&Windows>, now: Timestamp, at: Timestamp) -> Gate {
     const NAME: &str = "window";
     let Some(windows) = windows else {
         return Gate::open(NAME, "none is configured, so it is always open");
@@ -146,7 +146,7 @@ pub(super) fn window(windows: Option<&Windows>, now: Timestamp, at: Timestamp) -
     gate.changing(next)
 }
 
-pub(super) fn pause(survey: &Survey, now: Timestamp, zone: &TimeZone) -> Gate {
+pub(crate) fn pause(survey: &Survey, now: Timestamp, zone: &TimeZone) -> Gate {
     const NAME: &str = "pause";
     let refusal = Refusal::Paused(String::new());
     match &survey.pause {
@@ -157,7 +157,7 @@ pub(super) fn pause(survey: &Survey, now: Timestamp, zone: &TimeZone) -> Gate {
     }
 }
 
-pub(super) fn cooldown(survey: &Survey, now: Timestamp, zone: &TimeZone) -> Gate {
+pub(crate) fn cooldown(survey: &Survey, now: Timestamp, zone: &TimeZone) -> Gate {
     const NAME: &str = "cooldown";
     let refusal = Refusal::Cooldown(String::new());
     match &survey.cooldown {
@@ -172,7 +172,7 @@ pub(super) fn cooldown(survey: &Survey, now: Timestamp, zone: &TimeZone) -> Gate
     }
 }
 
-pub(super) fn spent(local: &Local, survey: &Survey, now: Timestamp) -> Gate {
+pub(crate) fn spent(local: &Local, survey: &Survey, now: Timestamp) -> Gate {
     const NAME: &str = "budget";
     let own = survey.nodes.iter().find(|(node, _)| *node == local.node);
     let record = match own {
@@ -207,7 +207,7 @@ pub(super) fn spent(local: &Local, survey: &Survey, now: Timestamp) -> Gate {
     Gate::closed(NAME, &Refusal::Budget(String::new()), text)
 }
 
-pub(super) fn turn(local: &Local, survey: &Survey, now: Timestamp) -> Gate {
+pub(crate) fn turn(local: &Local, survey: &Survey, now: Timestamp) -> Gate {
     const NAME: &str = "turn";
     let place = survey
         .claims
@@ -250,7 +250,7 @@ fn own_text(found: &Found, now: Timestamp) -> String {
 }
 
 /// The cluster policies, when there are any.
-pub(super) fn policies(local: &Local, survey: Option<&Survey>) -> Option<Gate> {
+pub(crate) fn policies(local: &Local, survey: Option<&Survey>) -> Option<Gate> {
     const NAME: &str = "policies";
     let policies = local.policies.as_ref()?;
     let Some(survey) = survey else {
@@ -291,7 +291,7 @@ pub(super) fn policies(local: &Local, survey: Option<&Survey>) -> Option<Gate> {
 }
 
 /// The health script is not run; what it said last as monitor stands in this node's report.
-pub(super) fn health(local: &Local, survey: Option<&Survey>, now: Timestamp) -> Gate {
+pub(crate) fn health(local: &Local, survey: Option<&Survey>, now: Timestamp) -> Gate {
     const NAME: &str = "health";
     const HINT: &str = "(use simulate --health)";
     let mut reports = survey.iter().flat_map(|survey| &survey.reports);

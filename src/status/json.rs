@@ -4,17 +4,17 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::View;
 use super::describe::{committed, phase};
 use super::gates::Gate;
-use super::status::View;
-use super::status_text::{healthy, limits};
+use super::text::{healthy, limits};
 use super::times::rfc3339;
 use crate::lock::outcome::Found;
 use crate::lock::record::RecordError;
 use crate::lock::survey::Survey;
 
 /// The whole of it.
-pub(super) fn json(view: &View, now: Timestamp) -> Value {
+pub(crate) fn json(view: &View, now: Timestamp) -> Value {
     let survey = view.survey.as_ref();
     json!({
         "at": rfc3339(now),

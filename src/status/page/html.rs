@@ -1,31 +1,31 @@
 //! Markup with text in it.
 
-use crate::cli::table::Tone;
+use crate::status::table::Tone;
 
 /// The longest piece of text from elsewhere.
 const LONGEST: usize = 300;
 
 /// Markup under construction.
-pub(super) struct Html(String);
+pub(crate) struct Html(String);
 
 impl Html {
-    pub(super) fn new() -> Html {
+    pub(crate) fn new() -> Html {
         Html(String::new())
     }
 
     /// Our own markup, or what [`text`] made.
-    pub(super) fn raw(&mut self, markup: &str) -> &mut Html {
+    pub(crate) fn raw(&mut self, markup: &str) -> &mut Html {
         self.0.push_str(markup);
         self
     }
 
     /// Anybody's text.
-    pub(super) fn text(&mut self, words: &str) -> &mut Html {
+    pub(crate) fn text(&mut self, words: &str) -> &mut Html {
         self.raw(&text(words))
     }
 
     /// Text in the colour of its meaning, which the words say too.
-    pub(super) fn toned(&mut self, tone: Tone, words: &str) -> &mut Html {
+    pub(crate) fn toned(&mut self, tone: Tone, words: &str) -> &mut Html {
         let class = match tone {
             Tone::Good => "good",
             Tone::Notice => "note",
@@ -41,7 +41,7 @@ impl Html {
     }
 
     /// A part that is exchanged when it changes.
-    pub(super) fn live(&mut self, id: &str, markup: &str) -> &mut Html {
+    pub(crate) fn live(&mut self, id: &str, markup: &str) -> &mut Html {
         self.raw("<div id=\"")
             .raw(id)
             .raw("\" data-live>")
@@ -49,13 +49,13 @@ impl Html {
             .raw("</div>")
     }
 
-    pub(super) fn done(self) -> String {
+    pub(crate) fn done(self) -> String {
         self.0
     }
 }
 
 /// Text as markup: what means something in HTML is escaped, what a screen would obey is replaced, and what is too long ends.
-pub(super) fn text(words: &str) -> String {
+pub(crate) fn text(words: &str) -> String {
     let mut out = String::with_capacity(words.len().min(LONGEST) + 16);
     for (index, c) in words.chars().enumerate() {
         if index == LONGEST {

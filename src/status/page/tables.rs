@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use super::html::Html;
-use crate::cli::describe::{age, committed, phase, reasons, request_text};
-use crate::cli::gates::Verdict;
-use crate::cli::headline::is_overdue;
-use crate::cli::status::View;
-use crate::cli::status_text::{ending, outcome_tone, rebooted};
-use crate::cli::table::Tone;
-use crate::cli::times::ago_text;
 use crate::lock::survey::Survey;
+use crate::status::View;
+use crate::status::describe::{age, committed, phase, reasons, request_text};
+use crate::status::gates::Verdict;
+use crate::status::headline::is_overdue;
+use crate::status::table::Tone;
+use crate::status::text::{ending, outcome_tone, rebooted};
+use crate::status::times::ago_text;
 
 /// How many rows a table has; the commands list all.
 const LISTED: usize = 200;
@@ -65,7 +65,7 @@ fn plain(words: impl Into<String>) -> (Tone, String) {
 }
 
 /// Who is between the commit and a proven return.
-pub(super) fn down(survey: &Survey, view: &View, now: Timestamp) -> String {
+pub(crate) fn down(survey: &Survey, view: &View, now: Timestamp) -> String {
     let down = survey.claims.iter().filter(|(_, found)| committed(found));
     let rows: Vec<Cells> = down
         .map(|(node, found)| {
@@ -90,7 +90,7 @@ pub(super) fn down(survey: &Survey, view: &View, now: Timestamp) -> String {
 }
 
 /// Who waits, first come first.
-pub(super) fn queue(survey: &Survey, now: Timestamp) -> String {
+pub(crate) fn queue(survey: &Survey, now: Timestamp) -> String {
     let waiting = survey.claims.iter().filter(|(_, found)| !committed(found));
     let rows: Vec<Cells> = waiting
         .enumerate()
@@ -111,7 +111,7 @@ pub(super) fn queue(survey: &Survey, now: Timestamp) -> String {
 }
 
 /// Whose reboot is requested; nothing when nobody's is.
-pub(super) fn requests(survey: &Survey, now: Timestamp) -> String {
+pub(crate) fn requests(survey: &Survey, now: Timestamp) -> String {
     let rows: Vec<Cells> = survey
         .requests
         .iter()
@@ -124,7 +124,7 @@ pub(super) fn requests(survey: &Survey, now: Timestamp) -> String {
 }
 
 /// The members; those that are not healthy come first.
-pub(super) fn members(survey: &Survey, now: Timestamp) -> String {
+pub(crate) fn members(survey: &Survey, now: Timestamp) -> String {
     let reports: HashMap<&str, Option<bool>> = survey
         .reports
         .iter()
@@ -170,7 +170,7 @@ pub(super) fn members(survey: &Survey, now: Timestamp) -> String {
 }
 
 /// The last attempts that ended.
-pub(super) fn recent(survey: &Survey, now: Timestamp) -> String {
+pub(crate) fn recent(survey: &Survey, now: Timestamp) -> String {
     let rows: Vec<Cells> = survey
         .recent
         .iter()
@@ -193,7 +193,7 @@ pub(super) fn recent(survey: &Survey, now: Timestamp) -> String {
 }
 
 /// The node whose page this is, and what of its gates can be seen from outside of a pass.
-pub(super) fn node(view: &View) -> String {
+pub(crate) fn node(view: &View) -> String {
     let gates = view
         .gates
         .iter()

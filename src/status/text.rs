@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use super::View;
 use super::describe::{age, committed, holder_row, pause_text, reasons, request_text, until_text};
 use super::gates::{Gate, Verdict};
 use super::headline::headline;
 use super::local::Local;
-use super::status::View;
 use super::table::{Cell, Style, Table, Tone, cell, plain};
 use super::times::ago_text;
 use crate::lock::outcome::Found;
@@ -19,7 +19,7 @@ use crate::lock::{History, NodeRecord};
 const LISTED: usize = 20;
 
 /// The whole of it.
-pub(super) fn text(view: &View, now: Timestamp, style: Style) -> String {
+pub(crate) fn text(view: &View, now: Timestamp, style: Style) -> String {
     let mut lines = headline_lines(view, now, style);
     match &view.survey {
         Ok(survey) => cluster(&mut lines, view, survey, now, style),
@@ -50,7 +50,7 @@ fn headline_lines(view: &View, now: Timestamp, style: Style) -> Vec<String> {
 }
 
 /// The gates of a node, and whether a daemon judges them.
-pub(super) fn gate_table(local: &Local, gates: &[Gate]) -> Table {
+pub(crate) fn gate_table(local: &Local, gates: &[Gate]) -> Table {
     let mut table = Table::new(2);
     let (tone, runs, text) = match local.daemon {
         Some(pid) => (Tone::Good, "runs", format!("process id {pid}")),
@@ -161,7 +161,7 @@ fn limit(view: &View, survey: &Survey) -> Cell {
 }
 
 /// The limits that claims were made with.
-pub(super) fn limits(survey: &Survey) -> BTreeSet<u32> {
+pub(crate) fn limits(survey: &Survey) -> BTreeSet<u32> {
     let claims = survey
         .claims
         .iter()
@@ -259,7 +259,7 @@ fn health(survey: &Survey, node: &str) -> Cell {
 }
 
 /// What a member reports of its health, if it reports.
-pub(super) fn healthy(survey: &Survey, node: &str) -> Option<Option<bool>> {
+pub(crate) fn healthy(survey: &Survey, node: &str) -> Option<Option<bool>> {
     let mut reports = survey.reports.iter();
     reports
         .find(|(name, _)| name == node)
@@ -267,7 +267,7 @@ pub(super) fn healthy(survey: &Survey, node: &str) -> Option<Option<bool>> {
 }
 
 /// When and why a member rebooted last.
-pub(super) fn rebooted(record: &NodeRecord, now: Timestamp) -> String {
+pub(crate) fn rebooted(record: &NodeRecord, now: Timestamp) -> String {
     let last = match &record.last_reboot {
         Some(last) => format!(
             "rebooted {}: {}",
@@ -300,12 +300,12 @@ fn recent(lines: &mut Vec<String>, recent: &[History], now: Timestamp, style: St
 }
 
 /// How an attempt ended, as a cell.
-pub(super) fn outcome(entry: &History) -> Cell {
+pub(crate) fn outcome(entry: &History) -> Cell {
     cell(outcome_tone(entry), &entry.outcome)
 }
 
 /// Whether it ended well.
-pub(super) fn outcome_tone(entry: &History) -> Tone {
+pub(crate) fn outcome_tone(entry: &History) -> Tone {
     match entry.outcome.as_str() {
         "completed" => Tone::Good,
         "aborted" => Tone::Bad,
@@ -314,7 +314,7 @@ pub(super) fn outcome_tone(entry: &History) -> Tone {
 }
 
 /// Why it ended so: what it was for when that went well, else what happened and who did it.
-pub(super) fn ending(entry: &History) -> String {
+pub(crate) fn ending(entry: &History) -> String {
     let reasons = entry.reasons.join(", ");
     let by = entry
         .by

@@ -1,0 +1,137 @@
+//! What is shown of the cluster and of a node, to people and to programs: the model, the one sentence, and the renderings as text,
+//! page and JSON. The commands and the daemon both stand above it.
+
+pub(crate) mod describe;
+#[cfg(test)]
+pub(crate) mod fixtures;
+pub(crate) mod gates;
+mod headline;
+mod json;
+pub(crate) mod local;
+mod page;
+pub(crate) mod table;
+pub(crate) mod text;
+pub(crate) mod times;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use self::gates::{Gate, gates};
+use self::local::Local;
+pub(crate) use self::page::POLICY;
+use self::table::Style;
+use crate::config::Config;
+use crate::lock::Keys;
+use crate::lock::survey::Survey;
+use crate::store::Trouble;
+
+/// Everything a status shows.
+#[derive(Clone, Debug)]
+pub(crate) struct View {
+    pub(crate) lock_key: String,
+    /// Version of the etcd server, when one answered.
+    pub(crate) version: Option<String>,
+    /// What etcd said just now.
+    pub(crate) survey: Result<Arc<Survey>, Trouble>,
+    /// What it said before, when it does not answer any more.
+    pub(crate) earlier: Option<Arc<Survey>>,
+    /// When that, or what it said just now, was read.
+    pub(crate) read_at: Option<Timestamp>,
+    pub(crate) local: Local,
+    pub(crate) gates: Vec<Gate>,
+    /// What the daemon of this node says of itself, when it is the one who shows this.
+    pub(crate) standing: Option<Standing>,
+}
+
+/// What a daemon says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// The name of its state.
+    pub(crate) state: &'static str,
+    /// The state and why, in words.
+    pub(crate) text: String,
+}
+
+/// What a daemon knows of the cluster for its pages.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sight {
+    /// The last survey that succeeded, and when.
+    pub(crate) survey: Option<(Arc<Survey>, Timestamp)>,
+    /// Why the last read failed; `None` also before the first one.
+    pub(crate) error: Option<String>,
+    /// Version of the server.
+    pub(crate) version: Option<String>,
+}
+
+impl View {
+    /// Looks at this host, and takes what was read of the cluster.
+    pub(crate) fn of_command(
+        config: &Config,
+        survey: Result<Arc<Survey>, Trouble>,
+        version: Option<String>,
+    ) -> View {
+        let now = Timestamp::now();
+        View {
+            version,
+            read_at: survey.is_ok().then_some(now),
+            ..View::at(config, survey, now)
+        }
+    }
+
+    /// The same from within a daemon: looks at this host, and takes what was read.
+    pub(crate) fn of_daemon(config: &Config, sight: Sight, standing: Standing) -> View {
+        let (survey, read_at) = sight.survey.unzip();
+        let not_yet = || "it has not answered yet".to_owned();
+        let (now, earlier) = match (survey, sight.error) {
+            (Some(survey), None) => (Ok(survey), None),
+            (survey, error) => (Err(Trouble(error.unwrap_or_else(not_yet))), survey),
+        };
+        View {
+            version: sight.version,
+            earlier,
+            read_at,
+            standing: Some(standing),
+            ..View::at(config, now, Timestamp::now())
+        }
+    }
+
+    fn at(config: &Config, survey: Result<Arc<Survey>, Trouble>, now: Timestamp) -> View {
+        let local = Local::look(config, false);
+        let keys = Keys::new(&config.etcd.namespace, &config.lock_key);
+        View {
+            lock_key: keys.prefix().to_owned(),
+            version: None,
+            gates: gates(&local, survey.as_deref().ok(), now, now),
+            survey,
+            earlier: None,
+            read_at: None,
+            local,
+            standing: None,
+        }
+    }
+
+    /// What is known of the cluster, be it old.
+    pub(crate) fn known(&self) -> Option<&Survey> {
+        self.survey.as_deref().ok().or(self.earlier.as_deref())
+    }
+
+    /// As text for people or as JSON on one line.
+    pub(crate) fn shown(&self, json: bool, now: Timestamp) -> String {
+        if json {
+            self.json(now)
+        } else {
+            text::text(self, now, Style::of_stdout())
+        }
+    }
+
+    /// For programs, on one line.
+    pub(crate) fn json(&self, now: Timestamp) -> String {
+        json::json(self, now).to_string()
+    }
+
+    /// For a browser.
+    pub(crate) fn page(&self, now: Timestamp) -> String {
+        page::page(self, now)
+    }
+}

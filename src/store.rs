@@ -1,0 +1,109 @@
+//! The way to etcd for everybody but the machine: how it is reached, and one read of everything that is known of the cluster.
+
+use std::fs::{self, File};
+use std::io::Read;
+
+use etcd_rs_sync::{Error, Etcd, Options, Request, TlsOptions};
+
+use crate::config::{Config, Tls};
+use crate::lock::Keys;
+use crate::lock::outcome::Malformed;
+use crate::lock::survey::{Pages, Survey, survey};
+
+/// How often it starts over because etcd compacted the revision it was reading.
+const TRIES: u32 = 3;
+
+/// Why something could not be done, on one line with what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Trouble(pub(crate) String);
+
+/// How etcd is reached. Secrets are read here, so that a reload picks up new ones.
+pub(crate) fn options(config: &Config) -> Result<Options, String> {
+    let auth = match &config.etcd.auth {
+        Some(auth) => {
+            let password = fs::read_to_string(&auth.password_file)
+                .map_err(|error| format!("{}: {error}", auth.password_file.display()))?;
+            let password = password.strip_suffix('\n').unwrap_or(&password);
+            Some((auth.username.clone(), password.to_owned()))
+        }
+        None => None,
+    };
+    Ok(Options {
+        endpoints: config.etcd.endpoints.clone(),
+        timeout: config.etcd.timeout,
+        tls: config.etcd.tls.as_ref().map(tls).transpose()?,
+        auth,
+    })
+}
+
+fn tls(tls: &Tls) -> Result<TlsOptions, String> {
+    let read = |path: &std::path::Path| {
+        fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
+    };
+    Ok(TlsOptions {
+        ca_pem: tls.ca_file.as_deref().map(read).transpose()?,
+        client_pem: match &tls.client {
+            Some((cert, key)) => Some((read(cert)?, read(key)?)),
+            None => None,
+        },
+        insecure_skip_verify: tls.insecure_skip_verify,
+    })
+}
+
+/// Different in every process: lease and session ids come from it.
+pub(crate) fn seed() -> Result<u64, String> {
+    let mut bytes = [0; 8];
+    File::open("/dev/urandom")
+        .and_then(|mut file| file.read_exact(&mut bytes))
+        .map_err(|error| format!("/dev/urandom: {error}"))?;
+    Ok(u64::from_ne_bytes(bytes))
+}
+
+/// Reads at one revision. Stops when `most` claims, registrations and reports are there, and says so in the survey.
+pub(crate) fn read(etcd: &dyn Etcd, keys: &Keys, most: usize) -> Result<Survey, Trouble> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let reply = etcd.call(&Request::Txn(survey(keys)));
+        let mut pages = Pages::of(reply.map_err(|error| trouble(&error))?, keys)
+            .map_err(|malformed| nonsense(&malformed))?;
+        match rest(etcd, &mut pages, most) {
+            Ok(()) => return Ok(pages.complete()),
+            Err(Error::Compacted { .. }) if tries < TRIES => {}
+            Err(error) => return Err(trouble(&error)),
+        }
+    }
+}
+
+fn rest(etcd: &dyn Etcd, pages: &mut Pages, most: usize) -> Result<(), Error> {
+    while let Some(range) = pages.missing().filter(|_| pages.len() < most) {
+        pages.add(etcd.range(range)?);
+    }
+    Ok(())
+}
+
+/// An error of etcd with what to do about it.
+pub(crate) fn trouble(error: &Error) -> Trouble {
+    let advice = match error {
+        Error::NotSent { .. } => "check etcd_endpoints, the network, and that etcd runs",
+        Error::OutcomeUnknown { .. } | Error::NoLeader { .. } => {
+            "check the health of the etcd cluster"
+        }
+        Error::Unauthenticated { .. } => "check etcd_auth",
+        Error::PermissionDenied { .. } => {
+            "the user needs the right to read and write every key below lock_key"
+        }
+        Error::LeaseNotFound | Error::LeaseExists | Error::Compacted { .. } => "try again",
+        Error::Rejected { .. } | Error::Setup { .. } => "",
+    };
+    let dash = if advice.is_empty() { "" } else { "; " };
+    Trouble(format!("{error}{dash}{advice}").replace('\n', " "))
+}
+
+/// An answer that makes no sense.
+pub(crate) fn nonsense(malformed: &Malformed) -> Trouble {
+    Trouble(format!(
+        "etcd's answer makes no sense: {}; connect to etcd 3.4 or later directly",
+        malformed.0
+    ))
+}
