@@ -179,14 +179,13 @@ impl Cluster {
     pub(super) fn grant(&self, ttl_sec: i64) -> Result<(i64, i64), Trouble> {
         let seed = store::seed().map_err(Trouble)?;
         let id = i64::try_from(seed >> 1).expect("63 bits fit").max(1);
+        let request = Request::Grant { id, ttl_sec };
         let mut pause = PAUSE;
         let mut attempt = 0;
         loop {
             attempt += 1;
-            match self.client.grant(id, ttl_sec) {
-                Ok(granted) => return Ok((id, granted.ttl_sec.max(ttl_sec))),
-                // The copy of a grant whose answer was lost.
-                Err(Error::LeaseExists) if attempt > 1 => return Ok((id, ttl_sec)),
+            match outcome::granted(self.client.call(&request), ttl_sec) {
+                Ok(granted) => return Ok((id, granted.max(ttl_sec))),
                 Err(error) if error.is_definite() || attempt == TRIES => {
                     return Err(trouble(&error));
                 }

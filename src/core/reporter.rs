@@ -4,15 +4,15 @@
 
 use std::time::Duration;
 
-use etcd_rs_sync::{Error, Reply, Request};
+use etcd_rs_sync::{Error, KeyValue, Reply, Request};
 
 use super::budget::backoff;
 use super::facts::{ScriptOutcome, ScriptReport};
 use super::io::{Now, Ticket};
 use super::rng::Rng;
 use super::settings::Settings;
-use crate::lock::outcome::{self, Write};
-use crate::lock::record::{RECORD_VERSION, Report};
+use crate::lock::outcome;
+use crate::lock::record::{RECORD_VERSION, Report, decode};
 use crate::lock::request;
 
 /// What the reporter asks for.
@@ -56,6 +56,8 @@ pub struct Reporter {
     asked: Option<(Ticket, Sent, Duration)>,
     retry_at: Option<Duration>,
     failures: u32,
+    /// Whether the last write found another one there.
+    overtaken: bool,
 }
 
 impl Reporter {
@@ -72,6 +74,7 @@ impl Reporter {
             asked: None,
             retry_at: None,
             failures: 0,
+            overtaken: false,
         }
     }
 
@@ -171,7 +174,7 @@ impl Reporter {
         Some(healthy)
     }
 
-    /// etcd answered, or not.
+    /// etcd answered, or not; why it is tried again later.
     pub(super) fn answered(
         &mut self,
         settings: &Settings,
@@ -179,47 +182,43 @@ impl Reporter {
         ticket: Ticket,
         now: Duration,
         result: Result<Reply, Error>,
-    ) {
-        let Some((asked, sent, sent_at)) = self.asked else {
-            return;
-        };
-        if asked != ticket {
-            return;
-        }
-        self.asked = None;
+    ) -> Option<String> {
+        let (_, sent, sent_at) = self.asked.take_if(|(asked, ..)| *asked == ticket)?;
         let done = match (sent, result) {
-            (Sent::Grant(id), Ok(reply)) => self.granted(id, sent_at, &reply),
+            (Sent::Grant(id), result) => {
+                let ttl_sec = super::machine::seconds(settings.lock_ttl);
+                outcome::granted(result, ttl_sec)
+                    .map(|ttl| self.granted(id, sent_at, Duration::from_secs(ttl.unsigned_abs())))
+                    .map_err(|error| error.to_string())
+            }
             (Sent::KeepAlive, Ok(Reply::KeepAlive(answer))) => {
                 self.renewed(sent_at, answer.ttl_sec);
-                true
+                Ok(())
             }
             (Sent::Put(healthy), Ok(reply)) => self.written(healthy, reply),
-            (Sent::Put(_), Err(Error::LeaseNotFound)) => {
+            (Sent::Put(_), Err(error @ Error::LeaseNotFound)) => {
                 self.lost();
-                true
+                Err(error.to_string())
             }
-            (_, Ok(_) | Err(_)) => false,
+            (Sent::KeepAlive, Ok(_)) => Err("a renewal was answered by something else".to_owned()),
+            (Sent::Put(_) | Sent::KeepAlive, Err(error)) => Err(error.to_string()),
         };
-        if done {
+        if done.is_ok() {
             self.failures = 0;
-            return;
+            return None;
         }
         let pause = backoff(self.failures, settings.backoff_min, settings.backoff_max);
         self.failures += 1;
         self.retry_at = Some(now + rng.jitter(pause));
+        done.err()
     }
 
-    fn granted(&mut self, id: i64, sent_at: Duration, reply: &Reply) -> bool {
-        let Ok(ttl) = outcome::grant(reply) else {
-            return false;
-        };
-        let ttl = Duration::from_secs(ttl.unsigned_abs());
+    fn granted(&mut self, id: i64, sent_at: Duration, ttl: Duration) {
         self.lease = Some(Lease {
             id,
             ttl,
             renew_at: sent_at + ttl / 3,
         });
-        true
     }
 
     fn renewed(&mut self, sent_at: Duration, ttl_sec: Option<i64>) {
@@ -229,20 +228,27 @@ impl Reporter {
         }
     }
 
-    fn written(&mut self, healthy: bool, reply: Reply) -> bool {
-        match outcome::write(reply) {
-            Ok(Write::Done(revision)) => {
-                self.modified = revision;
-                self.published = Some(healthy);
-                true
-            }
-            // Another write was there first, one of ours whose answer was lost or an earlier process's: compare with that one.
-            Ok(Write::Refused(found)) => {
-                self.modified = found.map_or(0, |found| found.modified);
-                true
-            }
-            Err(_) => false,
+    fn written(&mut self, healthy: bool, reply: Reply) -> Result<(), String> {
+        let (stands, found) = match outcome::register(reply).map_err(|why| why.0.to_owned())? {
+            Ok(revision) => (revision, None),
+            Err(found) => (found.as_ref().map_or(0, |kv| kv.mod_revision), found),
+        };
+        let ours = |kv: &KeyValue| {
+            let lease = self.lease.as_ref().map(|lease| lease.id);
+            let report = decode::<Report>(&kv.value).ok();
+            lease == Some(kv.lease) && report.is_some() && report == self.verdict
+        };
+        // The copy of a write whose answer was lost is as good as the write.
+        let done = stands > 0 && found.as_ref().is_none_or(ours);
+        self.modified = stands;
+        if done {
+            self.published = Some(healthy);
+        } else if std::mem::replace(&mut self.overtaken, true) {
+            return Err("another program writes it at the same time".to_owned());
         }
+        // Once, an earlier process's report may stand there: compare with that one, at once.
+        self.overtaken = !done;
+        Ok(())
     }
 
     fn lost(&mut self) {

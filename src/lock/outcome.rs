@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use etcd_rs_sync::{KeyValue, OpReply, RangeReply, Reply, TxnReply};
+use etcd_rs_sync::{Error, KeyValue, OpReply, RangeReply, Reply, TxnReply};
 
 use super::record::{Claim, Cooldown, NodeRecord, Pause, RecordError, Report, decode};
 use super::requests::Seen;
@@ -401,14 +401,19 @@ pub fn recount(
     }))
 }
 
-/// The TTL that a grant got, seconds; `Ok(None)` for another reply.
+/// The TTL of a lease whose id the asker drew at random, seconds. That it exists is what a second copy of the request is told: the
+/// client sends a grant again by itself, and so may whatever lies between.
 ///
 /// # Errors
-/// [`Malformed`] when the reply has another shape.
-pub fn grant(reply: &Reply) -> Result<i64, Malformed> {
-    match reply {
-        Reply::Grant(granted) if granted.ttl_sec > 0 => Ok(granted.ttl_sec),
-        _ => Err(Malformed("a grant was answered by something else")),
+/// The failure; whether the lease is there is unknown unless [`Error::is_definite`].
+pub fn granted(result: Result<Reply, Error>, asked_sec: i64) -> Result<i64, Error> {
+    match result {
+        Ok(Reply::Grant(granted)) if granted.ttl_sec > 0 => Ok(granted.ttl_sec),
+        Ok(_) => Err(Error::OutcomeUnknown {
+            detail: "a grant was answered by something else".to_owned(),
+        }),
+        Err(Error::LeaseExists) => Ok(asked_sec),
+        Err(error) => Err(error),
     }
 }
 

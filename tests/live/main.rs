@@ -7,6 +7,7 @@
 mod claim_file;
 mod commit;
 mod detectors;
+mod doubled;
 mod gates;
 mod host;
 mod pause_race;

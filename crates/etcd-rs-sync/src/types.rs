@@ -17,7 +17,8 @@ pub enum Request {
     Delete(Delete),
     /// Compare, then run one of two lists of operations, atomically.
     Txn(Txn),
-    /// Create a lease. A repeated grant with the same id is answered [`crate::Error::LeaseExists`].
+    /// Create a lease. A repeated grant with the same id is answered [`crate::Error::LeaseExists`]: with an id drawn at
+    /// random that is as good as a grant.
     Grant {
         /// The lease's id, chosen by the caller; 0 lets the server choose, and then a lost reply leaks a lease.
         id: i64,

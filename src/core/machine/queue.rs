@@ -6,7 +6,8 @@ use std::time::Duration;
 use etcd_rs_sync::{Error, Keys as Span, Reply, Request};
 
 use super::{
-    After, Gates, Grant, LEASE_MARGIN, Lease, Machine, Stage, State, nonsense, rfc3339, words,
+    After, Gates, Grant, LEASE_MARGIN, Lease, Machine, Stage, State, nonsense, rfc3339, seconds,
+    words,
 };
 use crate::core::io::{Action, WatchEvent};
 use crate::core::settings::Mode;
@@ -104,16 +105,8 @@ impl Machine {
         };
         let (entry, grant) = (entry.clone(), *grant);
         let first_sent = grant.first_sent.unwrap_or(sent_at);
-        let ttl = match result {
-            Ok(reply) => match outcome::grant(&reply) {
-                Ok(ttl) => Duration::from_secs(ttl.unsigned_abs()),
-                Err(malformed) => {
-                    return self.grant_unknown(entry, grant.id, first_sent, &nonsense(&malformed));
-                }
-            },
-            // The copy of a grant whose answer was lost.
-            Err(Error::LeaseExists) if grant.first_sent.is_some() => self.settings.lock_ttl,
-            Err(Error::LeaseExists) => return self.enter_queue(entry),
+        let ttl = match outcome::granted(result, seconds(self.settings.lock_ttl)) {
+            Ok(ttl) => Duration::from_secs(ttl.unsigned_abs()),
             Err(error) if error.is_definite() && grant.first_sent.is_none() => {
                 let refusal = Refusal::Etcd(words(&error));
                 return match entry {
@@ -492,12 +485,11 @@ impl Machine {
             return;
         };
         if !away.granted {
-            match result {
-                Ok(Reply::Grant(_)) | Err(Error::LeaseExists) => {
+            match outcome::granted(result, seconds(HISTORY_TTL)) {
+                Ok(_) => {
                     away.granted = true;
                     return self.begin();
                 }
-                Ok(_) => return self.retry("a grant was answered by something else"),
                 Err(error) => return self.retry(&words(&error)),
             }
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use etcd_rs_sync::{Error, Reply, Request};
 
 use super::queue::{HISTORY_TTL, millis};
-use super::{Machine, Outcome, State, Verify, nonsense, rfc3339, words};
+use super::{Machine, Outcome, State, Verify, nonsense, rfc3339, seconds, words};
 use crate::core::io::Action;
 use crate::core::settings::Mode;
 use crate::core::{Note, Refusal, budget};
@@ -142,24 +142,22 @@ impl Machine {
             return;
         };
         if !ending.history_lease.granted {
-            return match result {
-                Ok(Reply::Grant(_)) | Err(Error::LeaseExists) => {
+            return match outcome::granted(result, seconds(HISTORY_TTL)) {
+                Ok(_) => {
                     ending.history_lease.granted = true;
                     self.begin();
                 }
-                Ok(_) => self.retry("a grant was answered by something else"),
                 Err(error) => self.retry(&words(&error)),
             };
         }
         if let Some(lease) = ending.cooldown.as_mut().filter(|lease| !lease.granted) {
-            return match result {
-                // The process was stopped since it asked, and the lease ran.
-                Ok(Reply::Grant(_)) if late => self.release_unknown("the answer was late"),
-                Ok(Reply::Grant(_)) => {
+            return match outcome::granted(result, seconds(self.settings.min_reboot_interval)) {
+                // The process was stopped since it asked, and the lease ran. One that is asked for once cannot be older.
+                Ok(_) if late => self.release_unknown("the answer was late"),
+                Ok(_) => {
                     lease.granted = true;
                     self.begin();
                 }
-                Ok(_) => self.release_unknown("a grant was answered by something else"),
                 Err(error) => self.release_unknown(&words(&error)),
             };
         }

@@ -47,9 +47,22 @@ impl Machine {
     }
 
     pub(super) fn on_reported(&mut self, ticket: Ticket, result: Result<Reply, Error>) {
-        if let Some(reporter) = &mut self.reporter {
-            let now = self.now.mono;
-            reporter.answered(&self.settings, &mut self.rng, ticket, now, result);
+        let Some(reporter) = &mut self.reporter else {
+            return;
+        };
+        let now = self.now.mono;
+        let settings = &self.settings;
+        let failed = reporter.answered(settings, &mut self.rng, ticket, now, result);
+        if let Some(why) = failed {
+            let key = settings.keys.alive(&settings.node);
+            let text = format!(
+                "the health report of this node is not in etcd, so that it counts as not healthy: {key}: {why}; trying again"
+            );
+            self.note(
+                Note::warn("report_failed", text)
+                    .with("key", key)
+                    .repeating(),
+            );
         }
     }
 

@@ -158,7 +158,8 @@ impl Machine {
         };
         match written {
             Ok(written) => {
-                if written.is_ok() && noting.request.boot_id.is_some() {
+                // Gone is gone: an earlier copy of the request may have done it.
+                if matches!(written, Ok(()) | Err(None)) && noting.request.boot_id.is_some() {
                     self.note(Note::info(
                         "request_done",
                         format!(

@@ -304,6 +304,10 @@ impl Shared {
                     forward(upstream, &request)?;
                 }
                 Action::CutRequest => return Ok(()),
+                Action::Double => {
+                    self.first_copy(&request)?;
+                    forward(upstream, &request)?;
+                }
                 Action::Swallow => {}
                 Action::Hold(time) => {
                     thread::sleep(time);
@@ -356,6 +360,14 @@ impl Shared {
         waited.unwrap_or_else(PoisonError::into_inner).0.released += 1;
         self.changed.notify_all();
         Ok(())
+    }
+
+    /// Passes a copy on, over a connection of its own, and waits for the first bytes of its reply.
+    fn first_copy(&self, request: &HttpRequest) -> io::Result<()> {
+        let mut upstream = TcpStream::connect(self.upstream)?;
+        upstream.set_read_timeout(Some(LONGEST_REPLY))?;
+        forward(&upstream, request)?;
+        upstream.read(&mut [0; 1024]).map(drop)
     }
 
     fn pass(&self, first: Vec<u8>, client: &TcpStream, upstream: &TcpStream) -> io::Result<()> {

@@ -48,6 +48,8 @@ pub struct Node {
     pub kill_switch: Option<String>,
     /// The exit code, once there is one.
     pub exit: Option<u8>,
+    /// Whether every request reaches etcd twice, and the second copy's answer is the one that comes back.
+    pub doubled: bool,
 }
 
 impl Node {
@@ -72,6 +74,7 @@ impl Node {
             hook: ScriptOutcome::Exited(0),
             kill_switch: None,
             exit: None,
+            doubled: false,
         }
     }
 
@@ -167,19 +170,19 @@ impl Node {
         assert!(self.count < MOST, "it goes on for ever: {action:?}");
         match action {
             Action::Etcd(ticket, request) => {
-                let reply = self.etcd.apply(0, &request);
+                let reply = self.ask(&request);
                 self.give(Input::Etcd(ticket, reply));
             }
             Action::Renew(ticket, request) => {
-                let reply = self.etcd.apply(0, &request);
+                let reply = self.ask(&request);
                 self.give(Input::Renewed(ticket, reply));
             }
             Action::Report(ticket, request) => {
-                let reply = self.etcd.apply(0, &request);
+                let reply = self.ask(&request);
                 self.give(Input::Reported(ticket, reply));
             }
             Action::Farewell(request) => {
-                let _ = self.etcd.apply(0, &request); // a lease that is gone is as good
+                let _ = self.ask(&request); // a lease that is gone is as good
                 self.give(Input::Farewell);
             }
             Action::Detect(ticket) => self.give(Input::Detected(ticket, self.detectors.clone())),
@@ -204,6 +207,13 @@ impl Node {
             Action::CancelScripts | Action::RecordCompleted(_) => {}
             other => panic!("{other:?} was not expected"),
         }
+    }
+
+    fn ask(&mut self, request: &Request) -> Result<Reply, Error> {
+        if self.doubled {
+            let _ = self.etcd.apply(0, request); // the first copy, of which nobody hears
+        }
+        self.etcd.apply(0, request)
     }
 
     /// Answers a request of the machine.

@@ -342,7 +342,11 @@ impl World {
             }
             Trouble::Twice => {
                 let mut copy = message.clone();
-                copy.back = None;
+                // The answer that comes back is that of either copy.
+                match self.rng.chance(1, 2) {
+                    true => copy.back = None,
+                    false => message.back = None,
+                }
                 let delay = self.rng.pick(&[there, timeout, later]);
                 let (at, event) = arrive(now + there, message.clone());
                 self.at(at, event);

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use etcd_rs_sync::{
-    GrantReply, Header, KeyValue, OpReply, Put, RangeReply, Reply, Request, TxnReply,
+    Error, GrantReply, Header, KeyValue, OpReply, Put, RangeReply, Reply, Request, TxnReply,
 };
 use reboot_coordinator::lock::outcome::{self, Commit, Found, Write};
 use reboot_coordinator::lock::record::{RecordError, decode, encode};
@@ -98,14 +98,20 @@ fn a_write_without_a_revision_and_a_grant_without_a_ttl_are_no_success() {
     let refused = txn(false, 9, vec![range(Vec::new())]);
     assert_eq!(outcome::write(refused), Ok(Write::Refused(None)));
     let granted = |ttl_sec| {
-        outcome::grant(&Reply::Grant(GrantReply {
+        let reply = GrantReply {
             ttl_sec,
             ..GrantReply::default()
-        }))
+        };
+        outcome::granted(Ok(Reply::Grant(reply)), 5)
     };
-    assert_eq!(granted(60), Ok(60));
+    assert!(matches!(granted(60), Ok(60)));
     assert!(granted(0).is_err() && granted(-1).is_err());
-    assert!(outcome::grant(&Reply::Revoke(header(9))).is_err());
+    let other = outcome::granted(Ok(Reply::Revoke(header(9))), 5);
+    assert!(other.is_err_and(|error| !error.is_definite()));
+    assert!(matches!(
+        outcome::granted(Err(Error::LeaseExists), 5),
+        Ok(5)
+    ));
     assert_eq!(outcome::register(txn(true, 9, Vec::new())), Ok(Ok(9)));
     let refused = txn(false, 9, vec![range(Vec::new())]);
     assert_eq!(outcome::register(refused), Ok(Err(None)));

@@ -21,6 +21,8 @@ pub enum Action {
     Hold(Duration),
     /// It is passed on when the gate opens, even when the client has given up by then.
     HoldUntil(Gate),
+    /// It is passed on twice, one after the other, and the second reply is the one that comes back. Not for watches.
+    Double,
     /// It is passed on with this text of its body replaced, everywhere, by the other.
     Rewrite(String, String),
     /// It is not passed on; the client gets these bytes, a whole HTTP reply, and the connection is closed.

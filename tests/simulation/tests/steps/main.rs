@@ -4,6 +4,7 @@
 
 mod back;
 mod commit;
+mod doubled;
 mod gates;
 mod lease;
 mod queue;
