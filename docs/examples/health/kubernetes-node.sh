@@ -6,17 +6,18 @@
 #     health_timeout_sec: 30
 set -eu
 
-# Of a service account that may list nodes.
-export KUBECONFIG=/etc/reboot-coordinator/kubeconfig
+# Of a service account that may list nodes: ../kubernetes/rbac.yaml.
+export KUBECONFIG="${KUBECONFIG:-/etc/reboot-coordinator/kubeconfig}"
+node=${NODE:-$(hostname)}
 
 ready() {
 	kubectl get nodes --request-timeout=10s "$@" \
 		--output 'jsonpath={range .items[*]}{.metadata.name}={.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}'
 }
 
-case $RC_PHASE in
+case ${RC_PHASE:-pre-lock} in
 pre-lock | post-lock) nodes=$(ready) ;;
-*) nodes=$(ready --field-selector "metadata.name=$(hostname)") ;;
+*) nodes=$(ready --field-selector "metadata.name=$node") ;;
 esac
 
 # No node at all is no answer.
