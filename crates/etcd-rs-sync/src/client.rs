@@ -2,13 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use ureq::Agent;
 
+use crate::endpoints::EndpointHealth;
 use crate::http::{self, Exchange, Method, exchange};
-use crate::known::Known;
 use crate::session::{Limits, Session, Ticket};
 use crate::watch::{Watch, WatchRequest};
 use crate::wire::{self, Refusal};
@@ -30,8 +29,8 @@ const LONGEST_FIRST_SHARE: Duration = Duration::from_secs(1);
 pub struct Client {
     session: Arc<Session>,
     agent: Agent,
-    /// The endpoint to ask first.
-    endpoint: AtomicUsize,
+    /// The bound of one call.
+    timeout: Duration,
 }
 
 impl Client {
@@ -40,7 +39,7 @@ impl Client {
     /// # Errors
     /// [`Error::Setup`] when the options cannot be used.
     pub fn new(options: Options) -> Result<Client, Error> {
-        Client::with(options, Arc::default())
+        Client::with(options, None)
     }
 
     /// A client with other options, which knows of the cluster what this one does: which one it is, and how far its store has
@@ -50,17 +49,15 @@ impl Client {
     /// As for [`Client::new`].
     pub fn successor(&self, options: Options) -> Result<Client, Error> {
         let same = options.endpoints == self.session.options.endpoints;
-        let known = same.then(|| Arc::clone(&self.session.known));
-        Client::with(options, known.unwrap_or_default())
+        Client::with(options, Some(&*self.session).filter(|_| same))
     }
 
-    fn with(options: Options, known: Arc<Known>) -> Result<Client, Error> {
-        let session = Arc::new(Session::new(options, known)?);
-        let agent = http::agent(&session.options, &session.names)?;
+    fn with(options: Options, before: Option<&Session>) -> Result<Client, Error> {
+        let session = Arc::new(Session::new(options, before)?);
         Ok(Client {
+            agent: http::agent(&session.options, &session.names)?,
+            timeout: session.options.timeout,
             session,
-            agent,
-            endpoint: AtomicUsize::new(0),
         })
     }
 
@@ -70,10 +67,18 @@ impl Client {
     /// # Errors
     /// [`Error::Setup`], which cannot happen after the first client could be made.
     pub fn fork(&self) -> Result<Client, Error> {
+        self.fork_within(self.timeout)
+    }
+
+    /// The same, for calls that take at most `timeout`, which is no more than the client's own: a last word.
+    ///
+    /// # Errors
+    /// As for [`Client::fork`].
+    pub fn fork_within(&self, timeout: Duration) -> Result<Client, Error> {
         Ok(Client {
             session: Arc::clone(&self.session),
             agent: http::agent(&self.session.options, &self.session.names)?,
-            endpoint: AtomicUsize::new(self.first_endpoint()),
+            timeout: timeout.min(self.timeout),
         })
     }
 
@@ -83,46 +88,43 @@ impl Client {
     /// As for [`Client::fork`].
     pub fn watch(&self, request: WatchRequest) -> Result<Watch, Error> {
         let agent = http::agent(&self.session.options, &self.session.names)?;
-        Ok(Watch::new(
-            Arc::clone(&self.session),
-            agent,
-            self.first_endpoint(),
-            request,
-        ))
+        Ok(Watch::new(Arc::clone(&self.session), agent, request))
     }
 
-    /// The version of the first server that answered, such as `3.5.16`; `None` before any has.
+    /// The version of a server that answered, such as `3.5.16`; `None` before any has.
     pub fn server_version(&self) -> Option<String> {
-        self.session.known_version().map(str::to_owned)
+        let mut health = self.endpoints().into_iter();
+        health.find_map(|endpoint| endpoint.version)
+    }
+
+    /// What is known of each endpoint, in the order given.
+    pub fn endpoints(&self) -> Vec<EndpointHealth> {
+        self.session.endpoints.health()
     }
 
     /// Why no answer is believed any more, once that is so: the store went back behind what it had said.
     pub fn distrust(&self) -> Option<&str> {
         self.session.known.went_back()
     }
-
-    fn first_endpoint(&self) -> usize {
-        self.endpoint.load(Ordering::Relaxed) % self.session.options.endpoints.len()
-    }
 }
 
 impl Etcd for Client {
     fn call(&self, request: &Request) -> Result<Reply, Error> {
-        let started = Instant::now();
-        let deadline = started + self.session.options.timeout;
+        let deadline = Instant::now() + self.timeout;
         let body = wire::body(request).to_string();
-        let endpoints = self.session.options.endpoints.len();
-        let mut share = first_share(self.session.options.timeout, endpoints);
+        let endpoints = &self.session.endpoints;
+        let mut share = first_share(self.timeout, endpoints.urls().len());
         let mut failures = Failures::default();
         loop {
             // Another round is worth its time only if something was slow; what fails at once would fail at once again.
             let mut slow = false;
-            for _ in 0..endpoints {
+            let mut tried = Vec::new();
+            while let Some(endpoint) = endpoints.next(&tried) {
+                tried.push(endpoint);
                 let now = Instant::now();
                 if now >= deadline {
                     return Err(failures.into_error("the time is up"));
                 }
-                let endpoint = self.first_endpoint();
                 let connect_until = deadline.min(now + share);
                 let limits = Limits {
                     connect_until,
@@ -133,11 +135,19 @@ impl Etcd for Client {
                     },
                 };
                 match self.attempt(request, &body, endpoint, limits) {
-                    Ok(reply) => return Ok(reply),
-                    Err(Attempt::Final(error)) => return Err(failures.settle(request, error)),
+                    Ok(reply) => {
+                        endpoints.worked(endpoint);
+                        return Ok(reply);
+                    }
+                    Err(Attempt::Final(error)) => {
+                        endpoints.worked(endpoint);
+                        return Err(failures.settle(request, error));
+                    }
                     Err(Attempt::Elsewhere(error)) => {
-                        self.leave(endpoint);
+                        endpoints.failed(endpoint, &error.to_string());
                         slow |= Instant::now() >= limits.connect_until;
+                        // What a second look tells is to be known at once.
+                        slow |= self.session.known.in_doubt();
                         failures.push(error);
                     }
                 }
@@ -209,12 +219,15 @@ impl Client {
             connect_until: limits.connect_until,
             until: limits.until,
         };
-        let at = |detail: &str| format!("{}: {detail}", self.session.options.endpoints[endpoint]);
+        let at = |detail: &str| {
+            let detail = self.session.without_token(ticket, detail);
+            format!("{}: {detail}", self.session.options.endpoints[endpoint])
+        };
         let known = &self.session.known;
-        let revision = known.revision();
+        let asked = known.asking();
         match exchange(&self.agent, &post) {
             Ok((200, bytes)) => match wire::reply(request, &bytes) {
-                Ok(reply) => match known.believe(request, reply.header(), revision) {
+                Ok(reply) => match known.believe(request, reply.header(), asked) {
                     Ok(()) => Posted::Reply(reply),
                     Err(why) => Posted::Failed(Error::OutcomeUnknown { detail: at(&why) }),
                 },
@@ -227,23 +240,19 @@ impl Client {
                 },
             },
             Ok((status, bytes)) => refused(status, wire::refusal(&bytes), &at),
-            Err(failure) if failure.sent => Posted::Failed(Error::OutcomeUnknown {
-                detail: at(&failure.detail),
-            }),
+            Err(failure) if failure.sent => {
+                // Some servers close the connection where they should say that they do not know the token.
+                if failure.closed {
+                    self.session.forget(ticket);
+                }
+                Posted::Failed(Error::OutcomeUnknown {
+                    detail: at(&failure.detail),
+                })
+            }
             Err(failure) => Posted::Failed(Error::NotSent {
                 detail: at(&failure.detail),
             }),
         }
-    }
-
-    /// Makes the next endpoint the first, unless another thread has done so already.
-    fn leave(&self, endpoint: usize) {
-        let endpoints = self.session.options.endpoints.len();
-        let next = (endpoint + 1) % endpoints;
-        // Losing this race means that someone else moved on.
-        let _ =
-            self.endpoint
-                .compare_exchange(endpoint, next, Ordering::Relaxed, Ordering::Relaxed);
     }
 }
 
@@ -251,14 +260,16 @@ impl Client {
 fn refused(http_status: u16, refusal: Refusal, at: &dyn Fn(&str) -> String) -> Posted {
     let wants_new_token = refusal.wants_new_token();
     let error = wire::classify(http_status, refusal);
-    if let Error::OutcomeUnknown { detail } = error {
-        let detail = at(&detail);
-        return Posted::Failed(Error::OutcomeUnknown { detail });
+    match error {
+        Error::OutcomeUnknown { detail } => Posted::Failed(Error::OutcomeUnknown {
+            detail: at(&detail),
+        }),
+        Error::NotSent { detail } => Posted::Failed(Error::NotSent {
+            detail: at(&detail),
+        }),
+        error if wants_new_token && error.is_definite() => Posted::NeedsToken(error),
+        error => Posted::Failed(error),
     }
-    if wants_new_token && error.is_definite() {
-        return Posted::NeedsToken(error);
-    }
-    Posted::Failed(error)
 }
 
 enum Posted {
@@ -332,7 +343,7 @@ impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
             .field("endpoints", &self.session.options.endpoints)
-            .field("server_version", &self.session.known_version())
+            .field("server_version", &self.server_version())
             .finish_non_exhaustive()
     }
 }

@@ -31,6 +31,8 @@ const MAX_IDLE_AGE: Duration = Duration::from_secs(90);
 pub(crate) struct Failure {
     /// Whether any byte of the request may have left.
     pub(crate) sent: bool,
+    /// Whether it ended before its time was over.
+    pub(crate) closed: bool,
     /// What happened.
     pub(crate) detail: String,
 }
@@ -94,6 +96,14 @@ pub(crate) fn exchange(agent: &Agent, exchange: &Exchange<'_>) -> Result<(u16, V
     Ok((status, body))
 }
 
+/// Reads of a stream's next message; past `until` they end as silence does, whatever trickles in.
+pub(crate) fn read_until<T>(until: Instant, read: impl FnOnce() -> T) -> T {
+    MESSAGE_UNTIL.set(Some(until));
+    let done = read();
+    MESSAGE_UNTIL.set(None);
+    done
+}
+
 /// Performs an exchange up to the head of its reply. With `silence` the body is a stream: it may last for ever, but not be
 /// silent for longer than that.
 pub(crate) fn start(
@@ -102,6 +112,7 @@ pub(crate) fn start(
     silence: Option<Duration>,
 ) -> Result<Response<Body>, Failure> {
     SENT.set(false);
+    MESSAGE_UNTIL.set(None);
     let now = Instant::now();
     let left = exchange.until.saturating_duration_since(now);
     let connect = exchange
@@ -111,6 +122,7 @@ pub(crate) fn start(
     if left.is_zero() || connect.is_zero() {
         return Err(Failure {
             sent: false,
+            closed: false,
             detail: "no time was left".into(),
         });
     }
@@ -161,6 +173,7 @@ fn server_side(left: Duration) -> String {
 }
 
 fn failure(error: ureq::Error) -> Failure {
+    let closed = !matches!(error, ureq::Error::Timeout(_));
     // Its own words are "timeout: global".
     let detail = match error {
         ureq::Error::Timeout(Timeout::Resolve) => "its name was not resolved in time".to_owned(),
@@ -170,11 +183,14 @@ fn failure(error: ureq::Error) -> Failure {
     };
     Failure {
         sent: SENT.get(),
+        closed,
         detail,
     }
 }
 
 thread_local! {
+    /// Until when this thread's reads may last, whatever trickles in: the next message of a stream is to be complete by then.
+    static MESSAGE_UNTIL: Cell<Option<Instant>> = const { Cell::new(None) };
     /// Whether this thread's exchange has handed bytes of its request to a connection. ureq works on the caller's thread, so
     /// this is the one exact answer to "was anything sent?"; its errors look alike before and after.
     static SENT: Cell<bool> = const { Cell::new(false) };
@@ -209,7 +225,14 @@ impl<In: Transport> Transport for Marked<In> {
         self.0.transmit_output(amount, timeout)
     }
 
-    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+    fn await_input(&mut self, mut timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        if let Some(until) = MESSAGE_UNTIL.get() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(ureq::Error::Timeout(Timeout::PerRead));
+            }
+            timeout.per_read = Some(left.into());
+        }
         self.0.await_input(timeout)
     }
 

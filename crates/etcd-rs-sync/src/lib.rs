@@ -2,6 +2,7 @@
 
 mod backoff;
 mod client;
+mod endpoints;
 mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
@@ -16,6 +17,7 @@ mod watch;
 mod wire;
 
 pub use client::Client;
+pub use endpoints::EndpointHealth;
 pub use error::Error;
 pub use options::Options;
 pub use tls::TlsOptions;

@@ -2,7 +2,7 @@
 //!
 //! ureq asks its resolver before every request, even on an open connection. An IP literal is answered at once. A name is
 //! looked up on a thread, as the C library cannot be interrupted; at most one look-up of a name is under way, however many
-//! callers wait for it, and its answer is kept for a moment.
+//! callers wait for it. A known answer is used at once: when it is old, another is looked up behind it.
 
 use std::collections::HashMap;
 use std::io;
@@ -16,7 +16,7 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
-/// How long an answer is used without asking again. Short, so that a member that moves is followed; long enough that a busy
+/// How long an answer is used without looking again. Short, so that a member that moves is followed; long enough that a busy
 /// caller does not ask for every request.
 const KEEP: Duration = Duration::from_secs(10);
 /// When a caller has set no bound of its own.
@@ -92,13 +92,13 @@ impl Names {
         let key = format!("{host}:{port}");
         let mut names = self.lock();
         let name = names.entry(key.clone()).or_default();
-        if let Some((since, addresses)) = &name.answer
-            && since.elapsed() < KEEP
-        {
-            return Ok(addresses.clone());
-        }
+        let known = name.answer.clone();
         let round = name.round;
-        if !name.asking {
+        if !name.asking
+            && known
+                .as_ref()
+                .is_none_or(|(since, _)| since.elapsed() >= KEEP)
+        {
             let (shared, key) = (self.clone(), key.clone());
             thread::Builder::new()
                 .name("etcd-name".into())
@@ -106,19 +106,21 @@ impl Names {
                 .spawn(move || shared.ask(&key))?;
             name.asking = true;
         }
+        // An old answer is better than to wait: the connection attempt will tell, and the next one has the new address.
+        if let Some((_, addresses)) = known {
+            return Ok(addresses);
+        }
         loop {
             let name = names.entry(key.clone()).or_default();
-            // A stale answer is better than none: the connection attempt will tell.
-            let stale = name.answer.as_ref().map(|(_, addresses)| addresses.clone());
             if name.round != round {
-                return match (&name.failure, stale) {
-                    (_, Some(addresses)) => Ok(addresses),
+                return match (&name.failure, &name.answer) {
+                    (_, Some((_, addresses))) => Ok(addresses.clone()),
                     (failure, None) => Err(io::Error::other(failure.clone().unwrap_or_default())),
                 };
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return stale.ok_or_else(|| io::ErrorKind::TimedOut.into());
+                return Err(io::ErrorKind::TimedOut.into());
             }
             names = self
                 .0
@@ -141,7 +143,13 @@ impl Names {
                 name.answer = Some((Instant::now(), addresses));
                 name.failure = None;
             }
-            Err(error) => name.failure = Some(error.to_string()),
+            Err(error) => {
+                name.failure = Some(error.to_string());
+                // The old answer stays good for as long as a new one would.
+                if let Some((since, _)) = &mut name.answer {
+                    *since = Instant::now();
+                }
+            }
         }
         drop(names);
         self.0.answered.notify_all();
@@ -170,6 +178,26 @@ mod tests {
         assert_eq!(names.look_up("localhost", 2379, wait).unwrap(), found);
         let round = names.lock().get("localhost:2379").map(|name| name.round);
         assert_eq!(round, Some(1));
+    }
+
+    /// A name server that is gone costs nobody anything who knows the address.
+    #[test]
+    fn an_old_answer_is_given_at_once_and_outlives_a_look_up_that_fails() {
+        let names = Names::default();
+        let key = "does-not-exist.invalid:1".to_owned();
+        let known = vec![SocketAddr::from(([127, 0, 0, 1], 1))];
+        let long_ago = Instant::now().checked_sub(KEEP * 2).unwrap();
+        names.lock().entry(key.clone()).or_default().answer = Some((long_ago, known.clone()));
+        let ask = || names.look_up("does-not-exist.invalid", 1, Duration::ZERO);
+        assert_eq!(ask().unwrap(), known);
+        let mut map = names.lock();
+        while map[&key].asking {
+            map = names.0.answered.wait(map).unwrap();
+        }
+        assert!(map[&key].failure.is_some());
+        drop(map);
+        assert_eq!(ask().unwrap(), known);
+        assert!(!names.lock()[&key].asking, "not looked up again at once");
     }
 
     #[test]

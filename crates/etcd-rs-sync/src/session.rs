@@ -1,13 +1,13 @@
 //! What the clients made from the same options share: endpoints, the token, the check of the server's version.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use ureq::Agent;
 
+use crate::endpoints::Endpoints;
 use crate::http::{Exchange, Method, exchange};
 use crate::known::Known;
-use crate::options::setup;
 use crate::resolve::Names;
 use crate::wire;
 use crate::{Error, Options};
@@ -19,8 +19,7 @@ const OLDEST: (u64, u64) = (3, 4);
 pub(crate) struct Session {
     pub(crate) options: Options,
     pub(crate) names: Names,
-    /// What `/version` answered first.
-    version: OnceLock<String>,
+    pub(crate) endpoints: Arc<Endpoints>,
     /// What is known of the cluster.
     pub(crate) known: Arc<Known>,
     token: Mutex<Token>,
@@ -51,13 +50,15 @@ pub(crate) struct Limits {
 }
 
 impl Session {
-    pub(crate) fn new(options: Options, known: Arc<Known>) -> Result<Session, Error> {
+    /// With what is known of the same endpoints already, when there is something.
+    pub(crate) fn new(options: Options, before: Option<&Session>) -> Result<Session, Error> {
         options.validate()?;
+        let fresh = || Arc::new(Endpoints::new(options.endpoints.clone()));
         Ok(Session {
-            options,
             names: Names::default(),
-            version: OnceLock::new(),
-            known,
+            endpoints: before.map_or_else(fresh, |before| Arc::clone(&before.endpoints)),
+            known: before.map_or_else(Arc::default, |before| Arc::clone(&before.known)),
+            options,
             token: Mutex::default(),
         })
     }
@@ -67,21 +68,17 @@ impl Session {
         format!("{}{path}", base.trim_end_matches('/'))
     }
 
-    pub(crate) fn known_version(&self) -> Option<&str> {
-        self.version.get().map(String::as_str)
-    }
-
     /// Asks for the server's version unless it is known, and refuses one that is too old.
     ///
     /// # Errors
-    /// [`Error::Setup`] for an old server, otherwise [`Error::NotSent`], as nothing was asked of the store.
+    /// [`Error::NotSent`], as nothing was asked of the store: another endpoint may do better.
     pub(crate) fn check_version(
         &self,
         agent: &Agent,
         endpoint: usize,
         limits: Limits,
     ) -> Result<(), Error> {
-        if self.version.get().is_some() {
+        if self.endpoints.has_version(endpoint) {
             return Ok(());
         }
         let probe = Exchange {
@@ -110,13 +107,11 @@ impl Session {
             ))
         })?;
         if number < OLDEST {
-            return Err(setup(format!(
-                "{} runs etcd {version}; 3.4 or later is needed",
-                self.options.endpoints[endpoint]
+            return Err(not_sent(format!(
+                "it runs etcd {version}; 3.4 or later is needed"
             )));
         }
-        // Another thread may have been quicker; either answer will do.
-        let _ = self.version.set(version);
+        self.endpoints.set_version(endpoint, version);
         Ok(())
     }
 
@@ -218,11 +213,27 @@ impl Session {
         if refusal.message.contains("authentication is not enabled") {
             return Ok(None); // it may be enabled later: then requests are refused and we come here again
         }
-        let words = refusal.message.clone();
-        if wire::classify(status, refusal).is_definite() {
-            return Err(Error::Unauthenticated { detail: words });
+        // In our own words: whatever answers here has just been told the password, and may repeat it.
+        match wire::classify(status, refusal) {
+            Error::Rejected { .. }
+            | Error::Unauthenticated { .. }
+            | Error::PermissionDenied { .. } => Err(Error::Unauthenticated {
+                detail: format!(
+                    "{} refuses the user {user:?} with this password",
+                    self.options.endpoints[endpoint]
+                ),
+            }),
+            Error::NoLeader { .. } => Err(not_sent("etcdserver: no leader".to_owned())),
+            _ => Err(not_sent(format!("it answers HTTP {status}"))),
         }
-        Err(not_sent(words))
+    }
+
+    /// A text of whoever answered a request with a token, without that token: it may have repeated what it was sent.
+    pub(crate) fn without_token(&self, ticket: &Ticket, text: &str) -> String {
+        match &ticket.text {
+            Some(token) => text.replace(token.as_str(), "(the token)"),
+            None => text.to_owned(),
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Token> {

@@ -35,6 +35,9 @@ use stream::{READ_BYTES, Stream, is_silence};
 /// The least `silence_limit`: whatever is asked for, a quiet watch is not opened more often than this.
 const SHORTEST_SILENCE: Duration = Duration::from_millis(100);
 
+/// What is said of a watch whose beginning nobody confirmed within a request's limit.
+const NOT_CONFIRMED: &str = "the server did not say that the watch stands: something in between keeps streamed answers to itself";
+
 /// A stream that lived this long was healthy: after its loss the next is opened at once.
 const HEALTHY_AFTER: Duration = Duration::from_secs(10);
 
@@ -48,6 +51,8 @@ pub struct Watch {
     stop: WatchStop,
     request: WatchRequest,
     endpoint: usize,
+    /// The endpoint that the next attempt leaves alone, when there is another.
+    avoided: Option<usize>,
     /// The first revision still wanted; 0 until the first stream says where it starts.
     next_revision: i64,
     stream: Option<Stream>,
@@ -71,17 +76,13 @@ enum Opened {
 }
 
 impl Watch {
-    pub(crate) fn new(
-        session: Arc<Session>,
-        agent: Agent,
-        endpoint: usize,
-        request: WatchRequest,
-    ) -> Watch {
+    pub(crate) fn new(session: Arc<Session>, agent: Agent, request: WatchRequest) -> Watch {
         let stop = WatchStop::new(agent);
         Watch {
             session,
             stop,
-            endpoint,
+            endpoint: 0,
+            avoided: None,
             next_revision: request.start_revision,
             request,
             stream: None,
@@ -131,16 +132,16 @@ impl Watch {
         if self.stop.is_stopped() {
             return Ok(());
         }
+        let endpoints = &self.session.endpoints;
+        let best = endpoints.next(self.avoided.as_slice());
+        self.endpoint = best.or_else(|| endpoints.next(&[])).unwrap_or(0);
         match self.open() {
             Ok(Opened::Stream(stream)) => {
                 self.stream = Some(stream);
                 Ok(())
             }
             Ok(Opened::Refused(status, refusal, ticket)) => self.refused(status, refusal, &ticket),
-            Err(error) => {
-                self.fail();
-                Err(error)
-            }
+            Err(error) => Err(self.fail(error)),
         }
     }
 
@@ -164,9 +165,12 @@ impl Watch {
             connect_until: limits.connect_until,
             until,
         };
-        let silence = self.request.silence_limit.max(SHORTEST_SILENCE);
-        let response = start(&agent, &exchange, Some(silence))
-            .map_err(|failure| self.lost(&failure.detail))?;
+        let response = start(&agent, &exchange, Some(self.silence())).map_err(|failure| {
+            if failure.sent && failure.closed {
+                self.session.forget(&ticket);
+            }
+            self.lost(&failure.detail)
+        })?;
         let status = response.status().as_u16();
         let mut reader = response
             .into_body()
@@ -187,9 +191,22 @@ impl Watch {
 
     /// Reads one message and keeps the stream if it is still good.
     fn read(&mut self, mut stream: Stream) -> Result<(), Error> {
-        let line = match stream.line() {
+        // What stands is said at once, unless something in between keeps it to itself.
+        let limit = match stream.created {
+            true => self.silence(),
+            false => self.silence().min(self.session.options.timeout),
+        };
+        let line = match stream.message(limit) {
             Ok(Some(line)) => line,
-            Ok(None) => return Err(self.stream_lost(&stream, "the stream ended")),
+            Ok(None) => {
+                if !stream.created {
+                    self.session.forget(&stream.ticket);
+                }
+                return Err(self.stream_lost(&stream, "the stream ended"));
+            }
+            Err(e) if is_silence(&e) && !stream.created => {
+                return Err(self.stream_lost(&stream, NOT_CONFIRMED));
+            }
             Err(e) if is_silence(&e) => {
                 // Nothing is known to be wrong. If it is, opening the next stream will tell.
                 self.leave();
@@ -209,6 +226,9 @@ impl Watch {
                     self.next_revision = revision + 1;
                 }
                 self.token_renewed = false;
+                stream.created = true;
+                self.avoided = None;
+                self.session.endpoints.worked(self.endpoint);
                 self.ready.push_back(WatchItem::Connected { revision });
                 self.stream = Some(stream);
                 Ok(())
@@ -223,7 +243,8 @@ impl Watch {
                 self.next_revision = self.next_revision.max(compact_revision);
                 self.ready
                     .push_back(WatchItem::Compacted { compact_revision });
-                self.fail();
+                self.backoff.failed(Instant::now());
+                self.leave();
                 Ok(())
             }
             Ok(Message::Canceled(refusal) | Message::Failed(refusal)) => {
@@ -249,20 +270,29 @@ impl Watch {
     /// The server said no. When a new token may help, it is fetched once and nothing is said.
     fn refused(&mut self, status: u16, refusal: Refusal, ticket: &Ticket) -> Result<(), Error> {
         let wants_new_token = refusal.wants_new_token();
-        let error = wire::classify(status, refusal);
-        self.fail();
-        if !wants_new_token || self.token_renewed || self.session.options.auth.is_none() {
-            return Err(error);
+        let error = match wire::classify(status, refusal) {
+            Error::NotSent { detail } | Error::OutcomeUnknown { detail } => {
+                self.lost(&self.session.without_token(ticket, &detail))
+            }
+            error => error,
+        };
+        if wants_new_token && !self.token_renewed && self.session.options.auth.is_some() {
+            self.token_renewed = true;
+            self.session.forget(ticket);
+            self.backoff.failed(Instant::now());
+            return Ok(());
         }
-        self.token_renewed = true;
-        self.session.forget(ticket);
-        Ok(())
+        Err(self.fail(error))
     }
 
     fn stream_lost(&mut self, stream: &Stream, why: &str) -> Error {
         self.note_life(stream);
-        self.fail();
-        self.lost(why)
+        let lost = self.lost(why);
+        self.fail(lost)
+    }
+
+    fn silence(&self) -> Duration {
+        self.request.silence_limit.max(SHORTEST_SILENCE)
     }
 
     fn lost(&self, why: &str) -> Error {
@@ -278,15 +308,22 @@ impl Watch {
         }
     }
 
-    /// The next attempt is at the next endpoint, after a pause.
-    fn fail(&mut self) {
+    /// The next attempt is at another endpoint, after a pause.
+    fn fail(&mut self, error: Error) -> Error {
         self.backoff.failed(Instant::now());
+        // A refusal is the cluster's word, and no failure of the one who gave it.
+        if matches!(error, Error::NotSent { .. } | Error::OutcomeUnknown { .. }) {
+            self.session
+                .endpoints
+                .failed(self.endpoint, &error.to_string());
+        }
         self.leave();
+        error
     }
 
     fn leave(&mut self) {
         self.stream = None;
-        self.endpoint = (self.endpoint + 1) % self.session.options.endpoints.len();
+        self.avoided = Some(self.endpoint);
     }
 }
 

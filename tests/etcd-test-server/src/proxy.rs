@@ -54,6 +54,8 @@ struct Link {
 
 /// How long a released request may take to be answered.
 const LONGEST_REPLY: Duration = Duration::from_secs(10);
+/// Between two bytes of a reply that never ends.
+const DRIP: Duration = Duration::from_millis(20);
 /// Requests that are remembered; a test sends far fewer.
 const MAX_SEEN: usize = 10_000;
 
@@ -322,6 +324,7 @@ impl Shared {
                     self.release(upstream, link, &request)?;
                 }
                 Action::Rewrite(text, by) => forward(upstream, &rewritten(request, &text, &by))?,
+                Action::Drip(lines) => return self.drip(client, &lines),
                 Action::Answer(bytes) => {
                     let mut client = client;
                     return client.write_all(&bytes);
@@ -359,6 +362,19 @@ impl Shared {
             .wait_timeout_while(self.lock(), LONGEST_REPLY, unanswered);
         waited.unwrap_or_else(PoisonError::into_inner).0.released += 1;
         self.changed.notify_all();
+        Ok(())
+    }
+
+    fn drip(&self, mut client: &TcpStream, lines: &str) -> io::Result<()> {
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        client.write_all(head.as_bytes())?;
+        if !lines.is_empty() {
+            client.write_all(format!("{:x}\r\n{lines}\r\n", lines.len()).as_bytes())?;
+        }
+        while !self.is_closing() {
+            client.write_all(b"1\r\n \r\n")?;
+            thread::sleep(DRIP);
+        }
         Ok(())
     }
 

@@ -1,11 +1,11 @@
 //! The lines of a watch's stream.
 
 use std::io::{self, Read};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ureq::BodyReader;
 
-use crate::http::MAX_REPLY_BYTES;
+use crate::http::{MAX_REPLY_BYTES, read_until};
 use crate::session::Ticket;
 
 /// The longest line of a stream. One holds all events of one revision or more; etcd's largest request is 1.5 MiB.
@@ -22,6 +22,10 @@ pub(super) struct Stream {
     /// Up to where `pending` is known to hold no line end.
     searched: usize,
     pub(super) since: Instant,
+    /// Whether the server has said that the watch stands.
+    pub(super) created: bool,
+    /// When its last message came, or its head.
+    heard: Instant,
     pub(super) ticket: Ticket,
 }
 
@@ -32,8 +36,19 @@ impl Stream {
             pending: Vec::new(),
             searched: 0,
             since: Instant::now(),
+            created: false,
+            heard: Instant::now(),
             ticket,
         }
+    }
+
+    /// The next message; `None` at the end of the stream. It is to be complete this long after the one before it, whatever bytes
+    /// trickle in.
+    pub(super) fn message(&mut self, silence: Duration) -> io::Result<Option<Vec<u8>>> {
+        let until = self.heard + silence;
+        let line = read_until(until, || self.line());
+        self.heard = Instant::now();
+        line
     }
 
     /// The next non-empty line; `None` at the end of the stream.

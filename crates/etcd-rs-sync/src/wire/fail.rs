@@ -40,6 +40,7 @@ impl Refusal {
         ]
         .iter()
         .any(|words| self.message.contains(words))
+            || self.code == code::UNAUTHENTICATED
     }
 }
 
@@ -90,8 +91,15 @@ pub(crate) fn classify(http_status: u16, refusal: Refusal) -> Error {
             },
         };
     }
+    if code == 0 {
+        // No member of a cluster speaks so, whatever it is; and it says that it did nothing.
+        return Error::NotSent {
+            detail: format!(
+                "what answers there is not etcd's gateway: HTTP {http_status}: {message}"
+            ),
+        };
+    }
     if code == code::UNAUTHENTICATED
-        || http_status == 401
         || [
             "revision of auth store is old",
             "user name is empty",
@@ -257,7 +265,9 @@ mod tests {
                 body(3, "etcdserver: too many operations in txn request"),
                 "Rejected",
             ),
-            (404, "404 page not found".into(), "Rejected"),
+            (404, "404 page not found".into(), "NotSent"),
+            (403, "<html>denied by the proxy</html>".into(), "NotSent"),
+            (401, "".into(), "NotSent"),
         ];
         for (status, body, variant) in cases {
             let error = format!("{:?}", judged(status, &body));

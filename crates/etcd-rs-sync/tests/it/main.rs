@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // clippy lets test functions unwrap, but not their helpers
 
 mod auth;
+mod elsewhere;
 mod failover;
 mod guards;
 mod hostile;

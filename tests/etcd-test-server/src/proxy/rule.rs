@@ -25,6 +25,8 @@ pub enum Action {
     Double,
     /// It is passed on with this text of its body replaced, everywhere, by the other.
     Rewrite(String, String),
+    /// It is not passed on; the client gets the head of a streamed reply, these lines, and then white space, for ever.
+    Drip(String),
     /// It is not passed on; the client gets these bytes, a whole HTTP reply, and the connection is closed.
     Answer(Vec<u8>),
 }
