@@ -122,4 +122,8 @@ pub enum WatchEvent {
     Written(Vec<u8>, i64, Vec<u8>),
     /// Events may have been missed: count again.
     Lost,
+    /// It stands, for the first time or again. Nothing was missed.
+    Stands,
+    /// It does not stand, and why. It goes on by itself where it was.
+    Failing(String),
 }

@@ -20,6 +20,9 @@ use crate::store;
 /// Stack of a thread that does one small thing. TLS handshakes and JSON parsing stay well below.
 pub(super) const STACK: usize = 256 * 1024;
 
+/// How long a last word may take. The whole stop takes less than a second, a member that does not answer at its beginning included.
+const LAST_WORD: Duration = Duration::from_millis(700);
+
 /// The connections of one machine.
 pub(super) struct Lanes {
     client: Client,
@@ -100,7 +103,7 @@ impl Lanes {
     /// Sends the machine's last word, past everything that may be stuck.
     pub(super) fn farewell(&self, request: Request) -> Option<Input> {
         let inbox = self.inbox.clone();
-        let Ok(client) = self.client.fork() else {
+        let Ok(client) = self.client.fork_within(LAST_WORD) else {
             return Some(Input::Farewell);
         };
         let client = Measured {
@@ -176,11 +179,9 @@ fn report(inbox: &Inbox, ticket: Ticket, item: Result<WatchItem, Error>) {
             }
         }
         Ok(WatchItem::Compacted { .. }) => send(WatchEvent::Lost),
-        // The watch goes on by itself where it was and loses nothing.
-        Ok(WatchItem::Connected { .. }) => {}
-        Err(error) => {
-            log::debug!(event = "watch_error"; "the watch is interrupted: {error}");
-        }
+        Ok(WatchItem::Connected { .. }) => send(WatchEvent::Stands),
+        // It goes on by itself where it was and loses nothing.
+        Err(error) => send(WatchEvent::Failing(error.to_string())),
     }
 }
 

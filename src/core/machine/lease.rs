@@ -4,8 +4,8 @@ use etcd_rs_sync::{Error, Reply, Request};
 use std::time::Duration;
 
 use super::{LEASE_MARGIN, Machine, Stage, State};
-use crate::core::Refusal;
 use crate::core::io::{Action, Ticket};
+use crate::core::{Note, Refusal};
 
 impl Machine {
     /// Whether the place still hangs on the lease, so that its end must be acted on.
@@ -49,6 +49,14 @@ impl Machine {
                 "the lease was not renewed in time".to_owned(),
             ));
         }
+        if let Some((since, seen)) = self.cut_off
+            && seen.saturating_sub(since) >= self.settings.lock_ttl
+        {
+            let silence = (seen - since).as_secs();
+            return self.leave(Refusal::Lost(format!(
+                "for {silence} s every request of this node but renewals failed: it could not use its turn, and others wait behind it"
+            )));
+        }
         if lease.renew_at <= now && lease.renewing.is_none() {
             let id = lease.id;
             let ticket = self.ticket();
@@ -57,6 +65,53 @@ impl Machine {
             }
             self.out
                 .push_back(Action::Renew(ticket, Request::KeepAlive { id }));
+        }
+    }
+
+    /// Whether the machine's own requests get through, which travel on other connections than renewals. A node that hears nothing
+    /// may not keep a place for ever that it cannot use.
+    pub(super) fn note_answer(&mut self, answered: bool) {
+        let now = self.now.mono;
+        if answered {
+            self.cut_off = None;
+            return;
+        }
+        let since = self.cut_off.map_or(now, |(since, _)| since);
+        self.cut_off = Some((since, now));
+        // One failure alone may be an accident. Another request tells, soon.
+        self.count_again_within(self.settings.lock_ttl / 3);
+    }
+
+    /// The watch does not stand. Until it does the queue is counted every TTL.
+    pub(super) fn on_watch_failing(&mut self, why: &str) {
+        let (now, ttl) = (self.now.mono, self.settings.lock_ttl);
+        let Some(queue) = &mut self.queue else { return };
+        let since = *queue.blind.get_or_insert(now);
+        let blind = now.saturating_sub(since);
+        self.count_again_within(if blind.is_zero() { ttl / 3 } else { ttl });
+        let every = ttl.as_secs();
+        self.note(if blind < ttl {
+            Note::warn(
+                "watch_failing",
+                format!("the watch of the queue is interrupted, so that it is counted every {every} s until it stands: {why}"),
+            )
+            .repeating()
+        } else {
+            Note::warn(
+                "watch_blind",
+                format!(
+                    "this node cannot watch the queue, so that it learns of its turn up to {every} s late: {why}; a proxy before etcd has \
+                     to pass on what is streamed, at once: for nginx, proxy_http_version 1.1; proxy_buffering off; proxy_read_timeout 1h;"
+                ),
+            )
+            .repeating()
+        });
+    }
+
+    fn count_again_within(&mut self, span: Duration) {
+        let at = self.now.mono + self.rng.jitter(span);
+        if let Some(queue) = &mut self.queue {
+            queue.recount_at = queue.recount_at.min(at);
         }
     }
 

@@ -136,6 +136,8 @@ pub struct Machine {
     refused: Option<i64>,
     /// Whether the last look at the cluster found it paused.
     paused: bool,
+    /// Since when no request but renewals was answered, and until when that was seen.
+    cut_off: Option<(Duration, Duration)>,
     state: State,
 }
 
@@ -178,6 +180,7 @@ impl Machine {
             may_go_down: false,
             refused: None,
             paused: false,
+            cut_off: None,
             state: State::Stopped,
         };
         machine.go(State::SelfTest);
@@ -357,6 +360,10 @@ impl Machine {
             return;
         }
         self.asked = None;
+        self.note_answer(matches!(
+            result,
+            Ok(_) | Err(Error::LeaseExists | Error::LeaseNotFound)
+        ));
         match &self.state {
             State::SelfTest
             | State::ReadOwn

@@ -46,7 +46,11 @@ pub struct Queue {
     /// When the gates are judged again.
     check_at: Duration,
     /// When the queue is counted again whatever the watch says.
-    recount_at: Duration,
+    pub(super) recount_at: Duration,
+    /// Since when the watch does not stand.
+    pub(super) blind: Option<Duration>,
+    /// When it was counted last.
+    counted_at: Duration,
     /// The turn is here, but a gate that closes for everybody is closed; until when it is left alone.
     retry_at: Option<Duration>,
     pub(super) held: Option<Refusal>,
@@ -240,6 +244,8 @@ impl Machine {
             stale: true,
             check_at: now + self.settings.check_interval,
             recount_at: now,
+            blind: None,
+            counted_at: now,
             retry_at: None,
             held: None,
             since: now,
@@ -264,14 +270,22 @@ impl Machine {
 
     fn counted(&mut self, counted: Ahead) {
         let now = self.now.mono;
-        let recount_at = now + self.rng.jitter(RECOUNT);
+        let blind = self
+            .queue
+            .as_ref()
+            .is_some_and(|queue| queue.blind.is_some());
+        let recount_at = now
+            + match blind {
+                true => self.settings.lock_ttl,
+                false => self.rng.jitter(RECOUNT),
+            };
         let claims = self.settings.keys.claims();
         let furthest = counted.claims.last().map(|(key, _)| key.clone());
         let Some(queue) = &mut self.queue else { return };
         let first = queue.stale && queue.ahead.is_empty();
         queue.near = !counted.more;
         queue.stale = false;
-        queue.recount_at = recount_at;
+        (queue.recount_at, queue.counted_at) = (recount_at, now);
         let mut before = std::mem::take(&mut queue.ahead);
         for (key, found) in counted.claims {
             let known = before
@@ -306,9 +320,19 @@ impl Machine {
     pub(super) fn on_watch(&mut self, event: WatchEvent) {
         let own = self.settings.keys.claim(&self.settings.node);
         let now = self.now.mono;
+        if let WatchEvent::Failing(why) = &event {
+            self.on_watch_failing(why);
+        }
+        let again_at = self.settings.backoff_min;
         let Some(queue) = &mut self.queue else { return };
         match event {
+            // What is lost each time it is counted would be counted without end.
+            WatchEvent::Lost if now < queue.counted_at + again_at => {
+                queue.recount_at = queue.recount_at.min(queue.counted_at + again_at);
+            }
             WatchEvent::Lost => queue.stale = true,
+            WatchEvent::Stands => queue.blind = None,
+            WatchEvent::Failing(_) => {}
             WatchEvent::Deleted(key) if key == own.as_bytes() => {
                 if self.needs_lease() {
                     self.leave(Refusal::Lost("the claim was deleted".to_owned()));

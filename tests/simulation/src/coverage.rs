@@ -2,7 +2,7 @@
 
 use reboot_coordinator::core::facts::ScriptReport;
 use reboot_coordinator::core::machine::Stage;
-use reboot_coordinator::core::{Input, State, WatchEvent};
+use reboot_coordinator::core::{Input, State};
 
 /// Names of the states, as counted here.
 pub const STATES: [&str; 30] = [
@@ -147,7 +147,7 @@ fn input_index(input: &Input) -> usize {
         Input::Host(_, None) => 10,
         Input::Host(_, Some(_)) => 11,
         Input::RebootCommand(_, report) => 12 + script(report),
-        Input::Watch(_, WatchEvent::Deleted(_) | WatchEvent::Written(..) | WatchEvent::Lost) => 14,
+        Input::Watch(_, _) => 14,
         Input::Stop => 15,
     }
 }

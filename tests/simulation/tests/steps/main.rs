@@ -4,6 +4,7 @@
 
 mod back;
 mod commit;
+mod cut_off;
 mod doubled;
 mod gates;
 mod lease;

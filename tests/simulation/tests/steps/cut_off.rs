@@ -1,0 +1,126 @@
+//! A node that cannot watch, or that hears nothing but renewals.
+
+use std::time::Duration;
+
+use etcd_rs_sync::Request;
+use reboot_coordinator::core::{Action, Input, Settings, WatchEvent};
+use reboot_coordinator::lock::Phase;
+use simulation::by_hand::{Node, settings, unreachable};
+
+/// A node behind another that it can follow.
+fn waiting() -> Node {
+    let mut node = Node::new(Settings {
+        check_interval: Duration::from_secs(3600),
+        ..settings()
+    });
+    node.elder("a", Phase::Queued);
+    node.until_state("queued");
+    node.settle();
+    node
+}
+
+fn watch_says(node: &mut Node, event: WatchEvent) {
+    let (watch, ..) = node.watch.clone().expect("it watches");
+    node.give(Input::Watch(watch, event));
+}
+
+/// New connections fail, the keepalive's old one works: others must not wait for such a node.
+#[test]
+fn a_place_that_its_node_cannot_use_is_given_up_after_a_ttl_although_it_is_renewed() {
+    let mut node = waiting();
+    let ttl = node.machine.settings().lock_ttl;
+    watch_says(&mut node, WatchEvent::Failing("no route".to_owned()));
+    let (begun, mut renewed) = (node.now, 0);
+    loop {
+        match node.next_action() {
+            Action::Etcd(_, Request::Revoke { .. }) => break,
+            Action::Etcd(ticket, _) => node.answer(ticket, Err(unreachable())),
+            action => {
+                renewed += u32::from(matches!(action, Action::Renew(..)));
+                node.perform(action);
+            }
+        }
+        assert!(node.now - begun < 4 * ttl, "{:?}", node.machine.state());
+    }
+    assert!(renewed > 0);
+    assert!(
+        node.now - begun >= ttl && node.now - begun <= 2 * ttl,
+        "{:?}",
+        node.now - begun
+    );
+    node.wait(4 * ttl);
+    let renews =
+        std::iter::from_fn(|| node.due()).any(|action| matches!(action, Action::Renew(..)));
+    assert!(
+        !renews,
+        "it ends by itself when the revoke does not get through"
+    );
+}
+
+#[test]
+fn a_failure_that_the_next_request_does_not_repeat_costs_nothing() {
+    let mut node = waiting();
+    let ttl = node.machine.settings().lock_ttl;
+    for _ in 0..5 {
+        watch_says(&mut node, WatchEvent::Lost);
+        let (ticket, _) = node.until_sending("queued");
+        node.answer(ticket, Err(unreachable()));
+        let before = node.now;
+        let count = node.until_sending("queued");
+        assert!(node.now - before <= ttl / 3);
+        node.pass(count);
+        node.settle();
+        node.now += 2 * ttl / 5;
+        node.give(Input::Tick);
+    }
+    assert!(node.claim().is_some());
+    assert_eq!(node.machine.view().state, "queued");
+}
+
+#[test]
+fn a_queue_that_cannot_be_watched_is_counted_each_ttl_and_the_remedy_is_said_once() {
+    let mut node = waiting();
+    let ttl = node.machine.settings().lock_ttl;
+    watch_says(&mut node, WatchEvent::Failing("silence".to_owned()));
+    let (begun, mut counted) = (node.now, Vec::new());
+    while node.now < begun + 4 * ttl {
+        let action = node.next_action();
+        let watches = matches!(action, Action::Watch(Some(_)));
+        node.perform(action);
+        if watches {
+            counted.push(node.now - begun);
+            watch_says(&mut node, WatchEvent::Failing("silence".to_owned()));
+        }
+    }
+    assert!(counted[0] <= ttl / 3, "{counted:?}");
+    assert!(
+        counted.windows(2).all(|pair| pair[1] - pair[0] <= ttl),
+        "{counted:?}"
+    );
+    assert!(counted.len() <= 9, "{counted:?}");
+    assert!(node.said("watch_failing", "silence"));
+    assert!(node.said("watch_blind", "proxy_buffering off"));
+    watch_says(&mut node, WatchEvent::Stands);
+    node.settle();
+    let stands = node.now;
+    let _ = node.until_sending("queued"); // the count that was due
+    node.until_state("queued");
+    assert!(node.now - stands <= ttl);
+}
+
+#[test]
+fn events_that_are_lost_again_and_again_are_counted_with_a_pause() {
+    let mut node = waiting();
+    let (begun, mut counts) = (node.now, 0);
+    while node.now < begun + Duration::from_secs(60) {
+        watch_says(&mut node, WatchEvent::Lost);
+        let action = node.next_action();
+        counts += u32::from(matches!(&action, Action::Etcd(_, Request::Range(_))));
+        node.perform(action);
+    }
+    let most = 60
+        / u32::try_from(node.machine.settings().backoff_min.as_secs())
+            .unwrap()
+            .max(1);
+    assert!(counts > 2 && counts <= most + 5, "{counts}, {most}");
+}
