@@ -121,20 +121,33 @@ fn read_pid(file: &mut File) -> Option<u32> {
     text.trim().parse().ok()
 }
 
-/// What tells this boot from every other, from `path` (normally `/proc/sys/kernel/random/boot_id`). Never empty, and the same
-/// when read again: its neighbour `uuid` is another one each time, so that every start would look like a boot.
+/// What tells this boot from every other, from `path` (normally `/proc/sys/kernel/random/boot_id`): a boot id as the kernel
+/// writes it, and the same when read again. Its neighbour `uuid` is another one each time, and whatever else a file says, an
+/// error message or zeros of a file system that lost them, would look like a boot.
 pub fn boot_id(path: &Path) -> io::Result<String> {
     let explain = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
     let useless = |why: &str| Err(explain(io::Error::new(io::ErrorKind::InvalidData, why)));
     let text = read_text(path).map_err(explain)?;
     let id = text.trim();
-    if id.is_empty() {
-        return useless("empty, so boots cannot be told apart");
+    if !is_boot_id(id) {
+        let seen: String = id.chars().take(64).collect();
+        return useless(&format!(
+            "{seen:?} is no boot id, which has 32 lower-case hexadecimal digits in groups of 8-4-4-4-12, not all 0"
+        ));
     }
     if read_text(path).map_err(explain)? != text {
         return useless("another one at each look, so boots cannot be told from starts");
     }
     Ok(id.into())
+}
+
+/// Whether the kernel writes boot ids so.
+fn is_boot_id(id: &str) -> bool {
+    let is_digit = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+    let groups: Vec<&str> = id.split('-').collect();
+    groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12])
+        && groups.concat().chars().all(is_digit)
+        && id.contains(|c: char| is_digit(c) && c != '0')
 }
 
 /// The kill switch: while it exists, this node does not reboot.

@@ -94,19 +94,43 @@ fn a_lock_that_cannot_be_made_is_an_error_with_its_path() {
 }
 
 #[test]
-fn the_boot_id_is_trimmed_and_never_empty() {
+fn what_is_no_boot_id_is_refused_and_shown() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("boot_id");
-    assert!(
-        boot_id(&path)
-            .unwrap_err()
-            .to_string()
-            .contains("boot_id: ")
-    );
-    fs::write(&path, " \n").unwrap();
-    assert!(boot_id(&path).unwrap_err().to_string().contains("empty"));
-    fs::write(&path, "0e5f-1\n").unwrap();
-    assert_eq!(boot_id(&path).unwrap(), "0e5f-1");
+    let why = || boot_id(&path).unwrap_err().to_string();
+    assert!(why().contains("boot_id: "));
+    let id = "9f1c4a52-7d0e-4b83-a6f1-0c2d3e4f5a6b";
+    let (nuls, upper) = ("\0".repeat(37), id.to_uppercase());
+    let machine_id = id.replace('-', "");
+    let (longer, twice) = (format!("{id}0"), format!("{id}\n{id}"));
+    let moved = format!("{}-{}", &id[1..8], &id[8..]).replace("--", "-0");
+    for no_id in [
+        "",
+        " \n",
+        "0e5f-1",
+        "uninitialized",
+        &nuls,
+        &upper,
+        &machine_id,
+        &longer,
+        &twice,
+        &moved,
+        &id[..35],
+        "00000000-0000-0000-0000-000000000000",
+        "gf1c4a52-7d0e-4b83-a6f1-0c2d3e4f5a6b",
+        "\u{feff}9f1c4a52-7d0e-4b83-a6f1-0c2d3e4f5a6b",
+        "------------------------------------",
+        "cat: /proc/sys: Transport endpoint is not connected",
+    ] {
+        fs::write(&path, no_id).unwrap();
+        assert!(why().contains("is no boot id"), "{no_id:?}: {}", why());
+    }
+    fs::write(&path, [0xff; 36]).unwrap();
+    assert!(why().contains("is no boot id"));
+    for whole in [id.to_owned(), format!(" {id}\n")] {
+        fs::write(&path, whole).unwrap();
+        assert_eq!(boot_id(&path).unwrap(), id);
+    }
     assert_eq!(
         boot_id(Path::new("/proc/sys/kernel/random/boot_id"))
             .unwrap()

@@ -38,6 +38,14 @@ pub(crate) struct Host {
     starts: u32,
 }
 
+/// The boot id of a host's boot, the first being 1.
+pub(crate) fn boot_id(node: &str, boot: u32) -> String {
+    let name = node.bytes().fold(0_u32, |sum, byte| {
+        sum.wrapping_mul(257).wrapping_add(byte.into())
+    });
+    format!("b007{boot:04x}-0000-4000-8000-0000{name:08x}")
+}
+
 impl Host {
     /// A host that requires a reboot, with a configuration that makes tests quick.
     pub(crate) fn new(name: &str, endpoints: &[String]) -> Host {
@@ -240,11 +248,7 @@ impl Host {
 
     pub(crate) fn next_boot(&mut self) {
         self.boots += 1;
-        fs::write(
-            self.path("boot-id"),
-            format!("boot-{}-of-{}\n", self.boots, self.name),
-        )
-        .unwrap();
+        fs::write(self.path("boot-id"), boot_id(&self.name, self.boots) + "\n").unwrap();
     }
 
     /// What scripts, hooks and the reboot command did, in order; the monitor, which runs beside them, left out.

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use etcd_test_server::{Action, Cluster, Proxy, Rule, Tls};
 
-use crate::host::{Host, LIMIT};
+use crate::host::{Host, LIMIT, boot_id};
 use crate::store::Store;
 
 #[test]
@@ -21,8 +21,8 @@ fn a_node_reboots_once_comes_back_and_gives_its_claim_back() {
     assert_eq!(store.claims(), Vec::<String>::new());
     assert_eq!(store.outcomes("node-a"), ["completed"]);
     let node = store.get("/rc/nodes/node-a").unwrap();
-    assert_eq!(node["last_reboot"]["boot_before"], "boot-1-of-node-a");
-    assert_eq!(node["last_reboot"]["boot_after"], "boot-2-of-node-a");
+    assert_eq!(node["last_reboot"]["boot_before"], boot_id("node-a", 1));
+    assert_eq!(node["last_reboot"]["boot_after"], boot_id("node-a", 2));
     assert_eq!(node["budget_used"], 0);
     assert_eq!(
         host.actions(),

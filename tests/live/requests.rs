@@ -3,7 +3,7 @@
 use etcd_test_server::Cluster;
 use serde_json::json;
 
-use crate::host::Host;
+use crate::host::{Host, boot_id};
 use crate::store::Store;
 
 /// A host that requires nothing by itself.
@@ -33,9 +33,11 @@ fn a_request_reboots_an_idle_node_once_and_leaves_its_budget_whole() {
     host.wait_event("not_required");
     for boot in 1..=2 {
         operator(&host, &["request", "node-a", "--reason", "new firmware"]);
-        host.wait_until("the reboot command", || host.reboots() == boot);
+        host.wait_until("the reboot command", || {
+            host.reboots() == usize::try_from(boot).unwrap()
+        });
         let noted = store.get("/rc/requests/node-a").unwrap();
-        assert_eq!(noted["boot_id"], format!("boot-{boot}-of-node-a"));
+        assert_eq!(noted["boot_id"], boot_id("node-a", boot));
         host.reboot();
         host.wait_event("released");
         assert_eq!(store.get("/rc/requests/node-a"), None);

@@ -6,7 +6,7 @@ use etcd_rs_sync::{Client, Delete, Etcd, Keys, Options, Put, Range, Reply, Reque
 use etcd_test_server::{Action, Cluster, HttpRequest, Rule};
 use serde_json::{Value, json};
 
-use crate::host::wait;
+use crate::host::{boot_id, wait};
 
 pub(crate) struct Store {
     client: Client,
@@ -107,7 +107,7 @@ impl Store {
 
 pub(crate) fn claim(node: &str, phase: &str) -> Value {
     json!({
-        "v": 1, "node": node, "node_id": format!("id-of-{node}"), "boot_id": format!("boot-1-of-{node}"),
+        "v": 1, "node": node, "node_id": format!("id-of-{node}"), "boot_id": boot_id(node, 1),
         "session": "by hand", "phase": phase, "limit": 1, "reasons": ["by hand"],
         "since": "2026-01-01T00:00:00Z", "committed_at": "2026-01-01T00:00:00Z", "attempts": 1, "version": "0.1.0",
     })

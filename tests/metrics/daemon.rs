@@ -36,7 +36,11 @@ pub(crate) fn folder(endpoints: &[String], metrics: &str) -> TempDir {
 
 pub(crate) fn configure(folder: &TempDir, endpoints: &[String], metrics: &str, interval: u32) {
     let here = folder.path().display();
-    fs::write(folder.path().join("boot-id"), "boot-1\n").unwrap();
+    fs::write(
+        folder.path().join("boot-id"),
+        "b0070001-0000-4000-8000-000000000001\n",
+    )
+    .unwrap();
     let config = format!(
         "node_name: node-a\nnode_id: test\nreboot_required_detectors:\n  - {{type: file, name: marker, path: {here}/required}}\n\
          health_script: {here}/health.sh\nlock_key: /cluster/lock\netcd_endpoints: {endpoints:?}\nreboot_command: [/bin/true]\n\

@@ -77,7 +77,11 @@ fn the_metrics_follow_what_happens() {
     promtool(&daemon.metrics());
     // The host goes down and comes up again.
     let daemon = daemon.again(|folder| {
-        fs::write(path(folder, "boot-id"), "boot-2\n").unwrap();
+        fs::write(
+            path(folder, "boot-id"),
+            "b0070002-0000-4000-8000-000000000001\n",
+        )
+        .unwrap();
         fs::remove_file(path(folder, "required")).unwrap();
     });
     wait("the release", || {

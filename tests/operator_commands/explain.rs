@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::json;
 
-use crate::support::{Field, eventually, run};
+use crate::support::{BOOT, Field, eventually, run};
 
 #[test]
 fn a_node_that_needs_no_reboot_says_so_first() {
@@ -75,7 +75,8 @@ fn a_node_with_every_gate_closed() {
         at.to_string()
     };
     let member = |node: &str, budget_used: u32| {
-        let last = json!({"boot_before": "b0", "boot_after": "boot-1", "at": ago(130), "reasons": ["kernel"]});
+        let last =
+            json!({"boot_before": "b0", "boot_after": BOOT, "at": ago(130), "reasons": ["kernel"]});
         let record = json!({"v": 1, "node": node, "node_id": format!("id-{node}"), "version": "0.1.0",
             "budget_used": budget_used, "last_reboot": last});
         field.put(&format!("nodes/{node}"), &record);

@@ -18,6 +18,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Where the records of all tests live, each with an etcd of its own.
 pub(crate) const LOCK: &str = "/cluster/lock";
 
+/// The boot of every host.
+pub(crate) const BOOT: &str = "b0070001-0000-4000-8000-000000000001";
+
 /// A cluster and a folder for the files of its hosts.
 pub(crate) struct Field {
     pub(crate) cluster: Cluster,
@@ -157,7 +160,7 @@ impl Drop for Daemon {
 pub(crate) fn claim(node: &str, phase: &str) -> Value {
     let committed = (phase != "queued").then_some("2026-01-05T10:02:00.000Z");
     json!({
-        "v": 1, "node": node, "node_id": format!("id-{node}"), "boot_id": "boot-1", "session": "s1", "phase": phase,
+        "v": 1, "node": node, "node_id": format!("id-{node}"), "boot_id": BOOT, "session": "s1", "phase": phase,
         "limit": 1, "reasons": ["kernel"], "since": "2026-01-05T10:00:00.000Z", "committed_at": committed,
         "attempts": 1, "version": "0.1.0",
     })
@@ -195,7 +198,7 @@ pub(crate) fn configuration(folder: &Path, node: &str, endpoint: &str, more: &st
         fs::rename(&fresh, &script).unwrap();
     }
     let boot = folder.join(format!("{node}.boot"));
-    fs::write(&boot, "boot-1\n").unwrap();
+    fs::write(&boot, BOOT).unwrap();
     let here = folder.display();
     let mut fields = vec![
         ("node_name", node.to_owned()),

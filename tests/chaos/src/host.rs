@@ -26,7 +26,6 @@ pub(crate) struct Host {
     pub(crate) boot_id: String,
     daemon_program: PathBuf,
     log: PathBuf,
-    boots: u32,
     power: Power,
     daemon: Option<Child>,
     /// Somebody sent the daemon a signal that ends it.
@@ -83,7 +82,6 @@ impl Host {
             round: Round::default(),
             boot_id: String::new(),
             daemon_program: daemon.to_path_buf(),
-            boots: 0,
             power: Power::Off(Instant::now()),
             daemon: None,
             told: false,
@@ -247,8 +245,10 @@ impl Host {
     }
 
     fn boot(&mut self, now: Instant, ledger: &Ledger) -> io::Result<()> {
-        self.boots += 1;
-        self.boot_id = format!("{}-boot-{}", self.name, self.boots);
+        // Of the shape of a boot id, and another one each time.
+        self.boot_id = fs::read_to_string("/proc/sys/kernel/random/uuid")?
+            .trim()
+            .to_owned();
         fs::write(self.folder.join("boot_id"), format!("{}\n", self.boot_id))?;
         self.wipe()?;
         for name in ["mode-reboot", "mode-drain", "ill"] {

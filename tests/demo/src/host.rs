@@ -33,8 +33,6 @@ pub(crate) struct Host {
     pub(crate) name: String,
     folder: PathBuf,
     power: Power,
-    /// Counts boots; the boot id is made of it.
-    boots: u32,
     /// It goes down and stays down.
     pub(crate) fails: bool,
     /// Each time it was down: from the order to end the daemon to the start of the next daemon.
@@ -71,7 +69,6 @@ impl Host {
             name: name.to_owned(),
             folder: parent.join(name),
             power: Power::Off(None),
-            boots: 0,
             fails: false,
             outages: Vec::new(),
         };
@@ -103,8 +100,8 @@ impl Host {
 
     /// Starts the daemon as after a boot: with a new boot id, and without the marker.
     pub(crate) fn boot(&mut self, plant: &Plant) -> io::Result<()> {
-        self.boots += 1;
-        let boot_id = format!("{}-boot-{}\n", self.name, self.boots);
+        // Of the shape of a boot id, and another one each time.
+        let boot_id = fs::read("/proc/sys/kernel/random/uuid")?;
         fs::write(self.folder.join("boot_id"), boot_id)?;
         match fs::remove_file(self.marker()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
