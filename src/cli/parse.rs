@@ -11,7 +11,7 @@ use super::duration::duration;
 use super::flags::{COMMANDS, CommandName, DEFAULT_CONFIG, FLAGS, FlagName, FlagSpec, spec};
 use super::moment::Moment;
 use crate::config::nearest::nearest;
-use crate::config::validate::{NODE_NAME_RULE, is_node_name};
+use crate::lock::keys::{NODE_NAME_RULE, is_node_name};
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -210,7 +210,8 @@ fn own(name: CommandName, flags: &Flags, operands: &[OsString]) -> Result<Comman
         CommandName::Pause => Command::Pause(pause_options(flags)?),
         CommandName::Resume => Command::Resume,
         CommandName::Release => Command::Release {
-            node: node(operand())?,
+            // Whatever stands among the claims can be released, also what no node is called.
+            node: operand().to_string_lossy().into_owned(),
             reason: reason(flags)?
                 .ok_or("`release` needs --reason TEXT: it goes into the history")?,
             yes: has(FlagName::Yes),

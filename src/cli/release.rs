@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use etcd_rs_sync::KeyValue;
 use jiff::Timestamp;
 
 use super::cluster::{Cluster, failed, operator};
@@ -9,6 +10,7 @@ use super::confirm::{Answer, confirm};
 use super::exit::Exit;
 use super::{complain, print};
 use crate::lock::History;
+use crate::lock::keys::{self, is_node_name};
 use crate::lock::operator::{self as request, Released, Shown};
 use crate::lock::outcome::Found;
 use crate::lock::record::RECORD_VERSION;
@@ -16,6 +18,9 @@ use crate::status::describe::{claim_table, committed, names};
 use crate::status::table::{Style, WIDTH, wrap};
 use crate::status::times::rfc3339;
 use crate::store::Trouble;
+
+/// How much of a value that is no claim is shown.
+const VALUE_CHARS: usize = 200;
 
 /// Shows the claim, asks, and takes it away.
 pub(super) fn release(path: &Path, node: &str, reason: &str, yes: bool) -> Exit {
@@ -26,12 +31,17 @@ pub(super) fn release(path: &Path, node: &str, reason: &str, yes: bool) -> Exit 
 }
 
 fn attempt(cluster: &Cluster, node: &str, reason: &str, yes: bool) -> Result<Exit, Trouble> {
-    let Some(pair) = cluster.one(cluster.keys.claim(node))? else {
+    let Some(pair) = find(cluster, node)? else {
         return already_gone(cluster, node);
     };
     let mut found = Found::of(&pair);
+    let claims = is_node_name(node);
+    let show = |found: &Found| match claims {
+        true => print(&shown(node, found, Timestamp::now(), Style::of_stdout())),
+        false => print(&foreign(&pair)),
+    };
     loop {
-        print(&shown(node, &found, Timestamp::now(), Style::of_stdout()));
+        show(&found);
         if !yes {
             match confirm(&format!("Release the claim of {node}?")) {
                 Answer::Yes => {}
@@ -47,16 +57,22 @@ fn attempt(cluster: &Cluster, node: &str, reason: &str, yes: bool) -> Result<Exi
                 }
             }
         }
-        match take(cluster, node, &found, reason)? {
+        match take(cluster, (node, &pair.key), &found, reason)? {
             Released::Done => return Ok(done(cluster, node)),
             Released::Gone => return already_gone(cluster, node),
+            Released::Changed(_) if !claims => {
+                complain(
+                    "reboot-coordinator: the key changed meanwhile, so nothing was done; run this again to see what it says now",
+                );
+                return Ok(Exit::Failure);
+            }
             Released::Changed(now) => {
                 complain(
                     "reboot-coordinator: the claim changed meanwhile, so nothing was done; this is what it says now:",
                 );
                 found = *now;
                 if yes {
-                    print(&shown(node, &found, Timestamp::now(), Style::of_stdout()));
+                    show(&found);
                     return Ok(Exit::Failure);
                 }
             }
@@ -64,12 +80,41 @@ fn attempt(cluster: &Cluster, node: &str, reason: &str, yes: bool) -> Result<Exi
     }
 }
 
+/// The claim of a node; or else what stands among the claims under this name, written out or with every byte seen, as a whole key
+/// or what follows the prefix.
+fn find(cluster: &Cluster, name: &str) -> Result<Option<KeyValue>, Trouble> {
+    if is_node_name(name) {
+        return cluster.one(cluster.keys.claim(name));
+    }
+    let prefix = cluster.keys.claims();
+    let is_called = |key: &[u8]| key == name.as_bytes() || keys::shown(key) == name;
+    let mut pairs = cluster.all(&prefix)?.into_iter();
+    Ok(pairs.find(|pair| is_called(&pair.key) || is_called(&pair.key[prefix.len()..])))
+}
+
+/// A key that is no claim, before it is removed.
+fn foreign(pair: &KeyValue) -> String {
+    let value = keys::shown(&pair.value);
+    let value: String = value.chars().take(VALUE_CHARS).collect();
+    let meaning = "It names no node, so no node of this group waits for it. A tool wrote it, or it is a record of a group whose lock_key \
+                   lies below this one: remove it only when nobody needs it.";
+    let key = keys::shown(&pair.key);
+    let mut lines = vec![format!("The key {key} says {value}")];
+    lines.extend(wrap(meaning, WIDTH));
+    lines.join("\n")
+}
+
 /// Deletes the claim as it was shown, and writes the history in the same transaction.
-fn take(cluster: &Cluster, node: &str, found: &Found, reason: &str) -> Result<Released, Trouble> {
+fn take(
+    cluster: &Cluster,
+    (node, key): (&str, &[u8]),
+    found: &Found,
+    reason: &str,
+) -> Result<Released, Trouble> {
     let history = entry(node, found, reason, operator(), Timestamp::now());
     let lease = cluster.history_lease()?;
     let shown = Shown {
-        node,
+        key,
         create: found.create,
         modified: found.modified,
     };

@@ -8,7 +8,8 @@ use super::cluster::{Cluster, failed};
 use super::exit::Exit;
 use super::pause::standing;
 use super::print;
-use crate::lock::operator as request;
+use crate::lock::record::{self, RecordError};
+use crate::lock::{keys, operator as request};
 use crate::status::describe::{names, standing_text};
 use crate::status::table::folded;
 use crate::store::Trouble;
@@ -21,7 +22,30 @@ pub(super) fn resume(path: &Path) -> Exit {
     }
 }
 
+/// Removes a cooldown that would last for ever, because it hangs on no lease. Any other ends by itself.
+fn end_cooldown(cluster: &Cluster) -> Result<(), Trouble> {
+    let Some(pair) = cluster.one(cluster.keys.cooldown())? else {
+        return Ok(());
+    };
+    let Err(error @ RecordError::Endless(_)) = record::cooldown(&pair.value, pair.lease) else {
+        return Ok(());
+    };
+    let says = keys::shown(&pair.value);
+    print(&folded(&format!(
+        "a cooldown stands there: {error}; it says {says}"
+    )));
+    let txn = request::end_cooldown(&cluster.keys, pair.mod_revision);
+    if !cluster.settle(txn, request::cooldown_ended)? {
+        return Err(Trouble(
+            "the cooldown changed meanwhile, so nothing was done; run resume again".to_owned(),
+        ));
+    }
+    print("removed that cooldown");
+    Ok(())
+}
+
 fn attempt(cluster: &Cluster) -> Result<Exit, Trouble> {
+    end_cooldown(cluster)?;
     let Some(standing) = standing(cluster)? else {
         print("the cluster is not paused");
         return Ok(Exit::Done);

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::exit::Exit;
 use super::{complain, print};
 use crate::config::{self, Config, Loaded, Problem};
+use crate::lock::Keys;
 
 /// Checks the configuration and says what it found.
 pub(super) fn validate_config(path: &Path, json: bool) -> Exit {
@@ -70,9 +71,10 @@ fn facts(config: &Config) -> Vec<String> {
         1 => "one node at a time".to_owned(),
         limit => format!("up to {limit} nodes at a time"),
     };
+    let keys = Keys::new(&config.etcd.namespace, &config.lock_key);
     let mut facts = vec![
         format!("  node       {}", config.node_name),
-        format!("  lock       {}, {limit}", config.lock_key),
+        format!("  lock       {}, {limit}", keys.prefix()),
         format!("  etcd       {}", config.etcd.endpoints.join(", ")),
         format!("  detectors  {}", detectors.join(", ")),
         format!("  health     {}", config.health_script.display()),

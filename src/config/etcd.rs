@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use super::certificate::has_common_name;
 use super::files;
 use super::reader::{Field, Map};
-use super::{Auth, Etcd, Tls};
+
+use super::{Auth, Etcd, Tls, key};
 
 /// How etcd is reached.
 pub(super) fn read(top: &Map<'_>) -> Option<Etcd> {
@@ -21,10 +22,10 @@ pub(super) fn read(top: &Map<'_>) -> Option<Etcd> {
         warn_of_common_name(&tls_field, tls);
     }
     let timeout = top.field("etcd_timeout_sec").seconds(5);
-    let namespace = top.field("etcd_namespace").text().unwrap_or_default();
+    let namespace = key::namespace(&top.field("etcd_namespace"));
     Some(Etcd {
         endpoints: endpoints?,
-        namespace,
+        namespace: namespace?,
         tls: tls?,
         auth,
         timeout: timeout?,

@@ -14,6 +14,7 @@ mod etcd;
 mod fields;
 mod files;
 mod host;
+mod key;
 mod lines;
 mod load;
 pub(crate) mod nearest;

@@ -3,8 +3,8 @@
 use super::ClusterPolicies;
 use super::host::Host;
 use super::reader::Field;
-use super::validate::{NODE_NAME_RULE, is_node_name};
 use crate::core::windows::{Windows, WindowsField};
+use crate::lock::keys::{NODE_NAME_RULE, is_node_name};
 
 /// `cluster_policies`; `None` also when they ask for nothing.
 pub(super) fn cluster_policies(field: &Field<'_>) -> Option<ClusterPolicies> {

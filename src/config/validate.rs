@@ -8,7 +8,8 @@ use super::host::Host;
 use super::reader::{Field, Map, Sink};
 use super::tree::Node;
 use super::{Config, Log, LogFormat};
-use super::{commands, detectors, etcd, files, policies};
+use super::{commands, detectors, etcd, files, key, policies};
+use crate::lock::keys::{NODE_NAME_RULE, is_node_name};
 
 /// Reads the whole tree. Problems and warnings go to the sink; the configuration counts only if there are no problems.
 pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
@@ -23,7 +24,7 @@ pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
     let backoff = backoff(&top);
     let min_reboot_interval = top.field("min_reboot_interval_sec").seconds_or_zero(0);
     let max_concurrent_reboots = at_least_one(&top.field("max_concurrent_reboots"), 1);
-    let lock_key = lock_key(&top.field("lock_key"));
+    let lock_key = key::lock_key(&top.field("lock_key"));
     let lock_ttl = lock_ttl(&top.field("lock_ttl_sec"), health_timeout);
     let reboot_timeout = top.field("reboot_timeout_sec").seconds(600);
     let hold_timeout = hold_timeout(&top.field("hold_timeout_sec"), reboot_timeout);
@@ -83,16 +84,6 @@ pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
     })
 }
 
-/// Whether a node may be called that: it becomes part of etcd keys.
-pub(crate) fn is_node_name(name: &str) -> bool {
-    (1..=253).contains(&name.len())
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
-}
-
-pub(crate) const NODE_NAME_RULE: &str = "use 1 to 253 of the characters A-Z a-z 0-9 . _ -";
-
 fn node_name(field: &Field<'_>, host: &Host) -> Option<String> {
     let text = field.required_text("use %H for the host name")?;
     match host.expand(&text) {
@@ -139,26 +130,6 @@ fn at_least_one(field: &Field<'_>, default: u32) -> Option<u32> {
     field
         .whole(1, u32::MAX.into())
         .and_then(|value| u32::try_from(value).ok())
-}
-
-fn lock_key(field: &Field<'_>) -> Option<String> {
-    let text = field.required_text(
-        "for example /cluster/reboot-coordinator/lock, the same for every node of a group",
-    )?;
-    let key = text.trim_end_matches('/');
-    let wrong = if !text.starts_with('/') {
-        "must be absolute; begin it with /"
-    } else if key.is_empty() {
-        "must not be / alone; every record lives under it, for example /cluster/reboot-coordinator/lock"
-    } else if key.contains("//") {
-        "must not contain //; write a single /"
-    } else if key.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        "must not contain spaces or control characters; remove them"
-    } else {
-        return Some(key.to_owned());
-    };
-    field.problem(format!("{text:?} {wrong}"));
-    None
 }
 
 /// The lease must outlive one health check and the wait for the next renewal, at a third of the TTL; else a healthy holder loses its place.

@@ -76,6 +76,7 @@ mod tests {
             all: names(all),
             healthy: names(healthy),
             down: names(down),
+            foreign: None,
         }
     }
 

@@ -130,7 +130,8 @@ impl Refusal {
             }
             Refusal::Paused(_) => "resume the cluster when reboots may go on",
             Refusal::Window(_) => "it opens by itself",
-            Refusal::Cooldown(_) => "it ends by itself",
+            // One that does not says so itself.
+            Refusal::Cooldown(_) => "it ends by itself, with its lease",
             Refusal::Budget(_) => {
                 "find out why the reboot did not clear the requirement; the budget is whole again once no detector asks, or by `reboot-coordinator reset-budget`"
             }

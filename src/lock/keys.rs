@@ -79,8 +79,29 @@ impl Keys {
         format!("{}/history/", self.prefix)
     }
 
-    /// The node a key below one of the prefixes names; `None` for a key of another kind.
+    /// The node a key below one of the prefixes names; `None` for a key that is not ours: of a tool, or of a group whose
+    /// `lock_key` lies below this one.
     pub fn node_of<'a>(prefix: &str, key: &'a [u8]) -> Option<&'a str> {
-        std::str::from_utf8(key).ok()?.strip_prefix(prefix)
+        let name = std::str::from_utf8(key).ok()?.strip_prefix(prefix)?;
+        is_node_name(name).then_some(name)
     }
+}
+
+/// What a node may be called.
+pub const NODE_NAME_RULE: &str =
+    "use 1 to 253 of the characters A-Z a-z 0-9 . _ -, but neither `pause` nor `cooldown`";
+
+/// Whether a node may be called that: it is the end of its keys. In a group whose `lock_key` ends in `/claims`, or in `/nodes`, the
+/// two names stand where the group above has the claims, or the registrations, of its nodes.
+pub fn is_node_name(name: &str) -> bool {
+    (1..=253).contains(&name.len())
+        && !["pause", "cooldown"].contains(&name)
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+}
+
+/// A key as text in which every byte is seen.
+pub fn shown(key: &[u8]) -> String {
+    key.escape_ascii().to_string()
 }

@@ -3,18 +3,18 @@
 //! Each of these transactions is safe to repeat until an answer is known: a copy that arrives later finds its guard broken, and
 //! the refusal carries what tells whether an earlier copy was the one that broke it.
 
-use etcd_rs_sync::{Delete, Keys as Span, Op, OpReply, Put, Reply, Txn};
+use etcd_rs_sync::{Delete, Keys as Span, Op, OpReply, Put, Range, Reply, Txn};
 
 use super::Keys;
 use super::outcome::{Found, Malformed, ranges, single, txn};
 use super::record::{History, Pause, RecordError, decode, encode};
-use super::request::{absent, read, take_away, unchanged};
+use super::request::{absent, read, same, unchanged};
 
-/// A claim to take away: the node its key names and the revisions that were shown to the operator.
+/// What is to be taken away from among the claims, with the revisions that were shown to the operator.
 #[derive(Clone, Copy, Debug)]
 pub struct Shown<'a> {
-    /// Whose it is.
-    pub node: &'a str,
+    /// Its key, which need not be that of a claim.
+    pub key: &'a [u8],
     /// The revision that created the claim.
     pub create: i64,
     /// The revision that last wrote it.
@@ -24,14 +24,16 @@ pub struct Shown<'a> {
 /// Take a claim away and say so in the history. When it is not the one shown, answer it as it is, and the history entry in
 /// case an earlier copy of this request wrote it.
 pub fn release(keys: &Keys, shown: Shown<'_>, history: (&History, i64, &str)) -> Txn {
-    let Shown {
-        node,
-        create,
-        modified,
-    } = shown;
-    let mut txn = take_away(keys, (node, create, modified), history);
-    txn.failure.push(read(keys.history(history.2, node)));
-    txn
+    let span = || Span::one(shown.key);
+    let entry = keys.history(history.2, &history.0.node);
+    Txn {
+        compares: same(shown.key, shown.create, shown.modified),
+        success: vec![
+            Op::Delete(Delete::of(span())),
+            Op::Put(Put::new(entry.clone(), encode(history.0), history.1)),
+        ],
+        failure: vec![Op::Range(Range::of(span())), read(entry)],
+    }
 }
 
 /// What became of a [`release`].
@@ -106,6 +108,27 @@ pub fn paused(reply: Reply) -> Result<Result<(), Option<Standing>>, Malformed> {
         modified: kv.mod_revision,
         pause: decode(&kv.value),
     })))
+}
+
+/// Remove the cooldown that has the mod revision seen. Otherwise answer the one that is there.
+pub fn end_cooldown(keys: &Keys, seen_modified: i64) -> Txn {
+    Txn {
+        compares: vec![unchanged(keys.cooldown(), seen_modified)],
+        success: vec![Op::Delete(Delete::of(Span::one(keys.cooldown())))],
+        failure: vec![read(keys.cooldown())],
+    }
+}
+
+/// Whether nothing is left of the cooldown that an [`end_cooldown`] saw.
+///
+/// # Errors
+/// [`Malformed`] when the reply has another shape: the outcome is unknown.
+pub fn cooldown_ended(reply: Reply) -> Result<bool, Malformed> {
+    let txn = txn(reply)?;
+    Ok(txn.succeeded || {
+        let [found] = ranges(&txn)?;
+        single(found)?.is_none()
+    })
 }
 
 /// Write a registration whose budget is whole again over the one with the mod revision seen, and say so in the history. When it

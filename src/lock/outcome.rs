@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use etcd_rs_sync::{Error, KeyValue, OpReply, RangeReply, Reply, TxnReply};
 
-use super::record::{Claim, Cooldown, NodeRecord, Pause, RecordError, Report, decode};
+use super::keys::shown;
+use super::record::{self, Claim, Cooldown, NodeRecord, Pause, RecordError, Report, decode};
 use super::requests::Seen;
 use super::{Held, Keys};
 
@@ -148,6 +149,8 @@ pub struct Members {
     pub healthy: Vec<String>,
     /// Those with a claim that is committed, or that cannot be read: they are down, or may be.
     pub down: Vec<String>,
+    /// A key among them that names no node.
+    pub foreign: Option<String>,
 }
 
 impl Members {
@@ -169,6 +172,8 @@ pub struct Ahead {
     pub claims: Vec<(String, Found)>,
     /// Whether there are more than these.
     pub more: bool,
+    /// Keys in between that name no node.
+    pub foreign: Vec<String>,
 }
 
 /// Whether every guard of the [self-test](super::request::self_test) failed, as it must.
@@ -239,12 +244,22 @@ pub fn write(reply: Reply) -> Result<Write, Malformed> {
 ///
 /// # Errors
 /// [`Malformed`] when the reply has another shape.
-pub fn gate_read(reply: Reply) -> Result<GateRead, Malformed> {
+pub fn gate_read(reply: Reply, keys: &Keys) -> Result<GateRead, Malformed> {
     let txn = txn(reply)?;
     if !txn.succeeded {
         return Err(Malformed("an unguarded read did not succeed"));
     }
-    gates(&txn)
+    let all: Vec<&RangeReply> = reads(&txn);
+    let (own, members) = match all.as_slice() {
+        [own @ .., nodes, alive, claims] if own.len() == 5 => {
+            (own, Some(members(keys, nodes, alive, claims)))
+        }
+        own => (own, None),
+    };
+    Ok(GateRead {
+        members,
+        ..gates(txn.header.revision, own)?
+    })
 }
 
 /// What became of a commit of `claim` over `seen`, sent at `sent_at`.
@@ -270,7 +285,7 @@ pub fn commit(
         };
         return Ok(Commit::Committed(permit(sent_at), held));
     }
-    let read = gates(&txn)?;
+    let read = gates(txn.header.revision, &reads(&txn))?;
     let unchanged = read
         .claim
         .as_ref()
@@ -384,13 +399,14 @@ pub fn recount(
     if first.key != own.as_bytes() || first.create_revision != create {
         return Ok(None);
     }
-    let claims = ahead
-        .iter()
-        .map(|kv| {
-            let name = String::from_utf8_lossy(&kv.key).into_owned();
-            (name, Found::of(kv))
-        })
-        .collect();
+    let prefix = keys.claims();
+    let (mut claims, mut foreign) = (Vec::new(), Vec::new());
+    for kv in ahead {
+        match Keys::node_of(&prefix, &kv.key) {
+            Some(name) => claims.push((keys.claim(name), Found::of(kv))),
+            None => foreign.push(shown(&kv.key)),
+        }
+    }
     if ahead.iter().any(|kv| kv.create_revision >= create) {
         return Err(Malformed("the queue was answered out of order"));
     }
@@ -398,6 +414,7 @@ pub fn recount(
         revision: range.header.revision,
         claims,
         more: range.more,
+        foreign,
     }))
 }
 
@@ -421,44 +438,46 @@ fn permit(sent_at: Duration) -> Permit {
     Permit { since: sent_at }
 }
 
-fn gates(txn: &TxnReply) -> Result<GateRead, Malformed> {
-    let all: Vec<&RangeReply> = reads(txn);
-    let ([pause, cooldown, claim, node, request], members) = match all.as_slice() {
-        [a, b, c, d, e] => ([*a, *b, *c, *d, *e], None),
-        [a, b, c, d, e, nodes, alive, claims] => {
-            ([*a, *b, *c, *d, *e], Some(members(nodes, alive, claims)))
-        }
-        _ => return Err(Malformed("a txn answered another number of reads")),
+fn gates(revision: i64, own: &[&RangeReply]) -> Result<GateRead, Malformed> {
+    let [pause, cooldown, claim, node, request] = own else {
+        return Err(Malformed("a txn answered another number of reads"));
     };
     Ok(GateRead {
-        revision: txn.header.revision,
+        revision,
         pause: single(pause)?.map(|kv| decode(&kv.value)),
-        cooldown: single(cooldown)?.map(|kv| decode(&kv.value)),
+        cooldown: single(cooldown)?.map(|kv| record::cooldown(&kv.value, kv.lease)),
         claim: single(claim)?.map(Found::of),
         registration: single(node)?.map(|kv| (kv.mod_revision, decode(&kv.value))),
         request: single(request)?.map(|kv| (kv.mod_revision, decode(&kv.value))),
-        members,
+        members: None,
     })
 }
 
 /// A report that cannot be read says nothing good; a claim that cannot be read may be of a node that is down.
-fn members(nodes: &RangeReply, alive: &RangeReply, claims: &RangeReply) -> Members {
+fn members(keys: &Keys, nodes: &RangeReply, alive: &RangeReply, claims: &RangeReply) -> Members {
     let healthy =
-        |kv: &&KeyValue| decode::<Report>(&kv.value).is_ok_and(|report: Report| report.healthy);
-    let down = |kv: &&KeyValue| {
+        |kv: &KeyValue| decode::<Report>(&kv.value).is_ok_and(|report: Report| report.healthy);
+    let down = |kv: &KeyValue| {
         decode::<Claim>(&kv.value).map_or(true, |claim: Claim| claim.phase.committed())
     };
+    let mut foreign = None;
+    let mut named = |prefix: String, range: &RangeReply, counts: &dyn Fn(&KeyValue) -> bool| {
+        let mut names = Vec::new();
+        for kv in &range.kvs {
+            match Keys::node_of(&prefix, &kv.key) {
+                Some(name) if counts(kv) => names.push(name.to_owned()),
+                Some(_) => {}
+                None => foreign = Some(shown(&kv.key)),
+            }
+        }
+        names
+    };
     Members {
-        all: nodes.kvs.iter().filter_map(name).collect(),
-        healthy: alive.kvs.iter().filter(healthy).filter_map(name).collect(),
-        down: claims.kvs.iter().filter(down).filter_map(name).collect(),
+        all: named(keys.nodes(), nodes, &|_| true),
+        healthy: named(keys.alives(), alive, &healthy),
+        down: named(keys.claims(), claims, &down),
+        foreign,
     }
-}
-
-/// The node that a key is about: what stands behind the last slash, which no name contains.
-fn name(kv: &KeyValue) -> Option<String> {
-    let key = std::str::from_utf8(&kv.key).ok()?;
-    key.rsplit_once('/').map(|(_, name)| name.to_owned())
 }
 
 pub(super) fn txn(reply: Reply) -> Result<TxnReply, Malformed> {

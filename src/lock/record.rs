@@ -217,6 +217,21 @@ pub struct History {
     pub by: Option<String>,
 }
 
+/// The cooldown in this pair.
+///
+/// # Errors
+/// [`RecordError::Endless`] for one that hangs on no lease; else as [`decode`].
+pub fn cooldown(value: &[u8], lease: i64) -> Result<Cooldown, RecordError> {
+    let read = decode(value);
+    if lease != 0 {
+        return read;
+    }
+    Err(RecordError::Endless(match read {
+        Ok(Cooldown { node, since, .. }) => format!("{node} wrote it at {since}"),
+        Err(error) => error.to_string(),
+    }))
+}
+
 /// Why a value could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecordError {
@@ -224,6 +239,8 @@ pub enum RecordError {
     Version(u64),
     /// It is not what the documentation says.
     Malformed(String),
+    /// It hangs on no lease, though its kind ends with one; what else is known of it.
+    Endless(String),
 }
 
 impl fmt::Display for RecordError {
@@ -234,6 +251,10 @@ impl fmt::Display for RecordError {
                 "the record has version {found}, this program knows version {RECORD_VERSION}: upgrade this node"
             ),
             RecordError::Malformed(why) => write!(f, "the record is not readable: {why}"),
+            RecordError::Endless(known) => write!(
+                f,
+                "the record hangs on no lease, so it does not end by itself; reboot-coordinator resume removes it ({known})"
+            ),
         }
     }
 }

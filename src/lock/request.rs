@@ -53,7 +53,7 @@ pub fn join(keys: &Keys, claim: &Claim, lease: i64) -> Txn {
 pub fn rewrite(keys: &Keys, seen: &Held, claim: &Claim, lease: i64) -> Txn {
     let key = keys.claim(&claim.node);
     Txn {
-        compares: same(&key, seen.create, seen.modified),
+        compares: same(key.as_bytes(), seen.create, seen.modified),
         success: vec![Op::Put(Put::new(key.clone(), encode(claim), lease))],
         failure: vec![read(key)],
     }
@@ -63,7 +63,7 @@ pub fn rewrite(keys: &Keys, seen: &Held, claim: &Claim, lease: i64) -> Txn {
 pub fn remove(keys: &Keys, node: &str, create: i64, modified: i64) -> Txn {
     let key = keys.claim(node);
     Txn {
-        compares: same(&key, create, modified),
+        compares: same(key.as_bytes(), create, modified),
         success: vec![Op::Delete(Delete::of(Span::one(key.clone())))],
         failure: vec![read(key)],
     }
@@ -85,10 +85,11 @@ pub fn take_away(
 }
 
 /// The claims next before the one created at `create`, nearest first, and that one itself at the front: enough of them to
-/// know the whole queue before a node near the head.
-pub fn recount(keys: &Keys, create: i64, limit: u32, values: bool) -> Range {
+/// know the whole queue before a node near the head, when this many keys that are no claims stand in between.
+pub fn recount(keys: &Keys, create: i64, limit: u32, foreign: usize, values: bool) -> Range {
+    let foreign = i64::try_from(foreign).unwrap_or(i64::MAX / 2);
     Range {
-        limit: i64::from(limit) + i64::from(NEAR) + 1,
+        limit: i64::from(limit) + i64::from(NEAR) + 1 + foreign,
         keys_only: !values,
         order: Order::CreateRevisionDescending,
         max_create_revision: create,
@@ -147,7 +148,7 @@ pub fn commit(
 ) -> Txn {
     let key = keys.claim(&claim.node);
     let node_key = keys.node(&claim.node);
-    let mut compares = same(&key, seen.create, seen.modified);
+    let mut compares = same(key.as_bytes(), seen.create, seen.modified);
     compares.push(absent(keys.pause()));
     compares.push(absent(keys.cooldown()));
     compares.push(unchanged(node_key.clone(), judged.registration));
@@ -188,7 +189,7 @@ pub fn fence(keys: &Keys, seen: &Held) -> Txn {
 pub fn confirm(keys: &Keys, node: &str, seen: &Held) -> Txn {
     let key = keys.claim(node);
     Txn {
-        compares: same(&key, seen.create, seen.modified),
+        compares: same(key.as_bytes(), seen.create, seen.modified),
         success: vec![],
         failure: vec![read(key)],
     }
@@ -264,7 +265,7 @@ fn unchanged_since(prefix: String, revision: i64) -> Compare {
     }
 }
 
-fn same(key: &str, create: i64, modified: i64) -> Vec<Compare> {
+pub(super) fn same(key: &[u8], create: i64, modified: i64) -> Vec<Compare> {
     vec![
         Compare::create_revision(Span::one(key), create),
         Compare::mod_revision(Span::one(key), modified),

@@ -4,8 +4,11 @@ use etcd_rs_sync::{KeyValue, Keys as Span, Op, Order, Range, RangeReply, Reply, 
 use serde_json::Value;
 
 use super::Keys;
+use super::keys::shown;
 use super::outcome::{Found, Malformed, ranges, single, txn};
-use super::record::{Cooldown, History, NodeRecord, Pause, RebootRequest, RecordError, decode};
+use super::record::{
+    self, Cooldown, History, NodeRecord, Pause, RebootRequest, RecordError, decode,
+};
 use super::request::read;
 
 /// How many pairs are read at once. A registration with its JSON and base64 is under a kilobyte, so a page stays far below
@@ -34,6 +37,8 @@ pub struct Survey {
     pub requests: Vec<(String, Result<RebootRequest, RecordError>)>,
     /// The last finished attempts, newest first.
     pub recent: Vec<History>,
+    /// Keys among these that name no node, every byte of them seen. They are ignored.
+    pub foreign: Vec<String>,
     /// There are more claims, members or reports than were read.
     pub partial: bool,
 }
@@ -111,7 +116,7 @@ impl Pages {
             survey: Survey {
                 revision: txn.header.revision,
                 pause: single(pause)?.map(|kv| decode(&kv.value)),
-                cooldown: single(cooldown)?.map(|kv| decode(&kv.value)),
+                cooldown: single(cooldown)?.map(|kv| record::cooldown(&kv.value, kv.lease)),
                 recent: recent
                     .kvs
                     .iter()
@@ -156,8 +161,15 @@ impl Pages {
     /// The survey; a partial one when something is missing.
     pub fn complete(self) -> Survey {
         let partial = self.missing().is_some();
+        let foreign = self.lists.iter().flat_map(|(prefix, pairs, _)| {
+            let keys = pairs.iter().map(|kv| kv.key.as_slice());
+            keys.filter(|key| Keys::node_of(prefix, key).is_none())
+                .map(shown)
+        });
+        let foreign = foreign.collect();
         let [claims, nodes, reports, requests] = self.lists;
         Survey {
+            foreign,
             claims: claims_of(&claims.0, &claims.1),
             nodes: named(&nodes, decode),
             reports: named(&reports, said),
@@ -172,7 +184,7 @@ impl Pages {
 pub fn claims_of(prefix: &str, pairs: &[KeyValue]) -> Vec<(String, Found)> {
     let mut claims: Vec<(String, Found)> = pairs
         .iter()
-        .map(|kv| (name(prefix, &kv.key), Found::of(kv)))
+        .filter_map(|kv| Some((Keys::node_of(prefix, &kv.key)?.to_owned(), Found::of(kv))))
         .collect();
     claims.sort_by_key(|(_, found)| found.create);
     claims
@@ -184,13 +196,8 @@ fn named<T>(
 ) -> Vec<(String, T)> {
     pairs
         .iter()
-        .map(|kv| (name(prefix, &kv.key), of(&kv.value)))
+        .filter_map(|kv| Some((Keys::node_of(prefix, &kv.key)?.to_owned(), of(&kv.value))))
         .collect()
-}
-
-fn name(prefix: &str, key: &[u8]) -> String {
-    let rest = key.get(prefix.len()..).unwrap_or(key);
-    String::from_utf8_lossy(rest).into_owned()
 }
 
 fn said(value: &[u8]) -> Said {

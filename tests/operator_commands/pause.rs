@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use etcd_rs_sync::{Etcd as _, Put, Request};
 use etcd_test_server::{Action, Proxy, Rule};
+use serde_json::json;
 
 use crate::support::{Field, eventually, run};
 
@@ -165,4 +167,33 @@ fn an_unreachable_etcd_is_one_line_and_exit_code_1() {
         );
     }
     assert!(started.elapsed() < Duration::from_secs(60));
+}
+
+#[test]
+fn a_cooldown_that_would_never_end_is_shown_and_removed_and_any_other_is_left() {
+    let field = Field::new();
+    for value in [
+        json!("what a tool left"),
+        json!({"v": 1, "node": "a", "since": "t", "until": "t"}),
+        json!({"v": 7}),
+    ] {
+        field.put("cooldown", &value);
+        let ended = field.run(&["resume"]);
+        assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{ended:?}");
+        assert!(ended.stdout.contains("hangs on no lease"), "{ended:?}");
+        assert!(field.get("cooldown").is_none(), "{value}");
+        let again = field.run(&["resume"]);
+        assert!(!again.stdout.contains("cooldown"), "{again:?}");
+    }
+    // A newer program's, which ends with its lease.
+    let grant = Request::Grant {
+        id: 1234,
+        ttl_sec: 600,
+    };
+    field.client.call(&grant).unwrap();
+    let put = Put::new("/cluster/lock/cooldown", "{\"v\": 7}", 1234);
+    field.client.put(put).unwrap();
+    let ended = field.run(&["resume"]);
+    assert!(!ended.stdout.contains("cooldown"), "{ended:?}");
+    assert!(field.get("cooldown").is_some());
 }

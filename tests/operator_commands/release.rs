@@ -156,3 +156,32 @@ fn a_server_that_ignores_guards_is_not_written_to() {
     );
     assert!(field.get("claims/node-a").is_some());
 }
+
+#[test]
+fn whatever_stands_among_the_claims_can_be_removed_after_it_was_shown() {
+    let field = Field::new();
+    for (key, name) in [
+        ("nodes/x1", "nodes/x1"),
+        ("pause", "pause"),
+        ("a b\n", "a b\\n"),
+        ("x/", "/cluster/lock/claims/x/"),
+    ] {
+        field.put(&format!("claims/{key}"), &"kept by a tool".into());
+        let shown = field.run(&release(name, &[]));
+        assert_eq!(shown.code, 64, "{shown:?}");
+        assert!(
+            shown.stdout.contains("kept by a tool") && shown.stdout.contains("names no node"),
+            "{shown:?}"
+        );
+        assert!(field.get(&format!("claims/{key}")).is_some());
+        let ended = field.run(&release(name, &["--yes"]));
+        assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{name}");
+        assert!(field.get(&format!("claims/{key}")).is_none(), "{name}");
+    }
+    assert_eq!(field.list("history/").len(), 4);
+    // Nothing that stands elsewhere.
+    field.put("pause", &"kept".into());
+    let ended = field.run(&release("../pause", &["--yes"]));
+    assert!(ended.stdout.contains("nothing to release"), "{ended:?}");
+    assert!(field.get("pause").is_some());
+}

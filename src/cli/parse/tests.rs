@@ -198,11 +198,11 @@ fn mistakes_are_explained() {
             "release node-a node-b --reason x",
             "unexpected argument \"node-b\"",
         ),
-        (
-            "release ../pause --reason x",
-            "\"../pause\" is not a node name",
-        ),
         ("forget a/b", "is not a node name"),
+        (
+            "reset-budget pause --reason x",
+            "\"pause\" is not a node name",
+        ),
         ("request", "`request` needs a NODE, several, or --all"),
         ("request --all a", "`request` takes either nodes or --all"),
         ("request a ../pause", "is not a node name"),

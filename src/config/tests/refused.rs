@@ -200,6 +200,34 @@ const REFUSED: &[(&str, &str)] = &[
     ("lock_key: /", "must not be / alone"),
     ("lock_key: /a//b", "must not contain //"),
     ("lock_key: '/a b'", "must not contain spaces"),
+    (
+        "lock_key: \"/a\\u200b\"",
+        "lock_key: \"/a\\u{200b}\" must not contain",
+    ),
+    ("lock_key: /\u{e9}", "\"/\\u{e9}\" must not contain"),
+    (
+        "etcd_namespace: \"/prod\\n\"",
+        "etcd_namespace: \"/prod\\n\" must not contain spaces",
+    ),
+    (
+        "etcd_namespace: '/prod '",
+        "\"/prod \" must not contain spaces",
+    ),
+    ("etcd_namespace: ' /prod'", "must not contain spaces"),
+    (
+        "etcd_namespace: \"/prod\\t\"",
+        "\"/prod\\t\" must not contain",
+    ),
+    (
+        "etcd_namespace: \"\\uFEFF/prod\"",
+        "\"\\u{feff}/prod\" must not contain",
+    ),
+    (
+        "etcd_namespace: \"/pr\\xadod\"",
+        "\"/pr\\u{ad}od\" must not contain",
+    ),
+    ("etcd_namespace: /prod/", "must not end with /"),
+    ("etcd_namespace: //prod", "must not contain //"),
     ("lock_key:", "lock_key: is required"),
     ("lock_ttl_sec: 0", "lock_ttl_sec: must be greater than 0"),
     (

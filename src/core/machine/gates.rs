@@ -8,7 +8,7 @@ use crate::core::facts::{DetectorReport, DetectorResult, HealthPhase, ScriptRepo
 use crate::core::io::Action;
 use crate::core::settings::Mode;
 use crate::core::{Hook, Note, Refusal};
-use crate::lock::outcome::{self, Found, GateRead};
+use crate::lock::outcome::{self, Found, GateRead, Members};
 use crate::lock::{request, requests};
 
 /// When the gates are judged.
@@ -299,7 +299,8 @@ impl Machine {
             return self.on_request_seen(result);
         }
         let read = match result {
-            Ok(reply) => outcome::gate_read(reply).map_err(|malformed| nonsense(&malformed)),
+            Ok(reply) => outcome::gate_read(reply, &self.settings.keys)
+                .map_err(|malformed| nonsense(&malformed)),
             Err(error) => Err(words(&error)),
         };
         if let (State::Gates(gates), Some(held), Ok(read)) = (&self.state, &self.held, &read)
@@ -351,6 +352,10 @@ impl Machine {
         judge_cluster(&read.pause, &read.cooldown)?;
         if !gates.committed() {
             self.judge_budget()?;
+        }
+        let foreign = |members: &Members| members.foreign.clone();
+        if let Some(key) = read.members.as_ref().and_then(foreign) {
+            self.note_foreign(&key);
         }
         self.judge_policies(read.revision, read.members)
     }

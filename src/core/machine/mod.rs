@@ -491,6 +491,20 @@ impl Machine {
         self.out.push_back(Action::Note(note));
     }
 
+    /// A key below `lock_key` that names no node. Nothing of ours wrote it.
+    fn note_foreign(&mut self, key: &str) {
+        self.note(
+            Note::warn(
+                "foreign_key",
+                format!(
+                    "the key {key} in etcd is no record of this group: a tool wrote it, or a group whose lock_key lies below this one; \
+                     it is ignored. Give that group another lock_key, or delete the key"
+                ),
+            )
+            .repeating(),
+        );
+    }
+
     fn script_facts(&self) -> ScriptFacts {
         ScriptFacts {
             held: self.held.is_some(),

@@ -41,6 +41,8 @@ pub struct Queue {
     ahead: BTreeMap<String, Elder>,
     /// Whether all of them are known and followed.
     near: bool,
+    /// How many keys that are no claims stand among them.
+    foreign: usize,
     /// Whether something happened that only a new count can tell.
     stale: bool,
     /// When the gates are judged again.
@@ -186,6 +188,7 @@ impl Machine {
                 keys,
                 self.held.as_ref()?.create,
                 self.settings.max_concurrent_reboots,
+                self.queue.as_ref().map_or(0, |queue| queue.foreign),
                 self.settings.hold_timeout.is_some(),
             ))),
             State::TakingAway(away) => self.take_away_request(away),
@@ -241,6 +244,7 @@ impl Machine {
         self.queue = Some(Queue {
             ahead: BTreeMap::new(),
             near: false,
+            foreign: 0,
             stale: true,
             check_at: now + self.settings.check_interval,
             recount_at: now,
@@ -281,7 +285,15 @@ impl Machine {
             };
         let claims = self.settings.keys.claims();
         let furthest = counted.claims.last().map(|(key, _)| key.clone());
+        if let Some(key) = counted.foreign.first() {
+            self.note_foreign(key);
+        }
         let Some(queue) = &mut self.queue else { return };
+        if counted.more && counted.foreign.len() > queue.foreign {
+            // They took the places of claims in the answer.
+            queue.foreign = counted.foreign.len();
+            return self.go(State::Counting);
+        }
         let first = queue.stale && queue.ahead.is_empty();
         queue.near = !counted.more;
         queue.stale = false;

@@ -265,6 +265,7 @@ pub(crate) fn policies(local: &Local, survey: Option<&Survey>) -> Option<Gate> {
         all: survey.nodes.iter().map(|(node, _)| node.clone()).collect(),
         healthy: healthy.map(|(node, _)| node.clone()).collect(),
         down: down.map(|(node, _)| node.clone()).collect(),
+        foreign: None,
     };
     Some(match policy::judge(policies, &members, &local.node) {
         Ok(()) => Gate::open(

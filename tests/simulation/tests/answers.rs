@@ -370,8 +370,8 @@ fn an_empty_page_ends_the_list_whatever_the_server_says() {
 
 #[test]
 fn a_recount_asks_for_enough_to_know_the_queue_near_its_head() {
-    let values = request::recount(&keys(), 9, 3, true);
-    let names = request::recount(&keys(), 9, 3, false);
+    let values = request::recount(&keys(), 9, 3, 0, true);
+    let names = request::recount(&keys(), 9, 3, 0, false);
     assert_eq!((values.keys_only, names.keys_only), (false, true));
     // Three that may go at once, four more that wait near the head, and the own claim.
     assert_eq!((values.limit, values.max_create_revision), (8, 9));

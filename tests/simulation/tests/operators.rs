@@ -59,7 +59,7 @@ fn a_claim_is_released_once_and_a_repetition_finds_that_it_was() {
     let mut store = Store::new();
     let created = store.put("/r/claims/n", "not readable");
     let shown = Shown {
-        node: "n",
+        key: b"/r/claims/n",
         create: created,
         modified: created,
     };
@@ -83,7 +83,7 @@ fn a_claim_that_moved_on_is_not_released() {
     let history = entry("released");
     for (create, seen) in [(created, created), (modified, modified)] {
         let shown = Shown {
-            node: "n",
+            key: b"/r/claims/n",
             create,
             modified: seen,
         };

@@ -385,3 +385,47 @@ fn a_node_that_was_taken_before_it_could_count_starts_over() {
     node.pass(count);
     assert_eq!(node.machine.view().state, "leaving");
 }
+
+/// What a tool, or a group whose key lies below this one, may have written among the claims.
+const FOREIGN: [&str; 9] = [
+    "nodes/x1",
+    "claims/x1",
+    "pause",
+    "cooldown",
+    "history/t-x",
+    "a b",
+    "x\n",
+    "\u{e9}",
+    "",
+];
+
+#[test]
+fn keys_that_name_no_node_are_before_nobody_and_are_told() {
+    for keys in [&FOREIGN[..1], &FOREIGN[..]] {
+        let mut node = Node::new(settings());
+        for key in keys {
+            node.put(&format!("/r/claims/{key}"), "not ours");
+        }
+        node.until("reboot");
+        assert!(node.said("foreign_key", "/r/claims/"), "{:?}", node.notes);
+        assert!(node.said("queued", "0 before this node"));
+    }
+}
+
+#[test]
+fn a_claim_behind_many_keys_that_are_none_still_counts() {
+    let mut node = Node::new(settings());
+    node.elder("a", Phase::Rebooting);
+    for number in 0..40 {
+        for key in FOREIGN {
+            node.put(&format!("/r/claims/x/{number}/{key}"), "not ours");
+        }
+    }
+    node.until_state("queued");
+    node.settle();
+    assert_eq!(node.machine.view().ahead, Some((1, false)));
+    deleted(&mut node, "/r/claims/x/7/");
+    assert_eq!(node.machine.view().ahead, Some((1, false)));
+    deleted(&mut node, "/r/claims/a");
+    node.until("reboot");
+}
