@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)] // Helpers of tests are not recognised as tests.
 
 mod commands;
+mod links;
+mod names;
 mod typed;
 
 use std::fs;

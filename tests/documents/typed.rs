@@ -84,3 +84,28 @@ fn the_commands_of_the_readme_work_in_their_order() {
         "{shown}"
     );
 }
+
+#[test]
+fn the_commands_of_the_quickstart_work_in_their_order() {
+    let cluster = Cluster::single();
+    let (ended, shown) = follow("docs/quickstart.md", &cluster);
+    let calls: Vec<&str> = ended
+        .iter()
+        .map(|call| call.split_once(' ').unwrap().1)
+        .collect();
+    let wanted = [
+        "version",
+        "validate-config",
+        "simulate --health",
+        "run --once",
+        "status",
+        "explain",
+    ];
+    assert_eq!(calls, wanted, "{shown}");
+    for (call, of_machine) in ended.iter().zip([false, false, true, true, false, false]) {
+        assert!(
+            call.starts_with("0 ") || of_machine && of_a_machine(call),
+            "{call}: {shown}"
+        );
+    }
+}
