@@ -1,20 +1,18 @@
-//! The operator's scripts: what they are told through the environment, and the check before one is run.
+//! The operator's scripts: what they are told through the environment.
 //!
 //! Lists are joined by commas, as clusterrebootd does it. A window entry may contain commas itself (`Sat,Sun 00:00-24:00`);
 //! each entry ends with a time, so they can still be told apart.
 
-use std::fs::{self, Metadata};
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::ClusterPolicies;
-use crate::core::facts::{Captured, ScriptOutcome, ScriptReport};
+use crate::core::facts::ScriptReport;
 use crate::process::{self, Cancel, Command};
 
 /// Where scripts and hooks find their commands.
-pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub use crate::trust::PATH;
 
 /// The longest value of a variable. The kernel refuses to start a program with a string of 128 KiB or more in its
 /// environment, and a list of five thousand nodes is longer than that.
@@ -168,71 +166,22 @@ fn expand_one(arg: &str, env: &[(String, String)]) -> String {
     out + rest
 }
 
-/// Runs the health script, after checking once more that only its owner could have written it.
-///
-/// Between this check and the start only those could replace it who were allowed to write it anyway.
+/// Runs the health script.
 pub fn check(
     script: &Path,
     timeout: Duration,
     env: &[(String, String)],
     cancel: &Cancel,
 ) -> ScriptReport {
-    let program = match trusted(script) {
-        Ok(program) => program,
-        Err(why) => {
-            let (stdout, stderr) = (Captured::default(), Captured::default());
-            return ScriptReport {
-                outcome: ScriptOutcome::NotStarted(why),
-                took: Duration::ZERO,
-                stdout,
-                stderr,
-            };
-        }
+    let argv = vec![script.to_string_lossy().into_owned()];
+    let env = env.to_vec();
+    let spec = Command {
+        argv,
+        env,
+        timeout,
+        detach: false,
     };
-    process::run(
-        &Command {
-            argv: vec![program],
-            env: env.to_vec(),
-            timeout,
-            detach: false,
-        },
-        cancel,
-    )
-}
-
-const OTHERS_MAY_WRITE: u32 = 0o022;
-const ANYBODY_MAY_EXECUTE: u32 = 0o111;
-
-/// The script as an argument, or why it must not be run. A link is followed; both its folder and the script's count.
-fn trusted(script: &Path) -> Result<String, String> {
-    let shown = script.display();
-    let metadata = |path: &Path| fs::metadata(path).map_err(|e| format!("{}: {e}", path.display()));
-    let writable = |meta: &Metadata| meta.permissions().mode() & OTHERS_MAY_WRITE != 0;
-    let meta = metadata(script)?;
-    if !meta.is_file() {
-        return Err(format!("{shown}: not a regular file"));
-    }
-    if meta.permissions().mode() & ANYBODY_MAY_EXECUTE == 0 {
-        return Err(format!("{shown}: not executable; chmod 755 it"));
-    }
-    if writable(&meta) {
-        return Err(format!(
-            "{shown}: group or others may write it; chmod go-w it"
-        ));
-    }
-    let target = script.canonicalize().map_err(|e| format!("{shown}: {e}"))?;
-    for folder in [script.parent(), target.parent()].into_iter().flatten() {
-        if writable(&metadata(folder)?) {
-            let folder = folder.display();
-            return Err(format!(
-                "{shown}: group or others may write its folder {folder}; chmod go-w it"
-            ));
-        }
-    }
-    script
-        .to_str()
-        .map(String::from)
-        .ok_or_else(|| format!("{shown}: its name is not UTF-8"))
+    process::run(&spec, cancel)
 }
 
 #[cfg(test)]

@@ -38,3 +38,4 @@ pub mod observe;
 pub mod process;
 mod status;
 mod store;
+pub mod trust;

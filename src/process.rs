@@ -1,31 +1,41 @@
 //! Children: scripts, hooks, detector commands and the reboot command.
 //!
 //! Every child leads a process group of its own, gets exactly the environment it is given, no standard input, and `/` as
-//! its folder. One loop attends to its exit, its output, its limit and a cancel, so there is no reader thread that a
-//! grandchild could keep waiting.
+//! its folder. Before each start it is judged who could have changed what is started. One thread attends to its output, its
+//! exit, its limit and a cancel, in slices of a tenth of a second.
 //!
-//! What belongs to the group is killed when the child ends, however it ends: a health script leaves nothing behind. A
-//! grandchild that moved to another group or session is not found by that; it can delay the result by
-//! [`LINGER_LIMIT`] when it keeps the output open, and nothing more. A command started with `detach` is the exception:
-//! neither a cancel nor its own end kills anything, only its limit does. It gets a process group but not a session of its
-//! own (that takes unsafe code); it has no terminal to lose, and what a service manager kills is decided by the unit's
-//! `KillMode`.
+//! What belongs to the group is killed when the child ends, however it ends: a health script leaves nothing behind. On a limit
+//! or a cancel the child is not reaped before its group is killed, so that the group's number cannot belong to somebody else.
+//! After an exit `wait-timeout` has reaped it, and the group is killed only when it still had a member then. What is left: the
+//! number goes to somebody else between the exit and the kill, for which the last member has to end and every other
+//! number has to be given out in that time, a system call or at most [`LINGER_LIMIT`].
+//!
+//! A grandchild that moved to another group or session is not found; it can delay the result by [`LINGER_LIMIT`] when it keeps
+//! the output open, and nothing more. A command started with `detach` is the exception: neither a cancel nor its own end kills
+//! anything, only its limit does. It gets a process group but not a session of its own (that takes unsafe code); it has no
+//! terminal to lose, and what a service manager kills is decided by the unit's `KillMode`.
 
-mod cancel;
-mod leader;
+mod bounded;
 mod output;
 
+use std::io;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::process::{Child, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Once};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
+use signal_hook::consts::SIGCHLD;
+use wait_timeout::ChildExt as _;
 
-pub use cancel::Cancel;
-pub(crate) use cancel::{Wait, wait_for};
-use leader::Leader;
+pub use bounded::{NoAnswer, bounded};
 pub use output::OUTPUT_LIMIT;
 use output::Output;
 
 use crate::core::facts::{Captured, ScriptOutcome, ScriptReport};
+use crate::trust;
 
 /// How long output is still read after the child exited while others hold the pipe, for example the `tee` of a script that
 /// sent its output through one.
@@ -35,15 +45,18 @@ pub const LINGER_LIMIT: Duration = Duration::from_millis(250);
 /// reaped whenever it ends. Within the second in which the daemon stops.
 pub const KILL_LIMIT: Duration = Duration::from_millis(500);
 
-/// How long a cancel waits for a program that is just being started, so that it is known whether it was.
-const START_LIMIT: Duration = Duration::from_millis(200);
-
 /// How long output is still read after the group was killed. What is in the pipe is read at once; only a grandchild that
 /// left the group makes this wait.
 const AFTER_KILL_LIMIT: Duration = Duration::from_millis(20);
 
+/// How long it takes at most until a cancel is seen.
+const SLICE: Duration = Duration::from_millis(100);
+
 /// Stands for "no limit" where adding the limit to now would overflow.
 const FAR_AWAY: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// How many starts of one program may be under way. One that hangs in a dead network file system keeps its thread.
+const STARTS: usize = 4;
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -59,25 +72,35 @@ pub struct Command {
     pub detach: bool,
 }
 
+/// A handle that stops every run it was given to, for good. Clones are the same handle.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// One that stops nothing yet.
+    pub fn new() -> Cancel {
+        Cancel::default()
+    }
+
+    /// Stops what runs with this handle now or later. Repeating it changes nothing.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether [`Cancel::cancel`] was called.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
 /// Runs the command and waits for its end, its limit or a cancel. Blocks; never panics because of what the command does.
 pub fn run(spec: &Command, cancel: &Cancel) -> ScriptReport {
     let began = Instant::now();
-    let deadline = began
-        .checked_add(spec.timeout)
-        .unwrap_or_else(|| began + FAR_AWAY);
-    let (outcome, [stdout, stderr]) = if cancel.is_cancelled() {
-        (ScriptOutcome::Cancelled, Default::default())
-    } else {
-        match Leader::start(spec, cancel, spec.timeout) {
-            Ok((leader, output)) => Run {
-                leader,
-                exited: false,
-                detach: spec.detach,
-                output,
-            }
-            .finish(cancel, deadline),
-            Err(outcome) => (outcome, Default::default()),
-        }
+    let deadline = began.checked_add(spec.timeout);
+    let deadline = deadline.unwrap_or_else(|| began + FAR_AWAY);
+    let (outcome, [stdout, stderr]) = match start(spec, cancel) {
+        Ok(run) => run.finish(cancel, deadline),
+        Err(outcome) => (outcome, Default::default()),
     };
     ScriptReport {
         outcome,
@@ -87,11 +110,70 @@ pub fn run(spec: &Command, cancel: &Cancel) -> ScriptReport {
     }
 }
 
+/// Looking at the program and opening it can hang, so even this has the limit and the cancel of the run. Should the program
+/// start after all later, nobody takes the value, and dropping it ends the child.
+fn start(spec: &Command, cancel: &Cancel) -> Result<Run, ScriptOutcome> {
+    let program = spec.argv.first().map_or("", String::as_str).to_owned();
+    let key = format!("start {program}");
+    let (owned, handle) = (spec.clone(), cancel.clone());
+    let started = bounded::some(STARTS, &key, spec.timeout, cancel, move || {
+        trust::command(&owned.argv).map_err(|(_, doubt)| match doubt {
+            trust::Doubt::Unreadable(error) => error,
+            trust::Doubt::Unfit(why) => io::Error::other(why),
+        })?;
+        spawn(&owned, handle)
+    });
+    match started {
+        Ok(Ok(run)) => Ok(run),
+        Ok(Err(error)) => Err(ScriptOutcome::NotStarted(format!("{program}: {error}"))),
+        Err(NoAnswer::Cancelled) => Err(ScriptOutcome::Cancelled),
+        Err(NoAnswer::TimedOut) => Err(ScriptOutcome::TimedOut),
+        Err(NoAnswer::StillBusy) => Err(ScriptOutcome::NotStarted(format!(
+            "{program}: earlier starts of it still hang in the file system"
+        ))),
+        Err(NoAnswer::NotStarted(why)) => Err(ScriptOutcome::NotStarted(why)),
+    }
+}
+
+fn spawn(spec: &Command, cancel: Cancel) -> io::Result<Run> {
+    // wait-timeout hands the signal on to the handler before its own, and takes an ignored signal for one; signal-hook does not.
+    static HANDLED: Once = Once::new();
+    HANDLED.call_once(|| {
+        let _ = signal_hook::flag::register(SIGCHLD, Arc::default());
+    });
+    let empty = || io::Error::new(io::ErrorKind::InvalidInput, "the command is empty");
+    let (program, args) = spec.argv.split_first().ok_or_else(empty)?;
+    let mut command = std::process::Command::new(program);
+    command
+        .args(args)
+        .env_clear()
+        .envs(spec.env.iter().map(|(k, v)| (k, v)))
+        .current_dir("/")
+        .process_group(0)
+        .stdin(Stdio::null());
+    let (out, their_out) = Output::new(spec.detach)?;
+    let (err, their_err) = Output::new(spec.detach)?;
+    let child = command.stdout(their_out).stderr(their_err).spawn()?;
+    Ok(Run {
+        child: Some(child),
+        status: None,
+        group_left: true,
+        detach: spec.detach,
+        cancel,
+        output: [out, err],
+    })
+}
+
 /// A child that was started.
 struct Run {
-    leader: Leader,
-    exited: bool,
+    /// Taken when somebody else waits for it.
+    child: Option<Child>,
+    /// How it ended; then it is reaped.
+    status: Option<ExitStatus>,
+    /// Whether its group had a member when it was looked at last.
+    group_left: bool,
     detach: bool,
+    cancel: Cancel,
     output: [Output; 2],
 }
 
@@ -105,37 +187,38 @@ enum Event {
 
 impl Run {
     fn finish(mut self, cancel: &Cancel, deadline: Instant) -> (ScriptOutcome, [Captured; 2]) {
-        let stopped = match self.attend(Some(cancel), deadline, |run| run.exited) {
+        let stopped = match self.attend(Some(cancel), deadline, |run| run.status.is_some()) {
             Event::Done => None,
             Event::Cancelled => Some(ScriptOutcome::Cancelled),
             Event::Deadline => Some(ScriptOutcome::TimedOut),
         };
-        let left_alone = self.detach && stopped != Some(ScriptOutcome::TimedOut);
-        if !left_alone {
+        if !self.detach || stopped == Some(ScriptOutcome::TimedOut) {
             if stopped.is_none() {
-                self.attend(
-                    Some(cancel),
-                    Instant::now() + LINGER_LIMIT,
-                    Run::output_closed,
-                );
+                let until = Instant::now() + LINGER_LIMIT;
+                self.attend(Some(cancel), until, Run::output_closed);
             }
             self.kill();
         }
-        let captured = self.output.map(Output::into_captured);
-        // Not reaped here when it still runs: detached, or stuck in the kernel. Its thread does that when it ends.
-        let own = if self.exited {
-            self.leader.reap()
-        } else {
-            ScriptOutcome::Cancelled
-        };
-        (stopped.unwrap_or(own), captured)
+        let own = self.status.map_or(ScriptOutcome::Cancelled, outcome);
+        let output = std::mem::take(&mut self.output);
+        (stopped.unwrap_or(own), output.map(Output::into_captured))
     }
 
-    /// Kills the group while its leader is not reaped yet, so that the group's number cannot belong to somebody else, and
-    /// reads what is left in the pipes.
+    /// Kills the group, and the child itself in case it moved to another group, and reads what is left in the pipes. Failures
+    /// mean that nobody is left to kill, or that it is not ours to kill.
     fn kill(&mut self) {
-        self.leader.kill_group();
-        self.attend(None, Instant::now() + KILL_LIMIT, |run| run.exited);
+        let Some(pid) = self.child.as_ref().map(Pid::from_child) else {
+            return;
+        };
+        if self.group_left {
+            let _ = kill_process_group(pid, Signal::KILL);
+        }
+        if self.status.is_none() {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        self.attend(None, Instant::now() + KILL_LIMIT, |run| {
+            run.status.is_some()
+        });
         self.attend(None, Instant::now() + AFTER_KILL_LIMIT, Run::output_closed);
     }
 
@@ -154,61 +237,68 @@ impl Run {
             if done(self) {
                 return Event::Done;
             }
+            if cancel.is_some_and(Cancel::is_cancelled) {
+                return Event::Cancelled;
+            }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Event::Deadline;
             }
-            let ready = self.wait(cancel, left);
-            if ready.cancel {
-                return Event::Cancelled;
+            let slice = left.min(SLICE);
+            if self.output_closed() {
+                self.wait(slice);
+            } else {
+                Output::read_any(&mut self.output, slice);
+                self.wait(Duration::ZERO);
             }
-            for (output, ready) in self.output.iter_mut().zip(ready.output) {
-                if ready {
-                    output.read();
-                }
-            }
-            self.exited |= ready.exit;
         }
     }
 
-    /// One `poll` over what can still happen. An interrupted or failed one reports nothing and is simply repeated.
-    fn wait(&self, cancel: Option<&Cancel>, limit: Duration) -> Ready {
-        let mut ready = Ready::default();
-        let mut slots = Vec::with_capacity(4);
-        if let Some(cancel) = cancel {
-            slots.push((cancel.fd(), &mut ready.cancel));
-        }
-        if !self.exited {
-            slots.push((self.leader.exit_fd(), &mut ready.exit));
-        }
-        for (output, slot) in self.output.iter().zip(&mut ready.output) {
-            slots.extend(output.pipe().map(|pipe| (pipe, slot)));
-        }
-        let mut fds: Vec<PollFd<'_>> = slots
-            .iter()
-            .map(|(fd, _)| PollFd::from_borrowed_fd(*fd, PollFlags::IN))
-            .collect();
-        let limit = Timespec::try_from(limit).unwrap_or(Timespec {
-            tv_sec: 3600,
-            tv_nsec: 0,
-        });
-        if poll(&mut fds, Some(&limit)).is_ok() {
-            for (fd, (_, slot)) in fds.iter().zip(&mut slots) {
-                **slot = !fd.revents().is_empty();
+    /// Waits for the exit and reaps the child then.
+    fn wait(&mut self, slice: Duration) {
+        let Some(child) = self.child.as_mut().filter(|_| self.status.is_none()) else {
+            return;
+        };
+        let waited = if slice.is_zero() {
+            child.try_wait()
+        } else {
+            child.wait_timeout(slice)
+        };
+        match waited {
+            Ok(None) => {}
+            Ok(Some(status)) => {
+                self.status = Some(status);
+                self.group_left = test_kill_process_group(Pid::from_child(child)).is_ok();
             }
+            // A lack of descriptors; the next slice may have them.
+            Err(_) => thread::sleep(slice),
         }
-        drop(fds);
-        drop(slots);
-        ready
     }
 }
 
-/// What `poll` found.
-#[derive(Default)]
-struct Ready {
-    cancel: bool,
-    exit: bool,
-    output: [bool; 2],
+impl Drop for Run {
+    /// Nobody waits any more. A child that still runs is detached, stuck in the kernel, or came too late: then it is ended,
+    /// unless it is a detached one and the reason was a cancel. Whoever is left is reaped whenever it ends.
+    fn drop(&mut self) {
+        let Some(mut child) = self.child.take().filter(|_| self.status.is_none()) else {
+            return;
+        };
+        if !(self.detach && self.cancel.is_cancelled()) {
+            let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
+        }
+        // Without a thread it stays a zombie until this program ends.
+        let _ = thread::Builder::new()
+            .name("child".into())
+            .stack_size(bounded::STACK_BYTES)
+            .spawn(move || child.wait());
+    }
+}
+
+fn outcome(status: ExitStatus) -> ScriptOutcome {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => ScriptOutcome::Exited(code),
+        (None, signal) => ScriptOutcome::Signalled(signal.unwrap_or(0)),
+    }
 }
 
 #[cfg(test)]

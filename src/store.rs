@@ -1,7 +1,8 @@
 //! The way to etcd for everybody but the machine: how it is reached, and one read of everything that is known of the cluster.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Read;
+use std::path::Path;
 
 use etcd_rs_sync::{Error, Etcd, Options, Request, TlsOptions};
 
@@ -9,6 +10,7 @@ use crate::config::{Config, Tls};
 use crate::lock::Keys;
 use crate::lock::outcome::Malformed;
 use crate::lock::survey::{Pages, Survey, survey};
+use crate::trust;
 
 /// How often it starts over because etcd compacted the revision it was reading.
 const TRIES: u32 = 3;
@@ -21,7 +23,7 @@ pub(crate) struct Trouble(pub(crate) String);
 pub(crate) fn options(config: &Config) -> Result<Options, String> {
     let auth = match &config.etcd.auth {
         Some(auth) => {
-            let password = fs::read_to_string(&auth.password_file)
+            let password = String::from_utf8(secret(&auth.password_file)?)
                 .map_err(|error| format!("{}: {error}", auth.password_file.display()))?;
             let password = password.strip_suffix('\n').unwrap_or(&password);
             Some((auth.username.clone(), password.to_owned()))
@@ -37,17 +39,21 @@ pub(crate) fn options(config: &Config) -> Result<Options, String> {
 }
 
 fn tls(tls: &Tls) -> Result<TlsOptions, String> {
-    let read = |path: &std::path::Path| {
-        fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
-    };
     Ok(TlsOptions {
-        ca_pem: tls.ca_file.as_deref().map(read).transpose()?,
+        ca_pem: tls.ca_file.as_deref().map(secret).transpose()?,
         client_pem: match &tls.client {
-            Some((cert, key)) => Some((read(cert)?, read(key)?)),
+            Some((cert, key)) => Some((secret(cert)?, secret(key)?)),
             None => None,
         },
         insecure_skip_verify: tls.insecure_skip_verify,
     })
+}
+
+/// A secret, or what etcd is known by; judged again, since it may have been replaced.
+fn secret(path: &Path) -> Result<Vec<u8>, String> {
+    /// More than the certificates of every authority there is.
+    const LIMIT: u64 = 4 * 1024 * 1024;
+    trust::read(path, LIMIT).map_err(|doubt| format!("{}: {doubt}", path.display()))
 }
 
 /// Different in every process: lease and session ids come from it.

@@ -252,3 +252,25 @@ fn a_closed_standard_output_is_no_panic() {
         );
     }
 }
+
+/// Whoever started us may have told the kernel to throw the exit codes of children away.
+#[test]
+fn the_end_of_a_child_is_seen_by_a_program_that_was_started_with_an_ignored_sigchld() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = configuration(folder.path(), "");
+    let detector = "reboot_required_detectors: [{name: slow, type: command, cmd: [/bin/sh, -c, \"exec >&- 2>&-; sleep 0.3; exit 7\"]}]";
+    let text = fs::read_to_string(&path).unwrap();
+    let old = "reboot_required_detectors:\n  - type: file\n    path: /var/run/reboot-required";
+    fs::write(&path, text.replace(old, detector)).unwrap();
+    let line = format!(
+        "trap '' CHLD; exec {} simulate --config {}",
+        env!("CARGO_BIN_EXE_reboot-coordinator"),
+        path.display()
+    );
+    let output = Command::new("/bin/sh")
+        .args(["-c", &line])
+        .output()
+        .unwrap();
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(stdout.contains("exit code 7"), "{output:?}");
+}

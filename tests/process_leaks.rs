@@ -29,13 +29,28 @@ fn zombies() -> usize {
 
 #[test]
 fn two_hundred_runs_leave_no_descriptor_no_thread_and_no_zombie() {
-    let cancel = Cancel::new().unwrap();
+    let cancel = Cancel::new();
     let scripts = [
         ("exit 3", ScriptOutcome::Exited(3)),
         ("kill -9 $$", ScriptOutcome::Signalled(9)),
         ("exec sleep 1000", ScriptOutcome::TimedOut),
         ("setsid sleep 2 & exit 0", ScriptOutcome::Exited(0)),
     ];
+    let threads = counts().1;
+    // The first child that is waited for opens what tells of the ends of all of them.
+    let first = Command {
+        argv: ["/bin/sh", "-c", "exec >&- 2>&-; sleep 0.3"]
+            .map(String::from)
+            .to_vec(),
+        env: vec![("PATH".into(), "/usr/bin:/bin".into())],
+        timeout: Duration::from_secs(20),
+        detach: false,
+    };
+    assert!(run(&first, &cancel).outcome.success());
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while counts().1 != threads && Instant::now() < deadline {
+        std::thread::yield_now();
+    }
     let before = counts();
     for n in 0..200 {
         let (script, outcome) = &scripts[n % scripts.len()];

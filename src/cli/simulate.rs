@@ -22,13 +22,7 @@ pub(super) fn simulate(path: &Path, with_health: bool, json: bool) -> Exit {
             return Exit::InvalidConfiguration;
         }
     };
-    let cancel = match Cancel::new() {
-        Ok(cancel) => cancel,
-        Err(error) => {
-            complain(&format!("reboot-coordinator: {error}"));
-            return Exit::Failure;
-        }
-    };
+    let cancel = Cancel::new();
     let env = environment(&config);
     let reports = detect::run_all(&config.detectors, &env, &cancel);
     let health = with_health

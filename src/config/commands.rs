@@ -1,12 +1,13 @@
 //! The reboot command and the hooks.
 
-use std::path::Path;
+use std::io;
 
 use super::Hook;
 use super::fields::VARIABLES;
 use super::host::Host;
 use super::nearest::nearest;
 use super::reader::Field;
+use crate::trust::{self, Doubt};
 
 /// `reboot_command`.
 pub(super) fn reboot_command(field: &Field<'_>, host: &Host) -> Option<Vec<String>> {
@@ -49,24 +50,41 @@ fn words<'a>(field: &Field<'a>, host: &Host) -> Option<Vec<(Field<'a>, String)>>
     }
     let words = field.texts()?;
     let (first, name) = words.first()?;
-    program(first, name, host)?;
+    absolute(first, name, host)?;
+    executes(&words)?;
     Some(words)
 }
 
-/// Checks that a program is an absolute path. One that is missing is only doubtful: it may be installed later.
-pub(super) fn program(field: &Field<'_>, name: &str, host: &Host) -> Option<()> {
-    if !name.starts_with('/') {
-        let remedy = match host.find_program(name) {
-            Some(path) if !name.contains('/') => format!("use {}", path.display()),
-            _ => "write the whole path of the program".to_owned(),
-        };
-        field.problem(format!("{name:?} must be an absolute path; {remedy}"));
-        return None;
+/// Checks that a program is an absolute path.
+pub(super) fn absolute(field: &Field<'_>, name: &str, host: &Host) -> Option<()> {
+    if name.starts_with('/') {
+        return Some(());
     }
-    if !Path::new(name).is_file() {
-        field.warning(format!("{name} does not exist on this host"));
+    let remedy = match host.find_program(name) {
+        Some(path) if !name.contains('/') => format!("use {}", path.display()),
+        _ => "write the whole path of the program".to_owned(),
+    };
+    field.problem(format!("{name:?} must be an absolute path; {remedy}"));
+    None
+}
+
+/// Checks that nobody else can change what the words execute. A program that is missing is only doubtful: it may be installed
+/// later.
+pub(super) fn executes(words: &[(Field<'_>, String)]) -> Option<()> {
+    let argv: Vec<String> = words.iter().map(|(_, word)| word.clone()).collect();
+    let Err((at, doubt)) = trust::command(&argv) else {
+        return Some(());
+    };
+    let (field, word) = words.get(at)?;
+    match doubt {
+        Doubt::Unreadable(error) if error.kind() == io::ErrorKind::NotFound => {
+            field.warning(format!("{word} does not exist on this host"));
+            return Some(());
+        }
+        Doubt::Unreadable(error) => field.problem(format!("{word} cannot be used: {error}")),
+        Doubt::Unfit(why) => field.problem(why),
     }
-    Some(())
+    None
 }
 
 /// Every `${RC_…}` must be a variable that is set; any other `${…}` is passed on as it is, which is rarely meant.

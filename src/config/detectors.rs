@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::commands::program;
+use super::commands::{absolute, executes};
 use super::host::Host;
 use super::nearest::nearest;
 use super::reader::{Field, Map};
@@ -145,13 +145,15 @@ fn command(map: &Map<'_>, host: &Host) -> Option<(String, DetectorKind)> {
         .map(|(_, word)| word.as_str())
         .collect::<Vec<_>>()
         .join(" ");
-    let mut cmd: Vec<String> = words.iter().map(|(_, word)| word.clone()).collect();
-    let (first, name) = words.first()?;
+    let mut words = words;
+    let (first, name) = words.first_mut()?;
     match host.find_program(name) {
         // A name without a folder is looked up once, here, where a miss can still be reported.
-        Some(found) if !name.contains('/') => cmd[0] = found.display().to_string(),
-        _ => program(first, name, host)?,
+        Some(found) if !name.contains('/') => *name = found.display().to_string(),
+        _ => absolute(first, name, host)?,
     }
+    executes(&words)?;
+    let cmd = words.into_iter().map(|(_, word)| word).collect();
     Some((
         format!("command:{description}"),
         DetectorKind::Command {

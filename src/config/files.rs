@@ -1,6 +1,6 @@
 //! Files that a configuration names: who may change or read them, and whether TLS material fits together.
 
-use std::fs::{self, Metadata};
+use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -10,71 +10,33 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
 use super::reader::Field;
+use crate::trust::{self, Doubt};
 
-const GROUP_OR_OTHER_WRITE: u32 = 0o022;
 const GROUP_OR_OTHER_READ: u32 = 0o044;
-const ANY_EXECUTE: u32 = 0o111;
-const STICKY: u32 = 0o1000;
 
-/// `health_script`: it decides over reboots as root, so nobody else may change or replace it.
+/// More than the certificates of every authority there is.
+const MAX_BYTES: u64 = 4 * 1024 * 1024;
+
+/// `health_script`: it decides over reboots as root.
 pub(super) fn health_script(field: &Field<'_>) -> Option<PathBuf> {
     field.required_text("the script that exits 0 while this node may reboot")?;
     let path = field.absolute_path()?;
-    // A link is as safe as what it leads to and both folders.
-    let target = match fs::canonicalize(&path) {
-        Ok(target) => target,
-        Err(error) => {
-            field.problem(format!(
-                "{} cannot be used: {error}; create it or correct the path",
-                path.display()
-            ));
-            return None;
+    let shown = path.display();
+    let why = match trust::program(&path) {
+        Ok(()) => return Some(path),
+        Err(Doubt::Unreadable(error)) => {
+            format!("{shown} cannot be used: {error}; create it or correct the path")
         }
+        Err(Doubt::Unfit(why)) => why,
     };
-    let mut folders: Vec<&Path> = [path.parent(), target.parent()]
-        .into_iter()
-        .flatten()
-        .collect();
-    folders.dedup();
-    let verdict = script(&target).and_then(|()| folders.into_iter().try_for_each(folder));
-    verdict.map_err(|why| field.problem(why)).ok()?;
-    Some(path)
-}
-
-fn script(path: &Path) -> Result<(), String> {
-    let (shown, meta) = (path.display(), metadata(path)?);
-    let mode = meta.permissions().mode();
-    if !meta.is_file() {
-        Err(format!(
-            "{shown} is not a regular file; name the script itself"
-        ))
-    } else if mode & ANY_EXECUTE == 0 {
-        Err(format!("{shown} is not executable; run chmod 755 {shown}"))
-    } else if mode & GROUP_OR_OTHER_WRITE != 0 {
-        Err(format!(
-            "{shown} can be changed by its group or others; run chmod go-w {shown}"
-        ))
-    } else {
-        Ok(())
-    }
-}
-
-fn folder(path: &Path) -> Result<(), String> {
-    let mode = metadata(path)?.permissions().mode();
-    // In a sticky folder only the owner of a file may replace it.
-    if mode & GROUP_OR_OTHER_WRITE != 0 && mode & STICKY == 0 {
-        let shown = path.display();
-        return Err(format!(
-            "its folder {shown} can be changed by its group or others; run chmod go-w {shown}"
-        ));
-    }
-    Ok(())
+    field.problem(why);
+    None
 }
 
 /// Refuses a secret that others than its owner may read.
 pub(super) fn refuse_readers(field: &Field<'_>, path: &Path) -> Option<()> {
     // A file that cannot be looked at is reported by whoever reads its content.
-    let Ok(meta) = metadata(path) else {
+    let Ok(meta) = fs::metadata(path) else {
         return Some(());
     };
     if meta.permissions().mode() & GROUP_OR_OTHER_READ == 0 {
@@ -90,7 +52,7 @@ pub(super) fn refuse_readers(field: &Field<'_>, path: &Path) -> Option<()> {
 /// Checks that there is a password. It is read again where it is used and kept nowhere.
 pub(super) fn check_password(field: &Field<'_>, path: &Path) -> Option<()> {
     let shown = path.display();
-    let why = match fs::read(path) {
+    let why = match trust::read(path, MAX_BYTES) {
         Ok(content) if content.iter().all(|byte| b"\r\n".contains(byte)) => {
             format!("{shown} is empty; write the password into it")
         }
@@ -98,7 +60,10 @@ pub(super) fn check_password(field: &Field<'_>, path: &Path) -> Option<()> {
             format!("{shown} is not text in UTF-8; etcd takes no other passwords")
         }
         Ok(_) => return Some(()),
-        Err(error) => format!("{shown} cannot be read: {error}; create it with mode 600"),
+        Err(Doubt::Unreadable(error)) => {
+            format!("{shown} cannot be read: {error}; create it with mode 600")
+        }
+        Err(Doubt::Unfit(why)) => why,
     };
     field.problem(why);
     None
@@ -159,15 +124,12 @@ pub(super) fn check_pair(
     }
 }
 
-fn metadata(path: &Path) -> Result<Metadata, String> {
-    fs::metadata(path).map_err(|error| format!("{} cannot be looked at: {error}", path.display()))
-}
-
 fn read(path: &Path) -> Result<Vec<u8>, String> {
-    fs::read(path).map_err(|error| {
-        format!(
+    trust::read(path, MAX_BYTES).map_err(|doubt| match doubt {
+        Doubt::Unreadable(error) => format!(
             "{} cannot be read: {error}; create it or correct the path",
             path.display()
-        )
+        ),
+        Doubt::Unfit(why) => why,
     })
 }

@@ -1,7 +1,6 @@
 //! Reads the configuration file and the drop-ins beside it.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::Config;
@@ -12,6 +11,7 @@ use super::reader::Sink;
 use super::tree::{Node, Place, Value, locate, merge};
 use super::validate;
 use super::yaml;
+use crate::trust::{self, Doubt};
 
 /// No configuration is longer; a larger file is the wrong file.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -85,15 +85,17 @@ fn over(base: Node, node: Node) -> Node {
 /// The drop-in files, in name order. A file that looks like one and is not taken is worth a warning.
 fn drop_ins(config: &Path, sink: &Sink) -> Result<Vec<PathBuf>, Problem> {
     let folder = config.parent().unwrap_or(Path::new("")).join("config.d");
+    let remedy = "make it readable or remove it";
     let entries = match fs::read_dir(&folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(unreadable(&folder, &error, "make it readable or remove it")),
+        Err(error) => return Err(unusable(&folder, error.into(), remedy)),
     };
+    trust::folder(&folder).map_err(|doubt| unusable(&folder, doubt, remedy))?;
     let mut found = Vec::new();
     for entry in entries {
         let path = entry
-            .map_err(|error| unreadable(&folder, &error, "make it readable or remove it"))?
+            .map_err(|error| unusable(&folder, error.into(), remedy))?
             .path();
         let name = path
             .file_name()
@@ -117,27 +119,9 @@ fn drop_ins(config: &Path, sink: &Sink) -> Result<Vec<PathBuf>, Problem> {
 }
 
 fn read(path: &Path, sink: &Sink) -> Result<Node, Problem> {
-    let meta = fs::metadata(path)
-        .map_err(|error| unreadable(path, &error, "create it or name another with --config"))?;
     let at = Place::file(path);
-    if !meta.is_file() {
-        return Err(at.problem(
-            "",
-            "is not a regular file; name the configuration file itself",
-        ));
-    }
-    if meta.len() > MAX_BYTES {
-        return Err(at.problem(
-            "",
-            format!("is longer than {MAX_BYTES} bytes; this cannot be the configuration"),
-        ));
-    }
-    if meta.permissions().mode() & 0o022 != 0 {
-        let message = "can be changed by its group or others, who could have any command run; run chmod go-w on it";
-        sink.warnings.borrow_mut().push(at.problem("", message));
-    }
-    let bytes = fs::read(path)
-        .map_err(|error| unreadable(path, &error, "make it readable for this user"))?;
+    let bytes = trust::read(path, MAX_BYTES)
+        .map_err(|doubt| unusable(path, doubt, "create it or name another with --config"))?;
     let text = String::from_utf8(bytes)
         .map_err(|_| at.problem("", "is not text in UTF-8; save it as UTF-8"))?;
     // An editor's byte order mark is no content.
@@ -173,6 +157,10 @@ fn syntax(at: &Place, text: &str, error: &yaml::SyntaxError) -> Problem {
     )
 }
 
-fn unreadable(path: &Path, error: &std::io::Error, remedy: &str) -> Problem {
-    Place::file(path).problem("", format!("cannot be read: {error}; {remedy}"))
+fn unusable(path: &Path, doubt: Doubt, remedy: &str) -> Problem {
+    let message = match doubt {
+        Doubt::Unreadable(error) => format!("cannot be read: {error}; {remedy}"),
+        Doubt::Unfit(why) => why,
+    };
+    Place::file(path).problem("", message)
 }

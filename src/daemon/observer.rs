@@ -9,13 +9,13 @@ use super::lookout::Lookout;
 use crate::config::Config;
 use crate::core::machine::DETECTOR;
 use crate::core::{Machine, Mode, Note, View};
-use crate::detect::bounded::bounded;
 use crate::host;
 use crate::observe::heartbeat::Heartbeat;
 use crate::observe::http::{Answer, Pages, Server};
 use crate::observe::metrics::Metrics;
 use crate::observe::notify::{Environment, Notify, words};
 use crate::process::Cancel;
+use crate::process::bounded;
 use crate::status::{self, POLICY, Standing};
 
 /// How long a scrape waits for a look at the kill switch, before it counts as one that cannot be checked.
@@ -78,7 +78,7 @@ impl Observer {
             standing: Mutex::default(),
             host: RwLock::new(Host::of(config, &metrics, clock)),
             metrics,
-            cancel: Cancel::new().map_err(|error| error.to_string())?,
+            cancel: Cancel::new(),
         };
         let mut observer = Observer {
             shown: Arc::new(shown),

@@ -17,12 +17,12 @@ use crate::core::facts::{
 };
 use crate::core::io::ScriptFacts;
 use crate::core::{Hook, Input, Refusal, Ticket};
-use crate::detect::bounded::bounded;
 use crate::health::{self, ScriptContext};
 use crate::host::{self, KillSwitch};
 use crate::lock::Permit;
 use crate::lock::outcome::HOST_LIMIT;
 use crate::observe::metrics::Metrics;
+use crate::process::bounded;
 use crate::process::{self, Cancel, Command};
 use crate::{config, detect};
 
@@ -55,7 +55,7 @@ impl Tasks {
             file: file.to_owned(),
             inbox,
             clock,
-            cancel: Cancel::new().map_err(|error| error.to_string())?,
+            cancel: Cancel::new(),
             running: Arc::new(AtomicUsize::new(0)),
             metrics,
         })
@@ -69,11 +69,7 @@ impl Tasks {
     /// Ends what runs, by process group.
     pub(super) fn cancel(&mut self) -> Option<Input> {
         self.cancel.cancel();
-        match Cancel::new() {
-            Ok(fresh) => self.cancel = fresh,
-            // Without descriptors no task can run; each says so when it is tried.
-            Err(error) => log::error!(event = "no_descriptors"; "{error}"),
-        }
+        self.cancel = Cancel::new();
         None
     }
 
@@ -441,7 +437,7 @@ pre_reboot_hook: {{command: [/bin/touch, {}]}}
         for depth in [100, 126, 127, 128, 10_000] {
             let nested = format!("log: {}1{}\n", "[".repeat(depth), "]".repeat(depth));
             std::fs::write(&file, nested).unwrap();
-            let (file, cancel) = (file.clone(), Cancel::new().unwrap());
+            let (file, cancel) = (file.clone(), Cancel::new());
             // The stack is what this is about, and not the time.
             let limit = 12 * HOST_LIMIT;
             let read = bounded("brackets", limit, &cancel, move || {

@@ -19,10 +19,9 @@ use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Body};
 
-use super::bounded::{NoAnswer, bounded};
 use crate::config::{HttpCheck, HttpMeans};
 use crate::core::facts::{DetectorResult, ScriptOutcome};
-use crate::process::Cancel;
+use crate::process::{Cancel, NoAnswer, bounded};
 
 /// The most bytes of a document that are read. One that tells whether a host is to reboot stays far below.
 const MAX_BODY_BYTES: u64 = 256 * 1024;

@@ -1,6 +1,5 @@
 //! What is asked of the host: does it require a reboot?
 
-pub mod bounded;
 mod http;
 pub mod kernel;
 pub mod release;
@@ -11,8 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::{Detector, DetectorKind};
 use crate::core::facts::{DetectorReport, DetectorResult, ScriptOutcome, ScriptReport};
-use crate::process::{self, Cancel};
-use bounded::{NoAnswer, bounded};
+use crate::process::{self, Cancel, NoAnswer, bounded};
 
 /// Asks all detectors, one after the other, in the order of the configuration.
 ///
@@ -141,7 +139,7 @@ mod tests {
             ("PATH".into(), "/usr/bin:/bin".into()),
             ("RC_NODE_NAME".into(), "n1".into()),
         ];
-        let mut reports = run_all(&[detector], &env, &Cancel::new().unwrap());
+        let mut reports = run_all(&[detector], &env, &Cancel::new());
         assert_eq!((reports.len(), reports[0].name.as_str()), (1, "d"));
         reports.remove(0).result
     }
@@ -232,7 +230,7 @@ mod tests {
             timeout: Duration::from_millis(100),
             kind,
         };
-        let cancel = Cancel::new().unwrap();
+        let cancel = Cancel::new();
         assert_eq!(
             run(&slow, &[], &cancel).result,
             DetectorResult::Failed("timed out".into())

@@ -1,7 +1,9 @@
 use std::collections::BTreeMap;
-use std::fs::Permissions;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
+use crate::core::facts::ScriptOutcome;
 
 fn strings(list: &[&str]) -> Vec<String> {
     list.iter().map(|s| s.to_string()).collect()
@@ -103,7 +105,7 @@ fn a_fleet_too_large_for_the_environment_is_cut_and_said_so_and_the_script_still
         Path::new("/bin/true"),
         Duration::from_secs(20),
         &env,
-        &Cancel::new().unwrap(),
+        &Cancel::new(),
     );
     assert_eq!(report.outcome, ScriptOutcome::Exited(0));
 }
@@ -144,11 +146,7 @@ fn script(text: &str) -> (tempfile::TempDir, PathBuf) {
         timeout: Duration::from_secs(20),
         detach: false,
     };
-    assert!(
-        process::run(&spec, &Cancel::new().unwrap())
-            .outcome
-            .success()
-    );
+    assert!(process::run(&spec, &Cancel::new()).outcome.success());
     (dir, path)
 }
 
@@ -157,7 +155,7 @@ fn ask(script: &Path) -> ScriptReport {
         script,
         Duration::from_secs(20),
         &environment(&full()),
-        &Cancel::new().unwrap(),
+        &Cancel::new(),
     )
 }
 
@@ -186,18 +184,21 @@ fn a_script_others_could_have_written_is_not_run() {
     };
     let mode = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
     for (bits, what) in [
-        (0o775, "may write it"),
-        (0o757, "may write it"),
+        (0o775, "can be changed by its group"),
+        (0o757, "can be changed by its group"),
         (0o644, "not executable"),
     ] {
         mode(&path, bits);
         refused(what);
     }
     mode(&path, 0o755);
-    for bits in [0o775, 0o757, 0o1777] {
+    for bits in [0o775, 0o757] {
         mode(dir.path(), bits);
-        refused("may write its folder");
+        refused("its folder");
     }
+    // As when the configuration is loaded: in a sticky folder nobody can replace the script.
+    mode(dir.path(), 0o1777);
+    assert!(ask(&path).outcome.success());
     mode(dir.path(), 0o755);
     assert!(ask(&path).outcome.success());
     fs::remove_file(&path).unwrap();

@@ -68,7 +68,7 @@ fn children_do_not_keep_the_lock() {
         timeout: Duration::from_secs(20),
         detach: false,
     };
-    let cancel = Cancel::new().unwrap();
+    let cancel = Cancel::new();
     let child = std::thread::spawn({
         let cancel = cancel.clone();
         move || run(&spec, &cancel)

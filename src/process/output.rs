@@ -2,10 +2,12 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::process::Stdio;
+use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
 
 use crate::core::facts::Captured;
@@ -17,85 +19,79 @@ pub const OUTPUT_LIMIT: usize = 64 * 1024;
 const CHUNK: usize = 16 * 1024;
 
 /// One output of a child.
+#[derive(Default)]
 pub(super) struct Output {
-    source: Source,
+    /// Until its end was read.
+    pipe: Option<File>,
+    /// A file in memory, for a child that may outlive this process. Unlike a pipe it cannot be limited; it lives as long as
+    /// the reboot command does.
+    memory: Option<File>,
     kept: Vec<u8>,
     dropped: u64,
 }
 
-enum Source {
-    Pipe(File),
-    /// A file in memory, for a child that may outlive this process. Unlike a pipe it cannot be limited; it lives as long as
-    /// the reboot command does.
-    Memory(File),
-    Closed,
-}
-
 impl Output {
-    /// Reads from a pipe.
-    pub(super) fn from_pipe(pipe: Option<OwnedFd>) -> Output {
-        let source = pipe.map_or(Source::Closed, |fd| Source::Pipe(File::from(fd)));
-        Output {
-            source,
-            kept: Vec::new(),
-            dropped: 0,
-        }
-    }
-
-    /// Collects in a file in memory.
-    pub(super) fn in_memory() -> io::Result<Output> {
-        let file = File::from(memfd_create("output", MemfdFlags::CLOEXEC)?);
-        Ok(Output {
-            source: Source::Memory(file),
-            kept: Vec::new(),
-            dropped: 0,
-        })
-    }
-
-    /// The child's end of a file in memory.
-    pub(super) fn share(&self) -> io::Result<Stdio> {
-        match &self.source {
-            Source::Memory(file) => Ok(file.try_clone()?.into()),
-            Source::Pipe(_) | Source::Closed => Ok(Stdio::null()),
-        }
+    /// A pipe, or a file in memory, and the child's end of it.
+    pub(super) fn new(in_memory: bool) -> io::Result<(Output, Stdio)> {
+        let mut output = Output::default();
+        let theirs = if in_memory {
+            let file = File::from(memfd_create("output", MemfdFlags::CLOEXEC)?);
+            output.memory = Some(file.try_clone()?);
+            file.into()
+        } else {
+            let (ours, theirs) = io::pipe()?;
+            output.pipe = Some(OwnedFd::from(ours).into());
+            theirs.into()
+        };
+        Ok((output, theirs))
     }
 
     /// The pipe, until its end was read.
-    pub(super) fn pipe(&self) -> Option<BorrowedFd<'_>> {
-        match &self.source {
-            Source::Pipe(file) => Some(file.as_fd()),
-            Source::Memory(_) | Source::Closed => None,
+    pub(super) fn pipe(&self) -> Option<&File> {
+        self.pipe.as_ref()
+    }
+
+    /// Waits until there is something to read, for at most `limit`, and reads it. An interrupted or failed wait reads nothing.
+    pub(super) fn read_any(outputs: &mut [Output], limit: Duration) {
+        let limit = Timespec::try_from(limit).ok();
+        let (places, pipes): (Vec<usize>, Vec<&File>) = outputs
+            .iter()
+            .enumerate()
+            .filter_map(|(at, output)| Some((at, output.pipe()?)))
+            .unzip();
+        let mut fds: Vec<PollFd<'_>> = pipes
+            .iter()
+            .map(|pipe| PollFd::new(*pipe, PollFlags::IN))
+            .collect();
+        if poll(&mut fds, limit.as_ref()).is_err() {
+            return;
+        }
+        let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
+        for (at, _) in places.into_iter().zip(ready).filter(|(_, ready)| *ready) {
+            outputs[at].read();
         }
     }
 
     /// Reads once from a pipe that `poll` said is ready, which therefore does not block: nobody else reads from it.
-    pub(super) fn read(&mut self) {
+    fn read(&mut self) {
         let mut chunk = [0; CHUNK];
-        let Source::Pipe(pipe) = &mut self.source else {
-            return;
-        };
-        match pipe.read(&mut chunk) {
-            Ok(0) => self.source = Source::Closed,
-            Ok(n) => {
+        match self.pipe.as_mut().map(|pipe| pipe.read(&mut chunk)) {
+            Some(Ok(n)) if n > 0 => {
                 let keep = n.min(OUTPUT_LIMIT - self.kept.len());
                 self.kept.extend_from_slice(&chunk[..keep]);
                 self.dropped += (n - keep) as u64;
             }
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => self.source = Source::Closed,
+            Some(Err(e)) if e.kind() == io::ErrorKind::Interrupted => {}
+            _ => self.pipe = None,
         }
     }
 
     /// What was captured, as text.
     pub(super) fn into_captured(mut self) -> Captured {
-        if let Source::Memory(file) = &self.source {
+        if let Some(file) = &self.memory {
             let length = file.metadata().map_or(0, |meta| meta.len());
-            self.kept.resize(
-                usize::try_from(length)
-                    .unwrap_or(usize::MAX)
-                    .min(OUTPUT_LIMIT),
-                0,
-            );
+            let wanted = usize::try_from(length).unwrap_or(OUTPUT_LIMIT);
+            self.kept.resize(wanted.min(OUTPUT_LIMIT), 0);
             let read = file.read_at(&mut self.kept, 0).unwrap_or(0);
             self.kept.truncate(read);
             self.dropped = length.saturating_sub(read as u64);

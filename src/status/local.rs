@@ -12,10 +12,9 @@ use crate::core::facts::{DetectorReport, DetectorResult};
 use crate::core::policy::Policies;
 use crate::core::windows::Windows;
 use crate::detect;
-use crate::detect::bounded::bounded;
 use crate::host::{self, KillSwitch};
 use crate::lock::outcome::HOST_LIMIT;
-use crate::process::Cancel;
+use crate::process::{Cancel, bounded};
 use crate::status::times::ago;
 
 /// The first 15 bytes of our name: all that the kernel keeps of it.
@@ -84,10 +83,7 @@ impl Local {
 }
 
 fn kill_switch(path: &Path) -> KillSwitch {
-    let cancel = match Cancel::new() {
-        Ok(cancel) => cancel,
-        Err(error) => return KillSwitch::Unknown(error.to_string()),
-    };
+    let cancel = Cancel::new();
     let owned = path.to_path_buf();
     // A key of its own: in a daemon the machine's look must not find this one in its way.
     bounded("kill switch, for status", HOST_LIMIT, &cancel, move || {
@@ -109,16 +105,11 @@ fn asked(detectors: &[Detector]) -> Detectors {
     let (looking, running): (Vec<Detector>, Vec<Detector>) =
         detectors.iter().cloned().partition(only_looks);
     let running: Vec<String> = running.into_iter().map(|detector| detector.name).collect();
-    match Cancel::new() {
-        Ok(cancel) => {
-            let mut reports = detect::run_all(&looking, &[], &cancel);
-            for (detector, report) in looking.iter().zip(&mut reports) {
-                add_age(detector, report);
-            }
-            Detectors::Asked(reports, running)
-        }
-        Err(_) => Detectors::NotRun,
+    let mut reports = detect::run_all(&looking, &[], &Cancel::new());
+    for (detector, report) in looking.iter().zip(&mut reports) {
+        add_age(detector, report);
     }
+    Detectors::Asked(reports, running)
 }
 
 /// Since when a file asks: when it was written. It answered a moment ago, so that the file system is there.

@@ -119,12 +119,37 @@ fn an_empty_drop_in_changes_nothing() {
 }
 
 #[test]
-fn a_configuration_others_may_change_is_doubtful() {
+fn a_configuration_others_may_change_is_refused() {
+    let only = |fixture: &Fixture, expected: &str| {
+        let problems = fixture.problems(LEAST);
+        assert!(
+            problems.len() == 1 && problems[0].contains(expected),
+            "{problems:?}"
+        );
+    };
+    for mode in [0o666, 0o602, 0o620] {
+        let fixture = Fixture::new();
+        fixture.file("config.d/open.yaml", "dry_run: true\n", mode);
+        only(
+            &fixture,
+            "config.d/open.yaml can be changed by its group or others; run chmod go-w",
+        );
+    }
+    for folder in ["config.d", "."] {
+        let fixture = Fixture::new();
+        fixture.file("config.d/more.yaml", "dry_run: true\n", 0o644);
+        let open = fs::Permissions::from_mode(0o777);
+        fs::set_permissions(fixture.path(folder), open).unwrap();
+        let problems = fixture.problems(LEAST).join("\n");
+        assert!(
+            problems.contains("can be changed by its group or others"),
+            "{folder}: {problems}"
+        );
+    }
+    // Others may put a drop-in there.
     let fixture = Fixture::new();
-    fixture.file("config.d/open.yaml", "dry_run: true\n", 0o666);
-    let warnings = fixture.load(LEAST).unwrap().warnings;
-    assert!(
-        warnings.len() == 1 && warnings[0].to_string().contains("run chmod go-w"),
-        "{warnings:?}"
-    );
+    fixture.file("config.d/more.yaml", "dry_run: true\n", 0o644);
+    let sticky = fs::Permissions::from_mode(0o1777);
+    fs::set_permissions(fixture.path("config.d"), sticky).unwrap();
+    only(&fixture, "config.d can be changed by its group or others");
 }

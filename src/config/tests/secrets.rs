@@ -26,6 +26,9 @@ fn only(problems: &[String], expected: &str) {
 fn the_health_script_must_be_safe_to_run_as_root() {
     let fixture = Fixture::new();
     fixture.file("plain.sh", "", 0o644);
+    fixture.file("crlf.sh", "#!/bin/sh\r\nexit 0\r\n", 0o755);
+    fixture.file("bare.sh", "exit 0\n", 0o755);
+    fixture.file("python.sh", "#!/opt/nothing/python3\n", 0o755);
     fixture.file("group.sh", "", 0o775);
     fixture.file("others.sh", "", 0o757);
     for (name, expected) in [
@@ -37,6 +40,12 @@ fn the_health_script_must_be_safe_to_run_as_root() {
         ),
         ("others.sh", "can be changed by its group or others"),
         ("bin", "is not a regular file"),
+        ("crlf.sh", "has lines that end in CR LF"),
+        ("bare.sh", "let it begin with #!/bin/sh"),
+        (
+            "python.sh",
+            "the interpreter /opt/nothing/python3, which cannot be used: No such file",
+        ),
     ] {
         only(
             &fixture.problems(&with(&format!("health_script: DIR/{name}"))),
@@ -52,7 +61,7 @@ fn the_health_script_must_be_safe_to_run_as_root() {
 #[test]
 fn the_folder_of_the_health_script_counts_unless_it_is_sticky() {
     let fixture = Fixture::new();
-    let script = fixture.file("open/health.sh", "", 0o755);
+    let script = fixture.file("open/health.sh", "#!/bin/sh\n", 0o755);
     let set = |mode| {
         fs::set_permissions(script.parent().unwrap(), fs::Permissions::from_mode(mode)).unwrap()
     };
@@ -71,6 +80,63 @@ fn the_folder_of_the_health_script_counts_unless_it_is_sticky() {
         &fixture.problems(&with("health_script: DIR/link.sh")),
         "its folder open can be changed",
     );
+}
+
+#[test]
+fn hooks_commands_and_detectors_are_judged_as_the_health_script_is() {
+    for (text, path) in [
+        ("reboot_command: [DIR/open/run]", "reboot_command"),
+        ("reboot_command: [/bin/sh, DIR/open/run]", "reboot_command"),
+        (
+            "pre_reboot_hook: {command: [DIR/open/run]}",
+            "pre_reboot_hook.command",
+        ),
+        (
+            "post_boot_hook: {command: [/usr/bin/env, DIR/open/run]}",
+            "post_boot_hook.command",
+        ),
+        (
+            "reboot_required_detectors: [{type: command, cmd: [DIR/open/run]}]",
+            "cmd",
+        ),
+    ] {
+        let fixture = Fixture::new();
+        let program = fixture.file("open/run", "#!/bin/sh\n", 0o755);
+        fixture.load(&with(text)).unwrap();
+        let folder = program.parent().unwrap();
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o777)).unwrap();
+        let problems = fixture.problems(&with(text));
+        only(
+            &problems,
+            "its folder open can be changed by its group or others",
+        );
+        assert!(problems[0].contains(path), "{}", problems[0]);
+    }
+}
+
+#[test]
+fn tls_files_and_passwords_that_others_may_change_are_refused() {
+    let fixture = Fixture::new();
+    tls_files(&fixture);
+    fixture.file("password", "secret\n", 0o600);
+    let text = with(
+        "etcd_tls: {enabled: true, ca_file: DIR/ca.crt, cert_file: DIR/other.crt, key_file: DIR/other.key}
+etcd_auth: {username: u, password_file: DIR/password}",
+    );
+    fixture.load(&text).unwrap();
+    for name in ["ca.crt", "other.crt", "other.key", "password"] {
+        let set = |mode| {
+            let mode = fs::Permissions::from_mode(mode);
+            fs::set_permissions(fixture.path(name), mode).unwrap();
+        };
+        for mode in [0o602, 0o620] {
+            set(mode);
+            let expected = format!("{name} can be changed by its group or others");
+            let problems = fixture.problems(&text);
+            assert!(problems[0].contains(&expected), "{mode:o}: {problems:#?}");
+        }
+        set(0o600);
+    }
 }
 
 #[test]

@@ -44,7 +44,7 @@ fn asked(url: String, means: HttpMeans, limit: Duration) -> DetectorResult {
         means,
         ca_file: None,
     };
-    ask(&check, limit, &Cancel::new().unwrap())
+    ask(&check, limit, &Cancel::new())
 }
 
 fn flag() -> HttpMeans {

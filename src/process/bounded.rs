@@ -1,20 +1,18 @@
 //! Checks with a limit, of the file system and of servers.
 
-use std::collections::BTreeSet;
-use std::io;
-use std::os::fd::AsFd;
-use std::sync::mpsc::channel;
+use std::collections::BTreeMap;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::process::{Cancel, Wait, wait_for};
+use super::{Cancel, SLICE};
 
 /// Enough for a few system calls and the list of a folder, for a look-up of a name and a TLS handshake, and for a configuration
 /// that is nested as deeply as the parser goes along with. Only what is used of it takes memory.
-const STACK_BYTES: usize = 1024 * 1024;
+pub(super) const STACK_BYTES: usize = 1024 * 1024;
 
-/// The checks that have a thread, stuck ones included.
-static BUSY: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+/// How many threads a check has, stuck ones included.
+static BUSY: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,31 +38,48 @@ pub fn bounded<T: Send + 'static>(
     cancel: &Cancel,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, NoAnswer> {
+    some(1, key, limit, cancel, work)
+}
+
+/// [`bounded`], where up to `many` callers may use one key at the same time. A result that comes too late is dropped.
+pub(super) fn some<T: Send + 'static>(
+    many: usize,
+    key: &str,
+    limit: Duration,
+    cancel: &Cancel,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, NoAnswer> {
     if cancel.is_cancelled() {
         return Err(NoAnswer::Cancelled);
     }
-    let not_started =
-        |e: io::Error| NoAnswer::NotStarted(format!("the check could not be started: {e}"));
-    let (done, finish) = io::pipe().map_err(not_started)?;
-    let busy = Busy::claim(key).ok_or(NoAnswer::StillBusy)?;
+    let busy = Busy::claim(key, many).ok_or(NoAnswer::StillBusy)?;
     let (answer, answered) = channel();
     let work = move || {
         let result = work();
         drop(busy);
         let _ = answer.send(result);
-        drop(finish);
     };
     std::thread::Builder::new()
         .name("check".into())
         .stack_size(STACK_BYTES)
         .spawn(work)
-        .map_err(not_started)?;
-    match wait_for(done.as_fd(), Some(cancel), limit) {
-        Wait::Ready => answered
-            .recv()
-            .map_err(|e| NoAnswer::NotStarted(e.to_string())),
-        Wait::Cancelled => Err(NoAnswer::Cancelled),
-        Wait::TimedOut => Err(NoAnswer::TimedOut),
+        .map_err(|e| NoAnswer::NotStarted(format!("the check could not be started: {e}")))?;
+    let began = Instant::now();
+    loop {
+        let left = limit.saturating_sub(began.elapsed());
+        match answered.recv_timeout(left.min(SLICE)) {
+            Ok(result) => return Ok(result),
+            Err(RecvTimeoutError::Timeout) if cancel.is_cancelled() => {
+                return Err(NoAnswer::Cancelled);
+            }
+            Err(RecvTimeoutError::Timeout) if left.is_zero() => return Err(NoAnswer::TimedOut),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(NoAnswer::NotStarted(
+                    "the check ended without a word".into(),
+                ));
+            }
+        }
     }
 }
 
@@ -72,20 +87,25 @@ pub fn bounded<T: Send + 'static>(
 struct Busy(String);
 
 impl Busy {
-    fn claim(key: &str) -> Option<Busy> {
-        let new = BUSY
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(key.into());
-        new.then(|| Busy(key.into()))
+    fn claim(key: &str, many: usize) -> Option<Busy> {
+        let mut all = BUSY.lock().unwrap_or_else(PoisonError::into_inner);
+        let busy = all.entry(key.into()).or_default();
+        (*busy < many).then(|| {
+            *busy += 1;
+            Busy(key.into())
+        })
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        BUSY.lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.0);
+        let mut all = BUSY.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(busy) = all.get_mut(&self.0) {
+            *busy -= 1;
+            if *busy == 0 {
+                all.remove(&self.0);
+            }
+        }
     }
 }
 
@@ -97,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_stuck_check_costs_its_limit_once_and_one_thread() {
-        let cancel = Cancel::new().unwrap();
+        let cancel = Cancel::new();
         let (unblock, blocked) = channel::<()>();
         let hang = move || {
             let _ = blocked.recv();
@@ -122,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_cancel_ends_the_wait_for_a_stuck_check() {
-        let cancel = Cancel::new().unwrap();
+        let cancel = Cancel::new();
         let (unblock, blocked) = channel::<()>();
         let canceller = cancel.clone();
         let hang = move || {

@@ -1,0 +1,271 @@
+//! Who could change what this program executes or believes: root and the user it runs as, and nobody else.
+//!
+//! A path is judged from `/` down, every link and every folder on the way. Whatever is found there may be relied on until it
+//! is used, without a descriptor in between: a folder that only root can change holds what root has put there, and that is
+//! true of the first folder, hence of the second, and so on to the file. So scripts are started by their names, which keeps
+//! `$0` and `ps` as people know them. What this does not see: somebody who still has the file open for writing from the time
+//! when it was his, and a network file system whose server lies.
+//!
+//! In a folder with the sticky bit (`/tmp`) others may put things beside ours, but cannot replace what belongs to root or to
+//! us. So it may lie on the way; it may not be the folder that is read as a whole.
+
+mod first_line;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Component, Path, PathBuf};
+
+pub use first_line::PATH;
+use rustix::fs::{OFlags, StatVfsMountFlags, statvfs};
+
+const GROUP_OR_OTHER_WRITE: u32 = 0o022;
+const ANY_EXECUTE: u32 = 0o111;
+const STICKY: u32 = 0o1000;
+
+/// As many links as the kernel follows.
+const MAX_LINKS: usize = 40;
+
+/// Why something is not used.
+#[derive(Debug)]
+pub enum Doubt {
+    /// It cannot be looked at; nothing is known of it.
+    Unreadable(io::Error),
+    /// It must not, or cannot, be used as it is; what and what to do.
+    Unfit(String),
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Doubt::Unreadable(error) => error.fmt(f),
+            Doubt::Unfit(why) => f.write_str(why),
+        }
+    }
+}
+
+impl From<io::Error> for Doubt {
+    fn from(error: io::Error) -> Doubt {
+        Doubt::Unreadable(error)
+    }
+}
+
+/// Opens a regular file that only root and this user can change.
+///
+/// # Errors
+/// When it is something else, and when anything on the way is.
+pub fn open(path: &Path) -> Result<File, Doubt> {
+    let (target, meta) = walk(path)?;
+    let shown = path.display();
+    if !meta.is_file() {
+        return Err(Doubt::Unfit(format!(
+            "{shown} is not a regular file; name the file itself"
+        )));
+    }
+    // Should a FIFO stand there after all, nobody waits for its writer.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(&target)?;
+    let opened = file.metadata()?;
+    if (opened.dev(), opened.ino()) != (meta.dev(), meta.ino()) {
+        return Err(Doubt::Unfit(format!("{shown} changes; try again")));
+    }
+    Ok(file)
+}
+
+/// The content of a file that only root and this user can change.
+///
+/// # Errors
+/// As [`open`], and when it is longer than `limit`.
+pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Doubt> {
+    let mut bytes = Vec::new();
+    open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        let shown = path.display();
+        return Err(Doubt::Unfit(format!(
+            "{shown} is longer than {limit} bytes; this cannot be the right file"
+        )));
+    }
+    Ok(bytes)
+}
+
+/// Judges a folder of which everything is believed that is in it.
+///
+/// # Errors
+/// When others could put something into it, or it is no folder.
+pub fn folder(path: &Path) -> Result<(), Doubt> {
+    let (target, meta) = walk(path)?;
+    let shown = path.display();
+    if !meta.is_dir() {
+        return Err(Doubt::Unfit(format!("{shown} is not a folder; move it")));
+    }
+    writable_by_others("", &target, meta.mode()).map_or(Ok(()), Err)
+}
+
+/// Judges a program: also that the kernel can start it.
+///
+/// # Errors
+/// Why it must not, or cannot, be started.
+pub fn program(path: &Path) -> Result<(), Doubt> {
+    program_of(path, 0)
+}
+
+/// An interpreter may be a script itself; the kernel goes along with a few of them.
+fn program_of(path: &Path, depth: usize) -> Result<(), Doubt> {
+    const DEPTH: usize = 4;
+    let unfit = |why: String| Err(Doubt::Unfit(format!("{} {why}", path.display())));
+    let (target, meta) = walk(path)?;
+    if !meta.is_file() {
+        return unfit("is not a regular file; name the program itself".to_owned());
+    }
+    if meta.mode() & ANY_EXECUTE == 0 {
+        return unfit(format!(
+            "is not executable; run chmod 755 {}",
+            path.display()
+        ));
+    }
+    let mount = statvfs(&target).map_err(io::Error::from)?;
+    if mount.f_flag.contains(StatVfsMountFlags::NOEXEC) {
+        return unfit(
+            "is on a file system that is mounted noexec; move it, for example to /usr/local/sbin"
+                .to_owned(),
+        );
+    }
+    let mut head = Vec::new();
+    match File::open(&target) {
+        Ok(file) => file.take(first_line::LIMIT).read_to_end(&mut head)?,
+        // A program may be executable and not readable; then its first line is the kernel's business.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    let interpreter = match first_line::interpreter(&head) {
+        Ok(Some(interpreter)) => interpreter,
+        Ok(None) => return Ok(()),
+        Err(why) => return unfit(why),
+    };
+    if depth == DEPTH {
+        return unfit("leads from interpreter to interpreter; name a program".to_owned());
+    }
+    match program_of(&interpreter, depth + 1) {
+        Ok(()) => Ok(()),
+        Err(Doubt::Unreadable(error)) => unfit(format!(
+            "begins with #! and the interpreter {}, which cannot be used: {error}; install it or correct the line",
+            interpreter.display()
+        )),
+        Err(Doubt::Unfit(why)) => unfit(format!("begins with #! and an interpreter: {why}")),
+    }
+}
+
+/// What executes a file that it is given, whatever its mode.
+const INTERPRETERS: [&str; 12] = [
+    "sh", "bash", "dash", "ash", "ksh", "zsh", "busybox", "python", "perl", "ruby", "lua", "php",
+];
+
+/// Judges what a command line executes: its program, and every other word that names a program, since `env`, `timeout` and
+/// their like execute their arguments; after an interpreter, every file.
+///
+/// # Errors
+/// The first doubt, about which word it is.
+pub fn command(argv: &[String]) -> Result<(), (usize, Doubt)> {
+    let name = argv.first().and_then(|name| name.rsplit('/').next());
+    let interprets = name.is_some_and(|name| INTERPRETERS.iter().any(|it| name.starts_with(it)));
+    let executed =
+        |meta: &Metadata| meta.is_file() && (interprets || meta.mode() & ANY_EXECUTE != 0);
+    for (at, word) in argv.iter().enumerate() {
+        let path = Path::new(word);
+        let judged = if at == 0 {
+            program(path)
+        } else if path.is_absolute() && fs::metadata(path).is_ok_and(|meta| executed(&meta)) {
+            walk(path).map(drop)
+        } else {
+            Ok(())
+        };
+        judged.map_err(|doubt| (at, doubt))?;
+    }
+    Ok(())
+}
+
+/// Where a path leads, when nobody else can change where, and what is there.
+fn walk(path: &Path) -> Result<(PathBuf, Metadata), Doubt> {
+    let mut at = PathBuf::from("/");
+    let mut meta = fs::symlink_metadata(&at)?;
+    owned("its folder ", &at, &meta)?;
+    let mut left = parts(&std::path::absolute(path)?);
+    let mut links = 0;
+    while let Some(part) = left.pop() {
+        if part == ".." {
+            at.pop();
+            meta = fs::symlink_metadata(&at)?;
+            continue;
+        }
+        if meta.mode() & STICKY == 0
+            && let Some(doubt) = writable_by_others("its folder ", &at, meta.mode())
+        {
+            return Err(doubt);
+        }
+        let next = at.join(part);
+        meta = fs::symlink_metadata(&next)?;
+        let what = match (meta.is_symlink(), left.is_empty()) {
+            (true, _) => "the link ",
+            (false, true) => "",
+            (false, false) => "its folder ",
+        };
+        owned(what, &next, &meta)?;
+        if meta.is_symlink() {
+            links += 1;
+            if links > MAX_LINKS {
+                return Err(io::Error::from(rustix::io::Errno::LOOP).into());
+            }
+            let target = fs::read_link(&next)?;
+            left.extend(parts(&target));
+            if target.is_absolute() {
+                at = PathBuf::from("/");
+            }
+            meta = fs::symlink_metadata(&at)?;
+        } else {
+            at = next;
+        }
+    }
+    if meta.is_file()
+        && let Some(doubt) = writable_by_others("", &at, meta.mode())
+    {
+        return Err(doubt);
+    }
+    Ok((at, meta))
+}
+
+/// The parts of a path, the first one last.
+fn parts(path: &Path) -> Vec<OsString> {
+    let parts = path.components().rev();
+    parts
+        .filter(|part| !matches!(part, Component::RootDir | Component::CurDir))
+        .map(|part| part.as_os_str().to_owned())
+        .collect()
+}
+
+fn owned(what: &str, path: &Path, meta: &Metadata) -> Result<(), Doubt> {
+    let owner = meta.uid();
+    if owner == 0 || owner == rustix::process::geteuid().as_raw() {
+        return Ok(());
+    }
+    let (shown, no_follow) = (path.display(), if meta.is_symlink() { "-h " } else { "" });
+    Err(Doubt::Unfit(format!(
+        "{what}{shown} belongs to the user with id {owner}, who can change it; run chown {no_follow}root {shown}"
+    )))
+}
+
+fn writable_by_others(what: &str, path: &Path, mode: u32) -> Option<Doubt> {
+    let shown = path.display();
+    (mode & GROUP_OR_OTHER_WRITE != 0).then(|| {
+        Doubt::Unfit(format!(
+            "{what}{shown} can be changed by its group or others; run chmod go-w {shown}"
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests;

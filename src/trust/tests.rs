@@ -1,0 +1,222 @@
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+
+use super::*;
+
+/// A folder below /tmp with `a/b/script` in it.
+struct Tree(tempfile::TempDir);
+
+impl Tree {
+    fn new() -> Tree {
+        let tree = Tree(tempfile::tempdir().unwrap());
+        fs::create_dir_all(tree.at("a/b")).unwrap();
+        fs::write(tree.at("a/b/script"), "#!/bin/sh\n").unwrap();
+        for (part, mode) in [("a", 0o755), ("a/b", 0o755), ("a/b/script", 0o755)] {
+            tree.mode(part, mode);
+        }
+        tree
+    }
+
+    fn at(&self, part: &str) -> PathBuf {
+        self.0.path().join(part)
+    }
+
+    fn mode(&self, part: &str, mode: u32) {
+        fs::set_permissions(self.at(part), Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn refused(&self, part: &str, expected: &str) {
+        let path = self.at(part);
+        for (judge, result) in [("program", program(&path)), ("open", open(&path).map(drop))] {
+            let why = result.expect_err(judge).to_string();
+            assert!(why.contains(expected), "{judge} {part}: {why}");
+        }
+    }
+
+    fn accepted(&self, part: &str) {
+        program(&self.at(part)).unwrap();
+        open(&self.at(part)).unwrap();
+    }
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+#[test]
+fn every_folder_up_to_the_root_counts() {
+    let tree = Tree::new();
+    tree.accepted("a/b/script");
+    tree.accepted("a/b/../b/./script");
+    for part in ["a", "a/b", "a/b/script"] {
+        for mode in [0o777, 0o775, 0o757, 0o722] {
+            tree.mode(part, mode);
+            tree.refused(
+                "a/b/script",
+                "can be changed by its group or others; run chmod go-w",
+            );
+        }
+        tree.mode(part, 0o755);
+    }
+    tree.accepted("a/b/script");
+}
+
+#[test]
+fn a_sticky_folder_may_lie_on_the_way_and_not_be_read_as_a_whole() {
+    let tree = Tree::new();
+    for part in ["a", "a/b"] {
+        tree.mode(part, 0o1777);
+        tree.accepted("a/b/script");
+    }
+    let why = folder(&tree.at("a/b")).unwrap_err().to_string();
+    assert!(why.contains("can be changed"), "{why}");
+    tree.mode("a/b", 0o755);
+    folder(&tree.at("a/b")).unwrap();
+    assert!(
+        folder(&tree.at("a/b/script"))
+            .unwrap_err()
+            .to_string()
+            .contains("not a folder")
+    );
+}
+
+#[test]
+fn what_belongs_to_somebody_else_is_not_used() {
+    if !is_root() {
+        return;
+    }
+    let tree = Tree::new();
+    symlink(tree.at("a/b/script"), tree.at("a/link")).unwrap();
+    for part in ["a", "a/b", "a/b/script"] {
+        chown(tree.at(part), Some(65534), None).unwrap();
+        tree.refused(
+            "a/b/script",
+            "belongs to the user with id 65534, who can change it; run chown root",
+        );
+        tree.refused("a/link", "belongs to the user");
+        chown(tree.at(part), Some(0), None).unwrap();
+    }
+    tree.accepted("a/link");
+    std::os::unix::fs::lchown(tree.at("a/link"), Some(65534), None).unwrap();
+    tree.refused("a/link", "the link ");
+    tree.refused("a/link", "chown -h root");
+}
+
+#[test]
+fn a_link_is_as_good_as_every_folder_that_it_leads_through() {
+    let tree = Tree::new();
+    fs::create_dir_all(tree.at("open/way")).unwrap();
+    symlink(tree.at("a/b"), tree.at("open/way/on")).unwrap();
+    symlink(tree.at("open/way/on/script"), tree.at("absolute")).unwrap();
+    symlink("open/way/../way/on/script", tree.at("relative")).unwrap();
+    for link in ["absolute", "relative"] {
+        tree.accepted(link);
+    }
+    tree.mode("open", 0o777);
+    for link in ["absolute", "relative"] {
+        tree.refused(link, "open can be changed");
+    }
+    symlink("round", tree.at("round")).unwrap();
+    tree.refused("round", "Too many levels");
+    symlink("nowhere", tree.at("dangling")).unwrap();
+    tree.refused("dangling", "No such file");
+    tree.refused("a/b/script/below", "Not a directory");
+}
+
+#[test]
+fn only_a_regular_file_is_opened_and_a_fifo_is_not_waited_for() {
+    let tree = Tree::new();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        tree.at("fifo"),
+        rustix::fs::FileType::Fifo,
+        0o755.into(),
+        0,
+    )
+    .unwrap();
+    for part in ["fifo", "a"] {
+        tree.refused(part, "is not a regular file");
+    }
+    let long = read(&tree.at("a/b/script"), 3).unwrap_err().to_string();
+    assert!(long.contains("longer than 3 bytes"), "{long}");
+    assert_eq!(read(&tree.at("a/b/script"), 10).unwrap(), b"#!/bin/sh\n");
+}
+
+#[test]
+fn a_program_is_one_that_the_kernel_can_start() {
+    let tree = Tree::new();
+    let refused = |part: &str, expected: &str| {
+        let why = program(&tree.at(part)).unwrap_err().to_string();
+        assert!(why.contains(expected), "{part}: {why}");
+    };
+    tree.mode("a/b/script", 0o644);
+    refused("a/b/script", "is not executable; run chmod 755");
+    let write = |name: &str, text: &str| {
+        fs::write(tree.at(name), text).unwrap();
+        tree.mode(name, 0o755);
+    };
+    write("crlf", "#!/bin/sh\r\nexit 0\r\n");
+    refused("crlf", "CR LF");
+    write("bare", "exit 0\n");
+    refused("bare", "#!/bin/sh");
+    write("gone", "#!/opt/no/such/python3\n");
+    refused(
+        "gone",
+        "the interpreter /opt/no/such/python3, which cannot be used: No such file",
+    );
+    write("inner", "#!/bin/sh\n");
+    write("outer", &format!("#!{}\n", tree.at("inner").display()));
+    program(&tree.at("outer")).unwrap();
+    tree.mode("inner", 0o777);
+    refused("outer", "inner can be changed by its group or others");
+    write("self", &format!("#!{}\n", tree.at("self").display()));
+    refused("self", "from interpreter to interpreter");
+    program(Path::new("/bin/true")).unwrap();
+}
+
+#[test]
+fn a_program_on_a_noexec_mount_is_refused() {
+    // Where a mount of that kind with an executable file in it is at hand.
+    let shm = Path::new("/dev/shm");
+    let noexec = statvfs(shm).is_ok_and(|it| it.f_flag.contains(StatVfsMountFlags::NOEXEC));
+    let Ok(folder) = tempfile::tempdir_in(shm) else {
+        return;
+    };
+    let script = folder.path().join("script");
+    fs::write(&script, "#!/bin/sh\n").unwrap();
+    fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
+    let judged = program(&script);
+    assert_eq!(judged.is_err(), noexec, "{judged:?}");
+    if let Err(doubt) = judged {
+        assert!(doubt.to_string().contains("noexec"), "{doubt}");
+    }
+}
+
+#[test]
+fn programs_among_the_arguments_count_too() {
+    let tree = Tree::new();
+    let script = tree.at("a/b/script").display().to_string();
+    let argv = |words: &[&str]| {
+        words
+            .iter()
+            .map(|word| (*word).to_owned())
+            .collect::<Vec<_>>()
+    };
+    let lines = [
+        argv(&["/bin/sh", &script]),
+        argv(&["/usr/bin/env", "A=b", &script, "/nothing/here"]),
+    ];
+    for line in &lines {
+        command(line).unwrap();
+    }
+    tree.mode("a", 0o777);
+    for (line, at) in lines.iter().zip([1, 2]) {
+        let (word, doubt) = command(line).unwrap_err();
+        assert_eq!(word, at, "{doubt}");
+    }
+    // A shell executes what it is given, whatever the mode; a text that is looked at is no program.
+    tree.mode("a/b/script", 0o644);
+    assert!(command(&lines[0]).is_err());
+    command(&argv(&["/bin/cat", &script])).unwrap();
+    assert_eq!(command(&argv(&["/nothing"])).unwrap_err().0, 0);
+}
