@@ -9,6 +9,7 @@ use reboot_coordinator::observe::metrics::Metrics;
 use serde_json::Value;
 
 const ALERTS: &str = include_str!("../docs/monitoring/alerts.yml");
+const RULES: &str = include_str!("../docs/monitoring/rules.yml");
 const TESTS: &str = include_str!("../docs/monitoring/tests.yml");
 const DASHBOARD: &str = include_str!("../docs/monitoring/dashboard.json");
 
@@ -128,6 +129,17 @@ fn every_alert_names_metrics_that_there_are() {
         for input in test["input_series"].as_array().unwrap() {
             check(input["series"].as_str().unwrap());
         }
+    }
+}
+
+#[test]
+fn every_recording_rule_names_metrics_that_there_are() {
+    let rules: Value = serde_yaml::from_str(RULES).unwrap();
+    for rule in rules["groups"][0]["rules"].as_array().unwrap() {
+        let (name, expression) = (&rule["record"], rule["expr"].as_str().unwrap());
+        check(expression);
+        // LEVEL:METRIC:OPERATION, as Prometheus' own advice has it.
+        assert_eq!(name.as_str().unwrap().split(':').count(), 3, "{name}");
     }
 }
 

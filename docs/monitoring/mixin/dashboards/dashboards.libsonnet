@@ -1,0 +1,5 @@
+{
+  grafanaDashboards+:: {
+    'reboot-coordinator.json': import '../../dashboard.json',
+  },
+}

@@ -1,0 +1,3 @@
+{
+  prometheusRules+:: std.parseYaml(importstr '../../rules.yml'),
+}
