@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // Helpers of tests are not recognised as tests.
 
 mod commands;
+mod interface;
 mod links;
 mod names;
 mod typed;
