@@ -392,3 +392,6 @@ impl Daemon {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

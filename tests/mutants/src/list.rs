@@ -7,6 +7,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::part::Part;
+
 /// One change to one place of one file.
 pub(crate) struct Mutant {
     /// From 1; 0 is no mutant.
@@ -27,11 +29,10 @@ pub(crate) struct Mutant {
     pub(crate) returns: String,
 }
 
-/// Every mutant of `core` and `lock`, but for those that `.cargo/mutants.toml` leaves out, with its reasons.
-pub(crate) fn list(root: &Path) -> Result<Vec<Mutant>, String> {
+/// Every mutant of a part, but for those that `.cargo/mutants.toml` leaves out, with its reasons.
+pub(crate) fn list(root: &Path, part: Part) -> Result<Vec<Mutant>, String> {
     let output = Command::new("cargo")
-        .args(["mutants", "--list", "--json"])
-        .args(["-f", "src/core/**", "-f", "src/lock/**"])
+        .args(["mutants", "--list", "--json", "--workspace"])
         .current_dir(root)
         .output()
         .map_err(|e| format!("cargo cannot be run: {e}"))?;
@@ -48,6 +49,9 @@ pub(crate) fn list(root: &Path) -> Result<Vec<Mutant>, String> {
     for (index, value) in listed.iter().enumerate() {
         let text = |field: &str| value[field].as_str().unwrap_or_default().to_owned();
         let file = text("file");
+        if !part.holds(&file) {
+            continue;
+        }
         if !sources.contains_key(&file) {
             let source =
                 fs::read_to_string(root.join(&file)).map_err(|e| format!("{file}: {e}"))?;

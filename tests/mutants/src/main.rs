@@ -1,10 +1,12 @@
-//! `mutants`: how many of the changes that cargo-mutants makes to `core` and `lock` the tests notice.
+//! `mutants`: how many of the changes that cargo-mutants makes to a part of the program its tests notice: to `core` and `lock`, to
+//! the driver and what it runs on the host, or to the client of etcd.
 //!
 //! cargo-mutants compiles every mutant by itself, which takes hours here. Its list is taken, and all of its mutants are put into
 //! one copy of the sources, each behind a question of its own; one build then serves them all, and a mutant costs only the time
 //! of the tests that catch it.
 
 mod list;
+mod part;
 mod run;
 mod tree;
 mod weave;
@@ -16,22 +18,25 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use list::Mutant;
+use part::Part;
 use run::Verdict;
 use tree::Tree;
 
 const HELP: &str = "\
 Changes core and lock in every way that cargo-mutants knows, and runs the tests against each change.
 
-Usage: scripts/mutants [WORDS] [--missed] [--jobs J] [--least PERCENT]
+Usage: scripts/mutants [--driver | --client] [WORDS] [--missed] [--jobs J] [--least PERCENT]
 
+  --driver         the driver and what it runs on the host: daemon, detect, health, host, process, store
+  --client         the client of etcd, against servers that are made up: no etcd is started
   WORDS            only the mutants whose name contains this, such as src/lock/ or on_granted
   --missed         only those that the last run missed
   --jobs J         how many run at once (default 2)
-  --least PERCENT  fail below this score (default 95)
+  --least PERCENT  fail below this score (default 95, or 90 for driver and client)
 
 At the end: the mutants that could not be put into one binary (they do not compile by themselves either), those that no test
-noticed, what is left out on purpose, and how many were caught of those in the binary, for lock and for core. A run that was stopped goes on where it was, as long as the
-sources are the same. What is left out on purpose, with the reason, is in .cargo/mutants.toml. Everything is written below
+noticed, what is left out on purpose, and how many were caught of those in the binary, for each room. A run that was stopped goes on where it was, as long as the sources are
+the same. What is left out on purpose, with the reason, is in .cargo/mutants.toml. Everything is written below
 target/mutants.
 ";
 
@@ -47,27 +52,31 @@ fn main() -> ExitCode {
 }
 
 struct Options {
+    part: Part,
     words: String,
     missed: bool,
     jobs: usize,
-    least: f64,
+    least: Option<f64>,
 }
 
 fn parse() -> Result<Option<Options>, String> {
     use lexopt::prelude::*;
     let mut options = Options {
+        part: Part::Core,
         words: String::new(),
         missed: false,
         jobs: 2,
-        least: 95.0,
+        least: None,
     };
     let mut parser = lexopt::Parser::from_env();
     let mut arguments = || -> Result<bool, lexopt::Error> {
         while let Some(arg) = parser.next()? {
             match arg {
+                Long("driver") => options.part = Part::Driver,
+                Long("client") => options.part = Part::Client,
                 Long("missed") => options.missed = true,
                 Long("jobs") => options.jobs = parser.value()?.parse()?,
-                Long("least") => options.least = parser.value()?.parse()?,
+                Long("least") => options.least = Some(parser.value()?.parse()?),
                 Short('h') | Long("help") => return Ok(false),
                 Value(words) => options.words = words.string()?,
                 Short(_) | Long(_) => return Err(arg.unexpected()),
@@ -88,16 +97,18 @@ fn score(options: &Options) -> Result<bool, String> {
     let root = root
         .canonicalize()
         .map_err(|e| format!("{}: {e}", root.display()))?;
-    let mutants = list::list(&root)?;
-    let built = build(&Tree::of(&root)?, &mutants)?;
+    let part = options.part;
+    let mutants = list::list(&root, part)?;
+    let built = build(&Tree::of(&root, part)?, &mutants)?;
     println!(
         "{} mutants, {} of them in the binary",
         mutants.len(),
         built.placed.len()
     );
-    let stages = run::stages(&built.binary)?;
+    let stages = run::stages(&built.binary, &part)?;
     println!("The tests, in this order: {}", run::describe(&stages));
-    let last = root.join("target/mutants/missed");
+    let folder = root.join("target/mutants").join(part.name());
+    let last = folder.join("missed");
     let missed = fs::read_to_string(&last).unwrap_or_default();
     let missed: BTreeSet<&str> = missed.lines().collect();
     let asked: Vec<&Mutant> = mutants
@@ -105,9 +116,9 @@ fn score(options: &Options) -> Result<bool, String> {
         .filter(|mutant| built.placed.contains(&mutant.id) && mutant.name.contains(&options.words))
         .filter(|mutant| !options.missed || missed.contains(mutant.name.as_str()))
         .collect();
-    let results = root.join(format!("target/mutants/results-{:016x}", built.hash));
+    let results = folder.join(format!("results-{:016x}", built.hash));
     let jobs = options.jobs.max(1);
-    let verdicts = run::all(&built.binary, &stages, &asked, jobs, &results)?;
+    let verdicts = run::all((&built.binary, &part), &stages, &asked, jobs, &results)?;
     for mutant in &mutants {
         if !built.placed.contains(&mutant.id) {
             println!("Not in the binary: {}", mutant.name);
@@ -122,12 +133,12 @@ fn score(options: &Options) -> Result<bool, String> {
     for line in list::left_out(&root)? {
         println!("Left out: {line}");
     }
-    for part in ["src/lock/", "src/core/"] {
-        println!("{part}: {}", Score::of(&verdicts, part).words());
+    for room in part.rooms() {
+        println!("{room}: {}", Score::of(&verdicts, room).words());
     }
     let all = Score::of(&verdicts, "");
     println!("all: {}; {} s", all.words(), begun.elapsed().as_secs());
-    Ok(all.percent() >= options.least)
+    Ok(all.percent() >= options.least.unwrap_or(part.least()))
 }
 
 /// How many mutants had which verdict.

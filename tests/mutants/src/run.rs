@@ -12,6 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::list::Mutant;
+use crate::part::Part;
 
 /// What the tests said of a mutant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,11 +46,14 @@ const PATIENCE: u32 = 10;
 /// Address space of a run in KiB: a mutant that fills the memory is not to take others with it.
 const MEMORY_KIB: u32 = 4_000_000;
 
-/// Runs every test without a mutant, and orders them by what they take.
-pub(crate) fn stages(binary: &Path) -> Result<Vec<Stage>, String> {
+/// Runs every test that can see something without a mutant, and orders them by what they take.
+pub(crate) fn stages(binary: &Path, part: &Part) -> Result<Vec<Stage>, String> {
     let mut took: Vec<(Duration, String)> = Vec::new();
+    let tests = tests(binary)?;
+    let tests: Vec<&str> = tests.iter().map(String::as_str).collect();
+    let tests: Vec<&str> = tests.into_iter().filter(|test| part.runs(test)).collect();
     let mut last = Instant::now();
-    let verdict = run(binary, 0, &[], LONGEST, &mut |name| {
+    let verdict = run(binary, 0, &tests, LONGEST, &mut |name| {
         took.push((last.elapsed(), name.to_owned()));
         last = Instant::now();
     });
@@ -79,6 +83,19 @@ pub(crate) fn stages(binary: &Path) -> Result<Vec<Stage>, String> {
     Ok(stages)
 }
 
+/// The names of all tests.
+fn tests(binary: &Path) -> Result<Vec<String>, String> {
+    let output = Command::new(binary)
+        .arg("--list")
+        .output()
+        .map_err(|e| format!("{}: {e}", binary.display()))?;
+    let listed = String::from_utf8_lossy(&output.stdout);
+    let names = listed
+        .lines()
+        .filter_map(|line| line.strip_suffix(": test"));
+    Ok(names.map(str::to_owned).collect())
+}
+
 /// What the stages are, in words.
 pub(crate) fn describe(stages: &[Stage]) -> String {
     let words = stages.iter().map(|stage| match stage.tests.as_slice() {
@@ -91,7 +108,7 @@ pub(crate) fn describe(stages: &[Stage]) -> String {
 /// Runs them all, but for those whose verdict is among these results already: one stage after the other, for each mutant that
 /// no stage before has caught. Verdicts by name.
 pub(crate) fn all(
-    binary: &Path,
+    (binary, part): (&Path, &Part),
     stages: &[Stage],
     mutants: &[&Mutant],
     jobs: usize,
@@ -118,20 +135,27 @@ pub(crate) fn all(
         verdicts.insert(mutant.name.clone(), known[mutant.name.as_str()]);
     }
     for stage in stages {
-        let tests: Vec<&str> = stage.tests.iter().map(String::as_str).collect();
         let limit = stage.takes * PATIENCE + Duration::from_secs(5);
+        let tests = |mutant: &Mutant| -> Vec<&str> {
+            let tests = stage.tests.iter().map(String::as_str);
+            tests
+                .filter(|test| part.concerns(test, stage.tests.len() == 1, mutant))
+                .collect()
+        };
         let (asked, mut rest): (Vec<&Mutant>, Vec<&Mutant>) =
-            left.iter().partition(|mutant| concerns(stage, mutant));
+            left.iter().partition(|mutant| !tests(mutant).is_empty());
         let missed = Mutex::new(Vec::new());
         let begun = Instant::now();
-        each(
-            &asked,
-            jobs,
-            &|mutant| match run(binary, mutant.id, &tests, limit, &mut |_| {}) {
-                Verdict::Missed => missed.lock().expect("no thread panics").push(mutant),
-                verdict => note(mutant, verdict),
-            },
-        );
+        each(&asked, jobs, &|mutant| match run(
+            binary,
+            mutant.id,
+            &tests(mutant),
+            limit,
+            &mut |_| {},
+        ) {
+            Verdict::Missed => missed.lock().expect("no thread panics").push(mutant),
+            verdict => note(mutant, verdict),
+        });
         let missed = missed.into_inner().expect("no thread panics");
         let (caught, all) = (asked.len() - missed.len(), asked.len());
         let words = describe(std::slice::from_ref(stage));
@@ -146,17 +170,6 @@ pub(crate) fn all(
         note(mutant, Verdict::Missed);
     }
     Ok(verdicts.into_inner().expect("no thread panics"))
-}
-
-/// Whether a stage can notice a mutant: a slow test that stands in a folder of `core` or `lock` looks at nothing outside of it.
-fn concerns(stage: &Stage, mutant: &Mutant) -> bool {
-    let [test] = stage.tests.as_slice() else {
-        return true;
-    };
-    let folder = test
-        .split_once("::tests::")
-        .map(|(folder, _)| folder.replace("::", "/"));
-    folder.is_none_or(|folder| mutant.file.starts_with(&format!("src/{folder}")))
 }
 
 fn each<'a>(mutants: &[&'a Mutant], jobs: usize, run: &(dyn Fn(&'a Mutant) + Sync)) {

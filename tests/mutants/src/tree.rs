@@ -1,15 +1,17 @@
-//! The package that is mutated: `core` and `lock` with the simulation as one crate, so that a single binary holds every test.
+//! The package that is mutated: a copy of the sources of a part, as one crate, so that a single binary holds every test.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
 
 use crate::list::Mutant;
+use crate::part::Part;
 use crate::weave::{Constants, constants, weave};
 
 /// Tests of the simulation that say nothing of `core` and `lock`, or that the histories come with in a shorter form. Every other
@@ -41,69 +43,28 @@ pub fn mutant(id: usize) -> bool {
 /// The sources, to be put below `target/mutants/tree`.
 pub(crate) struct Tree {
     pub(crate) folder: PathBuf,
+    /// What is copied from.
+    package: PathBuf,
     target: PathBuf,
+    part: Part,
     /// By path in the folder, without a mutant in them.
     plain: BTreeMap<PathBuf, String>,
 }
 
 impl Tree {
-    pub(crate) fn of(root: &Path) -> Result<Tree, String> {
-        let mut plain = BTreeMap::new();
-        read_all(
-            &root.join("tests/simulation/src"),
-            Path::new("src"),
-            &mut plain,
-        )?;
-        for part in ["core", "lock"] {
-            read_all(
-                &root.join("src").join(part),
-                &Path::new("src").join(part),
-                &mut plain,
-            )?;
-        }
-        plain.remove(Path::new("src/main.rs")); // the command line of the simulation
-        let mut lib = HEAD.to_owned();
-        let mut tests = BTreeMap::new();
-        read_all(
-            &root.join("tests/simulation/tests"),
-            Path::new("src"),
-            &mut tests,
-        )?;
-        for (path, text) in tests {
-            let name = path.iter().nth(1).map(Path::new).and_then(Path::file_stem);
-            let name = name.and_then(OsStr::to_str).unwrap_or_default().to_owned();
-            if OTHER_TESTS.contains(&name.as_str()) {
-                continue;
-            }
-            let folder = path.iter().count() > 2;
-            let main = path.ends_with("main.rs");
-            if !folder || main {
-                lib += &format!("#[cfg(test)]\nmod {name};\n");
-            }
-            let path = if folder && main {
-                path.with_file_name("mod.rs")
-            } else {
-                path
-            };
-            plain.insert(path, text);
-        }
-        plain.insert(
-            "src/histories.rs".into(),
-            include_str!("histories.rs.in").to_owned(),
-        );
-        let simulation = plain.remove(Path::new("src/lib.rs")).unwrap_or_default();
-        let rest = simulation
-            .lines()
-            .filter(|line| !line.starts_with("//!") && !line.starts_with("#!["));
-        lib += &rest.collect::<Vec<_>>().join("\n");
-        lib += SWITCH;
-        plain.insert("src/lib.rs".into(), lib);
-        plain.insert("Cargo.toml".into(), include_str!("tree.toml.in").to_owned());
+    pub(crate) fn of(root: &Path, part: Part) -> Result<Tree, String> {
+        let mut plain = match part {
+            Part::Core => core(root)?,
+            Part::Driver => driver(root)?,
+            Part::Client => client(root)?,
+        };
         plain.insert("Cargo.lock".into(), read(&root.join("Cargo.lock"))?);
-        let target = root.join("target/mutants");
+        let target = root.join("target/mutants").join(part.name());
         Ok(Tree {
             folder: target.join("tree"),
+            package: root.join(part.folder()),
             target,
+            part,
             plain,
         })
     }
@@ -117,18 +78,22 @@ impl Tree {
         let mut files = self.plain.clone();
         let mut placed = BTreeSet::new();
         let of = |path: &Path| -> Vec<&Mutant> {
+            let file = self.part.folder().join(path);
             let here =
-                |mutant: &&Mutant| Path::new(&mutant.file) == path && !out.contains(&mutant.id);
+                |mutant: &&Mutant| Path::new(&mutant.file) == file && !out.contains(&mutant.id);
             mutants.iter().filter(here).collect()
         };
         let mut found = Constants::new();
-        for (path, source) in files.iter().filter(|(path, _)| is_mutated(path)) {
+        for (path, source) in files.iter().filter(|(path, _)| self.is_mutated(path)) {
             constants(source, &of(path), &mut found);
         }
-        for (path, source) in files.iter_mut().filter(|(path, _)| is_mutated(path)) {
+        for (path, source) in files.iter_mut().filter(|(path, _)| self.is_mutated(path)) {
             let here = of(path);
             *source = weave(source, &here, &found);
             placed.extend(source.split("crate::mutant(").skip(1).filter_map(number));
+        }
+        if self.part != Part::Core {
+            self.link()?;
         }
         let mut hasher = DefaultHasher::new();
         files.hash(&mut hasher);
@@ -148,6 +113,35 @@ impl Tree {
             }
         }
         Ok((placed, hasher.finish()))
+    }
+
+    /// Whatever else the sources and tests read of the package: it is where they look for it, and as it is.
+    fn link(&self) -> Result<(), String> {
+        let error = |e: std::io::Error| format!("{}: {e}", self.folder.display());
+        fs::create_dir_all(&self.folder).map_err(error)?;
+        for entry in fs::read_dir(&self.package).map_err(error)? {
+            let (path, name) = entry
+                .map(|entry| (entry.path(), entry.file_name()))
+                .map_err(error)?;
+            let link = self.folder.join(&name);
+            let copied = [
+                "src",
+                "Cargo.toml",
+                "Cargo.lock",
+                "target",
+                ".git",
+                ".cargo",
+            ];
+            if copied.iter().all(|copied| name != *copied) && fs::symlink_metadata(&link).is_err() {
+                symlink(path, link).map_err(error)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_mutated(&self, path: &Path) -> bool {
+        let file = self.part.folder().join(path);
+        self.part.holds(&file.to_string_lossy())
     }
 
     /// The mutants that did not compile the last time, in files that have not changed since.
@@ -171,7 +165,9 @@ impl Tree {
     /// A mutant with what tells its file from any other.
     fn line(&self, mutant: &Mutant) -> String {
         let mut hasher = DefaultHasher::new();
-        self.plain.get(Path::new(&mutant.file)).hash(&mut hasher);
+        self.plain
+            .get(self.part.within(&mutant.file))
+            .hash(&mut hasher);
         include_str!("weave.rs").hash(&mut hasher); // another way to put it there may compile
         format!("{:016x} {}", hasher.finish(), mutant.name)
     }
@@ -187,7 +183,7 @@ impl Tree {
             .args(how)
             .args(["--lib", "--profile", "mutants", "--message-format=json"])
             .arg("--target-dir")
-            .arg(self.target.join("build"))
+            .arg(self.target.with_file_name("build"))
             .args(if check { &["--tests"][..] } else { &[] })
             .current_dir(&self.folder)
             .output()
@@ -244,10 +240,120 @@ impl Tree {
     }
 }
 
-/// Whether the mutants are about this file: `core` and `lock`, without files of tests only.
-fn is_mutated(path: &Path) -> bool {
-    let tests = |part: &OsStr| part == "tests" || part == "tests.rs";
-    (path.starts_with("src/core") || path.starts_with("src/lock")) && !path.iter().any(tests)
+/// `core` and `lock` with the simulation.
+fn core(root: &Path) -> Result<BTreeMap<PathBuf, String>, String> {
+    let mut plain = BTreeMap::new();
+    read_all(
+        &root.join("tests/simulation/src"),
+        Path::new("src"),
+        &mut plain,
+    )?;
+    for part in ["core", "lock"] {
+        read_all(
+            &root.join("src").join(part),
+            &Path::new("src").join(part),
+            &mut plain,
+        )?;
+    }
+    plain.remove(Path::new("src/main.rs")); // the command line of the simulation
+    let mut lib = HEAD.to_owned();
+    let mut tests = BTreeMap::new();
+    read_all(
+        &root.join("tests/simulation/tests"),
+        Path::new("src"),
+        &mut tests,
+    )?;
+    for (path, text) in tests {
+        let name = path.iter().nth(1).map(Path::new).and_then(Path::file_stem);
+        let name = name.and_then(OsStr::to_str).unwrap_or_default().to_owned();
+        if OTHER_TESTS.contains(&name.as_str()) {
+            continue;
+        }
+        let folder = path.iter().count() > 2;
+        let main = path.ends_with("main.rs");
+        if !folder || main {
+            lib += &format!("#[cfg(test)]\nmod {name};\n");
+        }
+        let path = if folder && main {
+            path.with_file_name("mod.rs")
+        } else {
+            path
+        };
+        plain.insert(path, text);
+    }
+    plain.insert(
+        "src/histories.rs".into(),
+        include_str!("histories.rs.in").to_owned(),
+    );
+    let simulation = plain.remove(Path::new("src/lib.rs")).unwrap_or_default();
+    let rest = simulation
+        .lines()
+        .filter(|line| !line.starts_with("//!") && !line.starts_with("#!["));
+    lib += &rest.collect::<Vec<_>>().join("\n");
+    lib += SWITCH;
+    plain.insert("src/lib.rs".into(), lib);
+    let manifest = concat!(
+        include_str!("tree.toml.in"),
+        include_str!("profile.toml.in")
+    );
+    plain.insert("Cargo.toml".into(), manifest.to_owned());
+    Ok(plain)
+}
+
+/// The whole program.
+fn driver(root: &Path) -> Result<BTreeMap<PathBuf, String>, String> {
+    let mut plain = BTreeMap::new();
+    read_all(&root.join("src"), Path::new("src"), &mut plain)?;
+    switch(&mut plain, "");
+    let manifest = read(&root.join("Cargo.toml"))?;
+    plain.insert("Cargo.toml".into(), own_manifest(&manifest, root));
+    Ok(plain)
+}
+
+/// The client, with those of its tests that need no etcd.
+fn client(root: &Path) -> Result<BTreeMap<PathBuf, String>, String> {
+    let from = root.join(Part::Client.folder());
+    let mut plain = BTreeMap::new();
+    read_all(&from.join("src"), Path::new("src"), &mut plain)?;
+    let hostile = read(&from.join("tests/it/hostile.rs"))?;
+    plain.insert("src/hostile.rs".into(), hostile);
+    let more = "extern crate self as etcd_rs_sync;\n#[cfg(test)]\nmod hostile;\n";
+    switch(&mut plain, more);
+    let manifest = read(&root.join("Cargo.toml"))?;
+    let workspace = manifest.split("[package]").next().unwrap_or_default();
+    let manifest = read(&from.join("Cargo.toml"))?;
+    let manifest = own_manifest(&format!("{workspace}{manifest}"), &from);
+    plain.insert("Cargo.toml".into(), manifest);
+    Ok(plain)
+}
+
+/// Lets the crate ask which mutant is on, and adds to what it is made of. At the end: mutants know their places by offsets.
+fn switch(plain: &mut BTreeMap<PathBuf, String>, more: &str) {
+    if let Some(lib) = plain.get_mut(Path::new("src/lib.rs")) {
+        *lib = format!("{lib}\n{more}{SWITCH}");
+    }
+}
+
+/// A manifest that stands by itself: a workspace of one package, without the tests' own packages.
+fn own_manifest(manifest: &str, from: &Path) -> String {
+    let mut section = "";
+    let mut own = String::new();
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            section = line;
+        }
+        let of_tests = section == "[dev-dependencies]" && line.contains("path = ");
+        if line.starts_with("members = ") || of_tests {
+            continue;
+        }
+        let elsewhere = format!("path = \"{}/", from.display());
+        own += &line.replace("path = \"", &elsewhere);
+        own.push('\n');
+        if line == "[package]" {
+            own += "autotests = false\nautobins = false\nautoexamples = false\n";
+        }
+    }
+    own + include_str!("profile.toml.in")
 }
 
 /// The number that this text begins with.

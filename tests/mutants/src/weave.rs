@@ -6,8 +6,8 @@ use proc_macro2::Span;
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 use syn::{
-    Arm, BinOp, Expr, ExprBinary, ExprPath, ExprStruct, ExprUnary, File, ImplItemConst, Item,
-    ItemConst,
+    Arm, BinOp, Expr, ExprBinary, ExprMatch, ExprPath, ExprStruct, ExprUnary, File, ImplItemConst,
+    Item, ItemConst, Pat,
 };
 
 use crate::list::Mutant;
@@ -49,6 +49,7 @@ pub(crate) fn weave(source: &str, mutants: &[&Mutant], constants: &Constants) ->
         at: BTreeMap::new(),
         constants,
         edits: Vec::new(),
+        takes_rest: Vec::new(),
     };
     let mut iterators: BTreeMap<usize, Vec<&Mutant>> = BTreeMap::new();
     for mutant in mutants {
@@ -136,6 +137,8 @@ struct Places<'a> {
     at: BTreeMap<usize, Vec<&'a Mutant>>,
     constants: &'a Constants,
     edits: Vec<Edit>,
+    /// Of each match around here: whether its last arm takes whatever the others leave.
+    takes_rest: Vec<bool>,
 }
 
 impl<'a> Places<'a> {
@@ -194,12 +197,20 @@ impl<'ast> Visit<'ast> for Places<'_> {
         visit::visit_expr_unary(self, expr);
     }
 
+    /// An arm can be missing only where another one takes what it took.
+    fn visit_expr_match(&mut self, expr: &'ast ExprMatch) {
+        let rest = |arm: &Arm| arm.guard.is_none() && matches!(arm.pat, Pat::Wild(_));
+        self.takes_rest.push(expr.arms.iter().any(rest));
+        visit::visit_expr_match(self, expr);
+        self.takes_rest.pop();
+    }
+
     fn visit_arm(&mut self, arm: &'ast Arm) {
         let without = self.of("MatchArm", arm.pat.span().byte_range().start);
         let without = without.first().map(|mutant| mutant.id);
         match &arm.guard {
             None => {
-                if let Some(id) = without {
+                if let (Some(id), Some(true)) = (without, self.takes_rest.last()) {
                     let end = arm.pat.span().byte_range().end;
                     let question = format!(" if !crate::mutant({id})");
                     self.edits.push(Edit::insert(end, question));
