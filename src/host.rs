@@ -218,12 +218,27 @@ pub fn write_completed(run_dir: &Path, json: &str) -> io::Result<()> {
 /// Writes what this process knows of its claim, for the scripts of packages: a word and the process id, by which a reader
 /// tells whether it is of the daemon that runs now. When it cannot be written, there is none: an old word could be wrong.
 pub fn write_claim(run_dir: &Path, word: &str) -> io::Result<()> {
-    let (temporary, path) = (run_dir.join("claim.tmp"), run_dir.join("claim"));
     let text = format!("{word} {}\n", std::process::id());
-    let written = fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, &path));
+    replace(&run_dir.join("claim"), &text)
+}
+
+/// Writes what the daemon of this host says of itself, for `status` and `explain`. When it cannot be written, there is none.
+pub fn write_standing(run_dir: &Path, json: &str) -> io::Result<()> {
+    replace(&run_dir.join("standing.json"), json)
+}
+
+/// What the daemon of this host said of itself last, if anything.
+pub fn read_standing(run_dir: &Path) -> Option<String> {
+    read_text(&run_dir.join("standing.json")).ok()
+}
+
+/// Whole or not at all; when it cannot be written, what was there before is gone too.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let temporary = path.with_extension("tmp");
+    let written = fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
         let _ = fs::remove_file(&temporary);
-        let _ = fs::remove_file(&path);
+        let _ = fs::remove_file(path);
     }
     written
 }

@@ -17,7 +17,20 @@ const TRIES: u32 = 3;
 
 /// Why something could not be done, on one line with what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Trouble(pub(crate) String);
+pub(crate) struct Trouble {
+    pub(crate) text: String,
+    /// etcd answered, and refused: the password, the right or the address is wrong.
+    pub(crate) refused: bool,
+}
+
+impl Trouble {
+    pub(crate) fn new(text: impl Into<String>) -> Trouble {
+        Trouble {
+            text: text.into(),
+            refused: false,
+        }
+    }
+}
 
 /// How etcd is reached. Secrets are read here, so that a reload picks up new ones.
 pub(crate) fn options(config: &Config) -> Result<Options, String> {
@@ -103,12 +116,18 @@ pub(crate) fn trouble(error: &Error) -> Trouble {
         Error::Rejected { .. } | Error::Setup { .. } => "",
     };
     let dash = if advice.is_empty() { "" } else { "; " };
-    Trouble(format!("{error}{dash}{advice}").replace('\n', " "))
+    Trouble {
+        text: format!("{error}{dash}{advice}").replace('\n', " "),
+        refused: matches!(
+            error,
+            Error::Unauthenticated { .. } | Error::PermissionDenied { .. } | Error::Setup { .. }
+        ),
+    }
 }
 
 /// An answer that makes no sense.
 pub(crate) fn nonsense(malformed: &Malformed) -> Trouble {
-    Trouble(format!(
+    Trouble::new(format!(
         "etcd's answer makes no sense: {}; connect to etcd 3.4 or later directly",
         malformed.0
     ))

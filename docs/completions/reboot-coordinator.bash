@@ -23,7 +23,7 @@ _reboot_coordinator() {
         validate-config) words='--json --config -c --help -h --version -V' ;;
         simulate) words='--health --json --config -c --help -h --version -V' ;;
         status) words='--json --watch --config -c --help -h --version -V' ;;
-        explain) words='--at --config -c --help -h --version -V' ;;
+        explain) words='--json --at --config -c --help -h --version -V' ;;
         history) words='--json --config -c --help -h --version -V' ;;
         pause) words='--reason --for --yes -y --config -c --help -h --version -V' ;;
         resume) words='--config -c --help -h --version -V' ;;

@@ -1,10 +1,10 @@
 # Completions of reboot-coordinator for fish, made by `reboot-coordinator completions fish`.
 complete -c reboot-coordinator -f
-complete -c reboot-coordinator -n __fish_use_subcommand -a run -d 'coordinate this node\'s reboots (the default)'
+complete -c reboot-coordinator -n __fish_use_subcommand -a run -d 'coordinate this node\'s reboots'
 complete -c reboot-coordinator -n __fish_use_subcommand -a validate-config -d 'check the configuration and every file it names'
 complete -c reboot-coordinator -n __fish_use_subcommand -a simulate -d 'run the detectors once, without etcd and without a reboot'
 complete -c reboot-coordinator -n __fish_use_subcommand -a status -d 'show the cluster, the queue, and this node gate by gate'
-complete -c reboot-coordinator -n __fish_use_subcommand -a explain -d 'say why this node does not reboot now, gate by gate'
+complete -c reboot-coordinator -n __fish_use_subcommand -a explain -d 'say why a node does not reboot now; on its own host gate by gate'
 complete -c reboot-coordinator -n __fish_use_subcommand -a history -d 'list finished attempts of the last 30 days, newest last'
 complete -c reboot-coordinator -n __fish_use_subcommand -a pause -d 'stop reboots in the whole cluster'
 complete -c reboot-coordinator -n __fish_use_subcommand -a resume -d 'end the pause'
@@ -21,7 +21,7 @@ complete -c reboot-coordinator -n '__fish_seen_subcommand_from run; or __fish_us
 complete -c reboot-coordinator -n '__fish_seen_subcommand_from run; or __fish_use_subcommand' -l wait -x -d 'with --once: wait that long for a turn, such as 90s, 10m or 1h30m'
 complete -c reboot-coordinator -n '__fish_seen_subcommand_from run; or __fish_use_subcommand' -l dry-run -d 'everything but the commit, the hooks and the reboot'
 complete -c reboot-coordinator -n '__fish_seen_subcommand_from simulate' -l health -d 'run the health script too'
-complete -c reboot-coordinator -n '__fish_seen_subcommand_from validate-config simulate status history version' -l json -d 'print JSON, for programs'
+complete -c reboot-coordinator -n '__fish_seen_subcommand_from validate-config simulate status explain history version' -l json -d 'print JSON, for programs'
 complete -c reboot-coordinator -n '__fish_seen_subcommand_from status' -l watch -d 'show it again whenever something changes, until Ctrl-C'
 complete -c reboot-coordinator -n '__fish_seen_subcommand_from explain' -l at -x -d 'judge the maintenance window at that time'
 complete -c reboot-coordinator -n '__fish_seen_subcommand_from pause request release reset-budget' -l reason -x -d 'why, for the others and the history (release and reset-budget need one)'

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 
 use super::complain;
 use super::exit::Exit;
+use crate::config::nearest::nearest;
 use crate::config::{self, Config};
 use crate::lock::outcome::{self, Found, Malformed};
 use crate::lock::survey::{self, Survey};
@@ -41,14 +42,24 @@ pub(super) fn load(path: &Path) -> Result<Config, Exit> {
         .map(|loaded| loaded.config)
         .map_err(|problems| {
             complain(&problems.to_string());
+            say_root(&problems.to_string());
             Exit::InvalidConfiguration
         })
+}
+
+/// What a user may not read, root may: the files that the configuration names are for root alone.
+fn say_root(problems: &str) {
+    if problems.contains("Permission denied") && !rustix::process::geteuid().is_root() {
+        complain(
+            "reboot-coordinator: run it as root, for instance with sudo: another user may not read what the configuration names",
+        );
+    }
 }
 
 impl Cluster {
     /// A client for this configuration. Nothing is sent yet.
     pub(super) fn of(config: Config) -> Result<Cluster, Trouble> {
-        let options = store::options(&config).map_err(Trouble)?;
+        let options = store::options(&config).map_err(Trouble::new)?;
         let client = Client::new(options).map_err(|error| trouble(&error))?;
         let keys = Keys::new(&config.etcd.namespace, &config.lock_key);
         Ok(Cluster {
@@ -71,7 +82,7 @@ impl Cluster {
         let reply = cluster.read(&Request::Txn(test)).map_err(failed)?;
         match outcome::self_test(reply) {
             Ok(true) => Ok(cluster),
-            Ok(false) => Err(failed(Trouble(
+            Ok(false) => Err(failed(Trouble::new(
                 "etcd, or a proxy before it, does not honour the guards of a transaction, so nothing was written; connect to \
                  etcd 3.4 or later directly"
                     .to_owned(),
@@ -158,13 +169,13 @@ impl Cluster {
             }
             match self.client.call(&request).map(&meaning) {
                 Ok(Ok(outcome)) => return Ok(outcome),
-                Ok(Err(malformed)) => (unknown, last) = (true, nonsense(&malformed).0),
+                Ok(Err(malformed)) => (unknown, last) = (true, nonsense(&malformed).text),
                 // Refused at the first try it had no effect. Later, that says nothing of an earlier copy.
                 Err(error) if error.is_definite() && !unknown => return Err(trouble(&error)),
                 Err(error) => (unknown, last) = (true, error.to_string()),
             }
         }
-        Err(Trouble(format!(
+        Err(Trouble::new(format!(
             "{last}; THE OUTCOME IS UNKNOWN: the request may have taken effect or may still do so; look with \
              `reboot-coordinator status` once etcd is well, and repeat the command"
         )))
@@ -177,7 +188,7 @@ impl Cluster {
 
     /// A lease with an id of our choosing, so that a repeated grant is harmless, and the TTL the server gave it.
     pub(super) fn grant(&self, ttl_sec: i64) -> Result<(i64, i64), Trouble> {
-        let seed = store::seed().map_err(Trouble)?;
+        let seed = store::seed().map_err(Trouble::new)?;
         let id = i64::try_from(seed >> 1).expect("63 bits fit").max(1);
         let request = Request::Grant { id, ttl_sec };
         let mut pause = PAUSE;
@@ -203,9 +214,15 @@ impl Cluster {
     }
 }
 
+/// That nothing is known under this name, with the nearest that is.
+pub(super) fn unknown<'a>(node: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let near = nearest(node, known).map_or_else(String::new, |near| format!("; there is a {near}"));
+    format!("reboot-coordinator: no member is called {node}{near}; nothing was changed")
+}
+
 /// Tells it and gives the exit code.
 pub(super) fn failed(trouble: Trouble) -> Exit {
-    complain(&format!("reboot-coordinator: {}", trouble.0));
+    complain(&format!("reboot-coordinator: {}", trouble.text));
     Exit::Failure
 }
 

@@ -1,29 +1,30 @@
-//! `explain`: why this node does not reboot now, gate by gate.
+//! `explain`: why a node does not reboot now, gate by gate, from any host.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::cluster::{Cluster, load};
+use super::cluster::{Cluster, load, unknown};
 use super::exit::Exit;
 use super::moment::Moment;
 use super::{complain, print};
-use crate::lock::survey::Survey;
-use crate::status::gates::{Gate, gates, next_opening, summary};
-use crate::status::local::Local;
-use crate::status::table::Style;
-use crate::status::table::folded;
-use crate::status::text::gate_table;
+use crate::status::View;
+use crate::status::explanation;
 
 /// Says it. What etcd knows is missing when etcd cannot be reached.
-pub(super) fn explain(path: &Path, at: Option<Moment>) -> Exit {
+pub(super) fn explain(path: &Path, node: Option<&str>, at: Option<Moment>, json: bool) -> Exit {
     let config = match load(path) {
         Ok(config) => config,
         Err(exit) => return exit,
     };
-    let local = Local::look(&config, true);
     let now = Timestamp::now();
-    let window_at = match at.map(|moment| moment.at(now, &local.zone())) {
+    let zone = config
+        .windows
+        .as_ref()
+        .map(|windows| windows.zone().clone());
+    let zone = zone.unwrap_or_else(jiff::tz::TimeZone::system);
+    let window_at = match at.map(|moment| moment.at(now, &zone)) {
         None => now,
         Some(Some(at)) => at,
         Some(None) => {
@@ -31,31 +32,22 @@ pub(super) fn explain(path: &Path, at: Option<Moment>) -> Exit {
             return Exit::Usage;
         }
     };
-    let survey = Cluster::of(config).and_then(|cluster| cluster.survey());
-    let gates = gates(&local, survey.as_ref().ok(), now, window_at);
-    let told = text(
-        &local,
-        survey.as_ref().ok(),
-        &gates,
-        now,
-        Style::of_stdout(),
-    );
-    print(&told);
-    match survey {
-        Ok(_) => Exit::Done,
-        Err(trouble) => super::cluster::failed(trouble),
+    let survey = Cluster::of(config.clone()).and_then(|cluster| cluster.survey());
+    let view = View::of_explain(&config, survey.map(Arc::new), (now, window_at));
+    let other = node.filter(|node| *node != config.node_name);
+    if let (Some(node), Ok(survey)) = (other, &view.survey)
+        && !explanation::knows(survey, node)
+    {
+        let names = survey.nodes.iter().map(|(name, _)| name.as_str());
+        complain(&unknown(node, names));
+        return Exit::Failure;
     }
-}
-
-fn text(
-    local: &Local,
-    survey: Option<&Survey>,
-    gates: &[Gate],
-    now: Timestamp,
-    style: Style,
-) -> String {
-    let mut lines = vec![folded(&summary(local, survey, gates, now))];
-    lines.extend(gate_table(local, gates).lines(style));
-    lines.extend(next_opening(gates, now, &local.zone()).map(|text| folded(&text)));
-    lines.join("\n")
+    print(&match json {
+        true => explanation::json(&view, other, now),
+        false => explanation::text(&view, other, now),
+    });
+    match &view.survey {
+        Ok(_) => Exit::Done,
+        Err(trouble) => super::cluster::failed(trouble.clone()),
+    }
 }

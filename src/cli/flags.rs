@@ -71,12 +71,12 @@ impl CommandName {
     }
 }
 
-/// Every command, in the order of the help. The first is what runs when none is given.
+/// Every command, in the order of the help.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: CommandName::Run,
         operand: "",
-        summary: "coordinate this node's reboots (the default)",
+        summary: "coordinate this node's reboots",
         details: "Runs until SIGTERM or SIGINT. SIGHUP reloads the configuration.\n\
                   With --once it makes one full pass, for cron or a timer, and leaves nothing behind\n\
                   when it is not this node's turn.",
@@ -103,8 +103,8 @@ pub const COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         name: CommandName::Explain,
-        operand: "",
-        summary: "say why this node does not reboot now, gate by gate",
+        operand: "[NODE]",
+        summary: "say why a node does not reboot now; on its own host gate by gate",
         details: "Read-only, in the order in which the daemon judges. It looks at what detectors of type\n\
                   `file` and `kernel` look at, and runs nothing of yours: no command detector, no health\n\
                   script (`simulate --health` does). With --at the maintenance window is judged at that\n\
@@ -282,6 +282,7 @@ pub const FLAGS: &[FlagSpec] = &[
             CommandName::ValidateConfig,
             CommandName::Simulate,
             CommandName::Status,
+            CommandName::Explain,
             CommandName::History,
             CommandName::Version,
         ],

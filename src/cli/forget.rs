@@ -4,10 +4,9 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::cluster::{Cluster, failed};
+use super::cluster::{Cluster, failed, unknown};
 use super::exit::Exit;
 use super::{complain, print};
-use crate::config::nearest::nearest;
 use crate::lock::operator::{self as request, Forgotten};
 use crate::lock::outcome::Found;
 use crate::status::describe::{age, committed, phase};
@@ -34,8 +33,9 @@ fn attempt(cluster: &Cluster, node: &str) -> Result<Exit, Trouble> {
             report: false,
             request: false,
         } => {
-            print(&unknown(cluster, node)?);
-            Ok(Exit::Done)
+            let known = cluster.members()?;
+            complain(&unknown(node, known.iter().map(|(name, _)| name.as_str())));
+            Ok(Exit::Failure)
         }
         Forgotten::Done { report, .. } => {
             print(&format!("forgot {node}"));
@@ -64,13 +64,4 @@ fn refusal(node: &str, found: &Found, now: Timestamp) -> String {
     format!(
         "reboot-coordinator: {node} holds a claim, {phase}{age}, so it was not forgotten; {advice}"
     )
-}
-
-fn unknown(cluster: &Cluster, node: &str) -> Result<String, Trouble> {
-    let known = cluster.members()?;
-    let near = nearest(node, known.iter().map(|(name, _)| name.as_str()));
-    let hint = near.map_or_else(String::new, |near| format!("; there is a {near}"));
-    Ok(format!(
-        "no member is called {node}: nothing to remove{hint}"
-    ))
 }

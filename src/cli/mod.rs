@@ -29,12 +29,17 @@ mod watch;
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use self::exit::Exit;
 use self::parse::{Command, Invocation};
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {
+    if std::env::args_os().len() <= 1 {
+        complain(help::text(None).trim_end());
+        return Exit::Usage.into();
+    }
     let exit = match parse::parse(std::env::args_os().skip(1)) {
         Ok(invocation) => dispatch(&invocation),
         Err(why) => {
@@ -44,8 +49,14 @@ pub fn main() -> ExitCode {
             Exit::Usage
         }
     };
+    if exit == Exit::Done && UNWRITTEN.load(Ordering::Relaxed) {
+        return Exit::Failure.into();
+    }
     exit.into()
 }
+
+/// Something could not be written to standard output, though somebody reads.
+static UNWRITTEN: AtomicBool = AtomicBool::new(false);
 
 /// Help and version come first and touch no file, so that they work whatever the configuration is.
 fn dispatch(invocation: &Invocation) -> Exit {
@@ -72,7 +83,9 @@ fn dispatch(invocation: &Invocation) -> Exit {
             reset_budget::reset_budget(&invocation.config, node, reason)
         }
         Command::Status { watch } => status::status(&invocation.config, invocation.json, *watch),
-        Command::Explain { at } => explain::explain(&invocation.config, *at),
+        Command::Explain { node, at } => {
+            explain::explain(&invocation.config, node.as_deref(), *at, invocation.json)
+        }
         Command::History => history::history(&invocation.config, invocation.json),
         Command::Completions(shell) => {
             print(completions::script(*shell).trim_end());
@@ -90,7 +103,16 @@ pub(crate) fn print(text: &str) {
 /// Like [`print`], and whether anybody still reads.
 fn print_if_open(text: &str) -> bool {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{text}").and_then(|()| out.flush()).is_ok()
+    let written = writeln!(out, "{text}").and_then(|()| out.flush());
+    if let Err(error) = &written
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+        && !UNWRITTEN.swap(true, Ordering::Relaxed)
+    {
+        complain(&format!(
+            "reboot-coordinator: standard output cannot be written: {error}"
+        ));
+    }
+    written.is_ok()
 }
 
 /// Writes a text and a newline to standard error. When even that is closed there is nobody left to tell.

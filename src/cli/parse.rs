@@ -41,8 +41,10 @@ pub enum Command {
         /// Again whenever something changes.
         watch: bool,
     },
-    /// Say why this node does not reboot now.
+    /// Say why a node does not reboot now.
     Explain {
+        /// Which; this one when none is named.
+        node: Option<String>,
         /// Judge the maintenance window then instead of now.
         at: Option<Moment>,
     },
@@ -157,7 +159,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
     let name = if has(FlagName::Version) {
         CommandName::Version
     } else {
-        command.unwrap_or(COMMANDS[0].name)
+        command.ok_or("a command is missing")?
     };
     for (flag, _) in &flags {
         check_belongs(flag, name)?;
@@ -202,6 +204,7 @@ fn own(name: CommandName, flags: &Flags, operands: &[OsString]) -> Result<Comman
             watch: has(FlagName::Watch),
         },
         CommandName::Explain => Command::Explain {
+            node: operands.first().map(|word| node(word)).transpose()?,
             at: value(flags, FlagName::At)
                 .map(|text| text.to_string_lossy().parse())
                 .transpose()?,

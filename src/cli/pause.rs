@@ -71,7 +71,7 @@ fn attempt(cluster: &Cluster, options: &PauseOptions) -> Result<Exit, Trouble> {
             return past_commit(cluster);
         }
     }
-    Err(Trouble(
+    Err(Trouble::new(
         "somebody else changes the pause at the same time; look with `reboot-coordinator status`"
             .to_owned(),
     ))
@@ -186,9 +186,9 @@ fn not_confirmed(
 /// Who had begun before the pause and will finish. No commit can follow a pause, so that what is read now is all there is.
 fn past_commit(cluster: &Cluster) -> Result<Exit, Trouble> {
     let claims = cluster.claims().map_err(|trouble| {
-        Trouble(format!(
+        Trouble::new(format!(
             "the cluster is paused, but who had begun before could not be read: {}",
-            trouble.0
+            trouble.text
         ))
     })?;
     print(&begun(&claims, Timestamp::now(), Style::of_stdout()));

@@ -5,7 +5,7 @@ use std::path::Path;
 use etcd_rs_sync::KeyValue;
 use jiff::Timestamp;
 
-use super::cluster::{Cluster, failed, operator};
+use super::cluster::{Cluster, failed, operator, unknown};
 use super::confirm::{Answer, confirm};
 use super::exit::Exit;
 use super::{complain, print};
@@ -176,6 +176,13 @@ fn done(cluster: &Cluster, node: &str) -> Exit {
 
 fn already_gone(cluster: &Cluster, node: &str) -> Result<Exit, Trouble> {
     let claims = cluster.claims()?;
+    let members = cluster.members()?;
+    if !members.iter().any(|(name, _)| name == node) {
+        let holders = claims.iter().map(|(name, _)| name.as_str());
+        let known = members.iter().map(|(name, _)| name.as_str());
+        complain(&unknown(node, known.chain(holders)));
+        return Ok(Exit::Failure);
+    }
     print(&format!(
         "{node} holds no claim: there is nothing to release"
     ));

@@ -5,11 +5,10 @@ use std::path::Path;
 use etcd_rs_sync::KeyValue;
 use jiff::Timestamp;
 
-use super::cluster::{Cluster, failed, operator};
+use super::cluster::{Cluster, failed, operator, unknown};
 use super::exit::Exit;
 use super::parse::RequestOptions;
 use super::{complain, print};
-use crate::config::nearest::nearest;
 use crate::lock::outcome::Found;
 use crate::lock::record::{RECORD_VERSION, decode};
 use crate::lock::requests::{self, Seen};
@@ -44,6 +43,12 @@ fn ask(cluster: &Cluster, options: &RequestOptions) -> Result<Exit, Trouble> {
     };
     if nodes.is_empty() {
         complain("reboot-coordinator: no member is registered yet, so nothing was requested");
+        return Ok(Exit::Failure);
+    }
+    let known = |node: &String| members.iter().any(|(name, _)| name == node);
+    if let Some(node) = nodes.iter().find(|node| !known(node)) {
+        let known = members.iter().map(|(name, _)| name.as_str());
+        complain(&unknown(node, known));
         return Ok(Exit::Failure);
     }
     let reason = options.reason.as_deref().unwrap_or("no reason given");
@@ -102,7 +107,7 @@ fn say_standing(standing: &[(&str, Seen)]) {
     }
 }
 
-/// What may surprise: who does not exist, who is rebooting at this moment, and whose budget may be used up.
+/// What may surprise: who is rebooting at this moment, and whose budget may be used up.
 fn remarks(
     cluster: &Cluster,
     nodes: &[String],
@@ -113,14 +118,6 @@ fn remarks(
     let claims = cluster.claims()?;
     for node in nodes {
         let member = members.iter().find(|(name, _)| name == node);
-        if member.is_none() {
-            let near = nearest(node, members.iter().map(|(name, _)| name.as_str()));
-            let hint = near.map_or_else(String::new, |near| format!(" (there is a {near})"));
-            print(&folded(&format!(
-                "no member is called {node}{hint}: the request waits until one is; to withdraw it: reboot-coordinator request \
-                 --cancel {node}"
-            )));
-        }
         if let Some(found) = committed_claim(&claims, node) {
             let which = match fresh.contains(&node.as_str()) {
                 true => "it reboots once more after that",
@@ -158,9 +155,17 @@ fn cancel(cluster: &Cluster, nodes: &[String]) -> Result<Exit, Trouble> {
     if nodes.is_empty() {
         print("no reboot is requested");
     }
+    let members = cluster.members()?;
     for node in &nodes {
         match withdraw(cluster, node)? {
             Some(text) => print(&folded(&format!("withdrew the request for {node}, {text}"))),
+            None if !members.iter().any(|(name, _)| name == node) => {
+                complain(&unknown(
+                    node,
+                    members.iter().map(|(name, _)| name.as_str()),
+                ));
+                return Ok(Exit::Failure);
+            }
             None => print(&format!("no reboot of {node} is requested")),
         }
     }
@@ -191,7 +196,7 @@ fn withdraw(cluster: &Cluster, node: &str) -> Result<Option<String>, Trouble> {
             return Ok(Some(request_text(&request, Timestamp::now())));
         }
     }
-    Err(Trouble(format!(
+    Err(Trouble::new(format!(
         "somebody else changes the request for {node} at the same time; try again"
     )))
 }

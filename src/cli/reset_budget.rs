@@ -5,7 +5,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::cluster::{Cluster, failed, operator};
+use super::cluster::{Cluster, failed, operator, unknown};
 use super::exit::Exit;
 use super::{complain, print};
 use crate::lock::operator::{reset_budget as write, was_reset};
@@ -30,11 +30,12 @@ pub(super) fn reset_budget(path: &Path, node: &str, reason: &str) -> Exit {
 fn attempt(cluster: &Cluster, node: &str, reason: &str) -> Result<Exit, Trouble> {
     for _ in 0..TRIES {
         let Some(pair) = cluster.one(cluster.keys.node(node))? else {
-            complain(&format!("reboot-coordinator: no member is called {node}"));
+            let known = cluster.members()?;
+            complain(&unknown(node, known.iter().map(|(name, _)| name.as_str())));
             return Ok(Exit::Failure);
         };
         let record: NodeRecord = decode(&pair.value)
-            .map_err(|error| Trouble(format!("the registration of {node}: {error}")))?;
+            .map_err(|error| Trouble::new(format!("the registration of {node}: {error}")))?;
         if record.budget_used == 0 {
             print(&format!(
                 "the reboot budget of {node} is whole: nothing to do"
@@ -64,7 +65,7 @@ fn attempt(cluster: &Cluster, node: &str, reason: &str) -> Result<Exit, Trouble>
         }
         cluster.revoke(lease);
     }
-    Err(Trouble(format!(
+    Err(Trouble::new(format!(
         "{node} writes its registration at the same time; try again"
     )))
 }
@@ -77,7 +78,7 @@ fn holder(cluster: &Cluster, node: &str) -> Result<Option<Found>, Trouble> {
 /// The registration with nothing changed but the budget, also what a newer program wrote into it.
 fn whole(value: &[u8]) -> Result<Vec<u8>, Trouble> {
     let mut record: Value = serde_json::from_slice(value)
-        .map_err(|error| Trouble(format!("the registration is not readable: {error}")))?;
+        .map_err(|error| Trouble::new(format!("the registration is not readable: {error}")))?;
     record["budget_used"] = json!(0);
     Ok(record.to_string().into_bytes())
 }

@@ -36,7 +36,7 @@ fn end_cooldown(cluster: &Cluster) -> Result<(), Trouble> {
     )));
     let txn = request::end_cooldown(&cluster.keys, pair.mod_revision);
     if !cluster.settle(txn, request::cooldown_ended)? {
-        return Err(Trouble(
+        return Err(Trouble::new(
             "the cooldown changed meanwhile, so nothing was done; run resume again".to_owned(),
         ));
     }
@@ -54,7 +54,7 @@ fn attempt(cluster: &Cluster) -> Result<Exit, Trouble> {
     let now = Timestamp::now();
     // Gone is gone, whoever did it.
     if let Err(Some(other)) = cluster.settle(txn, request::paused)? {
-        return Err(Trouble(format!(
+        return Err(Trouble::new(format!(
             "the pause changed meanwhile, so nothing was done; it is now {}; run resume again to end that one",
             standing_text(&other, now, &cluster.zone())
         )));

@@ -71,7 +71,7 @@ fn draw(
 
 /// Follows everything below the lock key, from a thread that ends with the program.
 fn follow(cluster: &Cluster) -> Result<Receiver<Changed>, Trouble> {
-    let setup = |error: Error| Trouble(error.to_string());
+    let setup = |error: Error| Trouble::new(error.to_string());
     let prefix = format!("{}/", cluster.keys.prefix());
     let request = WatchRequest::new(Keys::prefix(prefix));
     let watch = cluster.client.watch(request).map_err(setup)?;
@@ -79,7 +79,7 @@ fn follow(cluster: &Cluster) -> Result<Receiver<Changed>, Trouble> {
     thread::Builder::new()
         .name("watch".into())
         .spawn(move || tell(watch, &sender))
-        .map_err(|error| Trouble(format!("no thread for the watch: {error}")))?;
+        .map_err(|error| Trouble::new(format!("no thread for the watch: {error}")))?;
     Ok(changes)
 }
 

@@ -60,9 +60,9 @@ pub(super) fn check_password(field: &Field<'_>, path: &Path) -> Option<()> {
             format!("{shown} is not text in UTF-8; etcd takes no other passwords")
         }
         Ok(_) => return Some(()),
-        Err(Doubt::Unreadable(error)) => {
-            format!("{shown} cannot be read: {error}; create it with mode 600")
-        }
+        Err(Doubt::Unreadable(error)) => format!(
+            "{shown} cannot be read: {error}; run this as root, or create the file with mode 600"
+        ),
         Err(Doubt::Unfit(why)) => why,
     };
     field.problem(why);

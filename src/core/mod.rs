@@ -15,6 +15,7 @@ mod rng;
 pub mod settings;
 #[cfg(test)]
 mod tests;
+pub mod verdict;
 pub mod windows;
 
 pub use io::{Action, Hook, Input, Now, Ticket, WatchEvent};
@@ -22,3 +23,4 @@ pub use machine::{Commitment, Machine, State, View, judge_detectors};
 pub use note::Note;
 pub use refusal::Refusal;
 pub use settings::{Mode, Settings};
+pub use verdict::{Verdict, Word};

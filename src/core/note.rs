@@ -2,6 +2,9 @@
 
 use serde_json::Value;
 
+/// The key of everything that says how a pass ended.
+const OUTCOME: &str = "outcome";
+
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Note {
@@ -50,6 +53,25 @@ impl Note {
     pub fn repeating(mut self) -> Note {
         self.repeats = true;
         self
+    }
+
+    /// Whether it says how a pass ended, or that etcd is back: then everything else is news again.
+    pub fn is_outcome(&self) -> bool {
+        self.key() == OUTCOME || self.event == "etcd_back"
+    }
+
+    /// Notes with one key take each other's place: the outcomes of a pass, or what one detector says.
+    pub fn key(&self) -> String {
+        if matches!(
+            self.event,
+            "blocked" | "not_required" | "dry_run" | "holding" | "not_healthy" | "released"
+        ) {
+            return OUTCOME.to_owned();
+        }
+        // Several detectors may fail at a time; each is said once.
+        let detector = self.fields.iter().find(|(name, _)| *name == "detector");
+        let detector = detector.and_then(|(_, value)| value.as_str());
+        format!("{} {}", self.event, detector.unwrap_or_default())
     }
 
     fn new(level: log::Level, event: &'static str, msg: impl Into<String>) -> Note {

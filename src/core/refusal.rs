@@ -1,5 +1,7 @@
 //! Why a node does not reboot now. The one source of the log reason, the metric label, the exit code and the line in `status`.
 
+use super::verdict::Word;
+
 /// The reason a gate is closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -76,6 +78,44 @@ impl Refusal {
         }
     }
 
+    /// The gate that refuses, one of [`GATES`](super::verdict::GATES) where it is one.
+    pub fn gate(&self) -> &'static str {
+        match self {
+            Refusal::NotRequired | Refusal::Unknown(_) => "detectors",
+            Refusal::KillSwitch(_) => "kill switch",
+            Refusal::Configuration(_) => "configuration",
+            Refusal::Paused(_) => "pause",
+            Refusal::Window(_) => "window",
+            Refusal::Cooldown(_) => "cooldown",
+            Refusal::Budget(_) => "budget",
+            Refusal::Health(_) => "health",
+            Refusal::Policy(_) => "policies",
+            Refusal::NotTurn(_) | Refusal::Lost(_) => "turn",
+            Refusal::Etcd(_) => "etcd",
+            Refusal::Aborted(_) => "attempt",
+            Refusal::DryRun => "dry run",
+        }
+    }
+
+    /// What its gate says: what could not be known is told apart from a no.
+    pub fn word(&self) -> Word {
+        match self {
+            Refusal::Unknown(_) | Refusal::Etcd(_) | Refusal::Lost(_) => Word::Unknown,
+            Refusal::NotRequired
+            | Refusal::KillSwitch(_)
+            | Refusal::Configuration(_)
+            | Refusal::Paused(_)
+            | Refusal::Window(_)
+            | Refusal::Cooldown(_)
+            | Refusal::Budget(_)
+            | Refusal::Health(_)
+            | Refusal::Policy(_)
+            | Refusal::NotTurn(_)
+            | Refusal::Aborted(_)
+            | Refusal::DryRun => Word::Blocks,
+        }
+    }
+
     /// The exit code of `--once`.
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -122,14 +162,17 @@ impl Refusal {
     /// What to do about it; empty when there is nothing to do.
     pub fn remedy(&self) -> &'static str {
         match self {
-            Refusal::NotRequired | Refusal::DryRun | Refusal::NotTurn(_) | Refusal::Lost(_) => "",
+            Refusal::NotRequired
+            | Refusal::DryRun
+            | Refusal::NotTurn(_)
+            | Refusal::Lost(_)
+            | Refusal::Window(_) => "",
             Refusal::Unknown(_) => "repair the detector named here",
             Refusal::KillSwitch(_) => "remove the file when this node may reboot again",
             Refusal::Configuration(_) => {
                 "correct the file, or reload the daemon when that is what it shall be"
             }
             Refusal::Paused(_) => "resume the cluster when reboots may go on",
-            Refusal::Window(_) => "it opens by itself",
             // One that does not says so itself.
             Refusal::Cooldown(_) => "it ends by itself, with its lease",
             Refusal::Budget(_) => {

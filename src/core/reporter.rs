@@ -12,7 +12,7 @@ use super::io::{Now, Ticket};
 use super::rng::Rng;
 use super::settings::Settings;
 use crate::lock::outcome;
-use crate::lock::record::{RECORD_VERSION, Report, decode};
+use crate::lock::record::{RECORD_VERSION, Report, Standing, decode};
 use crate::lock::request;
 
 /// What the reporter asks for.
@@ -30,6 +30,8 @@ enum Sent {
     Grant(i64),
     /// With the verdict that it carries.
     Put(bool),
+    /// What the node says of itself.
+    Standing,
     KeepAlive,
 }
 
@@ -52,12 +54,23 @@ pub struct Reporter {
     published: Option<bool>,
     /// The mod revision of the report in etcd, 0 for none; each write compares it, so that a late one cannot undo a newer.
     modified: i64,
+    /// What the node says of itself, and what of it stands in etcd under which mod revision.
+    standing: Option<Standing>,
+    stood: Option<Standing>,
+    sending: Option<Standing>,
+    stood_modified: i64,
     lease: Option<Lease>,
     asked: Option<(Ticket, Sent, Duration)>,
     retry_at: Option<Duration>,
     failures: u32,
     /// Whether the last write found another one there.
     overtaken: bool,
+}
+
+/// Whether an idle node only says that etcd does not answer: once that can be written it is over.
+fn is_only_etcd(standing: &Standing) -> bool {
+    let blocked = standing.blocked.as_ref();
+    standing.required.is_none() && blocked.is_some_and(|blocked| blocked.label == "etcd")
 }
 
 impl Reporter {
@@ -70,11 +83,28 @@ impl Reporter {
             verdict: None,
             published: None,
             modified: 0,
+            standing: None,
+            stood: None,
+            sending: None,
+            stood_modified: 0,
             lease: None,
             asked: None,
             retry_at: None,
             failures: 0,
             overtaken: false,
+        }
+    }
+
+    /// What the node says of itself now. A text alone is not written.
+    pub(super) fn stands(&mut self, standing: Option<&Standing>) {
+        if let Some(standing) = standing
+            && !self
+                .standing
+                .as_ref()
+                .is_some_and(|known| known.same(standing))
+            && !is_only_etcd(standing)
+        {
+            self.standing = Some(standing.clone());
         }
     }
 
@@ -119,26 +149,43 @@ impl Reporter {
         if self.asked.is_some() || self.retry_at.is_some_and(|at| at > now) {
             return None;
         }
-        let verdict = self.verdict.as_ref()?;
-        let (sent, request) = match &self.lease {
-            None => {
-                let id = rng.lease_id();
-                let ttl_sec = super::machine::seconds(settings.lock_ttl);
-                (Sent::Grant(id), Request::Grant { id, ttl_sec })
-            }
-            Some(lease) if self.published != Some(verdict.healthy) => {
-                let txn = request::report(&settings.keys, verdict, lease.id, self.modified);
-                (Sent::Put(verdict.healthy), Request::Txn(txn))
-            }
-            Some(lease) if lease.renew_at <= now => {
-                (Sent::KeepAlive, Request::KeepAlive { id: lease.id })
-            }
-            Some(_) => return None,
-        };
+        let (sent, request) = self.due(settings, rng, now)?;
         let ticket = ticket();
         self.retry_at = None;
         self.asked = Some((ticket, sent, now));
         Some(Ask::Send(ticket, request))
+    }
+
+    /// The lease comes first, then what is not in etcd yet, then the renewal.
+    fn due(
+        &mut self,
+        settings: &Settings,
+        rng: &mut Rng,
+        now: Duration,
+    ) -> Option<(Sent, Request)> {
+        let Some(lease) = &self.lease else {
+            if self.verdict.is_none() && self.standing.is_none() {
+                return None;
+            }
+            let id = rng.lease_id();
+            let ttl_sec = super::machine::seconds(settings.lock_ttl);
+            return Some((Sent::Grant(id), Request::Grant { id, ttl_sec }));
+        };
+        if let Some(verdict) = &self.verdict
+            && self.published != Some(verdict.healthy)
+        {
+            let txn = request::report(&settings.keys, verdict, lease.id, self.modified);
+            return Some((Sent::Put(verdict.healthy), Request::Txn(txn)));
+        }
+        if let Some(standing) = &self.standing
+            && self.stood != self.standing
+        {
+            let txn = request::stand(&settings.keys, standing, lease.id, self.stood_modified);
+            self.sending.clone_from(&self.standing);
+            return Some((Sent::Standing, Request::Txn(txn)));
+        }
+        let renewal = Request::KeepAlive { id: lease.id };
+        (lease.renew_at <= now).then_some((Sent::KeepAlive, renewal))
     }
 
     /// The script has ended. Anything but success is unhealthy.
@@ -168,7 +215,7 @@ impl Reporter {
             node: settings.node.clone(),
             node_id: settings.node_id.clone(),
             healthy,
-            reason: (!healthy).then(|| report.outcome.to_string()),
+            reason: (!healthy).then(|| super::machine::describe(&report.outcome, report)),
             since: super::machine::rfc3339(now.wall),
         });
         Some(healthy)
@@ -196,12 +243,13 @@ impl Reporter {
                 Ok(())
             }
             (Sent::Put(healthy), Ok(reply)) => self.written(healthy, reply),
-            (Sent::Put(_), Err(error @ Error::LeaseNotFound)) => {
+            (Sent::Standing, Ok(reply)) => self.stands_in_etcd(reply),
+            (Sent::Put(_) | Sent::Standing, Err(error @ Error::LeaseNotFound)) => {
                 self.lost();
                 Err(error.to_string())
             }
             (Sent::KeepAlive, Ok(_)) => Err("a renewal was answered by something else".to_owned()),
-            (Sent::Put(_) | Sent::KeepAlive, Err(error)) => Err(error.to_string()),
+            (Sent::Put(_) | Sent::Standing | Sent::KeepAlive, Err(error)) => Err(error.to_string()),
         };
         if done.is_ok() {
             self.failures = 0;
@@ -251,9 +299,33 @@ impl Reporter {
         Ok(())
     }
 
+    fn stands_in_etcd(&mut self, reply: Reply) -> Result<(), String> {
+        let (stands, found) = match outcome::register(reply).map_err(|why| why.0.to_owned())? {
+            Ok(revision) => (revision, None),
+            Err(found) => (found.as_ref().map_or(0, |kv| kv.mod_revision), found),
+        };
+        let (lease, sent) = (
+            self.lease.as_ref().map(|lease| lease.id),
+            self.sending.take(),
+        );
+        let ours =
+            |kv: &KeyValue| lease == Some(kv.lease) && decode::<Standing>(&kv.value).ok() == sent;
+        let done = stands > 0 && found.as_ref().is_none_or(ours);
+        self.stood_modified = stands;
+        if done {
+            self.stood = sent;
+        } else if std::mem::replace(&mut self.overtaken, true) {
+            return Err("another program writes it at the same time".to_owned());
+        }
+        self.overtaken = !done;
+        Ok(())
+    }
+
     fn lost(&mut self) {
         self.lease = None;
         self.published = None;
         self.modified = 0;
+        self.stood = None;
+        self.stood_modified = 0;
     }
 }

@@ -17,7 +17,7 @@ fn each_refusal_has_its_label_its_exit_code_and_its_words() {
         (Refusal::KillSwitch(why()), "kill_switch", 5, true),
         (Refusal::Configuration(why()), "configuration", 2, true),
         (Refusal::Paused(why()), "paused", 5, true),
-        (Refusal::Window(why()), "window", 7, true),
+        (Refusal::Window(why()), "window", 7, false),
         (Refusal::Cooldown(why()), "cooldown", 8, true),
         (Refusal::Budget(why()), "budget", 8, true),
         (Refusal::Health(why()), "health", 3, true),

@@ -156,14 +156,18 @@ impl Windows {
         }
     }
 
-    /// Since when it has been open or closed as it is at `now`, when that changed within `span` before.
+    /// Since when the same entry decides in the same way, when that began within `span` before.
     pub fn since(&self, now: Timestamp, span: SignedDuration) -> Option<Timestamp> {
-        let mut last = None;
         let mut at = now.checked_sub(span).ok()?;
-        while let Some(change) = self.next_change(at).filter(|change| *change <= now) {
-            (last, at) = (Some(change), change);
+        let (mut verdict, mut since) = (self.verdict(at), None);
+        while let Some(next) = self.next_boundary(at).filter(|next| *next <= now) {
+            let then = self.verdict(next);
+            if then != verdict {
+                since = Some(next);
+            }
+            (verdict, at) = (then, next);
         }
-        last
+        since
     }
 
     /// The next instant after `now` at which the window is open, `now` itself if it is open; `None` if it never is again.

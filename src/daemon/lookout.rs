@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::lock::Keys;
 use crate::observe::metrics::Metrics;
 use crate::status::Sight;
-use crate::store;
+use crate::store::{self, Trouble};
 
 /// The shortest time between two reads.
 const EVERY: Duration = Duration::from_secs(5);
@@ -78,7 +78,7 @@ impl Lookout {
             state.runs = true;
             if let Err(why) = Inner::start(&self.0) {
                 state.runs = false;
-                state.sight.error = Some(why);
+                state.sight.error = Some(Trouble::new(why));
                 return state.sight.clone();
             }
         }
@@ -86,8 +86,12 @@ impl Lookout {
         // The thread comes back to a read that is due, and moves the moment.
         let old = |state: &mut State| state.due.is_none_or(|due| due <= now);
         let waited = inner.changed.wait_timeout_while(state, PATIENCE, old);
-        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        state.sight.clone()
+        let (state, late) = waited.unwrap_or_else(PoisonError::into_inner);
+        let mut sight = state.sight.clone();
+        if late.timed_out() && sight.error.is_none() {
+            sight.error = Some(Trouble::new("it has not answered for some seconds"));
+        }
+        sight
     }
 }
 
@@ -109,8 +113,8 @@ impl Inner {
         loop {
             let began = self.clock.now().mono;
             let read = match &client {
-                Ok(client) => store::read(client, &keys, MOST).map_err(|trouble| trouble.0),
-                Err(why) => Err(why.clone()),
+                Ok(client) => store::read(client, &keys, MOST),
+                Err(why) => Err(Trouble::new(why.clone())),
             };
             let ended = self.clock.now();
             let rest = match &read {

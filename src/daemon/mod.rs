@@ -264,14 +264,11 @@ impl Daemon {
         if note.level > log::max_level() {
             return None;
         }
-        // Several detectors may fail at a time; each is said once.
-        let detector = note.fields.iter().find(|(name, _)| *name == "detector");
-        let detector = detector.and_then(|(_, value)| value.as_str());
-        let key = format!("{} {}", note.event, detector.unwrap_or_default());
-        let due = !note.repeats
-            || self
-                .hold_back
-                .should_log(&key, &note.msg, self.clock.now().mono);
+        let now = self.clock.now().mono;
+        let due = !note.repeats || self.hold_back.should_log(&note.key(), &note.msg, now);
+        if due && note.is_outcome() {
+            self.hold_back.forget_others(&note.key());
+        }
         if due {
             emit(note);
         }

@@ -1,6 +1,7 @@
 //! What is shown of the daemon to the outside: metrics, pages over HTTP, signs of life.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -13,10 +14,10 @@ use crate::host;
 use crate::observe::heartbeat::Heartbeat;
 use crate::observe::http::{Answer, Pages, Server};
 use crate::observe::metrics::Metrics;
-use crate::observe::notify::{Environment, Notify, words};
+use crate::observe::notify::{Environment, Notify};
 use crate::process::Cancel;
 use crate::process::bounded;
-use crate::status::{self, POLICY, Standing};
+use crate::status::{self, Own, POLICY};
 
 /// How long a scrape waits for a look at the kill switch, before it counts as one that cannot be checked.
 const LOOK_LIMIT: Duration = Duration::from_secs(1);
@@ -46,8 +47,10 @@ struct Shown {
     heartbeat: Heartbeat,
     clock: Clock,
     /// What the machine said of itself when it came to rest last.
-    standing: Mutex<Standing>,
+    own: Mutex<Own>,
     host: RwLock<Host>,
+    /// That the file for the commands cannot be written was said.
+    untold: AtomicBool,
     /// Never used; a bounded look wants one.
     cancel: Cancel,
 }
@@ -75,9 +78,10 @@ impl Observer {
         let shown = Shown {
             heartbeat: Heartbeat::new(clock.awake()),
             clock,
-            standing: Mutex::default(),
+            own: Mutex::default(),
             host: RwLock::new(Host::of(config, &metrics, clock)),
             metrics,
+            untold: AtomicBool::new(false),
             cancel: Cancel::new(),
         };
         let mut observer = Observer {
@@ -191,11 +195,20 @@ impl Observer {
 }
 
 impl Shown {
-    /// The machine has come to rest.
+    /// The machine has come to rest. What is new is written for the commands of this host, which ask nobody.
     fn stands(&self, view: &View) {
-        let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
-        standing.state = view.state;
-        standing.text = words(view);
+        let own = Own::of(view);
+        let mut known = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        if *known == own {
+            return;
+        }
+        let config = self.host().config;
+        if let Err(error) = host::write_standing(&config.run_dir, &own.json())
+            && !self.untold.swap(true, Ordering::Relaxed)
+        {
+            log::warn!(event = "standing_not_written"; "what this daemon says of itself could not be written for `status` on this host: {error}; check run_dir");
+        }
+        *known = own;
     }
 
     fn page(&self, path: &str) -> Answer {
@@ -218,12 +231,9 @@ impl Shown {
     fn status(&self) -> status::View {
         let host = self.host();
         let sight = host.lookout.look();
-        let standing = self
-            .standing
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        status::View::of_daemon(&host.config, sight, standing)
+        let own = self.own.lock();
+        let own = own.unwrap_or_else(PoisonError::into_inner).clone();
+        status::View::of_daemon(&host.config, sight, own)
     }
 
     fn status_json(&self) -> Answer {

@@ -59,6 +59,16 @@ impl Keys {
         format!("{}/alive/", self.prefix)
     }
 
+    /// What one node says of itself.
+    pub fn standing(&self, node: &str) -> String {
+        format!("{}/standing/{node}", self.prefix)
+    }
+
+    /// What all of those start with.
+    pub fn standings(&self) -> String {
+        format!("{}/standing/", self.prefix)
+    }
+
     /// An operator's request to reboot one node.
     pub fn request(&self, node: &str) -> String {
         format!("{}/requests/{node}", self.prefix)

@@ -178,6 +178,7 @@ pub fn forget(keys: &Keys, node: &str) -> Txn {
             remove(keys.node(node)),
             remove(keys.alive(node)),
             remove(keys.request(node)),
+            remove(keys.standing(node)),
         ],
         failure: vec![read(keys.claim(node))],
     }

@@ -2,7 +2,7 @@
 
 use etcd_rs_sync::{Compare, Delete, Keys as Span, Op, Order, Put, Range, Txn};
 
-use super::record::{Claim, Cooldown, History, NodeRecord, Report, encode};
+use super::record::{Claim, Cooldown, History, NodeRecord, Report, Standing, encode};
 use super::{Held, Keys, requests};
 
 /// A revision no store will reach: a guard that demands it must fail.
@@ -252,6 +252,16 @@ pub fn report(keys: &Keys, report: &Report, lease: i64, seen_modified: i64) -> T
     Txn {
         compares: vec![unchanged(key.clone(), seen_modified)],
         success: vec![Op::Put(Put::new(key.clone(), encode(report), lease))],
+        failure: vec![read(key)],
+    }
+}
+
+/// Write what a node says of itself over what has the mod revision seen (0: nothing). Otherwise answer what stands there.
+pub fn stand(keys: &Keys, standing: &Standing, lease: i64, seen_modified: i64) -> Txn {
+    let key = keys.standing(&standing.node);
+    Txn {
+        compares: vec![unchanged(key.clone(), seen_modified)],
+        success: vec![Op::Put(Put::new(key.clone(), encode(standing), lease))],
         failure: vec![read(key)],
     }
 }

@@ -7,7 +7,7 @@ use super::Keys;
 use super::keys::shown;
 use super::outcome::{Found, Malformed, ranges, single, txn};
 use super::record::{
-    self, Cooldown, History, NodeRecord, Pause, RebootRequest, RecordError, decode,
+    self, Cooldown, History, NodeRecord, Pause, RebootRequest, RecordError, Standing, decode,
 };
 use super::request::read;
 
@@ -33,6 +33,8 @@ pub struct Survey {
     pub nodes: Vec<(String, Result<NodeRecord, RecordError>)>,
     /// What members report of their health.
     pub reports: Vec<(String, Said)>,
+    /// What members say of themselves.
+    pub standings: Vec<(String, Result<Standing, RecordError>)>,
     /// The operators' requests by node.
     pub requests: Vec<(String, Result<RebootRequest, RecordError>)>,
     /// The last finished attempts, newest first.
@@ -71,6 +73,7 @@ pub fn survey(keys: &Keys) -> Txn {
             page(keys.nodes()),
             page(keys.alives()),
             page(keys.requests()),
+            page(keys.standings()),
             Op::Range(recent),
         ],
         failure: vec![],
@@ -99,8 +102,8 @@ pub fn next_page(prefix: &str, so_far: &[KeyValue], revision: i64) -> Range {
 #[derive(Clone, Debug)]
 pub struct Pages {
     survey: Survey,
-    /// Claims, registrations, reports and requests: their prefix, the pairs so far, and whether there are more.
-    lists: [(String, Vec<KeyValue>, bool); 4],
+    /// Claims, registrations, reports, requests and standings: their prefix, the pairs so far, and whether there are more.
+    lists: [(String, Vec<KeyValue>, bool); 5],
 }
 
 impl Pages {
@@ -110,7 +113,16 @@ impl Pages {
     /// [`Malformed`] when the reply has another shape.
     pub fn of(reply: Reply, keys: &Keys) -> Result<Pages, Malformed> {
         let txn = txn(reply)?;
-        let [pause, cooldown, claims, nodes, alive, requests, recent] = ranges(&txn)?;
+        let [
+            pause,
+            cooldown,
+            claims,
+            nodes,
+            alive,
+            requests,
+            standings,
+            recent,
+        ] = ranges(&txn)?;
         let list = |prefix: String, range: &RangeReply| (prefix, range.kvs.clone(), range.more);
         Ok(Pages {
             survey: Survey {
@@ -129,6 +141,7 @@ impl Pages {
                 list(keys.nodes(), nodes),
                 list(keys.alives(), alive),
                 list(keys.requests(), requests),
+                list(keys.standings(), standings),
             ],
         })
     }
@@ -167,7 +180,7 @@ impl Pages {
                 .map(shown)
         });
         let foreign = foreign.collect();
-        let [claims, nodes, reports, requests] = self.lists;
+        let [claims, nodes, reports, requests, standings] = self.lists;
         Survey {
             foreign,
             claims: claims_of(&claims.0, &claims.1),
@@ -175,6 +188,7 @@ impl Pages {
             reports: named(&reports, said),
             partial,
             requests: named(&requests, decode),
+            standings: named(&standings, decode),
             ..self.survey
         }
     }

@@ -22,6 +22,11 @@ impl HoldBack {
         HoldBack::default()
     }
 
+    /// Something changed: what follows is news, though it was said before.
+    pub fn forget_others(&mut self, key: &str) {
+        self.last.retain(|known, _| known == key);
+    }
+
     /// Whether to log now: the outcome is not the last one logged under `key`, or that was [`REPEAT_AFTER`] ago.
     ///
     /// `fingerprint` is what makes outcomes the same, without durations and counters. `now` is any clock that never goes
@@ -67,6 +72,16 @@ mod tests {
         assert!(log.should_log("other gate", "window", MINUTE * 2));
         assert!(!log.should_log("gate", "window", MINUTE * 61));
         assert!(log.should_log("gate", "window", MINUTE * 62));
+    }
+
+    #[test]
+    fn after_a_change_what_was_said_before_is_said_again() {
+        let mut log = HoldBack::new();
+        assert!(log.should_log("outcome", "blocked", MINUTE));
+        assert!(log.should_log("detector a", "failed", MINUTE));
+        log.forget_others("outcome");
+        assert!(!log.should_log("outcome", "blocked", MINUTE));
+        assert!(log.should_log("detector a", "failed", MINUTE));
     }
 
     #[test]

@@ -166,6 +166,6 @@ pub(crate) fn view(local: Local, survey: Survey) -> View {
         earlier: None,
         read_at: Some(now()),
         local,
-        standing: None,
+        own: None,
     }
 }

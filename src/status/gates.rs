@@ -6,80 +6,27 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use self::judge::{
-    cooldown, detectors, health, kill_switch, pause, policies, spent, turn, unasked, window,
+    cooldown, detectors, health, kill_switch, name, pause, policies, spent, turn, unasked, window,
 };
-use super::describe::{age, committed, phase};
 use super::local::Local;
-use super::times::{clock, until};
-use crate::core::Refusal;
+use super::own::Own;
+use super::times::{clock, instant, rfc3339, since_text, until};
+use crate::core::{Refusal, Verdict, Word};
 use crate::lock::survey::Survey;
 
-/// What is known of a gate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// It lets this node pass.
-    Open,
-    /// It does not.
-    Closed,
-    /// It cannot be known now.
-    Unknown,
-    /// Only something that was not run can tell.
-    NotRun,
-}
-
-impl Verdict {
-    /// The word for people and programs.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Verdict::Open => "open",
-            Verdict::Closed => "closed",
-            Verdict::Unknown => "unknown",
-            Verdict::NotRun => "not run",
-        }
+/// A gate that does not let this node pass; `refusal` gives the label, and the text says it relative to now.
+fn refused(gate: &str, refusal: &Refusal, text: impl Into<String>) -> Verdict {
+    Verdict {
+        text: text.into(),
+        ..Verdict::refused(gate, refusal)
     }
 }
 
-/// One gate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Gate {
-    pub(crate) name: &'static str,
-    pub(crate) verdict: Verdict,
-    /// The label of the refusal in logs and metrics, when it is closed.
-    pub(crate) label: Option<&'static str>,
-    /// Why, since when and until when, for people.
-    pub(crate) text: String,
-    /// When it changes by itself.
-    pub(crate) changes_at: Option<Timestamp>,
-}
-
-impl Gate {
-    fn new(name: &'static str, verdict: Verdict, text: impl Into<String>) -> Gate {
-        Gate {
-            name,
-            verdict,
-            label: None,
-            text: text.into(),
-            changes_at: None,
-        }
-    }
-
-    fn open(name: &'static str, text: impl Into<String>) -> Gate {
-        Gate::new(name, Verdict::Open, text)
-    }
-
-    /// `refusal` gives the label only; the text says it relative to now.
-    fn closed(name: &'static str, refusal: &Refusal, text: impl Into<String>) -> Gate {
-        Gate {
-            label: Some(refusal.label()),
-            ..Gate::new(name, Verdict::Closed, text)
-        }
-    }
-
-    fn changing(self, at: Option<Timestamp>) -> Gate {
-        Gate {
-            changes_at: at,
-            ..self
-        }
+fn changing(verdict: Verdict, at: Option<Timestamp>) -> Verdict {
+    let changes_at = at.map(rfc3339);
+    Verdict {
+        changes_at,
+        ..verdict
     }
 }
 
@@ -89,12 +36,16 @@ pub(crate) fn gates(
     survey: Option<&Survey>,
     now: Timestamp,
     window_at: Timestamp,
-) -> Vec<Gate> {
-    let mut gates = vec![
+) -> Vec<Verdict> {
+    let mut gates: Vec<Verdict> = survey
+        .and_then(|survey| name(local, survey))
+        .into_iter()
+        .collect();
+    gates.extend([
         detectors(local, survey, now),
         kill_switch(local, now),
         window(local.windows.as_ref(), now, window_at),
-    ];
+    ]);
     match survey {
         Some(survey) => gates.extend([
             pause(survey, now, &local.zone()),
@@ -110,71 +61,55 @@ pub(crate) fn gates(
         None => unasked("turn"),
     });
     if local.dry_run {
-        let refusal = Refusal::DryRun;
-        gates.push(Gate::closed(
-            "dry_run",
-            &refusal,
-            "is set: this node does not commit",
-        ));
+        let text = "dry_run is set: this node does not commit";
+        gates.push(refused("dry run", &Refusal::DryRun, text));
     }
     gates
 }
 
-/// The one sentence before the gates.
-pub(crate) fn summary(
-    local: &Local,
-    survey: Option<&Survey>,
-    gates: &[Gate],
-    now: Timestamp,
-) -> String {
-    let node = &local.node;
-    let own = survey.and_then(|survey| survey.claims.iter().find(|(name, _)| name == node));
-    if let Some((_, found)) = own.filter(|(_, found)| committed(found)) {
-        return format!(
-            "{node} is past the point of no return: {} for {}.",
-            phase(found),
-            age(found, now)
-        );
-    }
-    let with = |verdict: Verdict| -> Vec<&str> {
-        let those = gates.iter().filter(|gate| gate.verdict == verdict);
-        those.map(|gate| gate.name).collect()
+/// What the daemon said where it asked, and for the rest what can be seen now.
+pub(crate) fn with_own(own: Option<&Own>, seen: Vec<Verdict>, now: Timestamp) -> Vec<Verdict> {
+    let Some(own) = own else { return seen };
+    let said = |gate: &str| {
+        let mut said = own.gates.iter().filter(|said| said.blocks());
+        said.find(|said| said.gate == gate).map(|said| Verdict {
+            text: match said.since.as_deref() {
+                Some(since) => format!("{}, for {}", said.text, since_text(now, since)),
+                None => said.text.clone(),
+            },
+            ..said.clone()
+        })
     };
-    let (closed, unknown, not_run) = (
-        with(Verdict::Closed),
-        with(Verdict::Unknown),
-        with(Verdict::NotRun),
-    );
-    if gates
+    let known: Vec<&str> = seen.iter().map(|seen| seen.gate.as_str()).collect();
+    let others: Vec<Verdict> = own
+        .gates
         .iter()
-        .any(|gate| gate.label == Some(Refusal::NotRequired.label()))
-    {
-        return format!("{node} does not reboot now: no reboot is required.");
-    }
-    if !closed.is_empty() {
-        return format!("{node} does not reboot now; closed: {}.", closed.join(", "));
-    }
-    if !unknown.is_empty() {
-        return format!(
-            "{node} does not reboot now; unknown, which counts as no: {}.",
-            unknown.join(", ")
-        );
-    }
-    format!(
-        "Nothing that can be seen keeps {node} from rebooting; not run: {}.",
-        not_run.join(", ")
-    )
+        .filter(|said| !known.contains(&said.gate.as_str()))
+        .filter_map(|other| said(&other.gate))
+        .collect();
+    let seen = seen.into_iter().map(|seen| match said(&seen.gate) {
+        // What is seen now is newer, where the daemon asked for nothing more than a look.
+        Some(said) if seen.verdict == Word::NotAsked || !seen.blocks() && said.gate == "health" => {
+            said
+        }
+        Some(said) if seen.gate == "detectors" => said,
+        _ => seen,
+    });
+    others.into_iter().chain(seen).collect()
 }
 
-/// The gate that opens first by itself, for people; closed ones only.
-pub(crate) fn next_opening(gates: &[Gate], now: Timestamp, zone: &TimeZone) -> Option<String> {
+/// The gate that changes first by itself, for people; of those that block.
+pub(crate) fn next_opening(gates: &[Verdict], now: Timestamp, zone: &TimeZone) -> Option<String> {
     let closed = gates
         .iter()
-        .filter(|gate| gate.verdict == Verdict::Closed)
-        .filter_map(|gate| Some((gate.changes_at.filter(|at| *at > now)?, gate.name)));
+        .filter(|gate| gate.blocks())
+        .filter_map(|gate| {
+            let at = gate.changes_at.as_deref().and_then(instant);
+            Some((at.filter(|at| *at > now)?, gate.gate.as_str()))
+        });
     let (at, name) = closed.min()?;
     Some(format!(
-        "Next to open by itself: {name}, {} ({}).",
+        "Next to let it pass by itself: {name}, {} ({}).",
         clock(at, zone),
         until(now, at)
     ))

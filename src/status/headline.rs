@@ -1,152 +1,204 @@
-//! The one sentence that somebody on call needs, and what to type.
+//! What somebody on call needs to know, what matters first, and what to type.
 
 use jiff::Timestamp;
 
 use super::View;
-use super::describe::{age, began, committed, names, pause_text};
+use super::describe::{committed, names, pause_text};
+use super::plight::{Plight, Rank, plights};
 use super::table::Tone;
-use super::times::instant;
-use crate::lock::Phase;
-use crate::lock::outcome::Found;
+use super::times::clock;
 use crate::lock::survey::Survey;
 
-/// What is going on.
-pub(crate) struct Headline {
+/// One thing that is going on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
     pub(crate) tone: Tone,
     /// One sentence, without anything that changes every second.
     pub(crate) fact: String,
     /// More of it.
-    pub(crate) more: Vec<String>,
+    pub(crate) more: Option<String>,
     /// When to type which command of ours.
     pub(crate) command: Option<(&'static str, String)>,
 }
 
-impl Headline {
-    fn new(tone: Tone, fact: impl Into<String>) -> Headline {
-        Headline {
+impl Part {
+    fn new(tone: Tone, fact: impl Into<String>) -> Part {
+        Part {
             tone,
             fact: fact.into(),
-            more: Vec::new(),
+            more: None,
             command: None,
         }
     }
 
-    fn more(mut self, text: impl Into<String>) -> Headline {
-        self.more.push(text.into());
-        self
+    fn more(self, text: impl Into<String>) -> Part {
+        let more = Some(text.into());
+        Part { more, ..self }
     }
 
-    fn command(self, when: &'static str, command: impl Into<String>) -> Headline {
-        Headline {
-            command: Some((when, command.into())),
-            ..self
-        }
+    fn command(self, when: &'static str, command: impl Into<String>) -> Part {
+        let command = Some((when, command.into()));
+        Part { command, ..self }
     }
 }
 
-/// The first of these that holds: nothing is known, paused, somebody does not come back, somebody reboots, somebody waits.
-pub(crate) fn headline(view: &View, now: Timestamp) -> Headline {
+/// Everything that is going on, what matters first; at least one part.
+pub(crate) fn headline(view: &View, now: Timestamp) -> Vec<Part> {
+    let mut parts: Vec<Part> = etcd(view).into_iter().chain(conflict(view)).collect();
     let Some(survey) = view.known() else {
-        return Headline::new(
-            Tone::Bad,
-            "Nothing is known of the cluster: etcd does not answer.",
-        )
-        .more("No node begins to reboot while etcd is away.");
+        return parts;
     };
-    let down: Vec<_> = survey
+    let plights = plights(survey, view.local.patience, now);
+    let with = |rank: Rank| plights.iter().filter(move |plight| plight.rank == rank);
+    let waiting = waiting(survey);
+    parts.extend(with(Rank::Stuck).map(|plight| part(plight, Some(&waiting), now)));
+    parts.extend(pause(view, survey, &waiting, now));
+    parts.extend(with(Rank::Blocked).map(|plight| part(plight, None, now)));
+    parts.extend(under(&with(Rank::Under).collect::<Vec<_>>(), &waiting));
+    let holders = survey
         .claims
         .iter()
         .filter(|(_, found)| committed(found))
-        .collect();
-    let waiting = waiting(survey.claims.len() - down.len());
-    if let Some(pause) = &survey.pause {
-        return paused(view, survey, pause.as_ref().ok(), &down, now);
-    }
-    let overdue: Vec<_> = down
-        .iter()
-        .filter(|(_, found)| is_overdue(view, found, now))
-        .collect();
-    if let Some((node, found)) = overdue.first() {
-        let who = names(overdue.iter().map(|(node, _)| node.as_str()));
-        let verb = if overdue.len() == 1 { "has" } else { "have" };
-        return Headline::new(Tone::Bad, format!("{who} {verb} not come back; {waiting}."))
-            .more(format!(
-                "{node} began its reboot {} ago and has not proved that it is healthy. While it holds its claim the line stands still: \
-                 look at that machine.",
-                age(found, now)
-            ))
-            .command(
-                "Only when it will not return:",
-                format!("release {node} --reason TEXT"),
-            );
-    }
-    if !down.is_empty() {
-        let doing: Vec<String> = down
-            .iter()
-            .map(|(node, found)| format!("{node} {}", doing(found)))
-            .collect();
-        let doing = names(doing.iter().map(String::as_str));
-        return Headline::new(Tone::Notice, format!("{doing}; {waiting}."));
-    }
+        .count();
     if survey.cooldown.is_some() {
-        return Headline::new(Tone::Notice, format!("The cluster cools down; {waiting}."));
-    }
-    if !survey.claims.is_empty() {
-        return Headline::new(Tone::Notice, format!("Nobody reboots yet; {waiting}."));
-    }
-    Headline::new(Tone::Good, "Nothing to do: nobody reboots, nobody waits.")
-}
-
-fn paused(
-    view: &View,
-    survey: &Survey,
-    pause: Option<&crate::lock::Pause>,
-    down: &[&(String, Found)],
-    now: Timestamp,
-) -> Headline {
-    let waiting = waiting(survey.claims.len() - down.len());
-    let mut headline = Headline::new(
-        Tone::Bad,
-        format!("Paused: nobody begins to reboot; {waiting}."),
-    );
-    if let Some(pause) = pause {
-        headline = headline.more(pause_text(pause, now, &view.local.zone()));
-    }
-    if !down.is_empty() {
-        let who = names(down.iter().map(|(node, _)| node.as_str()));
-        headline = headline.more(format!(
-            "{who} was past the point of no return before the pause and goes on."
+        parts.push(Part::new(
+            Tone::Notice,
+            format!("The cluster cools down; {waiting}."),
+        ));
+    } else if holders == 0 && survey.pause.is_none() && !survey.claims.is_empty() {
+        parts.push(Part::new(
+            Tone::Notice,
+            format!("Nobody reboots yet; {waiting}."),
         ));
     }
-    headline.command("When reboots may go on:", "resume")
+    parts.extend(with(Rank::Waits).map(|plight| part(plight, None, now)));
+    if parts.is_empty() {
+        let idle = "Nothing to do: nobody reboots, nobody waits.";
+        parts.push(Part::new(Tone::Good, idle));
+    }
+    parts.extend(ill(&with(Rank::Ill).collect::<Vec<_>>()));
+    parts
 }
 
-fn waiting(count: usize) -> String {
-    match count {
+fn part(plight: &Plight, waiting: Option<&str>, now: Timestamp) -> Part {
+    let age = plight.age(now);
+    let more = (plight.rank == Rank::Stuck && !age.is_empty()).then(|| {
+        format!(
+            "For {age}. While {} holds its claim the line stands still: look at that machine.",
+            plight.node
+        )
+    });
+    let waiting = waiting.map_or_else(String::new, |waiting| format!("; {waiting}"));
+    Part {
+        tone: plight.tone,
+        fact: format!("{}{waiting}.", plight.fact),
+        more,
+        command: plight.command.clone(),
+    }
+}
+
+/// What is known of the cluster is old, or nothing; or the daemon of this host cannot use etcd.
+fn etcd(view: &View) -> Option<Part> {
+    let own = view.own.as_ref().and_then(|own| own.etcd.as_ref());
+    match (&view.survey, view.known(), view.read_at) {
+        (Err(trouble), None, _) => Some(
+            Part::new(
+                Tone::Bad,
+                match trouble.refused {
+                    true => format!("etcd refuses this node: {}.", trouble.text),
+                    false => "Nothing is known of the cluster: etcd does not answer.".to_owned(),
+                },
+            )
+            .more("No node begins to reboot while etcd is away."),
+        ),
+        (Err(trouble), Some(_), at) => {
+            let at = at.map_or_else(String::new, |at| {
+                format!(" since {}", clock(at, &view.local.zone()))
+            });
+            let verb = if trouble.refused {
+                "refuses this node"
+            } else {
+                "does not answer"
+            };
+            let fact = format!("etcd {verb}{at}; what follows is older than that.");
+            Some(Part::new(Tone::Bad, fact).more(trouble.text.clone()))
+        }
+        (Ok(_), _, _) => own.map(|(since, why)| {
+            let node = &view.local.node;
+            let fact = format!("The daemon of {node} cannot use etcd: {why}.");
+            Part::new(Tone::Bad, fact).more(format!("Since {since}, by its clock."))
+        }),
+    }
+}
+
+/// Another machine is known under this node's name: its daemon refuses to run.
+fn conflict(view: &View) -> Option<Part> {
+    let survey = view.known()?;
+    let local = &view.local;
+    let (_, record) = survey.nodes.iter().find(|(node, _)| *node == local.node)?;
+    let other = record
+        .as_ref()
+        .ok()
+        .filter(|record| record.node_id != local.node_id)?;
+    let node = &local.node;
+    let fact = format!(
+        "Two machines use the name {node}: this one is {}, registered is {}.",
+        local.node_id, other.node_id
+    );
+    let part = Part::new(Tone::Bad, fact)
+        .more("This one does not run until node_name is changed on one of them.");
+    Some(part.command(
+        "When the other one is gone for good:",
+        format!("forget {node}"),
+    ))
+}
+
+fn pause(view: &View, survey: &Survey, waiting: &str, now: Timestamp) -> Option<Part> {
+    let pause = survey.pause.as_ref()?;
+    let why = match pause {
+        Ok(pause) => pause_text(pause, now, &view.local.zone()),
+        Err(error) => error.to_string(),
+    };
+    let fact = format!("Paused: nobody begins to reboot; {waiting}.");
+    Some(
+        Part::new(Tone::Bad, fact)
+            .more(why)
+            .command("When reboots may go on:", "resume"),
+    )
+}
+
+/// Those on their way, in one sentence.
+fn under(those: &[&Plight], waiting: &str) -> Option<Part> {
+    let facts = names(those.iter().map(|plight| plight.fact.as_str()));
+    (!those.is_empty()).then(|| Part::new(Tone::Notice, format!("{facts}; {waiting}.")))
+}
+
+/// Those that need no reboot and are ill or silent, in one sentence each as far as a screen has room.
+fn ill(those: &[&Plight]) -> Option<Part> {
+    const TOLD: usize = 3;
+    let facts: Vec<&str> = those
+        .iter()
+        .take(TOLD)
+        .map(|plight| plight.fact.as_str())
+        .collect();
+    let more = those.len().saturating_sub(TOLD);
+    let more = if more > 0 {
+        format!("; and {more} more are unhealthy or silent")
+    } else {
+        String::new()
+    };
+    (!those.is_empty()).then(|| Part::new(Tone::Notice, format!("{}{more}.", facts.join("; "))))
+}
+
+fn waiting(survey: &Survey) -> String {
+    match survey
+        .claims
+        .iter()
+        .filter(|(_, found)| !committed(found))
+        .count()
+    {
         0 => "nobody waits".to_owned(),
         1 => "1 node waits".to_owned(),
         count => format!("{count} nodes wait"),
     }
-}
-
-fn doing(found: &Found) -> &'static str {
-    match found.claim.as_ref().map(|claim| claim.phase) {
-        Ok(Phase::Draining) => "is being drained",
-        Ok(Phase::Rebooting) => "reboots",
-        Ok(Phase::Verifying) => "is back and has to prove that it is healthy",
-        Ok(Phase::Queued) | Err(_) => "has a claim that cannot be read",
-    }
-}
-
-/// Whether a node has been away for longer than the reboot command is given on this node.
-pub(crate) fn is_overdue(view: &View, found: &Found, now: Timestamp) -> bool {
-    let since = found
-        .claim
-        .as_ref()
-        .ok()
-        .and_then(|claim| instant(began(claim)));
-    since.is_some_and(|since| {
-        let seconds = u64::try_from(now.as_second() - since.as_second()).unwrap_or(0);
-        seconds > view.local.patience.as_secs()
-    })
 }

@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 
 use super::View;
 use super::describe::{committed, phase};
-use super::gates::Gate;
+use super::headline::{Part, headline};
 use super::text::{healthy, limits};
 use super::times::rfc3339;
+use crate::core::Verdict;
 use crate::lock::outcome::Found;
 use crate::lock::record::RecordError;
 use crate::lock::survey::Survey;
@@ -21,11 +22,12 @@ pub(crate) fn json(view: &View, now: Timestamp) -> Value {
         "lock_key": view.lock_key,
         "etcd": {
             "reachable": survey.is_ok(),
-            "error": survey.err().map(|trouble| trouble.0.as_str()),
+            "error": survey.err().map(|trouble| trouble.text.as_str()),
             "version": view.version,
             "revision": view.known().map(|survey| survey.revision),
             "read_at": view.read_at.map(rfc3339),
         },
+        "headline": headline(view, now).iter().map(part).collect::<Vec<_>>(),
         "cluster": view.known().map(cluster),
         "node": {
             "name": view.local.node,
@@ -34,8 +36,9 @@ pub(crate) fn json(view: &View, now: Timestamp) -> Value {
             "dry_run": view.local.dry_run,
             "daemon_pid": view.local.daemon,
             "claim": survey.ok().and_then(|survey| own_claim(survey, &view.local.node)),
-            "state": view.standing.as_ref().map(|standing| standing.state),
-            "state_text": view.standing.as_ref().map(|standing| standing.text.as_str()),
+            "state": view.own.as_ref().map(|own| own.state.as_str()),
+            "state_text": view.own.as_ref().map(|own| own.text.as_str()),
+            "etcd_trouble": view.own.as_ref().and_then(|own| own.etcd.as_ref()),
             "gates": view.gates.iter().map(gate).collect::<Vec<_>>(),
         },
     })
@@ -53,7 +56,13 @@ fn cluster(survey: &Survey) -> Value {
         .nodes
         .iter()
         .map(|(node, record)| {
-            json!({ "node": node, "healthy": healthy(survey, node).flatten(), "record": readable(record) })
+            let standing = survey.standings.iter().find(|(name, _)| name == node);
+            json!({
+                "node": node,
+                "healthy": healthy(survey, node).flatten(),
+                "standing": standing.map(|(_, standing)| readable(standing)),
+                "record": readable(record),
+            })
         })
         .collect();
     let requests: Vec<Value> = survey
@@ -95,19 +104,24 @@ fn own_claim(survey: &Survey, node: &str) -> Option<&'static str> {
 }
 
 /// A record as it is in etcd, or why it cannot be read.
-fn readable<T: Serialize>(record: &Result<T, RecordError>) -> Value {
+pub(crate) fn readable<T: Serialize>(record: &Result<T, RecordError>) -> Value {
     match record {
         Ok(record) => json!(record),
         Err(error) => json!({ "unreadable": error.to_string() }),
     }
 }
 
-fn gate(gate: &Gate) -> Value {
+/// The names of `verdict` are `open`, `closed`, `unknown` and `not run`.
+pub(crate) fn gate(gate: &Verdict) -> Value {
+    json!(gate)
+}
+
+pub(crate) fn part(part: &Part) -> Value {
+    let command = part.command.as_ref();
     json!({
-        "gate": gate.name,
-        "verdict": gate.verdict.as_str(),
-        "reason": gate.label,
-        "text": gate.text,
-        "changes_at": gate.changes_at.map(rfc3339),
+        "tone": part.tone.name(),
+        "text": part.fact,
+        "more": part.more,
+        "command": command.map(|(_, words)| format!("reboot-coordinator {words}")),
     })
 }

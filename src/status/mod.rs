@@ -2,13 +2,16 @@
 //! page and JSON. The commands and the daemon both stand above it.
 
 pub(crate) mod describe;
+pub(crate) mod explanation;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub(crate) mod gates;
 mod headline;
 mod json;
 pub(crate) mod local;
+pub(crate) mod own;
 mod page;
+pub(crate) mod plight;
 pub(crate) mod table;
 pub(crate) mod text;
 pub(crate) mod times;
@@ -17,11 +20,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use self::gates::{Gate, gates};
+use self::gates::{gates, with_own};
 use self::local::Local;
+pub(crate) use self::own::Own;
 pub(crate) use self::page::POLICY;
 use self::table::Style;
 use crate::config::Config;
+use crate::core::Verdict;
 use crate::lock::Keys;
 use crate::lock::survey::Survey;
 use crate::store::Trouble;
@@ -39,18 +44,9 @@ pub(crate) struct View {
     /// When that, or what it said just now, was read.
     pub(crate) read_at: Option<Timestamp>,
     pub(crate) local: Local,
-    pub(crate) gates: Vec<Gate>,
-    /// What the daemon of this node says of itself, when it is the one who shows this.
-    pub(crate) standing: Option<Standing>,
-}
-
-/// What a daemon says of itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Standing {
-    /// The name of its state.
-    pub(crate) state: &'static str,
-    /// The state and why, in words.
-    pub(crate) text: String,
+    pub(crate) gates: Vec<Verdict>,
+    /// What the daemon of this node says of itself.
+    pub(crate) own: Option<Own>,
 }
 
 /// What a daemon knows of the cluster for its pages.
@@ -59,7 +55,7 @@ pub(crate) struct Sight {
     /// The last survey that succeeded, and when.
     pub(crate) survey: Option<(Arc<Survey>, Timestamp)>,
     /// Why the last read failed; `None` also before the first one.
-    pub(crate) error: Option<String>,
+    pub(crate) error: Option<Trouble>,
     /// Version of the server.
     pub(crate) version: Option<String>,
 }
@@ -75,39 +71,63 @@ impl View {
         View {
             version,
             read_at: survey.is_ok().then_some(now),
-            ..View::at(config, survey, now)
+            ..View::at(config, survey, None, now)
+        }
+    }
+
+    /// For `explain`: asks the detectors that only look, and judges the maintenance window at a moment of its own.
+    pub(crate) fn of_explain(
+        config: &Config,
+        survey: Result<Arc<Survey>, Trouble>,
+        (now, window_at): (Timestamp, Timestamp),
+    ) -> View {
+        let view = View::of_command(config, survey, None);
+        let local = Local::look(config, true);
+        let seen = gates(&local, view.survey.as_deref().ok(), now, window_at);
+        let gates = with_own(view.own.as_ref(), seen, now);
+        View {
+            gates,
+            local,
+            ..view
         }
     }
 
     /// The same from within a daemon: looks at this host, and takes what was read.
-    pub(crate) fn of_daemon(config: &Config, sight: Sight, standing: Standing) -> View {
+    pub(crate) fn of_daemon(config: &Config, sight: Sight, own: Own) -> View {
         let (survey, read_at) = sight.survey.unzip();
-        let not_yet = || "it has not answered yet".to_owned();
+        let not_yet = || Trouble::new("it has not answered yet");
         let (now, earlier) = match (survey, sight.error) {
             (Some(survey), None) => (Ok(survey), None),
-            (survey, error) => (Err(Trouble(error.unwrap_or_else(not_yet))), survey),
+            (survey, error) => (Err(error.unwrap_or_else(not_yet)), survey),
         };
         View {
             version: sight.version,
             earlier,
             read_at,
-            standing: Some(standing),
-            ..View::at(config, now, Timestamp::now())
+            ..View::at(config, now, Some(own), Timestamp::now())
         }
     }
 
-    fn at(config: &Config, survey: Result<Arc<Survey>, Trouble>, now: Timestamp) -> View {
+    fn at(
+        config: &Config,
+        survey: Result<Arc<Survey>, Trouble>,
+        own: Option<Own>,
+        now: Timestamp,
+    ) -> View {
         let local = Local::look(config, false);
+        let pid = local.daemon;
+        let own = own.or_else(|| Own::read(&config.run_dir, pid?));
+        let seen = gates(&local, survey.as_deref().ok(), now, now);
         let keys = Keys::new(&config.etcd.namespace, &config.lock_key);
         View {
             lock_key: keys.prefix().to_owned(),
             version: None,
-            gates: gates(&local, survey.as_deref().ok(), now, now),
+            gates: with_own(own.as_ref(), seen, now),
             survey,
             earlier: None,
             read_at: None,
             local,
-            standing: None,
+            own,
         }
     }
 

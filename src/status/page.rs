@@ -10,13 +10,16 @@ mod tests;
 
 use jiff::Timestamp;
 
-use self::html::{Html, text};
+use self::html::Html;
 use self::tables::{down, members, node, queue, recent, requests};
 use super::View;
-use super::headline::headline;
+use super::headline::{Part, headline};
 use super::table::Tone;
 use super::times::ago;
 use crate::lock::survey::Survey;
+
+/// How many parts of the headline are told above the tables.
+const SHOWN: usize = 6;
 
 const STYLE: &str = include_str!("page/style.css");
 const SCRIPT: &str = include_str!("page/script.js");
@@ -25,35 +28,37 @@ const SCRIPT: &str = include_str!("page/script.js");
 pub(crate) const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
      connect-src 'self'; img-src data:; \
      style-src 'sha256-thXlRqoDFErWaqZI28UEqBSzz2OJx7uX+zjvTHbMiL8='; \
-     script-src 'sha256-K9+SrdmNufSpkGuXff1aDQsvBhcldIyBgTXDakEyNLw='";
+     script-src 'sha256-MpxEv01HXr1cJBTmFThcZx9MuJLgZC9a/n8q5jL7bqQ='";
 
 /// The whole of it.
 pub(crate) fn page(view: &View, now: Timestamp) -> String {
-    let headline = headline(view, now);
+    let parts = headline(view, now);
+    let first = parts.first();
+    let (tone, fact) = first.map_or((Tone::Plain, ""), |part| (part.tone, part.fact.as_str()));
     let mut page = Html::new();
     page.raw("<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">")
         .raw("<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">")
         // Otherwise the browser asks for an icon that is not there.
-        .raw("<link rel=\"icon\" href=\"data:,\"><title>")
-        .text(&headline.fact)
+        .raw("<link rel=\"icon\" id=\"icon\" href=\"")
+        .raw(&icon(tone))
+        .raw("\"><title>")
+        .text(mark(tone))
+        .text(fact)
         .raw(" - reboot-coordinator</title><style>")
         .raw(STYLE)
         .raw("</style></head><body><header><h1>Coordinated reboots below <code>")
         .text(&view.lock_key)
-        .raw("</code>, as ")
-        .text(&view.local.node)
-        .raw(" sees them</h1></header><main><p id=\"lost\" role=\"alert\" hidden></p>");
+        .raw("</code></h1></header><main><p id=\"lost\" role=\"alert\" hidden></p>");
     // What is announced when it changes; ages are elsewhere, because they change all the time.
     page.raw("<p id=\"headline\" role=\"status\" data-live>")
-        .toned(headline.tone, &headline.fact)
+        .toned(tone, fact)
         .raw("</p>");
-    let more = headline.more.iter();
-    let mut advice: String = more.map(|line| format!("<p>{}</p>", text(line))).collect();
-    if let Some((when, words)) = &headline.command {
-        advice += &format!(
-            "<p>{when} <code>reboot-coordinator {}</code></p>",
-            text(words)
-        );
+    let mut advice = String::new();
+    for (index, part) in parts.iter().enumerate().take(SHOWN) {
+        advice += &told(part, index > 0);
+    }
+    if parts.len() > SHOWN {
+        advice += &format!("<p>and {} more below</p>", parts.len() - SHOWN);
     }
     page.live("advice", &advice).live("age", &age(view, now));
     let known = view.known();
@@ -61,7 +66,7 @@ pub(crate) fn page(view: &View, now: Timestamp) -> String {
     page.live("down", &part(&|survey| down(survey, view, now)))
         .live("queue", &part(&|survey| queue(survey, now)))
         .live("requests", &part(&|survey| requests(survey, now)))
-        .live("members", &part(&|survey| members(survey, now)))
+        .live("members", &part(&|survey| members(survey, view, now)))
         .live("recent", &part(&|survey| recent(survey, now)))
         .live("node", &node(view))
         .raw("</main><footer><p>This page only shows. While it is visible it asks this node every 5 seconds; the node reads etcd ")
@@ -73,6 +78,44 @@ pub(crate) fn page(view: &View, now: Timestamp) -> String {
     page.done()
 }
 
+/// One part of the headline: the first stands above already.
+fn told(part: &Part, with_fact: bool) -> String {
+    let mut html = Html::new();
+    if with_fact {
+        html.raw("<p>").toned(part.tone, &part.fact).raw("</p>");
+    }
+    if let Some(more) = &part.more {
+        html.raw("<p>").text(more).raw("</p>");
+    }
+    if let Some((when, words)) = &part.command {
+        html.raw("<p>").text(when).raw(" <code>reboot-coordinator ");
+        html.text(words).raw("</code></p>");
+    }
+    html.done()
+}
+
+/// What a tab shows before the sentence.
+fn mark(tone: Tone) -> &'static str {
+    match tone {
+        Tone::Bad => "\u{2717} ",
+        Tone::Notice => "\u{25cf} ",
+        Tone::Good | Tone::Plain | Tone::Dim | Tone::Heading => "\u{2713} ",
+    }
+}
+
+/// A disc in the colour of the tone.
+fn icon(tone: Tone) -> String {
+    let colour = match tone {
+        Tone::Bad => "b3141d",
+        Tone::Notice => "d08700",
+        Tone::Good | Tone::Plain | Tone::Dim | Tone::Heading => "1a6b35",
+    };
+    format!(
+        "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Ccircle cx='8' cy='8' r='7' \
+         fill='%23{colour}'/%3E%3C/svg%3E"
+    )
+}
+
 /// How old everything below is.
 fn age(view: &View, now: Timestamp) -> String {
     let mut html = Html::new();
@@ -80,13 +123,17 @@ fn age(view: &View, now: Timestamp) -> String {
     match (&view.survey, read) {
         (Ok(_), Some(read)) => {
             let version = view.version.as_deref().unwrap_or_default();
-            html.raw("<p class=\"dim\">Read from etcd ").text(version);
-            html.raw(" ").raw(&read).raw(".</p>");
+            html.raw("<p class=\"dim\">As ").text(&view.local.node);
+            html.raw(" sees it, ")
+                .raw(&read)
+                .raw("; etcd ")
+                .text(version)
+                .raw(".</p>");
         }
         (Ok(_), None) => {}
         (Err(trouble), read) => {
             html.raw("<p>").toned(Tone::Bad, "etcd does not answer");
-            html.raw(": ").text(&trouble.0);
+            html.raw(": ").text(&trouble.text);
             match read {
                 Some(read) => html.raw(". What follows was read ").raw(&read).raw(".</p>"),
                 None => html.raw(". Only this node is known.</p>"),

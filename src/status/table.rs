@@ -26,6 +26,18 @@ pub(crate) enum Tone {
     Heading,
 }
 
+impl Tone {
+    /// A fixed name, for programs.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Tone::Good => "good",
+            Tone::Notice => "notice",
+            Tone::Bad => "bad",
+            Tone::Plain | Tone::Dim | Tone::Heading => "plain",
+        }
+    }
+}
+
 /// Whether there are colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Style {

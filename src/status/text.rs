@@ -6,17 +6,21 @@ use jiff::Timestamp;
 
 use super::View;
 use super::describe::{age, committed, holder_row, pause_text, reasons, request_text, until_text};
-use super::gates::{Gate, Verdict};
-use super::headline::headline;
+use super::headline::{Part, headline};
 use super::local::Local;
+use super::plight::{Plight, Rank, plights};
 use super::table::{Cell, Style, Table, Tone, cell, plain};
 use super::times::ago_text;
+use crate::core::{Verdict, Word};
 use crate::lock::outcome::Found;
 use crate::lock::survey::Survey;
 use crate::lock::{History, NodeRecord};
 
 /// How many members and waiting nodes are listed; `--json` has them all.
 const LISTED: usize = 20;
+
+/// How many parts of the headline are told before the tables.
+const TOLD: usize = 4;
 
 /// The whole of it.
 pub(crate) fn text(view: &View, now: Timestamp, style: Style) -> String {
@@ -26,7 +30,7 @@ pub(crate) fn text(view: &View, now: Timestamp, style: Style) -> String {
         Err(trouble) => {
             let mut table = Table::new(0);
             table.row([heading("Cluster"), plain(&view.lock_key)]);
-            table.row([heading("etcd"), cell(Tone::Bad, &trouble.0)]);
+            table.row([heading("etcd"), cell(Tone::Bad, &trouble.text)]);
             lines.extend(table.lines(style));
         }
     }
@@ -39,18 +43,39 @@ pub(crate) fn text(view: &View, now: Timestamp, style: Style) -> String {
 
 /// The one sentence that somebody on call needs, and what to type; the rows below say more.
 fn headline_lines(view: &View, now: Timestamp, style: Style) -> Vec<String> {
-    let headline = headline(view, now);
+    let parts = headline(view, now);
     let mut table = Table::new(0);
-    table.row([cell(headline.tone, &headline.fact)]);
-    if let Some((when, command)) = &headline.command {
-        table.row([plain(format!("{when} reboot-coordinator {command}"))]);
+    for part in parts.iter().take(TOLD) {
+        part_rows(&mut table, part);
+    }
+    if parts.len() > TOLD {
+        table.row([plain(format!("and {} more below", parts.len() - TOLD))]);
     }
     table.row([plain("")]);
     table.lines(style)
 }
 
+/// How its word is coloured: that no reboot is required is no fault.
+pub(crate) fn gate_tone(gate: &Verdict) -> Tone {
+    match gate.verdict {
+        Word::Ok => Tone::Good,
+        Word::Blocks if gate.reason.as_deref() == Some("not_required") => Tone::Plain,
+        Word::Blocks => Tone::Bad,
+        Word::Unknown => Tone::Notice,
+        Word::NotAsked => Tone::Dim,
+    }
+}
+
+/// A part of the headline, and what to type.
+pub(crate) fn part_rows(table: &mut Table, part: &Part) {
+    table.row([cell(part.tone, &part.fact)]);
+    if let Some((when, command)) = &part.command {
+        table.row([plain(format!("{when} reboot-coordinator {command}"))]);
+    }
+}
+
 /// The gates of a node, and whether a daemon judges them.
-pub(crate) fn gate_table(local: &Local, gates: &[Gate]) -> Table {
+pub(crate) fn gate_table(local: &Local, gates: &[Verdict]) -> Table {
     let mut table = Table::new(2);
     let (tone, runs, text) = match local.daemon {
         Some(pid) => (Tone::Good, "runs", format!("process id {pid}")),
@@ -62,14 +87,9 @@ pub(crate) fn gate_table(local: &Local, gates: &[Gate]) -> Table {
     };
     table.row([plain("daemon"), cell(tone, runs), plain(text)]);
     for gate in gates {
-        let tone = match gate.verdict {
-            Verdict::Open => Tone::Good,
-            Verdict::Closed => Tone::Bad,
-            Verdict::Unknown => Tone::Notice,
-            Verdict::NotRun => Tone::Dim,
-        };
+        let tone = gate_tone(gate);
         table.row([
-            plain(gate.name),
+            plain(&gate.gate),
             cell(tone, gate.verdict.as_str()),
             plain(&gate.text),
         ]);
@@ -109,7 +129,7 @@ fn cluster(lines: &mut Vec<String>, view: &View, survey: &Survey, now: Timestamp
     lines.extend(waiting(&queue, now).lines(style));
     more(lines, queue.len());
     requests(lines, survey, now, style);
-    members(lines, survey, now, style);
+    members(lines, view, survey, now, style);
     recent(lines, &survey.recent, now, style);
 }
 
@@ -219,43 +239,43 @@ fn requests(lines: &mut Vec<String>, survey: &Survey, now: Timestamp, style: Sty
     more(lines, survey.requests.len());
 }
 
-fn members(lines: &mut Vec<String>, survey: &Survey, now: Timestamp, style: Style) {
-    let reported = !survey.reports.is_empty();
-    let mut rows = Table::new(2);
-    for (node, record) in survey.nodes.iter().take(LISTED) {
-        let mut row = vec![plain(node)];
-        if reported {
-            row.push(health(survey, node));
-        }
-        match record {
-            Ok(record) => row.extend([plain(&record.version), plain(rebooted(record, now))]),
-            Err(error) => row.extend([plain("?"), cell(Tone::Bad, error.to_string())]),
-        }
-        rows.row(row);
-    }
+/// What matters first; those with nothing the matter are only counted when they are many.
+fn members(lines: &mut Vec<String>, view: &View, survey: &Survey, now: Timestamp, style: Style) {
+    const FEW: usize = 6;
+    let plights = plights(survey, view.local.patience, now);
+    let fine = plights.iter().filter(|it| it.rank == Rank::Fine).count();
+    let few = plights.len() <= FEW;
     let heading = style.paint(Tone::Heading, "Members");
-    lines.push(match survey.nodes.len() {
+    lines.push(match plights.len() {
         0 => format!("{heading}    none registered yet"),
-        count if reported => {
-            let healthy = survey
-                .nodes
-                .iter()
-                .filter(|(node, _)| healthy(survey, node) == Some(Some(true)));
-            format!("{heading}    {count}, {} healthy", healthy.count())
-        }
-        count => format!("{heading}    {count}"),
+        count => format!("{heading}    {count}, {fine} with nothing to do"),
     });
+    let told: Vec<&Plight> = plights
+        .iter()
+        .filter(|plight| few || plight.rank != Rank::Fine)
+        .collect();
+    let mut rows = Table::new(2);
+    for plight in told.iter().take(LISTED) {
+        let record = survey.nodes.iter().find(|(node, _)| *node == plight.node);
+        let last = match record {
+            Some((_, Ok(record))) => rebooted(record, now),
+            Some((_, Err(error))) => error.to_string(),
+            None => "not registered".to_owned(),
+        };
+        rows.row([
+            plain(&plight.node),
+            plain(plight.age(now)),
+            cell(plight.tone, format!("{}; {last}", told_of(plight))),
+        ]);
+    }
     lines.extend(rows.lines(style));
-    more(lines, survey.nodes.len());
+    more(lines, told.len());
 }
 
-fn health(survey: &Survey, node: &str) -> Cell {
-    match healthy(survey, node) {
-        Some(Some(true)) => cell(Tone::Good, "healthy"),
-        Some(Some(false)) => cell(Tone::Bad, "unhealthy"),
-        Some(None) => cell(Tone::Notice, "reports"),
-        None => cell(Tone::Notice, "no report"),
-    }
+/// The fact without the name that stands before it.
+pub(crate) fn told_of(plight: &Plight) -> &str {
+    let rest = plight.fact.strip_prefix(plight.node.as_str());
+    rest.map_or(plight.fact.as_str(), str::trim_start)
 }
 
 /// What a member reports of its health, if it reports.

@@ -76,20 +76,6 @@ fn a_node_that_looks_for_requests_writes_nothing() {
 }
 
 #[test]
-fn a_request_for_a_node_that_is_not_there_yet_waits_for_it() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
-    let mut host = idle("node-a", &cluster);
-    let said = operator(&host, &["request", "node-a"]);
-    assert!(said.contains("no member is called node-a"), "{said}");
-    host.start();
-    rebooted(&host);
-    host.reboot();
-    host.wait_event("released");
-    assert_eq!(store.get("/rc/requests/node-a"), None);
-}
-
-#[test]
 fn a_request_passes_the_same_gates_and_can_be_withdrawn() {
     let cluster = Cluster::single();
     let store = Store::of(&cluster);

@@ -72,7 +72,7 @@ fn the_page_and_its_json_say_what_the_command_says() {
     let page = page(&daemon);
     for text in [
         "Nothing to do: nobody reboots, nobody waits.",
-        "Members: 1, 1 healthy",
+        "Members: 1, 1 with nothing to do",
         "node-a: idle: no reboot is required",
     ] {
         assert!(page.contains(text), "{text}\n{page}");

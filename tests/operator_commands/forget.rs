@@ -48,16 +48,12 @@ fn a_member_with_a_claim_stays() {
 }
 
 #[test]
-fn an_unknown_member_is_nothing_to_do_and_the_nearest_is_named() {
+fn an_unknown_member_is_an_error_and_the_nearest_is_named() {
     let field = Field::new();
     register(&field, "node-a");
     let ended = field.run(&["forget", "noed-a"]);
-    assert_eq!(
-        (ended.code, ended.stdout.as_str()),
-        (
-            0,
-            "no member is called noed-a: nothing to remove; there is a node-a\n"
-        )
-    );
+    let said = ended.stderr.as_str();
+    let expected = "no member is called noed-a; there is a node-a; nothing was changed";
+    assert!(ended.code == 1 && said.contains(expected), "{ended:?}");
     assert!(field.get("nodes/node-a").is_some());
 }

@@ -55,6 +55,13 @@ fn a_released_claim_lets_the_next_node_go() {
 fn a_claim_that_is_gone_is_said_to_be_gone() {
     let field = Field::new();
     field.claim("node-b", "queued");
+    let ended = field.run(&release("noed-b", &["--yes"]));
+    assert!(
+        ended.code == 1 && ended.stderr.contains("there is a node-b"),
+        "{ended:?}"
+    );
+    let record = serde_json::json!({"v": 1, "node": "node-a", "node_id": "x", "version": "0.1.0"});
+    field.put("nodes/node-a", &record);
     let ended = field.run(&release("node-a", &["--yes"]));
     assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
     assert_eq!(
@@ -182,6 +189,6 @@ fn whatever_stands_among_the_claims_can_be_removed_after_it_was_shown() {
     // Nothing that stands elsewhere.
     field.put("pause", &"kept".into());
     let ended = field.run(&release("../pause", &["--yes"]));
-    assert!(ended.stdout.contains("nothing to release"), "{ended:?}");
+    assert!(ended.stderr.contains("no member is called"), "{ended:?}");
     assert!(field.get("pause").is_some());
 }

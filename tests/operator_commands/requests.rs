@@ -61,7 +61,6 @@ fn what_may_surprise_is_said() {
     member(&field, "node-b", 1);
     field.claim("node-a", "rebooting");
     for (node, words) in [
-        ("noed-a", "no member is called noed-a (there is a node-a)"),
         ("node-a", "node-a is rebooting for"),
         ("node-b", "reset-budget node-b"),
     ] {
@@ -69,6 +68,18 @@ fn what_may_surprise_is_said() {
         let folded = ended.stdout.replace('\n', " ");
         assert!(ended.code == 0 && folded.contains(words), "{ended:?}");
     }
+    let ended = field.run(&["request", "node-b", "noed-a"]);
+    let expected = "no member is called noed-a; there is a node-a; nothing was changed";
+    assert!(
+        ended.code == 1 && ended.stderr.contains(expected),
+        "{ended:?}"
+    );
+    let ended = field.run(&["request", "--cancel", "noed-a"]);
+    assert!(
+        ended.code == 1 && ended.stderr.contains("there is a node-a"),
+        "{ended:?}"
+    );
+    member(&field, "node-c", 0);
     let ended = field.run(&["request", "--cancel", "node-a", "node-c"]);
     let folded = ended.stdout.replace('\n', " ");
     for words in [
@@ -99,6 +110,7 @@ fn the_command_line_is_checked() {
 #[test]
 fn a_request_is_seen_in_status_and_explain() {
     let field = Field::new();
+    member(&field, "admin", 0);
     field.run(&["request", "admin", "--reason", "new firmware"]);
     let status = field.run(&["status"]);
     let folded = status
@@ -126,7 +138,7 @@ fn a_request_is_seen_in_status_and_explain() {
     };
     let open = told(&field);
     assert!(
-        open.contains("detectors open a reboot is required (etcd: requested by eva@"),
+        open.contains("detectors ok a reboot is required (etcd: requested by eva@"),
         "{open}"
     );
     // One of an earlier boot is satisfied.

@@ -35,9 +35,9 @@ fn the_cluster_and_this_node_are_shown() {
         "Limit      1 at a time",
         "Rebooting  1",
         "Queue      1",
-        "Members    3",
+        "Members    3, 0 with nothing to do",
         "This node  admin",
-        "  detectors    not run  not run by status (use simulate)",
+        "  detectors    not asked  not run by status (use simulate)",
     ] {
         assert!(lines.contains(&line), "{line}\n{}", ended.stdout);
     }
@@ -53,6 +53,24 @@ fn the_cluster_and_this_node_are_shown() {
         lines.iter().all(|line| line.chars().count() <= 80),
         "{ended:?}"
     );
+}
+
+#[test]
+fn what_cannot_be_written_to_standard_output_is_an_error() {
+    let field = Field::new();
+    for arguments in [&["status"][..], &["explain"], &["history"], &["help"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full");
+        let output = program()
+            .args(arguments)
+            .arg("--config")
+            .arg(field.config("admin", ""))
+            .stdout(full.unwrap())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(said.contains("standard output cannot be written"), "{said}");
+    }
 }
 
 #[test]
@@ -113,10 +131,21 @@ fn json_holds_everything_and_is_stable() {
     assert_eq!(status["node"]["claim"], "none");
     let keys =
         |value: &Value| -> Vec<String> { value.as_object().unwrap().keys().cloned().collect() };
-    assert_eq!(keys(&status), ["at", "cluster", "etcd", "lock_key", "node"]);
+    assert_eq!(
+        keys(&status),
+        ["at", "cluster", "etcd", "headline", "lock_key", "node"]
+    );
     assert_eq!(
         keys(&status["node"]["gates"][0]),
-        ["changes_at", "gate", "reason", "text", "verdict"]
+        [
+            "changes_at",
+            "gate",
+            "reason",
+            "remedy",
+            "since",
+            "text",
+            "verdict"
+        ]
     );
     let gates = status["node"]["gates"].as_array().unwrap();
     let pause = gates.iter().find(|gate| gate["gate"] == "pause").unwrap();

@@ -15,9 +15,9 @@ fn run(once: bool, wait: Option<u64>, dry_run: bool) -> Command {
 #[test]
 fn command_lines_are_understood() {
     for (text, config, json, command) in [
-        ("", DEFAULT_CONFIG, false, run(false, None, false)),
         ("run", DEFAULT_CONFIG, false, run(false, None, false)),
-        ("--once", DEFAULT_CONFIG, false, run(true, None, false)),
+        ("run", DEFAULT_CONFIG, false, run(false, None, false)),
+        ("run --once", DEFAULT_CONFIG, false, run(true, None, false)),
         (
             "run --once --wait 10m --dry-run",
             DEFAULT_CONFIG,
@@ -83,6 +83,7 @@ fn command_lines_are_understood() {
             DEFAULT_CONFIG,
             false,
             Command::Explain {
+                node: None,
                 at: Some("22:00".parse().unwrap()),
             },
         ),

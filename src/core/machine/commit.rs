@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use etcd_rs_sync::{Error, Reply, Request};
 
-use super::judge::{describe, judge_cluster};
+use super::judge::{describe, judge_cooldown, judge_pause};
 use super::queue::millis;
 use super::start::MAX_ATTEMPTS;
 use super::{Gates, Machine, Stage, State, nonsense, rfc3339, words};
@@ -170,7 +170,8 @@ impl Machine {
     /// claim or a report moved in between, and what etcd says is judged again.
     fn commit_refused(&mut self, stage: Stage, read: GateRead) {
         self.paused = read.pause.is_some();
-        match judge_cluster(&read.pause, &read.cooldown) {
+        let cluster = judge_pause(read.pause.as_ref());
+        match cluster.and_then(|()| judge_cooldown(read.cooldown.as_ref())) {
             Err(refusal) => self.gate_closed(stage, refusal),
             Ok(()) => self.go(State::Gates(Gates::reading(stage))),
         }

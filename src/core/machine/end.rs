@@ -17,6 +17,8 @@ impl Machine {
     /// Ends a pass: the node waits for the next one, `--once` exits.
     pub(super) fn block(&mut self, refusal: Refusal) {
         let pause = match &refusal {
+            // Nothing waits for etcd: the next look is soon enough.
+            Refusal::Etcd(_) if self.detected.is_some() => self.check_pause(),
             Refusal::Etcd(_) | Refusal::Lost(_) | Refusal::Aborted(_) => self.failure_pause(),
             _ => {
                 self.failures = 0;

@@ -2,7 +2,7 @@
 
 use etcd_rs_sync::{Error, Reply, Request};
 
-use super::judge::{judge_cluster, judge_detectors, stands};
+use super::judge::{judge_cooldown, judge_detectors, judge_pause, stands};
 use super::{Entry, Machine, Outcome, State, Verify, nonsense, words};
 use crate::core::facts::{DetectorReport, DetectorResult, HealthPhase, ScriptReport};
 use crate::core::io::Action;
@@ -35,6 +35,27 @@ enum Step {
     Host,
     Read,
     Health,
+}
+
+impl Step {
+    /// The gates that it answers, in the order in which they are judged.
+    fn gates(self) -> &'static [&'static str] {
+        match self {
+            // Another may still ask: the last of the two steps tells.
+            Step::Detect => &[],
+            Step::Request => &["detectors"],
+            Step::Host => &["kill switch", "configuration", "window"],
+            Step::Read => &[
+                "etcd",
+                "detectors",
+                "pause",
+                "cooldown",
+                "budget",
+                "policies",
+            ],
+            Step::Health => &["health"],
+        }
+    }
 }
 
 /// A judgement under way.
@@ -165,6 +186,16 @@ impl Machine {
         let State::Gates(gates) = self.state else {
             return;
         };
+        let steps = gates.steps().split_at_checked(gates.step);
+        if let Some([step, later @ ..]) = steps.map(|(_, rest)| rest) {
+            let later: Vec<&str> = later
+                .iter()
+                .flat_map(|step| step.gates())
+                .copied()
+                .collect();
+            self.verdicts
+                .judged(step.gates(), &verdict, &later, self.now.wall);
+        }
         match verdict {
             Ok(()) => {
                 self.state = State::Gates(Gates {
@@ -349,7 +380,8 @@ impl Machine {
         if !matches!(self.state, State::Gates(_)) {
             return Ok(());
         }
-        judge_cluster(&read.pause, &read.cooldown)?;
+        judge_pause(read.pause.as_ref())?;
+        judge_cooldown(read.cooldown.as_ref())?;
         if !gates.committed() {
             self.judge_budget()?;
         }

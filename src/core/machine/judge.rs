@@ -1,30 +1,19 @@
 //! What the facts mean for one gate: open, or why not. Unknown is "no".
 
+use jiff::Timestamp;
+
 use super::Machine;
+use super::standing::bounded;
 use crate::core::facts::{DetectorReport, DetectorResult, ScriptOutcome, ScriptReport};
+use crate::core::windows::Windows;
 use crate::core::{Refusal, budget, policy};
 use crate::lock::outcome::{Found, Members};
 use crate::lock::record::RecordError;
-use crate::lock::{Cooldown, Held, Pause};
+use crate::lock::{Cooldown, Held, NodeRecord, Pause};
 
 impl Machine {
     pub(super) fn judge_window(&self) -> Result<(), Refusal> {
-        let Some(windows) = &self.settings.windows else {
-            return Ok(());
-        };
-        let verdict = windows.verdict(self.now.wall);
-        if verdict.open {
-            return Ok(());
-        }
-        let why = match verdict.by {
-            Some(entry) => format!("closed by {entry:?}"),
-            None => "no allow entry covers this time".to_owned(),
-        };
-        let next = match windows.next_open(self.now.wall) {
-            Some(at) => format!("opens at {at}"),
-            None => "does not open in the foreseeable future".to_owned(),
-        };
-        Err(Refusal::Window(format!("{why}; {next}")))
+        judge_window(self.settings.windows.as_ref(), self.now.wall)
     }
 
     pub(super) fn judge_policies(
@@ -45,41 +34,66 @@ impl Machine {
     }
 
     pub(super) fn judge_budget(&self) -> Result<(), Refusal> {
-        let record = self.record();
         let max = self.settings.max_reboots_without_clearing;
-        if budget::left(&record, max) {
-            return Ok(());
-        }
-        if self.detected.is_some() {
+        let judged = judge_budget(&self.record(), max);
+        if judged.is_err() && self.detected.is_some() {
             return Err(Refusal::Budget(
                 "this request was tried already and the claim was taken away meanwhile".to_owned(),
             ));
         }
-        let last = record
-            .last_reboot
-            .map_or_else(String::new, |last| format!(", the last at {}", last.at));
-        Err(Refusal::Budget(format!(
-            "{} of {max} reboots did not clear the requirement{last}",
-            record.budget_used
-        )))
+        judged
     }
 
     pub(super) fn judge_health(&self, report: &ScriptReport) -> Result<(), Refusal> {
         if report.outcome.success() {
             return Ok(());
         }
-        let said = last_line(&report.stderr.text).or_else(|| last_line(&report.stdout.text));
-        let mut why = report.outcome.to_string();
-        if let Some(said) = said {
-            why = format!("{why}: {said}");
-        }
-        Err(Refusal::Health(why))
+        Err(Refusal::Health(describe(&report.outcome, report)))
     }
 }
 
 /// Whether the claim found is the one held, unchanged.
 pub(super) fn stands(held: &Held, found: Option<&Found>) -> bool {
     found.is_some_and(|found| found.create == held.create && found.modified == held.modified)
+}
+
+/// The maintenance window at a moment.
+///
+/// # Errors
+/// [`Refusal::Window`], with when it opens.
+pub fn judge_window(windows: Option<&Windows>, at: Timestamp) -> Result<(), Refusal> {
+    let Some(windows) = windows else {
+        return Ok(());
+    };
+    let verdict = windows.verdict(at);
+    if verdict.open {
+        return Ok(());
+    }
+    let why = match verdict.by {
+        Some(entry) => format!("closed by {entry:?}"),
+        None => "no allow entry covers this time".to_owned(),
+    };
+    let next = match windows.next_open(at) {
+        Some(at) => format!("opens by itself at {at}"),
+        None => "never opens: change `windows` in the configuration".to_owned(),
+    };
+    Err(Refusal::Window(format!("{why}; {next}")))
+}
+
+/// The budget that a registration leaves.
+///
+/// # Errors
+/// [`Refusal::Budget`] when it is used up.
+pub fn judge_budget(record: &NodeRecord, max: u32) -> Result<(), Refusal> {
+    if budget::left(record, max) {
+        return Ok(());
+    }
+    let last = record.last_reboot.as_ref();
+    let last = last.map_or_else(String::new, |last| format!(", the last at {}", last.at));
+    Err(Refusal::Budget(format!(
+        "{} of {max} reboots did not clear the requirement{last}",
+        record.budget_used
+    )))
 }
 
 /// Required when at least one says so; unknown when none does and one could not tell.
@@ -106,21 +120,26 @@ pub fn judge_detectors(reports: &[DetectorReport]) -> Result<Vec<String>, Refusa
     Err(Refusal::NotRequired)
 }
 
-/// The gates that close for the whole cluster. A record that cannot be read still closes its gate.
-pub(super) fn judge_cluster(
-    pause: &Option<Result<Pause, RecordError>>,
-    cooldown: &Option<Result<Cooldown, RecordError>>,
-) -> Result<(), Refusal> {
+/// The kill switch of the cluster. A record that cannot be read still blocks.
+///
+/// # Errors
+/// [`Refusal::Paused`].
+pub fn judge_pause(pause: Option<&Result<Pause, RecordError>>) -> Result<(), Refusal> {
     match pause {
-        None => {}
-        Some(Ok(pause)) => {
-            return Err(Refusal::Paused(format!(
-                "by {} since {}: {}",
-                pause.by, pause.since, pause.reason
-            )));
-        }
-        Some(Err(error)) => return Err(Refusal::Paused(error.to_string())),
+        None => Ok(()),
+        Some(Ok(pause)) => Err(Refusal::Paused(format!(
+            "by {} since {}: {}",
+            pause.by, pause.since, pause.reason
+        ))),
+        Some(Err(error)) => Err(Refusal::Paused(error.to_string())),
     }
+}
+
+/// The cooldown. A record that cannot be read still blocks.
+///
+/// # Errors
+/// [`Refusal::Cooldown`].
+pub fn judge_cooldown(cooldown: Option<&Result<Cooldown, RecordError>>) -> Result<(), Refusal> {
     match cooldown {
         None => Ok(()),
         Some(Ok(cooldown)) => Err(Refusal::Cooldown(format!(
@@ -137,9 +156,19 @@ pub(super) fn last_line(text: &str) -> Option<&str> {
 }
 
 /// How a script that is not allowed to fail ended, with what it said last.
-pub(super) fn describe(outcome: &ScriptOutcome, report: &ScriptReport) -> String {
-    match last_line(&report.stderr.text).or_else(|| last_line(&report.stdout.text)) {
+pub(in crate::core) fn describe(outcome: &ScriptOutcome, report: &ScriptReport) -> String {
+    match last_words(report) {
         Some(said) => format!("{outcome}: {said}"),
         None => outcome.to_string(),
     }
+}
+
+/// What a script said last, when it failed.
+pub(super) fn said(report: &ScriptReport) -> Option<String> {
+    last_words(report).filter(|_| !report.outcome.success())
+}
+
+fn last_words(report: &ScriptReport) -> Option<String> {
+    let said = last_line(&report.stderr.text).or_else(|| last_line(&report.stdout.text));
+    said.map(bounded)
 }

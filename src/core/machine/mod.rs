@@ -35,6 +35,7 @@ mod queue;
 mod release;
 mod report;
 mod requests;
+mod standing;
 mod start;
 mod state;
 mod verify;
@@ -51,13 +52,16 @@ use super::io::{Action, Input, Now, ScriptFacts, Ticket};
 use super::reporter::Reporter;
 use super::rng::Rng;
 use super::settings::{Mode, Settings};
+use super::verdict::Verdicts;
 use super::{Note, Refusal};
 use crate::lock::outcome::{Malformed, Members};
+use crate::lock::record::Standing;
 use crate::lock::{Held, NodeRecord};
 
 pub use commit::Pending;
 pub use gates::{Gates, Stage};
-pub use judge::judge_detectors;
+pub(super) use judge::describe;
+pub use judge::{judge_budget, judge_cooldown, judge_detectors, judge_pause, judge_window};
 pub use queue::{Entry, Queue, TakingAway};
 pub use release::Ending;
 pub use requests::{DETECTOR, Noting};
@@ -138,6 +142,16 @@ pub struct Machine {
     paused: bool,
     /// Since when no request but renewals was answered, and until when that was seen.
     cut_off: Option<(Duration, Duration)>,
+    verdicts: Verdicts,
+    standing: Option<Standing>,
+    /// Since when a reboot is required.
+    required_since: Option<String>,
+    /// Since when and why etcd cannot be used.
+    etcd_trouble: Option<(Timestamp, String)>,
+    /// Why the proof of health does not succeed.
+    ill: Option<String>,
+    /// What the health script said last when it failed.
+    said: Option<String>,
     state: State,
 }
 
@@ -181,6 +195,12 @@ impl Machine {
             refused: None,
             paused: false,
             cut_off: None,
+            verdicts: Verdicts::default(),
+            standing: None,
+            required_since: None,
+            etcd_trouble: None,
+            ill: None,
+            said: None,
             state: State::Stopped,
         };
         machine.go(State::SelfTest);
@@ -230,6 +250,8 @@ impl Machine {
             Input::Stop => self.stop(),
         }
         self.on_time();
+        self.say_turn();
+        self.stand();
         self.report();
     }
 
@@ -364,6 +386,7 @@ impl Machine {
             result,
             Ok(_) | Err(Error::LeaseExists | Error::LeaseNotFound)
         ));
+        self.heard(&result);
         match &self.state {
             State::SelfTest
             | State::ReadOwn
@@ -390,6 +413,23 @@ impl Machine {
             | State::Rebooting { .. }
             | State::Stopping
             | State::Stopped => {}
+        }
+    }
+
+    /// Remembers since when etcd cannot be used, and says when it can again.
+    fn heard(&mut self, result: &Result<Reply, Error>) {
+        match (result, self.etcd_trouble.take()) {
+            (Ok(_), None) => {}
+            (Ok(_), Some((since, _))) => {
+                let away = self.now.wall.as_second() - since.as_second();
+                self.note(
+                    Note::info("etcd_back", "etcd answers again").with("away_sec", away.max(0)),
+                );
+            }
+            (Err(error), before) => {
+                let since = before.map_or(self.now.wall, |(since, _)| since);
+                self.etcd_trouble = Some((since, words(error)));
+            }
         }
     }
 
@@ -564,6 +604,6 @@ pub(super) fn seconds(span: Duration) -> i64 {
 }
 
 /// A moment as records carry it.
-pub(super) fn rfc3339(at: Timestamp) -> String {
+pub(in crate::core) fn rfc3339(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }

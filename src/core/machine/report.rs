@@ -2,9 +2,10 @@
 
 use etcd_rs_sync::{Error, Reply};
 
+use super::judge::{describe, said};
 use super::{Machine, State};
 use crate::core::Note;
-use crate::core::facts::ScriptReport;
+use crate::core::facts::{ScriptOutcome, ScriptReport};
 use crate::core::io::{Action, Ticket};
 use crate::core::reporter::{Ask, Reporter};
 
@@ -28,6 +29,7 @@ impl Machine {
         let reporter = self
             .reporter
             .get_or_insert_with(|| Reporter::new(interval, now));
+        reporter.stands(self.standing.as_ref());
         let last = &mut self.last_ticket;
         let mut ticket = || {
             *last += 1;
@@ -70,11 +72,17 @@ impl Machine {
         let Some(reporter) = &mut self.reporter else {
             return;
         };
+        if report.outcome != ScriptOutcome::Cancelled {
+            self.said = said(report);
+        }
         let note = match reporter.checked(&self.settings, ticket, self.now, report) {
             Some(true) => Note::info("healthy", "the health script passes"),
             Some(false) => Note::warn(
                 "unhealthy",
-                format!("the health script does not pass: {}", report.outcome),
+                format!(
+                    "the health script does not pass: {}",
+                    describe(&report.outcome, report)
+                ),
             ),
             None => return,
         };

@@ -90,7 +90,14 @@ impl Machine {
             _ => return Ok(()),
         };
         match stage {
-            Stage::PreLock => self.request_unknown("etcd does not say whether there is one", why),
+            Stage::PreLock => {
+                let unknown = self.request_unknown("etcd does not say whether there is one", why);
+                // Where the host asks for nothing, etcd is what has to be repaired, and no detector.
+                match (&self.detected, unknown) {
+                    (Some(Refusal::NotRequired), Err(_)) => Err(Refusal::Etcd(why.to_owned())),
+                    (_, unknown) => unknown,
+                }
+            }
             // The turn is judged on a fresh look anyway; a lost answer is no reason to lose the place.
             Stage::Waiting if self.requested => Ok(()),
             Stage::Waiting | Stage::PostLock | Stage::Resume | Stage::Retry => {

@@ -239,6 +239,7 @@ impl Machine {
         if let State::Verifying(verify) = &mut self.state {
             verify.healthy_since = None;
         }
+        self.ill = Some(format!("{what}: {why}"));
         self.note(
             Note::error(
                 "not_healthy",
@@ -263,6 +264,7 @@ impl Machine {
         let settle = self.settings.post_boot_settle;
         let check = self.settings.check_interval;
         self.retries = 0;
+        self.ill = None;
         let State::Verifying(verify) = &mut self.state else {
             return;
         };

@@ -1,8 +1,10 @@
 //! What can be seen of a machine from outside.
 
-use super::{Entry, Gates, Machine, Queue, Stage, State};
+use super::{Entry, Gates, Machine, Queue, Stage, State, rfc3339};
 use crate::core::Refusal;
+use crate::core::verdict::Verdict;
 use crate::lock::Phase;
+use crate::lock::record::Standing;
 
 /// What can be seen of a machine from outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +13,12 @@ pub struct View {
     pub state: &'static str,
     /// Why the last pass ended, or why the claim is held.
     pub refusal: Option<Refusal>,
+    /// What this node says of itself.
+    pub standing: Option<Standing>,
+    /// What each gate said when it was asked last.
+    pub verdicts: Vec<Verdict>,
+    /// Since when, RFC 3339, and why etcd cannot be used.
+    pub etcd_trouble: Option<(String, String)>,
     /// The phase of the own claim.
     pub phase: Option<Phase>,
     /// How many claims are known to be before this one, and whether there may be more.
@@ -35,6 +43,11 @@ impl Machine {
                 State::Holding(_, refusal) => Some(refusal.clone()),
                 _ => self.queue.as_ref().and_then(|queue| queue.held.clone()),
             },
+            standing: self.standing().cloned(),
+            verdicts: self.verdicts().to_vec(),
+            etcd_trouble: self
+                .etcd_trouble()
+                .map(|(since, why)| (rfc3339(*since), why.clone())),
             phase: self.held.as_ref().map(|held| held.claim.phase),
             ahead: self.queue.as_ref().map(Queue::ahead),
             paused: self.paused,

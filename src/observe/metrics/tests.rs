@@ -55,6 +55,9 @@ fn view(state: &'static str) -> View {
     View {
         state,
         refusal: None,
+        standing: None,
+        verdicts: Vec::new(),
+        etcd_trouble: None,
         phase: None,
         ahead: None,
         paused: false,

@@ -7,6 +7,9 @@ fn view(state: &'static str, refusal: Option<Refusal>) -> View {
     View {
         state,
         refusal,
+        standing: None,
+        verdicts: Vec::new(),
+        etcd_trouble: None,
         phase: None,
         ahead: None,
         paused: false,

@@ -5,11 +5,12 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Gate, Verdict};
+use super::{changing, refused};
 use crate::core::facts::{DetectorReport, DetectorResult};
 use crate::core::machine::DETECTOR;
+use crate::core::machine::{judge_budget, judge_cooldown, judge_pause, judge_window};
 use crate::core::windows::Windows;
-use crate::core::{Refusal, budget, judge_detectors, policy};
+use crate::core::{Refusal, Verdict, Word, judge_detectors, policy};
 use crate::host::KillSwitch;
 use crate::lock::outcome::{Found, Members};
 use crate::lock::survey::Survey;
@@ -17,11 +18,12 @@ use crate::status::describe::{age, committed, names, pause_text, phase, request_
 use crate::status::local::{Detectors, Local};
 use crate::status::times::{ago, ago_text, clock, instant, since_text, until};
 
-pub(crate) fn unasked(name: &'static str) -> Gate {
-    Gate::new(name, Verdict::Unknown, "etcd could not be asked")
+pub(crate) fn unasked(name: &'static str) -> Verdict {
+    let refusal = Refusal::Etcd("it could not be asked".to_owned());
+    refused(name, &refusal, "etcd could not be asked")
 }
 
-pub(crate) fn detectors(local: &Local, survey: Option<&Survey>, now: Timestamp) -> Gate {
+pub(crate) fn detectors(local: &Local, survey: Option<&Survey>, now: Timestamp) -> Verdict {
     const NAME: &str = "detectors";
     let request = requested(local, survey, now);
     let (reports, not_run) = match &local.detectors {
@@ -38,19 +40,19 @@ pub(crate) fn detectors(local: &Local, survey: Option<&Survey>, now: Timestamp) 
     let details: Vec<String> = details.collect();
     let verdict = judge_detectors(&reports);
     match (verdict, not_run) {
-        (Ok(_), _) => Gate::open(
+        (Ok(_), _) => Verdict::ok(
             NAME,
             format!("a reboot is required ({})", details.join("; ")),
         ),
-        (Err(_), None) => Gate::new(NAME, Verdict::NotRun, "not run by status (use simulate)"),
+        (Err(_), None) => Verdict::not_asked(NAME, "not run by status (use simulate)"),
         (Err(_), Some(not_run)) if !not_run.is_empty() => {
             let others = names(not_run.iter().map(String::as_str));
             let text = format!(
                 "no file asks for a reboot; commands were not run: {others} (use simulate)"
             );
-            Gate::new(NAME, Verdict::NotRun, text)
+            Verdict::not_asked(NAME, text)
         }
-        (Err(refusal), Some(_)) => Gate::closed(NAME, &refusal, refusal.text()),
+        (Err(refusal), Some(_)) => refused(NAME, &refusal, refusal.text()),
     }
 }
 
@@ -80,12 +82,12 @@ fn requested(local: &Local, survey: Option<&Survey>, now: Timestamp) -> Detector
     }
 }
 
-pub(crate) fn kill_switch(local: &Local, now: Timestamp) -> Gate {
+pub(crate) fn kill_switch(local: &Local, now: Timestamp) -> Verdict {
     const NAME: &str = "kill switch";
     let path = local.kill_switch_file.display();
     let refusal = Refusal::KillSwitch(String::new());
     match &local.kill_switch {
-        KillSwitch::Absent => Gate::open(NAME, format!("{path} is not there")),
+        KillSwitch::Absent => Verdict::ok(NAME, format!("{path} is not there")),
         KillSwitch::Present { since, text } => {
             let since = since
                 .and_then(|at| Timestamp::try_from(at).ok())
@@ -95,9 +97,9 @@ pub(crate) fn kill_switch(local: &Local, now: Timestamp) -> Gate {
             } else {
                 format!(": {text}")
             };
-            Gate::closed(NAME, &refusal, format!("{path} is there{since}{why}"))
+            refused(NAME, &refusal, format!("{path} is there{since}{why}"))
         }
-        KillSwitch::Unknown(why) => Gate::closed(
+        KillSwitch::Unknown(why) => refused(
             NAME,
             &refusal,
             format!("it cannot be checked, so it counts as on: {why}"),
@@ -108,14 +110,14 @@ pub(crate) fn kill_switch(local: &Local, now: Timestamp) -> Gate {
 /// How far back the last change of a window is looked for: that of a weekly one is found.
 const LOOK_BACK: SignedDuration = SignedDuration::from_hours(8 * 24);
 
-pub(crate) fn window(windows: Option<&Windows>, now: Timestamp, at: Timestamp) -> Gate {
+pub(crate) fn window(windows: Option<&Windows>, now: Timestamp, at: Timestamp) -> Verdict {
     const NAME: &str = "window";
+    let judged = judge_window(windows, at);
     let Some(windows) = windows else {
-        return Gate::open(NAME, "none is configured, so it is always open");
+        return Verdict::of(NAME, &judged, "none is configured, so it is always open");
     };
     let zone = windows.zone();
     let verdict = windows.verdict(at);
-    let next = windows.next_change(at);
     let when = if at == now {
         String::new()
     } else {
@@ -127,104 +129,135 @@ pub(crate) fn window(windows: Option<&Windows>, now: Timestamp, at: Timestamp) -
         (None, true) => "nothing denies it".to_owned(),
         (None, false) => "no allow entry covers it".to_owned(),
     };
+    let next = windows.next_change(at);
     let verb = if verdict.open { "closes" } else { "opens" };
     let change = match next {
         Some(next) => format!("{verb} {} ({})", clock(next, zone), until(now, next)),
-        None => format!("never {verb} again"),
+        None if verdict.open => "never closes".to_owned(),
+        None => "never opens: change `windows` in the configuration".to_owned(),
     };
-    let since = windows
-        .since(at, LOOK_BACK)
-        .map_or_else(String::new, |since| {
-            format!(" since {}", clock(since, zone))
-        });
+    let since = windows.since(at, LOOK_BACK);
+    let since = since.map_or_else(String::new, |since| {
+        format!(" since {}", clock(since, zone))
+    });
     let text = format!("{when}{why}{since}; {change}");
-    let gate = if verdict.open {
-        Gate::open(NAME, text)
-    } else {
-        Gate::closed(NAME, &Refusal::Window(String::new()), text)
+    let said = Verdict {
+        text: text.clone(),
+        ..Verdict::of(NAME, &judged, text)
     };
-    gate.changing(next)
+    changing(said, next)
 }
 
-pub(crate) fn pause(survey: &Survey, now: Timestamp, zone: &TimeZone) -> Gate {
+pub(crate) fn pause(survey: &Survey, now: Timestamp, zone: &TimeZone) -> Verdict {
     const NAME: &str = "pause";
-    let refusal = Refusal::Paused(String::new());
+    let Err(refusal) = judge_pause(survey.pause.as_ref()) else {
+        return Verdict::ok(NAME, "the cluster is not paused");
+    };
     match &survey.pause {
-        None => Gate::open(NAME, "the cluster is not paused"),
-        Some(Ok(pause)) => Gate::closed(NAME, &refusal, pause_text(pause, now, zone))
-            .changing(pause.until.as_deref().and_then(instant)),
-        Some(Err(error)) => Gate::closed(NAME, &refusal, format!("paused, but {error}")),
+        Some(Ok(pause)) => changing(
+            refused(NAME, &refusal, pause_text(pause, now, zone)),
+            pause.until.as_deref().and_then(instant),
+        ),
+        Some(Err(error)) => refused(NAME, &refusal, format!("paused, but {error}")),
+        None => Verdict::refused(NAME, &refusal),
     }
 }
 
-pub(crate) fn cooldown(survey: &Survey, now: Timestamp, zone: &TimeZone) -> Gate {
+pub(crate) fn cooldown(survey: &Survey, now: Timestamp, zone: &TimeZone) -> Verdict {
     const NAME: &str = "cooldown";
-    let refusal = Refusal::Cooldown(String::new());
+    let Err(refusal) = judge_cooldown(survey.cooldown.as_ref()) else {
+        return Verdict::ok(NAME, "the cluster does not cool down");
+    };
     match &survey.cooldown {
-        None => Gate::open(NAME, "the cluster does not cool down"),
         Some(Ok(cooldown)) => {
             let end = until_text(&cooldown.until, now, zone);
             let since = ago_text(now, &cooldown.since);
             let text = format!("{end}; {} rebooted {since}", cooldown.node);
-            Gate::closed(NAME, &refusal, text).changing(instant(&cooldown.until))
+            changing(refused(NAME, &refusal, text), instant(&cooldown.until))
         }
-        Some(Err(error)) => Gate::closed(NAME, &refusal, error.to_string()),
+        Some(Err(error)) => refused(NAME, &refusal, error.to_string()),
+        None => Verdict::refused(NAME, &refusal),
     }
 }
 
-pub(crate) fn spent(local: &Local, survey: &Survey, now: Timestamp) -> Gate {
+/// While an attempt is under way the budget is not judged: how it ends decides.
+pub(crate) fn spent(local: &Local, survey: &Survey, now: Timestamp) -> Verdict {
     const NAME: &str = "budget";
     let own = survey.nodes.iter().find(|(node, _)| *node == local.node);
     let record = match own {
-        None => return Gate::open(NAME, "not used; this node is not registered yet"),
+        None => return Verdict::ok(NAME, "not used; this node is not registered yet"),
         Some((_, Err(error))) => {
-            return Gate::new(NAME, Verdict::Unknown, error.to_string());
+            return Verdict::refused(NAME, &Refusal::Etcd(error.to_string()));
         }
         Some((_, Ok(record))) => record,
     };
     if record.node_id != local.node_id {
-        let text = format!(
-            "another machine is registered as {}, with node_id {}",
-            local.node, record.node_id
-        );
-        return Gate::new(NAME, Verdict::Closed, text);
+        return Verdict::not_asked(NAME, "another machine is registered under this name");
     }
-    let last = record
-        .last_reboot
-        .as_ref()
-        .map_or_else(String::new, |last| {
-            format!("; last reboot {}", ago_text(now, &last.at))
-        });
+    let claim = survey.claims.iter().find(|(node, _)| *node == local.node);
+    if claim.is_some_and(|(_, found)| committed(found)) {
+        return Verdict::not_asked(NAME, "an attempt is under way: how it ends decides");
+    }
+    if record.attempt.is_some() {
+        let text =
+            "the claim of the last attempt was taken away, so how that ended is not known yet";
+        return Verdict::not_asked(NAME, text);
+    }
+    let last = record.last_reboot.as_ref();
+    let last = last.map_or_else(String::new, |last| {
+        format!("; last reboot {}", ago_text(now, &last.at))
+    });
     let (used, max) = (record.budget_used, local.budget);
-    if budget::left(record, max) {
-        return Gate::open(NAME, format!("{used} of {max} used{last}"));
+    match judge_budget(record, max) {
+        Ok(()) => Verdict::ok(NAME, format!("{used} of {max} used{last}")),
+        Err(refusal) => {
+            let text = format!(
+                "{used} of {max} reboots did not clear the requirement{last}; whole again once no detector asks; to let it try \
+                 again: reboot-coordinator reset-budget {} --reason TEXT",
+                local.node
+            );
+            refused(NAME, &refusal, text)
+        }
     }
-    let text = format!(
-        "{used} of {max} reboots did not clear the requirement{last}; whole again once no detector asks; to let it try again: \
-         reboot-coordinator reset-budget {} --reason TEXT",
-        local.node
-    );
-    Gate::closed(NAME, &Refusal::Budget(String::new()), text)
 }
 
-pub(crate) fn turn(local: &Local, survey: &Survey, now: Timestamp) -> Gate {
+/// Whether this machine is the one that is known under its name; nothing when nobody else is.
+pub(crate) fn name(local: &Local, survey: &Survey) -> Option<Verdict> {
+    let registered = survey.nodes.iter().find(|(node, _)| *node == local.node);
+    let registered = registered.and_then(|(_, record)| Some(&record.as_ref().ok()?.node_id));
+    let claimed = survey.claims.iter().find(|(node, _)| *node == local.node);
+    let claimed = claimed.and_then(|(_, found)| Some(&found.claim.as_ref().ok()?.node_id));
+    let other = registered.into_iter().chain(claimed);
+    let other = other.into_iter().find(|id| **id != local.node_id)?;
+    let text = format!(
+        "another machine uses the name {}, with node_id {other}: change node_name on one of them",
+        local.node
+    );
+    Some(Verdict {
+        gate: "name".to_owned(),
+        verdict: Word::Blocks,
+        reason: Some("name_conflict".to_owned()),
+        text,
+        ..Verdict::default()
+    })
+}
+
+pub(crate) fn turn(local: &Local, survey: &Survey, now: Timestamp) -> Verdict {
     const NAME: &str = "turn";
     let place = survey
         .claims
         .iter()
         .position(|(node, _)| *node == local.node);
     let own = place.map(|place| &survey.claims[place].1);
-    if let Some(Ok(claim)) = own.map(|found| &found.claim)
-        && claim.node_id != local.node_id
-    {
-        let text = format!(
-            "the claim of {} belongs to another machine, with node_id {}",
-            local.node, claim.node_id
-        );
-        return Gate::new(NAME, Verdict::Closed, text);
+    let ours = |found: &&Found| {
+        let claim = found.claim.as_ref();
+        claim.is_ok_and(|claim| claim.node_id == local.node_id)
+    };
+    if own.is_some_and(|found| found.claim.is_ok() && !ours(&found)) {
+        return Verdict::not_asked(NAME, "the claim under this name is of another machine");
     }
     if let Some(found) = own.filter(|found| committed(found)) {
-        return Gate::open(NAME, own_text(found, now));
+        return Verdict::ok(NAME, own_text(found, now));
     }
     let ahead = &survey.claims[..place.unwrap_or(survey.claims.len())];
     let queued = own.map(|found| age(found, now));
@@ -234,11 +267,11 @@ pub(crate) fn turn(local: &Local, survey: &Survey, now: Timestamp) -> Gate {
     );
     let limit = usize::try_from(local.limit).unwrap_or(usize::MAX);
     if ahead.len() < limit {
-        return Gate::open(NAME, format!("{own}; its turn is free"));
+        return Verdict::ok(NAME, format!("{own}; its turn is free"));
     }
     let before = names(ahead.iter().map(|(node, _)| node.as_str()));
     let text = format!("{own}; {} before it: {before}", ahead.len());
-    Gate::closed(NAME, &Refusal::NotTurn(String::new()), text)
+    refused(NAME, &Refusal::NotTurn(String::new()), text)
 }
 
 fn own_text(found: &Found, now: Timestamp) -> String {
@@ -250,7 +283,7 @@ fn own_text(found: &Found, now: Timestamp) -> String {
 }
 
 /// The cluster policies, when there are any.
-pub(crate) fn policies(local: &Local, survey: Option<&Survey>) -> Option<Gate> {
+pub(crate) fn policies(local: &Local, survey: Option<&Survey>) -> Option<Verdict> {
     const NAME: &str = "policies";
     let policies = local.policies.as_ref()?;
     let Some(survey) = survey else {
@@ -268,7 +301,7 @@ pub(crate) fn policies(local: &Local, survey: Option<&Survey>) -> Option<Gate> {
         foreign: None,
     };
     Some(match policy::judge(policies, &members, &local.node) {
-        Ok(()) => Gate::open(
+        Ok(()) => Verdict::ok(
             NAME,
             format!(
                 "{} of {} members report that they are healthy",
@@ -286,23 +319,24 @@ pub(crate) fn policies(local: &Local, survey: Option<&Survey>) -> Option<Gate> {
                 "" => ill,
                 some => format!("; not healthy or silent: {some}"),
             };
-            Gate::closed(NAME, &Refusal::Policy(String::new()), format!("{why}{ill}"))
+            refused(NAME, &Refusal::Policy(String::new()), format!("{why}{ill}"))
         }
     })
 }
 
 /// The health script is not run; what it said last as monitor stands in this node's report.
-pub(crate) fn health(local: &Local, survey: Option<&Survey>, now: Timestamp) -> Gate {
+pub(crate) fn health(local: &Local, survey: Option<&Survey>, now: Timestamp) -> Verdict {
     const NAME: &str = "health";
     const HINT: &str = "(use simulate --health)";
     let mut reports = survey.iter().flat_map(|survey| &survey.reports);
     let said = reports.find(|(node, _)| *node == local.node);
-    let Some((_, said)) = said else {
+    let other = survey.is_some_and(|survey| name(local, survey).is_some());
+    let Some((_, said)) = said.filter(|_| !other) else {
         let silent = match survey {
             Some(_) => ", and this node does not report its health",
             None => "",
         };
-        return Gate::new(NAME, Verdict::NotRun, format!("not run now{silent} {HINT}"));
+        return Verdict::not_asked(NAME, format!("not run now{silent} {HINT}"));
     };
     let age = said.since.as_deref().map(|since| since_text(now, since));
     let age = age.filter(|age| !age.is_empty());
@@ -310,7 +344,7 @@ pub(crate) fn health(local: &Local, survey: Option<&Survey>, now: Timestamp) -> 
     match said.healthy {
         Some(true) => {
             let text = format!("not run now; as monitor it has passed{age} {HINT}");
-            Gate::new(NAME, Verdict::NotRun, text)
+            Verdict::not_asked(NAME, text)
         }
         Some(false) | None => {
             let why = said
@@ -318,7 +352,7 @@ pub(crate) fn health(local: &Local, survey: Option<&Survey>, now: Timestamp) -> 
                 .as_deref()
                 .unwrap_or("its report does not say why");
             let text = format!("not run now; as monitor it has failed{age}: {why} {HINT}");
-            Gate::closed(NAME, &Refusal::Health(String::new()), text)
+            refused(NAME, &Refusal::Health(String::new()), text)
         }
     }
 }

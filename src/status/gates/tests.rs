@@ -11,13 +11,13 @@ use crate::lock::record::RecordError;
 use crate::status::fixtures::{busy, cooldown, found, local, member, now, pause, says};
 use crate::status::local::Detectors;
 
-fn gate(local: &Local, survey: &Survey, name: &str) -> Gate {
+fn gate(local: &Local, survey: &Survey, name: &str) -> Verdict {
     let gates = gates(local, Some(survey), now(), now());
-    gates.into_iter().find(|gate| gate.name == name).unwrap()
+    gates.into_iter().find(|gate| gate.gate == name).unwrap()
 }
 
-fn told(gate: &Gate) -> (Verdict, Option<&'static str>, &str) {
-    (gate.verdict, gate.label, gate.text.as_str())
+fn told(gate: &Verdict) -> (Word, Option<&str>, &str) {
+    (gate.verdict, gate.reason.as_deref(), gate.text.as_str())
 }
 
 fn report(name: &str, result: DetectorResult) -> DetectorReport {
@@ -30,10 +30,8 @@ fn report(name: &str, result: DetectorResult) -> DetectorReport {
 
 #[test]
 fn they_stand_in_the_order_in_which_the_daemon_judges() {
-    let names: Vec<&str> = gates(&local(), Some(&busy()), now(), now())
-        .iter()
-        .map(|gate| gate.name)
-        .collect();
+    let gates = gates(&local(), Some(&busy()), now(), now());
+    let names: Vec<&str> = gates.iter().map(|gate| gate.gate.as_str()).collect();
     assert_eq!(
         names,
         [
@@ -63,31 +61,31 @@ fn detectors() {
     for (detectors, verdict, label, text) in [
         (
             Detectors::Asked(vec![clear(), required()], command()),
-            Verdict::Open,
+            Word::Ok,
             None,
             "a reboot is required (reboot-required: /r exists)",
         ),
         (
             Detectors::Asked(vec![clear()], vec![]),
-            Verdict::Closed,
+            Word::Blocks,
             Some("not_required"),
             "no reboot is required",
         ),
         (
             Detectors::Asked(vec![clear(), failed()], vec![]),
-            Verdict::Closed,
+            Word::Unknown,
             Some("detector"),
             "whether a reboot is required is unknown: kernel: no /boot",
         ),
         (
             Detectors::Asked(vec![clear()], command()),
-            Verdict::NotRun,
+            Word::NotAsked,
             None,
             "no file asks for a reboot; commands were not run: needrestart (use simulate)",
         ),
         (
             Detectors::NotRun,
-            Verdict::NotRun,
+            Word::NotAsked,
             None,
             "not run by status (use simulate)",
         ),
@@ -133,7 +131,7 @@ fn kill_switch() {
         };
         assert_eq!(
             told(&gate(&local, &busy(), "kill switch")),
-            (Verdict::Closed, Some("kill_switch"), text)
+            (Word::Blocks, Some("kill_switch"), text)
         );
     }
 }
@@ -145,32 +143,38 @@ fn windows() {
         (
             &["Mon 00:00-24:00"][..],
             &["* 00:00-24:00"][..],
-            Verdict::Closed,
+            Word::Blocks,
             "denied by \"Mon 00:00-24:00\" since Mon 2026-11-23 00:00 UTC; opens Tue 2026-11-24 00:00 UTC (in 12 h)",
         ),
         (
             &[],
             &["Tue 22:00-04:00"],
-            Verdict::Closed,
+            Word::Blocks,
             "no allow entry covers it since Wed 2026-11-18 04:00 UTC; opens Tue 2026-11-24 22:00 UTC (in 1 d 10 h)",
+        ),
+        (
+            &["Fri 12:00-Mon 18:00"],
+            &["Tue 22:00-04:00"],
+            Word::Blocks,
+            "denied by \"Fri 12:00-Mon 18:00\" since Fri 2026-11-20 12:00 UTC; opens Tue 2026-11-24 22:00 UTC (in 1 d 10 h)",
         ),
         (
             &["Fri 00:00-24:00"],
             &[],
-            Verdict::Open,
+            Word::Ok,
             "nothing denies it since Sat 2026-11-21 00:00 UTC; closes Fri 2026-11-27 00:00 UTC (in 3 d 12 h)",
         ),
         (
             &[],
             &["* 00:00-24:00"],
-            Verdict::Open,
-            "allowed by \"* 00:00-24:00\"; never closes again",
+            Word::Ok,
+            "allowed by \"* 00:00-24:00\"; never closes",
         ),
         (
             &[],
             &["2025-01-01 00:00-2025-01-02 00:00"],
-            Verdict::Closed,
-            "no allow entry covers it; never opens again",
+            Word::Blocks,
+            "no allow entry covers it; never opens: change `windows` in the configuration",
         ),
     ] {
         let local = Local {
@@ -189,7 +193,7 @@ fn a_window_is_judged_at_another_time() {
     assert_eq!(
         told(&gates[2]),
         (
-            Verdict::Closed,
+            Word::Blocks,
             Some("window"),
             "at Mon 2026-11-23 20:00 UTC: no allow entry covers it since Mon 2026-11-23 18:00 UTC; opens Mon 2026-11-30 08:00 UTC (in 6 d 20 h)"
         )
@@ -224,14 +228,14 @@ fn the_cluster_and_the_budget() {
     ] {
         assert_eq!(
             told(&gate(&local(), &survey, name)),
-            (Verdict::Closed, Some(label), text)
+            (Word::Blocks, Some(label), text)
         );
     }
     let roomy = Local {
         budget: 2,
         ..local()
     };
-    assert_eq!(gate(&roomy, &survey, "budget").verdict, Verdict::Open);
+    assert_eq!(gate(&roomy, &survey, "budget").verdict, Word::Ok);
 }
 
 #[test]
@@ -246,34 +250,29 @@ fn turn() {
     };
     use Phase::{Draining, Queued, Rebooting};
     for (list, limit, verdict, text) in [
-        (
-            &[][..],
-            1,
-            Verdict::Open,
-            "not in the queue; its turn is free",
-        ),
+        (&[][..], 1, Word::Ok, "not in the queue; its turn is free"),
         (
             &[("node-a", Rebooting)],
             1,
-            Verdict::Closed,
+            Word::Blocks,
             "not in the queue; 1 before it: node-a",
         ),
         (
             &[("node-a", Rebooting), ("node-c", Queued)],
             2,
-            Verdict::Open,
+            Word::Ok,
             "in the queue for 5 min; its turn is free",
         ),
         (
             &[("node-c", Queued), ("node-a", Queued)],
             1,
-            Verdict::Open,
+            Word::Ok,
             "in the queue for 5 min; its turn is free",
         ),
         (
             &[("node-a", Queued), ("node-c", Draining)],
             1,
-            Verdict::Open,
+            Word::Ok,
             "this node holds its claim: draining for 5 min",
         ),
     ] {
@@ -286,50 +285,10 @@ fn turn() {
         ..local()
     };
     let gate = gate(&other, &claims(&[("node-c", Queued)]), "turn");
-    assert_eq!(gate.verdict, Verdict::Closed);
-    assert!(gate.text.contains("belongs to another machine"), "{gate:?}");
-}
-
-#[test]
-fn the_summary_is_the_answer() {
-    let dry = Local {
-        dry_run: true,
-        ..local()
-    };
-    let own = Survey {
-        claims: vec![found("node-c", Phase::Rebooting, 1, "11:55")],
-        ..Survey::default()
-    };
-    for (local, survey, expected) in [
-        (
-            local(),
-            Some(busy()),
-            "node-c does not reboot now; closed: turn.",
-        ),
-        (
-            dry,
-            Some(busy()),
-            "node-c does not reboot now; closed: turn, dry_run.",
-        ),
-        (
-            local(),
-            Some(Survey::default()),
-            "Nothing that can be seen keeps node-c from rebooting; not run: detectors, health.",
-        ),
-        (
-            local(),
-            None,
-            "node-c does not reboot now; unknown, which counts as no: pause, cooldown, budget, turn.",
-        ),
-        (
-            local(),
-            Some(own),
-            "node-c is past the point of no return: rebooting for 5 min.",
-        ),
-    ] {
-        let gates = gates(&local, survey.as_ref(), now(), now());
-        assert_eq!(summary(&local, survey.as_ref(), &gates, now()), expected);
-    }
+    assert_eq!(gate.verdict, Word::NotAsked);
+    let name = name(&other, &claims(&[("node-c", Queued)])).unwrap();
+    assert_eq!(name.reason.as_deref(), Some("name_conflict"));
+    assert!(name.text.contains("change node_name"), "{name:?}");
 }
 
 #[test]
@@ -342,7 +301,7 @@ fn the_next_opening_is_the_earliest_of_the_closed() {
     let gates = gates(&local(), Some(&survey), now(), now());
     assert_eq!(
         next_opening(&gates, now(), &TimeZone::UTC).as_deref(),
-        Some("Next to open by itself: cooldown, Mon 2026-11-23 12:10 UTC (in 10 min).")
+        Some("Next to let it pass by itself: cooldown, Mon 2026-11-23 12:10 UTC (in 10 min).")
     );
 }
 
@@ -365,14 +324,14 @@ fn policies_are_a_gate_only_where_they_are_configured() {
             ..local()
         };
         let all = gates(&local, Some(&survey), now(), now());
-        all.into_iter().find(|gate| gate.name == "policies")
+        all.into_iter().find(|gate| gate.gate == "policies")
     };
     assert_eq!(gate(None), None);
-    assert_eq!(gate(Some(1)).map(|gate| gate.verdict), Some(Verdict::Open));
+    assert_eq!(gate(Some(1)).map(|gate| gate.verdict), Some(Word::Ok));
     let closed = gate(Some(2)).expect("it is configured");
     assert_eq!(
-        (closed.verdict, closed.label),
-        (Verdict::Closed, Some("policy"))
+        (closed.verdict, closed.reason.as_deref()),
+        (Word::Blocks, Some("policy"))
     );
     assert_eq!(
         closed.text,
@@ -391,9 +350,9 @@ fn health_is_what_the_monitor_said_last() {
             ..Survey::default()
         };
         let gate = gate(&local(), &survey, "health");
-        (gate.verdict, gate.label, gate.text)
+        (gate.verdict, gate.reason, gate.text)
     };
-    let not_run = |text: &str| (Verdict::NotRun, None, text.to_owned());
+    let not_run = |text: &str| (Word::NotAsked, None, text.to_owned());
     assert_eq!(
         with(Some(true)),
         not_run("not run now; as monitor it has passed for 30 min (use simulate --health)")
@@ -405,8 +364,8 @@ fn health_is_what_the_monitor_said_last() {
     assert_eq!(
         with(Some(false)),
         (
-            Verdict::Closed,
-            Some("health"),
+            Word::Blocks,
+            Some("health".to_owned()),
             "not run now; as monitor it has failed for 30 min: exit code 1 (use simulate --health)"
                 .to_owned()
         )

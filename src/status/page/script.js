@@ -12,6 +12,7 @@ async function look() {
         if (old.innerHTML !== part.innerHTML) old.innerHTML = part.innerHTML;
       }
       document.title = fresh.title;
+      document.getElementById('icon').href = fresh.getElementById('icon').href;
       seen = new Date();
       lost.hidden = true;
     } catch {

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use super::html::Html;
+use crate::core::Word;
 use crate::lock::survey::Survey;
 use crate::status::View;
 use crate::status::describe::{age, committed, phase, reasons, request_text};
-use crate::status::gates::Verdict;
-use crate::status::headline::is_overdue;
+use crate::status::plight::{Rank, is_overdue, plights};
 use crate::status::table::Tone;
-use crate::status::text::{ending, outcome_tone, rebooted};
+use crate::status::text::{ending, gate_tone, outcome_tone, rebooted, told_of};
 use crate::status::times::ago_text;
 
 /// How many rows a table has; the commands list all.
@@ -69,7 +69,7 @@ pub(crate) fn down(survey: &Survey, view: &View, now: Timestamp) -> String {
     let down = survey.claims.iter().filter(|(_, found)| committed(found));
     let rows: Vec<Cells> = down
         .map(|(node, found)| {
-            let tone = if is_overdue(view, found, now) {
+            let tone = if is_overdue(found, view.local.patience, now) {
                 Tone::Bad
             } else {
                 Tone::Notice
@@ -123,48 +123,39 @@ pub(crate) fn requests(survey: &Survey, now: Timestamp) -> String {
     }
 }
 
-/// The members; those that are not healthy come first.
-pub(crate) fn members(survey: &Survey, now: Timestamp) -> String {
-    let reports: HashMap<&str, Option<bool>> = survey
-        .reports
-        .iter()
-        .map(|(node, said)| (node.as_str(), said.healthy))
-        .collect();
-    let mut rows: Vec<(bool, Cells)> = survey
+/// The members; what matters comes first.
+pub(crate) fn members(survey: &Survey, view: &View, now: Timestamp) -> String {
+    let plights = plights(survey, view.local.patience, now);
+    let fine = plights.iter().filter(|it| it.rank == Rank::Fine).count();
+    let records: HashMap<&str, _> = survey
         .nodes
         .iter()
-        .map(|(node, record)| {
-            let report = reports.get(node.as_str());
-            let healthy = report == Some(&Some(true));
-            let health = match report {
-                Some(Some(true)) => (Tone::Good, "healthy"),
-                Some(Some(false)) => (Tone::Bad, "unhealthy"),
-                Some(None) => (Tone::Notice, "reports"),
-                None => (Tone::Notice, "no report"),
+        .map(|(node, record)| (node.as_str(), record))
+        .collect();
+    let rows: Vec<Cells> = plights
+        .iter()
+        .map(|plight| {
+            let (last, version) = match records.get(plight.node.as_str()) {
+                Some(Ok(record)) => (plain(rebooted(record, now)), record.version.clone()),
+                Some(Err(error)) => ((Tone::Bad, error.to_string()), "?".to_owned()),
+                None => (plain("not registered"), "?".to_owned()),
             };
-            let (last, version) = match record {
-                Ok(record) => (plain(rebooted(record, now)), record.version.clone()),
-                Err(error) => ((Tone::Bad, error.to_string()), "?".to_owned()),
-            };
-            let row = vec![
-                plain(node),
-                (health.0, health.1.to_owned()),
+            vec![
+                plain(&plight.node),
+                (plight.tone, told_of(plight).to_owned()),
+                plain(plight.age(now)),
                 last,
                 plain(version),
-            ];
-            (healthy, row)
+            ]
         })
         .collect();
-    rows.sort_by_key(|(healthy, _)| *healthy);
-    let healthy = rows.iter().filter(|(healthy, _)| *healthy).count();
     let title = match rows.len() {
         0 => "Members: none registered yet".to_owned(),
-        count => format!("Members: {count}, {healthy} healthy"),
+        count => format!("Members: {count}, {fine} with nothing to do"),
     };
-    let rows: Vec<Cells> = rows.into_iter().map(|(_, row)| row).collect();
     table(
         &title,
-        &["Node", "Health", "Last reboot", "-Version"],
+        &["Node", "What", "-For", "-Last reboot", "-Version"],
         &rows,
     )
 }
@@ -197,25 +188,18 @@ pub(crate) fn node(view: &View) -> String {
     let gates = view
         .gates
         .iter()
-        .filter(|gate| gate.verdict != Verdict::NotRun);
+        .filter(|gate| gate.verdict != Word::NotAsked);
     let rows: Vec<Cells> = gates
         .map(|gate| {
-            let tone = match gate.verdict {
-                Verdict::Open => Tone::Good,
-                Verdict::Closed => Tone::Bad,
-                Verdict::Unknown | Verdict::NotRun => Tone::Notice,
-            };
+            let tone = gate_tone(gate);
             vec![
-                plain(gate.name),
+                plain(&gate.gate),
                 (tone, gate.verdict.as_str().to_owned()),
                 plain(&gate.text),
             ]
         })
         .collect();
-    let text = view
-        .standing
-        .as_ref()
-        .map_or("", |standing| standing.text.as_str());
+    let text = view.own.as_ref().map_or("", |own| own.text.as_str());
     table(
         &format!("{}: {text}", view.local.node),
         &["Gate", "Verdict", "Why"],

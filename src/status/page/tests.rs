@@ -7,24 +7,25 @@ use super::*;
 use crate::lock::Phase;
 use crate::lock::record::RecordError;
 use crate::lock::survey::{Said, Survey};
-use crate::status::Standing;
+use crate::status::Own;
 use crate::status::fixtures::{busy, found, history, local, member, now, pause, view};
 use crate::store::Trouble;
 
 /// As the daemon of node-c shows it.
 fn of_daemon(survey: Survey) -> View {
     View {
-        standing: Some(Standing {
-            state: "idle",
+        own: Some(Own {
+            state: "idle".to_owned(),
             text: "idle: no reboot is required".to_owned(),
+            ..Own::default()
         }),
         ..view(local(), survey)
     }
 }
 
 fn fact(survey: Survey) -> (Tone, String) {
-    let headline = headline(&of_daemon(survey), now());
-    (headline.tone, headline.fact)
+    let parts = headline(&of_daemon(survey), now());
+    (parts[0].tone, parts[0].fact.clone())
 }
 
 fn claims(claims: &[(&str, Phase, &str)]) -> Survey {
@@ -139,15 +140,15 @@ fn a_page_says_who_is_down_who_waits_and_what_to_type() {
     let words = words(&page);
     for text in [
         "node-a has not come back; 2 nodes wait.",
-        "node-a began its reboot 12 min ago",
+        "For 12 min. While node-a holds its claim the line stands still",
         "reboot-coordinator release node-a --reason TEXT",
-        "Read from etcd 3.5.16 just now.",
+        "As node-c sees it, just now; etcd 3.5.16.",
         "Rebooting: 1 Node Phase For Why node-a rebooting 12 min kernel",
         "Queue: 2 Node Place Waits for Why node-b 1 4 min kernel node-c 2 2 min kernel",
-        "Members: 3, 0 healthy",
+        "Members: 3, 0 with nothing to do",
         "node-x 35 min ago completed kernel",
         "node-c: idle: no reboot is required",
-        "turn closed in the queue for 2 min; 2 before it: node-a, node-b",
+        "turn blocks in the queue for 2 min; 2 before it: node-a, node-b",
     ] {
         let squeezed = text.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(words.contains(&squeezed), "{squeezed}\n{words}");
@@ -168,14 +169,14 @@ fn who_is_not_healthy_comes_first() {
     };
     let words = words(&of_daemon(survey).page(now()));
     assert!(
-        words.contains("Members: 3, 1 healthy Node Health Last reboot Version b no report no reboot yet 0.1.0 c unhealthy"),
+        words.contains("Members: 3, 1 with nothing to do Node What For Last reboot Version b is silent: no daemon, or cut off from etcd no reboot yet 0.1.0 c is unhealthy"),
         "{words}"
     );
 }
 
 #[test]
 fn without_etcd_this_node_and_what_was_read_before_are_shown_with_its_age() {
-    let trouble = Trouble("connection refused".into());
+    let trouble = Trouble::new("connection refused");
     let minutes_ago = "2026-11-23T11:57:00Z".parse().unwrap();
     let away = View {
         survey: Err(trouble),
@@ -189,6 +190,14 @@ fn without_etcd_this_node_and_what_was_read_before_are_shown_with_its_age() {
         "{old}"
     );
     assert!(old.contains("node-a rebooting 12 min"), "{old}");
+    let parts = headline(&away, now());
+    assert_eq!(parts[0].tone, Tone::Bad);
+    assert!(
+        parts[0]
+            .fact
+            .starts_with("etcd does not answer since Mon 2026-11-23 11:57"),
+        "{parts:?}"
+    );
     let nothing = View {
         earlier: None,
         read_at: None,
@@ -244,7 +253,7 @@ fn nothing_from_elsewhere_is_markup() {
     survey.pause = None;
     let stopped = of_daemon(survey.clone());
     let away = View {
-        survey: Err(Trouble(evil.into())),
+        survey: Err(Trouble::new(evil)),
         earlier: Some(Arc::new(survey)),
         ..of_daemon(busy())
     };
@@ -304,7 +313,11 @@ fn the_policy_allows_this_style_and_this_script_and_nothing_else() {
     assert!(POLICY.starts_with("default-src 'none';"));
     let page = of_daemon(busy()).page(now());
     assert!(
-        !page.contains("http:") && !page.contains("https:") && !page.contains(" style="),
+        !page
+            .replace("http://www.w3.org/2000/svg", "")
+            .contains("http:")
+            && !page.contains("https:")
+            && !page.contains(" style="),
         "{page}"
     );
 }

@@ -27,25 +27,25 @@ Rebooting  1
 Queue      2
   1  node-b  4 min  kernel
   2  node-c  2 min  kernel
-Members    3
-  node-a  0.1.0  rebooted 10 h ago: kernel; budget used: 1
-  node-b  0.1.0  no reboot yet
-  node-c  0.1.0  no reboot yet
+Members    3, 0 with nothing to do
+  node-a  12 min  has not come back; rebooted 10 h ago: kernel; budget used: 1
+  node-b          waits for its turn; no reboot yet
+  node-c          waits for its turn; no reboot yet
 Recent
   35 min ago  node-x  completed  kernel
 
 This node  node-c
-  daemon       runs     process id 123
-  detectors    not run  not run by status (use simulate)
-  kill switch  open     /etc/reboot-coordinator/disable is not there
-  window       open     allowed by \"Mon 08:00-18:00\" since Mon 2026-11-23 08:00
-                        UTC; closes Mon 2026-11-23 18:00 UTC (in 6 h)
-  pause        open     the cluster is not paused
-  cooldown     open     the cluster does not cool down
-  budget       open     0 of 1 used
-  health       not run  not run now, and this node does not report its health
-                        (use simulate --health)
-  turn         closed   in the queue for 2 min; 2 before it: node-a, node-b"
+  daemon       runs       process id 123
+  detectors    not asked  not run by status (use simulate)
+  kill switch  ok         /etc/reboot-coordinator/disable is not there
+  window       ok         allowed by \"Mon 08:00-18:00\" since Mon 2026-11-23
+                          08:00 UTC; closes Mon 2026-11-23 18:00 UTC (in 6 h)
+  pause        ok         the cluster is not paused
+  cooldown     ok         the cluster does not cool down
+  budget       ok         0 of 1 used
+  health       not asked  not run now, and this node does not report its health
+                          (use simulate --health)
+  turn         blocks     in the queue for 2 min; 2 before it: node-a, node-b"
     );
 }
 
@@ -56,8 +56,8 @@ fn an_empty_cluster() {
         "Rebooting  none",
         "Queue      empty",
         "Members    none registered yet",
-        "  budget       open     not used; this node is not registered yet",
-        "  turn         open     not in the queue; its turn is free",
+        "  budget       ok         not used; this node is not registered yet",
+        "  turn         ok         not in the queue; its turn is free",
     ] {
         assert!(
             text.contains(&format!("{line}\n")) || text.ends_with(line),
@@ -84,7 +84,7 @@ Cooldown   until Mon 2026-11-23 12:10 UTC (in 10 min); node-x rebooted 20 min
         ),
         "{text}"
     );
-    assert!(text.contains("  pause        closed "), "{text}");
+    assert!(text.contains("  pause        blocks "), "{text}");
 }
 
 #[test]
@@ -118,19 +118,20 @@ fn what_cannot_be_read_is_shown_and_counts() {
 }
 
 #[test]
-fn health_is_a_column_when_anybody_reports_it() {
+fn who_is_ill_or_silent_comes_first_and_with_why() {
     let survey = Survey {
+        claims: vec![],
         reports: vec![
-            ("node-a".into(), says(false)),
-            ("node-c".into(), says(true)),
+            ("node-a".into(), says(true)),
+            ("node-c".into(), says(false)),
         ],
         ..busy()
     };
     let text = shown(&view(local(), survey));
     assert!(
-        text.contains("Members    3, 1 healthy\n  node-a  unhealthy  0.1.0")
-            && text.contains("\n  node-b  no report  0.1.0")
-            && text.contains("\n  node-c  healthy    0.1.0"),
+        text.contains("Members    3, 1 with nothing to do\n  node-b          is silent")
+            && text.contains("\n  node-c  30 min  is unhealthy: exit code 1;")
+            && text.contains("\n  node-a          needs no reboot;"),
         "{text}"
     );
 }
@@ -142,10 +143,10 @@ fn without_etcd_it_shows_what_is_known_here() {
         lock_key: "/cluster/lock".into(),
         version: None,
         gates: gates(&local, None, now(), now()),
-        survey: Err(Trouble("etcd is not reachable: refused; check it".into())),
+        survey: Err(Trouble::new("etcd is not reachable: refused; check it")),
         earlier: None,
         read_at: None,
-        standing: None,
+        own: None,
         local,
     };
     let text = shown(&view);
@@ -156,7 +157,7 @@ fn without_etcd_it_shows_what_is_known_here() {
     for gate in [
         "pause        unknown",
         "turn         unknown",
-        "window       open",
+        "window       ok",
     ] {
         assert!(text.contains(gate), "{gate}\n{text}");
     }
@@ -170,7 +171,7 @@ fn many_members_are_counted_and_not_listed() {
         .collect();
     let text = shown(&view(local(), survey));
     assert!(
-        text.contains("Members    1000\n") && text.contains("  and 980 more"),
+        text.contains("Members    1003, 0 with nothing to do\n") && text.contains("  and 983 more"),
         "{text}"
     );
     assert!(text.lines().count() < 60);

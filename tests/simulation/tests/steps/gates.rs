@@ -292,15 +292,17 @@ fn outside_its_window_a_node_waits_and_says_until_when() {
         (parse(&[], &["* 03:00-04:00"]), None),
         (
             parse(&[], &["* 02:00-03:00"]),
-            Some("no allow entry covers this time; opens at 2026-07-15T02:00:00Z"),
+            Some("no allow entry covers this time; opens by itself at 2026-07-15T02:00:00Z"),
         ),
         (
             parse(&["* 03:00-04:00"], &[]),
-            Some(r#"closed by "* 03:00-04:00"; opens at 2026-07-14T04:00:00Z"#),
+            Some(r#"closed by "* 03:00-04:00"; opens by itself at 2026-07-14T04:00:00Z"#),
         ),
         (
             parse(&["* 00:00-24:00"], &[]),
-            Some(r#"closed by "* 00:00-24:00"; does not open in the foreseeable future"#),
+            Some(
+                r#"closed by "* 00:00-24:00"; never opens: change `windows` in the configuration"#,
+            ),
         ),
     ] {
         let mut node = Node::new(Settings {

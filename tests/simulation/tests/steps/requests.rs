@@ -76,16 +76,17 @@ fn a_request_that_another_boot_has_satisfied_is_deleted_and_said_to_be() {
 fn a_request_that_cannot_be_seen_is_a_detector_that_cannot_tell() {
     let failed = DetectorResult::Failed("why".to_owned());
     let what = "etcd: etcd does not say whether there is one";
+    // Where the host's own detectors ask for nothing it is etcd that has to be repaired.
     for (result, expected) in [
-        (DetectorResult::Clear, what.to_owned()),
-        (failed, format!("kernel: why; {what}")),
+        (DetectorResult::Clear, Refusal::Etcd(unknown().to_string())),
+        (failed, Refusal::Unknown(format!("kernel: why; {what}"))),
     ] {
         let mut node = Node::new(settings());
         node.detectors = vec![detector(result)];
         let (ticket, _) = node.until_sending("checking");
         node.answer(ticket, Err(unknown()));
         let refusal = node.machine.view().refusal;
-        assert_eq!(refusal, Some(Refusal::Unknown(expected)));
+        assert_eq!(refusal, Some(expected));
         node.settle();
         assert!(node.said("detector_failed", "whether an operator requests a reboot"));
         assert!(node.said("detector", "detector etcd: failed"));

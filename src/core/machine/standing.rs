@@ -1,0 +1,221 @@
+//! What this node says of itself: made where the decisions are, and rendered everywhere.
+
+use jiff::Timestamp;
+
+use super::{Gates, Machine, Outcome, Stage, State, Verify, rfc3339};
+use crate::core::Refusal;
+use crate::core::settings::Mode;
+use crate::core::verdict::Verdict;
+use crate::lock::record::{Blocked, RECORD_VERSION, Required, Standing};
+
+/// How long a text from outside may be in a record.
+const LONGEST: usize = 300;
+
+impl Machine {
+    /// What the node says of itself; `None` before it knows anything.
+    pub fn standing(&self) -> Option<&Standing> {
+        self.standing.as_ref()
+    }
+
+    /// What each gate said when it was asked last.
+    pub fn verdicts(&self) -> &[Verdict] {
+        self.verdicts.all()
+    }
+
+    /// Why etcd cannot be used, and since when.
+    pub fn etcd_trouble(&self) -> Option<&(Timestamp, String)> {
+        self.etcd_trouble.as_ref()
+    }
+
+    /// Says it anew. What only passes by, such as a look at the gates, leaves what was said.
+    pub(super) fn stand(&mut self) {
+        let now = self.now.wall;
+        self.require(now);
+        let Some((state, refusal, doing)) = self.stands() else {
+            return;
+        };
+        let doing = doing.map(|text| bounded(&text));
+        let blocked = refusal.map(|refusal| Blocked {
+            gate: refusal.gate().to_owned(),
+            label: refusal.label().to_owned(),
+            text: bounded(&self.ill.clone().unwrap_or_else(|| refusal.text())),
+            since: String::new(),
+        });
+        let mut standing = Standing {
+            v: RECORD_VERSION,
+            node: self.settings.node.clone(),
+            node_id: self.settings.node_id.clone(),
+            state: state.to_owned(),
+            since: rfc3339(now),
+            required: self.required(),
+            blocked,
+            doing,
+            said: self.said.clone(),
+            once: self.settings.mode != Mode::Daemon,
+        };
+        if let Some(before) = self
+            .standing
+            .as_ref()
+            .filter(|before| before.same(&standing))
+        {
+            standing.since.clone_from(&before.since);
+        }
+        if let Some(blocked) = &mut standing.blocked {
+            let before = self.standing.as_ref();
+            let before = before.and_then(|before| before.blocked.as_ref());
+            blocked.since = match before.filter(|before| before.label == blocked.label) {
+                Some(before) => before.since.clone(),
+                None => rfc3339(now),
+            };
+        }
+        self.standing = Some(standing);
+    }
+
+    /// Since when a reboot is required, as far as this process knows.
+    fn require(&mut self, now: Timestamp) {
+        match (self.reasons.is_empty(), &self.state) {
+            (false, _) => {
+                self.required_since.get_or_insert_with(|| rfc3339(now));
+            }
+            (true, State::Idle(_)) => self.required_since = None,
+            (true, _) => {}
+        }
+    }
+
+    fn required(&self) -> Option<Required> {
+        let since = self.required_since.clone()?;
+        let by = self.reasons.iter().map(|reason| bounded(reason)).collect();
+        Some(Required { since, by })
+    }
+
+    /// The state, what holds it up, and what it is at.
+    fn stands(&self) -> Option<(&'static str, Option<Refusal>, Option<String>)> {
+        let at = |gates: &Gates| match gates.stage() {
+            Stage::PreLock => None,
+            Stage::Waiting | Stage::PostLock => Some(self.waiting()),
+            Stage::Resume => Some((
+                "draining",
+                None,
+                Some("judges its gates before the drain".to_owned()),
+            )),
+            Stage::Retry => Some(("retrying", None, Some(self.still_up()))),
+        };
+        match &self.state {
+            State::SelfTest
+            | State::ReadOwn
+            | State::Registering(_)
+            | State::Removing(_)
+            | State::Leaving(..)
+            | State::Left(_)
+            | State::Idle(None)
+            | State::Committing(_)
+            | State::Fencing(_)
+            | State::Stopping
+            | State::Stopped => None,
+            State::Idle(Some(Refusal::NotRequired)) => Some(("idle", None, None)),
+            State::Idle(Some(refusal)) => Some(("blocked", Some(refusal.clone()), None)),
+            State::Gates(gates) => at(gates),
+            State::Noting(noting) => at(&noting.gates),
+            State::Granting(..)
+            | State::Entering(..)
+            | State::Counting
+            | State::Queued
+            | State::TakingAway(_) => Some(self.waiting()),
+            State::Draining(_) => Some(("draining", None, Some(self.drain_text()))),
+            State::Moving(..) | State::LastLook(_) => Some((
+                "rebooting",
+                None,
+                Some("is about to run the reboot command".to_owned()),
+            )),
+            State::Rebooting { failed, .. } => {
+                Some(("rebooting", None, Some(self.command_text(failed))))
+            }
+            State::Holding(_, refusal) => {
+                let doing = match self.may_go_down {
+                    true => {
+                        "never went down, and may still do so from the command that ran: it keeps its claim"
+                    }
+                    false => "keeps its claim and looks again",
+                };
+                Some(("holding", Some(refusal.clone()), Some(doing.to_owned())))
+            }
+            State::Verifying(verify) => {
+                let ill = self.ill.clone().map(Refusal::Health);
+                Some(("verifying", ill, Some(self.proof_text(verify))))
+            }
+            State::Ending(_) => Some(("verifying", None, Some("gives its claim back".to_owned()))),
+        }
+    }
+
+    fn waiting(&self) -> (&'static str, Option<Refusal>, Option<String>) {
+        let held = self.queue.as_ref().and_then(|queue| queue.held.clone());
+        ("queued", held, None)
+    }
+
+    fn drain_text(&self) -> String {
+        match self.settings.drain_timeout {
+            Some(limit) => format!("the drain hook runs, at most {} s", limit.as_secs()),
+            None => "is about to run the reboot command".to_owned(),
+        }
+    }
+
+    fn command_text(&self, failed: &Option<String>) -> String {
+        match failed {
+            Some(why) => format!("the reboot command failed ({why}); it may go down all the same"),
+            None => format!(
+                "the reboot command ran; tried again when the host is up {} s after the commit",
+                self.settings.reboot_timeout.as_secs()
+            ),
+        }
+    }
+
+    fn still_up(&self) -> String {
+        let made = self
+            .held
+            .as_ref()
+            .map_or(1, |held| held.claim.attempts.max(1));
+        format!(
+            "never went down: {made} of 3 attempts led to no reboot; judges its gates and tries again"
+        )
+    }
+
+    fn proof_text(&self, verify: &Verify) -> String {
+        let what = match verify.outcome() {
+            Outcome::Completed => "is back".to_owned(),
+            Outcome::Aborted(why) => format!("called its attempt off ({why})"),
+            Outcome::TakenAway => "lost its claim to an operator or hold_timeout_sec".to_owned(),
+        };
+        match &self.ill {
+            Some(_) => what,
+            None => format!("{what} and has to prove that it is healthy"),
+        }
+    }
+
+    /// The gate of the queue, which no judgement asks: the place tells.
+    pub(super) fn say_turn(&mut self) {
+        let Some((ahead, more)) = self.queue.as_ref().map(super::Queue::ahead) else {
+            return self.verdicts.say(
+                Verdict::not_asked("turn", "not in the queue"),
+                self.now.wall,
+            );
+        };
+        let more = if more { " or more" } else { "" };
+        let turn = Refusal::NotTurn(format!("{ahead}{more} before it"));
+        let verdict = match self
+            .queue
+            .as_ref()
+            .is_some_and(|queue| queue.held.is_some())
+            || ahead == 0
+        {
+            true => Verdict::ok("turn", "its turn is here"),
+            false => Verdict::refused("turn", &turn),
+        };
+        self.verdicts.say(verdict, self.now.wall);
+    }
+}
+
+/// One line of bounded length, without what a terminal would obey.
+pub(super) fn bounded(text: &str) -> String {
+    let clean = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().map(clean).take(LONGEST).collect()
+}

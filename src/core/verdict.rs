@@ -1,0 +1,181 @@
+//! What each gate says, as it was judged last. The one truth that log, metrics, `status`, `explain` and the page render.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::Refusal;
+use super::machine::rfc3339;
+
+/// The gates, in the order in which people read them.
+pub const GATES: [&str; 11] = [
+    "etcd",
+    "detectors",
+    "kill switch",
+    "configuration",
+    "window",
+    "pause",
+    "cooldown",
+    "budget",
+    "policies",
+    "health",
+    "turn",
+];
+
+/// What a gate says. Programs read the names that it had before people got better ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Word {
+    /// It lets this node pass.
+    #[serde(rename = "open")]
+    Ok,
+    /// It does not.
+    #[serde(rename = "closed")]
+    Blocks,
+    /// It could not be known, which counts as no.
+    #[serde(rename = "unknown")]
+    Unknown,
+    /// It was not asked: something before it blocks, or nothing asks for a reboot.
+    #[default]
+    #[serde(rename = "not run")]
+    NotAsked,
+}
+
+impl Word {
+    /// The word for people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Word::Ok => "ok",
+            Word::Blocks => "blocks",
+            Word::Unknown => "unknown",
+            Word::NotAsked => "not asked",
+        }
+    }
+}
+
+/// One gate's answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// One of [`GATES`], or `dry run`.
+    pub gate: String,
+    /// What it says.
+    pub verdict: Word,
+    /// The label of the refusal in logs and metrics, when it does not let this node pass.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// Why, for people, without anything that changes while nothing changes.
+    #[serde(default)]
+    pub text: String,
+    /// Since when it says so, RFC 3339, by the clock of its node.
+    #[serde(default)]
+    pub since: Option<String>,
+    /// When it changes by itself, RFC 3339.
+    #[serde(default)]
+    pub changes_at: Option<String>,
+    /// What to do; empty when there is nothing to do.
+    #[serde(default)]
+    pub remedy: String,
+}
+
+impl Verdict {
+    /// A gate that lets this node pass.
+    pub fn ok(gate: &str, text: impl Into<String>) -> Verdict {
+        Verdict::new(gate, Word::Ok, text)
+    }
+
+    /// A gate that was not asked.
+    pub fn not_asked(gate: &str, text: impl Into<String>) -> Verdict {
+        Verdict::new(gate, Word::NotAsked, text)
+    }
+
+    /// A gate that does not let this node pass.
+    pub fn refused(gate: &str, refusal: &Refusal) -> Verdict {
+        Verdict {
+            reason: Some(refusal.label().to_owned()),
+            remedy: refusal.remedy().to_owned(),
+            ..Verdict::new(gate, refusal.word(), refusal.text())
+        }
+    }
+
+    /// What a judgement came to: `text` when the gate lets this node pass.
+    pub fn of(gate: &str, judged: &Result<(), Refusal>, text: impl Into<String>) -> Verdict {
+        match judged {
+            Ok(()) => Verdict::ok(gate, text),
+            Err(refusal) => Verdict::refused(gate, refusal),
+        }
+    }
+
+    /// Whether the gate keeps this node from rebooting.
+    pub fn blocks(&self) -> bool {
+        matches!(self.verdict, Word::Blocks | Word::Unknown)
+    }
+
+    fn new(gate: &str, verdict: Word, text: impl Into<String>) -> Verdict {
+        Verdict {
+            gate: gate.to_owned(),
+            verdict,
+            text: text.into(),
+            ..Verdict::default()
+        }
+    }
+}
+
+/// The verdicts of one machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdicts(Vec<Verdict>);
+
+impl Default for Verdicts {
+    fn default() -> Verdicts {
+        Verdicts(GATES.map(|gate| Verdict::not_asked(gate, "")).to_vec())
+    }
+}
+
+impl Verdicts {
+    /// All of them, in order.
+    pub fn all(&self) -> &[Verdict] {
+        &self.0
+    }
+
+    /// Another judgement begins: what the last one said stands until it is asked again.
+    ///
+    /// These gates were asked together. Up to the one that refuses they let the node pass; what comes after it was not asked.
+    pub(super) fn judged(
+        &mut self,
+        gates: &[&str],
+        judged: &Result<(), Refusal>,
+        later: &[&str],
+        now: Timestamp,
+    ) {
+        let Err(refusal) = judged else {
+            for gate in gates {
+                self.say(Verdict::ok(gate, ""), now);
+            }
+            return;
+        };
+        let refusing = refusal.gate();
+        let passed = gates.iter().position(|gate| *gate == refusing);
+        for (index, gate) in gates.iter().enumerate() {
+            if passed.is_some_and(|at| index < at) {
+                self.say(Verdict::ok(gate, ""), now);
+            } else if *gate != refusing {
+                self.say(Verdict::not_asked(gate, ""), now);
+            }
+        }
+        for gate in later.iter().filter(|gate| **gate != refusing) {
+            self.say(Verdict::not_asked(gate, ""), now);
+        }
+        self.say(Verdict::refused(refusing, refusal), now);
+    }
+
+    /// One gate's answer. Its moment is that of the first answer with the same reason.
+    pub(super) fn say(&mut self, mut said: Verdict, now: Timestamp) {
+        let Some(place) = self.0.iter_mut().find(|known| known.gate == said.gate) else {
+            return;
+        };
+        let same = place.verdict == said.verdict && place.reason == said.reason;
+        said.since = match (&place.since, said.verdict) {
+            (_, Word::NotAsked) => None,
+            (Some(since), _) if same => Some(since.clone()),
+            _ => Some(rfc3339(now)),
+        };
+        *place = said;
+    }
+}

@@ -1,0 +1,188 @@
+//! Why one node does not reboot now: its own words, what the cluster knows of it, and, on its own host, gate by gate.
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::View;
+use super::describe::{age, names, phase, reasons, request_text};
+use super::gates::next_opening;
+use super::headline::{Part, headline};
+use super::json::{gate, part, readable};
+use super::plight::{Plight, plights};
+use super::table::{Style, Table, Tone, cell, folded};
+use super::text::{gate_table, part_rows, rebooted};
+use super::times::since_text;
+use crate::core::{Verdict, Word};
+use crate::lock::survey::Survey;
+
+/// Whether anything is known under this name.
+pub(crate) fn knows(survey: &Survey, node: &str) -> bool {
+    let named = |name: &String| name == node;
+    survey.nodes.iter().any(|(name, _)| named(name))
+        || survey.claims.iter().any(|(name, _)| named(name))
+        || survey.standings.iter().any(|(name, _)| named(name))
+        || survey.requests.iter().any(|(name, _)| named(name))
+}
+
+/// For people. The first line is the headline of `status`; `other` is another node than this.
+pub(crate) fn text(view: &View, other: Option<&str>, now: Timestamp) -> String {
+    let style = Style::of_stdout();
+    let node = other.unwrap_or(&view.local.node);
+    let parts = headline(view, now);
+    let mut table = Table::new(0);
+    for part in parts.iter().take(1) {
+        part_rows(&mut table, part);
+    }
+    let own = own_part(view, node, now);
+    if let Some(own) = own.filter(|own| {
+        parts
+            .first()
+            .is_none_or(|first| !first.fact.contains(&own.fact))
+    }) {
+        part_rows(&mut table, &own);
+    }
+    let mut lines = table.lines(style);
+    lines.extend(facts(view, node, now).lines(style));
+    if other.is_none() {
+        lines.push(folded(&summary(node, &view.gates)));
+        lines.extend(gate_table(&view.local, &view.gates).lines(style));
+        let zone = view.local.zone();
+        lines.extend(next_opening(&view.gates, now, &zone).map(|text| folded(&text)));
+    }
+    lines.join("\n")
+}
+
+/// The gates in one sentence.
+fn summary(node: &str, gates: &[Verdict]) -> String {
+    let with = |word: Word| {
+        let those = gates.iter().filter(|gate| gate.verdict == word);
+        those
+            .map(|gate| gate.gate.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let not_required = Some("not_required");
+    if gates
+        .iter()
+        .any(|gate| gate.reason.as_deref() == not_required)
+    {
+        return format!("{node} does not reboot now: no reboot is required.");
+    }
+    match (
+        with(Word::Blocks),
+        with(Word::Unknown),
+        with(Word::NotAsked),
+    ) {
+        (blocks, _, _) if !blocks.is_empty() => {
+            format!("{node} does not reboot now; what blocks: {blocks}.")
+        }
+        (_, unknown, _) if !unknown.is_empty() => {
+            format!("{node} does not reboot now; unknown, which counts as no: {unknown}.")
+        }
+        (_, _, not_asked) => {
+            format!("Nothing that can be seen keeps {node} from rebooting; not asked: {not_asked}.")
+        }
+    }
+}
+
+/// For programs, on one line.
+pub(crate) fn json(view: &View, other: Option<&str>, now: Timestamp) -> String {
+    let node = other.unwrap_or(&view.local.node);
+    let standing = view.known().and_then(|survey| {
+        let mut standings = survey.standings.iter();
+        standings.find(|(name, _)| name == node)
+    });
+    let own = view.own.as_ref().filter(|_| other.is_none());
+    json!({
+        "node": node,
+        "headline": headline(view, now).iter().map(part).collect::<Vec<_>>(),
+        "what": own_part(view, node, now).as_ref().map(part),
+        "standing": standing.map(|(_, standing)| readable(standing)),
+        "daemon": own,
+        "gates": other.is_none().then(|| view.gates.iter().map(gate).collect::<Vec<_>>()),
+    })
+    .to_string()
+}
+
+/// What is the matter with this node.
+fn own_part(view: &View, node: &str, now: Timestamp) -> Option<Part> {
+    plight(view, node, now).map(|plight| Part {
+        tone: plight.tone,
+        fact: format!("{}.", plight.fact),
+        more: None,
+        command: plight.command,
+    })
+}
+
+fn plight(view: &View, node: &str, now: Timestamp) -> Option<Plight> {
+    let mut all = plights(view.known()?, view.local.patience, now).into_iter();
+    all.find(|plight| plight.node == node)
+}
+
+/// What the cluster knows of it.
+fn facts(view: &View, node: &str, now: Timestamp) -> Table {
+    let mut table = Table::new(2);
+    let mut row = |name: &str, tone: Tone, text: String| {
+        table.row([cell(Tone::Dim, name), cell(tone, text)]);
+    };
+    let Some(survey) = view.known() else {
+        return table;
+    };
+    let named = |name: &String| name == node;
+    if let Some((_, Ok(standing))) = survey.standings.iter().find(|(name, _)| named(name)) {
+        let once = if standing.once {
+            ", as its last pass left it"
+        } else {
+            ""
+        };
+        let since = since_text(now, &standing.since);
+        row(
+            "state",
+            Tone::Plain,
+            format!("{} for {since}{once}", standing.state),
+        );
+        if let Some(required) = &standing.required {
+            let since = since_text(now, &required.since);
+            row(
+                "required",
+                Tone::Notice,
+                format!("for {since}: {}", required.by.join(", ")),
+            );
+        }
+        if let Some(blocked) = &standing.blocked {
+            let since = since_text(now, &blocked.since);
+            row(
+                "blocked by",
+                Tone::Bad,
+                format!("{} for {since}: {}", blocked.gate, blocked.text),
+            );
+        }
+        if let Some(doing) = &standing.doing {
+            row("is at", Tone::Notice, doing.clone());
+        }
+        if let Some(said) = &standing.said {
+            row("said", Tone::Plain, format!("health script: {said}"));
+        }
+    }
+    if let Some(place) = survey.claims.iter().position(|(name, _)| named(name)) {
+        let found = &survey.claims[place].1;
+        let text = format!(
+            "{} for {}: {}",
+            phase(found),
+            age(found, now),
+            reasons(found)
+        );
+        row("claim", Tone::Notice, text);
+        let before = names(survey.claims[..place].iter().map(|(name, _)| name.as_str()));
+        if !before.is_empty() {
+            row("before it", Tone::Notice, before);
+        }
+    }
+    if let Some((_, request)) = survey.requests.iter().find(|(name, _)| named(name)) {
+        row("requested", Tone::Notice, request_text(request, now));
+    }
+    if let Some((_, Ok(record))) = survey.nodes.iter().find(|(name, _)| named(name)) {
+        row("last", Tone::Plain, rebooted(record, now));
+    }
+    table
+}

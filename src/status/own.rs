@@ -1,0 +1,52 @@
+//! What the daemon of a host says of itself to `status` and `explain` on the same host, also while etcd is away: a file in `run_dir`.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::{Verdict, View};
+use crate::host;
+use crate::lock::record::Standing;
+use crate::observe::notify::words;
+
+/// What a daemon says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Own {
+    /// Whose words these are: those of a process that is gone are old.
+    pub(crate) pid: u32,
+    /// The name of its state.
+    pub(crate) state: String,
+    /// The state and why, in words.
+    pub(crate) text: String,
+    /// What it says to everybody.
+    pub(crate) standing: Option<Standing>,
+    /// What each gate said when it was asked last.
+    pub(crate) gates: Vec<Verdict>,
+    /// Since when, RFC 3339, and why it cannot use etcd.
+    pub(crate) etcd: Option<(String, String)>,
+}
+
+impl Own {
+    /// What this process says.
+    pub(crate) fn of(view: &View) -> Own {
+        Own {
+            pid: std::process::id(),
+            state: view.state.to_owned(),
+            text: words(view),
+            standing: view.standing.clone(),
+            gates: view.verdicts.clone(),
+            etcd: view.etcd_trouble.clone(),
+        }
+    }
+
+    /// For the file.
+    pub(crate) fn json(&self) -> String {
+        serde_json::to_string(self).expect("it is plain data with text keys")
+    }
+
+    /// What the daemon that runs with this process id says, if it says anything.
+    pub(crate) fn read(run_dir: &Path, pid: u32) -> Option<Own> {
+        let own: Own = serde_json::from_str(&host::read_standing(run_dir)?).ok()?;
+        (own.pid == pid).then_some(own)
+    }
+}

@@ -1,0 +1,297 @@
+//! What is the matter with each node, from its own words and its claim.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::describe::{began, committed};
+use super::table::Tone;
+use super::times::{instant, since_text};
+use crate::lock::outcome::Found;
+use crate::lock::record::Standing;
+use crate::lock::survey::{Said, Survey};
+use crate::lock::{NodeRecord, Phase};
+
+/// How much of a name is shown.
+const LONGEST: usize = 253;
+
+/// What is the matter with one node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Plight {
+    pub(crate) node: String,
+    pub(crate) tone: Tone,
+    /// The lower, the more it matters.
+    pub(crate) rank: Rank,
+    /// A sentence without its stop, and without anything that changes every second.
+    pub(crate) fact: String,
+    /// Since when, by the clock of that node.
+    pub(crate) since: Option<String>,
+    /// When to type which command of ours.
+    pub(crate) command: Option<(&'static str, String)>,
+}
+
+/// What comes first on a screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Rank {
+    /// It holds the line up and needs somebody.
+    Stuck,
+    /// It needs a reboot, and somebody has to do something.
+    Blocked,
+    /// It is on its way.
+    Under,
+    /// It needs a reboot and will go by itself.
+    Waits,
+    /// It waits in the queue.
+    Queued,
+    /// It needs no reboot and is ill, or says nothing.
+    Ill,
+    /// Nothing is the matter.
+    Fine,
+}
+
+/// Of every node that is known, what matters first.
+pub(crate) fn plights(survey: &Survey, patience: Duration, now: Timestamp) -> Vec<Plight> {
+    let claims: BTreeMap<&str, &Found> = of(&survey.claims);
+    let nodes: BTreeMap<&str, _> = of(&survey.nodes);
+    let reports: BTreeMap<&str, &Said> = of(&survey.reports);
+    let standings: BTreeMap<&str, _> = of(&survey.standings);
+    let names: BTreeSet<&str> = claims
+        .keys()
+        .chain(nodes.keys())
+        .chain(standings.keys())
+        .copied()
+        .collect();
+    let mut all: Vec<Plight> = names
+        .into_iter()
+        .map(|full| {
+            // A key may be as long as a book; a name of ours is not.
+            let node = &full.chars().take(LONGEST).collect::<String>();
+            let standing = standings.get(full).and_then(|it| it.as_ref().ok());
+            let plight = match claims.get(full) {
+                Some(found) if committed(found) => {
+                    holder(node, found, words_of(found, standing), patience, now)
+                }
+                Some(_) => queued(node, standing),
+                None => idle(
+                    node,
+                    standing,
+                    reports.get(full).copied(),
+                    nodes.get(full).copied(),
+                ),
+            };
+            Plight {
+                node: full.to_owned(),
+                ..plight
+            }
+        })
+        .collect();
+    all.sort_by(|a, b| (a.rank, &a.node).cmp(&(b.rank, &b.node)));
+    all
+}
+
+/// What a living daemon says of this claim: not what a pass left, nor another machine.
+fn words_of<'a>(found: &Found, standing: Option<&'a Standing>) -> Option<&'a Standing> {
+    let ours = |standing: &&Standing| {
+        let claim = found.claim.as_ref().ok();
+        claim.is_none_or(|claim| claim.node_id == standing.node_id)
+    };
+    standing.filter(|standing| !standing.once).filter(ours)
+}
+
+fn of<T>(list: &[(String, T)]) -> BTreeMap<&str, &T> {
+    list.iter().map(|(name, it)| (name.as_str(), it)).collect()
+}
+
+impl Plight {
+    fn new(node: &str, tone: Tone, rank: Rank, fact: String) -> Plight {
+        Plight {
+            node: node.to_owned(),
+            tone,
+            rank,
+            fact,
+            since: None,
+            command: None,
+        }
+    }
+
+    fn since(self, since: &str) -> Plight {
+        let since = Some(since.to_owned());
+        Plight { since, ..self }
+    }
+
+    fn command(self, when: &'static str, command: String) -> Plight {
+        let command = Some((when, command));
+        Plight { command, ..self }
+    }
+
+    fn release(self) -> Plight {
+        let command = format!("release {} --reason TEXT", self.node);
+        self.command("Only when it will not return:", command)
+    }
+
+    /// How long, when clocks allow to say it.
+    pub(crate) fn age(&self, now: Timestamp) -> String {
+        self.since
+            .as_deref()
+            .map_or_else(String::new, |since| since_text(now, since))
+    }
+}
+
+/// A node past its commit: what it says itself, and when it says nothing, that it is silent.
+fn holder(
+    node: &str,
+    found: &Found,
+    standing: Option<&Standing>,
+    patience: Duration,
+    now: Timestamp,
+) -> Plight {
+    let stuck = |fact: String| Plight::new(node, Tone::Bad, Rank::Stuck, fact);
+    let under = |fact: String| Plight::new(node, Tone::Notice, Rank::Under, fact);
+    let claim = match &found.claim {
+        Ok(claim) => claim,
+        Err(error) => {
+            return stuck(format!("{node} has a claim that cannot be read: {error}")).release();
+        }
+    };
+    let Some(standing) = standing.filter(|standing| speaks_of_claim(standing)) else {
+        let late = is_overdue(found, patience, now);
+        let fact = match (claim.phase, late) {
+            (Phase::Rebooting, true) => format!("{node} has not come back"),
+            (Phase::Rebooting, false) => format!("{node} reboots"),
+            (Phase::Verifying, true) => {
+                format!(
+                    "{node} was back and is silent: its daemon does not run, or is cut off from etcd"
+                )
+            }
+            (Phase::Verifying, false) => {
+                format!("{node} is back and has to prove that it is healthy")
+            }
+            (Phase::Draining | Phase::Queued, true) => {
+                format!(
+                    "{node} was being drained and is silent: it is down, or its daemon does not run"
+                )
+            }
+            (Phase::Draining | Phase::Queued, false) => format!("{node} is being drained"),
+        };
+        return match late {
+            true => stuck(fact).since(began(claim)).release(),
+            false => under(fact).since(began(claim)),
+        };
+    };
+    let doing = standing.doing.as_deref().unwrap_or_default();
+    let why = standing
+        .blocked
+        .as_ref()
+        .map(|blocked| blocked.text.as_str());
+    let told = match (standing.state.as_str(), why) {
+        ("holding", Some(why)) => stuck(format!("{node} {doing}: {why}")).release(),
+        ("retrying", _) => stuck(format!("{node} {doing}")).release(),
+        ("verifying", Some(why)) => {
+            let when = "Only when it cannot be repaired:";
+            stuck(format!("{node} {doing}, but {why}"))
+                .command(when, format!("release {node} --reason TEXT"))
+        }
+        ("draining", _) => under(format!("{node} is being drained: {doing}")),
+        ("rebooting", _) => under(format!("{node} reboots: {doing}")),
+        (_, _) => under(format!("{node} {doing}")),
+    };
+    told.since(&standing.since)
+}
+
+/// What a node said before its commit is about to be written anew.
+fn speaks_of_claim(standing: &Standing) -> bool {
+    matches!(
+        standing.state.as_str(),
+        "draining" | "rebooting" | "retrying" | "holding" | "verifying"
+    )
+}
+
+fn queued(node: &str, standing: Option<&Standing>) -> Plight {
+    let held = standing.and_then(|standing| standing.blocked.as_ref());
+    let fact = match held.filter(|_| standing.is_some_and(|standing| standing.state == "queued")) {
+        Some(blocked) => format!("{node} has its turn and waits: {}", blocked.text),
+        None => format!("{node} waits for its turn"),
+    };
+    let plight = Plight::new(node, Tone::Notice, Rank::Queued, fact);
+    match standing.and_then(|standing| standing.required.as_ref()) {
+        Some(required) => plight.since(&required.since),
+        None => plight,
+    }
+}
+
+fn idle(
+    node: &str,
+    standing: Option<&Standing>,
+    said: Option<&Said>,
+    record: Option<&Result<NodeRecord, crate::lock::record::RecordError>>,
+) -> Plight {
+    let record = record.and_then(|record| record.as_ref().ok());
+    if let (Some(standing), Some(record)) = (standing, record)
+        && standing.node_id != record.node_id
+    {
+        let fact = format!("two machines use the name {node}: change node_name on one of them");
+        return Plight::new(node, Tone::Bad, Rank::Blocked, fact);
+    }
+    if let Some(standing) = standing
+        && let Some(blocked) = &standing.blocked
+    {
+        return held_up(node, standing, &blocked.label, &blocked.text).since(&blocked.since);
+    }
+    let ill = |fact: String| Plight::new(node, Tone::Notice, Rank::Ill, fact);
+    match (said, standing) {
+        (Some(said), _) if said.healthy != Some(true) => {
+            let why = said
+                .reason
+                .as_deref()
+                .unwrap_or("its report does not say why");
+            let since = said.since.clone().unwrap_or_default();
+            ill(format!("{node} is unhealthy: {why}")).since(&since)
+        }
+        (None, None) => ill(format!("{node} is silent: no daemon, or cut off from etcd")),
+        (_, _) => Plight::new(
+            node,
+            Tone::Good,
+            Rank::Fine,
+            format!("{node} needs no reboot"),
+        ),
+    }
+}
+
+/// A node that does not even wait in the queue.
+fn held_up(node: &str, standing: &Standing, label: &str, text: &str) -> Plight {
+    let needs = match &standing.required {
+        Some(_) => "needs a reboot and is blocked",
+        None if label == "detector" => "may need a reboot",
+        None => "is blocked",
+    };
+    let (tone, rank) = match label {
+        "window" | "cooldown" | "paused" | "not_turn" | "dry_run" | "lost"
+            if !text.contains("never opens") =>
+        {
+            (Tone::Notice, Rank::Waits)
+        }
+        _ => (Tone::Bad, Rank::Blocked),
+    };
+    let plight = Plight::new(node, tone, rank, format!("{node} {needs}: {text}"));
+    match label {
+        "budget" => plight.command(
+            "To let it try again:",
+            format!("reset-budget {node} --reason TEXT"),
+        ),
+        "health" | "policy" | "detector" | "configuration" | "kill_switch" | "etcd" => {
+            plight.command("More of it:", format!("explain {node}"))
+        }
+        _ => plight,
+    }
+}
+
+/// Whether a node that says nothing has been away for longer than the reboot command is given on this node, by the clocks of both.
+pub(crate) fn is_overdue(found: &Found, patience: Duration, now: Timestamp) -> bool {
+    let claim = found.claim.as_ref().ok();
+    let since = claim.and_then(|claim| instant(began(claim)));
+    since.is_some_and(|since| {
+        let seconds = u64::try_from(now.as_second() - since.as_second()).unwrap_or(0);
+        seconds > patience.as_secs()
+    })
+}
