@@ -6,6 +6,7 @@ use etcd_rs_sync::{Error, Keys, Reply, Request};
 use jiff::Timestamp;
 
 use super::facts::{DetectorReport, HealthPhase, ScriptReport};
+use super::machine::Reload;
 use super::{Note, Refusal};
 use crate::lock::Permit;
 
@@ -109,6 +110,8 @@ pub enum Input {
     RebootCommand(Ticket, ScriptReport),
     /// Something happened to the keys that are followed.
     Watch(Ticket, WatchEvent),
+    /// A new configuration is in force, and new connections: what was asked of etcd may never be answered.
+    Reload(Box<Reload>),
     /// SIGTERM or SIGINT.
     Stop,
 }

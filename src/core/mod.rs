@@ -19,7 +19,7 @@ pub mod verdict;
 pub mod windows;
 
 pub use io::{Action, Hook, Input, Now, Ticket, WatchEvent};
-pub use machine::{Commitment, Machine, State, View, judge_detectors};
+pub use machine::{Commitment, Machine, Reload, State, View, judge_detectors};
 pub use note::Note;
 pub use refusal::Refusal;
 pub use settings::{Mode, Settings};

@@ -118,6 +118,16 @@ impl Reporter {
         [self.check_at, etcd].into_iter().flatten().min()
     }
 
+    /// A new configuration: its script is run now, and what was sent over connections that are gone is sent again.
+    pub(super) fn reload(&mut self, interval: Duration, now: Duration) {
+        self.interval = interval;
+        self.check_at = Some(now);
+        self.checking = None;
+        self.asked = None;
+        self.retry_at = None;
+        self.failures = 0;
+    }
+
     /// The lease to revoke when the program stops: a node whose daemon is gone is not known to be healthy.
     pub fn lease(&self) -> Option<i64> {
         match (&self.lease, self.asked) {

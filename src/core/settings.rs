@@ -59,6 +59,32 @@ pub struct Settings {
     pub version: String,
 }
 
+impl Settings {
+    /// Whether both are of one node, with its records in one place.
+    pub fn is_of(&self, other: &Settings) -> bool {
+        let told = |of: &Settings| {
+            (
+                of.node.clone(),
+                of.node_id.clone(),
+                of.boot_id.clone(),
+                of.keys.clone(),
+            )
+        };
+        told(self) == told(other)
+    }
+
+    /// The same under the name and with the keys of another.
+    pub fn named_as(&self, other: &Settings) -> Settings {
+        Settings {
+            node: other.node.clone(),
+            node_id: other.node_id.clone(),
+            boot_id: other.boot_id.clone(),
+            keys: other.keys.clone(),
+            ..self.clone()
+        }
+    }
+}
+
 /// How the program was started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {

@@ -7,15 +7,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use etcd_rs_sync::{
-    Client, Error, Etcd, EventKind, Keys, Reply, Request, SILENCE_LIMIT, WatchItem, WatchRequest,
-    WatchStop,
+    Client, Error, Etcd, EventKind, Keys, Options, Reply, Request, SILENCE_LIMIT, WatchItem,
+    WatchRequest, WatchStop,
 };
 
 use super::Inbox;
 use crate::config::Config;
 use crate::core::{Input, Ticket, WatchEvent};
 use crate::observe::metrics::Metrics;
-use crate::store;
 
 /// Stack of a thread that does one small thing. TLS handshakes and JSON parsing stay well below.
 pub(super) const STACK: usize = 256 * 1024;
@@ -39,18 +38,12 @@ pub(super) struct Lanes {
 
 impl Lanes {
     pub(super) fn start(
+        client: Client,
         config: &Config,
         inbox: Inbox,
         metrics: Arc<Metrics>,
-        before: Option<&Lanes>,
     ) -> Result<Lanes, String> {
         let text = |error: Error| error.to_string();
-        let options = store::options(config)?;
-        let client = match before {
-            Some(lanes) => lanes.client.successor(options),
-            None => Client::new(options),
-        };
-        let client = client.map_err(text)?;
         let measured = |client| Measured {
             client,
             metrics: Arc::clone(&metrics),
@@ -83,6 +76,28 @@ impl Lanes {
             inbox,
             metrics,
         })
+    }
+
+    /// Whether they were made with these.
+    pub(super) fn are_made_of(&self, options: &Options) -> bool {
+        self.client.options() == options
+    }
+
+    /// Connections made otherwise, to the same machine. Those that carry a committed claim believe only the cluster in which it
+    /// stands, whatever the new endpoints are.
+    pub(super) fn successor(
+        &self,
+        options: Options,
+        config: &Config,
+        committed: bool,
+    ) -> Result<Lanes, String> {
+        let client = self.client.successor(options, committed);
+        Lanes::start(
+            client.map_err(|error| error.to_string())?,
+            config,
+            self.inbox.clone(),
+            Arc::clone(&self.metrics),
+        )
     }
 
     /// Sends a request of the machine; the answer arrives in the inbox.

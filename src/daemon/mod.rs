@@ -14,6 +14,7 @@ mod clock;
 mod lanes;
 mod lookout;
 mod observer;
+mod reload;
 mod setup;
 mod signals;
 mod tasks;
@@ -24,17 +25,20 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use clock::Clock;
+use etcd_rs_sync::Client;
 use lanes::Lanes;
 use observer::Observer;
+use reload::Found;
 pub(crate) use setup::script_context;
 use signals::Signal;
 use tasks::Tasks;
 
-use crate::config::{self, Config};
-use crate::core::{Action, Commitment, Input, Machine, Mode, Note};
+use crate::config::Config;
+use crate::core::{Action, Commitment, Input, Machine, Mode, Note, Reload};
 use crate::host::{InstanceLock, LockError};
 use crate::observe::hold_back::HoldBack;
 use crate::observe::log::emit;
+use crate::store;
 
 /// Exit code for "another instance runs here".
 const EXIT_ANOTHER_INSTANCE: u8 = 75;
@@ -52,27 +56,32 @@ const CHILDREN_GRACE: Duration = Duration::from_millis(900);
 
 /// What reaches the main thread.
 enum Event {
-    /// For the machine; the number tells for which, because a reload makes a new one.
-    Machine(u32, Input),
+    /// For the machine.
+    Machine(Input),
     /// A signal came.
     Signal(Signal),
+    /// The configuration was read again; `None` when it cannot be used.
+    Configuration(Option<Box<Found>>),
 }
 
-/// Where an answer goes: the inbox, marked with the machine it is for.
+/// Where answers go.
 #[derive(Clone)]
-struct Inbox {
-    sender: SyncSender<Event>,
-    generation: u32,
-}
+struct Inbox(SyncSender<Event>);
 
 impl Inbox {
-    /// Hands an input over. When the main thread is gone, the program is ending and nobody needs it.
+    /// Hands an input to the machine.
     fn send(&self, input: Input) {
-        let _ = self.sender.send(Event::Machine(self.generation, input));
+        self.hand_over(Event::Machine(input));
+    }
+
+    /// When the main thread is gone, the program is ending and nobody needs it.
+    fn hand_over(&self, event: Event) {
+        let _ = self.0.send(event);
     }
 }
 
 /// How the program was started.
+#[derive(Clone, Debug)]
 pub struct Start {
     /// The configuration file, read again on SIGHUP.
     pub path: PathBuf,
@@ -111,18 +120,25 @@ pub fn run(config: Config, start: Start) -> u8 {
     daemon.main_loop(&events)
 }
 
+/// Whether the configuration is being read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    No,
+    Once,
+    /// And once more when that has ended.
+    Again,
+}
+
 struct Daemon {
     config: Config,
     start: Start,
-    sender: SyncSender<Event>,
+    inbox: Inbox,
     clock: Clock,
     observer: Observer,
     machine: Machine,
     lanes: Lanes,
     tasks: Tasks,
-    generation: u32,
-    /// A configuration that waits for the pass to end.
-    reload: Option<Config>,
+    reading: Reading,
     hold_back: HoldBack,
     /// What was written last of the own claim.
     commitment: Option<Commitment>,
@@ -142,26 +158,32 @@ impl Daemon {
         config.dry_run |= start.dry_run;
         let clock = Clock::start();
         let observer = Observer::start(&config, start.mode, clock)?;
-        let inbox = Inbox {
-            sender: sender.clone(),
-            generation: 0,
-        };
+        let inbox = Inbox(sender);
         let machine = Machine::new(
             setup::settings(&config, start.mode)?,
             crate::store::seed()?,
             clock.now(),
         );
         Ok(Daemon {
-            lanes: Lanes::start(&config, inbox.clone(), observer.metrics(), None)?,
-            tasks: Tasks::new((&config, &start.path), inbox, clock, observer.metrics())?,
+            lanes: Lanes::start(
+                Client::new(store::options(&config)?).map_err(|error| error.to_string())?,
+                &config,
+                inbox.clone(),
+                observer.metrics(),
+            )?,
+            tasks: Tasks::new(
+                (&config, &start.path),
+                inbox.clone(),
+                clock,
+                observer.metrics(),
+            )?,
             observer,
             config,
             start,
-            sender,
+            inbox,
             clock,
             machine,
-            generation: 0,
-            reload: None,
+            reading: Reading::No,
             hold_back: HoldBack::new(),
             commitment: None,
             immediate: VecDeque::new(),
@@ -199,10 +221,6 @@ impl Daemon {
                 self.wait_for_children(events);
                 return code;
             }
-            if self.reload.is_some() && self.machine.between_passes() {
-                self.apply_reload();
-                continue;
-            }
             if let Some(input) = self.immediate.pop_front() {
                 self.machine.handle(self.clock.now(), input);
                 continue;
@@ -213,16 +231,14 @@ impl Daemon {
             };
             self.observer.works();
             match event {
-                Ok(Event::Machine(generation, input)) if generation == self.generation => {
-                    self.machine.handle(self.clock.now(), input);
-                }
-                Ok(Event::Machine(..)) => {}
+                Ok(Event::Machine(input)) => self.machine.handle(self.clock.now(), input),
                 Ok(Event::Signal(Signal::Stop)) => {
                     self.observer.stopping();
                     self.stopped_at.get_or_insert(self.clock.now().mono);
                     self.machine.handle(self.clock.now(), Input::Stop);
                 }
                 Ok(Event::Signal(Signal::Reload)) => self.read_again(),
+                Ok(Event::Configuration(found)) => self.on_configuration(found),
                 Err(RecvTimeoutError::Timeout) => {
                     self.machine.handle(self.clock.now(), Input::Tick);
                 }
@@ -298,83 +314,68 @@ impl Daemon {
         None
     }
 
-    /// SIGHUP: an invalid file changes nothing.
+    /// SIGHUP. One that comes while the file is being read makes it be read once more, since it may have changed after that.
     fn read_again(&mut self) {
         self.observer.reloading();
-        match config::load(&self.start.path) {
-            Ok(loaded) => {
-                for warning in &loaded.warnings {
-                    log::warn!(event = "configuration"; "{warning}");
-                }
-                let mut config = loaded.config;
-                config.dry_run |= self.start.dry_run;
-                self.reload = Some(config);
-                if !self.machine.between_passes() {
-                    log::info!(event = "reload_pending"; "the new configuration takes effect when this pass has ended");
-                    // A pass can last as long as the queue is, and whoever asked for the reload should not wait for that.
-                    self.observer.reloaded();
-                }
-            }
-            Err(problems) => {
-                for problem in &problems.0 {
-                    log::error!(event = "configuration"; "{problem}");
-                }
-                log::error!(event = "reload_refused"; "the configuration has {} problems; keeping the old one", problems.0.len());
-                self.observer.reloaded();
-            }
-        }
-    }
-
-    /// Starts over with the new configuration: new connections and a new machine, which finds whatever is in etcd.
-    fn apply_reload(&mut self) {
-        if let Some(config) = self.reload.take() {
-            self.start_over(config);
-            self.observer.reloaded();
-        }
-    }
-
-    fn start_over(&mut self, config: Config) {
-        if config.run_dir != self.config.run_dir {
-            log::error!(event = "reload_refused"; "run_dir holds the instance lock and cannot change while the program runs: restart it");
+        if self.reading != Reading::No {
+            self.reading = Reading::Again;
             return;
         }
-        let inbox = Inbox {
-            sender: self.sender.clone(),
-            generation: self.generation + 1,
-        };
-        let parts = setup::settings(&config, self.start.mode).and_then(|settings| {
-            let machine = Machine::new(settings, crate::store::seed()?, self.clock.now());
-            Ok((
-                machine,
-                Lanes::start(
-                    &config,
-                    inbox.clone(),
-                    self.observer.metrics(),
-                    Some(&self.lanes),
-                )?,
-                Tasks::new(
-                    (&config, &self.start.path),
-                    inbox,
-                    self.clock,
-                    self.observer.metrics(),
-                )?,
-            ))
-        });
-        // Last, because it takes effect.
-        let parts = parts.and_then(|parts| self.observer.follow(&config).map(|()| parts));
-        match parts {
-            Ok((machine, lanes, tasks)) => {
-                crate::observe::log::init(config.log.level, config.log.format, &config.node_name);
-                (self.machine, self.lanes, self.tasks) = (machine, lanes, tasks);
-                self.generation += 1;
-                self.hold_back = HoldBack::new();
-                self.config = config;
-                log::info!(event = "reloaded"; "the new configuration is in effect");
-            }
-            Err(why) => {
-                log::error!(event = "reload_refused"; "the new configuration cannot be used, keeping the old one: {why}");
-            }
+        match reload::read(&self.start, self.inbox.clone()) {
+            Ok(()) => self.reading = Reading::Once,
+            Err(why) => self.keep_old(&why),
         }
+    }
+
+    fn on_configuration(&mut self, found: Option<Box<Found>>) {
+        if std::mem::replace(&mut self.reading, Reading::No) == Reading::Again {
+            return self.read_again();
+        }
+        match found.map_or(Ok(()), |found| self.follow(*found)) {
+            Ok(()) => self.observer.reloaded(),
+            Err(why) => self.keep_old(&why),
+        }
+    }
+
+    fn keep_old(&mut self, why: &str) {
+        log::error!(event = "reload_refused"; "the new configuration cannot be used, keeping the old one: {why}");
+        self.observer.reloaded();
+    }
+
+    /// From here on nothing is decided, run or asked by the old configuration.
+    fn follow(&mut self, found: Found) -> Result<(), String> {
+        let Found {
+            config,
+            settings,
+            options,
+        } = found;
+        if config.run_dir != self.config.run_dir {
+            return Err("run_dir holds the instance lock and cannot change while the program runs: restart it".to_owned());
+        }
+        if config == self.config && self.lanes.are_made_of(&options) {
+            log::info!(event = "reloaded"; "the configuration is the same as before");
+            return Ok(());
+        }
+        let lanes = self.lanes.successor(
+            options,
+            &config,
+            self.machine.commitment() == Some(Commitment::Committed),
+        )?;
+        // Last, because it takes effect.
+        self.observer.follow(&config)?;
+        crate::observe::log::init(config.log.level, config.log.format, &config.node_name);
+        let drains_otherwise = config.pre_reboot_hook != self.config.pre_reboot_hook;
+        self.lanes = lanes;
+        self.tasks.follow(&config);
+        self.hold_back = HoldBack::new();
+        self.config = config;
+        log::info!(event = "reloaded"; "the new configuration is in effect");
+        let reload = Box::new(Reload {
+            settings,
+            drains_otherwise,
+        });
+        self.machine.handle(self.clock.now(), Input::Reload(reload));
+        Ok(())
     }
 
     /// Leaves no script behind: its group is being killed, and the answer says that it is.

@@ -61,6 +61,12 @@ impl Tasks {
         })
     }
 
+    /// A new configuration. What runs goes on as it was started.
+    pub(super) fn follow(&mut self, config: &Config) {
+        self.context = setup::script_context(config);
+        self.config = Arc::new(config.clone());
+    }
+
     /// Whether a task has not ended yet. The reboot command does not count: it is left alone.
     pub(super) fn running(&self) -> bool {
         self.running.load(Ordering::Acquire) > 0
@@ -299,12 +305,35 @@ fn unlike(file: &Path, running: &Config) -> Option<String> {
             return Some(first.unwrap_or_else(|| "no configuration".to_owned()));
         }
     };
+    // Whether other endpoints lead to the same cluster only a reload can tell.
     let told = |config: &Config| {
+        let tls = config.etcd.tls.as_ref();
+        let client = tls.and_then(|tls| tls.client.as_ref());
         [
             ("node_name", config.node_name.clone()),
             ("node_id", config.node_id.clone()),
             ("etcd_namespace", config.etcd.namespace.clone()),
             ("lock_key", config.lock_key.clone()),
+            ("etcd_endpoints", config.etcd.endpoints.join(", ")),
+            (
+                "etcd_tls",
+                format!(
+                    "{:?}",
+                    tls.map(|tls| (&tls.ca_file, client, tls.insecure_skip_verify))
+                ),
+            ),
+            (
+                "etcd_auth",
+                format!(
+                    "{:?}",
+                    config
+                        .etcd
+                        .auth
+                        .as_ref()
+                        .map(|auth| (&auth.username, &auth.password_file))
+                ),
+            ),
+            ("run_dir", config.run_dir.display().to_string()),
             ("boot_id_file", config.boot_id_file.display().to_string()),
         ]
     };
@@ -409,10 +438,7 @@ pre_reboot_hook: {{command: [/bin/touch, {}]}}
         std::fs::write(&file, text).unwrap();
         let config = config::load(&file).unwrap().config;
         let (sender, events) = sync_channel(1);
-        let inbox = Inbox {
-            sender,
-            generation: 0,
-        };
+        let inbox = Inbox(sender);
         let clock = Clock::started_ago(Duration::from_secs(600));
         let metrics = Arc::new(Metrics::new("1", "abc", ["f"]));
         let tasks = Tasks::new((&config, &file), inbox, clock, metrics).unwrap();
@@ -421,7 +447,7 @@ pre_reboot_hook: {{command: [/bin/touch, {}]}}
         for (until, runs) in [(now - seconds(2), false), (now + seconds(30), true)] {
             let none = tasks.hook(Ticket(1), Hook::Drain { until }, &ScriptFacts::default());
             assert!(none.is_none());
-            let Ok(Event::Machine(_, Input::Script(_, report))) = events.recv() else {
+            let Ok(Event::Machine(Input::Script(_, report))) = events.recv() else {
                 panic!("a script ends");
             };
             assert_eq!(report.outcome.success(), runs, "{report:?}");

@@ -14,6 +14,7 @@ mod pause_race;
 mod policies;
 mod policy_changes;
 mod queue;
+mod reload;
 mod requests;
 mod restored;
 mod start;

@@ -43,16 +43,20 @@ impl Client {
     }
 
     /// A client with other options, which knows of the cluster what this one does: which one it is, and how far its store has
-    /// come. When the endpoints are others it knows nothing.
+    /// come. When the endpoints are others it knows nothing, unless it is to be the same cluster all the same.
     ///
     /// # Errors
     /// As for [`Client::new`].
-    pub fn successor(&self, options: Options) -> Result<Client, Error> {
-        let same = options.endpoints == self.session.options.endpoints;
-        Client::with(options, Some(&*self.session).filter(|_| same))
+    pub fn successor(&self, options: Options, same_cluster: bool) -> Result<Client, Error> {
+        Client::with(options, Some((&*self.session, same_cluster)))
     }
 
-    fn with(options: Options, before: Option<&Session>) -> Result<Client, Error> {
+    /// What it was made with.
+    pub fn options(&self) -> &Options {
+        &self.session.options
+    }
+
+    fn with(options: Options, before: Option<(&Session, bool)>) -> Result<Client, Error> {
         let session = Arc::new(Session::new(options, before)?);
         Ok(Client {
             agent: http::agent(&session.options, &session.names)?,

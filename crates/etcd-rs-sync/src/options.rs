@@ -11,7 +11,7 @@ use crate::{Error, TlsOptions};
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// How to reach etcd.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Options {
     /// `http://` or `https://` URLs of members, without a path, such as `https://10.0.0.1:2379`. One is used as long as it
     /// works, then the next.

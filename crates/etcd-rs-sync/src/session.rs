@@ -50,14 +50,22 @@ pub(crate) struct Limits {
 }
 
 impl Session {
-    /// With what is known of the same endpoints already, when there is something.
-    pub(crate) fn new(options: Options, before: Option<&Session>) -> Result<Session, Error> {
+    /// With what is known of the same endpoints already, when there is something. The cluster behind others is another one,
+    /// unless it is to be the same all the same.
+    pub(crate) fn new(
+        options: Options,
+        before: Option<(&Session, bool)>,
+    ) -> Result<Session, Error> {
         options.validate()?;
-        let fresh = || Arc::new(Endpoints::new(options.endpoints.clone()));
+        let same = before.filter(|(before, _)| before.options.endpoints == options.endpoints);
+        let cluster = before.filter(|(_, same_cluster)| *same_cluster).or(same);
         Ok(Session {
             names: Names::default(),
-            endpoints: before.map_or_else(fresh, |before| Arc::clone(&before.endpoints)),
-            known: before.map_or_else(Arc::default, |before| Arc::clone(&before.known)),
+            endpoints: same.map_or_else(
+                || Arc::new(Endpoints::new(options.endpoints.clone())),
+                |(before, _)| Arc::clone(&before.endpoints),
+            ),
+            known: cluster.map_or_else(Arc::default, |(before, _)| Arc::clone(&before.known)),
             options,
             token: Mutex::default(),
         })

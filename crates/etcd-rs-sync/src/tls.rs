@@ -15,7 +15,7 @@ use crate::Error;
 use crate::options::setup;
 
 /// Certificates for `https://` endpoints. No public root is ever trusted.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct TlsOptions {
     /// The CA certificates that servers must be signed by, PEM.
     pub ca_pem: Option<Vec<u8>>,

@@ -173,6 +173,7 @@ impl Machine {
         let cluster = judge_pause(read.pause.as_ref());
         match cluster.and_then(|()| judge_cooldown(read.cooldown.as_ref())) {
             Err(refusal) => self.gate_closed(stage, refusal),
+            Ok(()) if self.outdated => self.go(State::Gates(Gates::at(stage))),
             Ok(()) => self.go(State::Gates(Gates::reading(stage))),
         }
     }
@@ -221,24 +222,24 @@ impl Machine {
         phase == Some(Phase::Draining)
     }
 
-    /// Whether the permit is older than its life and the time that `more` took.
+    /// Whether the permit is older than its life and the time that `more` took, or than the configuration.
     fn is_older(&self, permit: &Permit, more: Duration) -> bool {
         let age = self.now.mono.saturating_sub(permit.since());
-        age > Permit::life(self.settings.etcd_timeout) + more
+        self.outdated || age > Permit::life(self.settings.etcd_timeout) + more
     }
 
-    /// A permit that has grown old says nothing of the gates any more: an answer took long, or the process was stopped. They are
-    /// judged again, and another commit gives another permit.
-    fn judge_again(&mut self) {
-        let attempts = self.attempts_made();
+    /// A permit that has grown old says nothing of the gates any more: an answer took long, the process was stopped, or the
+    /// configuration is another one. They are judged again, and another commit gives another permit.
+    pub(super) fn judge_again(&mut self) {
+        let attempts = self.tries();
         if attempts >= MAX_ATTEMPTS {
             return self.call_off(format!(
-                "what the gates said was too old to act on, {attempts} times: etcd answers slowly, or this process is stopped for long"
+                "what the gates said was too old to act on, {attempts} times: etcd answers slowly, this process is stopped for long, or its configuration is replaced again and again"
             ));
         }
         self.note(Note::warn(
             "permit_expired",
-            "too much time passed since the gates were judged: judging them again before this node goes down",
+            "too much time passed since the gates were judged, or the configuration was replaced: judging them again before this node goes down",
         ));
         let stage = if self.drains_next() {
             Stage::Resume
@@ -413,12 +414,17 @@ impl Machine {
         if !self.may_go_down {
             return self.abort(why);
         }
-        let again = (self.attempts_made() < MAX_ATTEMPTS).then_some(Stage::Retry);
+        let again = (self.tries() < MAX_ATTEMPTS).then_some(Stage::Retry);
         self.hold(again, Refusal::Aborted(why));
     }
 
-    fn attempts_made(&self) -> u32 {
+    pub(super) fn attempts_made(&self) -> u32 {
         self.held.as_ref().map_or(0, |held| held.claim.attempts)
+    }
+
+    /// The commits of the claim that count as tries.
+    fn tries(&self) -> u32 {
+        self.attempts_made().saturating_sub(self.tries_from)
     }
 
     /// The host is still up.
@@ -433,7 +439,7 @@ impl Machine {
         self.unanswered = self.task.filter(|_| !self.may_go_down);
         self.cancel_task();
         self.may_go_down = true;
-        let attempts = self.attempts_made();
+        let attempts = self.tries();
         if attempts >= MAX_ATTEMPTS {
             return self.hold(
                 None,

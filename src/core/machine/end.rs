@@ -29,6 +29,9 @@ impl Machine {
         if self.settings.mode != Mode::Daemon {
             return self.exit(refusal.exit_code());
         }
+        if self.next.is_some() {
+            return self.start_afresh();
+        }
         self.attempts = 0;
         self.go(State::Idle(Some(refusal)));
         self.timer = Some(self.now.mono + pause);

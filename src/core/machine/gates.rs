@@ -134,6 +134,7 @@ impl Machine {
         };
         if gates.step == 0 {
             self.judging_since = self.now.mono;
+            self.outdated = false;
         }
         let Some(step) = gates.steps().get(gates.step) else {
             return self.gates_open(gates.stage);
@@ -440,7 +441,8 @@ impl Machine {
     /// Holds the claim: the line stops.
     pub(super) fn hold(&mut self, stage: Option<Stage>, refusal: Refusal) {
         let text = format!(
-            "this node keeps its claim and nobody else goes: {}; when it does not recover, release it by name",
+            "this node keeps its claim and nobody else goes: {}; repair what failed and reload or restart the daemon, which tries again, or reboot this \
+             node by hand, or release its claim by name",
             refusal.text()
         );
         self.note(

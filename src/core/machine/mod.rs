@@ -33,6 +33,7 @@ mod judge;
 mod lease;
 mod queue;
 mod release;
+mod reload;
 mod report;
 mod requests;
 mod standing;
@@ -64,6 +65,7 @@ pub(super) use judge::describe;
 pub use judge::{judge_budget, judge_cooldown, judge_detectors, judge_pause, judge_window};
 pub use queue::{Entry, Queue, TakingAway};
 pub use release::Ending;
+pub use reload::Reload;
 pub use requests::{DETECTOR, Noting};
 pub use state::{After, Grant, State};
 pub use verify::{Outcome, Verify};
@@ -152,6 +154,12 @@ pub struct Machine {
     ill: Option<String>,
     /// What the health script said last when it failed.
     said: Option<String>,
+    /// What was judged last was judged by a configuration that is gone.
+    outdated: bool,
+    /// Settings with another name or other keys, which wait until nothing of the present ones stands.
+    next: Option<Box<Settings>>,
+    /// How many commits the claim had when its tries were last counted from the first: what failed them may be mended since.
+    tries_from: u32,
     state: State,
 }
 
@@ -201,6 +209,9 @@ impl Machine {
             etcd_trouble: None,
             ill: None,
             said: None,
+            outdated: false,
+            next: None,
+            tries_from: 0,
             state: State::Stopped,
         };
         machine.go(State::SelfTest);
@@ -247,6 +258,7 @@ impl Machine {
             }
             Input::Reported(ticket, result) => self.on_reported(ticket, result),
             Input::Monitored(ticket, report) => self.on_monitored(ticket, &report),
+            Input::Reload(reload) => self.reload(*reload),
             Input::Stop => self.stop(),
         }
         self.on_time();
@@ -272,11 +284,6 @@ impl Machine {
             });
         let reports = self.reporter.as_ref().and_then(Reporter::wake_at);
         [self.timer, lease, reports].into_iter().flatten().min()
-    }
-
-    /// Whether a pass has ended and the next has not begun: the moment for a new configuration.
-    pub fn between_passes(&self) -> bool {
-        matches!(self.state, State::Idle(_))
     }
 
     /// Where the node is in its life.

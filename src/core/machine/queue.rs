@@ -87,6 +87,13 @@ impl Queue {
         (self.ahead.len(), !self.near)
     }
 
+    /// What is known of the queue, and what was judged at its head, is to be found out again.
+    pub(super) fn begin_anew(&mut self) {
+        self.stale = true;
+        self.retry_at = None;
+        self.held = None;
+    }
+
     fn is_turn(&self, limit: u32) -> bool {
         self.near && self.ahead.len() < usize::try_from(limit).unwrap_or(usize::MAX)
     }
@@ -240,13 +247,21 @@ impl Machine {
             modified,
             claim,
         });
+        if self.writes_place_anew() {
+            return;
+        }
         let now = self.now.mono;
         self.queue = Some(Queue {
             ahead: BTreeMap::new(),
             near: false,
             foreign: 0,
             stale: true,
-            check_at: now + self.settings.check_interval,
+            // What let this node join was judged by a configuration that is gone.
+            check_at: if self.outdated {
+                now
+            } else {
+                now + self.settings.check_interval
+            },
             recount_at: now,
             blind: None,
             counted_at: now,
@@ -255,6 +270,18 @@ impl Machine {
             since: now,
         });
         self.go(State::Counting);
+    }
+
+    /// When the record of the place says what a reload has changed since, it is written anew as that of a dead process is, on
+    /// another lease. The one it leaves runs out.
+    pub(super) fn writes_place_anew(&mut self) -> bool {
+        let limit = self.settings.max_concurrent_reboots;
+        let Some(held) = self.held.take_if(|held| held.claim.limit != limit) else {
+            return false;
+        };
+        self.forget_place();
+        self.enter_queue(Entry::TakeOver(Box::new(held)));
+        true
     }
 
     pub(super) fn on_counted(&mut self, result: Result<Reply, Error>) {

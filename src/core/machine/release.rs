@@ -216,6 +216,9 @@ impl Machine {
                     return self.exit(0);
                 }
                 self.failures = 0;
+                if self.next.is_some() {
+                    return self.start_afresh();
+                }
                 let pause = self.check_pause();
                 self.go(State::Idle(None));
                 self.timer = Some(self.now.mono + pause);

@@ -164,6 +164,9 @@ impl Machine {
             let refusal = refusal.clone();
             return self.block(refusal);
         }
+        if self.next.is_some() {
+            return self.start_afresh();
+        }
         let mut record = self.record();
         record.version.clone_from(&self.settings.version);
         let known = self
@@ -179,7 +182,7 @@ impl Machine {
     /// A queued claim of an earlier process on this host, which the instance lock proves dead.
     fn adopt_queued(&mut self, found: Found, held: &Held) {
         let same_boot = held.claim.boot_id == self.settings.boot_id;
-        if same_boot && self.settings.mode == Mode::Daemon {
+        if same_boot && self.settings.mode == Mode::Daemon && self.next.is_none() {
             self.reasons.clone_from(&held.claim.reasons);
             self.note(Note::info(
                 "adopted",
@@ -228,6 +231,10 @@ impl Machine {
                 "a reboot of this host is under way already; nothing to do",
             ));
             return self.exit(0);
+        }
+        if !once {
+            // Whoever restarts the daemon may have mended what kept the host from going down.
+            self.tries_from = self.attempts_made();
         }
         self.go(State::Rebooting {
             until: self.now.mono + left,
@@ -316,7 +323,7 @@ impl Machine {
         self.go(State::Leaving(id, after));
     }
 
-    fn forget_place(&mut self) {
+    pub(super) fn forget_place(&mut self) {
         self.unwatch();
         self.lease = None;
         self.queue = None;

@@ -67,6 +67,11 @@ impl Verify {
         }
     }
 
+    /// What was seen of its health was seen by a script that may be another one now.
+    pub(super) fn unsettle(&mut self) {
+        self.healthy_since = None;
+    }
+
     /// How the attempt ends.
     pub fn outcome(&self) -> &Outcome {
         &self.outcome

@@ -39,7 +39,7 @@ pub const STATES: [&str; 30] = [
 ];
 
 /// Names of the inputs, as counted here.
-pub const INPUTS: [&str; 18] = [
+pub const INPUTS: [&str; 19] = [
     "tick",
     "etcd ok",
     "etcd refused",
@@ -58,6 +58,7 @@ pub const INPUTS: [&str; 18] = [
     "stop",
     "reported",
     "monitored",
+    "reload",
 ];
 
 /// How often each pair was seen.
@@ -142,6 +143,7 @@ fn input_index(input: &Input) -> usize {
         Input::Farewell => 6,
         Input::Reported(..) => 16,
         Input::Monitored(..) => 17,
+        Input::Reload(_) => 18,
         Input::Detected(..) => 7,
         Input::Script(_, report) => 8 + script(report),
         Input::Host(_, None) => 10,

@@ -106,6 +106,8 @@ pub struct Process {
     pub stale_for: Option<Ticket>,
     /// When it sent its last commit, at once after its gates.
     pub commit_sent: Time,
+    /// When it took a configuration over last.
+    pub reloaded: Time,
     /// When its drain hook ended.
     pub drained_at: Time,
     /// Drain hooks it started.
@@ -307,6 +309,7 @@ impl Process {
             stale_renewal: None,
             stale_for: None,
             commit_sent: 0,
+            reloaded: 0,
             drained_at: 0,
             drains: 0,
             reboots: 0,

@@ -25,6 +25,7 @@ mod network;
 mod perform;
 pub mod plan;
 pub mod planted;
+mod reload;
 mod requests;
 pub mod rng;
 pub mod run;

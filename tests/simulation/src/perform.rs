@@ -313,6 +313,7 @@ impl GateLog {
             | Input::Monitored(..)
             | Input::RebootCommand(..)
             | Input::Watch(..)
+            | Input::Reload(_)
             | Input::Stop => {}
         }
     }

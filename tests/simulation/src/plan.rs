@@ -8,7 +8,8 @@ use std::time::Duration;
 use reboot_coordinator::core::{Mode, Settings};
 use reboot_coordinator::lock::Keys;
 
-use self::draw::{Shape, draw_aim, draw_blow, draw_fault, draw_node, draw_requests};
+pub(crate) use self::draw::odd_hours;
+use self::draw::{Shape, draw_aim, draw_blow, draw_fault, draw_node, draw_reloads, draw_requests};
 use crate::rng::Rng;
 use crate::{SECOND, Time};
 
@@ -115,12 +116,33 @@ pub enum Fault {
     OperatorForget(usize),
     /// The node is restarted with another limit.
     Limit(usize, u32),
+    /// The node's configuration is changed and reloaded.
+    Reload(usize, Rewrite),
     /// The detectors ask again, although nothing was cleared.
     Require(usize),
     /// An operator requests a reboot of the node.
     OperatorRequest(usize),
     /// An operator withdraws the request.
     OperatorWithdraws(usize),
+}
+
+/// What is changed in a configuration that is reloaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rewrite {
+    /// Nothing that the machine knows of: endpoints, a password, a script.
+    Connections,
+    /// How many may be down at once.
+    Limit(u32),
+    /// Whether everything but the commit is done.
+    DryRun(bool),
+    /// Whether the window is closed in every other hour.
+    Windows(bool),
+    /// Whether there is a drain hook; it is another one in any case.
+    Drain(bool),
+    /// How long the host may stay up after the command, seconds, and how long health must hold afterwards.
+    Waits(u64, u64),
+    /// How long a session lease lasts, seconds.
+    Ttl(u64),
 }
 
 /// What a request meets with.
@@ -297,6 +319,7 @@ impl Plan {
             }
         }
         faults.extend(draw_requests(seed, count, quiet_at));
+        faults.extend(draw_reloads(seed, count, quiet_at));
         Plan {
             seed,
             nodes,

@@ -137,6 +137,10 @@ planted! {
     RebootTimeoutForever: ["P5"],
     /// The driver runs the reboot command twice on one permit.
     PermitUsedTwice: ["permit"],
+    /// A reload is not heeded.
+    ReloadIgnored: ["P2", "reload", "turn"],
+    /// A reload is not heeded from the commit to the reboot command.
+    ReloadIgnoredAfterCommit: ["reload"],
     /// A health report is written whatever stands there.
     ReportUnguarded: ["reports"],
 }

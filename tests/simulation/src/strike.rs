@@ -5,7 +5,7 @@ use reboot_coordinator::lock::record::{Pause, encode};
 
 use crate::host::{GateLog, Truth};
 use crate::network::{Message, Operator, Sender};
-use crate::plan::{Boot, Fault, Trouble};
+use crate::plan::{Boot, Fault, Rewrite, Trouble};
 use crate::world::{Event, World};
 use crate::{MILLI, SECOND, Time};
 
@@ -64,6 +64,7 @@ impl World {
                 self.hosts[node].plan.settings.max_concurrent_reboots = limit;
                 self.stop_and_restart(node, SECOND);
             }
+            Fault::Reload(node, rewrite) => self.reload(node, rewrite),
             Fault::OperatorRequest(node) => self.operator_requests(node),
             Fault::OperatorWithdraws(node) => self.operator_withdraws(node),
             Fault::Require(node) => self.hosts[node].required = true,
@@ -248,6 +249,9 @@ impl World {
                 self.after(0, Event::Unpause(index, pid));
             }
             self.after(20 * SECOND, Event::Start(index, boot));
+            if self.hosts[index].plan.settings.dry_run {
+                self.after(SECOND, Event::Reload(index, Rewrite::DryRun(false)));
+            }
             if self.hosts[index].forgotten {
                 self.restart_forgotten(index);
             }
@@ -282,6 +286,7 @@ fn name(fault: Fault) -> &'static str {
         Fault::OperatorRelease(..) => "operator releases",
         Fault::OperatorForget(..) => "operator forgets",
         Fault::Limit(..) => "limit changes",
+        Fault::Reload(..) => "reload",
         Fault::Require(..) => "asks again",
         Fault::OperatorRequest(..) => "operator requests",
         Fault::OperatorWithdraws(..) => "operator withdraws",

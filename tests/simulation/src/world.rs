@@ -15,7 +15,7 @@ use crate::coverage::Coverage;
 use crate::etcd::FakeEtcd;
 use crate::host::{Channel, Host};
 use crate::network::{Message, Watcher};
-use crate::plan::{Fault, Plan, When};
+use crate::plan::{Fault, Plan, Rewrite, When};
 use crate::planted::Planted;
 use crate::rng::Rng;
 
@@ -107,6 +107,7 @@ pub(crate) enum Event {
     Required(usize),
     Strike(usize),
     OperatorResumes,
+    Reload(usize, Rewrite),
     Quiet,
     Inspect,
     TurnMustBeTaken(usize, u64, i64),
@@ -310,6 +311,7 @@ impl World {
                 let fault = self.plan.faults[index].1;
                 self.strike(fault);
             }
+            Event::Reload(host, rewrite) => self.reloaded(host, rewrite),
             Event::OperatorResumes => self.operator_resumes(),
             Event::Quiet => self.calm(),
             Event::Inspect => self.inspect(),

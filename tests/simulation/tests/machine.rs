@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use etcd_rs_sync::{Error, Reply};
 use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
-use reboot_coordinator::core::{Action, Input, Mode, Refusal, Settings, Ticket, WatchEvent};
+use reboot_coordinator::core::{Action, Input, Mode, Refusal, Settings, State, Ticket, WatchEvent};
 use reboot_coordinator::lock::{Claim, Phase};
 use simulation::by_hand::{Node, detector, ended, name, settings, unreachable};
 
@@ -60,7 +60,7 @@ fn the_claim_says_the_same_of_its_node_from_the_queue_to_the_reboot() {
     assert!(facts.held && facts.attempts == 1 && facts.reasons == ["kernel"]);
     let held = node.machine.held().expect("the claim is this node's");
     assert_eq!(held.claim, claims[2]);
-    assert!(!node.machine.between_passes());
+    assert!(!matches!(node.machine.state(), State::Idle(_)));
 }
 
 #[test]
@@ -182,17 +182,17 @@ fn a_pass_that_ends_is_the_moment_for_a_new_configuration() {
     let Action::Detect(ticket) = node.until("detect") else {
         unreachable!("it was waited for");
     };
-    assert!(!node.machine.between_passes());
+    assert!(!matches!(node.machine.state(), State::Idle(_)));
     assert_eq!(node.machine.held(), None);
     let clear = detector(DetectorResult::Clear);
     node.give(Input::Detected(ticket, vec![clear]));
     for _ in 0..10 {
-        if node.machine.between_passes() {
+        if matches!(node.machine.state(), State::Idle(_)) {
             break;
         }
         let action = node.next_action();
         node.perform(action);
     }
-    assert!(node.machine.between_passes());
+    assert!(matches!(node.machine.state(), State::Idle(_)));
     assert_eq!(node.machine.settings(), &settings());
 }

@@ -109,6 +109,16 @@ impl World {
                 format!("n{index} runs its {act} without a commit of its own"),
             );
         }
+        if self.hosts[index].plan.settings.dry_run {
+            self.fail("reload", format!("n{index} runs its {act} in a dry run"));
+        }
+        let process = self.hosts[index].process(pid);
+        if process.is_some_and(|process| process.commit_sent < process.reloaded) {
+            self.fail(
+                "reload",
+                format!("n{index} runs its {act} by a configuration that was replaced"),
+            );
+        }
         // Two requests, and a look at the host.
         let timeout = self.hosts[index].plan.settings.etcd_timeout;
         let life = self.hosts[index].span(timeout * 2 + Duration::from_secs(5));

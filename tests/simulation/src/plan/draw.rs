@@ -6,7 +6,7 @@ use reboot_coordinator::core::Mode;
 use reboot_coordinator::core::policy::Policies;
 use reboot_coordinator::core::windows::Windows;
 
-use super::{Boot, Fault, NodePlan, Reboot, TROUBLES, Trouble, When, plain_settings};
+use super::{Boot, Fault, NodePlan, Reboot, Rewrite, TROUBLES, Trouble, When, plain_settings};
 use crate::rng::Rng;
 use crate::{SECOND, Time};
 
@@ -149,7 +149,7 @@ pub(super) fn draw_node(rng: &mut Rng, node: usize, shape: &Shape) -> NodePlan {
 }
 
 /// Allowed in every hour with an odd number.
-fn odd_hours() -> Windows {
+pub(crate) fn odd_hours() -> Windows {
     let allow: Vec<String> = (0..12)
         .map(|half| format!("* {:02}:00-{:02}:00", 2 * half + 1, 2 * half + 2))
         .collect();
@@ -302,6 +302,46 @@ pub(super) fn draw_requests(seed: u64, count: usize, quiet_at: Time) -> Vec<(Whe
             _ => When::At(rng.between(0, quiet_at)),
         };
         (when, fault)
+    };
+    (0..many).map(|_| draw()).collect()
+}
+
+/// Reloads, at moments and in states. From a stream of its own, too.
+pub(super) fn draw_reloads(seed: u64, count: usize, quiet_at: Time) -> Vec<(When, Fault)> {
+    let mut rng = Rng::new(seed, 4);
+    let many = rng.pick(&[0, 0, 0, 1, 1, 2, 5]);
+    let mut draw = || {
+        let node = rng.index(count);
+        let rewrite = match rng.between(0, 8) {
+            0 | 1 => Rewrite::Connections,
+            2 => Rewrite::Limit(u32::try_from(rng.between(1, 3)).unwrap_or(1)),
+            3 | 4 => Rewrite::DryRun(rng.chance(2, 3)),
+            5 => Rewrite::Windows(rng.chance(1, 2)),
+            6 => Rewrite::Drain(rng.chance(1, 2)),
+            7 => Rewrite::Waits(rng.between(20, 120), rng.pick(&[0, 0, 5, 30])),
+            _ => Rewrite::Ttl(rng.between(12, 45)),
+        };
+        let state = rng.pick(&[
+            "joining",
+            "queued",
+            "turn",
+            "committing",
+            "committing",
+            "committing",
+            "fencing",
+            "committed",
+            "releasing",
+            "verifying",
+            "leaving",
+        ]);
+        let when = match rng.between(0, 4) {
+            0 => When::At(rng.between(0, quiet_at)),
+            1 => When::Before(node, rng.between(1, 80)),
+            2 => When::Sending(node, state, 1),
+            3 => When::Sent(node, state, rng.between(1, 2)),
+            _ => When::After(node, rng.between(1, 80)),
+        };
+        (when, Fault::Reload(node, rewrite))
     };
     (0..many).map(|_| draw()).collect()
 }

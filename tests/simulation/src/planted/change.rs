@@ -176,6 +176,19 @@ impl Planted {
             {
                 *why = None;
             }
+            (Planted::ReloadIgnored, input @ Input::Reload(_)) => *input = Input::Tick,
+            (Planted::ReloadIgnoredAfterCommit, input @ Input::Reload(_))
+                if matches!(
+                    state,
+                    State::Committing(_)
+                        | State::Fencing(_)
+                        | State::Draining(_)
+                        | State::Moving(..)
+                        | State::LastLook(_)
+                ) =>
+            {
+                *input = Input::Tick;
+            }
             (Planted::ServerIgnoresGuards, Input::Etcd(_, Ok(Reply::Txn(txn))))
                 if matches!(state, State::SelfTest) =>
             {

@@ -7,7 +7,7 @@ use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
 use reboot_coordinator::core::machine::judge_detectors;
 use reboot_coordinator::core::policy::Policies;
 use reboot_coordinator::core::windows::Windows;
-use reboot_coordinator::core::{Action, Input, Refusal, Settings};
+use reboot_coordinator::core::{Action, Input, Refusal, Settings, State};
 use reboot_coordinator::lock::record::{Report, encode};
 use reboot_coordinator::lock::{NodeRecord, Phase};
 use simulation::by_hand::{Node, asks, detector, ended, name, settings, unknown, unreachable};
@@ -38,7 +38,7 @@ fn pass(node: &mut Node) -> Vec<&'static str> {
     assert_eq!(node.machine.view().state, "checking");
     node.done.clear();
     node.perform(first);
-    while !node.machine.between_passes() {
+    while !matches!(node.machine.state(), State::Idle(_)) {
         let action = node.next_action();
         node.perform(action);
     }

@@ -1,0 +1,181 @@
+//! A new configuration, in every state: once it is taken, no decision rests on the old one.
+//!
+//! What was asked of etcd went over connections that are gone, so its fate is unknown and it is asked again. What was found out
+//! under the old configuration is found out anew: a place in the queue is kept, a commit is decided first, a permit is void.
+//! The name and the keys stand in what this node has written, so they change only where nothing of it stands any more.
+
+use etcd_rs_sync::Request;
+
+use super::{After, Gates, Machine, Stage, State};
+use crate::core::io::Action;
+use crate::core::settings::Settings;
+use crate::core::{Note, Refusal};
+
+/// What a new configuration brings.
+#[derive(Clone, Debug)]
+pub struct Reload {
+    /// All of it that the machine knows of.
+    pub settings: Settings,
+    /// The drain hook is another one than before, so that one that runs is stopped.
+    pub drains_otherwise: bool,
+}
+
+impl Machine {
+    pub(super) fn reload(&mut self, reload: Reload) {
+        if matches!(self.state, State::Stopping | State::Stopped) {
+            return;
+        }
+        let now = self.now.mono;
+        self.outdated = true;
+        self.failures = 0;
+        self.cut_off = None;
+        let asked = self.asked.take();
+        if let (Some(reporter), Some(interval)) =
+            (&mut self.reporter, reload.settings.health_publish_interval)
+        {
+            reporter.reload(interval, now);
+        }
+        let renamed = !reload.settings.is_of(&self.settings);
+        self.take_settings(reload.settings);
+        match &self.state {
+            State::SelfTest
+            | State::ReadOwn
+            | State::Registering(_)
+            | State::Removing(_)
+            | State::Idle(_) => self.start_afresh(),
+            State::Granting(_, grant) if renamed => {
+                let id = grant.id;
+                self.leave_lease(id, After::Block(renaming()));
+            }
+            State::Granting(entry, grant) if !renamed => {
+                let mut grant = *grant;
+                // The lease may run since then.
+                grant.first_sent = grant.first_sent.or(asked.map(|(_, sent_at)| sent_at));
+                self.go(State::Granting(entry.clone(), grant));
+            }
+            State::Entering(..) if !renamed => self.begin(),
+            State::Gates(_) | State::Noting(_) => self.judge_anew(renamed),
+            State::Granting(..)
+            | State::Entering(..)
+            | State::Counting
+            | State::Queued
+            | State::TakingAway(_) => self.keep_place(renamed),
+            State::Leaving(..)
+            | State::Left(_)
+            | State::Fencing(_)
+            | State::Moving(..)
+            | State::Ending(_) => self.begin(),
+            State::Committing(pending) => {
+                let pending = pending.clone();
+                self.go(State::Fencing(pending));
+            }
+            // A hook that drains as the new file says ends by itself; its permit is void.
+            State::Draining(_) if !reload.drains_otherwise => {}
+            State::Draining(_) | State::LastLook(_) => {
+                self.cancel_task();
+                self.judge_again();
+            }
+            State::Rebooting { until, failed } => {
+                let until = (*until).min(now + self.settings.reboot_timeout);
+                let failed = failed.clone();
+                self.tries_from = self.attempts_made();
+                // The command goes on, and its answer is waited for.
+                self.state = State::Rebooting { until, failed };
+                self.timer = Some(until);
+            }
+            State::Holding(stage, refusal) => {
+                let (stage, refusal) = (stage.unwrap_or(Stage::Retry), refusal.clone());
+                self.tries_from = self.attempts_made();
+                self.go(State::Holding(Some(stage), refusal));
+                self.ask();
+            }
+            State::Verifying(_) => {
+                self.cancel_task();
+                if let State::Verifying(verify) = &mut self.state {
+                    verify.unsettle();
+                }
+                self.retries = 0;
+                self.begin();
+            }
+            State::Stopping | State::Stopped => {}
+        }
+    }
+
+    /// All of the new settings but name and keys, which wait until nothing of the old ones stands.
+    fn take_settings(&mut self, settings: Settings) {
+        self.next = None;
+        if settings.is_of(&self.settings) {
+            self.settings = settings;
+            return;
+        }
+        let now = settings.named_as(&self.settings);
+        self.settings = now;
+        self.next = Some(Box::new(settings));
+        if self.held.is_some() {
+            self.note(Note::warn(
+                "reload_waits",
+                "node_name, node_id, lock_key or etcd_namespace are others now: they take effect when this node's claim is given back",
+            ));
+        }
+    }
+
+    /// From the self-test on, as at the start of a process, when nothing of this node stands in etcd but its registration.
+    pub(super) fn start_afresh(&mut self) {
+        self.cancel_task();
+        if let Some(settings) = self.next.take() {
+            let lease = self.reporter.take().and_then(|reporter| reporter.lease());
+            if let Some(id) = lease {
+                self.out.push_back(Action::Farewell(Request::Revoke { id }));
+            }
+            self.settings = *settings;
+            self.registration = None;
+            self.refused = None;
+            self.cleared = false;
+        }
+        self.go(State::SelfTest);
+    }
+
+    fn judge_anew(&mut self, renamed: bool) {
+        let stage = match &self.state {
+            State::Gates(gates) => gates.stage(),
+            State::Noting(noting) => noting.gates.stage(),
+            _ => return,
+        };
+        match stage {
+            Stage::PreLock => self.start_afresh(),
+            Stage::Waiting | Stage::PostLock => self.keep_place(renamed),
+            Stage::Resume | Stage::Retry => {
+                self.cancel_task();
+                self.go(State::Gates(Gates::at(stage)));
+            }
+        }
+    }
+
+    /// The place is kept, its lease renewed at once, and what is judged and known of the queue begins anew. With another name
+    /// it is given up instead.
+    fn keep_place(&mut self, renamed: bool) {
+        if renamed {
+            return self.leave(renaming());
+        }
+        self.cancel_task();
+        self.unwatch();
+        if self.writes_place_anew() {
+            return;
+        }
+        let now = self.now.mono;
+        if let Some(queue) = &mut self.queue {
+            queue.begin_anew();
+        }
+        if let Some(lease) = &mut self.lease {
+            lease.renewing = None;
+            lease.renew_at = now;
+        }
+        self.go(State::Gates(Gates::at(Stage::Waiting)));
+    }
+}
+
+fn renaming() -> Refusal {
+    Refusal::Configuration(
+        "node_name, node_id, lock_key or etcd_namespace are others since the reload".to_owned(),
+    )
+}

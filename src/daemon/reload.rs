@@ -1,0 +1,80 @@
+//! SIGHUP: a new configuration is read in a thread of its own and with a limit, so that neither a large file nor a dead network
+//! file system holds the main thread. One that cannot be used changes nothing.
+
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use etcd_rs_sync::Options;
+
+use super::{Event, Inbox, Start, setup};
+use crate::config::{self, Config};
+use crate::core::Settings;
+use crate::process::{Cancel, NoAnswer, bounded};
+use crate::store;
+
+/// How long reading the files may take, those of TLS and passwords among them.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A configuration that can be used, with what was read for it.
+pub(super) struct Found {
+    pub(super) config: Config,
+    pub(super) settings: Settings,
+    pub(super) options: Options,
+}
+
+/// Reads, and hands over what was found, or `None` when the old configuration is to be kept; why is in the log by then.
+///
+/// # Errors
+/// When no thread could be started: nothing will be handed over.
+pub(super) fn read(start: &Start, inbox: Inbox) -> Result<(), String> {
+    let start = start.clone();
+    let work = move || {
+        let found = found(&start).inspect_err(|why| {
+            log::error!(event = "reload_refused"; "{why}; keeping the old configuration");
+        });
+        inbox.hand_over(Event::Configuration(found.ok().map(Box::new)));
+    };
+    thread::Builder::new()
+        .name("reload".to_owned())
+        .stack_size(super::lanes::STACK)
+        .spawn(work)
+        .map(drop)
+        .map_err(|error| format!("no thread could be started to read it: {error}"))
+}
+
+fn found(start: &Start) -> Result<Found, String> {
+    let cancel = Cancel::new();
+    let (path, begun) = (start.path.clone(), start.clone());
+    let read = bounded("the configuration", LIMIT, &cancel, move || {
+        load(path, &begun)
+    });
+    match read {
+        Ok(found) => found,
+        Err(NoAnswer::NotStarted(why)) => Err(why),
+        Err(NoAnswer::TimedOut | NoAnswer::StillBusy | NoAnswer::Cancelled) => Err(format!(
+            "{} or a file that it names could not be read within {} s",
+            start.path.display(),
+            LIMIT.as_secs()
+        )),
+    }
+}
+
+fn load(path: PathBuf, start: &Start) -> Result<Found, String> {
+    let loaded = config::load(&path).map_err(|problems| {
+        for problem in &problems.0 {
+            log::error!(event = "configuration"; "{problem}");
+        }
+        format!("the configuration has {} problems", problems.0.len())
+    })?;
+    for warning in &loaded.warnings {
+        log::warn!(event = "configuration"; "{warning}");
+    }
+    let mut config = loaded.config;
+    config.dry_run |= start.dry_run;
+    Ok(Found {
+        settings: setup::settings(&config, start.mode)?,
+        options: store::options(&config)?,
+        config,
+    })
+}
