@@ -38,7 +38,10 @@ pub(crate) fn options(config: &Config) -> Result<Options, String> {
         Some(auth) => {
             let password = String::from_utf8(secret(&auth.password_file)?)
                 .map_err(|error| format!("{}: {error}", auth.password_file.display()))?;
-            let password = password.strip_suffix('\n').unwrap_or(&password);
+            // As editors leave it, those of other systems too.
+            let password = password.strip_prefix('\u{feff}').unwrap_or(&password);
+            let password = password.strip_suffix('\n').unwrap_or(password);
+            let password = password.strip_suffix('\r').unwrap_or(password);
             Some((auth.username.clone(), password.to_owned()))
         }
         None => None,
@@ -104,20 +107,17 @@ fn rest(etcd: &dyn Etcd, pages: &mut Pages, most: usize) -> Result<(), Error> {
 /// An error of etcd with what to do about it.
 pub(crate) fn trouble(error: &Error) -> Trouble {
     let advice = match error {
-        Error::NotSent { .. } => "check etcd_endpoints, the network, and that etcd runs",
-        Error::OutcomeUnknown { .. } | Error::NoLeader { .. } => {
-            "check the health of the etcd cluster"
-        }
-        Error::Unauthenticated { .. } => "check etcd_auth",
-        Error::PermissionDenied { .. } => {
-            "the user needs the right to read and write every key below lock_key"
-        }
-        Error::LeaseNotFound | Error::LeaseExists | Error::Compacted { .. } => "try again",
-        Error::Rejected { .. } | Error::Setup { .. } => "",
+        Error::LeaseNotFound | Error::LeaseExists | Error::Compacted { .. } => "; try again",
+        Error::NotSent { .. }
+        | Error::OutcomeUnknown { .. }
+        | Error::NoLeader { .. }
+        | Error::Unauthenticated { .. }
+        | Error::PermissionDenied { .. }
+        | Error::Rejected { .. }
+        | Error::Setup { .. } => "", // it says so itself
     };
-    let dash = if advice.is_empty() { "" } else { "; " };
     Trouble {
-        text: format!("{error}{dash}{advice}").replace('\n', " "),
+        text: format!("{error}{advice}").replace('\n', " "),
         refused: matches!(
             error,
             Error::Unauthenticated { .. } | Error::PermissionDenied { .. } | Error::Setup { .. }

@@ -18,6 +18,9 @@ pub struct Note {
     pub fields: Vec<(&'static str, Value)>,
     /// Whether an unchanged repetition is held back.
     pub repeats: bool,
+    /// What it comes down to, when its words change although nothing else does. Then one cause is one line, however often others
+    /// come between.
+    pub cause: Option<String>,
 }
 
 impl Note {
@@ -71,7 +74,20 @@ impl Note {
         // Several detectors may fail at a time; each is said once.
         let detector = self.fields.iter().find(|(name, _)| *name == "detector");
         let detector = detector.and_then(|(_, value)| value.as_str());
-        format!("{} {}", self.event, detector.unwrap_or_default())
+        let cause = self.cause.as_deref().unwrap_or_default();
+        format!("{} {}{cause}", self.event, detector.unwrap_or_default())
+    }
+
+    /// What makes it the same as the last one of its key.
+    pub fn same(&self) -> &str {
+        self.cause.as_deref().unwrap_or(&self.msg)
+    }
+
+    /// Marks it as [repeating](Note::repeating), and told apart by this and not by its words.
+    #[must_use]
+    pub fn caused_by(mut self, cause: impl Into<String>) -> Note {
+        self.cause = Some(cause.into());
+        self.repeating()
     }
 
     fn new(level: log::Level, event: &'static str, msg: impl Into<String>) -> Note {
@@ -81,6 +97,7 @@ impl Note {
             msg: msg.into(),
             fields: Vec::new(),
             repeats: false,
+            cause: None,
         }
     }
 }

@@ -162,11 +162,13 @@ impl Refusal {
     /// What to do about it; empty when there is nothing to do.
     pub fn remedy(&self) -> &'static str {
         match self {
+            // What is wrong with etcd comes with its remedy.
             Refusal::NotRequired
             | Refusal::DryRun
             | Refusal::NotTurn(_)
             | Refusal::Lost(_)
-            | Refusal::Window(_) => "",
+            | Refusal::Window(_)
+            | Refusal::Etcd(_) => "",
             Refusal::Unknown(_) => "repair the detector named here",
             Refusal::KillSwitch(_) => "remove the file when this node may reboot again",
             Refusal::Configuration(_) => {
@@ -182,7 +184,6 @@ impl Refusal {
             Refusal::Policy(_) => {
                 "wait for the other members, or repair them; forget those that are gone for good"
             }
-            Refusal::Etcd(_) => "check the endpoints, the network and the cluster's health",
             Refusal::Aborted(_) => "see the lines before this one; it is tried again later",
         }
     }

@@ -23,7 +23,7 @@ fn each_refusal_has_its_label_its_exit_code_and_its_words() {
         (Refusal::Health(why()), "health", 3, true),
         (Refusal::Policy(why()), "policy", 3, true),
         (Refusal::NotTurn(why()), "not_turn", 4, false),
-        (Refusal::Etcd(why()), "etcd", 1, true),
+        (Refusal::Etcd(why()), "etcd", 1, false),
         (Refusal::Lost(why()), "lost", 1, false),
         (Refusal::Aborted(why()), "aborted", 1, true),
     ];

@@ -281,7 +281,7 @@ impl Daemon {
             return None;
         }
         let now = self.clock.now().mono;
-        let due = !note.repeats || self.hold_back.should_log(&note.key(), &note.msg, now);
+        let due = !note.repeats || self.hold_back.should_log(&note.key(), note.same(), now);
         if due && note.is_outcome() {
             self.hold_back.forget_others(&note.key());
         }

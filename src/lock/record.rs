@@ -323,6 +323,9 @@ impl fmt::Display for RecordError {
     }
 }
 
+/// The longest record that is read, bytes. What this program writes has at most a few thousand.
+const LONGEST: usize = 64 * 1024;
+
 /// Reads a record.
 ///
 /// # Errors
@@ -331,6 +334,10 @@ pub fn decode<T: DeserializeOwned>(value: &[u8]) -> Result<T, RecordError> {
     #[derive(Deserialize)]
     struct Version {
         v: u64,
+    }
+    if value.len() > LONGEST {
+        let why = format!("it has {} bytes, {LONGEST} are allowed", value.len());
+        return Err(RecordError::Malformed(why));
     }
     let malformed = |error: serde_json::Error| RecordError::Malformed(error.to_string());
     let version: Version = serde_json::from_slice(value).map_err(malformed)?;

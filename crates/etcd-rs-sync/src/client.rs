@@ -218,6 +218,7 @@ impl Client {
         let post = Exchange {
             url: self.session.url(endpoint, wire::path(request)),
             method: Method::Post(body.as_bytes()),
+            most: wire::longest_reply(request),
             token: ticket.text.clone(),
             need_leader: needs_leader(request),
             connect_until: limits.connect_until,
@@ -236,14 +237,14 @@ impl Client {
                     Err(why) => Posted::Failed(Error::OutcomeUnknown { detail: at(&why) }),
                 },
                 // An error in place of the first message of a stream, or something unknown.
-                Err(why) => match wire::refusal(&bytes) {
+                Err(why) => match self.session.refusal(ticket, &bytes) {
                     Refusal { code: 0, .. } => {
                         Posted::Failed(Error::OutcomeUnknown { detail: at(&why) })
                     }
                     refusal => refused(0, refusal, &at),
                 },
             },
-            Ok((status, bytes)) => refused(status, wire::refusal(&bytes), &at),
+            Ok((status, bytes)) => refused(status, self.session.refusal(ticket, &bytes), &at),
             Err(failure) if failure.sent => {
                 // Some servers close the connection where they should say that they do not know the token.
                 if failure.closed {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::remedy::remedies;
+
 /// A failed call. [`Error::is_definite`] says whether the request certainly had no effect.
 #[derive(Debug)]
 pub enum Error {
@@ -72,28 +74,38 @@ impl Error {
     }
 }
 
+/// What happened, and what to do about it.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.text();
+        f.write_str(&text)?;
+        // What was passed on from another error has its remedy already.
+        match remedies(&text).first() {
+            Some(remedy) if !text.contains(remedy.todo) => write!(f, "; {}", remedy.todo),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Error {
+    fn text(&self) -> String {
         match self {
-            Error::NotSent { detail } => write!(f, "etcd is not reachable: {detail}"),
+            Error::NotSent { detail } => format!("etcd is not reachable: {detail}"),
             Error::OutcomeUnknown { detail } => {
-                write!(f, "etcd did not answer, the outcome is unknown: {detail}")
+                format!("etcd did not answer, the outcome is unknown: {detail}")
             }
-            Error::LeaseNotFound => write!(f, "the lease does not exist"),
-            Error::LeaseExists => write!(f, "the lease exists already"),
-            Error::NoLeader { detail } => write!(f, "the etcd cluster has no leader: {detail}"),
-            Error::Compacted { detail } => write!(f, "the revision is not available: {detail}"),
-            Error::Unauthenticated { detail } => write!(f, "etcd does not know us: {detail}"),
-            Error::PermissionDenied { detail } => write!(f, "etcd denies permission: {detail}"),
+            Error::LeaseNotFound => "the lease does not exist".to_owned(),
+            Error::LeaseExists => "the lease exists already".to_owned(),
+            Error::NoLeader { detail } => format!("the etcd cluster has no leader: {detail}"),
+            Error::Compacted { detail } => format!("the revision is not available: {detail}"),
+            Error::Unauthenticated { detail } => format!("etcd does not know us: {detail}"),
+            Error::PermissionDenied { detail } => format!("etcd denies permission: {detail}"),
             Error::Rejected {
                 http_status,
                 code,
                 message,
-            } => write!(
-                f,
-                "etcd refused: {message} (code {code}, HTTP {http_status})"
-            ),
-            Error::Setup { detail } => write!(f, "{detail}"),
+            } => format!("etcd refused: {message} (code {code}, HTTP {http_status})"),
+            Error::Setup { detail } => detail.clone(),
         }
     }
 }

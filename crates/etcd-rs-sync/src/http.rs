@@ -16,6 +16,8 @@ use crate::{Error, Options, wire};
 
 /// The most bytes of a reply that are read. etcd's own bound on a request is 1.5 MiB; a listing of a fleet stays far below this.
 pub(crate) const MAX_REPLY_BYTES: u64 = 16 * 1024 * 1024;
+/// The same where an answer says one thing.
+pub(crate) const SMALL_REPLY_BYTES: u64 = 64 * 1024;
 /// The most bytes of a reply's header.
 const MAX_HEADER_BYTES: usize = 16 * 1024;
 /// Buffers of a connection, in each direction. A request of this crate's users has a few hundred bytes.
@@ -52,6 +54,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) token: Option<String>,
     /// Ask the server to refuse at once when it knows no leader.
     pub(crate) need_leader: bool,
+    /// The most bytes of the reply.
+    pub(crate) most: u64,
     /// Until the connection stands, TLS included.
     pub(crate) connect_until: Instant,
     /// Until the reply is complete, or for a stream until its head is there.
@@ -89,7 +93,7 @@ pub(crate) fn exchange(agent: &Agent, exchange: &Exchange<'_>) -> Result<(u16, V
     response
         .into_body()
         .into_with_config()
-        .limit(MAX_REPLY_BYTES)
+        .limit(exchange.most)
         .reader()
         .read_to_end(&mut body)
         .map_err(|e| failure(e.into()))?;

@@ -9,6 +9,7 @@ pub mod fuzz;
 mod http;
 mod known;
 mod options;
+mod remedy;
 mod resolve;
 mod session;
 mod tls;
@@ -20,6 +21,7 @@ pub use client::Client;
 pub use endpoints::EndpointHealth;
 pub use error::Error;
 pub use options::Options;
+pub use remedy::{REMEDIES, Remedy, cause, remedies};
 pub use tls::TlsOptions;
 pub use types::*;
 pub use watch::{

@@ -6,7 +6,7 @@ use std::time::Instant;
 use ureq::Agent;
 
 use crate::endpoints::Endpoints;
-use crate::http::{Exchange, Method, exchange};
+use crate::http::{Exchange, Method, SMALL_REPLY_BYTES, exchange};
 use crate::known::Known;
 use crate::resolve::Names;
 use crate::wire;
@@ -92,6 +92,7 @@ impl Session {
         let probe = Exchange {
             url: self.url(endpoint, "/version"),
             method: Method::Get,
+            most: SMALL_REPLY_BYTES,
             token: None,
             need_leader: false,
             connect_until: limits.connect_until,
@@ -100,7 +101,22 @@ impl Session {
         let not_sent = |detail: String| Error::NotSent {
             detail: format!("{}: {detail}", self.options.endpoints[endpoint]),
         };
-        let (status, body) = exchange(agent, &probe).map_err(|failure| not_sent(failure.detail))?;
+        let (status, body) = exchange(agent, &probe).map_err(|failure| {
+            let https = self.options.endpoints[endpoint].starts_with("https");
+            let cut = ["Broken pipe", "reset by peer"]
+                .iter()
+                .any(|words| failure.detail.contains(words));
+            not_sent(
+                match (failure.closed && (failure.sent || https && cut), https) {
+                    // A client certificate is often refused without a word, under TLS 1.3 after the handshake.
+                    (true, true) => format!("{} around the TLS handshake", failure.detail),
+                    (true, false) => {
+                        format!("{} when it was asked for its version", failure.detail)
+                    }
+                    (false, _) => failure.detail,
+                },
+            )
+        })?;
         if status != 200 {
             return Err(not_sent(format!(
                 "asked for its version it answers HTTP {status}"
@@ -200,6 +216,7 @@ impl Session {
         let request = Exchange {
             url: self.url(endpoint, "/v3/auth/authenticate"),
             method: Method::Post(body.as_bytes()),
+            most: SMALL_REPLY_BYTES,
             token: None,
             need_leader: true,
             connect_until: limits.connect_until,
@@ -234,6 +251,12 @@ impl Session {
             Error::NoLeader { .. } => Err(not_sent("etcdserver: no leader".to_owned())),
             _ => Err(not_sent(format!("it answers HTTP {status}"))),
         }
+    }
+
+    /// What a body says that is not the answer, without the token.
+    pub(crate) fn refusal(&self, ticket: &Ticket, body: &[u8]) -> wire::Refusal {
+        let text = String::from_utf8_lossy(body);
+        wire::refusal(self.without_token(ticket, &text).as_bytes())
     }
 
     /// A text of whoever answered a request with a token, without that token: it may have repeated what it was sent.

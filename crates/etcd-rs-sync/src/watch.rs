@@ -20,7 +20,7 @@ use ureq::Agent;
 
 use crate::Error;
 use crate::backoff::Backoff;
-use crate::http::{Exchange, Method, start};
+use crate::http::{Exchange, MAX_REPLY_BYTES, Method, start};
 use crate::session::{Limits, Session, Ticket};
 use crate::wire::{self, Message, Refusal};
 
@@ -160,6 +160,7 @@ impl Watch {
         let exchange = Exchange {
             url: self.session.url(self.endpoint, "/v3/watch"),
             method: Method::Post(body.as_bytes()),
+            most: MAX_REPLY_BYTES,
             token: ticket.text.clone(),
             need_leader: true,
             connect_until: limits.connect_until,
@@ -186,7 +187,8 @@ impl Watch {
             .take(READ_BYTES as u64)
             .read_to_end(&mut words);
         read.map_err(|e| self.lost(&e.to_string()))?;
-        Ok(Opened::Refused(status, wire::refusal(&words), ticket))
+        let refusal = self.session.refusal(&ticket, &words);
+        Ok(Opened::Refused(status, refusal, ticket))
     }
 
     /// Reads one message and keeps the stream if it is still good.

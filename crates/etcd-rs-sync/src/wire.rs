@@ -11,9 +11,10 @@ mod decode;
 mod encode;
 mod fail;
 mod json;
+mod part;
 
 pub(crate) use decode::{auth_token, reply, version};
-pub(crate) use encode::{authenticate, body, path, watch};
+pub(crate) use encode::{authenticate, body, longest_reply, path, watch};
 pub(crate) use fail::{Refusal, classify, one_line, refusal};
 pub(crate) use stream::{Message, message};
 

@@ -65,7 +65,12 @@ impl Machine {
             Refusal::Unknown(_) | Refusal::Aborted(_) => Note::error("blocked", text),
             _ => Note::warn("blocked", text),
         };
-        self.note(note.with("reason", refusal.label()).repeating());
+        let note = note.with("reason", refusal.label());
+        let note = match refusal {
+            Refusal::Etcd(why) => note.caused_by(etcd_rs_sync::cause(why)),
+            _ => note.repeating(),
+        };
+        self.note(note);
     }
 
     pub(super) fn exit(&mut self, code: u8) {

@@ -89,13 +89,13 @@ impl Machine {
         let since = *queue.blind.get_or_insert(now);
         let blind = now.saturating_sub(since);
         self.count_again_within(if blind.is_zero() { ttl / 3 } else { ttl });
-        let every = ttl.as_secs();
+        let (every, cause) = (ttl.as_secs(), etcd_rs_sync::cause(why));
         self.note(if blind < ttl {
             Note::warn(
                 "watch_failing",
                 format!("the watch of the queue is interrupted, so that it is counted every {every} s until it stands: {why}"),
             )
-            .repeating()
+            .caused_by(cause)
         } else {
             Note::warn(
                 "watch_blind",
@@ -104,7 +104,7 @@ impl Machine {
                      to pass on what is streamed, at once: for nginx, proxy_http_version 1.1; proxy_buffering off; proxy_read_timeout 1h;"
                 ),
             )
-            .repeating()
+            .caused_by("")
         });
     }
 

@@ -484,13 +484,14 @@ impl Machine {
             self.settings.backoff_max,
         );
         self.retries += 1;
+        let cause = etcd_rs_sync::cause(why);
         self.note(
             Note::warn(
                 "etcd_error",
                 format!("{}: {why}; trying again", self.state.name()),
             )
             .with("state", self.state.name())
-            .repeating(),
+            .caused_by(cause),
         );
         if self.settings.mode != Mode::Daemon && self.retries > ONCE_TRIES {
             self.note(Note::error("gave_up", format!("gave up: {why}")));

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::json::{Object, Shape, bytes_of, text_of};
+use super::part::parse;
 use crate::{
     DeleteReply, GrantReply, Header, KeepAliveReply, KeyValue, Member, MembersReply, Op, OpReply,
     PutReply, RangeReply, Reply, Request, StatusReply, TimeToLiveReply, Txn, TxnReply,
@@ -16,14 +17,8 @@ pub(crate) fn reply(request: &Request, bytes: &[u8]) -> Shape<Reply> {
     if bytes.is_empty() {
         return Err("the reply is empty".into());
     }
-    let value: Value = if matches!(request, Request::KeepAlive { .. }) {
-        // A stream of one message. The stream's end is of no interest.
-        let mut messages = serde_json::Deserializer::from_slice(bytes).into_iter();
-        let first = messages.next().ok_or("the reply is empty")?;
-        first.map_err(|e| not_json(&e))?
-    } else {
-        serde_json::from_slice(bytes).map_err(|e| not_json(&e))?
-    };
+    // A renewal is answered by a stream of one message, whose end is of no interest.
+    let value = parse(bytes, !matches!(request, Request::KeepAlive { .. }))?;
     let object = Object::new(&value)?;
     Ok(match request {
         Request::Range(_) => Reply::Range(range(object, header(object)?)?),
@@ -42,7 +37,7 @@ pub(crate) fn reply(request: &Request, bytes: &[u8]) -> Shape<Reply> {
 
 /// The token in the answer to an authentication.
 pub(crate) fn auth_token(bytes: &[u8]) -> Shape<String> {
-    let value: Value = serde_json::from_slice(bytes).map_err(|e| not_json(&e))?;
+    let value = parse(bytes, true)?;
     let token = Object::new(&value)?.text("token")?;
     if token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
         return Err("the authentication's reply has no usable token".into());
@@ -52,7 +47,7 @@ pub(crate) fn auth_token(bytes: &[u8]) -> Shape<String> {
 
 /// The server's version in the answer of `/version`, such as `3.5.16`.
 pub(crate) fn version(bytes: &[u8]) -> Shape<String> {
-    let value: Value = serde_json::from_slice(bytes).map_err(|e| not_json(&e))?;
+    let value = parse(bytes, true)?;
     let version = Object::new(&value)?.text("etcdserver")?;
     if version.is_empty() {
         return Err("the reply has no `etcdserver` version".into());
@@ -277,10 +272,6 @@ fn members(object: Object<'_>) -> Shape<MembersReply> {
             .map(read)
             .collect::<Shape<_>>()?,
     })
-}
-
-fn not_json(error: &serde_json::Error) -> String {
-    format!("the reply is not JSON: {error}")
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
+use crate::http::{MAX_REPLY_BYTES, SMALL_REPLY_BYTES};
 use crate::watch::WatchRequest;
 use crate::{Compare, Delete, Is, Keys, Op, Order, Put, Range, Request, Target, Txn};
 
@@ -21,6 +22,22 @@ pub(crate) fn path(request: &Request) -> &'static str {
         Request::Compact { .. } => "/v3/kv/compaction",
         Request::Status => "/v3/maintenance/status",
         Request::Members => "/v3/cluster/member/list",
+    }
+}
+
+/// The most bytes of an answer that are read. A page of a fleet's records is the largest; most answers are a few hundred bytes.
+pub(crate) fn longest_reply(request: &Request) -> u64 {
+    match request {
+        Request::Range(_) | Request::Txn(_) | Request::Delete(_) => MAX_REPLY_BYTES,
+        Request::TimeToLive { keys: true, .. } | Request::Members | Request::Put(_) => {
+            2 * 1024 * 1024
+        }
+        Request::Grant { .. }
+        | Request::Revoke { .. }
+        | Request::KeepAlive { .. }
+        | Request::TimeToLive { .. }
+        | Request::Compact { .. }
+        | Request::Status => SMALL_REPLY_BYTES,
     }
 }
 

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::json::Object;
+use super::part::parse;
 use crate::Error;
 
 /// Longest server text that goes into an error; the rest is cut.
@@ -46,10 +47,7 @@ impl Refusal {
 
 /// Reads an error body: one message's, in either dialect, or a stream's.
 pub(crate) fn refusal(bytes: &[u8]) -> Refusal {
-    let value: Option<Value> = serde_json::Deserializer::from_slice(bytes)
-        .into_iter()
-        .next()
-        .and_then(Result::ok);
+    let value = parse(bytes, false).ok();
     let parsed = value.as_ref().and_then(read);
     parsed.unwrap_or_else(|| Refusal {
         code: 0,

@@ -1,10 +1,9 @@
 //! The messages of a watch.
 
-use serde_json::Value;
-
 use super::decode::{header, key_value};
 use super::fail::{Refusal, one_line, refusal};
 use super::json::{Object, Shape};
+use super::part::parse;
 use crate::watch::{Event, EventKind};
 
 /// One line of a watch's stream.
@@ -27,8 +26,7 @@ pub(crate) enum Message {
 /// # Errors
 /// What is wrong with it.
 pub(crate) fn message(line: &[u8]) -> Shape<Message> {
-    let value: Value =
-        serde_json::from_slice(line).map_err(|e| format!("the watch sent no JSON: {e}"))?;
+    let value = parse(line, true)?;
     let outer = Object::new(&value)?;
     if outer.has("error") {
         return Ok(Message::Failed(refusal(line)));

@@ -230,3 +230,56 @@ fn a_watch_gets_a_new_token_without_a_word() {
         }
     });
 }
+
+/// Something between that repeats what it was sent, in whatever it answers.
+#[test]
+fn an_echo_never_brings_the_password_or_the_token_into_an_error() {
+    let cluster = cluster(&etcd_test_server::default_version());
+    let reply = |status: &str, body: &str| {
+        let length = body.len();
+        Action::Answer(
+            format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}").into_bytes(),
+        )
+    };
+    for status in [
+        "400 Bad Request",
+        "401 Unauthorized",
+        "403 Forbidden",
+        "404 Not Found",
+        "500 Internal Server Error",
+        "200 OK",
+    ] {
+        for body in [
+            PASSWORD.to_owned(),
+            format!("{{\"message\":\"you sent {PASSWORD}\",\"code\":3}}"),
+            format!("{{\"error\":\"{PASSWORD}\",\"code\":16}}"),
+            format!("{{\"token\":{{\"password\":\"{PASSWORD}\"}}}}"),
+            format!("{{\"token\":\"{PASSWORD} with space\"}}"),
+        ] {
+            let proxy = Proxy::new(cluster.client_address(0));
+            proxy.rule(Rule::on("/v3/auth/authenticate", reply(status, &body)));
+            let etcd = as_user(through(&proxy), "node", PASSWORD);
+            let error = etcd.put(Put::new("own/k", "v", 0)).unwrap_err();
+            let mut shown = format!("{error} {error:?} {:?}", etcd.endpoints());
+            let mut watch = etcd.watch(WatchRequest::new(Keys::one("own/k"))).unwrap();
+            shown += &format!("{:?}", watch.next());
+            assert!(!shown.contains(PASSWORD), "{status} {body}: {shown}");
+        }
+    }
+    let proxy = Proxy::new(cluster.client_address(0));
+    proxy.rule(Rule::on(
+        "/v3/auth/authenticate",
+        reply("200 OK", "{\"token\":\"geheim.7\"}"),
+    ));
+    let echo = reply(
+        "400 Bad Request",
+        "{\"message\":\"header Authorization: geheim.7\",\"code\":3}",
+    );
+    proxy.rule(Rule::on("/v3/", echo));
+    let etcd = as_user(through(&proxy), "node", PASSWORD);
+    for _ in 0..2 {
+        let error = etcd.put(Put::new("own/k", "v", 0)).unwrap_err();
+        let shown = format!("{error} {error:?} {:?}", etcd.endpoints());
+        assert!(!shown.contains("geheim.7"), "{shown}");
+    }
+}

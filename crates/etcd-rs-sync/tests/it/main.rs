@@ -4,6 +4,7 @@
 mod auth;
 mod elsewhere;
 mod failover;
+mod found;
 mod guards;
 mod hostile;
 mod leases;

@@ -124,3 +124,32 @@ fn events_that_are_lost_again_and_again_are_counted_with_a_pause() {
             .max(1);
     assert!(counts > 2 && counts <= most + 5, "{counts}, {most}");
 }
+
+/// What the driver would log of these notes: one line for each key until an hour has passed.
+fn lines(node: &Node, event: &str) -> usize {
+    let of_event = node.notes.iter().filter(|note| note.event == event);
+    let keys: std::collections::BTreeSet<_> =
+        of_event.map(reboot_coordinator::core::Note::key).collect();
+    keys.len()
+}
+
+#[test]
+fn one_cause_is_one_line_however_its_words_change_while_it_lasts() {
+    let mut node = Node::new(settings());
+    let errors = [
+        "http://a: io: Broken pipe",
+        "http://b: io: Connection reset",
+        "http://a: io: received fatal alert: CertificateExpired",
+    ];
+    for round in 0..30 {
+        let (ticket, _) = node.until_sending("starting");
+        let detail = errors[round % 3].to_owned();
+        node.answer(ticket, Err(etcd_rs_sync::Error::NotSent { detail }));
+    }
+    node.settle();
+    assert_eq!(
+        lines(&node, "etcd_error"),
+        2,
+        "the network, and the client's certificate"
+    );
+}
