@@ -2,6 +2,9 @@
 
 mod etcd;
 mod lab;
+mod pages;
+mod settings;
+mod tasks;
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -108,7 +111,7 @@ fn while_etcd_does_not_answer_nothing_is_done_and_afterwards_it_goes_on() {
 #[test]
 fn the_kill_switch_holds_a_node_back_until_it_is_gone() {
     let mut lab = Lab::new();
-    lab.detect_by_command();
+    lab.detect_by_command("script");
     fs::write(lab.path("disable"), "while we look\n").unwrap();
     lab.start();
     lab.wait_passes(3);
@@ -248,11 +251,12 @@ fn beside_another_instance_nothing_is_begun() {
     assert_eq!(lab.actions(), Vec::<String>::new());
 }
 
-/// Ends the daemon's idle pass under the first file, and begins with the second: `script-2` tells of itself.
+/// Another health script and another detector in the file: they tell of themselves.
 fn with_another_script(lab: &mut Lab) {
     lab.script("script-2", "2-");
     let script = format!("{:?}", lab.path("script-2").display().to_string());
     lab.set("health_script", &script);
+    lab.detect_by_command("script-2");
 }
 
 #[test]
@@ -261,11 +265,12 @@ fn a_reload_is_in_force_for_the_next_pass() {
     lab.remove("required");
     lab.start();
     wait("the registration", || lab.etcd.get("/rc/nodes/a"));
+    // What stands in the file by the second one counts.
+    lab.set("health_script", "/bin/false");
+    lab.reload();
     with_another_script(&mut lab);
     lab.reload();
-    // A second one, at once: what stands in the file by then counts.
-    lab.touch("fail-undo");
-    lab.reload();
+    lab.wait_step("2-detect");
     lab.touch("required");
     lab.wait_step("2-pre-lock");
     lab.wait_step("reboot");
@@ -297,7 +302,7 @@ fn a_file_that_cannot_be_used_changes_nothing() {
         ("max_concurrent_reboots", "0"),
     ] {
         let mut lab = Lab::new();
-        lab.detect_by_command();
+        lab.detect_by_command("script");
         lab.remove("required");
         let good = lab.loaded(Mode::Daemon, false).1.path;
         let good = fs::read_to_string(good).unwrap();

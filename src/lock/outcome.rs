@@ -92,6 +92,12 @@ impl Permit {
         ))
     }
 
+    /// One that no commit gave, for tests of who uses it.
+    #[cfg(test)]
+    pub(crate) fn of_test(since: Duration) -> Permit {
+        Permit { since }
+    }
+
     /// The permit again, after the drain that it allowed ended in its time.
     #[must_use]
     pub fn drained(self, ended: Duration) -> Permit {

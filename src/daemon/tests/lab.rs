@@ -15,11 +15,13 @@ use base64::Engine;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::super::clock::Clock;
 use super::super::signals::Signal;
-use super::super::{Daemon, Event, INBOX, Start};
+use super::super::tasks::Tasks;
+use super::super::{Daemon, Event, INBOX, Inbox, Start};
 use super::etcd::Etcd;
 use crate::config::{self, Config};
-use crate::core::Mode;
+use crate::core::{Input, Mode};
 
 /// How long anything may take. Far more than it does; reached only when something is wrong.
 pub(super) const LIMIT: Duration = Duration::from_secs(20);
@@ -29,7 +31,9 @@ here=${0%/*}
 step=$1
 [ -n "$step" ] || step=$RC_PHASE
 [ "$step" = monitor ] || echo "PREFIX$step" >> "$here/actions"
+env > "$here/environment"
 while [ -e "$here/block-$step" ]; do sleep 0.02; done
+: > "$here/ended-$step"
 [ "$step" != detect ] || [ -e "$here/required" ] || exit 1
 [ ! -e "$here/fail-$step" ]
 "#;
@@ -127,8 +131,8 @@ impl Lab {
     }
 
     /// The same as before, by a command that tells when it is asked.
-    pub(super) fn detect_by_command(&mut self) {
-        let command = format!("{:?}, detect", self.path("script").display().to_string());
+    pub(super) fn detect_by_command(&mut self, script: &str) {
+        let command = format!("{:?}, detect", self.path(script).display().to_string());
         self.set(
             "reboot_required_detectors",
             &format!(
@@ -178,6 +182,17 @@ impl Lab {
         let (config, start) = self.loaded(Mode::Daemon, false);
         let (sender, events) = sync_channel(INBOX);
         (Daemon::start(config, start, sender).unwrap(), events)
+    }
+
+    /// The tasks of a daemon that was started so long ago.
+    pub(super) fn tasks(&self, daemon: &Daemon, ago: Duration) -> Tasks {
+        let (clock, metrics) = (Clock::started_ago(ago), daemon.observer.metrics());
+        let inbox = Inbox {
+            sender: daemon.sender.clone(),
+            generation: 0,
+        };
+        let path = self.path("config.yaml");
+        Tasks::new((&daemon.config, &path), inbox, clock, metrics).unwrap()
     }
 
     pub(super) fn start(&mut self) {
@@ -278,6 +293,14 @@ impl Drop for Lab {
             let _ = sender.send(Event::Signal(Signal::Stop));
             drop(main);
         }
+    }
+}
+
+/// What the machine would be told next.
+pub(super) fn input(events: &Receiver<Event>) -> Input {
+    match events.recv_timeout(LIMIT) {
+        Ok(Event::Machine(_, input)) => input,
+        _ => panic!("the machine is told nothing"),
     }
 }
 
