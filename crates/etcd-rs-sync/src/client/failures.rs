@@ -71,3 +71,125 @@ fn detail_of(error: &Error) -> String {
     }
     error.to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Keys, Put, Range};
+
+    fn not_sent(detail: &str) -> Error {
+        let detail = detail.to_owned();
+        Error::NotSent { detail }
+    }
+
+    fn unknown(detail: &str) -> Error {
+        let detail = detail.to_owned();
+        Error::OutcomeUnknown { detail }
+    }
+
+    fn no_leader() -> Error {
+        let detail = "no leader".to_owned();
+        Error::NoLeader { detail }
+    }
+
+    fn denied() -> Error {
+        let detail = "denied".to_owned();
+        Error::PermissionDenied { detail }
+    }
+
+    fn after(errors: impl IntoIterator<Item = Error>) -> Failures {
+        let mut failures = Failures::default();
+        errors.into_iter().for_each(|error| failures.push(error));
+        failures
+    }
+
+    fn put() -> Request {
+        Request::Put(Put::new("k", "v", 0))
+    }
+
+    fn range() -> Request {
+        Request::Range(Range::of(Keys::one("k")))
+    }
+
+    #[test]
+    fn a_write_is_repeated_only_while_nothing_of_it_can_have_arrived() {
+        assert!(after([]).allow_repeat(&put()));
+        assert!(after([not_sent("a"), not_sent("b")]).allow_repeat(&put()));
+        assert!(!after([not_sent("a"), unknown("b")]).allow_repeat(&put()));
+        assert!(!after([no_leader()]).allow_repeat(&put()));
+        for repeatable in [
+            range(),
+            Request::Grant { id: 7, ttl_sec: 60 },
+            Request::Revoke { id: 7 },
+            Request::KeepAlive { id: 7 },
+        ] {
+            assert!(after([unknown("a")]).allow_repeat(&repeatable));
+        }
+        // The server chooses the id: a second one would be a second lease.
+        let grant = Request::Grant { id: 0, ttl_sec: 60 };
+        assert!(!after([unknown("a")]).allow_repeat(&grant));
+    }
+
+    #[test]
+    fn a_refusal_says_nothing_of_an_earlier_attempt_that_may_have_arrived() {
+        assert!(after([]).settle(&put(), denied()).is_definite());
+        assert!(
+            after([not_sent("a")])
+                .settle(&put(), denied())
+                .is_definite()
+        );
+        assert!(
+            after([unknown("a")])
+                .settle(&range(), denied())
+                .is_definite()
+        );
+        let error = after([unknown("the first was lost")]).settle(&put(), denied());
+        assert!(!error.is_definite(), "{error}");
+        let error = after([not_sent("a"), unknown("b")])
+            .settle(&put(), denied())
+            .to_string();
+        assert!(
+            error.contains("a; b (etcd denies permission: denied)"),
+            "{error}"
+        );
+        // What a repeated grant or revocation finds is what it wanted.
+        for last in [Error::LeaseExists, Error::LeaseNotFound] {
+            let said = last.to_string();
+            let revoke = Request::Revoke { id: 7 };
+            assert_eq!(
+                after([unknown("a")]).settle(&revoke, last).to_string(),
+                said
+            );
+        }
+    }
+
+    #[test]
+    fn the_worst_of_several_failures_counts_and_the_last_ones_are_told() {
+        assert!(
+            matches!(after([not_sent("a")]).into_error("why"), Error::NotSent { detail } if detail == "a")
+        );
+        let none = after([]).into_error("why");
+        assert!(
+            matches!(&none, Error::NotSent { detail } if detail == "why"),
+            "{none:?}"
+        );
+        let two = after([not_sent("a"), not_sent("b")]).into_error("why");
+        assert!(
+            matches!(&two, Error::NotSent { detail } if detail == "a; b (why)"),
+            "{two:?}"
+        );
+        let lost = after([unknown("a"), not_sent("b")]).into_error("why");
+        assert!(matches!(lost, Error::OutcomeUnknown { .. }), "{lost:?}");
+        let leaderless = after([no_leader(), no_leader()]).into_error("why");
+        assert!(
+            matches!(leaderless, Error::NoLeader { .. }),
+            "{leaderless:?}"
+        );
+        let mixed = after([no_leader(), not_sent("b")]).into_error("why");
+        assert!(matches!(mixed, Error::OutcomeUnknown { .. }), "{mixed:?}");
+        let many = after(["a", "b", "c", "d", "e"].map(not_sent))
+            .into_error("why")
+            .to_string();
+        assert!(many.ends_with("b; c; d; e (why)"), "{many}");
+    }
+}
