@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use super::super::clock::Clock;
 use super::super::signals::Signal;
 use super::super::tasks::Tasks;
-use super::super::{Daemon, Event, INBOX, Inbox, Start};
+use super::super::{Daemon, Event, INBOX, Start};
 use super::etcd::Etcd;
 use crate::config::{self, Config};
 use crate::core::{Input, Mode};
@@ -187,10 +187,7 @@ impl Lab {
     /// The tasks of a daemon that was started so long ago.
     pub(super) fn tasks(&self, daemon: &Daemon, ago: Duration) -> Tasks {
         let (clock, metrics) = (Clock::started_ago(ago), daemon.observer.metrics());
-        let inbox = Inbox {
-            sender: daemon.sender.clone(),
-            generation: 0,
-        };
+        let inbox = daemon.inbox.clone();
         let path = self.path("config.yaml");
         Tasks::new((&daemon.config, &path), inbox, clock, metrics).unwrap()
     }
@@ -299,7 +296,7 @@ impl Drop for Lab {
 /// What the machine would be told next.
 pub(super) fn input(events: &Receiver<Event>) -> Input {
     match events.recv_timeout(LIMIT) {
-        Ok(Event::Machine(_, input)) => input,
+        Ok(Event::Machine(input)) => input,
         _ => panic!("the machine is told nothing"),
     }
 }
