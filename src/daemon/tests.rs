@@ -3,6 +3,7 @@
 mod etcd;
 mod lab;
 mod pages;
+mod reload;
 mod settings;
 mod tasks;
 

@@ -248,9 +248,13 @@ impl Lab {
 
     /// So many looks at what requires a reboot, from now on.
     pub(super) fn wait_passes(&self, more: usize) {
-        let before = self.count("detect");
+        self.wait_passes_of("detect", more);
+    }
+
+    pub(super) fn wait_passes_of(&self, step: &str, more: usize) {
+        let before = self.count(step);
         wait("passes", || {
-            (self.count("detect") >= before + more).then_some(())
+            (self.count(step) >= before + more).then_some(())
         });
     }
 

@@ -1,0 +1,123 @@
+//! SIGHUP, in states and at moments.
+
+use std::fs;
+
+use super::super::{Daemon, Event, Reading};
+use super::lab::{LIMIT, Lab, wait};
+use super::with_another_script;
+use crate::core::Mode;
+
+#[test]
+fn a_waiting_node_decides_by_the_new_file() {
+    let mut lab = Lab::new();
+    lab.claim_of_another();
+    lab.start();
+    lab.wait_phase(Some("queued"));
+    with_another_script(&mut lab);
+    lab.set("dry_run", "true");
+    lab.reload();
+    lab.wait_step("2-detect");
+    lab.etcd.delete("/rc/claims/other");
+    lab.wait_step("2-post-lock");
+    lab.wait_passes_of("2-detect", 3);
+    assert_eq!(lab.count("drain") + lab.count("reboot"), 0);
+    lab.stop();
+    assert_eq!(lab.phase(), None);
+}
+
+#[test]
+fn a_node_that_drains_reboots_by_the_command_of_the_new_file() {
+    let mut lab = Lab::new();
+    lab.touch("block-drain");
+    lab.start();
+    lab.wait_step("drain");
+    lab.script("script-2", "2-");
+    let script = format!("{:?}", lab.path("script-2").display().to_string());
+    lab.set("health_script", &script);
+    lab.set("reboot_command", &format!("[{script}, reboot]"));
+    lab.reload();
+    // The gates were judged by the old file: its permit is void.
+    let checks = lab.count("2-post-lock");
+    lab.remove("block-drain");
+    lab.wait_step("2-reboot");
+    assert!(lab.count("2-post-lock") > checks);
+    assert_eq!(lab.count("reboot"), 0);
+    lab.stop();
+}
+
+#[test]
+fn mended_endpoints_are_used_before_etcd_ever_answered() {
+    let mut lab = Lab::new();
+    let good = format!("[{:?}]", lab.etcd.url());
+    lab.set("etcd_endpoints", "[\"http://127.0.0.1:1\"]");
+    lab.start();
+    wait("the first look", || (lab.word() == "unknown").then_some(()));
+    lab.set("etcd_endpoints", &good);
+    lab.reload();
+    lab.wait_step("reboot");
+    lab.stop();
+}
+
+#[test]
+fn a_signal_that_comes_while_the_file_is_read_makes_it_be_read_once_more() {
+    let mut lab = Lab::new();
+    let (mut daemon, events) = lab.daemon();
+    daemon.read_again();
+    assert!(daemon.reading == Reading::Once);
+    lab.set("max_concurrent_reboots", "2");
+    daemon.read_again();
+    assert!(daemon.reading == Reading::Again);
+    let read = |daemon: &mut Daemon| match events.recv_timeout(LIMIT) {
+        Ok(Event::Configuration(found)) => daemon.on_configuration(found),
+        _ => panic!("the file is read"),
+    };
+    read(&mut daemon);
+    assert!(daemon.reading == Reading::Once);
+    assert_eq!(daemon.config.max_concurrent_reboots, 1);
+    read(&mut daemon);
+    assert!(daemon.reading == Reading::No);
+    assert_eq!(daemon.config.max_concurrent_reboots, 2);
+}
+
+#[test]
+fn what_cannot_be_followed_leaves_everything_as_it_was() {
+    let lab = Lab::new();
+    let (mut daemon, events) = lab.daemon();
+    let before = daemon.config.clone();
+    let file = lab.path("config.yaml");
+    let good = fs::read_to_string(&file).unwrap();
+    for bad in [
+        "run_dir: /tmp/elsewhere\n",
+        "boot_id_file: /nowhere\n",
+        "lock_ttl_sec: 0\n",
+        "[\n",
+    ] {
+        let name = bad.split(':').next().unwrap_or_default();
+        let others = good.lines().filter(|line| !line.starts_with(name));
+        let others: String = others.map(|line| format!("{line}\n")).collect();
+        fs::write(&file, others + bad).unwrap();
+        daemon.read_again();
+        match events.recv_timeout(LIMIT) {
+            Ok(Event::Configuration(found)) => daemon.on_configuration(found),
+            _ => panic!("the file is read"),
+        }
+        assert!(daemon.config == before, "{bad}");
+        assert!(daemon.reading == Reading::No);
+    }
+}
+
+#[test]
+fn one_pass_and_dry_run_stay_what_they_were_started_as() {
+    let mut lab = Lab::new();
+    let (mut daemon, events) = lab.daemon();
+    daemon.start.dry_run = true;
+    daemon.start.mode = Mode::Daemon;
+    lab.set("max_concurrent_reboots", "2");
+    daemon.read_again();
+    match events.recv_timeout(LIMIT) {
+        Ok(Event::Configuration(found)) => daemon.on_configuration(found),
+        _ => panic!("the file is read"),
+    }
+    assert!(daemon.config.dry_run);
+    assert_eq!(daemon.config.max_concurrent_reboots, 2);
+}
