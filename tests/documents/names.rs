@@ -241,6 +241,7 @@ fn every_field_of_a_record_is_documented() {
         ("Cooldown", "cooldown"),
         ("NodeRecord", "nodes"),
         ("Report", "alive"),
+        ("Standing", "standing"),
         ("RebootRequest", "requests"),
         ("History", "history"),
     ];
@@ -282,6 +283,7 @@ fn every_key_of_the_json_is_documented() {
         .collect();
     let sources = [
         "src/status/json.rs",
+        "src/status/explanation.rs",
         "src/cli/simulate.rs",
         "src/cli/validate_config.rs",
         "src/cli/version.rs",
