@@ -54,7 +54,8 @@ pub(crate) fn options(config: &Config) -> Result<Options, String> {
     })
 }
 
-fn tls(tls: &Tls) -> Result<TlsOptions, String> {
+/// What the certificate files hold now.
+pub(crate) fn tls(tls: &Tls) -> Result<TlsOptions, String> {
     Ok(TlsOptions {
         ca_pem: tls.ca_file.as_deref().map(secret).transpose()?,
         client_pem: match &tls.client {

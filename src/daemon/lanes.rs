@@ -11,7 +11,7 @@ use etcd_rs_sync::{
     WatchRequest, WatchStop,
 };
 
-use super::Inbox;
+use super::{Inbox, certificates};
 use crate::config::Config;
 use crate::core::{Input, Ticket, WatchEvent};
 use crate::observe::metrics::Metrics;
@@ -25,6 +25,8 @@ const LAST_WORD: Duration = Duration::from_millis(700);
 /// The connections of one machine.
 pub(super) struct Lanes {
     client: Client,
+    /// Dropping it ends the thread that follows the certificate files.
+    _certificates: Option<Sender<()>>,
     main: Sender<(Ticket, Request)>,
     keepalive: Sender<(Ticket, Request)>,
     reports: Sender<(Ticket, Request)>,
@@ -66,7 +68,9 @@ impl Lanes {
             inbox.clone(),
             Input::Reported,
         )?;
+        let certificates = certificates::follow(config, client.fork().map_err(text)?)?;
         Ok(Lanes {
+            _certificates: certificates,
             client,
             main,
             keepalive,

@@ -10,6 +10,7 @@
 //! Only the main thread touches the machine. It blocks on the inbox until something arrives or the machine's next moment
 //! comes; when nothing is to be done it sleeps for the whole check interval.
 
+mod certificates;
 mod clock;
 mod lanes;
 mod lookout;

@@ -242,3 +242,30 @@ fn an_idle_node_makes_no_revision() {
     host.wait_until("more checks", || checks() > seen + 5);
     assert_eq!(store.revision(), before);
 }
+
+#[test]
+fn certificates_that_are_replaced_on_disk_are_used_without_a_restart() {
+    let cluster = Cluster::builder().tls(Tls::Mutual).start();
+    let pki = cluster.pki();
+    let mut host = Host::new("node-a", &cluster.endpoints());
+    let file = |name: &str| host.path(name);
+    let copy = |from: &std::path::Path, to: &str| std::fs::copy(from, file(to)).unwrap();
+    copy(&pki.other_client.cert, "client.pem");
+    copy(&pki.other_client.key, "client-key.pem");
+    let tls = format!(
+        "{{enabled: true, ca_file: {:?}, cert_file: {:?}, key_file: {:?}}}",
+        pki.ca,
+        file("client.pem"),
+        file("client-key.pem")
+    );
+    let (certificate, key) = (file("client.pem"), file("client-key.pem"));
+    host.set("etcd_tls", &tls);
+    host.start();
+    let refused = host.wait_event("etcd_error");
+    let said = refused["msg"].as_str().unwrap();
+    assert!(said.contains("cert_file"), "{said}");
+    std::fs::copy(&pki.client.cert, certificate).unwrap();
+    std::fs::copy(&pki.client.key, key).unwrap();
+    host.wait_event("certificates_replaced");
+    host.wait_until("the reboot command", || host.reboots() == 1);
+}

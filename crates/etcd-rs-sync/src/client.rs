@@ -1,17 +1,17 @@
 //! The client: which endpoint, for how long, and whether a request may be sent again.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ureq::Agent;
 
 use crate::endpoints::EndpointHealth;
-use crate::http::{self, Exchange, Method, exchange};
-use crate::session::{Limits, Session, Ticket};
+use crate::http::{Exchange, Method, exchange};
+use crate::session::{Certified, Limits, Session, Ticket};
 use crate::watch::{Watch, WatchRequest};
 use crate::wire::{self, Refusal};
-use crate::{Error, Etcd, Options, Reply, Request};
+use crate::{Error, Etcd, Options, Reply, Request, TlsOptions};
 
 mod failures;
 use failures::Failures;
@@ -28,7 +28,7 @@ const LONGEST_FIRST_SHARE: Duration = Duration::from_secs(1);
 /// harm: [`Request::Grant`] with an id, [`Request::KeepAlive`], [`Request::Revoke`].
 pub struct Client {
     session: Arc<Session>,
-    agent: Agent,
+    agent: Mutex<Certified>,
     /// The bound of one call.
     timeout: Duration,
 }
@@ -59,7 +59,7 @@ impl Client {
     fn with(options: Options, before: Option<(&Session, bool)>) -> Result<Client, Error> {
         let session = Arc::new(Session::new(options, before)?);
         Ok(Client {
-            agent: http::agent(&session.options, &session.names)?,
+            agent: Mutex::new(session.agent()?),
             timeout: session.options.timeout,
             session,
         })
@@ -81,9 +81,28 @@ impl Client {
     pub fn fork_within(&self, timeout: Duration) -> Result<Client, Error> {
         Ok(Client {
             session: Arc::clone(&self.session),
-            agent: http::agent(&self.session.options, &self.session.names)?,
+            agent: Mutex::new(self.session.agent()?),
             timeout: timeout.min(self.timeout),
         })
+    }
+
+    /// Connects with these certificates from now on, and so do all that were forked from it and all watches. A connection that stands
+    /// is used no more, but for the streams of watches, which go on until they end.
+    ///
+    /// # Errors
+    /// [`Error::Setup`] when they cannot be used; then nothing changes.
+    pub fn set_tls(&self, tls: TlsOptions) -> Result<(), Error> {
+        tls.validate()?;
+        self.session.set_tls(tls);
+        Ok(())
+    }
+
+    fn agent(&self) -> Result<Agent, Error> {
+        let mut standing = self.agent.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.session.is_outdated(&standing) {
+            *standing = self.session.agent()?;
+        }
+        Ok(standing.agent.clone())
     }
 
     /// Watches keys, on a connection of its own. Nothing is sent before the first [`Watch::next`].
@@ -91,7 +110,7 @@ impl Client {
     /// # Errors
     /// As for [`Client::fork`].
     pub fn watch(&self, request: WatchRequest) -> Result<Watch, Error> {
-        let agent = http::agent(&self.session.options, &self.session.names)?;
+        let agent = self.session.agent()?;
         Ok(Watch::new(Arc::clone(&self.session), agent, request))
     }
 
@@ -184,11 +203,12 @@ impl Client {
         limits: Limits,
     ) -> Result<Reply, Attempt> {
         let session = &self.session;
+        let agent = &self.agent().map_err(judge)?;
         let prepared = session
-            .check_version(&self.agent, endpoint, limits)
-            .and_then(|()| session.ticket(&self.agent, endpoint, limits));
+            .check_version(agent, endpoint, limits)
+            .and_then(|()| session.ticket(agent, endpoint, limits));
         let ticket = prepared.map_err(judge)?;
-        let refused = match self.post(request, body, endpoint, limits, &ticket) {
+        let refused = match self.post(agent, request, body, (endpoint, limits), &ticket) {
             Posted::Reply(reply) => return Ok(reply),
             Posted::Failed(error) => return Err(judge(error)),
             Posted::NeedsToken(error) => error,
@@ -198,9 +218,9 @@ impl Client {
         }
         // It was refused, so it had no effect and may be sent again, once, with a new token.
         let ticket = session
-            .renew(&self.agent, endpoint, limits, &ticket)
+            .renew(agent, endpoint, limits, &ticket)
             .map_err(judge)?;
-        match self.post(request, body, endpoint, limits, &ticket) {
+        match self.post(agent, request, body, (endpoint, limits), &ticket) {
             Posted::Reply(reply) => Ok(reply),
             Posted::NeedsToken(error) => Err(Attempt::Final(error)),
             Posted::Failed(error) => Err(judge(error)),
@@ -209,10 +229,10 @@ impl Client {
 
     fn post(
         &self,
+        agent: &Agent,
         request: &Request,
         body: &str,
-        endpoint: usize,
-        limits: Limits,
+        (endpoint, limits): (usize, Limits),
         ticket: &Ticket,
     ) -> Posted {
         let post = Exchange {
@@ -230,7 +250,7 @@ impl Client {
         };
         let known = &self.session.known;
         let asked = known.asking();
-        match exchange(&self.agent, &post) {
+        match exchange(agent, &post) {
             Ok((200, bytes)) => match wire::reply(request, &bytes) {
                 Ok(reply) => match known.believe(request, reply.header(), asked) {
                     Ok(()) => Posted::Reply(reply),

@@ -12,7 +12,7 @@ use ureq::unversioned::transport::{
 use ureq::{Agent, Body, Timeout};
 
 use crate::resolve::Names;
-use crate::{Error, Options, wire};
+use crate::{Error, Options, TlsOptions, wire};
 
 /// The most bytes of a reply that are read. etcd's own bound on a request is 1.5 MiB; a listing of a fleet stays far below this.
 pub(crate) const MAX_REPLY_BYTES: u64 = 16 * 1024 * 1024;
@@ -63,7 +63,11 @@ pub(crate) struct Exchange<'a> {
 }
 
 /// An agent of its own, with its own connections.
-pub(crate) fn agent(options: &Options, names: &Names) -> Result<Agent, Error> {
+pub(crate) fn agent(
+    options: &Options,
+    tls: Option<&TlsOptions>,
+    names: &Names,
+) -> Result<Agent, Error> {
     let mut config = Agent::config_builder()
         .proxy(None) // never the environment's
         .max_redirects(0)
@@ -78,7 +82,7 @@ pub(crate) fn agent(options: &Options, names: &Names) -> Result<Agent, Error> {
         .max_idle_connections_per_host(MAX_IDLE_CONNECTIONS)
         .max_idle_age(MAX_IDLE_AGE)
         .timeout_global(Some(options.timeout));
-    if let Some(tls) = &options.tls {
+    if let Some(tls) = tls {
         config = config.tls_config(tls.to_ureq()?);
     }
     let connector = DefaultConnector::default().chain(MarkSent);

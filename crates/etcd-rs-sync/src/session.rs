@@ -1,6 +1,6 @@
 //! What the clients made from the same options share: endpoints, the token, the check of the server's version.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use ureq::Agent;
@@ -10,7 +10,7 @@ use crate::http::{Exchange, Method, SMALL_REPLY_BYTES, exchange};
 use crate::known::Known;
 use crate::resolve::Names;
 use crate::wire;
-use crate::{Error, Options};
+use crate::{Error, Options, TlsOptions, http};
 
 /// The oldest etcd whose API has the paths and the guards that this crate uses.
 const OLDEST: (u64, u64) = (3, 4);
@@ -23,6 +23,15 @@ pub(crate) struct Session {
     /// What is known of the cluster.
     pub(crate) known: Arc<Known>,
     token: Mutex<Token>,
+    /// The certificates in use, and how often they were replaced.
+    tls: Mutex<(u64, Option<TlsOptions>)>,
+}
+
+/// An agent, and with which certificates it connects.
+#[derive(Clone)]
+pub(crate) struct Certified {
+    pub(crate) agent: Agent,
+    generation: u64,
 }
 
 #[derive(Default)]
@@ -66,9 +75,33 @@ impl Session {
                 |(before, _)| Arc::clone(&before.endpoints),
             ),
             known: cluster.map_or_else(Arc::default, |(before, _)| Arc::clone(&before.known)),
+            tls: Mutex::new((0, options.tls.clone())),
             options,
             token: Mutex::default(),
         })
+    }
+
+    /// An agent of its own, with the certificates of now.
+    pub(crate) fn agent(&self) -> Result<Certified, Error> {
+        let (generation, tls) = self.tls().clone();
+        let agent = http::agent(&self.options, tls.as_ref(), &self.names)?;
+        Ok(Certified { agent, generation })
+    }
+
+    /// Whether the agent connects with certificates that were replaced since.
+    pub(crate) fn is_outdated(&self, agent: &Certified) -> bool {
+        agent.generation != self.tls().0
+    }
+
+    /// From now on connections are made with these.
+    pub(crate) fn set_tls(&self, tls: TlsOptions) {
+        let mut standing = self.tls();
+        *standing = (standing.0 + 1, Some(tls));
+    }
+
+    fn tls(&self) -> MutexGuard<'_, (u64, Option<TlsOptions>)> {
+        // Replaced whole, as the token is.
+        self.tls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn url(&self, endpoint: usize, path: &str) -> String {
@@ -267,7 +300,7 @@ impl Session {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Token> {
+    fn lock(&self) -> MutexGuard<'_, Token> {
         // A token is replaced whole; a panic elsewhere leaves a usable one.
         self.token.lock().unwrap_or_else(PoisonError::into_inner)
     }

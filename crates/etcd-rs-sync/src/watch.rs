@@ -16,12 +16,10 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ureq::Agent;
-
 use crate::Error;
 use crate::backoff::Backoff;
 use crate::http::{Exchange, MAX_REPLY_BYTES, Method, start};
-use crate::session::{Limits, Session, Ticket};
+use crate::session::{Certified, Limits, Session, Ticket};
 use crate::wire::{self, Message, Refusal};
 
 mod items;
@@ -76,7 +74,7 @@ enum Opened {
 }
 
 impl Watch {
-    pub(crate) fn new(session: Arc<Session>, agent: Agent, request: WatchRequest) -> Watch {
+    pub(crate) fn new(session: Arc<Session>, agent: Certified, request: WatchRequest) -> Watch {
         let stop = WatchStop::new(agent);
         Watch {
             session,
@@ -146,7 +144,7 @@ impl Watch {
     }
 
     fn open(&self) -> Result<Opened, Error> {
-        let agent = self.stop.agent();
+        let agent = self.stop.agent(&self.session)?;
         let now = Instant::now();
         let until = now + self.session.options.timeout;
         let endpoints = u32::try_from(self.session.options.endpoints.len()).unwrap_or(u32::MAX);

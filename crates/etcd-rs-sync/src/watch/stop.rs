@@ -6,28 +6,43 @@ use std::time::Instant;
 
 use ureq::Agent;
 
+use crate::Error;
+use crate::session::{Certified, Session};
+
 /// Ends a [`Watch`](crate::Watch) from another thread.
 #[derive(Clone)]
 pub struct WatchStop(Arc<Stop>);
 
 struct Stop {
-    agent: Agent,
+    agent: Mutex<Certified>,
     stopped: Mutex<bool>,
     wake: Condvar,
 }
 
 impl WatchStop {
-    pub(super) fn new(agent: Agent) -> WatchStop {
+    pub(super) fn new(agent: Certified) -> WatchStop {
         WatchStop(Arc::new(Stop {
-            agent,
+            agent: Mutex::new(agent),
             stopped: Mutex::new(false),
             wake: Condvar::new(),
         }))
     }
 
-    /// The agent whose connections end with the watch.
-    pub(super) fn agent(&self) -> Agent {
-        self.0.agent.clone()
+    /// The agent whose connections end with the watch, with the certificates of now.
+    pub(super) fn agent(&self, session: &Session) -> Result<Agent, Error> {
+        let mut standing = self.certified();
+        if session.is_outdated(&standing) {
+            *standing = session.agent()?;
+        }
+        // Whoever stopped it meanwhile has shut the other one down.
+        if self.is_stopped() {
+            standing.agent.clone().shutdown();
+        }
+        Ok(standing.agent.clone())
+    }
+
+    fn certified(&self) -> MutexGuard<'_, Certified> {
+        self.0.agent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends the watch for good: a blocked [`Watch::next`](crate::Watch::next) returns `None` at once. The one exception is a connection attempt
@@ -36,7 +51,7 @@ impl WatchStop {
         *self.lock() = true;
         self.0.wake.notify_all();
         // Closes the stream's socket under a read that blocks, and refuses new connections from now on.
-        self.0.agent.clone().shutdown();
+        self.certified().agent.clone().shutdown();
     }
 
     /// Whether the watch has been stopped.

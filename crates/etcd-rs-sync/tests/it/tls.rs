@@ -1,6 +1,6 @@
 //! Certificates: the right ones, the wrong ones, and files that are none.
 
-use etcd_rs_sync::{Client, Error, Etcd, Options, Put, TlsOptions};
+use etcd_rs_sync::{Client, Error, Etcd, Keys, Options, Put, TlsOptions, WatchItem, WatchRequest};
 use etcd_test_server::{Cluster, Tls};
 
 use crate::support::{each_version, options, tls_options};
@@ -176,4 +176,42 @@ fn files_that_cannot_be_used_are_found_before_anything_is_sent() {
         matches!(made, Err(Error::Setup { .. })),
         "https without TLS options"
     );
+}
+
+#[test]
+fn replaced_certificates_are_used_by_all_connections_and_old_ones_no_more() {
+    each_version(|version| {
+        let cluster = Cluster::builder()
+            .version(version)
+            .tls(Tls::Mutual)
+            .fast_elections()
+            .start();
+        let right = tls_options(&cluster);
+        let wrong = TlsOptions {
+            client_pem: Some(cluster.pki().other_client.pem()),
+            ..right.clone()
+        };
+        let etcd = with(&cluster, wrong.clone());
+        let fork = etcd.fork().unwrap();
+        let mut watch = etcd.watch(WatchRequest::new(Keys::one("k"))).unwrap();
+        assert!(fork.put(Put::new("k", "1", 0)).is_err());
+        assert!(watch.next().is_some_and(|item| item.is_err()));
+        etcd.set_tls(right.clone()).unwrap();
+        fork.put(Put::new("k", "2", 0)).unwrap();
+        while !matches!(watch.next(), Some(Ok(WatchItem::Connected { .. }))) {}
+        // What cannot be used changes nothing.
+        let (certificate, _) = cluster.pki().client.pem();
+        let (_, key) = cluster.pki().other_client.pem();
+        let torn = TlsOptions {
+            client_pem: Some((certificate, key)),
+            ..right
+        };
+        assert!(matches!(etcd.set_tls(torn), Err(Error::Setup { .. })));
+        etcd.put(Put::new("k", "3", 0)).unwrap();
+        // A connection that stands is not used with certificates that were taken away.
+        etcd.set_tls(wrong).unwrap();
+        assert!(fork.put(Put::new("k", "4", 0)).is_err());
+        watch.stopper().stop();
+        assert!(watch.next().is_none());
+    });
 }

@@ -1,0 +1,56 @@
+//! Certificates for etcd that are replaced on disk are used without a restart, and without losing a place.
+
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use etcd_rs_sync::{Client, TlsOptions};
+
+use super::lanes::STACK;
+use crate::config::{Config, Tls};
+use crate::store;
+
+/// Between two looks at the files. Whoever replaces certificates does so hours before the old ones end, or is in a hurry.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// Follows the files that the configuration names, in a thread of its own: a file system that hangs holds nobody else up. Ends when
+/// what it returns is dropped.
+pub(super) fn follow(config: &Config, client: Client) -> Result<Option<Sender<()>>, String> {
+    let Some(files) = config.etcd.tls.clone() else {
+        return Ok(None);
+    };
+    let (alive, ended) = channel();
+    let mut used = store::tls(&files)?;
+    let work = move || {
+        let mut refused = None;
+        while ended.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
+            look(&files, &client, &mut used, &mut refused);
+        }
+    };
+    thread::Builder::new()
+        .name("certificates".to_owned())
+        .stack_size(STACK)
+        .spawn(work)
+        .map_err(|error| format!("the certificates thread cannot be started: {error}"))?;
+    Ok(Some(alive))
+}
+
+/// Takes what the files hold now, when that is something else and can be used. What cannot is said once: files are often replaced
+/// one after the other.
+fn look(files: &Tls, client: &Client, used: &mut TlsOptions, refused: &mut Option<String>) {
+    let found = store::tls(files).and_then(|found| {
+        if found != *used {
+            client.set_tls(found.clone()).map_err(|error| error.to_string())?;
+            log::info!(event = "certificates_replaced"; "the certificates for etcd were replaced on disk and are in use");
+            *used = found;
+        }
+        Ok(())
+    });
+    let why = found.err();
+    if let Some(why) = &why
+        && refused.as_ref() != Some(why)
+    {
+        log::warn!(event = "certificates_unusable"; "the certificate files for etcd changed and cannot be used, the old ones stay in use: {why}; correct the files");
+    }
+    *refused = why;
+}
