@@ -113,6 +113,9 @@ fn every_alert_names_metrics_that_there_are() {
             ["warning", "critical"].contains(&rule["labels"]["severity"].as_str().unwrap()),
             "{name}"
         );
+        let section = format!("runbook.md#{}", name.to_lowercase());
+        let url = rule["annotations"]["runbook_url"].as_str().unwrap();
+        assert!(url.ends_with(&section), "{name}: {url}");
         for text in ["summary", "description"] {
             assert!(
                 rule["annotations"][text].is_string(),

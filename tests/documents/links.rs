@@ -62,13 +62,6 @@ fn every_link_inside_the_repository_leads_somewhere() {
                 "" => root().join(&document),
                 file => root().join(&document).parent().unwrap().join(file),
             };
-            // Written beside this one.
-            if ["etcd.md", "security.md", "SECURITY.md"]
-                .iter()
-                .any(|it| path.ends_with(it))
-            {
-                continue;
-            }
             let leads =
                 path.exists() && (anchor.is_empty() || anchors(&read(&path)).contains(anchor));
             if !leads {
