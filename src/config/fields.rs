@@ -31,10 +31,7 @@ pub const FIELDS: &[Field] = &[
         "reboot_required_detectors[].tls_ca_file",
         "those of the system",
     ),
-    field(
-        "reboot_required_detectors[].success_exit_codes",
-        "any but 0",
-    ),
+    field("reboot_required_detectors[].success_exit_codes", "1 to 125"),
     field("health_script", "required"),
     field("health_timeout_sec", "30"),
     field("health_publish_interval_sec", "60"),

@@ -1,10 +1,12 @@
 //! Which line of a YAML text holds which field: a small scan by indentation, since the parser keeps no positions.
 //! It only serves messages. Where it cannot tell (flow style over several lines, aliases) it names the nearest field around.
 
-/// Field paths such as `etcd_tls.ca_file` or `reboot_required_detectors[0].cmd[1]` with their lines, in file order.
+use std::collections::HashMap;
+
+/// Field paths such as `etcd_tls.ca_file` or `reboot_required_detectors[0].cmd[1]`, each with its lines in file order.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
-    entries: Vec<(String, usize)>,
+    entries: HashMap<String, Vec<usize>>,
 }
 
 impl Lines {
@@ -22,12 +24,7 @@ impl Lines {
         let mut wanted = path;
         let mut nth = nth;
         loop {
-            if let Some((_, line)) = self
-                .entries
-                .iter()
-                .filter(|(known, _)| known == wanted)
-                .nth(nth)
-            {
+            if let Some(line) = self.entries.get(wanted).and_then(|lines| lines.get(nth)) {
                 return Some(*line);
             }
             nth = 0;
@@ -108,7 +105,11 @@ impl Scan {
             let index = block.next.unwrap_or(0);
             block.last = format!("{}[{index}]", block.path);
             block.next = Some(index + 1);
-            self.found.entries.push((block.last.clone(), number));
+            self.found
+                .entries
+                .entry(block.last.clone())
+                .or_default()
+                .push(number);
         }
     }
 
@@ -126,7 +127,11 @@ impl Scan {
             } else {
                 format!("{}.{key}", block.path)
             };
-            self.found.entries.push((block.last.clone(), number));
+            self.found
+                .entries
+                .entry(block.last.clone())
+                .or_default()
+                .push(number);
         }
     }
 

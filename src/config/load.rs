@@ -14,7 +14,7 @@ use super::yaml;
 use crate::trust::{self, Doubt};
 
 /// No configuration is longer; a larger file is the wrong file.
-const MAX_BYTES: u64 = 1024 * 1024;
+const MAX_BYTES: u64 = 128 * 1024;
 
 /// A valid configuration, with what is doubtful about it.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,5 +1,7 @@
 //! `cluster_policies` and `windows`.
 
+use std::collections::HashSet;
+
 use super::ClusterPolicies;
 use super::host::Host;
 use super::reader::Field;
@@ -35,11 +37,11 @@ pub(super) fn cluster_policies(field: &Field<'_>) -> Option<ClusterPolicies> {
 }
 
 fn fallback_nodes(field: &Field<'_>) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
+    let (mut names, mut known) = (Vec::new(), HashSet::new());
     for (item, name) in field.texts().unwrap_or_default() {
         if !is_node_name(&name) {
             item.problem(format!("{name:?} is not a node name; {NODE_NAME_RULE}"));
-        } else if names.contains(&name) {
+        } else if !known.insert(name.clone()) {
             item.warning(format!("{name} is named twice"));
         } else {
             names.push(name);

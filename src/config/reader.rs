@@ -34,6 +34,9 @@ pub(super) struct Field<'a> {
     sink: &'a Sink,
 }
 
+/// How many unknown keys are compared with the known ones.
+const MOST_ADVICE: usize = 100;
+
 impl<'a> Map<'a> {
     /// The whole configuration; unknown keys are reported at once.
     pub(super) fn top(root: &'a Node, sink: &'a Sink) -> Map<'a> {
@@ -83,7 +86,10 @@ impl<'a> Map<'a> {
             if names_in(&inside).any(|name| name == key) {
                 continue;
             }
-            let advice = if let Some(name) = nearest(key, names_in(&inside)) {
+            // Who made so many mistakes has another file in hand; each search takes its time.
+            let advice = if self.sink.problems.borrow().len() >= MOST_ADVICE {
+                "remove it".to_owned()
+            } else if let Some(name) = nearest(key, names_in(&inside)) {
                 self.sink.proposed.borrow_mut().push(join(&self.path, name));
                 format!("did you mean `{name}`?")
             } else if let Some(path) = elsewhere(key) {

@@ -1,5 +1,6 @@
 //! The merged configuration tree: YAML values that remember the file and line they come from.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -110,11 +111,12 @@ impl Locator<'_> {
 
     fn entries(&mut self, entries: Vec<(String, Yaml)>, path: &str) -> Vec<(String, Node)> {
         let mut unique: Vec<(String, Node)> = Vec::new();
-        let mut seen: Vec<String> = Vec::new();
+        let mut seen: HashMap<String, usize> = HashMap::new();
         for (key, yaml) in entries {
             let path = join(path, &key);
-            let earlier = seen.iter().filter(|known| **known == key).count();
-            seen.push(key.clone());
+            let times = seen.entry(key.clone()).or_default();
+            let earlier = *times;
+            *times += 1;
             if earlier == 0 {
                 let node = self.node(yaml, &path);
                 unique.push((key, node));

@@ -26,8 +26,17 @@ pub(super) struct SyntaxError {
     pub(super) message: String,
 }
 
+/// How deeply brackets may be nested. The parser takes time that grows with the square of it, and a configuration needs four.
+const DEEPEST: usize = 64;
+
 /// Parses one document.
 pub(super) fn parse(text: &str) -> Result<Yaml, SyntaxError> {
+    if let Some(place) = too_deep(text) {
+        return Err(SyntaxError {
+            place: Some(place),
+            message: format!("brackets are nested more than {DEEPEST} deep"),
+        });
+    }
     let yaml: Yaml = serde_yaml::from_str(text).map_err(|error| {
         let told = error.location().map(|at| (at.line(), at.column()));
         let mut message = error.to_string();
@@ -46,6 +55,24 @@ pub(super) fn parse(text: &str) -> Result<Yaml, SyntaxError> {
         }
     })?;
     Ok(merge_keys(yaml))
+}
+
+/// Where more brackets are open than ever make sense. Those in texts count, too: nobody writes so many of them.
+fn too_deep(text: &str) -> Option<(usize, usize)> {
+    let mut open = 0_usize;
+    for (line, content) in text.lines().enumerate() {
+        for (column, letter) in content.chars().enumerate() {
+            match letter {
+                '[' | '{' => open += 1,
+                ']' | '}' => open = open.saturating_sub(1),
+                _ => {}
+            }
+            if open > DEEPEST {
+                return Some((line + 1, column + 1));
+            }
+        }
+    }
+    None
 }
 
 /// The parser takes the end of a text without a final newline for the start of one more line; that is the end of its last one.

@@ -20,6 +20,9 @@ use self::entry::Entry;
 /// hour or (in Pacific/Apia in 2011) day the zone skipped. A state that held throughout holds on.
 const SEARCH: SignedDuration = SignedDuration::from_hours(15 * 24);
 
+/// How many boundaries a search looks at. Entries of every day for many years have fewer; whatever a zone file says, a search ends.
+const MOST_BOUNDARIES: usize = 100_000;
+
 /// Parsed maintenance windows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Windows {
@@ -140,7 +143,7 @@ impl Windows {
         let open = self.is_open(now);
         let mut at = now;
         let mut horizon = self.horizon(at)?;
-        loop {
+        for _ in 0..MOST_BOUNDARIES {
             let next = self.next_boundary(at)?;
             if next > horizon {
                 // Nothing but a date far ahead can still change it.
@@ -154,13 +157,17 @@ impl Windows {
             }
             at = next;
         }
+        None
     }
 
     /// Since when the same entry decides in the same way, when that began within `span` before.
     pub fn since(&self, now: Timestamp, span: SignedDuration) -> Option<Timestamp> {
         let mut at = now.checked_sub(span).ok()?;
         let (mut verdict, mut since) = (self.verdict(at), None);
-        while let Some(next) = self.next_boundary(at).filter(|next| *next <= now) {
+        for _ in 0..MOST_BOUNDARIES {
+            let Some(next) = self.next_boundary(at).filter(|next| *next <= now) else {
+                break;
+            };
             let then = self.verdict(next);
             if then != verdict {
                 since = Some(next);
@@ -238,11 +245,13 @@ impl Windows {
             .min();
         let entry =
             entry.and_then(|seconds| at.checked_add(SignedDuration::from_secs(seconds)).ok());
+        // A zone file whose table has ended and that has no rule for what follows names the last of the table for ever.
         let jump = self
             .zone
             .following(at)
             .next()
-            .map(|transition| transition.timestamp());
+            .map(|transition| transition.timestamp())
+            .filter(|jump| *jump > at);
         entry.into_iter().chain(jump).min()
     }
 }
@@ -252,6 +261,8 @@ fn zone(name: &str) -> Result<TimeZone, String> {
         return Ok(TimeZone::UTC);
     }
     if name.eq_ignore_ascii_case("local") {
+        // The host is asked now, and not five minutes ago.
+        jiff::tz::db().reset();
         return TimeZone::try_system()
             .map_err(|error| format!("the local time zone cannot be found: {error}; name one, for example Europe/Berlin or UTC"));
     }

@@ -82,14 +82,24 @@ pub fn check(roots: &Roots) -> DetectorResult {
 struct Found {
     image: bool,
     modules: bool,
+    initrd: bool,
+}
+
+impl Found {
+    /// Whether it has all that the running kernel has: what a package has only begun to install has not.
+    fn is_as_complete_as(self, running: Found) -> bool {
+        (self.modules || !running.modules) && (self.initrd || !running.initrd)
+    }
 }
 
 /// Why a reboot is required, if it is.
 fn judge(running: &Release, installed: &BTreeMap<String, Found>) -> Result<Option<String>, String> {
     let images = installed.values().any(|found| found.image);
+    let here = installed.get(&running.name).copied();
     let kernels: Vec<Release> = installed
         .iter()
         .filter(|(_, found)| found.image || !images)
+        .filter(|(_, found)| found.is_as_complete_as(here.unwrap_or_default()))
         .filter_map(|(name, _)| Release::parse(name))
         .collect();
     if kernels.is_empty() {
@@ -100,13 +110,12 @@ fn judge(running: &Release, installed: &BTreeMap<String, Found>) -> Result<Optio
         .iter()
         .filter(|kernel| kernel.same_flavour(running))
         .max_by(|a, b| a.compare(b));
-    let here = installed.contains_key(name);
     match newest {
         Some(newest) if newest.compare(running) == Ordering::Greater => Ok(Some(format!(
             "kernel {} is installed, {name} is running",
             newest.name
         ))),
-        _ if here => Ok(None),
+        _ if here.is_some() => Ok(None),
         Some(newest) => Ok(Some(format!(
             "running kernel {name} is no longer installed, {} is",
             newest.name
@@ -131,22 +140,32 @@ fn running(osrelease: &Path) -> Result<Release, String> {
 /// All kernels with an image or a complete module tree, by release.
 fn installed(roots: &Roots) -> Result<BTreeMap<String, Found>, String> {
     let mut found: BTreeMap<String, Found> = BTreeMap::new();
+    let mut initrds = Vec::new();
     for dir in &roots.boot {
         for name in names(dir)? {
-            if let Some(release) = image_release(&name) {
+            // A link that leads nowhere boots nothing.
+            let is_file = || dir.join(&name).metadata().is_ok_and(|meta| meta.is_file());
+            if let Some(release) = image_release(&name).filter(|_| is_file()) {
                 found.entry(release.into()).or_default().image = true;
+            } else if let Some(release) = initrd_release(&name).filter(|_| is_file()) {
+                initrds.push(release.to_owned());
             }
         }
     }
     for dir in &roots.modules {
         for name in names(dir)? {
             let tree = dir.join(&name);
-            let image = tree.join("vmlinuz").exists();
+            let image = tree.join("vmlinuz").is_file();
             if Release::parse(&name).is_some() && (image || is_complete(&tree)) {
                 let entry = found.entry(name).or_default();
                 entry.modules = true;
                 entry.image |= image;
             }
+        }
+    }
+    for release in initrds {
+        if let Some(found) = found.get_mut(&release) {
+            found.initrd = true;
         }
     }
     Ok(found)
@@ -157,6 +176,14 @@ fn installed(roots: &Roots) -> Result<BTreeMap<String, Found>, String> {
 fn is_complete(tree: &Path) -> bool {
     tree.join("modules.dep").exists()
         && (tree.join("kernel").exists() || tree.join("modules.builtin").exists())
+}
+
+/// `initrd.img-RELEASE`, `initramfs-RELEASE.img`, `initrd-RELEASE`.
+fn initrd_release(file: &str) -> Option<&str> {
+    let release = ["initrd.img-", "initramfs-", "initrd-"]
+        .iter()
+        .find_map(|prefix| file.strip_prefix(prefix))?;
+    Some(release.strip_suffix(".img").unwrap_or(release))
 }
 
 fn image_release(file: &str) -> Option<&str> {

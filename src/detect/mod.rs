@@ -93,12 +93,22 @@ fn file(path: &Path) -> DetectorResult {
 /// How much of a command's error output goes into a reason.
 const REASON_CHARS: usize = 200;
 
+/// From here on a shell's exit codes are about itself: 126 not executable, 127 not found, 128 and above killed by a signal.
+const SHELL_FAILURES: i32 = 126;
+
 fn command(report: &ScriptReport, success_exit_codes: &[i32]) -> DetectorResult {
     let ScriptOutcome::Exited(code) = report.outcome else {
         let said = first_line(&report.stderr.text);
         let colon = if said.is_empty() { "" } else { ": " };
         return DetectorResult::Failed(format!("{}{colon}{said}", report.outcome));
     };
+    if success_exit_codes.is_empty() && (code >= SHELL_FAILURES) {
+        let said = first_line(&report.stderr.text);
+        return DetectorResult::Failed(format!(
+            "exit code {code}, by which a shell says that a program is missing or was killed{}{said}",
+            if said.is_empty() { "" } else { ": " }
+        ));
+    }
     let required = if success_exit_codes.is_empty() {
         code != 0
     } else {
@@ -184,12 +194,27 @@ mod tests {
         }
     }
 
+    /// A shell whose program is missing exits with 127, one that was killed by a signal with 128 and more.
+    #[test]
+    fn what_a_shell_says_of_itself_is_no_requirement() {
+        for script in [
+            "/nonexistent/needs-restarting -r",
+            "/etc/passwd",
+            "exit 137",
+            "exit 255",
+        ] {
+            let result = ask_sh(script, &[]);
+            assert!(matches!(result, DetectorResult::Failed(_)), "{script}");
+        }
+    }
+
     #[test]
     fn any_other_exit_code_than_zero_is_required_or_exactly_the_listed_ones() {
         let rows: &[(&str, &[i32], DetectorResult)] = &[
             ("exit 0", &[], DetectorResult::Clear),
             ("exit 1", &[], required("exit code 1")),
-            ("exit 255", &[], required("exit code 255")),
+            ("exit 125", &[], required("exit code 125")),
+            ("exit 255", &[255], required("exit code 255")),
             (
                 "echo; echo new kernel; echo more; exit 100",
                 &[],

@@ -54,6 +54,8 @@ impl Release {
         for segment in segments {
             release.add_segment(segment);
         }
+        // `6.1.0-rpi8-rpi-v8` became `6.6.20+rpt-rpi-v8`.
+        release.flavour.dedup();
         Some(release)
     }
 
@@ -104,10 +106,8 @@ impl Release {
             // From `git describe`; the count before it gives the order.
         } else if is_hardware(segment) {
             self.flavour.push(segment.into());
-        } else if is_number
-            || segment.contains('.')
-            || (digits.len() < segment.len() && digits.starts_with("rc"))
-        {
+        } else if is_number || segment.contains('.') || digits.len() < segment.len() {
+            // `1omv2390`, `13parrot1`, `76060800daily20240311`: a flavour does not begin with a digit, unless it is hardware.
             self.add_dotted(segment);
         } else {
             self.add_word(segment);

@@ -57,3 +57,34 @@ fn damaged_files_give_one_line_a_problem() {
         }
     }
 }
+
+/// The parser takes time that grows with the square of the depth, and each unknown key was compared with every known one.
+#[test]
+fn large_and_deep_files_are_answered_at_once() {
+    let fixture = Fixture::new();
+    for nested in ["[".repeat(60_000), "{a: ".repeat(20_000)] {
+        let problems = fixture
+            .load(&format!("node_name: a\nlog: {nested}\n"))
+            .unwrap_err();
+        let said = problems.0[0].to_string();
+        assert!(said.contains(":2:") && said.contains("nested"), "{said}");
+    }
+    let unknown: String = (0..12_000).map(|at| format!("u{at}: 1\n")).collect();
+    let problems = fixture.load(&unknown).unwrap_err();
+    let last = problems.0.iter().map(ToString::to_string);
+    assert!(
+        last.clone()
+            .any(|said| said.contains(":12000: u11999: unknown key"))
+    );
+    let names = "n, ".repeat(50_000);
+    let problems = fixture
+        .load(&format!(
+            "cluster_policies: {{fallback_nodes: [{names}]}}\n"
+        ))
+        .unwrap_err();
+    assert!(
+        problems.0[0].to_string().contains("131072"),
+        "{}",
+        problems.0[0]
+    );
+}

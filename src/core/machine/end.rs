@@ -20,6 +20,7 @@ impl Machine {
             // Nothing waits for etcd: the next look is soon enough.
             Refusal::Etcd(_) if self.detected.is_some() => self.check_pause(),
             Refusal::Etcd(_) | Refusal::Lost(_) | Refusal::Aborted(_) => self.failure_pause(),
+            Refusal::Window(_) => self.until_window_opens(),
             _ => {
                 self.failures = 0;
                 self.check_pause()
@@ -35,6 +36,18 @@ impl Machine {
         self.attempts = 0;
         self.go(State::Idle(Some(refusal)));
         self.timer = Some(self.now.mono + pause);
+    }
+
+    /// A window that opens before the next look is not missed.
+    fn until_window_opens(&mut self) -> Duration {
+        self.failures = 0;
+        let pause = self.check_pause();
+        let windows = self.settings.windows.as_ref();
+        let opens = windows.and_then(|windows| windows.next_open(self.now.wall));
+        let left = opens.and_then(|at| Duration::try_from(at.duration_since(self.now.wall)).ok());
+        // Not all nodes of a fleet in the same moment.
+        let spread = self.rng.jitter(Duration::from_secs(1));
+        left.map_or(pause, |left| pause.min(left + spread))
     }
 
     /// Longer with every failed pass in a row.

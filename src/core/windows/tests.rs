@@ -274,3 +274,68 @@ fn texts_are_kept_and_decide_equality() {
     assert_ne!(one, windows("Europe/Berlin", &deny, &allow));
     assert_ne!(one, windows("UTC", &deny, &allow[..1]));
 }
+
+/// A zone file of version 1 has a table and no rule for what follows it; neither have the `right/` zones of some systems.
+#[test]
+fn a_search_ends_in_a_zone_whose_table_has_ended() {
+    for transitions in [&[][..], &[0_i32], &[-1_000_000_000, 0, 78_796_800]] {
+        let zone = TimeZone::tzif("Made/Up", &version_1(transitions)).unwrap();
+        let windows = Windows {
+            timezone: "Made/Up".to_owned(),
+            zone,
+            deny: vec![Entry::parse("Sat,Sun 00:00-24:00").unwrap()],
+            allow: vec![Entry::parse("* 02:00-04:00").unwrap()],
+        };
+        // A Friday.
+        let now: Timestamp = "2026-11-27T05:00:00Z".parse().unwrap();
+        let next = windows.next_change(now).unwrap();
+        assert_eq!(next.to_string(), "2026-11-30T02:00:00Z");
+        let since = windows.since(now, SignedDuration::from_hours(48)).unwrap();
+        assert_eq!(since.to_string(), "2026-11-27T04:00:00Z");
+    }
+}
+
+/// UTC, with transitions to itself.
+fn version_1(transitions: &[i32]) -> Vec<u8> {
+    let mut file = b"TZif\0".to_vec();
+    file.extend([0; 15]);
+    let count = u32::try_from(transitions.len()).unwrap();
+    for number in [0, 0, 0, count, 2, 4] {
+        file.extend(number.to_be_bytes());
+    }
+    file.extend(transitions.iter().flat_map(|at| at.to_be_bytes()));
+    file.extend((0..transitions.len()).map(|at| u8::from(at % 2 == 0)));
+    for _ in 0..2 {
+        file.extend([0, 0, 0, 0, 0, 0]);
+    }
+    file.extend(b"UTC\0");
+    file
+}
+
+/// Every zone of the system, those with leap seconds too, gives an answer.
+#[test]
+fn a_search_ends_in_every_zone_file_of_the_system() {
+    let mut folders = vec![std::path::PathBuf::from("/usr/share/zoneinfo")];
+    let now: Timestamp = "2026-11-27T05:00:00Z".parse().unwrap();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let bytes = std::fs::read(&path).unwrap_or_default();
+            let Ok(zone) = TimeZone::tzif("Some/Where", &bytes) else {
+                continue;
+            };
+            let windows = Windows {
+                timezone: "Some/Where".to_owned(),
+                zone,
+                deny: vec![],
+                allow: vec![Entry::parse("Mon 02:00-04:00").unwrap()],
+            };
+            let open = windows.next_open(now).unwrap();
+            assert!(open > now && windows.is_open(open), "{}", path.display());
+        }
+    }
+}

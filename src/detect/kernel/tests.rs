@@ -14,6 +14,36 @@ use Say::{Clear, Failed, Newer, Replaced};
 /// tree; `usr/NAME` one with the image inside; `left/NAME` what a removed package leaves; `head/NAME` headers only.
 #[rustfmt::skip]
 const HOSTS: &[(&str, &str, &[&str], Say)] = &[
+    ("OpenMandriva, a digit before its name", "6.2.6-desktop-1omv2390", &[
+        "boot/vmlinuz-6.2.6-desktop-1omv2390", "boot/vmlinuz-6.3.5-desktop-3omv2390",
+    ], Newer("6.3.5-desktop-3omv2390")),
+    ("Parrot", "6.1.0-1parrot1-amd64", &[
+        "boot/vmlinuz-6.1.0-1parrot1-amd64", "boot/vmlinuz-6.5.0-13parrot1-amd64",
+    ], Newer("6.5.0-13parrot1-amd64")),
+    ("Pop!_OS, dailies", "6.6.10-76060610-generic", &[
+        "boot/vmlinuz-6.6.10-76060610-generic", "boot/vmlinuz-6.8.0-76060800daily20240311-generic",
+    ], Newer("6.8.0-76060800daily20240311-generic")),
+    ("Ubuntu mainline, dailies", "6.9.0-060900daily20240501-generic", &[
+        "boot/vmlinuz-6.9.0-060900daily20240501-generic", "boot/vmlinuz-6.9.0-060900daily20240512-generic",
+    ], Newer("6.9.0-060900daily20240512-generic")),
+    ("Raspberry Pi OS, another scheme", "6.1.0-rpi8-rpi-v8", &[
+        "boot/vmlinuz-6.1.0-rpi8-rpi-v8", "boot/vmlinuz-6.6.20+rpt-rpi-v8",
+    ], Newer("6.6.20+rpt-rpi-v8")),
+    ("Debian, the package has begun: an image, no modules.dep", "6.1.0-9-amd64", &[
+        "boot/vmlinuz-6.1.0-9-amd64", "boot/initrd.img-6.1.0-9-amd64", "mod/6.1.0-9-amd64",
+        "boot/vmlinuz-6.1.0-10-amd64", "left/6.1.0-10-amd64",
+    ], Clear),
+    ("Debian, only the initrd is missing", "6.1.0-9-amd64", &[
+        "boot/vmlinuz-6.1.0-9-amd64", "boot/initrd.img-6.1.0-9-amd64", "mod/6.1.0-9-amd64",
+        "boot/vmlinuz-6.1.0-10-amd64", "mod/6.1.0-10-amd64",
+    ], Clear),
+    ("Fedora, the transaction is over", "6.9.7-200.fc40.x86_64", &[
+        "boot/vmlinuz-6.9.7-200.fc40.x86_64", "boot/initramfs-6.9.7-200.fc40.x86_64.img", "mod/6.9.7-200.fc40.x86_64",
+        "boot/vmlinuz-6.9.9-200.fc40.x86_64", "boot/initramfs-6.9.9-200.fc40.x86_64.img", "mod/6.9.9-200.fc40.x86_64",
+    ], Newer("6.9.9-200.fc40.x86_64")),
+    ("a folder and a link that leads nowhere are no images", "6.1.0-9-amd64", &[
+        "boot/vmlinuz-6.1.0-9-amd64", "folder/vmlinuz-6.1.0-10-amd64", "nowhere/vmlinuz-6.1.0-11-amd64",
+    ], Clear),
     ("Debian, up to date", "6.1.0-26-amd64", &[
         "boot/vmlinuz-6.1.0-9-amd64", "mod/6.1.0-9-amd64", "boot/vmlinuz-6.1.0-26-amd64",
         "mod/6.1.0-26-amd64",
@@ -137,6 +167,14 @@ fn host(running: &str, files: &[&str]) -> (tempfile::TempDir, Roots) {
         let inside: &[&str] = match kind {
             "boot" => {
                 fs::write(at(file), "").unwrap();
+                continue;
+            }
+            "folder" => {
+                fs::create_dir(at("boot").join(name)).unwrap();
+                continue;
+            }
+            "nowhere" => {
+                std::os::unix::fs::symlink("/nonexistent", at("boot").join(name)).unwrap();
                 continue;
             }
             "mod" => &["modules.dep", "kernel/fs/ext4.ko"],
