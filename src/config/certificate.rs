@@ -1,4 +1,15 @@
-//! The common name of a certificate, for one warning: etcd's gateway refuses client certificates that have one once users are on.
+//! What warnings tell of a certificate: its common name, because etcd's gateway refuses client certificates that have one once users
+//! are on, and its end.
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+/// A certificate that ends sooner is worth a warning.
+const SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
+/// A time with two digits for its year, and one with four.
+const UTC_TIME: u8 = 0x17;
+const GENERALIZED_TIME: u8 = 0x18;
 
 /// Object identifier 2.5.4.3, `commonName`, as it is encoded.
 const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
@@ -24,12 +35,43 @@ fn names(set: &[u8]) -> bool {
         })
 }
 
-/// Certificate, its signed part, and therein: version, serial number, algorithm, issuer, validity, subject.
+/// When a certificate ends, as far as that can be read.
+pub(super) fn end(der: &[u8]) -> Option<Timestamp> {
+    let (tag, text) = parts(field(der, 3)?).nth(1)?;
+    let text = std::str::from_utf8(text).ok()?;
+    let text = match tag {
+        // Until 2049; RFC 5280, section 4.1.2.5.1.
+        UTC_TIME => format!("{}{text}", if text < "50" { "20" } else { "19" }),
+        GENERALIZED_TIME => text.to_owned(),
+        _ => return None,
+    };
+    let end = DateTime::strptime("%Y%m%d%H%M%SZ", text).ok()?;
+    TimeZone::UTC.to_timestamp(end).ok()
+}
+
+/// What is to be said of a certificate that ends then: it has ended, or does so soon.
+pub(super) fn ending(end: Timestamp, now: Timestamp) -> Option<String> {
+    let left = end.duration_since(now);
+    if left > SOON {
+        return None;
+    }
+    Some(if left.is_negative() {
+        format!("ended at {end}: nobody accepts it; renew it, and check the clock of this host")
+    } else {
+        format!("ends at {end}, in {} days; renew it", left.as_hours() / 24)
+    })
+}
+
 fn subject(der: &[u8]) -> Option<&[u8]> {
+    field(der, 4)
+}
+
+/// Certificate, its signed part, and therein: version, serial number, algorithm, issuer, validity, subject.
+fn field(der: &[u8], index: usize) -> Option<&[u8]> {
     let (_, certificate) = parts(der).next()?;
     let (_, signed) = parts(certificate).next()?;
     let mut fields = parts(signed).filter(|(tag, _)| *tag != VERSION);
-    fields.nth(4).map(|(_, subject)| subject)
+    fields.nth(index).map(|(_, value)| value)
 }
 
 /// The values that stand one after another in `der`, each with its tag.
@@ -76,6 +118,20 @@ mod tests {
     }
 
     #[test]
+    fn a_certificate_that_has_ended_or_ends_within_two_weeks_is_told() {
+        let der = CertificateDer::from_pem_slice(include_bytes!("tests/tls/node.crt")).unwrap();
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        assert_eq!(end(&der), Some(at("2126-10-30T09:23:06Z")));
+        let told = |now: &str| ending(at("2027-01-15T00:00:00Z"), at(now));
+        assert_eq!(told("2026-12-31T23:59:59Z"), None);
+        assert!(told("2027-01-01T01:00:00Z").is_some_and(|it| it.contains("in 13 days")));
+        assert!(
+            told("2027-01-15T00:00:01Z")
+                .is_some_and(|it| it.contains("ended at 2027-01-15T00:00:00Z"))
+        );
+    }
+
+    #[test]
     fn damaged_certificates_are_no_trouble() {
         let der = CertificateDer::from_pem_slice(include_bytes!("tests/tls/node.crt")).unwrap();
         for length in 0..der.len() {
@@ -83,6 +139,7 @@ mod tests {
             let mut damaged = der.to_vec();
             damaged[length] ^= 0xff;
             has_common_name(&damaged);
+            let _ = (end(&der[..length]), end(&damaged)); // a time or none, but no panic
         }
     }
 }

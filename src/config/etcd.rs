@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::certificate::has_common_name;
+use jiff::Timestamp;
+
+use super::certificate::{end, ending, has_common_name};
 use super::files;
 use super::reader::{Field, Map};
 
@@ -16,10 +18,11 @@ pub(super) fn read(top: &Map<'_>) -> Option<Etcd> {
     let with_tls = tls.as_ref().map(Option::is_some);
     let endpoints = endpoints(&top.field("etcd_endpoints"), with_tls);
     let auth = auth(&top.field("etcd_auth"));
-    if auth.is_some()
-        && let Some(Some(tls)) = &tls
-    {
-        warn_of_common_name(&tls_field, tls);
+    if let Some(Some(tls)) = &tls {
+        warn_of_end(&tls_field, tls);
+        if auth.is_some() {
+            warn_of_common_name(&tls_field, tls);
+        }
     }
     let timeout = top.field("etcd_timeout_sec").seconds(5);
     let namespace = key::namespace(&top.field("etcd_namespace"));
@@ -30,6 +33,22 @@ pub(super) fn read(top: &Map<'_>) -> Option<Etcd> {
         auth,
         timeout: timeout?,
     })
+}
+
+/// A warning and no problem: a clock that is wrong at boot must not keep the daemon from starting.
+fn warn_of_end(field: &Field<'_>, tls: &Tls) {
+    let client = tls.client.as_ref().map(|(cert, _)| ("cert_file", cert));
+    let authority = tls.ca_file.as_ref().map(|ca| ("ca_file", ca));
+    for (name, path) in client.into_iter().chain(authority) {
+        let chain = files::certificates(path).unwrap_or_default();
+        let last = chain.iter().filter_map(|der| end(der)).min();
+        if let Some(words) = last.and_then(|end| ending(end, Timestamp::now())) {
+            field.warning(format!(
+                "a certificate in {name} ({}) {words}",
+                path.display()
+            ));
+        }
+    }
 }
 
 /// etcd's gateway answers 400 to such a certificate, whatever user comes with it.
