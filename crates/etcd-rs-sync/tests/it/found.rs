@@ -70,10 +70,6 @@ impl Authority {
             .start()
     }
 
-    fn serve_users(&self, name: &str) -> Cluster {
-        self.prepare(name, true).auth("root-pw").start()
-    }
-
     fn prepare(&self, name: &str, asks: bool) -> Builder {
         let ca = self.path("ca.pem");
         fs::write(&ca, self.issuer.pem()).unwrap();
@@ -206,23 +202,6 @@ fn certificates_of_clients() {
             with(ours.signed("c", key(), servers_only)),
         );
     }
-    let users = ours.serve_users("good");
-    let (_proxy, url) = through(&users);
-    let named = ours.signed("c", key(), |params| {
-        params.distinguished_name.push(DnType::CommonName, "alice")
-    });
-    let mut options = Options::new([url]);
-    options.tls = Some(TlsOptions {
-        client_pem: Some(named),
-        ..ours.trusted()
-    });
-    is(
-        "common-name",
-        Client::new(options)
-            .unwrap()
-            .put(Put::new("k", "v", 0))
-            .unwrap_err(),
-    );
 }
 
 #[test]
