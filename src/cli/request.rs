@@ -9,6 +9,7 @@ use super::cluster::{Cluster, failed, operator, unknown};
 use super::exit::Exit;
 use super::parse::RequestOptions;
 use super::{complain, print};
+use crate::config::nearest::nearest;
 use crate::lock::outcome::Found;
 use crate::lock::record::{RECORD_VERSION, decode};
 use crate::lock::requests::{self, Seen};
@@ -45,11 +46,18 @@ fn ask(cluster: &Cluster, options: &RequestOptions) -> Result<Exit, Trouble> {
         complain("reboot-coordinator: no member is registered yet, so nothing was requested");
         return Ok(Exit::Failure);
     }
-    let known = |node: &String| members.iter().any(|(name, _)| name == node);
-    if let Some(node) = nodes.iter().find(|node| !known(node)) {
-        let known = members.iter().map(|(name, _)| name.as_str());
-        complain(&unknown(node, known));
-        return Ok(Exit::Failure);
+    let known = || members.iter().map(|(name, _)| name.as_str());
+    for node in nodes
+        .iter()
+        .filter(|node| !known().any(|name| name == *node))
+    {
+        if nearest(node, known()).is_some() {
+            complain(&unknown(node, known()));
+            return Ok(Exit::Failure);
+        }
+        print(&folded(&format!(
+            "no member is called {node} yet: the request waits until its program has run once"
+        )));
     }
     let reason = options.reason.as_deref().unwrap_or("no reason given");
     let (mut fresh, mut standing) = (Vec::new(), Vec::new());

@@ -34,13 +34,13 @@ fn a_marker_that_never_goes_away_is_one_reboot_and_then_a_refusal() {
     let explained = host.command(&["explain"]).output().unwrap();
     let explained = String::from_utf8(explained.stdout).unwrap();
     assert!(
-        explained.starts_with("node-a does not reboot now; closed: budget.\n"),
+        explained.starts_with("node-a needs a reboot and is blocked: the reboot budget is used up"),
         "{explained}"
     );
     let folded: Vec<&str> = explained.split_whitespace().collect();
     let folded = folded.join(" ");
     assert!(
-        folded.contains("budget closed 1 of 1 reboots did not clear the requirement")
+        folded.contains("1 of 1 reboots did not clear the requirement")
             && folded.contains("reboot-coordinator reset-budget node-a"),
         "{explained}"
     );

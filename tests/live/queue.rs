@@ -228,8 +228,10 @@ fn an_idle_node_makes_no_revision() {
     host.remove("required");
     host.start();
     host.wait_event("not_required");
-    store.wait("the health report", || {
-        store.get("/rc/alive/node-a").is_some()
+    store.wait("the health report and the standing", || {
+        ["alive", "standing"]
+            .iter()
+            .all(|kind| store.get(&format!("/rc/{kind}/node-a")).is_some())
     });
     let before = store.revision();
     let checks = || {

@@ -162,7 +162,7 @@ fn an_unreachable_etcd_is_one_line_and_exit_code_1() {
         assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
         assert!(
             ended.stderr.contains("etcd is not reachable")
-                && ended.stderr.contains("check etcd_endpoints"),
+                && ended.stderr.contains("check that etcd runs"),
             "{ended:?}"
         );
     }
