@@ -61,7 +61,12 @@ fn a_node_that_looks_for_requests_writes_nothing() {
     let mut host = idle("node-a", &cluster).with("health_publish_interval_sec", "0.2");
     host.start();
     host.wait_event("not_required");
-    store.wait("the report", || store.get("/rc/alive/node-a").is_some());
+    store.wait("the report and the standing", || {
+        let kinds = ["alive", "standing"];
+        kinds
+            .iter()
+            .all(|kind| store.get(&format!("/rc/{kind}/node-a")).is_some())
+    });
     let before = store.revision();
     let checked = |host: &Host| {
         let events = host.events();
