@@ -61,8 +61,6 @@ const COPIES: &[&str] = &[
 /// Installed is what has an image whose name ends in the release, in `/boot` or its module tree. Where no image is named
 /// that way (Alpine, some boards), a complete module tree counts. Rescue images never do.
 ///
-/// The boot loader is not asked whether it starts the newest; a pinned older one is what the reboot budget is for.
-///
 /// What it cannot see: a rebuild under the same release, images that a boot loader keeps elsewhere, and the next
 /// deployment of an image-based system. Nor does it ask the boot loader whether the newest is what it starts; a pinned older one
 /// is what the reboot budget is for. A container or a machine whose kernel comes from its host gets an error.
@@ -94,7 +92,11 @@ impl Found {
 
 /// Why a reboot is required, if it is.
 fn judge(running: &Release, installed: &BTreeMap<String, Found>) -> Result<Option<String>, String> {
-    let images = installed.values().any(|found| found.image);
+    // Whether images are named by release is asked for each flavour: one of another flavour says nothing of module trees here.
+    let of_flavour = |name: &str| Release::parse(name).filter(|it| it.same_flavour(running));
+    let images = installed
+        .iter()
+        .any(|(name, found)| found.image && of_flavour(name).is_some());
     let here = installed.get(&running.name).copied();
     let kernels: Vec<Release> = installed
         .iter()

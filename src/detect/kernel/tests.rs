@@ -41,6 +41,12 @@ const HOSTS: &[(&str, &str, &[&str], Say)] = &[
         "boot/vmlinuz-6.9.7-200.fc40.x86_64", "boot/initramfs-6.9.7-200.fc40.x86_64.img", "mod/6.9.7-200.fc40.x86_64",
         "boot/vmlinuz-6.9.9-200.fc40.x86_64", "boot/initramfs-6.9.9-200.fc40.x86_64.img", "mod/6.9.9-200.fc40.x86_64",
     ], Newer("6.9.9-200.fc40.x86_64")),
+    ("Fedora, an image of another flavour beside module trees", "6.9.7-200.fc40.x86_64", &[
+        "boot/vmlinuz-6.9.7-200.fc40.x86_64+debug", "mod/6.9.7-200.fc40.x86_64", "mod/6.9.9-200.fc40.x86_64",
+    ], Newer("6.9.9-200.fc40.x86_64")),
+    ("Raspberry Pi, rpi-update beside a package's image", "6.6.31-v8+", &[
+        "boot/vmlinuz-6.6.31+rpt-rpi-2712", "mod/6.6.31-v8+", "mod/6.6.36-v8+",
+    ], Newer("6.6.36-v8+")),
     ("a folder and a link that leads nowhere are no images", "6.1.0-9-amd64", &[
         "boot/vmlinuz-6.1.0-9-amd64", "folder/vmlinuz-6.1.0-10-amd64", "nowhere/vmlinuz-6.1.0-11-amd64",
     ], Clear),
