@@ -362,8 +362,7 @@ impl Daemon {
             &config,
             self.machine.commitment() == Some(Commitment::Committed),
         )?;
-        // Last, because it takes effect.
-        self.observer.follow(&config)?;
+        self.observer.follow(&config);
         crate::observe::log::init(config.log.level, config.log.format, &config.node_name);
         let drains_otherwise = config.pre_reboot_hook != self.config.pre_reboot_hook;
         self.lanes = lanes;

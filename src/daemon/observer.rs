@@ -22,6 +22,9 @@ use crate::status::{self, Own, POLICY};
 /// How long a scrape waits for a look at the kill switch, before it counts as one that cannot be checked.
 const LOOK_LIMIT: Duration = Duration::from_secs(1);
 
+/// How long after a try to serve at an address that somebody else has the next one follows.
+const AGAIN: Duration = Duration::from_secs(10);
+
 /// How long `/status.json` may be. A thousand nodes take less than 1 MB; only enormous records take more.
 const JSON_LIMIT: usize = 4 * 1024 * 1024;
 
@@ -37,6 +40,8 @@ pub(super) struct Observer {
     notify: Notify,
     server: Option<(SocketAddr, Server)>,
     serves: bool,
+    /// An address that could not be had, and when it is tried again.
+    missing: Option<(SocketAddr, Duration)>,
     /// etcd was tried and did not answer: the daemon is up and at work, however long that lasts.
     tried: bool,
 }
@@ -89,9 +94,10 @@ impl Observer {
             notify: Notify::new(&Environment::read(), std::process::id()),
             server: None,
             serves: mode == Mode::Daemon,
+            missing: None,
             tried: false,
         };
-        observer.listen(config.metrics)?;
+        observer.listen(config.metrics);
         Ok(observer)
     }
 
@@ -99,9 +105,9 @@ impl Observer {
         Arc::clone(&self.shown.metrics)
     }
 
-    /// A new configuration. When its address cannot be used, nothing has changed.
-    pub(super) fn follow(&mut self, config: &Config) -> Result<(), String> {
-        self.listen(config.metrics)?;
+    /// A new configuration.
+    pub(super) fn follow(&mut self, config: &Config) {
+        self.listen(config.metrics);
         self.shown.metrics.set_detectors(detectors(config));
         let host = Host::of(config, &self.shown.metrics, self.shown.clock);
         *self
@@ -110,7 +116,6 @@ impl Observer {
             .write()
             .unwrap_or_else(PoisonError::into_inner) = host;
         self.tried = false;
-        Ok(())
     }
 
     /// The main thread has something to do.
@@ -126,7 +131,7 @@ impl Observer {
         self.notify.rests(&view, self.tried || has_arrived(&view));
         let now = self.shown.clock.now().mono;
         self.notify.turns(now);
-        let wake = [machine.wake_at(), self.notify.due()];
+        let wake = [machine.wake_at(), self.notify.due(), self.listen_again(now)];
         let wake = wake.into_iter().flatten().min();
         // A sleep does not count the time in which the host is suspended.
         let awake = self.shown.clock.awake();
@@ -152,32 +157,45 @@ impl Observer {
         self.notify.stopping();
     }
 
-    /// Serves at another address than before, or not at all.
-    fn listen(&mut self, wanted: Option<SocketAddr>) -> Result<(), String> {
+    /// Serves at another address than before, or not at all. Metrics are an extra: when the address cannot be had the daemon works
+    /// all the same, serves where it did, and tries again.
+    fn listen(&mut self, wanted: Option<SocketAddr>) {
         let wanted = wanted.filter(|_| self.serves);
         let before = self.server.as_ref().map(|(configured, _)| *configured);
+        self.missing = None;
         if wanted == before {
-            return Ok(());
+            return;
         }
         let Some(wanted) = wanted else {
             self.server = None;
-            return Ok(());
+            return;
         };
         // Two addresses with one port may exclude each other, so that the old one has to be given up first.
         if before.is_some_and(|before| before.port() == wanted.port() && wanted.port() != 0) {
             self.server = None;
         }
-        match self.serve(wanted) {
-            Ok(()) => Ok(()),
-            Err(why) => {
-                if let (None, Some(before)) = (&self.server, before)
-                    && let Err(why) = self.serve(before)
-                {
-                    log::error!(event = "no_metrics"; "{why}; metrics are not served until the next reload");
-                }
-                Err(why)
-            }
+        let Err(why) = self.serve(wanted) else {
+            return;
+        };
+        log::error!(event = "no_metrics"; "{why}; this node works without, and tries again every {} s", AGAIN.as_secs());
+        if let (None, Some(before)) = (&self.server, before) {
+            // Who took that one meanwhile is found out by the next try, like the other.
+            let _ = self.serve(before);
         }
+        self.missing = Some((wanted, self.shown.clock.now().mono + AGAIN));
+    }
+
+    /// Whoever had the address may have given it up.
+    fn listen_again(&mut self, now: Duration) -> Option<Duration> {
+        let (wanted, due) = self.missing?;
+        if now < due {
+            return Some(due);
+        }
+        self.missing = match self.serve(wanted) {
+            Ok(()) => None,
+            Err(_) => Some((wanted, now + AGAIN)),
+        };
+        self.missing.map(|(_, due)| due)
     }
 
     fn serve(&mut self, address: SocketAddr) -> Result<(), String> {

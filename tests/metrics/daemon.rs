@@ -19,7 +19,7 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 pub(crate) struct Daemon {
     pub(crate) folder: TempDir,
     child: Child,
-    log: Arc<Mutex<String>>,
+    pub(crate) log: Arc<Mutex<String>>,
     pub(crate) address: SocketAddr,
 }
 
@@ -86,7 +86,14 @@ impl Daemon {
         Daemon::run(folder, command)
     }
 
-    pub(crate) fn run(folder: TempDir, mut command: Command) -> Daemon {
+    pub(crate) fn run(folder: TempDir, command: Command) -> Daemon {
+        let mut daemon = Daemon::begin(folder, command);
+        daemon.address = daemon.announced(0);
+        daemon
+    }
+
+    /// One that serves nothing yet.
+    pub(crate) fn begin(folder: TempDir, mut command: Command) -> Daemon {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -96,14 +103,12 @@ impl Daemon {
                 *sink.lock().unwrap() += &(line + "\n");
             }
         });
-        let mut daemon = Daemon {
+        Daemon {
             folder,
             child,
             log,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
-        };
-        daemon.address = daemon.announced(0);
-        daemon
+        }
     }
 
     /// One whose log is somebody else's business; it serves at `address`.
