@@ -20,8 +20,11 @@ use self::entry::Entry;
 /// hour or (in Pacific/Apia in 2011) day the zone skipped. A state that held throughout holds on.
 const SEARCH: SignedDuration = SignedDuration::from_hours(15 * 24);
 
-/// How many boundaries a search looks at. Entries of every day for many years have fewer; whatever a zone file says, a search ends.
-const MOST_BOUNDARIES: usize = 100_000;
+/// How many entries there may be. A search looks at each of them at each boundary, and the main loop waits for it.
+const MOST_ENTRIES: usize = 200;
+
+/// How often a search looks at an entry. Entries of every day for many years need less; whatever a file or a zone says, it ends.
+const MOST_LOOKS: usize = 2_000_000;
 
 /// Parsed maintenance windows.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,6 +76,9 @@ impl Windows {
         deny: &[String],
         allow: &[String],
     ) -> Result<Windows, Vec<WindowsError>> {
+        if deny.len() + allow.len() > MOST_ENTRIES {
+            return Err(vec![too_many(deny.len(), allow.len())]);
+        }
         let mut errors = Vec::new();
         let mut entries = |texts: &[String], field: fn(usize) -> WindowsField| -> Vec<Entry> {
             let parsed =
@@ -143,7 +149,7 @@ impl Windows {
         let open = self.is_open(now);
         let mut at = now;
         let mut horizon = self.horizon(at)?;
-        for _ in 0..MOST_BOUNDARIES {
+        for _ in 0..self.most_boundaries() {
             let next = self.next_boundary(at)?;
             if next > horizon {
                 // Nothing but a date far ahead can still change it.
@@ -164,7 +170,7 @@ impl Windows {
     pub fn since(&self, now: Timestamp, span: SignedDuration) -> Option<Timestamp> {
         let mut at = now.checked_sub(span).ok()?;
         let (mut verdict, mut since) = (self.verdict(at), None);
-        for _ in 0..MOST_BOUNDARIES {
+        for _ in 0..self.most_boundaries() {
             let Some(next) = self.next_boundary(at).filter(|next| *next <= now) else {
                 break;
             };
@@ -210,6 +216,10 @@ impl Windows {
         self.verdict(now).open
     }
 
+    fn most_boundaries(&self) -> usize {
+        MOST_LOOKS / (self.deny.len() + self.allow.len() + 1)
+    }
+
     fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.deny.iter().chain(&self.allow)
     }
@@ -253,6 +263,22 @@ impl Windows {
             .map(|transition| transition.timestamp())
             .filter(|jump| *jump > at);
         entry.into_iter().chain(jump).min()
+    }
+}
+
+/// Named at the first entry of the longer list that is too much.
+fn too_many(deny: usize, allow: usize) -> WindowsError {
+    let field = if deny > allow {
+        WindowsField::Deny(MOST_ENTRIES.saturating_sub(allow))
+    } else {
+        WindowsField::Allow(MOST_ENTRIES.saturating_sub(deny))
+    };
+    WindowsError {
+        field,
+        message: format!(
+            "there are {} entries, of at most {MOST_ENTRIES}; name several days in one entry, and leave out dates that are over",
+            deny + allow
+        ),
     }
 }
 

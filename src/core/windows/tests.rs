@@ -339,3 +339,44 @@ fn a_search_ends_in_every_zone_file_of_the_system() {
         }
     }
 }
+
+/// The main loop waits for a search: what it may cost has a bound, whatever is written.
+#[test]
+fn a_search_through_as_many_entries_as_there_may_be_ends_soon() {
+    let many =
+        |count: usize, entry: &dyn Fn(usize) -> String| (0..count).map(entry).collect::<Vec<_>>();
+    let daily = |at: usize| {
+        format!(
+            "* {:02}:{:02}-{:02}:{:02}",
+            at / 60 % 24,
+            at % 60,
+            (at / 60 + 5) % 24,
+            at * 7 % 60
+        )
+    };
+    let dated = |at: usize| {
+        format!(
+            "{}-{:02}-{:02} 01:00-03:00",
+            2027 + at / 300,
+            1 + at / 25 % 12,
+            1 + at % 25
+        )
+    };
+    let never = vec!["* 00:00-24:00".to_owned()];
+    let mixed = [many(99, &daily), many(100, &dated)].concat();
+    let now: Timestamp = "2026-11-27T05:00:00Z".parse().unwrap();
+    for allow in [many(199, &daily), many(199, &dated), mixed] {
+        let windows = Windows::parse("Europe/Berlin", &never, &allow).unwrap();
+        let looks = windows.most_boundaries() * 200;
+        assert!(looks <= MOST_LOOKS, "{looks}");
+        assert_eq!(windows.next_open(now), None);
+        assert!(!windows.verdict(now).open);
+    }
+    let errors = Windows::parse("UTC", &never, &many(200, &daily)).unwrap_err();
+    assert_eq!(errors[0].field, WindowsField::Allow(199));
+    assert!(
+        errors[0].message.contains("201 entries"),
+        "{}",
+        errors[0].message
+    );
+}
