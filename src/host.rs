@@ -243,6 +243,43 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
     written
 }
 
+/// Where this host's memory stands: in `run_dir`, and where that is lost at a reboot also in the folder of the same name below
+/// `/var/lib`, when somebody made it.
+fn memory_files(run_dir: &Path) -> Vec<PathBuf> {
+    let lasting = ["/run", "/var/run"].iter().find_map(|run| {
+        let below = run_dir.strip_prefix(run).ok()?;
+        Some(Path::new("/var/lib").join(below)).filter(|folder| folder.is_dir())
+    });
+    let folders = [Some(run_dir.to_owned()), lasting];
+    let files = folders.into_iter().flatten();
+    files.map(|folder| folder.join("memory.json")).collect()
+}
+
+/// What this host remembers of itself, as JSON; `None` when it has no record.
+pub fn read_memory(run_dir: &Path) -> Option<String> {
+    memory_files(run_dir)
+        .iter()
+        .find_map(|file| read_text(file).ok())
+}
+
+/// Keeps what this host remembers. What cannot be written is removed: an old memory could be wrong.
+///
+/// # Errors
+/// The first file that could not be written.
+pub fn write_memory(run_dir: &Path, json: &str) -> io::Result<()> {
+    let mut outcome = Ok(());
+    for file in memory_files(run_dir) {
+        let temporary = file.with_extension("tmp");
+        if let Err(error) = write_and_rename(&temporary, &file, json) {
+            let _ = fs::remove_file(&temporary);
+            let _ = fs::remove_file(&file);
+            let what = format!("{}: {error}", file.display());
+            outcome = outcome.and(Err(io::Error::new(error.kind(), what)));
+        }
+    }
+    outcome
+}
+
 fn write_and_rename(temporary: &Path, path: &Path, json: &str) -> io::Result<()> {
     let mut file = File::create(temporary)?;
     file.write_all(json.as_bytes())?;

@@ -67,6 +67,7 @@ fn the_daemon_gets_what_it_counts_on() {
         "RuntimeDirectory=reboot-coordinator",
         // The marker of the last completed reboot is there.
         "RuntimeDirectoryPreserve=yes",
+        "StateDirectory=reboot-coordinator",
         "KillMode=mixed",
         // Exit codes of an invalid configuration and of wrong usage.
         "RestartPreventExitStatus=2 64",

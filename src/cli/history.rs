@@ -102,6 +102,7 @@ mod tests {
             committed_at: committed.then(|| "2026-11-23T11:20:00.000Z".to_owned()),
             ended_at: "2026-11-23T11:25:30.000Z".into(),
             by: None,
+            count: None,
         }
     }
 

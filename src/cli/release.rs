@@ -139,6 +139,7 @@ fn entry(node: &str, found: &Found, reason: &str, by: String, now: Timestamp) ->
         committed_at: claim.and_then(|claim| claim.committed_at.clone()),
         ended_at: rfc3339(now),
         by: Some(by),
+        count: None,
     }
 }
 

@@ -95,5 +95,6 @@ fn entry(node: &str, reason: &str, record: &NodeRecord, now: Timestamp) -> Histo
         committed_at: None,
         ended_at: rfc3339(now),
         by: Some(operator()),
+        count: None,
     }
 }

@@ -21,6 +21,9 @@ pub(super) fn reboot_command(field: &Field<'_>, host: &Host) -> Option<Vec<Strin
     let words = words(field, host)?;
     for (item, word) in &words {
         check_variables(item, word);
+        if word == "soft-reboot" {
+            item.warning("a soft reboot keeps the boot id, so it does not count as a reboot: the node keeps its claim and stops the line; use a command that boots a kernel, such as reboot or kexec");
+        }
     }
     Some(words.into_iter().map(|(_, word)| word).collect())
 }

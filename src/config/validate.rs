@@ -27,12 +27,15 @@ pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
     let lock_key = key::lock_key(&top.field("lock_key"));
     let lock_ttl = lock_ttl(&top.field("lock_ttl_sec"), health_timeout);
     let reboot_timeout = top.field("reboot_timeout_sec").seconds(600);
-    let hold_timeout = hold_timeout(&top.field("hold_timeout_sec"), reboot_timeout);
     let etcd = etcd::read(&top);
     let reboot_command = commands::reboot_command(&top.field("reboot_command"), host);
     let pre_reboot_hook = commands::hook(&top.field("pre_reboot_hook"), host);
     let post_boot_hook = commands::hook(&top.field("post_boot_hook"), host);
     let post_boot_settle = top.field("post_boot_settle_sec").seconds_or_zero(0);
+    let hooks = [&pre_reboot_hook, &post_boot_hook];
+    let hooks = hooks.into_iter().flatten().map(|hook| hook.timeout);
+    let away = hooks.chain(reboot_timeout).chain(post_boot_settle).sum();
+    let hold_timeout = hold_timeout(&top.field("hold_timeout_sec"), away);
     let max_reboots_without_clearing = at_least_one(&top.field("max_reboots_without_clearing"), 1);
     let cluster_policies = policies::cluster_policies(&top.field("cluster_policies"));
     let windows = policies::windows(&top.field("windows"), host);
@@ -148,13 +151,18 @@ fn lock_ttl(field: &Field<'_>, health_timeout: Option<Duration>) -> Option<Durat
     None
 }
 
-fn hold_timeout(field: &Field<'_>, reboot_timeout: Option<Duration>) -> Option<Duration> {
+/// `away` is how long a node that is well may take from its commit to its release.
+fn hold_timeout(field: &Field<'_>, away: Duration) -> Option<Duration> {
     if !field.is_set() {
         return None;
     }
     let hold = field.seconds(0)?;
-    if reboot_timeout.is_some_and(|reboot| hold < reboot) {
-        field.warning("is shorter than reboot_timeout_sec, so a node that is still rebooting can lose its claim and another one goes down with it");
+    if hold < away {
+        field.warning(format!(
+            "is shorter than the drain, the reboot, what undoes the drain and the time to settle may take together ({} s), so a node that \
+             is well can lose its claim and another one goes down with it; use more than that, or set no hold_timeout_sec",
+            away.as_secs_f64()
+        ));
     }
     Some(hold)
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::facts::{DetectorReport, HealthPhase, ScriptReport};
 use super::machine::Reload;
-use super::{Note, Refusal};
+use super::{Memory, Note, Refusal};
 use crate::lock::Permit;
 
 /// The time, as the driver reads it.
@@ -64,6 +64,8 @@ pub enum Action {
     Watch(Option<(Ticket, Keys, i64)>),
     /// Write the marker of a completed reboot.
     RecordCompleted(String),
+    /// Keep this where the next process, and where that is possible the next boot, finds it.
+    Remember(Memory),
     /// Tell the operator.
     Note(Note),
     /// End the program with this exit code.

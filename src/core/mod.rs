@@ -7,6 +7,7 @@ pub mod budget;
 pub mod facts;
 pub mod io;
 pub mod machine;
+pub mod memory;
 pub mod note;
 pub mod policy;
 pub mod refusal;
@@ -20,6 +21,7 @@ pub mod windows;
 
 pub use io::{Action, Hook, Input, Now, Ticket, WatchEvent};
 pub use machine::{Commitment, Machine, Reload, State, View, judge_detectors};
+pub use memory::Memory;
 pub use note::Note;
 pub use refusal::Refusal;
 pub use settings::{Mode, Settings};

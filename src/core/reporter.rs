@@ -331,11 +331,16 @@ impl Reporter {
         Ok(())
     }
 
-    fn lost(&mut self) {
-        self.lease = None;
+    /// What was written was deleted, though its lease stands.
+    pub(super) fn forgotten(&mut self) {
         self.published = None;
         self.modified = 0;
         self.stood = None;
         self.stood_modified = 0;
+    }
+
+    fn lost(&mut self) {
+        self.lease = None;
+        self.forgotten();
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::memory::Memory;
 use super::policy::Policies;
 use super::windows::Windows;
 use crate::lock::Keys;
@@ -15,6 +16,8 @@ pub struct Settings {
     pub node_id: String,
     /// The kernel's boot id.
     pub boot_id: String,
+    /// What this host remembers of itself; `None` when it has no record.
+    pub memory: Option<Memory>,
     /// Where the records live.
     pub keys: Keys,
     /// How many nodes may be down at once.

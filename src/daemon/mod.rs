@@ -35,7 +35,7 @@ use signals::Signal;
 use tasks::Tasks;
 
 use crate::config::Config;
-use crate::core::{Action, Commitment, Input, Machine, Mode, Note, Reload};
+use crate::core::{Action, Commitment, Input, Machine, Memory, Mode, Note, Reload};
 use crate::host::{InstanceLock, LockError};
 use crate::observe::hold_back::HoldBack;
 use crate::observe::log::emit;
@@ -266,6 +266,7 @@ impl Daemon {
                 Action::Reboot(ticket, permit, facts) => self.tasks.reboot(ticket, permit, &facts),
                 Action::CancelScripts => self.tasks.cancel(),
                 Action::RecordCompleted(json) => self.record_completed(&json),
+                Action::Remember(memory) => self.remember(&memory),
                 Action::Note(note) => self.tell(&note),
                 Action::Exit(code) => {
                     self.exit = Some(code);
@@ -306,6 +307,14 @@ impl Daemon {
             }
         }
         self.commitment = commitment;
+    }
+
+    fn remember(&self, memory: &Memory) -> Option<Input> {
+        let json = serde_json::to_string(memory).expect("a memory is plain data");
+        if let Err(error) = crate::host::write_memory(&self.config.run_dir, &json) {
+            log::warn!(event = "memory_not_written"; "what this host has to remember of its reboots could not be written, so its next start runs post_boot_hook once: {error}");
+        }
+        None
     }
 
     fn record_completed(&self, json: &str) -> Option<Input> {

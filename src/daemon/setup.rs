@@ -17,6 +17,8 @@ pub(super) fn settings(config: &Config, mode: Mode) -> Result<Settings, String> 
         node: config.node_name.clone(),
         node_id: config.node_id.clone(),
         boot_id,
+        memory: host::read_memory(&config.run_dir)
+            .and_then(|json| serde_json::from_str(&json).ok()),
         keys: Keys::new(&config.etcd.namespace, &config.lock_key),
         max_concurrent_reboots: config.max_concurrent_reboots,
         check_interval: config.check_interval,

@@ -139,7 +139,7 @@ pub struct GateRead {
     /// The own claim.
     pub claim: Option<Found>,
     /// The own registration with its mod revision.
-    pub registration: Option<(i64, Result<NodeRecord, RecordError>)>,
+    pub registration: Registered,
     /// An operator's request for this node.
     pub request: Seen,
     /// The members, when they were asked for.
@@ -206,11 +206,11 @@ pub fn self_test(reply: Reply) -> Result<bool, Malformed> {
     Ok(true)
 }
 
+/// A registration with its mod revision, when there is one.
+pub type Registered = Option<(i64, Result<NodeRecord, RecordError>)>;
+
 /// The own claim and registration.
-pub type Own = (
-    Option<Found>,
-    Option<(i64, Result<NodeRecord, RecordError>)>,
-);
+pub type Own = (Option<Found>, Registered);
 
 /// What [`super::request::read_own`] found.
 ///
@@ -372,6 +372,24 @@ pub fn release(reply: Reply) -> Result<Released, Malformed> {
     ))
 }
 
+/// Whether a health report says that its node is healthy, and its mod revision, 0 for none.
+///
+/// # Errors
+/// [`Malformed`] when the reply has another shape.
+pub fn health(reply: Reply) -> Result<(bool, i64), Malformed> {
+    let Reply::Range(range) = reply else {
+        return Err(Malformed("a range was answered by something else"));
+    };
+    if range.header.revision <= 0 {
+        return Err(Malformed("a range was answered without a revision"));
+    }
+    Ok(single(&range)?.map_or((false, 0), |kv| (is_healthy(kv), kv.mod_revision)))
+}
+
+fn is_healthy(kv: &KeyValue) -> bool {
+    decode::<Report>(&kv.value).is_ok_and(|report: Report| report.healthy)
+}
+
 /// What [`super::request::register`] did: the mod revision of the registration, or the other one that stands there.
 ///
 /// # Errors
@@ -461,8 +479,6 @@ fn gates(revision: i64, own: &[&RangeReply]) -> Result<GateRead, Malformed> {
 
 /// A report that cannot be read says nothing good; a claim that cannot be read may be of a node that is down.
 fn members(keys: &Keys, nodes: &RangeReply, alive: &RangeReply, claims: &RangeReply) -> Members {
-    let healthy =
-        |kv: &KeyValue| decode::<Report>(&kv.value).is_ok_and(|report: Report| report.healthy);
     let down = |kv: &KeyValue| {
         decode::<Claim>(&kv.value).map_or(true, |claim: Claim| claim.phase.committed())
     };
@@ -480,7 +496,7 @@ fn members(keys: &Keys, nodes: &RangeReply, alive: &RangeReply, claims: &RangeRe
     };
     Members {
         all: named(keys.nodes(), nodes, &|_| true),
-        healthy: named(keys.alives(), alive, &healthy),
+        healthy: named(keys.alives(), alive, &is_healthy),
         down: named(keys.claims(), claims, &down),
         foreign,
     }

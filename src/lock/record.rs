@@ -114,6 +114,9 @@ pub struct NodeRecord {
     pub node_id: String,
     /// Version of the daemon that registered it.
     pub version: String,
+    /// The boot of the machine that wrote this last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_id: Option<String>,
     /// The last completed reboot.
     #[serde(default)]
     pub last_reboot: Option<LastReboot>,
@@ -279,6 +282,17 @@ pub struct History {
     /// Who wrote this entry, when not the node itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+    /// How many attempts in a row ended so, when more than one did: times are of the first claim and the last end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u32>,
+}
+
+impl History {
+    /// Whether the two differ in nothing but their times.
+    pub fn is_like(&self, other: &History) -> bool {
+        (&self.outcome, &self.detail, &self.reasons)
+            == (&other.outcome, &other.detail, &other.reasons)
+    }
 }
 
 /// The cooldown in this pair.

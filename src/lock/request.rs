@@ -69,13 +69,15 @@ pub fn remove(keys: &Keys, node: &str, create: i64, modified: i64) -> Txn {
     }
 }
 
-/// Take away, and say so in the history, the committed claim of a node that never returned.
+/// Take away, and say so in the history, the committed claim of a node that never returned, while its health report is the one
+/// with this mod revision (0: there is none).
 pub fn take_away(
     keys: &Keys,
-    (node, create, modified): (&str, i64, i64),
+    (node, create, modified, report): (&str, i64, i64, i64),
     (history, lease, time): (&History, i64, &str),
 ) -> Txn {
     let mut txn = remove(keys, node, create, modified);
+    txn.compares.push(unchanged(keys.alive(node), report));
     txn.success.push(Op::Put(Put::new(
         keys.history(time, node),
         encode(history),
@@ -307,7 +309,7 @@ pub(super) fn read(key: String) -> Op {
     Op::Range(Range::of(Span::one(key)))
 }
 
-fn reads(keys: &[String]) -> Txn {
+pub(super) fn reads(keys: &[String]) -> Txn {
     Txn {
         compares: vec![],
         success: keys.iter().cloned().map(read).collect(),

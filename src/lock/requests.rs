@@ -4,31 +4,35 @@
 //! a boot after the request, whatever clocks say and whoever caused the boot. A commit compares the request's mod revision, so
 //! that no commit is made without knowing of every request before it, and none for a request that was withdrawn.
 
-use etcd_rs_sync::{Delete, KeyValue, Keys as Span, Op, Put, Range, Reply, Txn};
+use etcd_rs_sync::{Delete, KeyValue, Keys as Span, Op, Put, Reply, Txn};
 
 use super::Keys;
-use super::outcome::{Malformed, ranges, single, txn};
+use super::outcome::{Malformed, Registered, ranges, single, txn};
 use super::record::{RebootRequest, RecordError, decode, encode};
-use super::request::{absent, read, unchanged};
+use super::request::{absent, read, reads, unchanged};
 
 /// A request with its mod revision, when there is one.
 pub type Seen = Option<(i64, Result<RebootRequest, RecordError>)>;
 
-/// The request for one node.
-pub fn look(keys: &Keys, node: &str) -> Range {
-    Range::of(Span::one(keys.request(node)))
+/// The request for one node, and its registration.
+pub fn look(keys: &Keys, node: &str) -> Txn {
+    reads(&[keys.request(node), keys.node(node)])
 }
 
-/// What [`look`] found.
+/// What [`look`] found: the request, and the registration.
 ///
 /// # Errors
 /// [`Malformed`] when the reply has another shape.
-pub fn seen(reply: &Reply) -> Result<Seen, Malformed> {
-    match reply {
-        // An empty object parses as a range without keys; every true answer names its revision.
-        Reply::Range(range) if range.header.revision > 0 => Ok(single(range)?.map(of)),
-        _ => Err(Malformed("a range was answered by something else")),
+pub fn seen(reply: Reply) -> Result<(Seen, Registered), Malformed> {
+    let txn = txn(reply)?;
+    if !txn.succeeded {
+        return Err(Malformed("an unguarded read did not succeed"));
     }
+    let [request, node] = ranges(&txn)?;
+    Ok((
+        single(request)?.map(of),
+        single(node)?.map(|kv| (kv.mod_revision, decode(&kv.value))),
+    ))
 }
 
 /// Write the boot into a request that still has the mod revision seen.

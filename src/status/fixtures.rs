@@ -79,6 +79,7 @@ pub(crate) fn member(
     budget_used: u32,
 ) -> (String, Result<NodeRecord, crate::lock::record::RecordError>) {
     let record = NodeRecord {
+        boot_id: None,
         v: 1,
         node: node.into(),
         node_id: format!("id-{node}"),
@@ -135,6 +136,7 @@ pub(crate) fn history(node: &str, outcome: &str) -> History {
         committed_at: Some(at("11:20")),
         ended_at: at("11:25"),
         by: None,
+        count: None,
     }
 }
 

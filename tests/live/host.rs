@@ -62,6 +62,9 @@ impl Host {
             boots: 0,
             starts: 0,
         };
+        // A host with a past: one without a record runs its undo hook at its first start.
+        fs::create_dir(host.path("run")).unwrap();
+        fs::write(host.path("run/memory.json"), "{}").unwrap();
         let script = host.path("script");
         fs::write(&script, SCRIPT).unwrap();
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();

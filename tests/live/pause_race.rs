@@ -39,6 +39,7 @@ fn registration(node: usize) -> NodeRecord {
         node: format!("n{node}"),
         node_id: String::new(),
         version: String::new(),
+        boot_id: None,
         last_reboot: None,
         budget_used: 1,
         attempt: None,

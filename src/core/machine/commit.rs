@@ -65,6 +65,7 @@ impl Machine {
             // A registration that was removed meanwhile has forgotten this attempt; the claim has not.
             registration.budget_used = registration.budget_used.max(1);
         }
+        registration.boot_id = Some(self.settings.boot_id.clone());
         registration.request = self.requested.then_some(self.request_modified);
         registration.attempt = Some(Attempt {
             boot_before: seen.claim.boot_id.clone(),
@@ -198,9 +199,12 @@ impl Machine {
         self.note(note);
         // The commit wrote the registration in the same transaction, at the same revision.
         self.registration = Some((held.modified, pending.registration));
+        let boot = Some(held.claim.boot_id.clone());
+        self.remember(|memory| (memory.committed, memory.begun) = (boot, true));
         self.held = Some(held);
         if pending.stage == Stage::PostLock {
             self.may_go_down = false;
+            self.unordered = true;
         }
         self.proceed(permit);
     }
@@ -254,11 +258,23 @@ impl Machine {
             return;
         };
         let until = permit.since() + Permit::life(self.settings.etcd_timeout);
+        self.drained = None;
+        self.sign_at = None;
+        self.next_sign();
         self.note(Note::info("draining", "running the drain hook"));
         self.hook_action(Hook::Drain { until });
     }
 
     pub(super) fn on_drained(&mut self, report: &ScriptReport) {
+        // One request at a time.
+        if self.asked.is_some() {
+            self.drained = Some((report.clone(), self.now.mono));
+            return;
+        }
+        self.drain_ended(report, self.now.mono);
+    }
+
+    pub(super) fn drain_ended(&mut self, report: &ScriptReport, ended: Duration) {
         if !report.outcome.success() {
             return self.abort(format!(
                 "the drain hook failed: {}",
@@ -276,10 +292,7 @@ impl Machine {
             if self.is_older(&permit, self.settings.drain_timeout.unwrap_or_default()) {
                 return self.judge_again();
             }
-            self.go(State::Moving(
-                permit.drained(self.now.mono),
-                Box::new(claim),
-            ));
+            self.go(State::Moving(permit.drained(ended), Box::new(claim)));
         }
     }
 
@@ -328,6 +341,7 @@ impl Machine {
             failed: None,
         });
         self.unanswered = None;
+        self.unordered = false;
         let ticket = self.begin_task();
         let facts = self.script_facts();
         self.out.push_back(Action::Reboot(ticket, permit, facts));

@@ -13,16 +13,28 @@ use crate::core::{Note, Refusal};
 /// How long a stop waits for the lease to be revoked. The specification allows a second for everything.
 const FAREWELL: Duration = Duration::from_millis(800);
 
+/// The longest pause between attempts that are called off one after the other. Each drains the node for nothing.
+const CALLED_OFF_PAUSE: Duration = Duration::from_secs(4 * 3600);
+
 impl Machine {
     /// Ends a pass: the node waits for the next one, `--once` exits.
     pub(super) fn block(&mut self, refusal: Refusal) {
         let pause = match &refusal {
             // Nothing waits for etcd: the next look is soon enough.
             Refusal::Etcd(_) if self.detected.is_some() => self.check_pause(),
-            Refusal::Etcd(_) | Refusal::Lost(_) | Refusal::Aborted(_) => self.failure_pause(),
+            Refusal::Aborted(_) => {
+                let longest = CALLED_OFF_PAUSE.max(self.settings.backoff_max);
+                let pause = backoff(self.called_off, self.settings.backoff_min, longest);
+                self.called_off += 1;
+                self.rng.jitter(pause)
+            }
+            Refusal::Etcd(_) | Refusal::Lost(_) => self.failure_pause(),
             Refusal::Window(_) => self.until_window_opens(),
             _ => {
                 self.failures = 0;
+                if refusal == Refusal::NotRequired {
+                    self.called_off = 0;
+                }
                 self.check_pause()
             }
         };

@@ -8,7 +8,7 @@ use crate::core::facts::{DetectorReport, DetectorResult, HealthPhase, ScriptRepo
 use crate::core::io::Action;
 use crate::core::settings::Mode;
 use crate::core::{Hook, Note, Refusal};
-use crate::lock::outcome::{self, Found, GateRead, Members};
+use crate::lock::outcome::{self, Found, GateRead, Members, Registered};
 use crate::lock::{request, requests};
 
 /// When the gates are judged.
@@ -164,7 +164,7 @@ impl Machine {
 
     pub(super) fn gate_request(&self) -> Request {
         if self.asks_for_request() {
-            return Request::Range(requests::look(&self.settings.keys, &self.settings.node));
+            return Request::Txn(requests::look(&self.settings.keys, &self.settings.node));
         }
         let members = self.settings.policies.is_some();
         Request::Txn(request::gate_read(
@@ -248,6 +248,10 @@ impl Machine {
             },
             Stage::Resume | Stage::Retry => match refusal {
                 Refusal::Etcd(_) => self.hold(Some(stage), refusal),
+                Refusal::NotRequired if self.may_go_down => self.hold(Some(stage), Refusal::Aborted(
+                    "the reboot command ran, no reboot is required any more, and the boot id is what it was before: the host has not \
+                     rebooted, or by a soft reboot, which keeps the boot id and does not count".to_owned(),
+                )),
                 // The host may still go down from a command that was run: giving the claim back now could break the limit.
                 _ if self.may_go_down => self.hold(Some(stage), refusal),
                 _ => self.abort(refusal.text()),
@@ -269,6 +273,14 @@ impl Machine {
                 "the requirement was cleared since the last reboot: the reboot budget is whole again",
             ));
             record.budget_used = 0;
+            return self.go(State::Registering(Box::new(record)));
+        }
+        if self.registration.is_none() && self.settings.mode == Mode::Daemon {
+            // An operator forgot this node, and it is here.
+            record.boot_id = Some(self.settings.boot_id.clone());
+            if let Some(reporter) = &mut self.reporter {
+                reporter.forgotten();
+            }
             return self.go(State::Registering(Box::new(record)));
         }
         self.block(refusal);
@@ -358,16 +370,8 @@ impl Machine {
             return Ok(());
         };
         self.paused = read.pause.is_some();
-        match read.registration {
-            Some((modified, Ok(record))) => self.registration = Some((modified, record)),
-            Some((_, Err(error))) => {
-                return Err(Refusal::Etcd(format!(
-                    "the registration of this node: {error}"
-                )));
-            }
-            None => self.registration = None,
-        }
-        if self.foreign_registration() {
+        self.take_registration(read.registration)?;
+        if !matches!(self.state, State::Gates(_)) {
             return Ok(());
         }
         if let Some(held) = &self.held
@@ -393,6 +397,20 @@ impl Machine {
         self.judge_policies(read.revision, read.members)
     }
 
+    /// The registration as etcd has it now. When it shows another machine, the machine ends itself.
+    pub(super) fn take_registration(&mut self, found: Registered) -> Result<(), Refusal> {
+        self.registration = match found {
+            Some((modified, Ok(record))) => Some((modified, record)),
+            Some((_, Err(error))) => {
+                let what = format!("the registration of this node: {error}");
+                return Err(Refusal::Etcd(what));
+            }
+            None => None,
+        };
+        self.foreign_registration();
+        Ok(())
+    }
+
     pub(super) fn on_script(&mut self, report: &ScriptReport) {
         match &self.state {
             State::Draining(_) => self.on_drained(report),
@@ -416,6 +434,9 @@ impl Machine {
     /// The committed claim is not the one this process holds. When it was only rewritten, by something that an earlier process
     /// of this host sent and that took its time, it is adopted as it stands.
     pub(super) fn not_as_held(&mut self, found: Option<&Found>) {
+        if self.is_own_sign(found) {
+            return self.begin();
+        }
         let create = self.held.as_ref().map(|held| held.create);
         if found.is_none_or(|found| Some(found.create) != create) {
             return self.taken_away();

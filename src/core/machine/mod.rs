@@ -36,6 +36,7 @@ mod release;
 mod reload;
 mod report;
 mod requests;
+mod sign;
 mod standing;
 mod start;
 mod state;
@@ -49,15 +50,16 @@ use etcd_rs_sync::{Error, Reply, Request};
 use jiff::Timestamp;
 
 use super::budget::backoff;
+use super::facts::ScriptReport;
 use super::io::{Action, Input, Now, ScriptFacts, Ticket};
 use super::reporter::Reporter;
 use super::rng::Rng;
 use super::settings::{Mode, Settings};
 use super::verdict::Verdicts;
-use super::{Note, Refusal};
+use super::{Memory, Note, Refusal};
 use crate::lock::outcome::{Malformed, Members};
 use crate::lock::record::Standing;
-use crate::lock::{Held, NodeRecord};
+use crate::lock::{Held, History, NodeRecord};
 
 pub use commit::Pending;
 pub use gates::{Gates, Stage};
@@ -160,6 +162,22 @@ pub struct Machine {
     next: Option<Box<Settings>>,
     /// How many commits the claim had when its tries were last counted from the first: what failed them may be mended since.
     tries_from: u32,
+    /// When the claim shows next that its node goes on.
+    sign_at: Option<Duration>,
+    /// How a drain hook ended, and when, while the answer to a sign is awaited.
+    drained: Option<(ScriptReport, Duration)>,
+    /// The last commit was this process's, and no reboot command has run under it.
+    unordered: bool,
+    /// Attempts in a row that were called off.
+    called_off: u32,
+    /// What the history says of them, with the time in its key and its lease, when they are all alike.
+    told: Option<(History, String, i64)>,
+    /// What this host remembers of itself.
+    memory: Memory,
+    /// Whether it has a record of its past, or what that could have said has been seen to.
+    recorded: bool,
+    /// The registration has said this boot: no earlier boot can write it any more.
+    signed: bool,
     state: State,
 }
 
@@ -169,6 +187,14 @@ impl Machine {
         let mut rng = Rng(seed);
         let session = format!("{:016x}{:016x}", rng.next(), rng.next());
         let mut machine = Machine {
+            recorded: settings.memory.is_some(),
+            memory: settings.memory.clone().unwrap_or_default(),
+            signed: false,
+            sign_at: None,
+            drained: None,
+            unordered: false,
+            called_off: 0,
+            told: None,
             settings,
             session,
             rng,
@@ -283,7 +309,10 @@ impl Machine {
                 None => lease.deadline.min(lease.renew_at),
             });
         let reports = self.reporter.as_ref().and_then(Reporter::wake_at);
-        [self.timer, lease, reports].into_iter().flatten().min()
+        let drains = matches!(self.state, State::Draining(_)) && self.asked.is_none();
+        let sign = self.sign_at.filter(|_| drains);
+        let all = [self.timer, lease, reports, sign];
+        all.into_iter().flatten().min()
     }
 
     /// Where the node is in its life.
@@ -413,9 +442,9 @@ impl Machine {
             State::Gates(_) => self.on_gate_read(result),
             State::Verifying(_) => self.on_verify_answer(result),
             State::Ending(_) => self.on_ended(sent_at, result),
+            State::Draining(_) => self.on_signed(result),
             State::Idle(_)
             | State::Queued
-            | State::Draining(_)
             | State::LastLook(_)
             | State::Rebooting { .. }
             | State::Stopping
@@ -442,6 +471,7 @@ impl Machine {
 
     fn on_time(&mut self) {
         self.on_lease_time();
+        self.on_sign_time();
         let Some(due) = self.timer else { return };
         if due > self.now.mono {
             return;
@@ -529,6 +559,16 @@ impl Machine {
         }
     }
 
+    /// Notes what must outlive this process.
+    fn remember(&mut self, change: impl FnOnce(&mut Memory)) {
+        let before = self.memory.clone();
+        change(&mut self.memory);
+        let first = !std::mem::replace(&mut self.recorded, true);
+        if first || self.memory != before {
+            self.out.push_back(Action::Remember(self.memory.clone()));
+        }
+    }
+
     fn unwatch(&mut self) {
         if self.watch.take().is_some() {
             self.out.push_back(Action::Watch(None));
@@ -577,6 +617,7 @@ impl Machine {
             node: self.settings.node.clone(),
             node_id: self.settings.node_id.clone(),
             version: self.settings.version.clone(),
+            boot_id: None,
             last_reboot: None,
             budget_used: 0,
             attempt: None,

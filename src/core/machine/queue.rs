@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use etcd_rs_sync::{Error, Keys as Span, Reply, Request};
+use etcd_rs_sync::{Error, Keys as Span, Range, Reply, Request};
 
 use super::{
     After, Gates, Grant, LEASE_MARGIN, Lease, Machine, Stage, State, nonsense, rfc3339, seconds,
@@ -77,6 +77,8 @@ pub struct TakingAway {
     create: i64,
     modified: i64,
     claim: Box<Claim>,
+    /// Mod revision of its node's report, which does not say that it is healthy; 0 for none, `None` before it was looked at.
+    report: Option<i64>,
     lease: i64,
     granted: bool,
 }
@@ -510,21 +512,23 @@ impl Machine {
             create,
             modified,
             claim,
+            report: None,
             lease,
             granted: false,
         }));
     }
 
     fn take_away_request(&self, away: &TakingAway) -> Option<Request> {
+        // The key decides whose claim it is; the record is only what somebody wrote there.
+        let keys = &self.settings.keys;
+        let node = away.key.strip_prefix(&keys.claims())?.to_owned();
+        let Some(report) = away.report else {
+            return Some(Request::Range(Range::of(Span::one(keys.alive(&node)))));
+        };
         if !away.granted {
             return self.grant_request(away.lease, HISTORY_TTL);
         }
         let now = rfc3339(self.now.wall);
-        // The key decides whose claim it is; the record is only what somebody wrote there.
-        let node = away
-            .key
-            .strip_prefix(&self.settings.keys.claims())?
-            .to_owned();
         let history = History {
             v: RECORD_VERSION,
             node: node.clone(),
@@ -535,10 +539,11 @@ impl Machine {
             committed_at: away.claim.committed_at.clone(),
             ended_at: now.clone(),
             by: Some(self.settings.node.clone()),
+            count: None,
         };
         Some(Request::Txn(request::take_away(
             &self.settings.keys,
-            (&node, away.create, away.modified),
+            (&node, away.create, away.modified, report),
             (&history, away.lease, &now),
         )))
     }
@@ -547,6 +552,28 @@ impl Machine {
         let State::TakingAway(away) = &mut self.state else {
             return;
         };
+        if away.report.is_none() {
+            match result.map(outcome::health) {
+                Ok(Ok((false, modified))) => {
+                    away.report = Some(modified);
+                    return self.begin();
+                }
+                // Up and healthy: it drains, or settles, or its reboot may still come. Its time begins anew.
+                Ok(Ok((true, _))) => {
+                    let (key, now) = (away.key.clone(), self.now.mono);
+                    let elder = self
+                        .queue
+                        .as_mut()
+                        .and_then(|queue| queue.ahead.get_mut(&key));
+                    if let Some(elder) = elder {
+                        elder.since = now;
+                    }
+                    return self.go(State::Queued);
+                }
+                Ok(Err(malformed)) => return self.retry(&nonsense(&malformed)),
+                Err(error) => return self.retry(&words(&error)),
+            }
+        }
         if !away.granted {
             match outcome::granted(result, seconds(HISTORY_TTL)) {
                 Ok(_) => {

@@ -37,8 +37,12 @@ impl Machine {
         let now = rfc3339(self.now.wall);
         let mut registration = match verify.outcome {
             Outcome::Aborted(_) => budget::refund(&self.record()),
-            Outcome::Completed | Outcome::TakenAway => self.record(),
+            // It was taken away from a node that had not begun to reboot.
+            Outcome::TakenAway if self.unordered => budget::refund(&self.record()),
+            Outcome::Completed | Outcome::TakenAway | Outcome::Unrecorded => self.record(),
         };
+        self.unordered = false;
+        registration.boot_id = Some(self.settings.boot_id.clone());
         registration.attempt = None;
         if verify.outcome != Outcome::TakenAway {
             registration.request = None;
@@ -71,9 +75,9 @@ impl Machine {
                 "back and healthy; the reboot did not clear the requirement".to_owned(),
             ),
             Outcome::Aborted(why) => ("aborted", why.clone()),
-            Outcome::TakenAway => ("taken-away", String::new()),
+            Outcome::TakenAway | Outcome::Unrecorded => ("taken-away", String::new()),
         };
-        let history = History {
+        let mut history = History {
             v: RECORD_VERSION,
             node: self.settings.node.clone(),
             outcome: outcome.to_owned(),
@@ -83,7 +87,24 @@ impl Machine {
             committed_at: held.claim.committed_at.clone(),
             ended_at: now.clone(),
             by: None,
+            count: None,
         };
+        let mut lease = self.fresh_lease();
+        let mut time = now.clone();
+        if let Some((told, key, id)) = &self.told
+            && told.is_like(&history)
+        {
+            // The entry that is there already says one more, under its lease.
+            history.count = Some(told.count.unwrap_or(1) + 1);
+            history.since.clone_from(&told.since);
+            (time, lease) = (
+                key.clone(),
+                Lease {
+                    id: *id,
+                    granted: true,
+                },
+            );
+        }
         let cools =
             verify.outcome == Outcome::Completed && !self.settings.min_reboot_interval.is_zero();
         let ending = Ending {
@@ -91,9 +112,9 @@ impl Machine {
             registration,
             request: verify.request,
             history,
-            time: now,
+            time,
             cooldown: cools.then(|| self.fresh_lease()),
-            history_lease: self.fresh_lease(),
+            history_lease: lease,
         };
         self.go(State::Ending(Box::new(ending)));
     }
@@ -121,7 +142,7 @@ impl Machine {
         let cooldown = Cooldown {
             v: RECORD_VERSION,
             node: self.settings.node.clone(),
-            since: ending.time.clone(),
+            since: ending.history.ended_at.clone(),
             until: rfc3339(until),
         };
         Some(Request::Txn(request::release(
@@ -170,6 +191,10 @@ impl Machine {
             {
                 self.released(&ending, modified);
             }
+            // A sign whose answer was lost came after all.
+            Ok(Ok(Released::Refused(found, _))) if self.is_own_sign(found.as_deref()) => {
+                self.begin();
+            }
             Ok(Ok(Released::Refused(..))) => {
                 self.note(Note::warn(
                     "claim_gone",
@@ -206,8 +231,15 @@ impl Machine {
         self.registration = Some((revision, ending.registration.clone()));
         self.note(ended(ending));
         self.reasons.clear();
+        self.told = match &ending.outcome {
+            Outcome::Aborted(_) => {
+                let (history, lease) = (ending.history.clone(), ending.history_lease.id);
+                Some((history, ending.time.clone(), lease))
+            }
+            Outcome::Completed | Outcome::TakenAway | Outcome::Unrecorded => None,
+        };
         match &ending.outcome {
-            Outcome::Completed | Outcome::TakenAway => {
+            Outcome::Completed | Outcome::TakenAway | Outcome::Unrecorded => {
                 let marker = crate::lock::record::encode(&ending.history);
                 self.out.push_back(Action::RecordCompleted(
                     String::from_utf8_lossy(&marker).into_owned(),
@@ -215,7 +247,7 @@ impl Machine {
                 if self.settings.mode != Mode::Daemon {
                     return self.exit(0);
                 }
-                self.failures = 0;
+                (self.failures, self.called_off) = (0, 0);
                 if self.next.is_some() {
                     return self.start_afresh();
                 }
@@ -238,7 +270,7 @@ fn ended(ending: &Ending) -> Note {
             "the reboot is complete: this node is back and healthy, the next may go".to_owned()
         }
         Outcome::Aborted(why) => format!("gave the claim back without a reboot: {why}"),
-        Outcome::TakenAway => "gave the claim back".to_owned(),
+        Outcome::TakenAway | Outcome::Unrecorded => "gave the claim back".to_owned(),
     };
     let note = Note::info("released", msg)
         .with("outcome", ending.history.outcome.clone())

@@ -70,7 +70,12 @@ impl Machine {
                 self.go(State::Fencing(pending));
             }
             // A hook that drains as the new file says ends by itself; its permit is void.
-            State::Draining(_) if !reload.drains_otherwise => {}
+            State::Draining(_) if !reload.drains_otherwise => {
+                // Nobody waits for the sign's answer any more.
+                if let Some((report, ended)) = self.drained.take() {
+                    self.drain_ended(&report, ended);
+                }
+            }
             State::Draining(_) | State::LastLook(_) => {
                 self.cancel_task();
                 self.judge_again();
@@ -129,6 +134,7 @@ impl Machine {
             }
             self.settings = *settings;
             self.registration = None;
+            self.signed = false;
             self.refused = None;
             self.cleared = false;
         }

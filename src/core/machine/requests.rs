@@ -26,11 +26,13 @@ pub struct Noting {
 impl Machine {
     pub(super) fn on_request_seen(&mut self, result: Result<Reply, Error>) {
         let seen = match result {
-            Ok(reply) => requests::seen(&reply).map_err(|malformed| nonsense(&malformed)),
+            Ok(reply) => requests::seen(reply).map_err(|malformed| nonsense(&malformed)),
             Err(error) => Err(words(&error)),
         };
         let verdict = match seen {
-            Ok(seen) => self.weigh(seen),
+            Ok((seen, registered)) => self
+                .take_registration(registered)
+                .and_then(|()| self.weigh(seen)),
             Err(why) => self.not_seen(&why),
         };
         if let State::Gates(_) = self.state {

@@ -184,6 +184,9 @@ impl Machine {
             Outcome::Completed => "is back".to_owned(),
             Outcome::Aborted(why) => format!("called its attempt off ({why})"),
             Outcome::TakenAway => "lost its claim to an operator or hold_timeout_sec".to_owned(),
+            Outcome::Unrecorded => {
+                "has no record of what it began, and undoes a drain once".to_owned()
+            }
         };
         match &self.ill {
             Some(_) => what,

@@ -41,9 +41,13 @@ impl Machine {
             Ok(reply) => reply,
             Err(error) => return self.retry(&words(&error)),
         };
+        let asked = match &reply {
+            Reply::Txn(txn) => (txn.header.cluster_id, txn.header.revision),
+            _ => (0, 0),
+        };
         match &self.state {
             State::SelfTest => match outcome::self_test(reply) {
-                Ok(true) => self.go(State::ReadOwn),
+                Ok(true) => self.tested(asked),
                 Ok(false) => self.refuse_server(),
                 Err(malformed) => self.retry(&nonsense(&malformed)),
             },
@@ -59,6 +63,17 @@ impl Machine {
             },
             _ => {}
         }
+    }
+
+    fn tested(&mut self, (cluster, revision): (u64, i64)) {
+        let boot = self.settings.boot_id.clone();
+        if self.recorded {
+            self.remember(|memory| memory.asked(&boot, cluster, revision));
+        } else {
+            // Written once what a lost record could have said has been seen to.
+            self.memory.asked(&boot, cluster, revision);
+        }
+        self.go(State::ReadOwn);
     }
 
     fn refuse_server(&mut self) {
@@ -108,6 +123,9 @@ impl Machine {
         }
         self.reasons.clone_from(&held.claim.reasons);
         let other_boot = held.claim.boot_id != self.settings.boot_id;
+        if other_boot && let Some(why) = self.memory.is_not_ours(&held.claim.boot_id, held.create) {
+            return self.refuse_copy("claim", &held.claim.boot_id, why);
+        }
         let phase = held.claim.phase;
         self.note(
             Note::info(
@@ -160,6 +178,27 @@ impl Machine {
             );
             return self.go(State::Verifying(Verify::new(Outcome::TakenAway)));
         }
+        if self.memory.begun {
+            self.note(
+                Note::warn(
+                    "claim_gone",
+                    "this host remembers that it committed to a reboot, and etcd knows nothing of it (released and forgotten, or its \
+                     data was lost); undoing the drain and starting over",
+                )
+                .with("outcome", "taken-away"),
+            );
+            return self.go(State::Verifying(Verify::new(Outcome::TakenAway)));
+        }
+        if !self.recorded && self.settings.undoes && !self.settings.dry_run {
+            self.note(Note::info(
+                "no_record",
+                "this host has no record of what it began: running the hook that undoes a drain once, in case it was drained",
+            ));
+            return self.go(State::Verifying(Verify::new(Outcome::Unrecorded)));
+        }
+        if !self.settings.dry_run {
+            self.remember(|_| {});
+        }
         if let State::Left(refusal) = &self.state {
             let refusal = refusal.clone();
             return self.block(refusal);
@@ -169,6 +208,7 @@ impl Machine {
         }
         let mut record = self.record();
         record.version.clone_from(&self.settings.version);
+        record.boot_id = Some(self.settings.boot_id.clone());
         let known = self
             .registration
             .as_ref()
@@ -182,6 +222,8 @@ impl Machine {
     /// A queued claim of an earlier process on this host, which the instance lock proves dead.
     fn adopt_queued(&mut self, found: Found, held: &Held) {
         let same_boot = held.claim.boot_id == self.settings.boot_id;
+        // Whoever joined had seen to what was left undone.
+        self.remember(|_| {});
         if same_boot && self.settings.mode == Mode::Daemon && self.next.is_none() {
             self.reasons.clone_from(&held.claim.reasons);
             self.note(Note::info(
@@ -244,12 +286,40 @@ impl Machine {
 
     /// Whether the registration is another machine's; then the program ends.
     pub(super) fn foreign_registration(&mut self) -> bool {
-        let registered = self.record().node_id;
-        if registered == self.settings.node_id {
-            return false;
+        let record = self.record();
+        if record.node_id != self.settings.node_id {
+            self.refuse_name("registration", &record.node_id);
+            return true;
         }
-        self.refuse_name("registration", &registered);
-        true
+        match record.boot_id {
+            Some(boot) if boot == self.settings.boot_id => self.signed = true,
+            Some(boot) if self.signed => {
+                let why = "it was written after this boot of this machine had registered";
+                self.refuse_copy("registration", &boot, why);
+                return true;
+            }
+            Some(_) | None => self.signed &= self.registration.is_some(),
+        }
+        false
+    }
+
+    /// Another machine with this name and this machine id, as a copied image has them.
+    fn refuse_copy(&mut self, what: &str, boot: &str, why: &str) {
+        self.note(
+            Note::error(
+                "name_taken",
+                format!(
+                    "the {what} of node {name} in etcd is of boot {boot}, and {why}; this machine runs boot {own}, and both have node_id \
+                     {id}: two machines are copies of one. Give one of them another node_name and another node_id (machine id); when \
+                     there is no other machine, run: reboot-coordinator release {name}, then forget {name}",
+                    name = self.settings.node,
+                    own = self.settings.boot_id,
+                    id = self.settings.node_id,
+                ),
+            )
+            .with("other_boot_id", boot),
+        );
+        self.exit(EXIT_CONFIGURATION);
     }
 
     fn refuse_name(&mut self, what: &str, other: &str) {
@@ -286,16 +356,22 @@ impl Machine {
         };
         match outcome::register(reply) {
             Ok(Ok(modified)) => {
-                self.registration = Some((modified, (**record).clone()));
-                self.go(State::Gates(Gates::at(Stage::PreLock)));
+                self.registered(modified);
             }
             // A repeated write whose first copy took effect.
             Ok(Err(Some(kv))) if decode(&kv.value).as_ref() == Ok(record) => {
-                self.registration = Some((kv.mod_revision, (**record).clone()));
-                self.go(State::Gates(Gates::at(Stage::PreLock)));
+                self.registered(kv.mod_revision);
             }
             Ok(Err(_)) => self.go(State::ReadOwn),
             Err(malformed) => self.retry(&nonsense(&malformed)),
+        }
+    }
+
+    fn registered(&mut self, modified: i64) {
+        if let State::Registering(record) = &self.state {
+            self.signed = record.boot_id.as_ref() == Some(&self.settings.boot_id);
+            self.registration = Some((modified, (**record).clone()));
+            self.go(State::Gates(Gates::at(Stage::PreLock)));
         }
     }
 

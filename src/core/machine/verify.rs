@@ -22,6 +22,8 @@ pub enum Outcome {
     Aborted(String),
     /// The claim was taken away while the node was down or about to be.
     TakenAway,
+    /// Nobody knows whether there was one: the hook that undoes a drain runs once, and nothing else.
+    Unrecorded,
 }
 
 /// Where the proof stands.
@@ -37,6 +39,8 @@ enum Step {
     Undo,
     /// The health script.
     Health,
+    /// Showing that the time to settle passes.
+    Sign,
 }
 
 /// The proof that the node is back and healthy.
@@ -49,6 +53,9 @@ pub struct Verify {
     /// Mod revision of the operator's request that the boot satisfies.
     pub(super) request: Option<i64>,
     healthy_since: Option<Duration>,
+    /// Whether the claim says that its node is back.
+    marked: bool,
+    undone: bool,
 }
 
 impl Verify {
@@ -56,7 +63,7 @@ impl Verify {
     pub fn new(outcome: Outcome) -> Verify {
         let step = match outcome {
             Outcome::Completed | Outcome::Aborted(_) => Step::Mark,
-            Outcome::TakenAway => Step::Undo,
+            Outcome::TakenAway | Outcome::Unrecorded => Step::Undo,
         };
         Verify {
             outcome,
@@ -64,6 +71,8 @@ impl Verify {
             cleared: false,
             request: None,
             healthy_since: None,
+            marked: false,
+            undone: false,
         }
     }
 
@@ -80,16 +89,22 @@ impl Verify {
 
 impl Machine {
     pub(super) fn begin_verify(&mut self) {
+        let settles = matches!(&self.state, State::Verifying(verify)
+            if verify.step == Step::Health && verify.healthy_since.is_some());
+        if settles && self.sign_due() {
+            return self.verify_next(Step::Sign);
+        }
         let State::Verifying(verify) = &self.state else {
             return;
         };
         match verify.step {
-            Step::Mark | Step::Request => self.ask(),
+            Step::Mark | Step::Request | Step::Sign => self.ask(),
             Step::Detect => {
                 let ticket = self.begin_task();
                 self.out.push_back(Action::Detect(ticket));
             }
-            Step::Undo if !self.settings.undoes => self.verify_next(Step::Health),
+            Step::Undo if verify.undone => self.verify_next(Step::Health),
+            Step::Undo if !self.settings.undoes => self.undone(),
             Step::Undo => {
                 self.note(
                     Note::info("undraining", "running the hook that undoes the drain").repeating(),
@@ -105,6 +120,22 @@ impl Machine {
         }
     }
 
+    /// The drain is undone, or there is nothing to undo it with.
+    fn undone(&mut self) {
+        self.remember(|memory| memory.begun = false);
+        let State::Verifying(verify) = &mut self.state else {
+            return;
+        };
+        verify.undone = true;
+        match verify.outcome {
+            Outcome::Unrecorded => self.go(State::ReadOwn),
+            Outcome::Completed if !verify.marked => self.verify_next(Step::Mark),
+            Outcome::Completed | Outcome::Aborted(_) | Outcome::TakenAway => {
+                self.verify_next(Step::Health);
+            }
+        }
+    }
+
     fn verify_next(&mut self, step: Step) {
         if let State::Verifying(verify) = &mut self.state {
             verify.step = step;
@@ -116,7 +147,7 @@ impl Machine {
     pub(super) fn verify_request(&mut self) -> Option<Request> {
         let (keys, node) = (&self.settings.keys, &self.settings.node);
         if self.looks_for_request() {
-            return Some(Request::Range(requests::look(keys, node)));
+            return Some(Request::Txn(requests::look(keys, node)));
         }
         // The claim says that its node is back and being verified.
         let held = self.held.as_ref()?;
@@ -136,6 +167,11 @@ impl Machine {
     pub(super) fn on_verify_answer(&mut self, result: Result<Reply, Error>) {
         if self.looks_for_request() {
             self.on_request_found(result);
+        } else if matches!(&self.state, State::Verifying(verify) if verify.step == Step::Sign) {
+            self.on_signed(result);
+            if matches!(&self.state, State::Verifying(verify) if verify.step == Step::Sign) {
+                self.verify_next(Step::Health);
+            }
         } else {
             self.on_marked(result);
         }
@@ -144,11 +180,11 @@ impl Machine {
     /// A request that says another boot was made before this one. One that says nothing yet may have come after it.
     fn on_request_found(&mut self, result: Result<Reply, Error>) {
         let seen = match result {
-            Ok(reply) => requests::seen(&reply),
+            Ok(reply) => requests::seen(reply),
             Err(error) => return self.retry(&words(&error)),
         };
         let seen = match seen {
-            Ok(seen) => seen,
+            Ok((seen, _)) => seen,
             Err(malformed) => return self.retry(&nonsense(&malformed)),
         };
         if let (State::Verifying(verify), Some((modified, Ok(request)))) = (&mut self.state, seen) {
@@ -169,21 +205,22 @@ impl Machine {
         let claim = verifying(&held.claim, &self.session);
         let write = match result {
             Ok(reply) => outcome::write(reply),
-            Err(error) => return self.retry(&words(&error)),
+            Err(error) => return self.not_marked(&words(&error)),
         };
         let modified = match write {
             Ok(Write::Done(revision)) => revision,
             Ok(Write::Refused(Some(found))) if found.claim.as_ref() == Ok(&claim) => found.modified,
             Ok(Write::Refused(found)) => return self.not_as_held(found.as_deref()),
-            Err(malformed) => return self.retry(&nonsense(&malformed)),
+            Err(malformed) => return self.not_marked(&nonsense(&malformed)),
         };
         if let Some(held) = &mut self.held {
             held.modified = modified;
             held.claim = claim;
         }
-        let State::Verifying(verify) = &self.state else {
+        let State::Verifying(verify) = &mut self.state else {
             return;
         };
+        verify.marked = true;
         let next = match verify.outcome {
             Outcome::Completed => {
                 self.note(Note::info(
@@ -192,9 +229,31 @@ impl Machine {
                 ));
                 Step::Detect
             }
-            Outcome::Aborted(_) | Outcome::TakenAway => Step::Undo,
+            Outcome::Aborted(_) | Outcome::TakenAway | Outcome::Unrecorded => Step::Undo,
         };
         self.verify_next(next);
+    }
+
+    /// The boot is proved already: the drain is undone before etcd can write, as when its disk is full.
+    fn not_marked(&mut self, why: &str) {
+        match &self.state {
+            State::Verifying(verify)
+                if verify.outcome == Outcome::Completed
+                    && !verify.undone
+                    && self.settings.undoes =>
+            {
+                self.note(
+                    Note::warn(
+                        "etcd_error",
+                        format!("verifying: the claim cannot say that this node is back: {why}; undoing the drain first"),
+                    )
+                    .with("state", "verifying")
+                    .repeating(),
+                );
+                self.verify_next(Step::Undo);
+            }
+            _ => self.retry(why),
+        }
     }
 
     pub(super) fn verify_detected(&mut self, reports: &[DetectorReport]) {
@@ -227,13 +286,13 @@ impl Machine {
         };
         let now = self.now.mono;
         match (verify.step, report.outcome.success()) {
-            (Step::Undo, true) => self.verify_next(Step::Health),
+            (Step::Undo, true) => self.undone(),
             (Step::Undo, false) => {
                 let why = describe(&report.outcome, report);
                 self.unhealthy("the hook that undoes the drain failed", &why);
             }
             (Step::Health, true) => self.healthy(now),
-            (Step::Health | Step::Mark | Step::Detect | Step::Request, _) => {
+            (Step::Health | Step::Mark | Step::Detect | Step::Request | Step::Sign, _) => {
                 let why = describe(&report.outcome, report);
                 self.unhealthy("the health script does not pass", &why);
             }
@@ -275,7 +334,8 @@ impl Machine {
         };
         let since = *verify.healthy_since.get_or_insert(now);
         if now.saturating_sub(since) < settle {
-            self.timer = Some((since + settle).min(now + check));
+            let sign = self.next_sign().unwrap_or(now + check);
+            self.timer = Some((since + settle).min(now + check).min(sign));
             return;
         }
         let verify = verify.clone();

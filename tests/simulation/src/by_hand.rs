@@ -10,7 +10,9 @@ use reboot_coordinator::core::facts::{
     Captured, DetectorReport, DetectorResult, ScriptOutcome, ScriptReport,
 };
 use reboot_coordinator::core::io::ScriptFacts;
-use reboot_coordinator::core::{Action, Input, Machine, Note, Now, Refusal, Settings, Ticket};
+use reboot_coordinator::core::{
+    Action, Input, Machine, Memory, Note, Now, Refusal, Settings, Ticket,
+};
 use reboot_coordinator::lock::record::{RECORD_VERSION, decode, encode};
 use reboot_coordinator::lock::{Claim, NodeRecord, Phase};
 
@@ -48,6 +50,8 @@ pub struct Node {
     pub kill_switch: Option<String>,
     /// The exit code, once there is one.
     pub exit: Option<u8>,
+    /// What the host remembers of itself.
+    pub memory: Option<Memory>,
     /// Whether every request reaches etcd twice, and the second copy's answer is the one that comes back.
     pub doubled: bool,
 }
@@ -61,6 +65,7 @@ impl Node {
     /// A process that starts at this time and finds this etcd.
     pub fn at(settings: Settings, etcd: FakeEtcd, now: Duration) -> Node {
         Node {
+            memory: settings.memory.clone(),
             machine: Machine::new(settings, 7 + etcd.revision().unsigned_abs(), time(now)),
             etcd,
             now,
@@ -78,9 +83,13 @@ impl Node {
         }
     }
 
-    /// This process dies; the next one starts a second later with these settings.
+    /// This process dies; the next one starts a second later with these settings, and what the host remembers.
     #[must_use]
     pub fn followed_by(self, settings: Settings) -> Node {
+        let settings = Settings {
+            memory: self.memory,
+            ..settings
+        };
         Node::at(settings, self.etcd, self.now + Duration::from_secs(1))
     }
 
@@ -95,11 +104,12 @@ impl Node {
         self.give(Input::Tick);
     }
 
-    /// The next action that is more than a note, if there is one now.
+    /// The next action that is more than a note or a thing to remember, if there is one now.
     pub fn due(&mut self) -> Option<Action> {
         loop {
             match self.machine.next_action()? {
                 Action::Note(note) => self.notes.push(note),
+                Action::Remember(memory) => self.memory = Some(memory),
                 action => return Some(action),
             }
         }
@@ -345,6 +355,7 @@ pub fn name(action: &Action) -> &'static str {
         Action::Watch(Some(_)) => "watch",
         Action::Watch(None) => "unwatch",
         Action::RecordCompleted(_) => "marker",
+        Action::Remember(_) => "remember",
         Action::Note(_) => "note",
         Action::Exit(_) => "exit",
     }

@@ -1,7 +1,7 @@
 //! The end of a history: when faults have stopped, everything that needs a reboot has rebooted, and nothing is left behind.
 
 use reboot_coordinator::core::machine::Stage;
-use reboot_coordinator::core::{Mode, State};
+use reboot_coordinator::core::{Mode, Refusal, State};
 use reboot_coordinator::lock::NodeRecord;
 use reboot_coordinator::lock::record::decode;
 
@@ -82,10 +82,13 @@ impl World {
                 });
                 return Some(format!("n{index} has a claim; its process: {state}"));
             }
-            if host.required && self.budget_left(index) {
+            // After several attempts that were called off the pause grows to hours.
+            let state = host.process.as_ref().map(|process| process.machine.state());
+            let pauses = matches!(state, Some(State::Idle(Some(Refusal::Aborted(_)))));
+            if host.required && self.budget_left(index) && !pauses {
                 return Some(format!("n{index} needs a reboot"));
             }
-            if self.check.requests[index].is_some() && self.budget_left(index) {
+            if self.check.requests[index].is_some() && self.budget_left(index) && !pauses {
                 return Some(format!("a reboot of n{index} is requested"));
             }
             if host.disrupted.is_some() && !host.forgotten {

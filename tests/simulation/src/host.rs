@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use etcd_rs_sync::Reply;
 use jiff::Timestamp;
-use reboot_coordinator::core::{Commitment, Input, Machine, Now, Ticket};
+use reboot_coordinator::core::{Commitment, Input, Machine, Memory, Now, Ticket};
 
 use crate::coverage::STATES;
 use crate::plan::{Boot, NodePlan, Reboot, Trouble};
@@ -177,6 +177,8 @@ pub struct Host {
     pub fruitless: u32,
     /// Reboots by its command in all.
     pub rebooted: u32,
+    /// What it remembers of itself.
+    pub memory: Option<Memory>,
     /// Its registration was removed while it was away.
     pub forgotten: bool,
     /// Whether it is down for good until everything is repaired.
@@ -217,6 +219,7 @@ impl Host {
             healthy_since: None,
             fruitless: 0,
             rebooted: 0,
+            memory: plan.settings.memory.clone(),
             forgotten: false,
             dead: false,
             wall_jump_sec: 0,

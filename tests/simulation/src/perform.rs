@@ -84,6 +84,7 @@ impl World {
                 }
             }
             Action::Watch(wanted) => self.watch(index, pid, wanted),
+            Action::Remember(memory) => self.hosts[index].memory = Some(memory),
             Action::RecordCompleted(_) | Action::Note(_) => {}
             Action::Exit(code) => self.exits(index, code),
         }

@@ -5,7 +5,7 @@ mod draw;
 
 use std::time::Duration;
 
-use reboot_coordinator::core::{Mode, Settings};
+use reboot_coordinator::core::{Memory, Mode, Settings};
 use reboot_coordinator::lock::Keys;
 
 pub(crate) use self::draw::odd_hours;
@@ -249,6 +249,7 @@ pub fn plain_settings(node: usize) -> Settings {
         max_concurrent_reboots: 1,
         check_interval: Duration::from_secs(30),
         health_publish_interval: None,
+        memory: Some(Memory::default()),
         backoff_min: Duration::from_secs(2),
         backoff_max: Duration::from_secs(20),
         min_reboot_interval: Duration::ZERO,

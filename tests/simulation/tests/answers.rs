@@ -314,6 +314,7 @@ fn a_survey_tells_of_pause_cooldown_requests_and_the_last_five_attempts() {
             committed_at: None,
             ended_at: number.to_string(),
             by: None,
+            count: None,
         };
         put(&mut etcd, &format!("/r/history/{number}-n"), encode(&entry));
     }
@@ -461,16 +462,16 @@ fn a_request_is_made_once_noted_and_withdrawn_as_it_was_seen() {
         written(send(withdraw(&keys(), "n", 2))),
         Ok(Err(stands.clone()))
     );
-    let read = etcd.apply(0, &Request::Range(look(&keys(), "n"))).unwrap();
-    assert_eq!(seen(&read), Ok(stands));
+    let read = etcd.apply(0, &Request::Txn(look(&keys(), "n"))).unwrap();
+    assert_eq!(seen(read), Ok((stands, None)));
     assert!(
-        seen(&Reply::Range(RangeReply::default())).is_err(),
+        seen(Reply::Txn(TxnReply::default())).is_err(),
         "an empty object"
     );
     let gone = etcd
         .apply(0, &Request::Txn(withdraw(&keys(), "n", 3)))
         .unwrap();
     assert_eq!(written(gone), Ok(Ok(())));
-    let read = etcd.apply(0, &Request::Range(look(&keys(), "n"))).unwrap();
-    assert_eq!(seen(&read), Ok(None));
+    let read = etcd.apply(0, &Request::Txn(look(&keys(), "n"))).unwrap();
+    assert_eq!(seen(read), Ok((None, None)));
 }

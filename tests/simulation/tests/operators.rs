@@ -51,6 +51,7 @@ fn entry(outcome: &str) -> History {
         committed_at: None,
         ended_at: "e".to_owned(),
         by: Some("op".to_owned()),
+        count: None,
     }
 }
 

@@ -42,10 +42,12 @@ impl World {
         }
     }
 
-    /// What was drained is taken back only when the claim says so, or is gone.
+    /// What was drained is taken back only when the claim says so, is gone, or is of another boot, which proves the reboot.
     pub(crate) fn check_undo(&mut self, index: usize) {
+        let boot = self.hosts[index].boot_id();
         let phase = self.check.claims[index]
             .as_ref()
+            .filter(|standing| standing.claim.boot_id == boot)
             .map(|standing| standing.claim.phase);
         if let Some(phase @ (Phase::Draining | Phase::Rebooting)) = phase {
             let phase = phase.as_str();

@@ -25,6 +25,10 @@ impl World {
         let host = &mut self.hosts[index];
         host.up = false;
         host.boot += 1;
+        if index % 2 == 1 {
+            // It has no folder in which anything lasts.
+            host.memory = None;
+        }
         host.going_down.clear();
         host.healthy_since = None;
         host.dead = boot.never && !self.quiet;

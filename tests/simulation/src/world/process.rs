@@ -18,6 +18,7 @@ impl World {
         }
         let mut settings = host.plan.settings.clone();
         settings.boot_id = host.boot_id();
+        settings.memory = host.memory.clone();
         let pid = self.next_pid;
         self.next_pid += 1;
         if let Some(planted) = self.planted {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use etcd_rs_sync::Request;
+use etcd_rs_sync::{Keys, Op, Request};
 use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
 use reboot_coordinator::core::machine::judge_detectors;
 use reboot_coordinator::core::policy::Policies;
@@ -55,14 +55,24 @@ fn a_node_without_a_reason_looks_for_a_request_and_one_with_a_reason_does_not() 
 }
 
 #[test]
-fn the_look_for_a_request_reads_one_key_and_nothing_else() {
+fn the_look_for_a_request_reads_it_and_the_registration_and_nothing_else() {
     let mut node = Node::new(settings());
     node.detectors = vec![detector(DetectorResult::Clear)];
     let (_, request) = node.until_sending("checking");
-    let Request::Range(range) = request else {
+    let Request::Txn(txn) = request else {
         panic!("{request:?}");
     };
-    assert_eq!(range.keys.key, b"/r/requests/n0");
+    assert!(txn.compares.is_empty() && txn.failure.is_empty());
+    let keys: Vec<Keys> = txn
+        .success
+        .iter()
+        .map(|op| match op {
+            Op::Range(range) => range.keys.clone(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let one = Keys::one;
+    assert_eq!(keys, [one("/r/requests/n0"), one("/r/nodes/n0")]);
 }
 
 #[test]
@@ -257,6 +267,7 @@ fn member() -> NodeRecord {
         node: String::new(),
         node_id: String::new(),
         version: "0".to_owned(),
+        boot_id: None,
         last_reboot: None,
         budget_used: 0,
         attempt: None,

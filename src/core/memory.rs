@@ -1,0 +1,83 @@
+//! What a host remembers of itself, beside etcd: which machine it is when two share name and machine id, and what it began.
+
+use serde::{Deserialize, Serialize};
+
+/// How many boots are remembered.
+const BOOTS: usize = 16;
+
+/// What a host remembers. A host without one knows nothing of its past.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    /// Boots in which it used etcd, oldest first.
+    #[serde(default)]
+    pub boots: Vec<String>,
+    /// The cluster, and its revision when it was asked first in the last of these boots.
+    #[serde(default)]
+    pub since: Option<(u64, i64)>,
+    /// The boot in which it committed last.
+    #[serde(default)]
+    pub committed: Option<String>,
+    /// Whether what followed that commit has not been undone.
+    #[serde(default)]
+    pub begun: bool,
+}
+
+impl Memory {
+    /// etcd answered in this boot, at this revision. A revision before the one that is known is another history of the store.
+    pub(super) fn asked(&mut self, boot: &str, cluster: u64, revision: i64) {
+        if self.boots.last().is_none_or(|last| last != boot) {
+            self.boots.push(boot.to_owned());
+            self.since = None;
+            let surplus = self.boots.len().saturating_sub(BOOTS);
+            self.boots.drain(..surplus);
+        }
+        match self.since {
+            Some((known, since)) if known == cluster && since <= revision => {}
+            _ => self.since = Some((cluster, revision)),
+        }
+    }
+
+    /// Why a committed claim of `boot`, which is not the present one, is another machine's; `None` when nothing shows that.
+    pub(super) fn is_not_ours(&self, boot: &str, created: i64) -> Option<&'static str> {
+        let (_, before) = self.boots.split_last()?;
+        if before.iter().any(|known| known == boot) || self.committed.as_deref() == Some(boot) {
+            return None;
+        }
+        // A join has its answer before a commit is sent, so no earlier boot can have made a claim since.
+        if self.since.is_some_and(|(_, since)| created > since) {
+            return Some("it was made after this boot of this machine began to use etcd");
+        }
+        (!before.is_empty()).then_some("this machine remembers its boots, and that is none of them")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_is_ours_by_its_boot_and_another_machines_by_its_boot_or_its_age() {
+        let mut memory = Memory::default();
+        assert_eq!(memory.is_not_ours("x", 9), None, "nothing is known yet");
+        memory.asked("b1", 7, 100);
+        memory.asked("b1", 7, 200);
+        assert_eq!(memory.since, Some((7, 100)));
+        assert_eq!(memory.is_not_ours("x", 100), None);
+        assert!(memory.is_not_ours("x", 101).is_some());
+        memory.asked("b1", 7, 50);
+        assert_eq!(memory.since, Some((7, 50)), "the store was restored");
+        memory.asked("b1", 8, 300);
+        assert_eq!(memory.since, Some((8, 300)), "another cluster");
+        memory.asked("b2", 8, 310);
+        assert_eq!(memory.is_not_ours("b1", 1), None);
+        assert_eq!(memory.is_not_ours("b1", 999), None);
+        assert!(memory.is_not_ours("x", 1).is_some());
+        memory.committed = Some("b1".to_owned());
+        for boot in 3..40 {
+            memory.asked(&format!("b{boot}"), 8, 310);
+        }
+        assert_eq!(memory.boots.len(), BOOTS);
+        assert_eq!(memory.is_not_ours("b1", 1), None, "however often it boots");
+        assert!(memory.is_not_ours("b2", 1).is_some());
+    }
+}

@@ -1,0 +1,189 @@
+//! Which machine this is, and what it remembers of itself.
+
+use std::time::Duration;
+
+use etcd_rs_sync::Error;
+use reboot_coordinator::core::facts::DetectorResult;
+use reboot_coordinator::core::{Action, Hook, Settings};
+use reboot_coordinator::lock::record::encode;
+use reboot_coordinator::lock::{Claim, Phase};
+use simulation::by_hand::{Node, detector, settings};
+
+fn of_boot(boot: &str) -> Settings {
+    Settings {
+        boot_id: boot.to_owned(),
+        drain_timeout: Some(Duration::from_secs(60)),
+        undoes: true,
+        ..settings()
+    }
+}
+
+/// A node with nothing to do.
+fn idle() -> Node {
+    let mut node = Node::new(of_boot("boot-1"));
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    node.until_state("idle");
+    node
+}
+
+/// The committed claim of a machine with the same name and the same machine id.
+fn copy_commits(node: &mut Node) {
+    let claim = Claim {
+        v: 1,
+        node: "n0".to_owned(),
+        node_id: settings().node_id,
+        boot_id: "boot-x".to_owned(),
+        session: "s".to_owned(),
+        phase: Phase::Rebooting,
+        limit: 1,
+        reasons: vec!["kernel".to_owned()],
+        since: "s".to_owned(),
+        committed_at: None,
+        attempts: 1,
+        version: "0".to_owned(),
+    };
+    node.put("/r/claims/n0", encode(&claim));
+}
+
+fn until_exit(node: &mut Node) -> u8 {
+    while node.exit.is_none() {
+        let action = node.next_action();
+        node.perform(action);
+    }
+    assert!(node.said("name_taken", "boot-x") && node.said("name_taken", "boot-1"));
+    node.exit.unwrap()
+}
+
+/// Goes on until it has undone a drain, or is idle; whether it has.
+fn undoes(node: &mut Node) -> bool {
+    loop {
+        if node.machine.view().state == "idle" {
+            return false;
+        }
+        let action = node.next_action();
+        let undoes = matches!(action, Action::Hook(_, Hook::Undo, _));
+        node.perform(action);
+        if undoes {
+            return true;
+        }
+    }
+}
+
+#[test]
+fn a_claim_that_a_copy_of_this_machine_made_is_not_given_back() {
+    let mut node = idle();
+    copy_commits(&mut node);
+    node.detectors = vec![simulation::by_hand::asks("kernel")];
+    assert_eq!(until_exit(&mut node), 2);
+    assert_eq!(node.claim().unwrap().boot_id, "boot-x");
+    // Nor by the next process in this boot, nor after a reboot of a host whose memory lasts.
+    let mut node = node.followed_by(of_boot("boot-1"));
+    assert_eq!(until_exit(&mut node), 2);
+    let mut node = node.followed_by(of_boot("boot-2"));
+    while node.exit.is_none() {
+        let action = node.next_action();
+        node.perform(action);
+    }
+    assert!(node.said("name_taken", "boot-x"));
+    assert_eq!(node.claim().unwrap().boot_id, "boot-x");
+}
+
+#[test]
+fn a_registration_that_another_boot_writes_beside_this_one_is_a_copy_of_this_machine() {
+    let mut node = idle();
+    let mut record = node.registration();
+    assert_eq!(record.boot_id.as_deref(), Some("boot-1"));
+    record.boot_id = Some("boot-x".to_owned());
+    node.put("/r/nodes/n0", encode(&record));
+    assert_eq!(until_exit(&mut node), 2);
+    // A host that boots finds its own boot before there, and goes on.
+    let mut node = node.followed_by(of_boot("boot-2"));
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    node.until_state("idle");
+    assert_eq!(node.registration().boot_id.as_deref(), Some("boot-2"));
+}
+
+#[test]
+fn a_member_that_was_forgotten_registers_and_reports_again_within_an_interval() {
+    let mut node = Node::new(Settings {
+        health_publish_interval: Some(Duration::from_secs(30)),
+        ..of_boot("boot-1")
+    });
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    node.until_state("idle");
+    while node.stands("/r/alive/n0").is_none() {
+        let action = node.next_action();
+        node.perform(action);
+    }
+    node.delete("/r/nodes/n0");
+    node.delete("/r/alive/n0");
+    let forgotten = node.now;
+    while node.stands("/r/nodes/n0").is_none() || node.stands("/r/alive/n0").is_none() {
+        let action = node.next_action();
+        node.perform(action);
+    }
+    assert!(node.now - forgotten <= settings().check_interval * 3 / 2);
+}
+
+#[test]
+fn a_drain_is_undone_though_etcd_knows_nothing_of_it_any_more_and_once() {
+    let mut node = Node::new(of_boot("boot-1"));
+    node.until("reboot");
+    node.delete("/r/claims/n0");
+    node.delete("/r/nodes/n0");
+    let mut node = node.followed_by(of_boot("boot-2"));
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    assert!(undoes(&mut node));
+    assert!(node.said("claim_gone", "etcd knows nothing of it"));
+    node.until_state("idle");
+    let mut node = node.followed_by(of_boot("boot-3"));
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    assert!(!undoes(&mut node), "it was undone already");
+}
+
+#[test]
+fn a_host_without_a_record_of_its_past_undoes_once_and_never_in_a_dry_run() {
+    let nothing = |dry_run| Settings {
+        memory: None,
+        dry_run,
+        ..of_boot("boot-1")
+    };
+    let mut node = Node::new(nothing(true));
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    assert!(!undoes(&mut node));
+    let mut node = Node::new(nothing(false));
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    assert!(undoes(&mut node));
+    assert!(node.said("no_record", "no record"));
+    node.until_state("idle");
+    let mut node = node.followed_by(of_boot("boot-1"));
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    assert!(!undoes(&mut node));
+}
+
+#[test]
+fn a_node_that_is_back_undoes_its_drain_though_etcd_cannot_write() {
+    let mut node = Node::new(of_boot("boot-1"));
+    node.until("reboot");
+    let mut node = node.followed_by(of_boot("boot-2"));
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    let (ticket, _) = node.until_sending("verifying");
+    let full = || {
+        Err(Error::NotSent {
+            detail: "no space".to_owned(),
+        })
+    };
+    node.answer(ticket, full());
+    let undo = node.until("hook");
+    assert_eq!(node.claim().unwrap().phase, Phase::Rebooting);
+    node.perform(undo);
+    let (ticket, _) = node.until_sending("verifying");
+    node.answer(ticket, full());
+    // The mark follows, and with it the rest; nothing is undone twice.
+    node.until_state("idle");
+    assert!(node.claim().is_none());
+    assert_eq!(
+        node.told.iter().filter(|(kind, _)| *kind == "hook").count(),
+        1
+    );
+}

@@ -1,0 +1,320 @@
+//! A claim that is held for long: who may take it away, how its node shows that it goes on, and what is tried again how often.
+
+use std::time::Duration;
+
+use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
+use reboot_coordinator::core::{Action, Hook, Input, Settings};
+use reboot_coordinator::lock::record::{RECORD_VERSION, Report, decode, encode};
+use reboot_coordinator::lock::{History, Phase};
+use simulation::by_hand::{Node, asks, detector, ended, settings};
+
+const HOLD: Duration = Duration::from_secs(100);
+
+fn impatient() -> Settings {
+    Settings {
+        hold_timeout: Some(HOLD),
+        drain_timeout: Some(HOLD * 4),
+        undoes: true,
+        ..settings()
+    }
+}
+
+fn report(node: &str, healthy: bool) -> Vec<u8> {
+    encode(&Report {
+        v: RECORD_VERSION,
+        node: node.to_owned(),
+        node_id: "machine-a".to_owned(),
+        healthy,
+        reason: None,
+        since: "s".to_owned(),
+    })
+}
+
+/// Goes on for this long.
+fn run(node: &mut Node, span: Duration) {
+    let end = node.now + span;
+    loop {
+        while let Some(action) = node.due() {
+            // A reboot command that never answers.
+            if !matches!(action, Action::Reboot(..)) {
+                node.perform(action);
+            }
+        }
+        let Some(at) = node.machine.wake_at().filter(|at| *at <= end) else {
+            break;
+        };
+        node.now = node.now.max(at);
+        node.give(Input::Tick);
+    }
+    node.now = end;
+}
+
+#[test]
+fn a_node_that_reports_itself_healthy_keeps_its_claim_and_one_that_does_not_loses_it() {
+    for (healthy, stays) in [(Some(true), true), (Some(false), false), (None, false)] {
+        let mut node = Node::new(impatient());
+        node.elder("a", Phase::Draining);
+        if let Some(healthy) = healthy {
+            node.put("/r/alive/a", report("a", healthy));
+        }
+        node.until_state("queued");
+        run(&mut node, HOLD * 3);
+        assert_eq!(node.stands("/r/claims/a").is_some(), stays, "{healthy:?}");
+    }
+    // A report that comes between the look and the taking away.
+    let mut node = Node::new(impatient());
+    node.elder("a", Phase::Draining);
+    node.until_state("queued");
+    loop {
+        let (ticket, request) = node.until_sending("queued");
+        if matches!(request, etcd_rs_sync::Request::Txn(_)) {
+            node.put("/r/alive/a", report("a", true));
+            node.pass((ticket, request));
+            break;
+        }
+        node.pass((ticket, request));
+    }
+    assert!(node.stands("/r/claims/a").is_some());
+}
+
+#[test]
+fn a_claim_moves_while_its_node_drains_and_the_drain_goes_on_to_the_reboot() {
+    let mut node = Node::new(impatient());
+    let Action::Hook(ticket, Hook::Drain { .. }, _) = node.until("hook") else {
+        panic!("it drains");
+    };
+    let before = node.stands("/r/claims/n0").unwrap().mod_revision;
+    run(&mut node, HOLD);
+    let moved = node.stands("/r/claims/n0").unwrap().mod_revision;
+    assert_eq!(moved, before + 4);
+    assert_eq!(node.claim().unwrap().phase, Phase::Draining);
+    // One whose answer is lost costs nothing.
+    run(&mut node, HOLD / 4 - Duration::from_secs(1));
+    node.wait(Duration::from_secs(1));
+    let Some(Action::Etcd(lost, request)) = node.due() else {
+        panic!("a sign is due");
+    };
+    node.lose((lost, request));
+    node.give(Input::Script(ticket, ended(ScriptOutcome::Exited(0))));
+    node.until("reboot");
+    assert_eq!(node.done.iter().filter(|it| **it == "hook").count(), 0);
+    // Without hold_timeout_sec nothing is written.
+    let mut node = Node::new(Settings {
+        hold_timeout: None,
+        ..impatient()
+    });
+    node.until("hook");
+    let before = node.etcd.revision();
+    run(&mut node, HOLD);
+    assert_eq!(node.etcd.revision(), before);
+}
+
+#[test]
+fn a_claim_moves_while_its_node_settles_and_not_while_it_is_ill() {
+    let settings = |boot: &str| Settings {
+        boot_id: boot.to_owned(),
+        post_boot_settle: HOLD * 3,
+        ..impatient()
+    };
+    let mut node = Node::new(settings("boot-1"));
+    node.until("reboot");
+    let mut node = node.followed_by(settings("boot-2"));
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    node.health = ScriptOutcome::Exited(1);
+    run(&mut node, HOLD);
+    let ill = node.stands("/r/claims/n0").unwrap().mod_revision;
+    run(&mut node, HOLD);
+    assert_eq!(node.stands("/r/claims/n0").unwrap().mod_revision, ill);
+    node.health = ScriptOutcome::Exited(0);
+    run(&mut node, HOLD * 2);
+    let moved = node.stands("/r/claims/n0").unwrap().mod_revision;
+    assert!(
+        (ill + 4..ill + 9).contains(&moved),
+        "{ill} {moved} {:?}",
+        node.machine.state()
+    );
+    run(&mut node, HOLD * 5);
+    assert!(node.claim().is_none(), "{:?}", node.machine.state());
+    assert!(!node.said("claim_gone", ""));
+}
+
+#[test]
+fn a_claim_taken_away_before_the_reboot_command_costs_no_budget() {
+    let mut node = Node::new(impatient());
+    let Action::Hook(ticket, ..) = node.until("hook") else {
+        panic!("it drains");
+    };
+    node.delete("/r/claims/n0");
+    node.give(Input::Script(ticket, ended(ScriptOutcome::Exited(0))));
+    let undo = node.until("hook");
+    node.perform(undo);
+    let registers = node.until_sending("starting");
+    node.pass(registers);
+    node.kill_switch = Some("there".to_owned());
+    node.until_state("idle");
+    assert_eq!(node.registration().budget_used, 0);
+}
+
+#[test]
+fn a_drain_that_always_fails_is_tried_less_and_less_and_told_in_one_entry() {
+    let mut node = Node::new(Settings {
+        backoff_min: Duration::from_secs(5),
+        backoff_max: Duration::from_secs(60),
+        check_interval: Duration::from_secs(60),
+        ..settings()
+    });
+    let began = node.now;
+    let mut drains = Vec::new();
+    while node.now - began < Duration::from_secs(24 * 3600) {
+        match node.next_action() {
+            Action::Hook(ticket, Hook::Drain { .. }, _) => {
+                drains.push(node.now - began);
+                node.give(Input::Script(ticket, ended(ScriptOutcome::Exited(1))));
+            }
+            other => node.perform(other),
+        }
+    }
+    let hour = drains.iter().filter(|at| at.as_secs() < 3600).count();
+    assert!((5..=12).contains(&hour), "{drains:?}");
+    assert!((12..=20).contains(&drains.len()), "{drains:?}");
+    let entries: Vec<History> = node
+        .etcd
+        .pairs()
+        .filter(|kv| kv.key.starts_with(b"/r/history/"))
+        .map(|kv| decode(&kv.value).unwrap())
+        .collect();
+    assert_eq!(entries.len(), 1);
+    let told = usize::try_from(entries[0].count.unwrap()).unwrap();
+    assert!(drains.len() - told <= 1, "{told} {drains:?}");
+}
+
+#[test]
+fn a_reboot_that_kept_the_boot_id_is_said_to_be_none() {
+    let mut node = Node::new(settings());
+    let Action::Reboot(ticket, ..) = node.until("reboot") else {
+        panic!("it reboots");
+    };
+    node.give(Input::RebootCommand(
+        ticket,
+        ended(ScriptOutcome::Exited(0)),
+    ));
+    let mut node = node.followed_by(settings());
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    node.until_state("holding");
+    assert!(
+        node.said("holding", "soft reboot"),
+        "{:?}",
+        node.last("holding")
+    );
+    assert!(node.claim().is_some());
+}
+
+#[test]
+fn a_claim_taken_away_from_a_process_that_saw_clear_detectors_before_has_used_its_budget_up() {
+    let mut node = Node::new(settings());
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    node.until_state("idle");
+    node.detectors = vec![asks("kernel")];
+    let Action::Reboot(ticket, ..) = node.until("reboot") else {
+        panic!("it reboots");
+    };
+    node.give(Input::RebootCommand(
+        ticket,
+        ended(ScriptOutcome::Exited(0)),
+    ));
+    node.delete("/r/claims/n0");
+    for _ in 0..300 {
+        if node.said("blocked", "did not clear") {
+            break;
+        }
+        match node.next_action() {
+            Action::Reboot(..) => panic!("it goes again"),
+            other => node.perform(other),
+        }
+    }
+    assert!(node.said("blocked", "did not clear"));
+}
+
+#[test]
+fn a_watch_that_is_lost_while_the_gates_are_judged_is_a_new_count() {
+    let mut node = Node::new(settings());
+    node.elder("a", Phase::Queued);
+    node.until_state("queued");
+    let (watch, ..) = node.watch.clone().unwrap();
+    let Action::Detect(detect) = node.until("detect") else {
+        panic!("it judges its gates while it waits");
+    };
+    node.delete("/r/claims/a");
+    node.give(Input::Watch(
+        watch,
+        reboot_coordinator::core::WatchEvent::Lost,
+    ));
+    node.give(Input::Detected(detect, vec![asks("kernel")]));
+    let began = node.now;
+    node.until("reboot");
+    assert!(node.now - began < Duration::from_secs(300));
+}
+
+#[test]
+fn a_later_command_that_never_started_does_not_undo_an_earlier_one() {
+    let mut node = Node::new(settings());
+    let mut tickets = Vec::new();
+    while node.machine.view().state != "holding" {
+        match node.next_action() {
+            Action::Reboot(ticket, ..) => tickets.push(ticket),
+            other => node.perform(other),
+        }
+    }
+    assert_eq!(tickets.len(), 3);
+    for ticket in &tickets[1..] {
+        let never = ScriptOutcome::NotStarted("gone".to_owned());
+        node.give(Input::RebootCommand(*ticket, ended(never)));
+    }
+    assert_eq!(node.machine.view().state, "holding");
+}
+
+#[test]
+fn a_registration_that_becomes_another_machines_ends_the_program_before_the_commit() {
+    let mut node = Node::new(settings());
+    node.elder("a", Phase::Queued);
+    node.until_state("queued");
+    let mut other = node.registration();
+    other.node_id = "another".to_owned();
+    node.put("/r/nodes/n0", encode(&other));
+    node.delete("/r/claims/a");
+    let (watch, ..) = node.watch.clone().unwrap();
+    let gone = reboot_coordinator::core::WatchEvent::Deleted(b"/r/claims/a".to_vec());
+    node.give(Input::Watch(watch, gone));
+    while node.exit.is_none() {
+        assert!(!node.said("committed", ""));
+        let action = node.next_action();
+        node.perform(action);
+    }
+    assert_eq!(node.exit, Some(2));
+}
+
+#[test]
+fn an_attempt_that_was_called_off_is_followed_by_a_pause() {
+    let mut node = Node::new(impatient());
+    let Action::Hook(ticket, ..) = node.until("hook") else {
+        panic!("it drains");
+    };
+    node.give(Input::Script(ticket, ended(ScriptOutcome::Exited(1))));
+    node.until_state("idle");
+    assert!(node.pause() >= Duration::from_secs(1));
+}
+
+#[test]
+fn a_monitor_that_was_stopped_says_nothing() {
+    let mut node = Node::new(Settings {
+        health_publish_interval: Some(Duration::from_secs(30)),
+        ..settings()
+    });
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    node.until_state("idle");
+    let Action::Monitor(ticket, _) = node.until("monitor") else {
+        panic!("it reports");
+    };
+    node.give(Input::Monitored(ticket, ended(ScriptOutcome::Cancelled)));
+    assert!(!node.said("unhealthy", ""));
+}
