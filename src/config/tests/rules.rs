@@ -209,7 +209,7 @@ fn warnings_do_not_keep_a_configuration_from_loading() {
     for (fields, expected) in [
         (
             "hold_timeout_sec: 60",
-            "hold_timeout_sec: is shorter than reboot_timeout_sec",
+            "hold_timeout_sec: is shorter than the drain, the reboot",
         ),
         (
             "etcd_endpoints: [a:1, a:1]",
