@@ -99,6 +99,8 @@ impl Lab {
             _one: one,
         };
         fs::create_dir(lab.path("run")).unwrap();
+        // A host with a past: one without a record runs its undo hook at its first start.
+        fs::write(lab.path("run/memory.json"), "{}").unwrap();
         lab.script("script", "");
         lab.boots(1);
         lab.touch("required");
