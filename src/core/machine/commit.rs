@@ -156,7 +156,7 @@ impl Machine {
             }
             Commit::Moved(held) => {
                 self.held = Some(held);
-                self.go(State::Gates(Gates::at(pending.stage)));
+                self.judge_all(pending.stage);
             }
             Commit::Lost(found) => match pending.stage {
                 Stage::PreLock | Stage::Waiting | Stage::PostLock => self.leave(Refusal::Lost(
@@ -174,8 +174,20 @@ impl Machine {
         let cluster = judge_pause(read.pause.as_ref());
         match cluster.and_then(|()| judge_cooldown(read.cooldown.as_ref())) {
             Err(refusal) => self.gate_closed(stage, refusal),
-            Ok(()) if self.outdated => self.go(State::Gates(Gates::at(stage))),
+            Ok(()) if self.outdated => self.judge_all(stage),
             Ok(()) => self.go(State::Gates(Gates::reading(stage))),
+        }
+    }
+
+    /// Every gate again. Under another configuration whose turn it is, too.
+    fn judge_all(&mut self, stage: Stage) {
+        match stage {
+            Stage::Waiting | Stage::PostLock if self.outdated => {
+                self.keep_place(self.next.is_some());
+            }
+            Stage::PreLock | Stage::Waiting | Stage::PostLock | Stage::Resume | Stage::Retry => {
+                self.go(State::Gates(Gates::at(stage)));
+            }
         }
     }
 

@@ -159,7 +159,7 @@ impl Machine {
 
     /// The place is kept, its lease renewed at once, and what is judged and known of the queue begins anew. With another name
     /// it is given up instead.
-    fn keep_place(&mut self, renamed: bool) {
+    pub(super) fn keep_place(&mut self, renamed: bool) {
         if renamed {
             return self.leave(renaming());
         }

@@ -13,8 +13,9 @@ use crate::lock::request;
 const SIGNS: u32 = 4;
 
 impl Machine {
-    /// When the next sign is due, where somebody could take claims away.
+    /// When the next sign is due, where there is a claim that somebody could take away.
     pub(super) fn next_sign(&mut self) -> Option<Duration> {
+        self.held.as_ref()?;
         let pause = self.settings.hold_timeout? / SIGNS;
         Some(*self.sign_at.get_or_insert(self.now.mono + pause))
     }

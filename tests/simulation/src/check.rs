@@ -72,6 +72,8 @@ pub struct Checker {
     pub node_writes: u64,
     /// Since when everything is as it should be in the end.
     pub goal_since: Option<(Time, Option<u64>)>,
+    /// Whether a node paused since all faults ended, after attempts that were called off.
+    pub pauses: bool,
     /// Claims whose operator was called.
     pub called: BTreeSet<i64>,
 }
@@ -88,6 +90,7 @@ impl Checker {
             seen: 0,
             node_writes: 0,
             goal_since: None,
+            pauses: false,
             called: BTreeSet::new(),
         }
     }

@@ -5,6 +5,7 @@ use reboot_coordinator::core::{Mode, Refusal, State};
 use reboot_coordinator::lock::NodeRecord;
 use reboot_coordinator::lock::record::decode;
 
+use crate::host::Host;
 use crate::world::{Event, World};
 use crate::{SECOND, Time};
 
@@ -20,6 +21,20 @@ fn allowed(nodes: usize, windows: bool) -> Time {
     hours * 3600 * SECOND + Time::try_from(nodes).unwrap_or(0) * 1800 * SECOND
 }
 
+/// The longest pause after attempts that were called off, with its jitter, on the slowest clock.
+const CALLED_OFF: Time = 6 * 3600 * SECOND;
+
+fn pauses(host: &Host) -> bool {
+    let state = host.process.as_ref().map(|process| process.machine.state());
+    matches!(state, Some(State::Idle(Some(Refusal::Aborted(_)))))
+}
+
+fn state(host: &Host) -> &'static str {
+    host.process.as_ref().map_or("none", |process| {
+        crate::coverage::STATES[crate::coverage::state_index(process.machine.state())]
+    })
+}
+
 impl World {
     pub(crate) fn inspect(&mut self) {
         if self.over() {
@@ -33,7 +48,9 @@ impl World {
             Some(why) => {
                 self.check.goal_since = None;
                 let windows = self.hosts.iter().any(|host| host.plan.windows);
-                let deadline = self.plan.quiet_at + allowed(self.hosts.len(), windows);
+                self.check.pauses |= self.hosts.iter().any(pauses);
+                let pause = if self.check.pauses { CALLED_OFF } else { 0 };
+                let deadline = self.plan.quiet_at + allowed(self.hosts.len(), windows) + pause;
                 if self.now > deadline {
                     return self.fail("P5", why);
                 }
@@ -77,18 +94,18 @@ impl World {
                 return Some(format!("n{index} has no process"));
             }
             if self.check.claims[index].is_some() {
-                let state = host.process.as_ref().map_or("none", |process| {
-                    crate::coverage::STATES[crate::coverage::state_index(process.machine.state())]
-                });
-                return Some(format!("n{index} has a claim; its process: {state}"));
+                return Some(format!(
+                    "n{index} has a claim; its process: {}",
+                    state(host)
+                ));
             }
-            // After several attempts that were called off the pause grows to hours.
-            let state = host.process.as_ref().map(|process| process.machine.state());
-            let pauses = matches!(state, Some(State::Idle(Some(Refusal::Aborted(_)))));
-            if host.required && self.budget_left(index) && !pauses {
-                return Some(format!("n{index} needs a reboot"));
+            if host.required && self.budget_left(index) {
+                return Some(format!(
+                    "n{index} needs a reboot; its process: {}",
+                    state(host)
+                ));
             }
-            if self.check.requests[index].is_some() && self.budget_left(index) && !pauses {
+            if self.check.requests[index].is_some() && self.budget_left(index) {
                 return Some(format!("a reboot of n{index} is requested"));
             }
             if host.disrupted.is_some() && !host.forgotten {

@@ -243,6 +243,13 @@ impl Host {
         format!("{}-boot-{}", self.plan.settings.node, self.boot)
     }
 
+    /// Whether it ran this boot before the present one.
+    pub fn had_boot(&self, boot_id: &str) -> bool {
+        let of = format!("{}-boot-", self.plan.settings.node);
+        let number = boot_id.strip_prefix(&of).map(str::parse::<u32>);
+        matches!(number, Some(Ok(number)) if number < self.boot)
+    }
+
     /// Its clocks at a moment.
     pub fn now(&self, at: Time) -> Now {
         Now {

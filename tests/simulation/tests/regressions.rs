@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reboot_coordinator::core::Mode;
 use reboot_coordinator::core::policy::Policies;
-use simulation::plan::{Boot, Fault, Reboot, Trouble, When};
+use simulation::plan::{Boot, Fault, Reboot, Rewrite, Trouble, When};
 use simulation::planted::Planted;
 use simulation::run::play;
 use simulation::{Plan, SECOND, World};
@@ -307,6 +307,33 @@ fn a_report_that_ended_before_the_commit_refuses_it() {
         plan.faults = vec![
             (When::After(0, action), Fault::Kill(1, 200 * SECOND)),
             (When::After(0, action), Fault::Pause(0, 150 * SECOND)),
+        ];
+        holds(plan);
+    }
+}
+
+/// The limit is lowered at any moment, also while a commit is on its way that then turns out not to have happened: whose turn
+/// it is counts by the new limit before another commit is sent.
+#[test]
+fn a_lowered_limit_counts_for_a_commit_that_did_not_happen() {
+    for action in 1..40 {
+        let mut plan = Plan::plain(2);
+        plan.quiet_at = 400 * SECOND;
+        for node in &mut plan.nodes {
+            node.settings.max_concurrent_reboots = 2;
+        }
+        plan.nodes[1].required_at = Some(0);
+        plan.nodes[1].boots = vec![Boot::good(200 * SECOND)];
+        plan.nodes[0].required_at = Some(20 * SECOND);
+        plan.faults = vec![
+            (
+                When::After(0, action),
+                Fault::Network(0, Trouble::Lost, 1000, SECOND),
+            ),
+            (
+                When::After(0, action + 1),
+                Fault::Reload(0, Rewrite::Limit(1)),
+            ),
         ];
         holds(plan);
     }

@@ -42,12 +42,12 @@ impl World {
         }
     }
 
-    /// What was drained is taken back only when the claim says so, is gone, or is of another boot, which proves the reboot.
+    /// What was drained is taken back only when the claim says so, is gone, or is of an earlier boot of this host, which proves the reboot.
     pub(crate) fn check_undo(&mut self, index: usize) {
-        let boot = self.hosts[index].boot_id();
+        let host = &self.hosts[index];
         let phase = self.check.claims[index]
             .as_ref()
-            .filter(|standing| standing.claim.boot_id == boot)
+            .filter(|standing| !host.had_boot(&standing.claim.boot_id))
             .map(|standing| standing.claim.phase);
         if let Some(phase @ (Phase::Draining | Phase::Rebooting)) = phase {
             let phase = phase.as_str();
