@@ -30,8 +30,11 @@ fn a_report_is_written_when_it_changes_and_goes_away_with_its_node() {
     let cluster = Cluster::single();
     let store = Store::of(&cluster);
     let mut hosts = members(&cluster, &["a", "b"], "{min_healthy_absolute: 1}");
-    store.wait("both reports", || {
-        healthy(&store, "a") == Some(true) && healthy(&store, "b") == Some(true)
+    store.wait("both reports and standings", || {
+        ["a", "b"].iter().all(|node| {
+            let standing = store.get(&format!("/rc/standing/{node}"));
+            healthy(&store, node) == Some(true) && standing.is_some()
+        })
     });
     let before = store.revision();
     let seen = hosts[0].monitored();
