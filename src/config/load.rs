@@ -8,6 +8,7 @@ use super::host::Host;
 use super::lines::Lines;
 use super::problem::{Problem, Problems};
 use super::reader::Sink;
+use super::syntax::SyntaxError;
 use super::tree::{Node, Place, Value, locate, merge};
 use super::validate;
 use super::yaml;
@@ -122,8 +123,14 @@ fn read(path: &Path, sink: &Sink) -> Result<Node, Problem> {
     let at = Place::file(path);
     let bytes = trust::read(path, MAX_BYTES)
         .map_err(|doubt| unusable(path, doubt, "create it or name another with --config"))?;
-    let text = String::from_utf8(bytes)
-        .map_err(|_| at.problem("", "is not text in UTF-8; save it as UTF-8"))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let at = Place {
+            line: Some(1 + good.iter().filter(|byte| **byte == b'\n').count()),
+            ..at.clone()
+        };
+        at.problem("", "is not text in UTF-8; save the file as UTF-8")
+    })?;
     // An editor's byte order mark is no content.
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let yaml = yaml::parse(text).map_err(|error| syntax(&at, text, &error))?;
@@ -135,7 +142,7 @@ fn read(path: &Path, sink: &Sink) -> Result<Node, Problem> {
     ))
 }
 
-fn syntax(at: &Place, text: &str, error: &yaml::SyntaxError) -> Problem {
+fn syntax(at: &Place, text: &str, error: &SyntaxError) -> Problem {
     let Some((line, column)) = error.place else {
         return at.problem("", format!("is not valid YAML: {}", error.message));
     };
@@ -143,17 +150,11 @@ fn syntax(at: &Place, text: &str, error: &yaml::SyntaxError) -> Problem {
         line: Some(line),
         ..at.clone()
     };
-    let shown = text
-        .lines()
-        .nth(line.saturating_sub(1))
-        .unwrap_or_default()
-        .trim_end();
+    let shown = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+    let (shown, why) = (shown.trim(), &error.message);
     at.problem(
         "",
-        format!(
-            "column {column}: is not valid YAML: {}; the line reads: {shown}",
-            error.message
-        ),
+        format!("column {column}: is not valid YAML: {why}; the line reads: {shown}"),
     )
 }
 

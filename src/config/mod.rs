@@ -22,6 +22,7 @@ mod numbers;
 mod policies;
 mod problem;
 mod reader;
+mod syntax;
 #[cfg(test)]
 mod tests;
 mod tree;

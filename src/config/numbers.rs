@@ -16,8 +16,8 @@ impl Field<'_> {
             // A configured number is far below the 53 bits that survive.
             #[allow(clippy::cast_precision_loss)]
             Value::Int(value) => Some(value as f64),
-            Value::Float(value) if !value.is_nan() => Some(value),
-            Value::Float(_)
+            Value::Float(value, _) if !value.is_nan() => Some(value),
+            Value::Float(..)
             | Value::Null
             | Value::Bool(_)
             | Value::Text(_)
@@ -36,8 +36,10 @@ impl Field<'_> {
             Value::Int(value) => i64::try_from(value).ok(),
             // `3.0` is a whole number too; the cast is exact within the bounds that are checked next.
             #[allow(clippy::cast_possible_truncation)]
-            Value::Float(value) if value.fract() == 0.0 && value.abs() < 1e15 => Some(value as i64),
-            Value::Float(_)
+            Value::Float(value, _) if value.fract() == 0.0 && value.abs() < 1e15 => {
+                Some(value as i64)
+            }
+            Value::Float(..)
             | Value::Null
             | Value::Bool(_)
             | Value::Text(_)

@@ -34,6 +34,9 @@ pub(super) struct Field<'a> {
     sink: &'a Sink,
 }
 
+/// What other programs would replace by a name or a value.
+const PLACEHOLDERS: &[&str] = &["%H", "%h", "%l", "%m", "%i", "%n", "${", "$(", "{{"];
+
 /// How many unknown keys are compared with the known ones.
 const MOST_ADVICE: usize = 100;
 
@@ -45,10 +48,13 @@ impl<'a> Map<'a> {
             Value::Null => &[],
             other @ (Value::Bool(_)
             | Value::Int(_)
-            | Value::Float(_)
+            | Value::Float(..)
             | Value::Text(_)
             | Value::List(_)) => {
-                let message = format!("must be a map of fields, not {}", other.describe());
+                let message = format!(
+                    "must be a map of fields, not {}; write each as `name: value`",
+                    other.describe()
+                );
                 sink.problems
                     .borrow_mut()
                     .push(root.at.problem("", message));
@@ -71,10 +77,12 @@ impl<'a> Map<'a> {
             .iter()
             .find(|(key, _)| key == name)
             .map(|(_, node)| node);
+        // A null is pointed at too: it may be what takes the value of another file away.
+        let parent = node.map_or(self.at, |node| &node.at);
         let node = node.filter(|node| !matches!(node.value, Value::Null));
         Field {
             node,
-            parent: self.at,
+            parent,
             path: join(&self.path, name),
             sink: self.sink,
         }
@@ -125,7 +133,7 @@ impl<'a> Field<'a> {
             Value::Text(text) => text.trim().is_empty(),
             Value::List(items) => items.is_empty(),
             Value::Map(entries) => entries.is_empty(),
-            Value::Bool(_) | Value::Int(_) | Value::Float(_) => false,
+            Value::Bool(_) | Value::Int(_) | Value::Float(..) => false,
         })
     }
 
@@ -171,7 +179,10 @@ impl<'a> Field<'a> {
     pub(super) fn unchecked_map(&self) -> Option<Map<'a>> {
         let node = self.node?;
         let Value::Map(entries) = &node.value else {
-            self.wrong(node, "a map of fields");
+            self.problem(format!(
+                "must be a map of fields, not {}; write each as `name: value`",
+                node.value.describe()
+            ));
             return None;
         };
         Some(Map {
@@ -199,29 +210,40 @@ impl<'a> Field<'a> {
             .filter(|items: &Vec<_>| !items.is_empty())
     }
 
-    /// Text; whole numbers count as text, empty text as absent.
+    /// Text; whole numbers count as text, empty text as absent. A placeholder that nobody fills in is refused.
     pub(super) fn text(&self) -> Option<String> {
-        let node = self.node?;
-        match &node.value {
-            Value::Text(text) if text.trim().is_empty() => None,
-            Value::Text(text) if text.contains('\0') => {
-                self.problem("must not contain a NUL character; remove it");
-                None
-            }
-            Value::Text(text) => Some(text.clone()),
-            Value::Int(number) => Some(number.to_string()),
-            other @ (Value::Null
-            | Value::Bool(_)
-            | Value::Float(_)
-            | Value::List(_)
-            | Value::Map(_)) => {
+        let text = self.any_text()?;
+        match PLACEHOLDERS.iter().find(|mark| text.contains(**mark)) {
+            Some(mark) => {
                 self.problem(format!(
-                    "must be text, not {}; put it in quotes",
-                    other.describe()
+                    "{mark:?} is not replaced here, only %H and %l in node_name; write out what is meant"
                 ));
                 None
             }
+            None => Some(text),
         }
+    }
+
+    /// As [`Field::text`], in which any character may stand.
+    pub(super) fn any_text(&self) -> Option<String> {
+        let node = self.node?;
+        let advice = match &node.value {
+            Value::Text(text) if text.trim().is_empty() => return None,
+            Value::Text(text) if text.contains('\0') => {
+                self.problem("must not contain a NUL character; remove it");
+                return None;
+            }
+            Value::Text(text) => return Some(text.clone()),
+            Value::Int(number) => return Some(number.to_string()),
+            Value::Null | Value::Bool(_) | Value::Float(..) => "put it in quotes",
+            Value::List(_) => "write one text, without brackets and dashes",
+            Value::Map(_) => "write one text, in quotes if a colon belongs to it",
+        };
+        self.problem(format!(
+            "must be text, not {}; {advice}",
+            node.value.describe()
+        ));
+        None
     }
 
     /// Text that must be there.
@@ -240,7 +262,7 @@ impl<'a> Field<'a> {
             Value::Text(text) => Some(serde_json::Value::from(text.as_str())),
             Value::Bool(value) => Some(serde_json::Value::from(*value)),
             Value::Int(value) => i64::try_from(*value).ok().map(serde_json::Value::from),
-            Value::Float(value) => Some(serde_json::Value::from(*value)),
+            Value::Float(value, _) => Some(serde_json::Value::from(*value)),
             Value::Null | Value::List(_) | Value::Map(_) => None,
         };
         if found.is_none() {
@@ -256,7 +278,7 @@ impl<'a> Field<'a> {
             Value::Null
             | Value::Bool(_)
             | Value::Int(_)
-            | Value::Float(_)
+            | Value::Float(..)
             | Value::List(_)
             | Value::Map(_) => None,
         }
@@ -266,7 +288,7 @@ impl<'a> Field<'a> {
     pub(super) fn texts(&self) -> Option<Vec<(Field<'a>, String)>> {
         let items = self.list()?;
         let text = |item: Field<'a>| {
-            let text = match (&item.node?.value, item.text()) {
+            let text = match (&item.node?.value, item.any_text()) {
                 (_, Some(text)) => text,
                 // An empty argument of a command means something, unlike an empty field.
                 (Value::Text(text), None) if !text.contains('\0') => text.clone(),
@@ -289,7 +311,7 @@ impl<'a> Field<'a> {
         Some(PathBuf::from(text))
     }
 
-    /// `true` or `false`, also in the old spellings of YAML.
+    /// `true` or `false`. Other spellings are refused, since the parser cannot tell `no` from `"no"`.
     pub(super) fn bool(&self, default: bool) -> bool {
         let Some(node) = self.node else {
             return default;
@@ -297,15 +319,17 @@ impl<'a> Field<'a> {
         if let Value::Bool(value) = node.value {
             return value;
         }
-        if let Value::Text(text) = &node.value {
-            match text.to_ascii_lowercase().as_str() {
-                "yes" | "y" | "on" => return true,
-                "no" | "n" | "off" => return false,
-                _ => {}
-            }
-        }
+        let meant = match &node.value {
+            Value::Text(text) => text.trim().to_ascii_lowercase(),
+            other => other.describe(),
+        };
+        let remedy = match meant.as_str() {
+            "true" | "yes" | "y" | "on" | "1" => "write true, without quotes",
+            "false" | "no" | "n" | "off" | "0" => "write false, without quotes",
+            _ => "write one of them, without quotes",
+        };
         self.problem(format!(
-            "must be true or false, not {}",
+            "must be true or false, not {}; {remedy}",
             node.value.describe()
         ));
         default

@@ -7,6 +7,7 @@ mod drop_ins;
 mod refused;
 mod rules;
 mod secrets;
+mod syntax;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -48,7 +48,8 @@ pub(super) enum Value {
     Null,
     Bool(bool),
     Int(i128),
-    Float(f64),
+    /// Any other number, and how it is written.
+    Float(f64, String),
     Text(String),
     List(Vec<Node>),
     Map(Vec<(String, Node)>),
@@ -61,7 +62,7 @@ impl Value {
             Value::Null => "nothing".to_owned(),
             Value::Bool(value) => value.to_string(),
             Value::Int(value) => value.to_string(),
-            Value::Float(value) => value.to_string(),
+            Value::Float(_, written) => written.clone(),
             Value::Text(text) => format!("the text {text:?}"),
             Value::List(_) => "a list".to_owned(),
             Value::Map(_) => "a map".to_owned(),
@@ -95,7 +96,7 @@ impl Locator<'_> {
             Yaml::Null => Value::Null,
             Yaml::Bool(value) => Value::Bool(value),
             Yaml::Int(value) => Value::Int(value),
-            Yaml::Float(value) => Value::Float(value),
+            Yaml::Float(value, written) => Value::Float(value, written),
             Yaml::Text(text) => Value::Text(text),
             Yaml::List(items) => Value::List(
                 items

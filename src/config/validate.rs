@@ -25,7 +25,11 @@ pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
     let min_reboot_interval = top.field("min_reboot_interval_sec").seconds_or_zero(0);
     let max_concurrent_reboots = at_least_one(&top.field("max_concurrent_reboots"), 1);
     let lock_key = key::lock_key(&top.field("lock_key"));
-    let lock_ttl = lock_ttl(&top.field("lock_ttl_sec"), health_timeout);
+    let lock_ttl = lock_ttl(
+        &top.field("lock_ttl_sec"),
+        &top.field("health_timeout_sec"),
+        health_timeout,
+    );
     let reboot_timeout = top.field("reboot_timeout_sec").seconds(600);
     let etcd = etcd::read(&top);
     let reboot_command = commands::reboot_command(&top.field("reboot_command"), host);
@@ -88,7 +92,11 @@ pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
 }
 
 fn node_name(field: &Field<'_>, host: &Host) -> Option<String> {
-    let text = field.required_text("use %H for the host name")?;
+    if !field.is_set() || field.is_blank() {
+        field.missing("use %H for the host name");
+        return None;
+    }
+    let text = field.any_text()?;
     match host.expand(&text) {
         Ok(name) if is_node_name(&name) => Some(name),
         Ok(name) => {
@@ -136,17 +144,22 @@ fn at_least_one(field: &Field<'_>, default: u32) -> Option<u32> {
 }
 
 /// The lease must outlive one health check and the wait for the next renewal, at a third of the TTL; else a healthy holder loses its place.
-fn lock_ttl(field: &Field<'_>, health_timeout: Option<Duration>) -> Option<Duration> {
+fn lock_ttl(
+    field: &Field<'_>,
+    health: &Field<'_>,
+    health_timeout: Option<Duration>,
+) -> Option<Duration> {
     let ttl = field.seconds(90)?;
-    let health = health_timeout?;
-    if ttl > health + ttl / 3 {
+    let timeout = health_timeout?;
+    if ttl > timeout + ttl / 3 {
         return Some(ttl);
     }
-    field.problem(format!(
-        "{} must exceed health_timeout_sec ({}) plus the renewal interval, a third of the TTL; use at least {}",
+    let blamed = if field.is_set() { field } else { health };
+    blamed.problem(format!(
+        "lock_ttl_sec ({}) must exceed health_timeout_sec ({}) plus the renewal interval, a third of the TTL; set lock_ttl_sec to at least {}",
         ttl.as_secs_f64(),
-        health.as_secs_f64(),
-        (health.as_secs_f64() * 1.5).floor() + 1.0
+        timeout.as_secs_f64(),
+        (timeout.as_secs_f64() * 1.5).floor() + 1.0
     ));
     None
 }

@@ -7,6 +7,7 @@
 //! Pure but for one thing: parsing looks the zone up in the time zone database of the system.
 
 mod entry;
+mod hints;
 #[cfg(test)]
 mod tests;
 

@@ -50,7 +50,7 @@ fn collect(yaml: &Yaml, path: &str, found: &mut BTreeSet<String>) {
         Yaml::List(items) => items
             .iter()
             .for_each(|item| collect(item, &format!("{path}[]"), found)),
-        Yaml::Null | Yaml::Bool(_) | Yaml::Int(_) | Yaml::Float(_) | Yaml::Text(_) => {}
+        Yaml::Null | Yaml::Bool(_) | Yaml::Int(_) | Yaml::Float(..) | Yaml::Text(_) => {}
     }
 }
 

@@ -15,7 +15,43 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     ("node_name: [a]", "must be text, not a list"),
     ("node_name: '%m'", "`%m` is not known"),
-    ("node_id: {a: 1}", "node_id: must be text"),
+    (
+        "node_id: {a: 1}",
+        "node_id: must be text, not a map; write one text, in quotes if a colon belongs to it",
+    ),
+    // Numbers that are not written as they would be read.
+    ("node_name: 0x1f", "not 0x1f; put it in quotes"),
+    ("node_name: 0o17", "not 0o17; put it in quotes"),
+    ("node_name: 0b11", "not 0b11; put it in quotes"),
+    ("node_name: +5", "not +5; put it in quotes"),
+    ("node_name: 1e3", "not 1e3; put it in quotes"),
+    ("node_name: .inf", "not .inf; put it in quotes"),
+    ("node_id: 1.10", "not 1.10; put it in quotes"),
+    ("node_name: 22:00", "\"22:00\" is not a node name"),
+    (
+        "reboot_command: [/bin/chmod, 0x1f]",
+        "reboot_command[1]: must be text, not 0x1f; put it in quotes",
+    ),
+    // What nobody fills in.
+    (
+        "lock_key: /cluster/%H",
+        "lock_key: \"%H\" is not replaced here, only %H and %l in node_name",
+    ),
+    ("node_id: '%H'", "node_id: \"%H\" is not replaced here"),
+    (
+        "node_id: '{{ id }}'",
+        "node_id: \"{{\" is not replaced here",
+    ),
+    ("kill_switch_file: /run/%l/off", "is not replaced here"),
+    ("run_dir: /run/${NAME}", "\"${\" is not replaced here"),
+    (
+        "etcd_endpoints: ['%H:2379']",
+        "etcd_endpoints[0]: \"%H:2379\" must be",
+    ),
+    (
+        "health_script: /etc/$(hostname).sh",
+        "\"$(\" is not replaced here",
+    ),
     // Detectors.
     (
         "reboot_required_detectors: []",
@@ -232,11 +268,11 @@ const REFUSED: &[(&str, &str)] = &[
     ("lock_ttl_sec: 0", "lock_ttl_sec: must be greater than 0"),
     (
         "lock_ttl_sec: 45",
-        "plus the renewal interval, a third of the TTL; use at least 46",
+        "plus the renewal interval, a third of the TTL; set lock_ttl_sec to at least 46",
     ),
     (
         "health_timeout_sec: 60",
-        "lock_ttl_sec: 90 must exceed health_timeout_sec (60)",
+        "health_timeout_sec: lock_ttl_sec (90) must exceed health_timeout_sec (60)",
     ),
     // etcd.
     ("etcd_endpoints: []", "etcd_endpoints: is required"),
@@ -360,7 +396,18 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     ("log: {level: loud}", "log.level: \"loud\" is no level"),
     ("log: {format: xml}", "log.format: \"xml\" is no format"),
-    ("dry_run: 1", "dry_run: must be true or false, not 1"),
+    (
+        "dry_run: 1",
+        "dry_run: must be true or false, not 1; write true, without quotes",
+    ),
+    (
+        "dry_run: 'true'",
+        "the text \"true\"; write true, without quotes",
+    ),
+    ("dry_run: 'no'", "write false, without quotes"),
+    ("dry_run: yes", "write true, without quotes"),
+    ("dry_run: Off", "write false, without quotes"),
+    ("dry_run: [true]", "write one of them, without quotes"),
     ("run_dir: run", "run_dir: \"run\" must be an absolute path"),
     ("boot_id_file: [x]", "boot_id_file: must be text"),
     // Keys.

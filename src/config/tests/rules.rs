@@ -94,8 +94,7 @@ fn unusual_but_valid_forms_are_accepted() {
         "check_interval_sec: 60.0",
         "min_reboot_interval_sec: 0",
         "max_concurrent_reboots: 2.0",
-        "dry_run: yes",
-        "dry_run: Off",
+        "dry_run: True",
         "etcd_tls: {enabled: false, ca_file: '', cert_file: '', key_file: ''}",
         "cluster_policies: {min_healthy_fraction: 1}",
         "cluster_policies: null",
@@ -291,7 +290,7 @@ fn metrics_are_served_where_they_should_be() {
         ("metrics: {enabled: true}", "127.0.0.1:9746"),
         ("metrics: {enabled: true, listen: ':9090'}", "[::]:9090"),
         (
-            "metrics: {enabled: yes, listen: 'localhost:0'}",
+            "metrics: {enabled: true, listen: 'localhost:0'}",
             "127.0.0.1:0",
         ),
         ("metrics: {enabled: true, listen: '[::1]:1'}", "[::1]:1"),

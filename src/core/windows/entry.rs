@@ -10,6 +10,8 @@
 
 use jiff::civil::{Date, DateTime, Weekday};
 
+use super::hints::hint;
+
 const DAY: i64 = 24 * 60;
 const WEEK: i64 = 7 * DAY;
 
@@ -32,7 +34,14 @@ impl Entry {
     /// Parses one entry. The error says what is wrong and what to write.
     pub(super) fn parse(text: &str) -> Result<Entry, String> {
         let text = text.trim();
-        let span = span(text).map_err(|why| format!("{text:?}: {why}"))?;
+        let span = span(text).map_err(|why| {
+            let (what, remedy) = why.split_once("; ").unwrap_or((&why, SHAPE));
+            let hint = hint(text, |entry| span(entry).is_ok());
+            format!(
+                "{text:?}: {what}; {}",
+                hint.unwrap_or_else(|| remedy.to_owned())
+            )
+        })?;
         Ok(Entry {
             text: text.to_owned(),
             span,
@@ -219,8 +228,13 @@ fn date(text: &str) -> Result<Option<Date>, String> {
     } else {
         None
     };
+    let remedy = if shaped && text.len() == 10 {
+        "that day is not in the calendar; write one that is"
+    } else {
+        "write YYYY-MM-DD"
+    };
     date.map(Some)
-        .ok_or_else(|| format!("{text:?} is not a date; write YYYY-MM-DD"))
+        .ok_or_else(|| format!("{text:?} is not a date; {remedy}"))
 }
 
 /// Days since Monday, in the order written, without repetition.

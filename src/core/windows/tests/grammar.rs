@@ -277,3 +277,87 @@ fn anything_else_is_refused_with_a_reason() {
         assert!(why.starts_with(&format!("{:?}: ", text.trim())), "{why}");
     }
 }
+
+/// What people try first, and what they are told to write.
+const HINTS: &[(&str, &str)] = &[
+    ("1-5 22:00-04:00", "write \"Mon-Fri 22:00-04:00\""),
+    ("6,0 02:00-04:00", "write \"Sat,Sun 02:00-04:00\""),
+    (
+        "Mon-Fri 22:00\u{2013}04:00",
+        "write \"Mon-Fri 22:00-04:00\"",
+    ),
+    (
+        "Mon\u{2014}Fri 22:00 \u{2014} 04:00",
+        "write \"Mon-Fri 22:00-04:00\"",
+    ),
+    ("22:00-04:00 Mon-Fri", "write \"Mon-Fri 22:00-04:00\""),
+    ("02:00-04:00 on weekdays", "write \"Mon-Fri 02:00-04:00\""),
+    (
+        "Mon 02:00-04:00 Europe/Berlin",
+        "\"Mon 02:00-04:00\", and Europe/Berlin as windows.timezone",
+    ),
+    (
+        "02:00-04:00Z",
+        "write \"02:00-04:00\", and UTC as windows.timezone",
+    ),
+    ("Mon..Fri 22:00..04:00", "write \"Mon-Fri 22:00-04:00\""),
+    ("WEEKENDS 00:00-24:00", "write \"Sat,Sun 00:00-24:00\""),
+    ("2026-02-30 00:00-24:00", "that day is not in the calendar"),
+    ("2026-2-3 00:00-24:00", "write \"2026-02-03 00:00-24:00\""),
+    ("3.2.2026 00:00-24:00", "write \"2026-02-03 00:00-24:00\""),
+    ("2026/02/03 02:00-04:00", "write \"2026-02-03 02:00-04:00\""),
+    (
+        "2026-12-20T00:00/2027-01-05T00:00",
+        "write \"2026-12-20 00:00-2027-01-05 00:00\"",
+    ),
+    ("2026-12-24", "write \"2026-12-24 00:00-24:00\""),
+    (
+        "2026-12-24..2026-12-26",
+        "write \"2026-12-24 00:00-2026-12-26 24:00\"",
+    ),
+    (
+        "Mon..Fri *-*-* 02:00:00",
+        "a window has an end; write for example \"Mon-Fri 02:00-24:00\"",
+    ),
+    (
+        "0 2 * * 1-5",
+        "cron names an instant, and a window has an end; write for example \"Mon-Fri 02:00-04:00\"",
+    ),
+    ("*/5 * * * *", "steps are not known"),
+    ("@daily", "write for example * 02:00-04:00"),
+    ("2am-4am", "write \"02:00-04:00\""),
+    ("Mon-Fri 10:30 p.m. - 4 am", "write \"Mon-Fri 22:30-04:00\""),
+    ("Mon 24:00-04:00", "begin at 00:00 of the next day"),
+    ("MONTAG 02:00-04:00", "write \"Mon 02:00-04:00\""),
+    ("dienstags 22 bis 4 Uhr", "write \"Tue 22:00-04:00\""),
+    ("Mo-Fr 22:00-04:00", "write \"Mon-Fri 22:00-04:00\""),
+    ("Lundi 02:00-04:00", "write \"Mon 02:00-04:00\""),
+    ("22-4", "write \"22:00-04:00\""),
+    ("Mon 0200-0400", "write \"Mon 02:00-04:00\""),
+    ("Mon 22h30-04h", "write \"Mon 22:30-04:00\""),
+    ("Mon 02:00 until 04:00", "write \"Mon 02:00-04:00\""),
+    ("Mon Tue 02:00-04:00", "write \"Mon,Tue 02:00-04:00\""),
+    ("Mon 02:00:00-04:00:00", "write \"Mon 02:00-04:00\""),
+    ("Mon 02:00+2h", "a length is not known; write the end"),
+    (
+        "Mon 02:00-04:00, Tue 03:00-05:00",
+        "write each window as an entry of its own",
+    ),
+    ("every day 02:00-04:00", "write \"* 02:00-04:00\""),
+    ("\"* 02:00-04:00\"", "write \"* 02:00-04:00\""),
+    (
+        "not Mon 02:00-04:00",
+        "exceptions are entries of windows.deny",
+    ),
+];
+
+#[test]
+fn first_tries_are_told_what_to_write() {
+    for (text, expected) in HINTS {
+        let why = Entry::parse(text).expect_err(text);
+        assert!(
+            why.contains(expected),
+            "{text}: {why}\ndoes not contain\n{expected}"
+        );
+    }
+}

@@ -1,0 +1,213 @@
+//! What is wrong with a text that is no YAML, and what to write instead: the parser's own words lead nobody on.
+
+/// Why a text is no YAML.
+#[derive(Debug, PartialEq)]
+pub(super) struct SyntaxError {
+    /// Line and column, counted from 1, where known.
+    pub(super) place: Option<(usize, usize)>,
+    /// What is wrong and what to do.
+    pub(super) message: String,
+}
+
+/// How deeply brackets may be nested. The parser takes time that grows with the square of it, and a configuration needs four.
+const DEEPEST: usize = 64;
+
+/// Characters that mean something to YAML when a value begins with them.
+const SPECIAL: &[char] = &['*', '&', '%', '@', '`', '!', '|', '>', '?'];
+
+const QUOTE: &str = "the text goes on behind a value; put the whole of it in quotes";
+const UNCLOSED: &str =
+    "a bracket is not closed, or a comma or the quotes around a text are missing; correct it";
+const INDENT: &str = "the indent does not fit the lines before it; fields and items of one level begin in the same column, with spaces";
+
+/// Words of the parser, and ours.
+const MEANINGS: &[(&str, &str)] = &[
+    (
+        "unknown escape",
+        "in double quotes a \\ means something; use single quotes",
+    ),
+    (
+        "more than one document",
+        "is no list of fields; write each as `name: value`",
+    ),
+    (
+        "quoted scalar at",
+        "a quote is opened here and not closed; close it, in the same line",
+    ),
+    ("unexpected end of stream", UNCLOSED),
+    (
+        "scanning a directive",
+        "a line that begins with % is no field; remove it, or put a value in quotes",
+    ),
+    (
+        "tab character",
+        "a tab stands in the indent; use spaces alone",
+    ),
+    ("expected ',' or", UNCLOSED),
+    ("expected comment or line break", QUOTE),
+    (
+        "scanning a simple key",
+        "is no `name: value`; write the name, a colon, a space and the value",
+    ),
+    (
+        "mapping values are not allowed",
+        "a second `: `, a wrong indent, or no space after the colon of the line before; put the value in quotes, or correct the indent or the colon",
+    ),
+    (
+        "sequence entries are not allowed",
+        "a list begins on a line of its own; write it below, or as [a, b]",
+    ),
+    (
+        "plain name",
+        "braces or brackets make a map or list of it; fill in the template, or put the value in quotes",
+    ),
+    ("expected key", INDENT),
+    ("expected '-' indicator", INDENT),
+    ("expected <document start>", INDENT),
+    (
+        "unknown anchor",
+        "an alias of something that is not there; put the value in quotes",
+    ),
+    (
+        "repetition limit",
+        "aliases repeat too much; write the values out",
+    ),
+];
+
+/// What the parser does not tell, or not where: found before it is asked.
+pub(super) fn before_parsing(text: &str) -> Result<(), SyntaxError> {
+    let (mut open, mut content, mut ended) = (0_usize, false, false);
+    for (line, shown) in (1..).zip(text.split('\n')) {
+        let begins = shown.trim_end() == "---" || shown.starts_with("--- ");
+        let is_content = !begins && !shown.trim().is_empty() && !shown.starts_with(['#', '%']);
+        if (begins && content) || (is_content && ended) {
+            return Err(SyntaxError {
+                place: Some((line, 1)),
+                message: "a second document begins here, and a configuration is one; remove `---` or `...`, or put what follows into a file in config.d".to_owned(),
+            });
+        }
+        content |= begins || is_content;
+        ended |= content && shown.trim_end() == "...";
+        for (column, letter) in (1..).zip(shown.chars()) {
+            let refused = |message: String| {
+                Err(SyntaxError {
+                    place: Some((line, column)),
+                    message,
+                })
+            };
+            match letter {
+                '[' | '{' => open += 1,
+                ']' | '}' => open = open.saturating_sub(1),
+                '\t' | '\r' | '\u{85}' => {}
+                '\u{fffe}' | '\u{ffff}' => {
+                    return refused(format!(
+                        "the character {letter:?} cannot be here; remove it"
+                    ));
+                }
+                control if control.is_control() => {
+                    return refused(format!(
+                        "the control character 0x{:02x} cannot be here; remove it",
+                        u32::from(control)
+                    ));
+                }
+                _ => {}
+            }
+            if open > DEEPEST {
+                return refused(format!("brackets are nested more than {DEEPEST} deep"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The parser's error with our words, at the place where the mistake begins.
+pub(super) fn explained(text: &str, error: &serde_yaml::Error) -> SyntaxError {
+    let said = error.to_string().replace('\n', " ");
+    let told = error.location().map(|at| (at.line(), at.column()));
+    // Where a quote or a name was opened says more than where its end was missed.
+    let opened = ["quoted scalar at line ", "simple key at line "]
+        .iter()
+        .find_map(|words| place_behind(&said, words));
+    let place = opened.or(told).map(|place| within(text, place));
+    let line = place.and_then(|(line, _)| text.lines().nth(line.saturating_sub(1)));
+    let line = line.unwrap_or_default();
+    let meaning = || MEANINGS.iter().find(|(words, _)| said.contains(words));
+    let message = if line.trim_start_matches(' ').starts_with('\t') {
+        "a tab stands in the indent; use spaces alone".to_owned()
+    } else if let Some((special, quoted)) = quoted(line) {
+        format!(
+            "{special} at the beginning of a value means something else in YAML; write {quoted}"
+        )
+    } else if said.contains("expected key") && place.is_some_and(|at| at.1 > first_column(line)) {
+        QUOTE.to_owned()
+    } else if let Some((_, meaning)) = meaning() {
+        (*meaning).to_owned()
+    } else {
+        let end = said.find(" at line ").unwrap_or(said.len());
+        said[..end].trim_end_matches(',').to_owned()
+    };
+    SyntaxError { place, message }
+}
+
+fn first_column(line: &str) -> usize {
+    line.len() - line.trim_start().len() + 1
+}
+
+fn place_behind(said: &str, words: &str) -> Option<(usize, usize)> {
+    let (_, rest) = said.split_once(words)?;
+    let (line, column) = rest.split_once(" column ")?;
+    let digits = column.find(|letter: char| !letter.is_ascii_digit());
+    let column = &column[..digits.unwrap_or(column.len())];
+    Some((line.parse().ok()?, column.parse().ok()?))
+}
+
+/// The parser takes the end of a text without a final newline for the start of one more line; that is the end of its last one.
+fn within(text: &str, (line, column): (usize, usize)) -> (usize, usize) {
+    let last = text.strip_suffix('\n').unwrap_or(text);
+    let lines = last.split('\n').count();
+    if line <= lines {
+        return (line, column);
+    }
+    let last = last.rsplit('\n').next().unwrap_or_default();
+    (lines, last.chars().count() + 1)
+}
+
+/// The line with the first value in quotes that begins with a special character, and that character.
+fn quoted(line: &str) -> Option<(char, String)> {
+    let (mut quote, mut depth, mut starts) = (None, 0_usize, true);
+    for (at, letter) in line.char_indices() {
+        let rest = &line[at..];
+        match (quote, letter) {
+            (Some(open), _) => quote = Some(open).filter(|open| *open != letter),
+            (None, '"' | '\'') if starts => quote = Some(letter),
+            (None, '#') if starts => return None,
+            (None, special) if starts && at > 0 && SPECIAL.contains(&special) => {
+                let end = if depth > 0 {
+                    rest.find([',', ']', '}'])
+                } else {
+                    rest.find(" #")
+                };
+                let end = end.unwrap_or(rest.len());
+                let value = rest[..end].trim_end();
+                let mark = if value.contains('"') { '\'' } else { '"' };
+                let (before, after) = (line[..at].trim_start(), &rest[value.len()..]);
+                return Some((
+                    special,
+                    format!("{before}{mark}{value}{mark}{}", after.trim_end()),
+                ));
+            }
+            (None, '[' | '{') => depth += 1,
+            (None, ']' | '}') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        let before =
+            line[..at].ends_with([':', '-', ',', '[', '{']) || line[..at].trim().is_empty();
+        starts = match letter {
+            '[' | '{' => true,
+            ',' => depth > 0,
+            ' ' => starts || before,
+            _ => false,
+        };
+    }
+    None
+}
