@@ -220,6 +220,8 @@ pub enum FlagName {
     Json,
     /// `--watch`
     Watch,
+    /// `--windows N`
+    Windows,
     /// `--at TIME`
     At,
     /// `--reason TEXT`
@@ -294,6 +296,14 @@ pub const FLAGS: &[FlagSpec] = &[
         value: None,
         help: "show it again whenever something changes, until Ctrl-C",
         commands: &[CommandName::Status],
+    },
+    FlagSpec {
+        name: FlagName::Windows,
+        long: "windows",
+        short: None,
+        value: Some("N"),
+        help: "print when the maintenance windows open, the next N times",
+        commands: &[CommandName::ValidateConfig],
     },
     FlagSpec {
         name: FlagName::At,

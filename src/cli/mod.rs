@@ -66,8 +66,8 @@ fn dispatch(invocation: &Invocation) -> Exit {
             Exit::Done
         }
         Command::Version => version::version(invocation.json),
-        Command::ValidateConfig => {
-            validate_config::validate_config(&invocation.config, invocation.json)
+        Command::ValidateConfig { windows } => {
+            validate_config::validate_config(&invocation.config, *windows, invocation.json)
         }
         Command::Run(options) => run::run(&invocation.config, options),
         Command::Simulate { health } => {

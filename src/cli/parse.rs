@@ -30,7 +30,10 @@ pub enum Command {
     /// The daemon, or one pass of it.
     Run(RunOptions),
     /// Check the configuration.
-    ValidateConfig,
+    ValidateConfig {
+        /// How many of the next openings of its windows are printed.
+        windows: usize,
+    },
     /// Run the detectors once.
     Simulate {
         /// The health script too.
@@ -177,6 +180,14 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
     })
 }
 
+/// How many, from 1 to 1000.
+fn count(text: &OsStr) -> Result<usize, String> {
+    let number = text.to_str().and_then(|text| text.parse().ok());
+    number
+        .filter(|number| (1..=1000).contains(number))
+        .ok_or_else(|| format!("{text:?} is not a number from 1 to 1000"))
+}
+
 /// The command with its own flags and its operands.
 fn own(name: CommandName, flags: &Flags, operands: &[OsString]) -> Result<Command, String> {
     let has = |name: FlagName| flags.iter().any(|(flag, _)| flag.name == name);
@@ -196,7 +207,9 @@ fn own(name: CommandName, flags: &Flags, operands: &[OsString]) -> Result<Comman
     };
     Ok(match name {
         CommandName::Run => Command::Run(run_options(flags)?),
-        CommandName::ValidateConfig => Command::ValidateConfig,
+        CommandName::ValidateConfig => Command::ValidateConfig {
+            windows: value(flags, FlagName::Windows).map_or(Ok(0), count)?,
+        },
         CommandName::Simulate => Command::Simulate {
             health: has(FlagName::Health),
         },

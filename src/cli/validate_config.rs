@@ -2,22 +2,40 @@
 
 use std::path::Path;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::exit::Exit;
 use super::{complain, print};
 use crate::config::{self, Config, Loaded, Problem};
+use crate::core::windows::Windows;
 use crate::lock::Keys;
 
 /// Checks the configuration and says what it found.
-pub(super) fn validate_config(path: &Path, json: bool) -> Exit {
+pub(super) fn validate_config(path: &Path, openings: usize, json: bool) -> Exit {
     match config::load(path) {
         Ok(loaded) if json => {
-            print(&report(true, &[], &loaded.warnings).to_string());
+            let mut report = report(true, &[], &loaded.warnings);
+            if let Some(windows) = loaded.config.windows.as_ref().filter(|_| openings > 0) {
+                let listed = windows.openings(Timestamp::now()).take(openings);
+                report["openings"] = listed
+                    .map(|(start, end)| {
+                        json!({"start": start.to_string(), "end": end.map(|end| end.to_string())})
+                    })
+                    .collect();
+            }
+            print(&report.to_string());
             Exit::Done
         }
         Ok(loaded) => {
             print(&summary(&loaded));
+            if openings > 0 {
+                print(&upcoming(
+                    loaded.config.windows.as_ref(),
+                    openings,
+                    Timestamp::now(),
+                ));
+            }
             Exit::Done
         }
         Err(problems) => {
@@ -97,4 +115,69 @@ fn facts(config: &Config) -> Vec<String> {
         ));
     }
     facts
+}
+
+/// The next openings, as the clock in the windows' zone shows them.
+fn upcoming(windows: Option<&Windows>, openings: usize, now: Timestamp) -> String {
+    let Some(windows) = windows else {
+        return "no windows are set: a reboot may begin at any time".to_owned();
+    };
+    let mut lines = Vec::new();
+    for (start, end) in windows.openings(now).take(openings) {
+        let shown = |at: Timestamp| at.to_zoned(windows.zone().clone());
+        let from = shown(start).strftime("%a %Y-%m-%d %H:%M %Z");
+        let begun = if start == now { " (open now)" } else { "" };
+        lines.push(match end {
+            Some(end) => {
+                let minutes = end.duration_since(start).as_secs() / 60;
+                let until = shown(end).strftime("%a %Y-%m-%d %H:%M %Z");
+                format!(
+                    "  {from} to {until}, {} h {:02} min{begun}",
+                    minutes / 60,
+                    minutes % 60
+                )
+            }
+            None => format!("  {from}, without an end{begun}"),
+        });
+    }
+    if lines.is_empty() {
+        return format!("no window opens any more ({})", windows.timezone());
+    }
+    lines.insert(0, format!("the next openings ({})", windows.timezone()));
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn openings_are_shown_by_the_clock_of_their_zone_with_their_length() {
+        let windows = |deny: &[&str], allow: &[&str]| {
+            let texts = |entries: &[&str]| {
+                entries
+                    .iter()
+                    .map(|text| (*text).to_owned())
+                    .collect::<Vec<_>>()
+            };
+            Windows::parse("Europe/Berlin", &texts(deny), &texts(allow)).unwrap()
+        };
+        let now: Timestamp = "2026-10-24T23:00:00Z".parse().unwrap();
+        // The night in which the clock goes back.
+        let shown = upcoming(Some(&windows(&[], &["Sun 00:30-03:30"])), 2, now);
+        assert_eq!(
+            shown,
+            "the next openings (Europe/Berlin)\n  Sun 2026-10-25 01:00 CEST to Sun 2026-10-25 03:30 CET, 3 h 30 min (open now)\n  Sun 2026-11-01 00:30 CET to Sun 2026-11-01 03:30 CET, 3 h 00 min"
+        );
+        let never = windows(&["* 00:00-24:00"], &[]);
+        assert_eq!(
+            upcoming(Some(&never), 3, now),
+            "no window opens any more (Europe/Berlin)"
+        );
+        let over = windows(&["2026-10-01 00:00-2026-10-25 02:00"], &[]);
+        assert!(
+            upcoming(Some(&over), 3, now).ends_with("Sun 2026-10-25 02:00 CEST, without an end")
+        );
+        assert!(upcoming(None, 3, now).starts_with("no windows are set"));
+    }
 }

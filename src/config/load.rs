@@ -86,10 +86,17 @@ fn over(base: Node, node: Node) -> Node {
 /// The drop-in files, in name order. A file that looks like one and is not taken is worth a warning.
 fn drop_ins(config: &Path, sink: &Sink) -> Result<Vec<PathBuf>, Problem> {
     let folder = config.parent().unwrap_or(Path::new("")).join("config.d");
-    let remedy = "make it readable or remove it";
+    // A link that leads nowhere was meant to lead to drop-ins.
+    let remedy = if folder.is_symlink() {
+        "what the link names must be there and readable; correct or remove the link"
+    } else {
+        "make it readable or remove it"
+    };
     let entries = match fs::read_dir(&folder) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !folder.is_symlink() => {
+            return Ok(Vec::new());
+        }
         Err(error) => return Err(unusable(&folder, error.into(), remedy)),
     };
     trust::folder(&folder).map_err(|doubt| unusable(&folder, doubt, remedy))?;

@@ -1,6 +1,9 @@
 //! `cluster_policies` and `windows`.
 
 use std::collections::HashSet;
+use std::time::Duration;
+
+use jiff::Timestamp;
 
 use super::ClusterPolicies;
 use super::host::Host;
@@ -8,10 +11,18 @@ use super::reader::Field;
 use crate::core::windows::{Windows, WindowsField};
 use crate::lock::keys::{NODE_NAME_RULE, is_node_name};
 
+const NEVER: &str = "this node can never reboot, because";
+
+/// Nobody's cluster under one lock has more members; a policy that asks for more is a mistake.
+const LARGE: f64 = 1000.0;
+
 /// `cluster_policies`; `None` also when they ask for nothing.
 pub(super) fn cluster_policies(field: &Field<'_>) -> Option<ClusterPolicies> {
     let map = field.map()?;
-    let fraction = map.field("min_healthy_fraction");
+    let (fraction, absolute) = (
+        map.field("min_healthy_fraction"),
+        map.field("min_healthy_absolute"),
+    );
     let min_healthy_fraction = fraction
         .number("a number above 0 and up to 1")
         .filter(|&value| {
@@ -25,13 +36,35 @@ pub(super) fn cluster_policies(field: &Field<'_>) -> Option<ClusterPolicies> {
         });
     let policies = ClusterPolicies {
         min_healthy_fraction,
-        min_healthy_absolute: map
-            .field("min_healthy_absolute")
+        min_healthy_absolute: absolute
             .whole(0, u32::MAX.into())
             .and_then(|n| u32::try_from(n).ok()),
         forbid_if_only_fallback_left: map.field("forbid_if_only_fallback_left").bool(false),
         fallback_nodes: fallback_nodes(&map.field("fallback_nodes")),
     };
+    for (set, members) in [
+        (
+            &fraction,
+            min_healthy_fraction.map(|least| 1.0 / (1.0 - least)),
+        ),
+        (
+            &absolute,
+            policies
+                .min_healthy_absolute
+                .map(|least| f64::from(least) + 1.0),
+        ),
+    ] {
+        match members {
+            Some(f64::INFINITY) => set.warning(format!(
+                "{NEVER} it counts as not healthy while it is down, so 1 is never reached; use less, for example 0.9"
+            )),
+            Some(members) if members > LARGE => set.warning(format!(
+                "this node can reboot only in a cluster of at least {} members; use less",
+                (members - 1e-6).ceil()
+            )),
+            _ => {}
+        }
+    }
     // Written out as empty, as in a template, it asks for nothing.
     (policies != ClusterPolicies::default()).then_some(policies)
 }
@@ -55,10 +88,17 @@ pub(super) fn windows(field: &Field<'_>, host: &Host) -> Option<Windows> {
     let map = field.map()?;
     let (zone, deny, allow) = (map.field("timezone"), map.field("deny"), map.field("allow"));
     let mut timezone = zone.text().unwrap_or_else(|| "local".to_owned());
-    if timezone.eq_ignore_ascii_case("local")
+    let missing = timezone.eq_ignore_ascii_case("local")
         && std::env::var_os("TZ").is_none()
-        && !host.localtime_file.exists()
-    {
+        && !host.localtime_file.exists();
+    if missing && host.localtime_file.is_symlink() {
+        zone.problem(format!(
+            "is the local one, and {} is a link to a zone that is not there; install tzdata, correct the link, or name a zone",
+            host.localtime_file.display()
+        ));
+        return None;
+    }
+    if missing {
         // As systemd documents: a host without /etc/localtime is in UTC.
         zone.warning(format!(
             "{} does not exist, so local time is UTC",
@@ -77,7 +117,10 @@ pub(super) fn windows(field: &Field<'_>, host: &Host) -> Option<Windows> {
             .collect::<Vec<_>>()
     };
     match Windows::parse(&timezone, &texts(&denied), &texts(&allowed)) {
-        Ok(windows) => (!denied.is_empty() || !allowed.is_empty()).then_some(windows),
+        Ok(windows) => {
+            warn_of_never(&denied, &allowed, &windows);
+            (!denied.is_empty() || !allowed.is_empty()).then_some(windows)
+        }
         Err(errors) => {
             for error in errors {
                 match error.field {
@@ -88,5 +131,62 @@ pub(super) fn windows(field: &Field<'_>, host: &Host) -> Option<Windows> {
             }
             None
         }
+    }
+}
+
+/// Windows that never open are valid, and rarely meant.
+fn warn_of_never(
+    denied: &[(Field<'_>, String)],
+    allowed: &[(Field<'_>, String)],
+    windows: &Windows,
+) {
+    let now = Timestamp::now();
+    let closed = |windows: &Windows| windows.next_open(now).is_none();
+    if !closed(windows) {
+        return;
+    }
+    let why = match (allowed.first(), denied.first()) {
+        (Some((field, _)), _) if closed(&windows.without_deny()) => Some((
+            field,
+            "every entry of windows.allow is over or shows no time that comes; write one that comes",
+        )),
+        (Some(_), Some((field, _))) => Some((
+            field,
+            "windows.deny covers every entry of windows.allow; shorten one of them",
+        )),
+        (_, Some((field, _))) => Some((field, "windows.deny covers every time; shorten it")),
+        (_, None) => None,
+    };
+    if let Some((field, why)) = why {
+        field.warning(format!("{NEVER} {why}"));
+    }
+}
+
+/// More at once than the policies let go in any cluster there is.
+pub(super) fn warn_of_a_limit_never_reached(
+    field: &Field<'_>,
+    limit: u32,
+    policies: &ClusterPolicies,
+) {
+    let Some(fraction) = policies.min_healthy_fraction.filter(|least| *least < 1.0) else {
+        return;
+    };
+    let members = (f64::from(limit) / (1.0 - fraction) - 1e-6).ceil();
+    if limit > 1 && members > LARGE {
+        field.warning(format!(
+            "{limit} nodes go at once only in a cluster of at least {members} members, because of min_healthy_fraction ({fraction}); use less"
+        ));
+    }
+}
+
+/// A check that is rarer than a window is long looks at most once in it.
+pub(super) fn warn_of_rare_checks(field: &Field<'_>, check_interval: Duration, windows: &Windows) {
+    let longest = windows.longest(Timestamp::now());
+    if let Some(longest) = longest.filter(|longest| *longest < check_interval) {
+        field.warning(format!(
+            "{} is longer than the longest window, {} s; a detector that fails once or a place that is taken then costs the whole window; use less",
+            check_interval.as_secs_f64(),
+            longest.as_secs()
+        ));
     }
 }

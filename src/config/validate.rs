@@ -42,7 +42,18 @@ pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
     let hold_timeout = hold_timeout(&top.field("hold_timeout_sec"), away);
     let max_reboots_without_clearing = at_least_one(&top.field("max_reboots_without_clearing"), 1);
     let cluster_policies = policies::cluster_policies(&top.field("cluster_policies"));
+    if let Some(policies) = &cluster_policies {
+        let limit = max_concurrent_reboots.unwrap_or(1);
+        policies::warn_of_a_limit_never_reached(
+            &top.field("max_concurrent_reboots"),
+            limit,
+            policies,
+        );
+    }
     let windows = policies::windows(&top.field("windows"), host);
+    if let (Some(windows), Some(interval)) = (&windows, check_interval) {
+        policies::warn_of_rare_checks(&top.field("check_interval_sec"), interval, windows);
+    }
     let kill_switch_file = path_or(
         &top.field("kill_switch_file"),
         "/etc/reboot-coordinator/disable",

@@ -11,6 +11,8 @@ mod hints;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -21,11 +23,18 @@ use self::entry::Entry;
 /// hour or (in Pacific/Apia in 2011) day the zone skipped. A state that held throughout holds on.
 const SEARCH: SignedDuration = SignedDuration::from_hours(15 * 24);
 
+/// The same where entries are of some months or of the nth weekday: each of them comes in this time. Two that meet more rarely,
+/// such as the last Sunday of February and not the 4th, are seen when it is no longer until then.
+const SEARCH_OF_MONTHS: SignedDuration = SignedDuration::from_hours((366 + 15) * 24);
+
 /// How many entries there may be. A search looks at each of them at each boundary, and the main loop waits for it.
 const MOST_ENTRIES: usize = 200;
 
 /// How often a search looks at an entry. Entries of every day for many years need less; whatever a file or a zone says, it ends.
 const MOST_LOOKS: usize = 2_000_000;
+
+/// How many openings the longest is looked for among: two weeks of a few a day.
+const LOOKED_AT: usize = 50;
 
 /// Parsed maintenance windows.
 #[derive(Clone, Debug, PartialEq)]
@@ -193,6 +202,35 @@ impl Windows {
         }
     }
 
+    /// The next openings from `now` on, each with its end, if it ends: an open window first, with `now` as its start.
+    pub fn openings(
+        &self,
+        now: Timestamp,
+    ) -> impl Iterator<Item = (Timestamp, Option<Timestamp>)> + '_ {
+        let next = |at: Timestamp| {
+            self.next_open(at)
+                .map(|open| (open, self.next_change(open)))
+        };
+        std::iter::successors(next(now), move |(_, end)| next(*end.as_ref()?))
+    }
+
+    /// The same without the deny entries.
+    pub fn without_deny(&self) -> Windows {
+        Windows {
+            deny: Vec::new(),
+            ..self.clone()
+        }
+    }
+
+    /// How long the longest of the next openings is; `None` when one of them has no end, or none comes.
+    pub fn longest(&self, now: Timestamp) -> Option<Duration> {
+        let length = |(start, end): (Timestamp, Option<Timestamp>)| {
+            end.map(|end| end.duration_since(start).unsigned_abs())
+        };
+        let lengths: Option<Vec<_>> = self.openings(now).take(LOOKED_AT).map(length).collect();
+        lengths?.into_iter().max()
+    }
+
     /// The time zone as written.
     pub fn timezone(&self) -> &str {
         &self.timezone
@@ -227,12 +265,17 @@ impl Windows {
 
     /// Where the search from `start` ends: [`SEARCH`] after the last date on the way.
     fn horizon(&self, start: Timestamp) -> Option<Timestamp> {
-        let mut horizon = start.checked_add(SEARCH).ok()?;
+        let search = if self.entries().any(Entry::skips_weeks) {
+            SEARCH_OF_MONTHS
+        } else {
+            SEARCH
+        };
+        let mut horizon = start.checked_add(search).ok()?;
         while let Some(date) = self
             .dates()
-            .find(|date| *date <= horizon && horizon < date.saturating_add(SEARCH).unwrap_or(*date))
+            .find(|date| *date <= horizon && horizon < date.saturating_add(search).unwrap_or(*date))
         {
-            horizon = date.checked_add(SEARCH).ok()?;
+            horizon = date.checked_add(search).ok()?;
         }
         Some(horizon)
     }

@@ -46,13 +46,13 @@ fn command_lines_are_understood() {
             "validate-config --json",
             DEFAULT_CONFIG,
             true,
-            Command::ValidateConfig,
+            Command::ValidateConfig { windows: 0 },
         ),
         (
             "--config x validate-config",
             "x",
             false,
-            Command::ValidateConfig,
+            Command::ValidateConfig { windows: 0 },
         ),
         (
             "simulate",

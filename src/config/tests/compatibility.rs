@@ -1,4 +1,4 @@
-//! Configuration files written for the Go daemon `clusterrebootd` load unchanged.
+//! Configuration files written for the Go daemon `clusterrebootd` load, but for the documented differences.
 
 use std::time::Duration;
 
@@ -118,4 +118,146 @@ fn an_unfilled_template_names_exactly_what_is_to_be_filled_in() {
             .all(|problem| problem.contains("is required")),
         "{problems:#?}"
     );
+}
+
+/// Each row: how a line of the documentation's list begins, fields that the other daemon takes, and what is said to them here;
+/// or, with a leading `=`, that they are taken.
+const DIFFERENCES: &[(&str, &str, &str)] = &[
+    ("unknown and duplicate keys", "colour: red", "unknown key"),
+    (
+        "unknown and duplicate keys",
+        "dry_run: true\ndry_run: true",
+        "is written twice",
+    ),
+    (
+        "a program by its name",
+        "reboot_command: [needs-restarting]",
+        "must be an absolute path",
+    ),
+    (
+        "a program by its name",
+        "pre_reboot_hook: {command: [drain]}",
+        "must be an absolute path",
+    ),
+    (
+        "a program by its name",
+        "reboot_required_detectors: [{type: command, cmd: [needs-restarting, -r]}]",
+        "=",
+    ),
+    (
+        "any owner and mode",
+        "health_script: DIR/group.sh",
+        "can be changed by its group or others",
+    ),
+    (
+        "a key file or password file",
+        "etcd_auth: {username: u, password_file: DIR/secret}",
+        "run chmod 600",
+    ),
+    (
+        "a key file or password file",
+        "etcd_tls: {enabled: true, ca_file: DIR/ca.crt, cert_file: DIR/node.crt, key_file: DIR/node-640.key}",
+        "run chmod 600",
+    ),
+    (
+        "a client certificate of version 1",
+        "etcd_tls: {enabled: true, ca_file: DIR/ca.crt, cert_file: DIR/v1.crt, key_file: DIR/v1.key}",
+        "etcd_tls",
+    ),
+    (
+        "an https endpoint",
+        "etcd_endpoints: ['https://a:1']",
+        "etcd_tls is not enabled",
+    ),
+    ("`yes`, `no`", "dry_run: yes", "write true, without quotes"),
+    ("`0x1f`", "node_name: 0x1f", "put it in quotes"),
+    (
+        "two detectors",
+        "reboot_required_detectors: [{type: command, cmd: [/bin/true]}, {type: command, cmd: [/bin/true]}]",
+        "give each its own `name`",
+    ),
+    (
+        "exit codes outside",
+        "reboot_required_detectors: [{type: command, cmd: [/bin/true], success_exit_codes: [-1]}]",
+        "from 0 to 255",
+    ),
+    (
+        "an exit code from 126",
+        "reboot_required_detectors: [{type: command, cmd: [/bin/true], success_exit_codes: [127]}]",
+        "=",
+    ),
+    (
+        "a window `2:5",
+        "windows: {allow: ['2:5-4:5']}",
+        "write \"02:05-04:05\"",
+    ),
+    (
+        "node names with a space",
+        "node_name: db 3",
+        "is not a node name",
+    ),
+    ("`lock_key` is", "lock_key: ''", "lock_key: is required"),
+    ("`kill_switch_file` is", "kill_switch_file: ''", "="),
+    (
+        "`health_publish_interval_sec`",
+        "health_publish_interval_sec: null",
+        "=",
+    ),
+    ("`metrics.listen` is", "metrics: {enabled: true}", "="),
+    (
+        "`lock_ttl_sec` must",
+        "lock_ttl_sec: 31",
+        "a third of the TTL",
+    ),
+    (
+        "`0` means",
+        "check_interval_sec: 0",
+        "must be greater than 0",
+    ),
+    (
+        "`0` means",
+        "reboot_required_detectors: [{type: kernel, timeout_sec: 0}]",
+        "=",
+    ),
+];
+
+#[test]
+fn the_documented_differences_are_complete_and_each_is_so() {
+    let fixture = Fixture::new();
+    tls_files(&fixture);
+    fixture.file("v1.crt", include_str!("tls/v1.crt"), 0o644);
+    fixture.file("v1.key", include_str!("tls/v1.key"), 0o600);
+    fixture.file("node-640.key", include_str!("tls/node.key"), 0o640);
+    fixture.file("secret", "x\n", 0o640);
+    fixture.file("group.sh", "#!/bin/sh\n", 0o775);
+    let text = include_str!("../../../docs/configuration.md");
+    let (_, section) = text.split_once("## Coming from clusterrebootd").unwrap();
+    let rows: Vec<&str> = section
+        .lines()
+        .filter_map(|line| line.strip_prefix("| "))
+        .skip(2)
+        .collect();
+    for row in &rows {
+        assert!(
+            DIFFERENCES
+                .iter()
+                .any(|(begin, _, _)| row.starts_with(begin)),
+            "not tried: {row}"
+        );
+    }
+    for (begin, fields, said) in DIFFERENCES {
+        assert!(
+            rows.iter().any(|row| row.starts_with(begin)),
+            "not documented: {begin}"
+        );
+        if *said == "=" {
+            fixture.load(&with(fields)).unwrap();
+        } else {
+            let problems = fixture.problems(&with(fields));
+            assert!(
+                problems.len() == 1 && problems[0].contains(said),
+                "{fields}\n{problems:?}"
+            );
+        }
+    }
 }

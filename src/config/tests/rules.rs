@@ -96,7 +96,9 @@ fn unusual_but_valid_forms_are_accepted() {
         "max_concurrent_reboots: 2.0",
         "dry_run: True",
         "etcd_tls: {enabled: false, ca_file: '', cert_file: '', key_file: ''}",
-        "cluster_policies: {min_healthy_fraction: 1}",
+        "cluster_policies: {min_healthy_fraction: 0.99}",
+        "check_interval_sec: 3600\nwindows: {timezone: UTC, allow: ['Sat 02:00-03:00', '2020-01-01 02:00-04:00']}",
+        "windows: {timezone: UTC, deny: ['Mon 00:00-24:00'], allow: ['* 02:00-04:00']}",
         "cluster_policies: null",
         "windows: {}",
         "windows: {deny: [], allow: []}",
@@ -226,6 +228,39 @@ fn warnings_do_not_keep_a_configuration_from_loading() {
             "reboot_required_detectors: [{type: kernel, timeout_sec: 0}]",
             "is 0, so the default of 30 seconds holds",
         ),
+        // What can never happen.
+        (
+            "windows: {timezone: UTC, allow: ['2020-01-01 02:00-04:00', '2020-02-01 02:00-04:00']}",
+            "windows.allow[0]: this node can never reboot, because every entry of windows.allow is over",
+        ),
+        (
+            "windows: {timezone: UTC, deny: ['Sat 00:00-24:00'], allow: ['Sat 02:00-04:00']}",
+            "windows.deny[0]: this node can never reboot, because windows.deny covers every entry",
+        ),
+        (
+            "windows: {timezone: UTC, deny: ['* 00:00-12:00', '* 12:00-24:00']}",
+            "windows.deny[0]: this node can never reboot, because windows.deny covers every time",
+        ),
+        (
+            "cluster_policies: {min_healthy_fraction: 1}",
+            "min_healthy_fraction: this node can never reboot, because it counts as not healthy",
+        ),
+        (
+            "cluster_policies: {min_healthy_fraction: 0.9999}",
+            "only in a cluster of at least 10000 members",
+        ),
+        (
+            "max_concurrent_reboots: 600\ncluster_policies: {min_healthy_fraction: 0.5}",
+            "max_concurrent_reboots: 600 nodes go at once only in a cluster of at least 1200 members",
+        ),
+        (
+            "cluster_policies: {min_healthy_absolute: 4000000000}",
+            "only in a cluster of at least 4000000001 members",
+        ),
+        (
+            "check_interval_sec: 7200\nwindows: {timezone: UTC, allow: ['Sat 02:00-03:00', 'Sun 02:00-02:30']}",
+            "check_interval_sec: 7200 is longer than the longest window, 3600 s",
+        ),
     ] {
         let warnings = fixture.load(&with(fields)).unwrap().warnings;
         assert_eq!(warnings.len(), 1, "{fields}: {warnings:?}");
@@ -302,4 +337,36 @@ fn metrics_are_served_where_they_should_be() {
             "{fields}"
         );
     }
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_refused_where_its_target_was_meant() {
+    let fixture = Fixture::new();
+    std::fs::remove_file(fixture.path("localtime")).unwrap();
+    let windows = with("windows: {allow: ['* 02:00-04:00']}");
+    let warnings = fixture.load(&windows).unwrap().warnings;
+    assert!(
+        warnings[0].to_string().contains("so local time is UTC"),
+        "{warnings:?}"
+    );
+    let link = |name: &str| std::os::unix::fs::symlink("nowhere", fixture.path(name)).unwrap();
+    link("localtime");
+    let problems = fixture.problems(&windows);
+    assert!(
+        problems.len() == 1
+            && problems[0].contains("windows.timezone: is the local one, and")
+            && problems[0].contains("is a link to a zone that is not there"),
+        "{problems:?}"
+    );
+    fixture
+        .load(&with("windows: {timezone: UTC, allow: ['* 02:00-04:00']}"))
+        .unwrap();
+    link("config.d");
+    let problems = fixture.problems(LEAST);
+    assert!(
+        problems.len() == 1
+            && problems[0].starts_with("config.d: cannot be read")
+            && problems[0].ends_with("correct or remove the link"),
+        "{problems:?}"
+    );
 }

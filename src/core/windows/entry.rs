@@ -1,13 +1,16 @@
 //! One window entry: its grammar, and which civil times it covers.
 //!
 //! ```text
-//! entry = [days] time "-" [day] time | date time "-" [date] time
+//! entry = [months] [nths] [days] time "-" [day] time | date time "-" [date] time
+//! months = month-or-range { "," month-or-range }       e.g. Jan,Mar-Nov
+//! nths  = nth { "," nth }, nth = 1st | 2nd | 3rd | 4th | last, which of the days named behind it in the month
 //! days  = "*" | day-or-range { "," day-or-range }      e.g. Mon,Wed-Fri
 //! time  = HH:MM, 24:00 only as the end
 //! date  = YYYY-MM-DD
 //! ```
 //! An end that is not after its start is on the next day, or for a named day in the next week.
 
+use jiff::ToSpan as _;
 use jiff::civil::{Date, DateTime, Weekday};
 
 use super::hints::hint;
@@ -24,11 +27,42 @@ pub(super) struct Entry {
 
 #[derive(Clone, Debug, PartialEq)]
 enum Span {
-    /// Every week: starts in minutes since Monday 00:00, and the length in minutes, at most a week.
-    Weekly { starts: Vec<i64>, length: i64 },
+    /// Every week: starts in minutes since Monday 00:00, and the length in minutes, at most a week. A start counts on days
+    /// that `on` takes.
+    Weekly {
+        starts: Vec<i64>,
+        length: i64,
+        on: Days,
+    },
     /// Once.
     Once { start: DateTime, end: DateTime },
 }
+
+/// Days of the calendar on which a window starts.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Days {
+    /// From 1; empty for all.
+    months: Vec<i8>,
+    /// Which weekday of its month, from 1, or 0 for the last; empty for all.
+    nths: Vec<i8>,
+}
+
+impl Days {
+    fn are_all(&self) -> bool {
+        self.months.is_empty() && self.nths.is_empty()
+    }
+
+    fn take(&self, day: Date) -> bool {
+        let nth = (day.day() - 1) / 7 + 1;
+        let is_last = day.day() + 7 > day.days_in_month();
+        (self.months.is_empty() || self.months.contains(&day.month()))
+            && (self.nths.is_empty()
+                || self.nths.contains(&nth)
+                || is_last && self.nths.contains(&LAST))
+    }
+}
+
+const LAST: i8 = 0;
 
 impl Entry {
     /// Parses one entry. The error says what is wrong and what to write.
@@ -56,11 +90,13 @@ impl Entry {
     /// Whether a wall clock that shows `civil` is inside.
     pub(super) fn covers(&self, civil: DateTime) -> bool {
         match &self.span {
-            Span::Weekly { starts, length } => {
+            Span::Weekly { starts, length, on } => {
                 let now = second_of_week(civil).div_euclid(60);
-                starts
-                    .iter()
-                    .any(|start| (now - start).rem_euclid(WEEK) < *length)
+                starts.iter().any(|start| {
+                    let ago = (now - start).rem_euclid(WEEK);
+                    let began = || civil.checked_sub(ago.minutes()).map(DateTime::date);
+                    ago < *length && (on.are_all() || began().is_ok_and(|day| on.take(day)))
+                })
             }
             Span::Once { start, end } => (*start..*end).contains(&civil),
         }
@@ -69,7 +105,7 @@ impl Entry {
     /// Seconds until a wall clock that runs on evenly from `civil` shows the next start or end; more than 0.
     pub(super) fn seconds_to_boundary(&self, civil: DateTime) -> Option<i64> {
         match &self.span {
-            Span::Weekly { starts, length } => {
+            Span::Weekly { starts, length, .. } => {
                 let now = second_of_week(civil);
                 let boundaries = starts.iter().flat_map(|start| [*start, start + length]);
                 boundaries
@@ -81,6 +117,11 @@ impl Entry {
                 ahead.into_iter().filter(|seconds| *seconds > 0).min()
             }
         }
+    }
+
+    /// Whether it happens every week.
+    pub(super) fn skips_weeks(&self) -> bool {
+        matches!(&self.span, Span::Weekly { on, .. } if !on.are_all())
     }
 
     /// Start and end, of an entry that happens once.
@@ -98,7 +139,8 @@ fn second_of_week(civil: DateTime) -> i64 {
     (day * DAY + minute) * 60 + i64::from(civil.second())
 }
 
-const SHAPE: &str = "write it as [DAYS] HH:MM-[DAY] HH:MM, for example Tue-Thu 22:00-04:00";
+const SHAPE: &str =
+    "write it as [MONTHS] [NTH] [DAYS] HH:MM-[DAY] HH:MM, for example Tue-Thu 22:00-04:00";
 
 fn span(text: &str) -> Result<Span, String> {
     if text.is_empty() {
@@ -130,7 +172,12 @@ fn span(text: &str) -> Result<Span, String> {
 }
 
 fn weekly(start_day: &str, from: i64, end_day: &str, to: i64) -> Result<Span, String> {
-    let starts = days(if start_day.is_empty() { "*" } else { start_day })?;
+    let (on, start_day) = months_and_nths(start_day)?;
+    let starts = days(if start_day.is_empty() {
+        "*"
+    } else {
+        &start_day
+    })?;
     if end_day.is_empty() {
         let length = if to > from {
             to - from
@@ -140,6 +187,7 @@ fn weekly(start_day: &str, from: i64, end_day: &str, to: i64) -> Result<Span, St
         return Ok(Span::Weekly {
             starts: starts.iter().map(|day| day * DAY + from).collect(),
             length,
+            on,
         });
     }
     let ends = days(end_day)?;
@@ -151,6 +199,84 @@ fn weekly(start_day: &str, from: i64, end_day: &str, to: i64) -> Result<Span, St
     Ok(Span::Weekly {
         starts: vec![start],
         length,
+        on,
+    })
+}
+
+/// The months and the nth weekdays before the days, and the days.
+fn months_and_nths(text: &str) -> Result<(Days, String), String> {
+    let mut words: Vec<&str> = text.split_whitespace().collect();
+    let joined = words.join(" ");
+    let text = [" -", "- ", " ,", ", "]
+        .iter()
+        .fold(joined, |text, blank| text.replace(blank, blank.trim()));
+    words.clear();
+    words.extend(text.split(' '));
+    let mut on = Days::default();
+    if let Some(months) = list(words[0], month, 12) {
+        on.months = months;
+        words.remove(0);
+    }
+    if let Some(nths) = words.first().and_then(|word| list(word, nth, 5)) {
+        let wrong = |why| Err(format!("{:?} {why}", words[0]));
+        if nths.contains(&5) {
+            return wrong("is not in every month; use last");
+        }
+        if words.len() == 1 || words[1] == "*" {
+            return wrong("needs a weekday behind it; write for example 1st Sun 02:00-04:00");
+        }
+        on.nths = nths;
+        words.remove(0);
+    }
+    Ok((on, words.join(" ")))
+}
+
+/// What a list of names and ranges of them stands for, or `None` when one of them is no such name. Ranges go on at the first.
+fn list(text: &str, value: fn(&str) -> Option<i8>, most: i8) -> Option<Vec<i8>> {
+    let mut values = Vec::new();
+    for part in text.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (mut at, last) = (value(first)?, value(last)?);
+        values.push(at);
+        while at != last {
+            at = at % most + 1;
+            values.push(at);
+        }
+    }
+    Some(values)
+}
+
+fn month(text: &str) -> Option<i8> {
+    const MONTHS: [&str; 12] = [
+        "january",
+        "february",
+        "march",
+        "april",
+        "may",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
+    ];
+    let text = text.to_ascii_lowercase();
+    let known =
+        |name: &&str| *name == text || name[..3] == text || text == "sept" && *name == "september";
+    let at = MONTHS.iter().position(known)?;
+    i8::try_from(at + 1).ok()
+}
+
+fn nth(text: &str) -> Option<i8> {
+    Some(match text.to_ascii_lowercase().as_str() {
+        "1st" | "first" => 1,
+        "2nd" | "second" => 2,
+        "3rd" | "third" => 3,
+        "4th" | "fourth" => 4,
+        "5th" | "fifth" => 5,
+        "last" => LAST,
+        _ => return None,
     })
 }
 
@@ -213,7 +339,8 @@ fn time(text: &str) -> Result<i64, String> {
 
 /// A date, or `None` for what does not look like one.
 fn date(text: &str) -> Result<Option<Date>, String> {
-    if !text.starts_with(|first: char| first.is_ascii_digit()) {
+    let first = text.split([',', '-', ' ']).next().unwrap_or_default();
+    if !text.starts_with(|first: char| first.is_ascii_digit()) || nth(first).is_some() {
         return Ok(None);
     }
     let shaped = text.bytes().enumerate().all(|(at, byte)| {

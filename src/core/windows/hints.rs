@@ -80,6 +80,26 @@ const WORDS: &[(&str, &str)] = &[
     ("hrs", ""),
     ("midnight", "00:00"),
     ("noon", "12:00"),
+    ("erster", "1st"),
+    ("ersten", "1st"),
+    ("zweiter", "2nd"),
+    ("zweiten", "2nd"),
+    ("dritter", "3rd"),
+    ("dritten", "3rd"),
+    ("vierter", "4th"),
+    ("vierten", "4th"),
+    ("letzter", "last"),
+    ("letzten", "last"),
+    ("januar", "Jan"),
+    ("februar", "Feb"),
+    ("märz", "Mar"),
+    ("mai", "May"),
+    ("juni", "Jun"),
+    ("juli", "Jul"),
+    ("oktober", "Oct"),
+    ("okt", "Oct"),
+    ("dezember", "Dec"),
+    ("dez", "Dec"),
 ];
 
 /// Signs that look like ours.
@@ -312,8 +332,8 @@ fn number(text: &str, has_times: bool, timed: &mut bool) -> (usize, String) {
     let parted = tail.starts_with([':', '.', 'h']);
     if parted {
         let length = digits(&tail[1..]);
-        if length == 2 || tail.starts_with('h') {
-            minute = if length == 2 { &tail[1..3] } else { "00" };
+        if (1..=2).contains(&length) || tail.starts_with('h') {
+            minute = if length == 0 { "00" } else { &tail[1..=length] };
             used += 1 + length;
             if text[used..].starts_with(":00") {
                 used += 3;
@@ -333,11 +353,11 @@ fn number(text: &str, has_times: bool, timed: &mut bool) -> (usize, String) {
     if let Some(half) = half {
         *timed = true;
         let hour = value % 12 + if *half == "pm" { 12 } else { 0 };
-        return (used + 2, format!("{hour:02}:{minute}"));
+        return (used + 2, format!("{hour:02}:{minute:0>2}"));
     }
     if parted && used > first {
         *timed = true;
-        return (used, format!("{value:02}:{minute}"));
+        return (used, format!("{value:02}:{minute:0>2}"));
     }
     let ordinal = after.starts_with(['a', 'h', 'm', 'p']) || after.is_empty();
     if has_times && !*timed && value <= 7 && (ordinal || after.starts_with(['-', '/', '.'])) {

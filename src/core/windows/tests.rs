@@ -126,6 +126,47 @@ fn a_state_that_never_changes_again_has_no_next_change() {
 }
 
 #[test]
+fn the_nth_weekday_is_found_from_any_day_of_the_year() {
+    let yearly = windows(
+        "Europe/Berlin",
+        &["last Sun 02:00-04:00"],
+        &["Mar 4th,last Sun 02:00-04:00"],
+    );
+    // In 2027 the 4th Sunday of March is the last one.
+    let wanted = at("Europe/Berlin", "2026-03-22T02:00");
+    for days in [1, 100, 300] {
+        let before = wanted - SignedDuration::from_hours(24 * days);
+        assert_eq!(yearly.next_open(before), Some(wanted));
+    }
+    let monthly = windows("UTC", &[], &["1st Sun 02:00-04:00"]);
+    let openings: Vec<String> = monthly
+        .openings(at("UTC", "2026-12-01T00:00"))
+        .take(3)
+        .map(|(start, end)| format!("{start} {}", end.unwrap()))
+        .collect();
+    assert_eq!(
+        openings,
+        [
+            "2026-12-06T02:00:00Z 2026-12-06T04:00:00Z",
+            "2027-01-03T02:00:00Z 2027-01-03T04:00:00Z",
+            "2027-02-07T02:00:00Z 2027-02-07T04:00:00Z"
+        ]
+    );
+    let open = monthly
+        .openings(at("UTC", "2026-12-06T03:00"))
+        .next()
+        .unwrap();
+    assert_eq!(open.0, at("UTC", "2026-12-06T03:00"));
+    assert_eq!(windows("UTC", &[], &[]).openings(wanted).count(), 1);
+    assert_eq!(
+        windows("UTC", &["* 00:00-24:00"], &[])
+            .openings(wanted)
+            .count(),
+        0
+    );
+}
+
+#[test]
 fn dates_far_ahead_are_found() {
     let zone = "Europe/Berlin";
     let now = at(zone, "2026-07-01T12:00");

@@ -2,7 +2,7 @@
 //! surrounding calendar days and see whether the minute lies between two civil times.
 
 use jiff::ToSpan as _;
-use jiff::civil::{DateTime, date};
+use jiff::civil::{Date, DateTime, date};
 
 use super::*;
 
@@ -13,6 +13,18 @@ struct Rule {
     start: (i8, i8),
     later: i64,
     end: (i8, i8),
+    /// Months of the start, none for all.
+    months: &'static [i8],
+    /// Which of these weekdays in its month, counted from either end (-1 is the last), none for all.
+    nths: &'static [i8],
+}
+
+const fn of(months: &'static [i8], nths: &'static [i8], rule: Rule) -> Rule {
+    Rule {
+        months,
+        nths,
+        ..rule
+    }
 }
 
 const fn rule(
@@ -28,6 +40,8 @@ const fn rule(
         start,
         later,
         end,
+        months: &[],
+        nths: &[],
     }
 }
 
@@ -67,12 +81,72 @@ const SETS: &[(&[Rule], &[Rule])] = &[
             rule("Sat 00:10-23:00", &[5], (0, 10), 0, (23, 0)),
         ],
     ),
+    (
+        &[of(
+            &[11, 12, 1, 2],
+            &[],
+            rule("Nov-Feb Sun 01:00-02:00", &[6], (1, 0), 0, (2, 0)),
+        )],
+        &[
+            of(
+                &[],
+                &[1, -1],
+                rule("1st,last Sun 00:30-03:30", &[6], (0, 30), 0, (3, 30)),
+            ),
+            of(
+                &[],
+                &[2],
+                rule("second Tue,Fri 22:00-04:00", &[1, 4], (22, 0), 1, (4, 0)),
+            ),
+            of(
+                &[4, 12],
+                &[4],
+                rule(
+                    "Apr,December 4th Fri 18:00-Mon 08:00",
+                    &[4],
+                    (18, 0),
+                    3,
+                    (8, 0),
+                ),
+            ),
+        ],
+    ),
+    (
+        &[
+            of(
+                &[],
+                &[-1],
+                rule("last Sat,Sun 00:00-24:00", &[5, 6], (0, 0), 1, (0, 0)),
+            ),
+            of(
+                &[3, 10],
+                &[],
+                rule("Mar,Oct * 00:00-24:00", EVERY, (0, 0), 1, (0, 0)),
+            ),
+        ],
+        &[],
+    ),
 ];
 
 fn covers(rule: &Rule, civil: DateTime) -> bool {
     (-rule.later..=0).any(|back| {
         let day = civil.date().checked_add(back.days()).unwrap();
         if !rule.days.contains(&day.weekday().to_monday_zero_offset()) {
+            return false;
+        }
+        if !(rule.months.is_empty() || rule.months.contains(&day.month())) {
+            return false;
+        }
+        // Counted along the month, as a person with a calendar would.
+        let counted = || {
+            let same = |other: &Date| other.weekday() == day.weekday();
+            let days = (1..=31).filter_map(|n| Date::new(day.year(), day.month(), n).ok());
+            let (until, from): (Vec<Date>, Vec<Date>) =
+                days.filter(same).partition(|other| *other <= day);
+            let (nth, left) = (until.len(), from.len() + 1);
+            [i8::try_from(nth).unwrap(), -i8::try_from(left).unwrap()]
+        };
+        if !rule.nths.is_empty() && !counted().iter().any(|nth| rule.nths.contains(nth)) {
             return false;
         }
         let start = day.at(rule.start.0, rule.start.1, 0, 0);
