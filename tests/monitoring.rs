@@ -207,8 +207,6 @@ fn every_metric_is_watched() {
         .map(|(name, _)| name)
         .collect();
     let unwatched = [
-        // Counts one attempt a process; last_reboot_timestamp_seconds and the history tell more.
-        "reboot_coordinator_reboots_total",
         // How often a gate was judged; blocked{reason} tells which is closed now.
         "reboot_coordinator_reboot_blocked_total",
     ];

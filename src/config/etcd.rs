@@ -1,6 +1,6 @@
 //! `etcd_endpoints`, `etcd_tls`, `etcd_auth` and their neighbours.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
@@ -40,15 +40,19 @@ fn warn_of_end(field: &Field<'_>, tls: &Tls) {
     let client = tls.client.as_ref().map(|(cert, _)| ("cert_file", cert));
     let authority = tls.ca_file.as_ref().map(|ca| ("ca_file", ca));
     for (name, path) in client.into_iter().chain(authority) {
-        let chain = files::certificates(path).unwrap_or_default();
-        let last = chain.iter().filter_map(|der| end(der)).min();
-        if let Some(words) = last.and_then(|end| ending(end, Timestamp::now())) {
+        if let Some(words) = certificate_end(path).and_then(|end| ending(end, Timestamp::now())) {
             field.warning(format!(
                 "a certificate in {name} ({}) {words}",
                 path.display()
             ));
         }
     }
+}
+
+/// When the first of the certificates in a file ends, as far as that can be read.
+pub(crate) fn certificate_end(path: &Path) -> Option<Timestamp> {
+    let chain = files::certificates(path).unwrap_or_default();
+    chain.iter().filter_map(|der| end(der)).min()
 }
 
 /// etcd's gateway answers 400 to such a certificate, whatever user comes with it.

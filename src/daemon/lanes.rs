@@ -68,7 +68,8 @@ impl Lanes {
             inbox.clone(),
             Input::Reported,
         )?;
-        let certificates = certificates::follow(config, client.fork().map_err(text)?)?;
+        let certificates =
+            certificates::follow(config, client.fork().map_err(text)?, Arc::clone(&metrics))?;
         Ok(Lanes {
             _certificates: certificates,
             client,

@@ -15,7 +15,8 @@ use crate::core::facts::{
     DetectorReport, DetectorResult, HealthPhase, ScriptOutcome, ScriptReport,
 };
 use crate::core::{Note, Refusal, View};
-use families::{DETECTOR_RESULTS, Families};
+use families::{CERTIFICATE_FILES, DETECTOR_RESULTS, Families};
+use jiff::Timestamp;
 
 /// Every metric of this program. Threads may share it; each call takes a lock for a moment.
 #[derive(Debug)]
@@ -134,10 +135,17 @@ impl Metrics {
     /// Where the machine stands after a step.
     pub fn view(&self, view: &View) {
         let mut families = self.lock();
-        families.state.set_only(Some(view.state));
+        families.state.set_only(Some((view.state, 1.0)));
         let reason = view.refusal.as_ref().map(Refusal::label);
         let reason = reason.filter(|label| *label != NOT_REQUIRED);
-        families.blocked.set_only(reason);
+        families.blocked.set_only(reason.map(|label| (label, 1.0)));
+        let standing = view.standing.as_ref();
+        let required = standing.and_then(|standing| standing.required.as_ref());
+        let since = timestamp(required.map(|required| required.since.as_str()));
+        families.required_since.set(&[], since);
+        let held = standing.and_then(|standing| standing.blocked.as_ref());
+        let held = held.map(|held| (held.label.as_str(), timestamp(Some(&held.since))));
+        families.blocked_since.set_only(held);
         let position = view.ahead.map_or(0.0, |(ahead, _)| ahead as f64 + 1.0);
         families.queue_position.set(&[], position);
         families.claim_held.set(&[], flag(view.phase.is_some()));
@@ -151,6 +159,15 @@ impl Metrics {
         // A pass that ends before it looks at the cluster is not held up by a pause, and must not repeat an old one.
         let paused = view.paused && view.refusal != Some(Refusal::NotRequired);
         families.cluster_paused.set(&[], flag(paused));
+    }
+
+    /// When the certificates for etcd end that this program was started with, or has found replaced.
+    pub fn certificates(&self, client: Option<Timestamp>, authority: Option<Timestamp>) {
+        let mut families = self.lock();
+        for (file, end) in CERTIFICATE_FILES.into_iter().zip([client, authority]) {
+            let end = end.map_or(0.0, |end| end.as_second() as f64);
+            families.certificates.set(&[file], end);
+        }
     }
 
     /// What is found out when somebody asks.
@@ -192,6 +209,6 @@ fn flag(on: bool) -> f64 {
 
 /// A moment of a record, in seconds since 1970; 0 for none.
 fn timestamp(rfc3339: Option<&str>) -> f64 {
-    let at = rfc3339.and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    let at = rfc3339.and_then(|text| text.parse::<Timestamp>().ok());
     at.map_or(0.0, |at| at.as_millisecond() as f64 / 1000.0)
 }

@@ -19,16 +19,19 @@ pub(super) struct Families {
     pub(super) etcd_requests: Family,
     pub(super) etcd_duration: Family,
     pub(super) reboot_required: Family,
+    pub(super) required_since: Family,
     pub(super) state: Family,
     pub(super) queue_position: Family,
     pub(super) claim_held: Family,
     pub(super) claim_committed: Family,
     pub(super) blocked: Family,
+    pub(super) blocked_since: Family,
     pub(super) window_open: Family,
     pub(super) kill_switch: Family,
     pub(super) cluster_paused: Family,
     pub(super) last_reboot: Family,
     pub(super) cluster_nodes: Family,
+    pub(super) certificates: Family,
     pub(super) build_info: Family,
 }
 
@@ -98,6 +101,10 @@ impl Families {
                 "reboot_coordinator_reboot_required",
                 "1 when at least one detector said so when they were asked last.",
             ),
+            required_since: number(
+                "reboot_coordinator_reboot_required_since_timestamp_seconds",
+                "Since when a reboot has been required, as far back as this process knows, by this node's clock; 0 when none is.",
+            ),
             state: Family::gauge(
                 "reboot_coordinator_state",
                 "1 for the state this node is in.",
@@ -119,6 +126,12 @@ impl Families {
             blocked: Family::gauge(
                 "reboot_coordinator_blocked",
                 "1 for the reason why a required reboot waits.",
+                &["reason"],
+                &singles(&reasons),
+            ),
+            blocked_since: Family::gauge(
+                "reboot_coordinator_blocked_since_timestamp_seconds",
+                "Since when this reason has held this node up, by its clock; 0 for the others. A look at the gates that comes to the same changes nothing.",
                 &["reason"],
                 &singles(&reasons),
             ),
@@ -144,6 +157,12 @@ impl Families {
                 &["health"],
                 &[["healthy"], ["unhealthy"]],
             ),
+            certificates: Family::gauge(
+                "reboot_coordinator_etcd_certificate_expiry_timestamp_seconds",
+                "When the first certificate in this file for etcd ends; 0 when there is no such file.",
+                &["file"],
+                &singles(&CERTIFICATE_FILES),
+            ),
             build_info: Family::gauge(
                 "reboot_coordinator_build_info",
                 "Always 1; what runs.",
@@ -154,12 +173,14 @@ impl Families {
     }
 
     /// In the order of the exposition.
-    pub(super) fn all(&self) -> [&Family; 22] {
+    pub(super) fn all(&self) -> [&Family; 25] {
         [
             &self.build_info,
             &self.state,
             &self.reboot_required,
+            &self.required_since,
             &self.blocked,
+            &self.blocked_since,
             &self.queue_position,
             &self.claim_held,
             &self.claim_committed,
@@ -168,6 +189,7 @@ impl Families {
             &self.kill_switch,
             &self.cluster_paused,
             &self.cluster_nodes,
+            &self.certificates,
             &self.reboots,
             &self.blocks,
             &self.detector_checks,
@@ -222,6 +244,9 @@ const HEALTH_RESULTS: [&str; 5] = ["passed", "failed", "timed_out", "not_started
 
 /// How an attempt ends, as in the history.
 const OUTCOMES: [&str; 3] = ["completed", "aborted", "taken-away"];
+
+/// The files with certificates that the configuration names.
+pub(super) const CERTIFICATE_FILES: [&str; 2] = ["cert_file", "ca_file"];
 
 /// What this program asks of etcd.
 const OPERATIONS: [&str; 6] = ["range", "txn", "grant", "revoke", "keepalive", "watch"];

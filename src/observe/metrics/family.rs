@@ -102,13 +102,13 @@ impl Family {
         }
     }
 
-    /// 1 for this value of the only label, or for none, and 0 for all others.
-    pub(super) fn set_only(&mut self, label: Option<&str>) {
+    /// This number for this value of the only label, or for none, and 0 for all others.
+    pub(super) fn set_only(&mut self, only: Option<(&str, f64)>) {
         for series in &mut self.series {
             series.value = Value::Number(0.0);
         }
-        if let Some(label) = label {
-            self.set(&[label], 1.0);
+        if let Some((label, number)) = only {
+            self.set(&[label], number);
         }
     }
 
@@ -271,8 +271,8 @@ mod tests {
     #[test]
     fn one_of_several_is_set_and_the_others_are_not() {
         let mut family = Family::gauge("s", "s", &["state"], &[&["a"], &["b"]]);
-        family.set_only(Some("a"));
-        family.set_only(Some("b"));
+        family.set_only(Some(("a", 1.0)));
+        family.set_only(Some(("b", 1.0)));
         assert!(text(&family).ends_with("s{state=\"a\"} 0\ns{state=\"b\"} 1\n"));
         family.set_only(None);
         assert!(text(&family).ends_with("s{state=\"a\"} 0\ns{state=\"b\"} 0\n"));

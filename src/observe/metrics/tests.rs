@@ -1,13 +1,16 @@
 use super::*;
 use crate::core::State;
 use crate::core::facts::Captured;
+use crate::lock::record::{Blocked, Required, Standing};
 
 /// Names, kinds and labels as the operator's interface has them.
 const INTERFACE: &str = "\
 build_info gauge version,revision
 state gauge state
 reboot_required gauge
+reboot_required_since_timestamp_seconds gauge
 blocked gauge reason
+blocked_since_timestamp_seconds gauge reason
 queue_position gauge
 claim_held gauge
 claim_committed_timestamp_seconds gauge
@@ -16,6 +19,7 @@ window_open gauge
 kill_switch_active gauge
 cluster_paused gauge
 cluster_nodes gauge health
+etcd_certificate_expiry_timestamp_seconds gauge file
 reboots_total counter outcome
 reboot_blocked_total counter reason
 detector_checks_total counter detector,result
@@ -114,6 +118,8 @@ fn every_series_is_there_from_the_start() {
         ("health_checks_total", 4 * 5),
         ("etcd_requests_total", 6 * 4),
         ("cluster_nodes", 2),
+        ("blocked_since_timestamp_seconds", Refusal::LABELS.len() - 1),
+        ("etcd_certificate_expiry_timestamp_seconds", 2),
     ] {
         let prefix = format!("reboot_coordinator_{family}{{");
         assert_eq!(count(&prefix), series, "{family}\n{text}");
@@ -335,4 +341,75 @@ fn the_gauges_show_where_the_machine_stands() {
     metrics.found(true, false);
     expect(&metrics, "window_open", 1.0);
     expect(&metrics, "kill_switch_active", 0.0);
+}
+
+#[test]
+fn since_when_a_reboot_is_required_and_held_up_is_what_the_node_says_of_itself() {
+    let metrics = metrics();
+    let blocked = |label: &str, since: &str| Blocked {
+        gate: "health".to_owned(),
+        label: label.to_owned(),
+        text: String::new(),
+        since: since.to_owned(),
+    };
+    let mut standing = Standing {
+        v: 1,
+        node: "a".to_owned(),
+        node_id: "1".to_owned(),
+        state: "blocked".to_owned(),
+        since: "2026-11-23T10:00:00Z".to_owned(),
+        required: Some(Required {
+            since: "2026-11-23T08:00:00Z".to_owned(),
+            by: vec!["kernel".to_owned()],
+        }),
+        blocked: Some(blocked("health", "2026-11-23T09:00:00Z")),
+        doing: None,
+        said: None,
+        once: false,
+    };
+    // While the gates are looked at again the machine has no refusal; what it says of itself stands.
+    metrics.view(&View {
+        standing: Some(standing.clone()),
+        ..view("checking")
+    });
+    let since = "blocked_since_timestamp_seconds";
+    expect(
+        &metrics,
+        "reboot_required_since_timestamp_seconds",
+        1_795_420_800.0,
+    );
+    expect(
+        &metrics,
+        &format!("{since}{{reason=\"health\"}}"),
+        1_795_424_400.0,
+    );
+    standing.blocked = Some(blocked("policy", "2026-11-23T10:00:00Z"));
+    standing.required = None;
+    metrics.view(&View {
+        standing: Some(standing),
+        ..view("idle")
+    });
+    expect(&metrics, "reboot_required_since_timestamp_seconds", 0.0);
+    expect(&metrics, &format!("{since}{{reason=\"health\"}}"), 0.0);
+    expect(
+        &metrics,
+        &format!("{since}{{reason=\"policy\"}}"),
+        1_795_428_000.0,
+    );
+    metrics.view(&view("starting"));
+    expect(&metrics, &format!("{since}{{reason=\"policy\"}}"), 0.0);
+}
+
+#[test]
+fn the_end_of_each_certificate_file_is_told_and_a_file_that_is_gone_is_not() {
+    let metrics = metrics();
+    let expiry =
+        |file: &str| format!("etcd_certificate_expiry_timestamp_seconds{{file=\"{file}\"}}");
+    let at = |second| Some(Timestamp::from_second(second).unwrap());
+    metrics.certificates(at(100), at(200));
+    expect(&metrics, &expiry("cert_file"), 100.0);
+    expect(&metrics, &expiry("ca_file"), 200.0);
+    metrics.certificates(None, at(300));
+    expect(&metrics, &expiry("cert_file"), 0.0);
+    expect(&metrics, &expiry("ca_file"), 300.0);
 }
