@@ -23,6 +23,7 @@ complete -c reboot-coordinator -n '__fish_seen_subcommand_from run; or __fish_us
 complete -c reboot-coordinator -n '__fish_seen_subcommand_from simulate' -l health -d 'run the health script too'
 complete -c reboot-coordinator -n '__fish_seen_subcommand_from validate-config simulate status explain history version' -l json -d 'print JSON, for programs'
 complete -c reboot-coordinator -n '__fish_seen_subcommand_from status' -l watch -d 'show it again whenever something changes, until Ctrl-C'
+complete -c reboot-coordinator -n '__fish_seen_subcommand_from validate-config' -l windows -x -d 'print when the maintenance windows open, the next N times'
 complete -c reboot-coordinator -n '__fish_seen_subcommand_from explain' -l at -x -d 'judge the maintenance window at that time'
 complete -c reboot-coordinator -n '__fish_seen_subcommand_from pause request release reset-budget' -l reason -x -d 'why, for the others and the history (release and reset-budget need one)'
 complete -c reboot-coordinator -n '__fish_seen_subcommand_from pause' -l for -x -d 'end the pause by itself after that time, such as 30m, 4h or 2d'

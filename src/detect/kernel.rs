@@ -18,17 +18,69 @@ pub struct Roots {
     pub boot: Vec<PathBuf>,
     /// Folders of module trees.
     pub modules: Vec<PathBuf>,
+    /// Where signs of image-based systems are looked for.
+    pub root: PathBuf,
+}
+
+impl Roots {
+    /// The host whose files are below `root`.
+    pub fn below(root: &Path) -> Roots {
+        Roots {
+            osrelease: root.join("proc/sys/kernel/osrelease"),
+            boot: vec![root.join("boot")],
+            modules: vec![root.join("lib/modules"), root.join("usr/lib/modules")],
+            root: root.to_path_buf(),
+        }
+    }
 }
 
 impl Default for Roots {
     fn default() -> Roots {
-        Roots {
-            osrelease: "/proc/sys/kernel/osrelease".into(),
-            boot: vec!["/boot".into()],
-            modules: vec!["/lib/modules".into(), "/usr/lib/modules".into()],
-        }
+        Roots::below(Path::new("/"))
     }
 }
+
+const OSTREE: (&str, &str) = (
+    "ostree or bootc",
+    "[rpm-ostree, status, --pending-exit-77] with success_exit_codes [77], or what bootc status says",
+);
+
+/// Systems that start their next kernel from an image, a snapshot or another partition, where nobody sees it from here: a path
+/// that only they have (the last name may be the beginning of one), what it belongs to, and what to ask instead.
+const IMAGE_BASED: &[(&str, (&str, &str))] = &[
+    ("run/ostree-booted", OSTREE),
+    ("ostree/boot.", OSTREE),
+    (
+        "usr/share/flatcar",
+        (
+            "Flatcar",
+            "[sh, -c, \"update_engine_client -status | grep -q NEED_REBOOT\"] with success_exit_codes [0]",
+        ),
+    ),
+    (
+        "run/booted-system",
+        (
+            "NixOS",
+            "a comparison of /run/booted-system with /run/current-system",
+        ),
+    ),
+    (
+        "usr/sbin/transactional-update",
+        (
+            "transactional-update",
+            "a file detector for /run/reboot-needed",
+        ),
+    ),
+    (
+        "var/lib/snapd/modeenv",
+        ("Ubuntu Core", "a script that asks snap changes"),
+    ),
+    (
+        "etc/rauc/system.conf",
+        ("RAUC", "a script that asks rauc status"),
+    ),
+    ("etc/mender", ("Mender", "a script that asks mender-update")),
+];
 
 /// Names of images before the dash and the release.
 const IMAGES: &[&str] = &[
@@ -61,10 +113,13 @@ const COPIES: &[&str] = &[
 /// Installed is what has an image whose name ends in the release, in `/boot` or its module tree. Where no image is named
 /// that way (Alpine, some boards), a complete module tree counts. Rescue images never do.
 ///
-/// What it cannot see: a rebuild under the same release, images that a boot loader keeps elsewhere, and the next
-/// deployment of an image-based system. Nor does it ask the boot loader whether the newest is what it starts; a pinned older one
+/// What it cannot see: a rebuild under the same release, and images that a boot loader keeps elsewhere. An image-based system is
+/// an error, with what to ask instead. Nor does it ask the boot loader whether the newest is what it starts; a pinned older one
 /// is what the reboot budget is for. A container or a machine whose kernel comes from its host gets an error.
 pub fn check(roots: &Roots) -> DetectorResult {
+    if let Some(why) = image_based(&roots.root) {
+        return DetectorResult::Failed(why);
+    }
     let verdict = running(&roots.osrelease)
         .and_then(|running| installed(roots).map(|installed| (running, installed)))
         .and_then(|(running, installed)| judge(&running, &installed));
@@ -73,6 +128,24 @@ pub fn check(roots: &Roots) -> DetectorResult {
         Ok(Some(why)) => DetectorResult::Required(why),
         Err(why) => DetectorResult::Failed(why),
     }
+}
+
+/// Why the files of this system say nothing of the kernel that it starts next.
+fn image_based(root: &Path) -> Option<String> {
+    let is_there = |path: &str| {
+        let (folder, begin) = path.rsplit_once('/').unwrap_or(("", path));
+        let entries = fs::read_dir(root.join(folder))
+            .into_iter()
+            .flatten()
+            .flatten();
+        let mut names = entries.map(|entry| entry.file_name());
+        let is_it = |name: &str| name == begin || begin.ends_with('.') && name.starts_with(begin);
+        names.any(|name| name.to_str().is_some_and(is_it))
+    };
+    let (_, (what, instead)) = IMAGE_BASED.iter().find(|(path, _)| is_there(path))?;
+    Some(format!(
+        "this host is of {what}, whose next kernel is not to be seen in /boot; use a command detector instead: {instead}"
+    ))
 }
 
 /// What is there of an installed kernel.

@@ -199,6 +199,7 @@ fn host(running: &str, files: &[&str]) -> (tempfile::TempDir, Roots) {
         osrelease: at("osrelease"),
         boot: vec![at("boot")],
         modules: vec![at("lib"), at("usr")],
+        root: dir.path().to_path_buf(),
     };
     (dir, roots)
 }
