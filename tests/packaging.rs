@@ -57,7 +57,7 @@ fn the_deb_and_the_rpm_install_the_same_files() {
         "644 debian/reboot-coordinator.service /usr/lib/systemd/system/reboot-coordinator.service";
     assert!(rpm.remove(unit), "{rpm:#?}");
     assert_eq!(deb, rpm);
-    assert_eq!(deb.len(), 7);
+    assert_eq!(deb.len(), 8);
     for list in ["docs", "examples", "manpages"] {
         let name = format!("debian/reboot-coordinator.{list}");
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(&name);

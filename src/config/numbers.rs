@@ -68,6 +68,12 @@ impl Field<'_> {
         if self.node.is_none() {
             return Some(Duration::from_secs(default));
         }
+        if let Some(seconds) = self.plain_text().and_then(with_unit) {
+            self.problem(format!(
+                "must be a number of seconds, without quotes or unit; write {seconds}"
+            ));
+            return None;
+        }
         let value = self.number("a number of seconds, without quotes or unit")?;
         if value < 0.0 {
             self.problem(format!(
@@ -83,4 +89,19 @@ impl Field<'_> {
         }
         Some(Duration::from_secs_f64(value))
     }
+}
+
+/// What `90`, `5m`, `5 min` or `1h` in quotes is in seconds.
+fn with_unit(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits = text.find(|letter: char| !letter.is_ascii_digit());
+    let (number, unit) = text.split_at(digits.unwrap_or(text.len()));
+    let factor = match unit.trim() {
+        "" | "s" | "sec" | "secs" | "seconds" => 1,
+        "m" | "min" | "mins" | "minutes" => 60,
+        "h" | "hour" | "hours" => 3600,
+        "d" | "day" | "days" => 86_400,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(factor)
 }

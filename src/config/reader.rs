@@ -197,7 +197,14 @@ impl<'a> Field<'a> {
     pub(super) fn list(&self) -> Option<Vec<Field<'a>>> {
         let node = self.node?;
         let Value::List(items) = &node.value else {
-            self.wrong(node, "a list");
+            let remedy = match &node.value {
+                Value::Text(text) => format!("; write [{text:?}]"),
+                _ => String::new(),
+            };
+            self.problem(format!(
+                "must be a list, not {}{remedy}",
+                node.value.describe()
+            ));
             return None;
         };
         let item = |(index, node): (usize, &'a Node)| Field {

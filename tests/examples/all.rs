@@ -46,6 +46,7 @@ fn no_script_says_yes_when_its_tools_are_not_there() {
     // These ask nobody, or do nothing where nothing was drained.
     let apart = [
         "health/all-of.sh",
+        "health/packages-idle.sh",
         "hooks/load-balancer-drain.sh",
         "hooks/load-balancer-undrain.sh",
         "hooks/keepalived-drain.sh",

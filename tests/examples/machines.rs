@@ -1,5 +1,7 @@
 //! Scripts for what stands before and around services: load balancers, addresses, Consul, alerts, sessions.
 
+use std::fs;
+
 use crate::Stage;
 
 const BALANCER: [&str; 2] = [
@@ -195,4 +197,57 @@ fn a_service_is_healthy_while_its_unit_runs_it_answers_and_there_is_room() {
     stage.refuses(script, "post-boot", "");
     stage.write("stopped", "");
     stage.refuses(script, "post-boot", "nginx.service does not run");
+}
+
+#[test]
+fn a_package_manager_at_work_holds_up_a_reboot_and_not_the_return() {
+    let script = "health/packages-idle.sh";
+    let stage = Stage::new();
+    let root = stage.path("root");
+    let stage = stage.set("ROOT", &root);
+    let file = |name: &str| {
+        let path = root.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "").unwrap();
+        path
+    };
+    stage.tool("dpkg", "cat $STAGE/audit 2>/dev/null || :");
+    stage.tool("rpm-ostree", "cat $STAGE/ostree");
+    stage.passes(script, "pre-lock");
+    for name in [
+        "var/lib/dpkg/lock-frontend",
+        "run/unattended-upgrades.lock",
+        "usr/lib/sysimage/rpm/.rpm.lock",
+        "var/lib/rpm/.rpm.lock",
+        "lib/apk/db/lock",
+    ] {
+        let held = fs::File::create(file(name)).unwrap();
+        stage.passes(script, "pre-lock");
+        held.lock().unwrap();
+        stage.refuses(script, "post-lock", &format!("holds /{name}"));
+        stage.passes(script, "post-boot");
+        held.unlock().unwrap();
+        stage.passes(script, "pre-lock");
+    }
+    let lock = file("var/lib/pacman/db.lck");
+    stage.refuses(script, "pre-lock", "pacman is at work");
+    fs::remove_file(lock).unwrap();
+    let zypper = file("run/zypp.pid");
+    fs::write(&zypper, "999999999").unwrap();
+    stage.passes(script, "pre-lock");
+    fs::write(&zypper, std::process::id().to_string()).unwrap();
+    stage.refuses(script, "pre-lock", "of /run/zypp.pid is at work");
+    fs::remove_file(zypper).unwrap();
+    file("var/lib/dpkg/status");
+    stage.passes(script, "pre-lock");
+    stage.write("audit", "half configured: linux-image-6.1.0-28-amd64");
+    stage.refuses(script, "pre-lock", "run dpkg --configure -a");
+    stage.write("audit", "");
+    file("run/ostree-booted");
+    stage.write("ostree", "State: busy\n");
+    stage.refuses(script, "pre-lock", "rpm-ostree says: busy");
+    stage.write("ostree", "State: idle\n");
+    stage.passes(script, "pre-lock");
+    let stage = stage.set("LOCKS", "/nowhere/locks");
+    stage.refuses(script, "pre-lock", "cannot be read");
 }

@@ -194,9 +194,20 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     (
         "check_interval_sec: '60'",
-        "must be a number of seconds, without quotes or unit, not the text \"60\"",
+        "must be a number of seconds, without quotes or unit; write 60",
     ),
-    ("check_interval_sec: 60s", "without quotes or unit"),
+    (
+        "check_interval_sec: 5 min",
+        "without quotes or unit; write 300",
+    ),
+    (
+        "check_interval_sec: five",
+        "without quotes or unit, not the text \"five\"",
+    ),
+    (
+        "check_interval_sec: 60s",
+        "without quotes or unit; write 60",
+    ),
     (
         "backoff_min_sec: 0",
         "backoff_min_sec: must be greater than 0",
