@@ -24,6 +24,7 @@
 //!
 //! Where things are: the command line in [`cli`], the configuration in [`config`], logs and metrics in [`observe`].
 
+pub(crate) mod clean;
 pub mod cli;
 pub mod config;
 pub mod core;

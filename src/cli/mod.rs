@@ -34,6 +34,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use self::exit::Exit;
 use self::parse::{Command, Invocation};
 
+use crate::clean::clean;
+
 /// Does what the command line says.
 pub fn main() -> ExitCode {
     if std::env::args_os().len() <= 1 {
@@ -103,7 +105,7 @@ pub(crate) fn print(text: &str) {
 /// Like [`print`], and whether anybody still reads.
 fn print_if_open(text: &str) -> bool {
     let mut out = std::io::stdout().lock();
-    let written = writeln!(out, "{text}").and_then(|()| out.flush());
+    let written = writeln!(out, "{}", clean(text)).and_then(|()| out.flush());
     if let Err(error) = &written
         && error.kind() != std::io::ErrorKind::BrokenPipe
         && !UNWRITTEN.swap(true, Ordering::Relaxed)
@@ -117,5 +119,5 @@ fn print_if_open(text: &str) -> bool {
 
 /// Writes a text and a newline to standard error. When even that is closed there is nobody left to tell.
 pub(crate) fn complain(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", clean(text));
 }

@@ -1,6 +1,6 @@
 //! `status --watch`: the status again whenever something changes.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
@@ -62,7 +62,11 @@ fn draw(
 ) -> bool {
     let shown = look(cluster, survey.clone()).shown(json, Timestamp::now());
     let text = match (terminal, json) {
-        (true, _) => format!("{CLEAR}{shown}"),
+        (true, _) => {
+            // Ours, and not to be shown as an escape; whether anybody reads is told by what follows.
+            let _ = std::io::stdout().write_all(CLEAR.as_bytes());
+            shown
+        }
         (false, true) => shown,
         (false, false) => format!("{shown}\n"),
     };

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::clean::is_hidden;
+
 /// One thing wrong (or doubtful) in a configuration, with where it is and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -50,6 +52,6 @@ impl std::error::Error for Problems {}
 /// A key or value may hold anything; the operator gets one line a problem all the same.
 fn one_line(text: &str) -> String {
     text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .map(|c| if is_hidden(c) { ' ' } else { c })
         .collect()
 }

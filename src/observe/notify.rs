@@ -10,6 +10,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
+use crate::clean::is_hidden;
 use crate::core::View;
 
 /// How long a full socket of the service manager is waited for.
@@ -182,7 +183,7 @@ pub fn words(view: &View) -> String {
     if let Some(refusal) = &view.refusal {
         text.push_str(&format!(": {}", refusal.text()));
     }
-    let printable = |c: char| if c.is_control() { ' ' } else { c };
+    let printable = |c: char| if is_hidden(c) { ' ' } else { c };
     text.chars().map(printable).take(STATUS_CHARS).collect()
 }
 

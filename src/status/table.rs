@@ -2,6 +2,8 @@
 
 use std::io::IsTerminal as _;
 
+use crate::clean::is_hidden;
+
 /// How wide output for people is.
 pub(crate) const WIDTH: usize = 80;
 
@@ -92,10 +94,10 @@ pub(crate) fn plain(text: impl AsRef<str>) -> Cell {
     cell(Tone::Plain, text)
 }
 
-/// Text without control characters, which a terminal could take for commands.
+/// Text without what a terminal could take for commands, or a reader would not see; each is one character wide.
 pub(crate) fn clean(text: &str) -> String {
     text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .map(|c| if is_hidden(c) { '\u{fffd}' } else { c })
         .collect()
 }
 

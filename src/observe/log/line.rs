@@ -5,6 +5,8 @@ use std::fmt::Write;
 use log::kv::{Error, Key, Value, VisitSource, VisitValue};
 use log::{Level, Record};
 
+use crate::clean::{is_hidden, line};
+
 /// The longest line. journald cuts lines of more than 48 KiB in two, and half a JSON object is of no use.
 pub const LINE_LIMIT: usize = 40 * 1024;
 
@@ -207,8 +209,8 @@ fn shortened(text: &str, cost: fn(char) -> usize) -> String {
 
 /// At least the bytes that a character takes in a JSON string.
 fn json_cost(c: char) -> usize {
-    if c < ' ' {
-        6
+    if is_hidden(c) {
+        6 * c.len_utf16()
     } else {
         c.len_utf8() + usize::from(matches!(c, '"' | '\\'))
     }
@@ -224,17 +226,13 @@ fn text_cost(c: char) -> usize {
 }
 
 fn quoted(text: &str) -> String {
-    serde_json::to_string(text).expect("a string can always be written as JSON")
+    // journald takes a line with C1 characters for a blob and hides it.
+    line(&serde_json::to_string(text).expect("a string can always be written as JSON"))
 }
 
 /// Control characters end lines and drive terminals; the directional ones reorder what people read.
 fn needs_escape(c: char) -> bool {
-    c.is_control()
-        || matches!(
-            c,
-            '"' | '\\' | '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}'
-        )
-        || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    is_hidden(c) || matches!(c, '"' | '\\')
 }
 
 fn escaped(text: &str) -> String {

@@ -1,5 +1,6 @@
 //! Markup with text in it.
 
+use crate::clean::is_hidden;
 use crate::status::table::Tone;
 
 /// The longest piece of text from elsewhere.
@@ -68,9 +69,7 @@ pub(crate) fn text(words: &str) -> String {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
-            // Marks that turn the direction of what follows make a name look like another one.
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => out.push('\u{fffd}'),
-            c if c.is_control() => out.push('\u{fffd}'),
+            c if is_hidden(c) => out.push('\u{fffd}'),
             c => out.push(c),
         }
     }
