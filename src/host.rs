@@ -1,11 +1,15 @@
 //! This host: one instance of the daemon, which boot it is, the kill switch, and the marker of the last completed reboot.
 
 use std::fmt;
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+
+use rustix::fs::OFlags;
+
+use crate::trust::{self, Doubt};
 
 /// How often to start over when the lock file is deleted between opening and locking it.
 const LOCK_TRIES: usize = 5;
@@ -61,6 +65,9 @@ impl std::error::Error for LockError {
 
 impl InstanceLock {
     /// Takes the lock at `<run_dir>/instance.lock` or says who has it. Does not wait. Children do not inherit it.
+    ///
+    /// Only root and this user can open the file, so that nobody else can hold it. What an older version left open to all is
+    /// closed; whoever held it before is named.
     pub fn acquire(run_dir: &Path) -> Result<InstanceLock, LockError> {
         let path = run_dir.join("instance.lock");
         let failed = |source| LockError::Io {
@@ -72,14 +79,15 @@ impl InstanceLock {
             .mode(0o755)
             .create(run_dir)
             .map_err(failed)?;
+        trust::folder(run_dir).map_err(|doubt| failed(doubt.into()))?;
         for _ in 0..LOCK_TRIES {
-            let mut options = OpenOptions::new();
-            let mut file = options
-                .read(true)
-                .write(true)
-                .create(true)
-                .mode(0o644)
-                .open(&path)
+            let mut file = private().create(true).open(&path).map_err(failed)?;
+            let meta = file.metadata().map_err(failed)?;
+            if !meta.is_file() {
+                return Err(failed(io::Error::other("is not a regular file; remove it")));
+            }
+            trust::owned("", &path, &meta).map_err(|doubt| failed(doubt.into()))?;
+            file.set_permissions(Permissions::from_mode(0o600))
                 .map_err(failed)?;
             match file.try_lock() {
                 Ok(()) if is_at(&file, &path).map_err(failed)? => {
@@ -92,8 +100,13 @@ impl InstanceLock {
                 // The file was deleted meanwhile: this lock would exclude nobody.
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
-                    return Err(LockError::Held {
-                        pid: read_pid(&mut file),
+                    return Err(match stranger(&meta) {
+                        Some(who) => failed(io::Error::other(format!(
+                            "is held by {who}, which is no reboot-coordinator; end it"
+                        ))),
+                        None => LockError::Held {
+                            pid: read_pid(&mut file),
+                        },
                     });
                 }
                 Err(TryLockError::Error(e)) => return Err(failed(e)),
@@ -103,6 +116,39 @@ impl InstanceLock {
             "deleted again and again while being locked",
         )))
     }
+}
+
+/// How files in `run_dir` are opened: links are not followed, a FIFO is not waited for, nobody else may open them.
+fn private() -> OpenOptions {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let mut options = OpenOptions::new();
+    options
+        .read(true)
+        .write(true)
+        .mode(0o600)
+        .custom_flags(flags.bits().cast_signed());
+    options
+}
+
+/// Who holds a lock on the file, unless it is a daemon or a pass of ours, which takes it alone. The kernel's list does not say
+/// when that process lives in another container.
+fn stranger(meta: &Metadata) -> Option<String> {
+    let locks = fs::read_to_string("/proc/locks").ok()?;
+    let inode = format!(":{}", meta.ino());
+    let holder = locks.lines().find_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words[..] {
+            [_, "FLOCK", _, kind, pid, file, ..] if file.ends_with(&inode) => Some((kind, pid)),
+            _ => None,
+        }
+    });
+    let (kind, pid) = holder?;
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    let ours = kind == "WRITE" && name.starts_with("reboot");
+    let owner = fs::metadata(format!("/proc/{pid}")).map_or(String::new(), |meta| {
+        format!(" of the user with id {}", meta.uid())
+    });
+    (!ours).then(|| format!("process {pid} ({:?}){owner}", name.trim()))
 }
 
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
@@ -159,7 +205,7 @@ pub enum KillSwitch {
     Present {
         /// When it was last written.
         since: Option<SystemTime>,
-        /// Its first line, by which operators say why; empty when there is none or it cannot be read.
+        /// Its first line, by which operators say why; empty when there is none, or nobody trusted wrote it.
         text: String,
     },
     /// It could not be checked; why. Counts as present.
@@ -185,14 +231,23 @@ pub fn kill_switch(path: &Path) -> KillSwitch {
     }
 }
 
+/// Of a file that root or this user wrote, and not of what a link leads to: in a shared folder anybody may name any file.
 fn first_line(path: &Path) -> String {
-    // Anything but a file could block the reader.
-    let is_file = fs::metadata(path).is_ok_and(|meta| meta.is_file());
-    let text = if is_file {
-        read_text(path).unwrap_or_default()
-    } else {
-        String::new()
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path);
+    let written_by_us = |file: &File| {
+        file.metadata().is_ok_and(|meta| {
+            meta.is_file() && meta.mode() & 0o022 == 0 && trust::owned("", path, &meta).is_ok()
+        })
     };
+    let mut bytes = Vec::new();
+    if let Some(file) = opened.ok().filter(written_by_us) {
+        let _ = file.take(READ_LIMIT).read_to_end(&mut bytes);
+    }
+    let text = String::from_utf8_lossy(&bytes);
     let line = text.lines().next().unwrap_or_default().trim();
     line.chars().filter(|c| !c.is_control()).take(200).collect()
 }
@@ -206,12 +261,7 @@ fn read_text(path: &Path) -> io::Result<String> {
 /// Writes the marker of the last completed reboot, whole or not at all, also if the power fails. It is information: the
 /// caller logs a failure and goes on.
 pub fn write_completed(run_dir: &Path, json: &str) -> io::Result<()> {
-    let temporary = run_dir.join("completed.json.tmp");
-    let written = write_and_rename(&temporary, &run_dir.join("completed.json"), json);
-    if written.is_err() {
-        let _ = fs::remove_file(&temporary);
-    }
-    written?;
+    replace(run_dir, "completed.json", json)?;
     File::open(run_dir)?.sync_all()
 }
 
@@ -219,47 +269,62 @@ pub fn write_completed(run_dir: &Path, json: &str) -> io::Result<()> {
 /// tells whether it is of the daemon that runs now. When it cannot be written, there is none: an old word could be wrong.
 pub fn write_claim(run_dir: &Path, word: &str) -> io::Result<()> {
     let text = format!("{word} {}\n", std::process::id());
-    replace(&run_dir.join("claim"), &text)
+    replace_or_remove(run_dir, "claim", &text)
 }
 
 /// Writes what the daemon of this host says of itself, for `status` and `explain`. When it cannot be written, there is none.
 pub fn write_standing(run_dir: &Path, json: &str) -> io::Result<()> {
-    replace(&run_dir.join("standing.json"), json)
+    replace_or_remove(run_dir, "standing.json", json)
 }
 
 /// What the daemon of this host said of itself last, if anything.
 pub fn read_standing(run_dir: &Path) -> Option<String> {
-    read_text(&run_dir.join("standing.json")).ok()
+    read_ours(&run_dir.join("standing.json"))
 }
 
-/// Whole or not at all; when it cannot be written, what was there before is gone too.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let temporary = path.with_extension("tmp");
-    let written = fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, path));
+/// Of a file that only root and this user can have written.
+fn read_ours(path: &Path) -> Option<String> {
+    String::from_utf8(trust::read(path, READ_LIMIT).ok()?).ok()
+}
+
+/// When it cannot be written, what was there before is gone too.
+fn replace_or_remove(folder: &Path, name: &str, text: &str) -> io::Result<()> {
+    replace(folder, name, text).inspect_err(|_| {
+        let _ = fs::remove_file(folder.join(name));
+    })
+}
+
+/// A new file in the place of an old one, whatever stands there or at the name that it has until then. Whole or not at all.
+fn replace(folder: &Path, name: &str, text: &str) -> io::Result<()> {
+    let temporary = folder.join(format!("{name}.tmp"));
+    let _ = fs::remove_file(&temporary);
+    let written = private()
+        .create_new(true)
+        .open(&temporary)
+        .and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&temporary, folder.join(name))
+        });
     if written.is_err() {
         let _ = fs::remove_file(&temporary);
-        let _ = fs::remove_file(path);
     }
     written
 }
 
 /// Where this host's memory stands: in `run_dir`, and where that is lost at a reboot also in the folder of the same name below
 /// `/var/lib`, when somebody made it.
-fn memory_files(run_dir: &Path) -> Vec<PathBuf> {
+fn memory_folders(run_dir: &Path) -> impl Iterator<Item = PathBuf> {
     let lasting = ["/run", "/var/run"].iter().find_map(|run| {
         let below = run_dir.strip_prefix(run).ok()?;
         Some(Path::new("/var/lib").join(below)).filter(|folder| folder.is_dir())
     });
-    let folders = [Some(run_dir.to_owned()), lasting];
-    let files = folders.into_iter().flatten();
-    files.map(|folder| folder.join("memory.json")).collect()
+    [Some(run_dir.to_owned()), lasting].into_iter().flatten()
 }
 
 /// What this host remembers of itself, as JSON; `None` when it has no record.
 pub fn read_memory(run_dir: &Path) -> Option<String> {
-    memory_files(run_dir)
-        .iter()
-        .find_map(|file| read_text(file).ok())
+    memory_folders(run_dir).find_map(|folder| read_ours(&folder.join("memory.json")))
 }
 
 /// Keeps what this host remembers. What cannot be written is removed: an old memory could be wrong.
@@ -268,31 +333,21 @@ pub fn read_memory(run_dir: &Path) -> Option<String> {
 /// The first file that could not be written.
 pub fn write_memory(run_dir: &Path, json: &str) -> io::Result<()> {
     let mut outcome = Ok(());
-    for file in memory_files(run_dir) {
-        let temporary = file.with_extension("tmp");
-        if let Err(error) = write_and_rename(&temporary, &file, json) {
-            let _ = fs::remove_file(&temporary);
-            let _ = fs::remove_file(&file);
-            let what = format!("{}: {error}", file.display());
+    for folder in memory_folders(run_dir) {
+        if let Err(error) = replace_or_remove(&folder, "memory.json", json) {
+            let what = format!("{}: {error}", folder.join("memory.json").display());
             outcome = outcome.and(Err(io::Error::new(error.kind(), what)));
         }
     }
     outcome
 }
 
-fn write_and_rename(temporary: &Path, path: &Path, json: &str) -> io::Result<()> {
-    let mut file = File::create(temporary)?;
-    file.write_all(json.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(temporary, path)
-}
-
 /// The marker of the last completed reboot, if there is one.
 pub fn read_completed(run_dir: &Path) -> io::Result<Option<String>> {
-    match read_text(&run_dir.join("completed.json")) {
-        Ok(text) => Ok(Some(text)),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(e),
+    match trust::read(&run_dir.join("completed.json"), READ_LIMIT) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Err(Doubt::Unreadable(e)) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(doubt) => Err(doubt.into()),
     }
 }
 

@@ -117,10 +117,7 @@ fn start(spec: &Command, cancel: &Cancel) -> Result<Run, ScriptOutcome> {
     let key = format!("start {program}");
     let (owned, handle) = (spec.clone(), cancel.clone());
     let started = bounded::some(STARTS, &key, spec.timeout, cancel, move || {
-        trust::command(&owned.argv).map_err(|(_, doubt)| match doubt {
-            trust::Doubt::Unreadable(error) => error,
-            trust::Doubt::Unfit(why) => io::Error::other(why),
-        })?;
+        trust::command(&owned.argv).map_err(|(_, doubt)| io::Error::from(doubt))?;
         spawn(&owned, handle)
     });
     match started {

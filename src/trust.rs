@@ -10,6 +10,7 @@
 //! us. So it may lie on the way; it may not be the folder that is read as a whole.
 
 mod first_line;
+mod interpreter;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -18,7 +19,9 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Component, Path, PathBuf};
 
+use crate::clean;
 pub use first_line::PATH;
+pub(crate) use interpreter::programs;
 use rustix::fs::{OFlags, StatVfsMountFlags, statvfs};
 
 const GROUP_OR_OTHER_WRITE: u32 = 0o022;
@@ -42,6 +45,15 @@ impl fmt::Display for Doubt {
         match self {
             Doubt::Unreadable(error) => error.fmt(f),
             Doubt::Unfit(why) => f.write_str(why),
+        }
+    }
+}
+
+impl From<Doubt> for io::Error {
+    fn from(doubt: Doubt) -> io::Error {
+        match doubt {
+            Doubt::Unreadable(error) => error,
+            Doubt::Unfit(why) => io::Error::other(why),
         }
     }
 }
@@ -123,10 +135,7 @@ fn program_of(path: &Path, depth: usize) -> Result<(), Doubt> {
         return unfit("is not a regular file; name the program itself".to_owned());
     }
     if meta.mode() & ANY_EXECUTE == 0 {
-        return unfit(format!(
-            "is not executable; run chmod 755 {}",
-            path.display()
-        ));
+        return unfit(format!("is not executable; run chmod 755 {}", typed(path)));
     }
     let mount = statvfs(&target).map_err(io::Error::from)?;
     if mount.f_flag.contains(StatVfsMountFlags::NOEXEC) {
@@ -160,19 +169,13 @@ fn program_of(path: &Path, depth: usize) -> Result<(), Doubt> {
     }
 }
 
-/// What executes a file that it is given, whatever its mode.
-const INTERPRETERS: [&str; 12] = [
-    "sh", "bash", "dash", "ash", "ksh", "zsh", "busybox", "python", "perl", "ruby", "lua", "php",
-];
-
 /// Judges what a command line executes: its program, and every other word that names a program, since `env`, `timeout` and
 /// their like execute their arguments; after an interpreter, every file.
 ///
 /// # Errors
 /// The first doubt, about which word it is.
 pub fn command(argv: &[String]) -> Result<(), (usize, Doubt)> {
-    let name = argv.first().and_then(|name| name.rsplit('/').next());
-    let interprets = name.is_some_and(|name| INTERPRETERS.iter().any(|it| name.starts_with(it)));
+    let interprets = argv.iter().any(|word| interpreter::executes_files(word));
     let executed =
         |meta: &Metadata| meta.is_file() && (interprets || meta.mode() & ANY_EXECUTE != 0);
     for (at, word) in argv.iter().enumerate() {
@@ -247,22 +250,30 @@ fn parts(path: &Path) -> Vec<OsString> {
         .collect()
 }
 
-fn owned(what: &str, path: &Path, meta: &Metadata) -> Result<(), Doubt> {
+/// Whether it belongs to root or to this user.
+pub(crate) fn owned(what: &str, path: &Path, meta: &Metadata) -> Result<(), Doubt> {
     let owner = meta.uid();
     if owner == 0 || owner == rustix::process::geteuid().as_raw() {
         return Ok(());
     }
     let (shown, no_follow) = (path.display(), if meta.is_symlink() { "-h " } else { "" });
     Err(Doubt::Unfit(format!(
-        "{what}{shown} belongs to the user with id {owner}, who can change it; run chown {no_follow}root {shown}"
+        "{what}{shown} belongs to the user with id {owner}, who can change it; run chown {no_follow}root {}",
+        typed(path)
     )))
+}
+
+/// A path in a command to be typed.
+pub(crate) fn typed(path: &Path) -> String {
+    clean::shell(&path.to_string_lossy())
 }
 
 fn writable_by_others(what: &str, path: &Path, mode: u32) -> Option<Doubt> {
     let shown = path.display();
     (mode & GROUP_OR_OTHER_WRITE != 0).then(|| {
         Doubt::Unfit(format!(
-            "{what}{shown} can be changed by its group or others; run chmod go-w {shown}"
+            "{what}{shown} can be changed by its group or others; run chmod go-w {}",
+            typed(path)
         ))
     })
 }

@@ -55,6 +55,7 @@ fn words<'a>(field: &Field<'a>, host: &Host) -> Option<Vec<(Field<'a>, String)>>
     let (first, name) = words.first()?;
     absolute(first, name, host)?;
     executes(&words)?;
+    refuse_in_programs(&words);
     Some(words)
 }
 
@@ -74,8 +75,7 @@ pub(super) fn absolute(field: &Field<'_>, name: &str, host: &Host) -> Option<()>
 /// Checks that nobody else can change what the words execute. A program that is missing is only doubtful: it may be installed
 /// later.
 pub(super) fn executes(words: &[(Field<'_>, String)]) -> Option<()> {
-    let argv: Vec<String> = words.iter().map(|(_, word)| word.clone()).collect();
-    let Err((at, doubt)) = trust::command(&argv) else {
+    let Err((at, doubt)) = trust::command(&argv(words)) else {
         return Some(());
     };
     let (field, word) = words.get(at)?;
@@ -88,6 +88,23 @@ pub(super) fn executes(words: &[(Field<'_>, String)]) -> Option<()> {
         Doubt::Unfit(why) => field.problem(why),
     }
     None
+}
+
+fn argv(words: &[(Field<'_>, String)]) -> Vec<String> {
+    words.iter().map(|(_, word)| word.clone()).collect()
+}
+
+/// What is expanded into a word that an interpreter takes for its program would be run, and reasons are written by whoever may
+/// request a reboot. In the environment a value stays a value.
+fn refuse_in_programs(words: &[(Field<'_>, String)]) {
+    for (field, word) in trust::programs(&argv(words))
+        .iter()
+        .filter_map(|at| words.get(*at))
+    {
+        if word.contains("${RC_") {
+            field.problem("has ${RC_…} in what is executed, which would execute the values, too; write \"$RC_…\" without braces, which a shell reads from its environment, or pass it as an argument behind the program");
+        }
+    }
 }
 
 /// Every `${RC_…}` must be a variable that is set; any other `${…}` is passed on as it is, which is rarely meant.

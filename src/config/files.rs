@@ -44,7 +44,8 @@ pub(super) fn refuse_readers(field: &Field<'_>, path: &Path) -> Option<()> {
     }
     let shown = path.display();
     field.problem(format!(
-        "{shown} can be read by its group or others; run chmod 600 {shown}"
+        "{shown} can be read by its group or others; run chmod 600 {}",
+        trust::typed(path)
     ));
     None
 }

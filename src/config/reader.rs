@@ -309,6 +309,9 @@ impl<'a> Field<'a> {
     /// An absolute path.
     pub(super) fn absolute_path(&self) -> Option<PathBuf> {
         let text = self.text()?;
+        if let Some(name) = text.strip_prefix("%d/") {
+            return Some(credentials().join(name));
+        }
         if !text.starts_with('/') {
             self.problem(format!(
                 "{text:?} must be an absolute path; begin it with /"
@@ -355,4 +358,12 @@ fn pattern(path: &str) -> String {
         inside = inside || character == '[';
     }
     pattern
+}
+
+/// The folder of systemd's credentials, `%d` in units. Outside of the unit it is where that of the running daemon is.
+fn credentials() -> PathBuf {
+    std::env::var_os("CREDENTIALS_DIRECTORY").map_or_else(
+        || PathBuf::from("/run/credentials/reboot-coordinator.service"),
+        PathBuf::from,
+    )
 }

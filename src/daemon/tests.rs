@@ -11,10 +11,7 @@ use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
-use std::thread;
 use std::time::Duration;
-
-use rustix::fs::{CWD, FileType, Mode as Permissions, mknodat};
 
 use super::*;
 use crate::core::Ticket;
@@ -70,42 +67,6 @@ fn packages_are_told_of_a_commit_before_etcd_is() {
     let told = told.lock().unwrap();
     assert!(!told.is_empty());
     assert!(told.iter().all(|word| *word == committed), "{told:?}");
-    lab.stop();
-}
-
-/// Long enough for a request that is on its way to arrive.
-const ARRIVES: Duration = Duration::from_millis(300);
-
-#[test]
-fn a_commit_is_not_sent_while_packages_cannot_be_told_yet() {
-    let mut lab = Lab::new();
-    let (sent, was_sent) = channel();
-    lab.etcd.before(move |_, body| {
-        if commits(body) {
-            let _ = sent.send(());
-        }
-        true
-    });
-    lab.touch("block-post-lock");
-    lab.start();
-    lab.wait_step("post-lock");
-    // Whoever writes there waits for a reader.
-    let file = lab.path("run/claim.tmp");
-    mknodat(
-        CWD,
-        &file,
-        FileType::Fifo,
-        Permissions::from_raw_mode(0o600),
-        0,
-    )
-    .unwrap();
-    lab.remove("block-post-lock");
-    assert!(was_sent.recv_timeout(ARRIVES).is_err());
-    let (read, was_read) = channel();
-    thread::spawn(move || read.send(fs::read_to_string(file)));
-    let told = was_read.recv_timeout(LIMIT).expect("packages are told");
-    assert!(told.unwrap().starts_with("committed "));
-    lab.wait_step("reboot");
     lab.stop();
 }
 

@@ -177,25 +177,152 @@ fn only_a_missing_kill_switch_is_absent() {
 }
 
 #[test]
-fn the_marker_is_replaced_whole_and_a_full_disk_is_an_error_that_leaves_the_old_one() {
+fn the_marker_is_replaced_whole_and_a_failure_leaves_the_old_one() {
     let dir = tempfile::tempdir().unwrap();
     assert_eq!(read_completed(dir.path()).unwrap(), None);
     write_completed(dir.path(), r#"{"v":1,"boot":"a"}"#).unwrap();
     write_completed(dir.path(), r#"{"v":1}"#).unwrap();
-    symlink("/dev/full", dir.path().join("completed.json.tmp")).unwrap();
-    let error = write_completed(dir.path(), r#"{"v":1,"boot":"b"}"#).unwrap_err();
-    assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    let in_the_way = dir.path().join("completed.json.tmp");
+    fs::create_dir(&in_the_way).unwrap();
+    write_completed(dir.path(), r#"{"v":1,"boot":"b"}"#).unwrap_err();
     assert_eq!(
         read_completed(dir.path()).unwrap().as_deref(),
         Some(r#"{"v":1}"#)
     );
+    fs::remove_dir(&in_the_way).unwrap();
+    write_completed(dir.path(), "{}").unwrap();
     assert_eq!(
         fs::read_dir(dir.path()).unwrap().count(),
         1,
         "nothing temporary is left"
     );
-    write_completed(dir.path(), "{}").unwrap();
     assert!(write_completed(&dir.path().join("missing"), "{}").is_err());
+}
+
+#[test]
+fn nothing_is_written_or_read_through_what_stands_in_run_dir() {
+    let dir = tempfile::tempdir().unwrap();
+    let victim = dir.path().join("victim");
+    fs::write(&victim, "precious").unwrap();
+    let run_dir = dir.path().join("run");
+    fs::create_dir(&run_dir).unwrap();
+    for name in ["completed.json.tmp", "completed.json", "claim.tmp", "claim"] {
+        symlink(&victim, run_dir.join(name)).unwrap();
+    }
+    write_completed(&run_dir, "{}").unwrap();
+    write_claim(&run_dir, "none").unwrap();
+    for name in ["completed.json", "claim"] {
+        let meta = fs::symlink_metadata(run_dir.join(name)).unwrap();
+        assert!(
+            meta.is_file() && meta.permissions().mode() & 0o777 == 0o600,
+            "{name}"
+        );
+    }
+    symlink(&victim, run_dir.join("instance.lock")).unwrap();
+    InstanceLock::acquire(&run_dir).unwrap_err();
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    // Nobody waits for the other end of a FIFO.
+    for name in ["completed.json", "instance.lock"] {
+        let path = run_dir.join(name);
+        fs::remove_file(&path).unwrap();
+        let mode = 0o600.into();
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    }
+    read_completed(&run_dir).unwrap_err();
+    let error = InstanceLock::acquire(&run_dir).unwrap_err().to_string();
+    assert!(error.contains("not a regular file"), "{error}");
+}
+
+#[test]
+fn a_run_dir_that_others_may_write_or_own_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let run_dir = dir.path().join("run");
+    fs::create_dir(&run_dir).unwrap();
+    for mode in [0o777, 0o1777, 0o770] {
+        fs::set_permissions(&run_dir, Permissions::from_mode(mode)).unwrap();
+        let error = InstanceLock::acquire(&run_dir).unwrap_err().to_string();
+        assert!(
+            error.contains("can be changed by its group or others"),
+            "{error}"
+        );
+    }
+    fs::set_permissions(&run_dir, Permissions::from_mode(0o755)).unwrap();
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(&run_dir, Some(65534), None).unwrap();
+        let error = InstanceLock::acquire(&run_dir).unwrap_err().to_string();
+        assert!(
+            error.contains("belongs to the user with id 65534"),
+            "{error}"
+        );
+        std::os::unix::fs::chown(&run_dir, Some(0), None).unwrap();
+    }
+    drop(acquire_soon(&run_dir));
+    let mode = fs::metadata(run_dir.join("instance.lock"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn a_stranger_who_holds_the_lock_is_named_and_is_not_another_instance() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("instance.lock");
+    fs::write(&path, "1\n").unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+    let line = format!("exec flock --shared {} sleep 1000", path.display());
+    let mut holder = std::process::Command::new("/bin/sh")
+        .args(["-c", &line])
+        .spawn()
+        .unwrap();
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    let error = loop {
+        match InstanceLock::acquire(dir.path()) {
+            Err(error) => break error,
+            Ok(lock) => drop(lock),
+        }
+        assert!(std::time::Instant::now() < deadline);
+        std::thread::yield_now();
+    };
+    let text = error.to_string();
+    assert!(matches!(error, LockError::Io { .. }), "{text}");
+    let named = format!("is held by process {} (", holder.id());
+    assert!(
+        text.contains(&named) && text.contains("no reboot-coordinator; end it"),
+        "{text}"
+    );
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+}
+
+#[test]
+fn the_text_of_a_kill_switch_is_shown_only_when_somebody_trusted_wrote_it_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let text = |name: &str| match kill_switch(&at(name)) {
+        KillSwitch::Present { text, .. } => text,
+        other => panic!("{name}: {other:?}"),
+    };
+    fs::write(at("secret"), "root:$6$hash\n").unwrap();
+    symlink(at("secret"), at("link")).unwrap();
+    assert_eq!(text("link"), "");
+    assert_eq!(text("secret"), "root:$6$hash");
+    fs::set_permissions(at("secret"), Permissions::from_mode(0o666)).unwrap();
+    assert_eq!(text("secret"), "");
+    fs::write(at("foreign"), "mine\n").unwrap();
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(at("foreign"), Some(65534), None).unwrap();
+        assert_eq!(text("foreign"), "");
+    }
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        at("fifo"),
+        rustix::fs::FileType::Fifo,
+        0o600.into(),
+        0,
+    )
+    .unwrap();
+    assert_eq!(text("fifo"), "");
 }
 
 #[test]

@@ -16,6 +16,7 @@ use crate::host::{self, KillSwitch};
 use crate::lock::outcome::HOST_LIMIT;
 use crate::process::{Cancel, bounded};
 use crate::status::times::ago;
+use crate::trust;
 
 /// The first 15 bytes of our name: all that the kernel keeps of it.
 const COMM: &str = "reboot-coordina";
@@ -128,8 +129,8 @@ fn add_age(detector: &Detector, report: &mut DetectorReport) {
 /// Whose process id stands in the lock file, if that process lives and is one of ours. The lock itself is not touched: a look
 /// must not keep a daemon from starting.
 fn daemon(run_dir: &Path) -> Option<u32> {
-    let text = fs::read_to_string(run_dir.join("instance.lock")).ok()?;
-    let pid: u32 = text.trim().parse().ok()?;
+    let text = trust::read(&run_dir.join("instance.lock"), 64).ok()?;
+    let pid: u32 = std::str::from_utf8(&text).ok()?.trim().parse().ok()?;
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
     (name.trim() == COMM).then_some(pid)
 }

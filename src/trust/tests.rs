@@ -220,3 +220,17 @@ fn programs_among_the_arguments_count_too() {
     command(&argv(&["/bin/cat", &script])).unwrap();
     assert_eq!(command(&argv(&["/nothing"])).unwrap_err().0, 0);
 }
+
+#[test]
+fn a_path_in_a_command_is_one_word_of_a_shell() {
+    let tree = Tree::new();
+    fs::write(tree.at("a/it's; id"), "").unwrap();
+    let path = tree.at("a/it's; id");
+    fs::set_permissions(&path, Permissions::from_mode(0o777)).unwrap();
+    let why = program(&path).unwrap_err().to_string();
+    let quoted = format!(
+        "run chmod go-w '{}/a/it'\\''s; id'",
+        tree.0.path().display()
+    );
+    assert!(why.ends_with(&quoted), "{why}");
+}

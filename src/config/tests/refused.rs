@@ -333,6 +333,26 @@ const REFUSED: &[(&str, &str)] = &[
         "does not close it",
     ),
     (
+        "reboot_command: [/bin/sh, -c, 'logger \"${RC_REASONS}\"; reboot']",
+        "reboot_command[2]: has ${RC_…} in what is executed",
+    ),
+    (
+        "reboot_command: [/bin/sh, -ec, 'reboot # ${RC_NODE_NAME}']",
+        "reboot_command[2]: has ${RC_…} in what is executed",
+    ),
+    (
+        "pre_reboot_hook: {command: [/usr/bin/env, A=b, sh, -lc, 'drain ${RC_REASONS}']}",
+        "pre_reboot_hook.command[4]: has ${RC_…} in what is executed",
+    ),
+    (
+        "post_boot_hook: {command: [/bin/true, python3.11, -c, 'print(\"${RC_REASONS}\")']}",
+        "post_boot_hook.command[3]: has ${RC_…} in what is executed",
+    ),
+    (
+        "reboot_command: [/bin/true, ssh, host, 'reboot # ${RC_REASONS}']",
+        "reboot_command[3]: has ${RC_…} in what is executed",
+    ),
+    (
         "reboot_command: [/bin/true, {a: 1}]",
         "reboot_command[1]: must be text",
     ),

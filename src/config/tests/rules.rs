@@ -106,7 +106,8 @@ fn unusual_but_valid_forms_are_accepted() {
         "metrics: {listen: 'localhost:9090'}",
         "log: {level: WARN, format: text}",
         "pre_reboot_hook: {command: [/bin/sh, -c, '']}",
-        "reboot_command: [/bin/sh, '${RC_NODE_NAME} for ${RC_REASONS}']",
+        "reboot_command: [/bin/true, -r, '${RC_NODE_NAME} for ${RC_REASONS}']",
+        "reboot_command: [/bin/sh, -c, 'echo \"$RC_REASONS $1\"', sh, '${RC_REASONS}']",
         "reboot_required_detectors: [{type: kernel, name: a}, {type: kernel, name: b}]",
     ] {
         let loaded = fixture

@@ -1,0 +1,284 @@
+//! Programs that execute text they are given: shells, languages, and what hands a word to a shell. One list for whoever asks which
+//! files of a command line are executed, and which words.
+
+/// How its words are read. Letters are options of one letter, also within a cluster such as `-ec`.
+struct Interpreter {
+    names: &'static [&'static str],
+    /// Options whose value is a program.
+    program: &'static str,
+    /// Other options that take a value from the next word.
+    value: &'static str,
+    rest: Rest,
+}
+
+/// What the words behind the options are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    /// The first is a program: a file, or text behind `-c`, which takes none of its own. Then come its name and values.
+    Shell,
+    /// The first is a program, unless an option brought one.
+    Program,
+    /// Options may come later, too; other words are no programs.
+    Options,
+    /// All of them are one program.
+    All,
+}
+
+const INTERPRETERS: &[Interpreter] = &[
+    Interpreter {
+        names: &[
+            "sh", "bash", "dash", "ash", "hush", "ksh", "mksh", "lksh", "oksh", "pdksh", "yash",
+            "zsh", "rbash", "rksh", "rzsh", "csh", "tcsh", "posh", "fish",
+        ],
+        program: "c",
+        value: "oO",
+        rest: Rest::Shell,
+    },
+    Interpreter {
+        names: &["python", "pypy"],
+        program: "cm",
+        value: "WXQ",
+        rest: Rest::Program,
+    },
+    Interpreter {
+        names: &["perl", "ruby"],
+        program: "eE",
+        value: "IrM",
+        rest: Rest::Program,
+    },
+    Interpreter {
+        names: &["node", "nodejs", "lua", "luajit", "php"],
+        program: "eprBRE",
+        value: "ldc",
+        rest: Rest::Program,
+    },
+    Interpreter {
+        names: &[
+            "awk", "gawk", "mawk", "nawk", "sed", "tclsh", "expect", "guile",
+        ],
+        program: "efcEs",
+        value: "Fvl",
+        rest: Rest::Program,
+    },
+    Interpreter {
+        names: &["su", "runuser", "script", "flock", "sg", "env"],
+        program: "cS",
+        value: "",
+        rest: Rest::Options,
+    },
+    Interpreter {
+        names: &["ssh", "rsh", "eval", "pwsh", "watch"],
+        program: "",
+        value: "",
+        rest: Rest::All,
+    },
+];
+
+/// Long options whose value is a program, whoever has them.
+const LONG: [&str; 6] = [
+    "command",
+    "session-command",
+    "eval",
+    "exec",
+    "split-string",
+    "print",
+];
+
+/// The interpreter that a word names, with or without its folder and version: `/usr/bin/python3.11`.
+fn named(word: &str) -> Option<&'static Interpreter> {
+    let name = word.rsplit('/').next().unwrap_or(word);
+    let bare = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.' || c == '-');
+    INTERPRETERS.iter().find(|it| it.names.contains(&bare))
+}
+
+/// Whether a word names a program that executes a file it is given, whatever its mode.
+pub(super) fn executes_files(word: &str) -> bool {
+    word.rsplit('/').next() == Some("busybox")
+        || named(word).is_some_and(|it| it.rest != Rest::Options)
+}
+
+/// Which words of a command line say what is executed: its program, and what an interpreter in it takes for its program, with the
+/// options before. A text that comes into one of them would be executed, or choose what is. Words behind the program are values.
+pub(crate) fn programs(argv: &[String]) -> Vec<usize> {
+    let mut found = vec![0];
+    let mut at = 0;
+    while let Some(word) = argv.get(at) {
+        let name = at;
+        at += 1;
+        let Some(interpreter) = named(word) else {
+            continue;
+        };
+        // A bare word may be anything, `node` or `script` above all, until an option says that there is a program.
+        let surely = name == 0 || word.contains('/') || interpreter.rest == Rest::All;
+        let (words, next, by_option) = interpreter.takes(argv, at);
+        if surely || by_option {
+            found.extend(words);
+            at = next;
+        }
+    }
+    found
+}
+
+impl Interpreter {
+    /// The words up to its program and that one, where to go on, and whether an option announced it.
+    fn takes(&self, argv: &[String], first: usize) -> (Vec<usize>, usize, bool) {
+        let (mut found, mut at, mut by_option, mut ended) = (Vec::new(), first, false, false);
+        while let Some(word) = argv.get(at) {
+            let is_option = word.len() > 1 && word.starts_with(['-', '+']) && !ended;
+            if self.rest == Rest::All || is_option {
+                found.push(at);
+            }
+            at += 1;
+            if is_option {
+                ended = word == "--";
+                let (program, values) = self.option(word);
+                by_option |= program;
+                // Its values, of which those behind `-o` and their like are harmless, but nobody needs other people's text there.
+                found.extend(at..at + values);
+                at += values;
+                continue;
+            }
+            match self.rest {
+                Rest::All => {}
+                Rest::Options if named(word).is_some() => return (found, at - 1, by_option),
+                Rest::Options => {}
+                Rest::Shell => {
+                    found.push(at - 1);
+                    // Behind text comes `$0`, which is usually the name of a shell.
+                    return (found, at + usize::from(by_option), by_option);
+                }
+                Rest::Program if by_option => return (found, at, true),
+                Rest::Program => {
+                    found.push(at - 1);
+                    return (found, at, false);
+                }
+            }
+        }
+        (found, at, by_option)
+    }
+
+    /// Whether an option brings a program, and how many of the next words are its value.
+    fn option(&self, word: &str) -> (bool, usize) {
+        if let Some(long) = word.strip_prefix("--") {
+            let (name, value) = long
+                .split_once('=')
+                .map_or((long, None), |(n, v)| (n, Some(v)));
+            let program = LONG.contains(&name);
+            let takes =
+                program && self.rest != Rest::Shell || matches!(name, "rcfile" | "init-file");
+            return (program, usize::from(takes && value.is_none()));
+        }
+        let cluster = &word[1..];
+        if self.rest == Rest::Shell {
+            let values = cluster.chars().filter(|c| self.value.contains(*c)).count();
+            return (cluster.contains('c'), values);
+        }
+        let found = cluster.char_indices().find_map(|(i, c)| {
+            let program = self.program.contains(c);
+            let is_last = i + c.len_utf8() == cluster.len();
+            (program || self.value.contains(c)).then_some((program, usize::from(is_last)))
+        });
+        found.unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<String> {
+        line.split(' ').map(str::to_owned).collect()
+    }
+
+    /// In each line `X` stands where a text from elsewhere would be executed, and `v` where it is a value.
+    #[test]
+    fn what_is_executed_is_told_from_values() {
+        for line in [
+            "/sbin/shutdown -r now v",
+            "/sbin/shutdown -c v",
+            "/bin/logger -t sh v",
+            "/usr/bin/notify --channel node v",
+            "/usr/bin/notify-python3 -c v",
+            "/bin/sh -c X",
+            "/bin/sh -c p sh v v",
+            "/bin/bash -ec X v v",
+            "/bin/bash -lc X",
+            "/bin/bash -euo pipefail -c X sh v",
+            "/bin/bash -c -e X sh v",
+            "/bin/sh -c -- X",
+            "/bin/bash +x -o errexit -c X",
+            "/bin/bash5.2 --rcfile X -c X",
+            "/bin/bash --norc -c X",
+            "/bin/sh X v",
+            "/bin/sh /usr/local/sbin/drain -c v",
+            "/usr/bin/fish --command X",
+            "/usr/bin/fish --command=X",
+            "/usr/bin/env A=v sh -c X",
+            "/usr/bin/env -S X",
+            "/usr/bin/env --split-string=X",
+            "/bin/busybox sh -c X",
+            "/usr/bin/nice -n 5 sh -c X",
+            "/usr/bin/timeout 5 bash -lc X",
+            "/usr/bin/setsid /bin/dash -c X",
+            "/usr/sbin/chroot /sysroot /bin/sh -c X sh v",
+            "/usr/bin/find / -exec sh -c X sh v",
+            "/usr/bin/su - user -c X",
+            "/usr/bin/su user --command=X",
+            "/usr/sbin/runuser -u user -- sh -c X sh v",
+            "/usr/bin/flock /run/l -c X",
+            "/usr/bin/flock /run/l logger v",
+            "/usr/bin/python3 -c X v",
+            "/usr/bin/python3.11 -Ic X v",
+            "/usr/bin/python3 -W ignore -c X v",
+            "/usr/bin/python3 -cX v",
+            "/usr/bin/python3 /usr/bin/tool -c v",
+            "/usr/bin/perl -e X v",
+            "/usr/bin/perl5.36 -lne X v",
+            "/usr/bin/perl -e X -e X v",
+            "/usr/bin/ruby3.1 -rjson -e X v",
+            "/usr/bin/node --eval X v",
+            "/usr/bin/php8.2 -r X v",
+            "/usr/bin/lua5.4 -e X",
+            "/usr/bin/gawk -F : X v",
+            "/bin/sed -e X v",
+            "/bin/sed X v",
+            "/usr/bin/ssh X X X",
+            "/usr/bin/env ssh X X",
+            "X v",
+        ] {
+            let argv = words(line);
+            let programs = programs(&argv);
+            for (at, word) in argv.iter().enumerate() {
+                let found = programs.contains(&at);
+                assert!(
+                    found || !word.contains('X') || word == "-X",
+                    "{line}: {word}"
+                );
+                assert!(!found || word != "v", "{line}: {word} is a value");
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_is_taken_whole_and_with_its_version() {
+        for word in [
+            "/bin/sh",
+            "bash5",
+            "/usr/bin/python3.11",
+            "perl5.36.0",
+            "/bin/busybox",
+        ] {
+            assert!(executes_files(word), "{word}");
+        }
+        for word in [
+            "/sbin/shutdown",
+            "/usr/bin/shred",
+            "phpize",
+            "/bin/env",
+            "perldoc",
+            "rsync",
+        ] {
+            assert!(!executes_files(word), "{word}");
+        }
+    }
+}
