@@ -81,6 +81,7 @@ pub const FIELDS: &[Field] = &[
     field("metrics", "none"),
     field("metrics.enabled", "false"),
     field("metrics.listen", "`127.0.0.1:9746`"),
+    field("metrics.names", "empty"),
     field("log", "none"),
     field("log.level", "`info`"),
     field("log.format", "`json`; `text` on a terminal"),

@@ -87,6 +87,8 @@ pub struct Config {
     pub kill_switch_file: PathBuf,
     /// Where the metrics server listens; `None` = disabled.
     pub metrics: Option<SocketAddr>,
+    /// What clients of it may call this host, beside its addresses and its own name.
+    pub metrics_names: Vec<String>,
     /// Logging.
     pub log: Log,
     /// Everything but the commit, hooks and reboot.

@@ -58,7 +58,7 @@ pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
         &top.field("kill_switch_file"),
         "/etc/reboot-coordinator/disable",
     );
-    let metrics = metrics(&top.field("metrics"));
+    let (metrics, metrics_names) = metrics(&top.field("metrics")).unwrap_or_default();
     let log = log(&top.field("log"));
     let dry_run = top.field("dry_run").bool(false);
     let run_dir = path_or(&top.field("run_dir"), "/run/reboot-coordinator");
@@ -95,6 +95,7 @@ pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
         windows,
         kill_switch_file,
         metrics,
+        metrics_names,
         log,
         dry_run,
         run_dir,
@@ -197,8 +198,10 @@ fn path_or(field: &Field<'_>, default: &str) -> PathBuf {
         .unwrap_or_else(|| PathBuf::from(default))
 }
 
-fn metrics(field: &Field<'_>) -> Option<SocketAddr> {
+/// Where it is served, when it is, and by which names.
+fn metrics(field: &Field<'_>) -> Option<(Option<SocketAddr>, Vec<String>)> {
     let map = field.map()?;
+    let names = map.field("names").texts().unwrap_or_default();
     let listen = map.field("listen");
     let address = match listen.text() {
         Some(text) => listen_address(&text).or_else(|| {
@@ -210,7 +213,8 @@ fn metrics(field: &Field<'_>) -> Option<SocketAddr> {
         None => Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9746))),
     };
     let enabled = map.field("enabled").bool(false);
-    address.filter(|_| enabled)
+    let names = names.into_iter().map(|(_, name)| name).collect();
+    Some((address.filter(|_| enabled), names))
 }
 
 /// `IP:port`, and the forms `:port` (every address) and `localhost:port`, which need no name service.

@@ -1,5 +1,6 @@
 //! What is shown of the daemon to the outside: metrics, pages over HTTP, signs of life.
 
+use std::fs;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use super::clock::{Clock, kernel_monotonic};
 use super::lookout::Lookout;
+use crate::clean::clean;
 use crate::config::Config;
 use crate::core::machine::DETECTOR;
 use crate::core::{Machine, Mode, Note, View};
@@ -34,14 +36,17 @@ const REVISION: &str = match option_env!("REBOOT_COORDINATOR_REVISION") {
     None => "unknown",
 };
 
+/// Where the pages are served, and what clients may call this host there.
+type Served = (SocketAddr, Vec<String>);
+
 /// Owned by the main thread.
 pub(super) struct Observer {
     shown: Arc<Shown>,
     notify: Notify,
-    server: Option<(SocketAddr, Server)>,
+    server: Option<(Served, Server)>,
     serves: bool,
     /// An address that could not be had, and when it is tried again.
-    missing: Option<(SocketAddr, Duration)>,
+    missing: Option<(Served, Duration)>,
     /// etcd was tried and did not answer: the daemon is up and at work, however long that lasts.
     tried: bool,
 }
@@ -97,7 +102,7 @@ impl Observer {
             missing: None,
             tried: false,
         };
-        observer.listen(config.metrics);
+        observer.listen(config);
         Ok(observer)
     }
 
@@ -107,7 +112,7 @@ impl Observer {
 
     /// A new configuration.
     pub(super) fn follow(&mut self, config: &Config) {
-        self.listen(config.metrics);
+        self.listen(config);
         self.shown.metrics.set_detectors(detectors(config));
         let host = Host::of(config, &self.shown.metrics, self.shown.clock);
         *self
@@ -157,11 +162,12 @@ impl Observer {
         self.notify.stopping();
     }
 
-    /// Serves at another address than before, or not at all. Metrics are an extra: when the address cannot be had the daemon works
-    /// all the same, serves where it did, and tries again.
-    fn listen(&mut self, wanted: Option<SocketAddr>) {
-        let wanted = wanted.filter(|_| self.serves);
-        let before = self.server.as_ref().map(|(configured, _)| *configured);
+    /// Serves at another address than before or by other names, or not at all. Metrics are an extra: when the address cannot be had
+    /// the daemon works all the same, serves where it did, and tries again.
+    fn listen(&mut self, config: &Config) {
+        let wanted = config.metrics.filter(|_| self.serves);
+        let wanted = wanted.map(|address| (address, names(config)));
+        let before = self.server.as_ref().map(|(served, _)| served.clone());
         self.missing = None;
         if wanted == before {
             return;
@@ -171,45 +177,56 @@ impl Observer {
             return;
         };
         // Two addresses with one port may exclude each other, so that the old one has to be given up first.
-        if before.is_some_and(|before| before.port() == wanted.port() && wanted.port() != 0) {
+        if matches!(&before, Some((address, _)) if address.port() == wanted.0.port() && address.port() != 0)
+        {
             self.server = None;
         }
-        let Err(why) = self.serve(wanted) else {
+        let Err(why) = self.serve(&wanted) else {
             return;
         };
         log::error!(event = "no_metrics"; "{why}; this node works without, and tries again every {} s", AGAIN.as_secs());
         if let (None, Some(before)) = (&self.server, before) {
             // Who took that one meanwhile is found out by the next try, like the other.
-            let _ = self.serve(before);
+            let _ = self.serve(&before);
         }
         self.missing = Some((wanted, self.shown.clock.now().mono + AGAIN));
     }
 
     /// Whoever had the address may have given it up.
     fn listen_again(&mut self, now: Duration) -> Option<Duration> {
-        let (wanted, due) = self.missing?;
-        if now < due {
-            return Some(due);
+        let (wanted, due) = self.missing.take()?;
+        if now >= due && self.serve(&wanted).is_ok() {
+            return None;
         }
-        self.missing = match self.serve(wanted) {
-            Ok(()) => None,
-            Err(_) => Some((wanted, now + AGAIN)),
-        };
-        self.missing.map(|(_, due)| due)
+        let due = if now < due { due } else { now + AGAIN };
+        self.missing = Some((wanted, due));
+        Some(due)
     }
 
-    fn serve(&mut self, address: SocketAddr) -> Result<(), String> {
+    fn serve(&mut self, served: &Served) -> Result<(), String> {
+        let (address, names) = served.clone();
         let shown = Arc::clone(&self.shown);
         let pages: Pages = Arc::new(move |path| shown.page(path));
-        let server = Server::start(address, pages).map_err(|error| {
+        let server = Server::start(address, names, pages).map_err(|error| {
             format!(
                 "metrics cannot be served at {address}: {error}; change metrics.listen or stop what uses the address"
             )
         })?;
         log::info!(event = "metrics", address = server.address().to_string().as_str(); "metrics are served at http://{}/metrics", server.address());
-        self.server = Some((address, server));
+        self.server = Some((served.clone(), server));
         Ok(())
     }
+}
+
+/// What clients may call the metrics server: this host's name, long and short, and the node's.
+fn names(config: &Config) -> Vec<String> {
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let long = host.trim();
+    let short = long.split('.').next().unwrap_or_default();
+    let mut names = config.metrics_names.clone();
+    names.extend([config.node_name.as_str(), long, short].map(str::to_owned));
+    names.retain(|name| !name.is_empty());
+    names
 }
 
 impl Shown {
@@ -255,7 +272,7 @@ impl Shown {
     }
 
     fn status_json(&self) -> Answer {
-        let body = self.status().json(self.clock.now().wall) + "\n";
+        let body = clean(&self.status().json(self.clock.now().wall)) + "\n";
         if body.len() > JSON_LIMIT {
             return Answer::text(
                 507,

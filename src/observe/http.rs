@@ -7,24 +7,24 @@
 mod exchange;
 
 use std::io::{self, PipeReader, PipeWriter, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use exchange::exchange;
+use exchange::{Turn, exchange};
 
-/// How many connections are served at once. Prometheus and a probe need one each; what comes above is closed at once.
+/// How many connections are served at once. Prometheus and a probe need one each. For one more, the oldest goes that has not
+/// asked anything yet.
 const CONNECTIONS: usize = 16;
 
 /// A page with times in a time zone needs 300 KiB in a development build. What is not touched costs nothing.
 const STACK: usize = 1024 * 1024;
 
-/// How long nothing is accepted after a failure. The usual one is a lack of descriptors, which would fail again at once.
+/// How long nothing is accepted after a failure. A lack of descriptors would fail again at once.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// What is sent back.
@@ -76,11 +76,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens and serves. Port 0 is a free one.
+    /// Listens and serves. Port 0 is a free one. Beside addresses and `localhost`, `names` are what a client may call this server.
     ///
     /// # Errors
     /// When the address cannot be used, or threads or descriptors are lacking.
-    pub fn start(listen: SocketAddr, pages: Pages) -> io::Result<Server> {
+    pub fn start(listen: SocketAddr, names: Vec<String>, pages: Pages) -> io::Result<Server> {
         let listener = TcpListener::bind(listen)?;
         // A connection may be gone between poll and accept.
         listener.set_nonblocking(true)?;
@@ -89,7 +89,7 @@ impl Server {
         let accepting = thread::Builder::new()
             .name("http".to_owned())
             .stack_size(STACK)
-            .spawn(move || accept(&listener, &stopped, &pages))?;
+            .spawn(move || accept(&listener, &stopped, &Arc::new(names), &pages))?;
         Ok(Server {
             address,
             stop,
@@ -117,12 +117,17 @@ impl Drop for Server {
 }
 
 /// Accepts until the pipe becomes readable.
-fn accept(listener: &TcpListener, stopped: &PipeReader, pages: &Pages) {
-    let served = Arc::new(AtomicUsize::new(0));
+fn accept(listener: &TcpListener, stopped: &PipeReader, names: &Arc<Vec<String>>, pages: &Pages) {
+    let mut clients: Vec<Client> = Vec::new();
     let mut told = false;
     while !wait(stopped, Some(listener), None) {
         match listener.accept() {
-            Ok((stream, _)) => serve(stream, &served, pages),
+            Ok((stream, _)) => {
+                clients.retain(|client| !client.thread.is_finished());
+                if clients.len() < CONNECTIONS || make_room(&mut clients) {
+                    clients.extend(serve(stream, names, pages));
+                }
+            }
             Err(error) if is_about_one_connection(&error) => {}
             Err(error) => {
                 // Once: whoever opens connections must not be able to fill the log.
@@ -136,6 +141,27 @@ fn accept(listener: &TcpListener, stopped: &PipeReader, pages: &Pages) {
             }
         }
     }
+}
+
+/// A connection that is served, by a thread of its own.
+struct Client {
+    stream: Weak<TcpStream>,
+    turn: Arc<Turn>,
+    thread: JoinHandle<()>,
+}
+
+/// Closes the oldest connection that waits for its client. Without one, all of them are being answered.
+fn make_room(clients: &mut Vec<Client>) -> bool {
+    let Some(at) = clients.iter().position(|client| client.turn.end()) else {
+        return false;
+    };
+    let Client { stream, thread, .. } = clients.remove(at);
+    if let Some(stream) = stream.upgrade() {
+        let _ = stream.shutdown(Shutdown::Both);
+    }
+    // It was waiting in a read, which ends now.
+    let _ = thread.join();
+    true
 }
 
 /// Waits until there is a connection, at most for `limit`. Returns whether to stop.
@@ -160,65 +186,86 @@ fn is_about_one_connection(error: &io::Error) -> bool {
     )
 }
 
-fn serve(stream: TcpStream, served: &Arc<AtomicUsize>, pages: &Pages) {
-    let Some(place) = Place::take(served) else {
-        return;
-    };
-    let pages = Arc::clone(pages);
-    let work = move || {
-        // A client that misbehaves or goes away is its own business.
-        let _ = exchange(&stream, &*pages);
-        drop(stream);
-        drop(place);
-    };
-    // Without a thread the connection is closed, as one too many is.
-    let _ = thread::Builder::new()
+/// Without a thread the connection is closed.
+fn serve(stream: TcpStream, names: &Arc<Vec<String>>, pages: &Pages) -> Option<Client> {
+    let (names, pages) = (Arc::clone(names), Arc::clone(pages));
+    let (stream, turn) = (Arc::new(stream), Arc::new(Turn::default()));
+    let (weak, its_turn) = (Arc::downgrade(&stream), Arc::clone(&turn));
+    let thread = thread::Builder::new()
         .name("http client".to_owned())
         .stack_size(STACK)
-        .spawn(work);
-}
-
-/// One of the [`CONNECTIONS`], while it exists.
-struct Place(Arc<AtomicUsize>);
-
-impl Place {
-    fn take(served: &Arc<AtomicUsize>) -> Option<Place> {
-        let before = served.fetch_add(1, Ordering::AcqRel);
-        let place = Place(Arc::clone(served));
-        (before < CONNECTIONS).then_some(place)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
+        .spawn(move || {
+            // A client that misbehaves or goes away is its own business.
+            let _ = exchange(&stream, &its_turn, &names, &*pages);
+        })
+        .ok()?;
+    Some(Client {
+        stream: weak,
+        turn,
+        thread,
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+    use std::time::Instant;
+
     use super::*;
 
-    #[test]
-    fn places_are_bounded_and_come_back() {
-        let served = Arc::new(AtomicUsize::new(0));
-        let taken: Vec<_> = (0..CONNECTIONS).map(|_| Place::take(&served)).collect();
-        assert!(taken.iter().all(Option::is_some));
-        assert!(Place::take(&served).is_none());
-        assert!(Place::take(&served).is_none());
-        drop(taken);
-        assert!(Place::take(&served).is_some());
+    fn start(listen: SocketAddr) -> io::Result<Server> {
+        let pages: Pages = Arc::new(|_| Answer::text(200, "ok"));
+        Server::start(listen, vec!["node-a".to_owned()], pages)
+    }
+
+    fn any() -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], 0))
+    }
+
+    fn ask(address: SocketAddr) -> String {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            .unwrap();
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        answer
     }
 
     #[test]
     fn an_address_is_free_again_when_its_server_is_dropped() {
-        let pages: Pages = Arc::new(|_| Answer::text(200, "ok"));
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let first = Server::start(any, Arc::clone(&pages)).unwrap();
+        let first = start(any()).unwrap();
         let address = first.address();
-        let taken = Server::start(address, Arc::clone(&pages)).unwrap_err();
+        let taken = start(address).unwrap_err();
         assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
         drop(first);
-        assert_eq!(Server::start(address, pages).unwrap().address(), address);
+        assert_eq!(start(address).unwrap().address(), address);
+    }
+
+    #[test]
+    fn idle_connections_give_way_to_one_that_asks() {
+        let server = start(any()).unwrap();
+        let address = server.address();
+        // Some say nothing, some begin a head, some have their answer and stay.
+        let idle: Vec<TcpStream> = (0..3 * CONNECTIONS)
+            .map(|n| {
+                let mut stream = TcpStream::connect(address).unwrap();
+                let said: &[u8] = match n % 3 {
+                    0 => b"",
+                    1 => b"GET / HT",
+                    _ => b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                };
+                stream.write_all(said).unwrap();
+                stream
+            })
+            .collect();
+        let began = Instant::now();
+        assert!(ask(address).ends_with("ok"));
+        assert!(
+            began.elapsed() < Duration::from_secs(2),
+            "{:?}",
+            began.elapsed()
+        );
+        drop(idle);
     }
 }

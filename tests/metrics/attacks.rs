@@ -19,7 +19,7 @@ const SERVED: u64 = 16;
 /// How much larger the daemon may be after an attack, in kilobytes.
 const GROWTH_KB: u64 = 4096;
 
-const REQUEST: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n";
+const REQUEST: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 /// Closes with a reset instead of an orderly end.
 fn reset(stream: TcpStream) {

@@ -181,7 +181,8 @@ impl Daemon {
 
     /// Status and body; `None` when the connection was closed without an answer.
     pub(crate) fn get(&self, path: &str) -> Option<(u16, String)> {
-        let answer = self.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes())?;
+        let answer =
+            self.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes())?;
         let (head, body) = answer.split_once("\r\n\r\n")?;
         let status = head.split(' ').nth(1)?.parse().ok()?;
         Some((status, body.to_owned()))

@@ -1,7 +1,8 @@
 //! One request and its answer.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{IpAddr, Shutdown, TcpStream};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -13,7 +14,7 @@ use super::Answer;
 const HEAD: usize = 8 * 1024;
 
 /// How long it may take to arrive, all of it.
-const READ: Duration = Duration::from_secs(5);
+const READ: Duration = Duration::from_secs(2);
 
 /// How long the answer may take to be accepted, all of it.
 const WRITE: Duration = Duration::from_secs(5);
@@ -21,14 +22,42 @@ const WRITE: Duration = Duration::from_secs(5);
 /// How much of what still arrives is read before the connection is closed.
 const REST: usize = 64 * 1024;
 
+/// Whose turn it is: the client's, to say something, or ours. While it is the client's, somebody may end the exchange.
+#[derive(Debug, Default)]
+pub(super) struct Turn(AtomicU8);
+
+impl Turn {
+    const CLIENT: u8 = 0;
+    const OURS: u8 = 1;
+    const OVER: u8 = 2;
+
+    fn is_now(&self, before: u8, after: u8) -> bool {
+        let order = Ordering::AcqRel;
+        let changed = self
+            .0
+            .compare_exchange(before, after, order, Ordering::Acquire);
+        changed.is_ok()
+    }
+
+    /// Ends the exchange, when it is the client's turn.
+    pub(super) fn end(&self) -> bool {
+        self.is_now(Turn::CLIENT, Turn::OVER)
+    }
+}
+
 /// Reads a request, answers it, and is done with the connection. Time is measured here because the network is waited for here.
 pub(super) fn exchange(
     stream: &TcpStream,
+    turn: &Turn,
+    names: &[String],
     pages: &(dyn Fn(&str) -> Answer + Send + Sync),
 ) -> io::Result<()> {
     let read_until = Instant::now() + READ;
     let head = read_head(stream, read_until)?;
-    let (answer, with_body) = match request(&head) {
+    if !turn.is_now(Turn::CLIENT, Turn::OURS) {
+        return Ok(());
+    }
+    let (answer, with_body) = match request(&head, names) {
         Ok((path, method)) => (pages(&path), method == Method::Get),
         Err(answer) => (answer, true),
     };
@@ -36,6 +65,7 @@ pub(super) fn exchange(
     let write_until = Instant::now() + WRITE;
     write_all(stream, &bytes, write_until)?;
     stream.shutdown(Shutdown::Write)?;
+    turn.is_now(Turn::OURS, Turn::CLIENT);
     drain(stream, read_until.min(write_until))
 }
 
@@ -58,7 +88,7 @@ fn is_complete(head: &[u8]) -> bool {
 }
 
 /// The path without its query and the method, or what to answer instead.
-fn request(head: &[u8]) -> Result<(String, Method), Answer> {
+fn request(head: &[u8], names: &[String]) -> Result<(String, Method), Answer> {
     if !is_complete(head) || head.len() > HEAD {
         return Err(Answer::text(431, "the request is too long\n"));
     }
@@ -78,8 +108,43 @@ fn request(head: &[u8]) -> Result<(String, Method), Answer> {
     if method != Method::Get && method != Method::Head {
         return Err(Answer::text(405, "only GET and HEAD are answered\n"));
     }
+    if let Some(stranger) = hosts(head).find(|host| !is_ours(host, names)) {
+        return Err(Answer::text(
+            421,
+            format!(
+                "this server is not called {}; use an address, localhost or the host's name, or add the name to metrics.names\n",
+                stranger.escape_debug()
+            ),
+        ));
+    }
     let path = target.split(['?', '#']).next().unwrap_or(target);
     Ok((path.to_owned(), method))
+}
+
+/// What the client calls this server, in every Host line.
+fn hosts(head: &[u8]) -> impl Iterator<Item = String> {
+    let lines = head.split(|byte| *byte == b'\n').skip(1);
+    lines.filter_map(|line| {
+        let line = String::from_utf8_lossy(line);
+        let (name, value) = line.split_once(':')?;
+        let is_host = name.trim().eq_ignore_ascii_case("host");
+        is_host.then(|| value.trim().to_owned())
+    })
+}
+
+/// Whether a client that means us would call us so. A browser that a page of somebody else's has sent here, by a name that
+/// suddenly leads to our address, calls us by that name. Addresses cannot be redirected in this way.
+fn is_ours(host: &str, names: &[String]) -> bool {
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => (name, port),
+        _ => (host, "0"),
+    };
+    let bare = name.trim_start_matches('[').trim_end_matches(']');
+    let name = name.strip_suffix('.').unwrap_or(name);
+    port.parse::<u16>().is_ok()
+        && (bare.parse::<IpAddr>().is_ok()
+            || name.eq_ignore_ascii_case("localhost")
+            || names.iter().any(|ours| name.eq_ignore_ascii_case(ours)))
 }
 
 /// The answer as it goes over the wire. As HTTP/1.0, which means that the connection ends with it, and that its length stands
@@ -171,14 +236,15 @@ mod tests {
     use super::*;
 
     fn status(head: &[u8]) -> u16 {
-        request(head).map_or_else(|answer| answer.status, |_| 200)
+        request(head, &["node-a".to_owned()]).map_or_else(|answer| answer.status, |_| 200)
     }
 
     #[test]
     fn a_request_is_a_method_a_path_and_a_version() {
-        let (path, method) = request(b"GET /metrics?x=1 HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        let (path, method) =
+            request(b"GET /metrics?x=1 HTTP/1.1\r\nHost: localhost\r\n\r\n", &[]).unwrap();
         assert_eq!((path.as_str(), method), ("/metrics", Method::Get));
-        let (path, method) = request(b"HEAD / HTTP/1.0\n\n").unwrap();
+        let (path, method) = request(b"HEAD / HTTP/1.0\n\n", &[]).unwrap();
         assert_eq!((path.as_str(), method), ("/", Method::Head));
     }
 
@@ -206,6 +272,37 @@ mod tests {
         ]
         .concat();
         assert_eq!(status(&long), 431);
+    }
+
+    /// DNS rebinding: a page of somebody else's in a browser on this host.
+    #[test]
+    fn only_who_calls_us_by_our_name_is_answered() {
+        for (host, expected) in [
+            ("localhost", 200),
+            ("LocalHost:9746", 200),
+            ("127.0.0.1:9746", 200),
+            ("10.1.2.3", 200),
+            ("[::1]:9746", 200),
+            ("[::1]", 200),
+            ("::1", 421),
+            ("node-a", 200),
+            ("Node-A.:9746", 200),
+            ("evil.example", 421),
+            ("evil.example:9746", 421),
+            ("node-a.evil.example:9746", 421),
+            ("127.0.0.1.evil.example", 421),
+            ("localhost.evil.example:80", 421),
+            ("evil.example:127.0.0.1", 421),
+            ("", 421),
+        ] {
+            for spelled in ["Host", "hOST"] {
+                let head =
+                    format!("GET /status.json HTTP/1.1\r\nX: y\r\n{spelled}: {host}\r\n\r\n");
+                assert_eq!(status(head.as_bytes()), expected, "{host}");
+            }
+        }
+        let two = b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n";
+        assert_eq!(status(two), 421);
     }
 
     #[test]
