@@ -298,3 +298,23 @@ fn every_key_of_the_json_is_documented() {
         }
     }
 }
+
+#[test]
+fn every_test_that_the_threat_model_names_exists() {
+    let mut files = Vec::new();
+    for folder in ["src", "tests", "crates"] {
+        collect(&root().join(folder), "rs", &mut files);
+    }
+    let code: String = files.iter().map(read).collect();
+    let text = read("docs/security.md");
+    let rows = text.lines().filter(|line| line.starts_with("| "));
+    let named: Vec<String> = rows
+        .filter_map(|row| row.split('|').rev().nth(1))
+        .flat_map(quoted)
+        .filter(|name| name.matches('_').count() > 2)
+        .collect();
+    assert!(named.len() > 20, "{named:?}");
+    for name in named {
+        assert!(code.contains(&format!("fn {name}()")), "no test {name}");
+    }
+}

@@ -17,6 +17,7 @@ mod queue;
 mod reload;
 mod requests;
 mod restored;
+mod rights;
 mod start;
 mod stop;
 mod store;

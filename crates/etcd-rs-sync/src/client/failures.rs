@@ -1,7 +1,7 @@
 //! What several failed attempts mean together.
 
 use super::repeatable;
-use crate::{Error, Request};
+use crate::{Error, Keys, Op, Request, Txn};
 
 /// What the attempts of one call came to.
 #[derive(Default)]
@@ -27,6 +27,12 @@ impl Failures {
 
     /// The cluster's definite answer, in the light of what was sent before.
     pub(super) fn settle(self, request: &Request, last: Error) -> Error {
+        let last = match last {
+            Error::PermissionDenied { detail } => Error::PermissionDenied {
+                detail: format!("{detail}; this needs the rights: {}", needs(request)),
+            },
+            last => last,
+        };
         let explained =
             matches!(last, Error::LeaseExists | Error::LeaseNotFound) || !last.is_definite();
         if explained || !request.writes() || !self.may_have_had_effect() {
@@ -70,6 +76,48 @@ fn detail_of(error: &Error) -> String {
         return detail.clone();
     }
     error.to_string()
+}
+
+/// The rights that a request needs, each with its key. etcd does not say which of them is missing.
+fn needs(request: &Request) -> String {
+    let mut rights = Vec::new();
+    match request {
+        Request::Range(range) => rights.push(right("read", &range.keys)),
+        Request::Put(put) => rights.push(right("write", &Keys::one(put.key.clone()))),
+        Request::Delete(delete) => rights.push(right("write", &delete.keys)),
+        Request::Txn(txn) => of_txn(txn, &mut rights),
+        Request::Grant { .. }
+        | Request::Revoke { .. }
+        | Request::KeepAlive { .. }
+        | Request::TimeToLive { .. } => rights.push("write all keys of the lease".to_owned()),
+        Request::Compact { .. } | Request::Status | Request::Members => {
+            rights.push("the role root".to_owned());
+        }
+    }
+    rights.sort();
+    rights.dedup();
+    rights.join(", ")
+}
+
+fn of_txn(txn: &Txn, rights: &mut Vec<String>) {
+    rights.extend(
+        txn.compares
+            .iter()
+            .map(|compare| right("read", &compare.keys)),
+    );
+    for op in txn.success.iter().chain(&txn.failure) {
+        match op {
+            Op::Range(range) => rights.push(right("read", &range.keys)),
+            Op::Put(put) => rights.push(right("write", &Keys::one(put.key.clone()))),
+            Op::Delete(delete) => rights.push(right("write", &delete.keys)),
+            Op::Txn(nested) => of_txn(nested, rights),
+        }
+    }
+}
+
+fn right(what: &str, keys: &Keys) -> String {
+    let all = if keys.range_end.is_empty() { "" } else { "…" };
+    format!("{what} {}{all}", keys.key.escape_ascii())
 }
 
 #[cfg(test)]

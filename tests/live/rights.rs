@@ -1,0 +1,75 @@
+//! A user of etcd with the least rights.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+
+use etcd_test_server::Cluster;
+
+use crate::host::Host;
+use crate::store::Store;
+
+/// The roles that the script makes, and a user for each.
+fn make_roles(cluster: &Cluster, arguments: &[&str]) {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/etcd-roles");
+    let output = Command::new(script).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    for line in String::from_utf8(output.stdout).unwrap().lines() {
+        let words: Vec<&str> = line.split(' ').skip(1).collect();
+        cluster.etcdctl(&words);
+    }
+}
+
+fn user(cluster: &Cluster, name: &str, role: &str) {
+    cluster.etcdctl(&["user", "add", &format!("{name}:secret")]);
+    cluster.etcdctl(&["user", "grant-role", name, role]);
+}
+
+fn host(cluster: &Cluster, name: &str, user: &str) -> Host {
+    let host = Host::new(name, &cluster.endpoints());
+    let file = host.path("password");
+    fs::write(&file, "secret").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let auth = format!("{{username: {user}, password_file: {file:?}}}");
+    host.with("etcd_auth", &auth)
+}
+
+#[test]
+fn a_node_with_the_least_rights_reboots_once() {
+    let cluster = Cluster::builder().auth("root").start();
+    make_roles(&cluster, &["/rc", "node-a", "operator"]);
+    user(&cluster, "a", "reboot-node-node-a");
+    user(&cluster, "eva", "reboot-operator");
+    let mut node = host(&cluster, "node-a", "a");
+    node.start();
+    node.wait_until("the reboot command", || node.reboots() == 1);
+    node.remove("required");
+    node.reboot();
+    node.wait_event("released");
+    assert_eq!(node.reboots(), 1);
+    assert!(!node.log().contains("permission"), "{}", node.log());
+    // An operator may do what operators do.
+    let desk = host(&cluster, "node-a", "eva");
+    for command in [
+        ["pause", "--reason", "work"],
+        ["resume", "--reason", "done"],
+    ] {
+        let output = desk.command(&command).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+}
+
+#[test]
+fn a_right_that_is_missing_is_named_with_its_key() {
+    let cluster = Cluster::builder().auth("root").start();
+    make_roles(&cluster, &["/rc", "node-b"]);
+    user(&cluster, "b", "reboot-node-node-b");
+    let mut node = host(&cluster, "node-a", "b");
+    node.start();
+    node.wait_event("etcd_error");
+    let log = node.log();
+    assert!(log.contains("write /rc/nodes/node-a"), "{log}");
+    assert_eq!(node.reboots(), 0);
+    let store = Store::of(&cluster);
+    assert_eq!(store.claims(), Vec::<String>::new());
+}
