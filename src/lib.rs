@@ -34,6 +34,7 @@ pub mod detect;
 pub mod fuzz;
 pub mod health;
 pub mod host;
+mod identity;
 pub mod lock;
 pub mod observe;
 pub mod process;

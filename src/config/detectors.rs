@@ -35,9 +35,10 @@ pub(super) fn read(field: &Field<'_>, host: &Host) -> Option<Vec<Detector>> {
     let mut names: HashMap<String, usize> = HashMap::new();
     let mut detectors = Vec::new();
     for (index, item) in items.iter().enumerate() {
-        let Some(detector) = detector(item, host) else {
+        let Some(mut detector) = detector(item, host) else {
             continue;
         };
+        number(&mut detector, &detectors);
         if detector.name == DETECTOR {
             item.problem(format!(
                 "the name {DETECTOR:?} belongs to the detector of operators' requests, which is always on; give it another `name`"
@@ -53,6 +54,28 @@ pub(super) fn read(field: &Field<'_>, host: &Host) -> Option<Vec<Detector>> {
         detectors.push(detector);
     }
     Some(detectors)
+}
+
+/// Commands of one program with other arguments are told apart by numbers. An equal one is refused.
+fn number(detector: &mut Detector, before: &[Detector]) {
+    let DetectorKind::Command { cmd, .. } = &detector.kind else {
+        return;
+    };
+    let default = of_program(cmd);
+    let same = before.iter().filter(|other| match &other.kind {
+        DetectorKind::Command { cmd, .. } => of_program(cmd) == default,
+        _ => false,
+    });
+    let count = same.clone().count();
+    if detector.name == default && count > 0 && !same.clone().any(|it| it.kind == detector.kind) {
+        detector.name = format!("{default}#{}", count + 1);
+    }
+}
+
+/// The program only: among its arguments may be secrets, and a name is public.
+fn of_program(cmd: &[String]) -> String {
+    let program = cmd.first().and_then(|program| program.rsplit('/').next());
+    format!("command:{}", program.unwrap_or_default())
 }
 
 fn detector(item: &Field<'_>, host: &Host) -> Option<Detector> {
@@ -140,11 +163,6 @@ fn command(map: &Map<'_>, host: &Host) -> Option<(String, DetectorKind)> {
         }
         return None;
     };
-    let description = words
-        .iter()
-        .map(|(_, word)| word.as_str())
-        .collect::<Vec<_>>()
-        .join(" ");
     let mut words = words;
     let (first, name) = words.first_mut()?;
     match host.find_program(name) {
@@ -153,9 +171,9 @@ fn command(map: &Map<'_>, host: &Host) -> Option<(String, DetectorKind)> {
         _ => absolute(first, name, host)?,
     }
     executes(&words)?;
-    let cmd = words.into_iter().map(|(_, word)| word).collect();
+    let cmd: Vec<String> = words.into_iter().map(|(_, word)| word).collect();
     Some((
-        format!("command:{description}"),
+        of_program(&cmd),
         DetectorKind::Command {
             cmd,
             success_exit_codes: codes,

@@ -16,7 +16,7 @@ const fn field(path: &'static str, default: &'static str) -> Field {
 /// All fields, in the order of the documentation. A map stands before its fields.
 pub const FIELDS: &[Field] = &[
     field("node_name", "required"),
-    field("node_id", "the content of `/etc/machine-id`"),
+    field("node_id", "made of `/etc/machine-id`"),
     field("reboot_required_detectors", "required"),
     field("reboot_required_detectors[].type", "required"),
     field("reboot_required_detectors[].name", "a description"),

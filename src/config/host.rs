@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::identity;
+
 /// Where a host keeps what a configuration asks for.
 pub(super) struct Host {
     pub(super) hostname_file: PathBuf,
@@ -74,7 +76,7 @@ impl Host {
         }
     }
 
-    /// The machine id, or why there is none.
+    /// What this program shows of the machine id, or why there is none.
     pub(super) fn machine_id(&self) -> Result<String, String> {
         let remedy = "run systemd-machine-id-setup, or set node_id";
         let id = read_line(&self.machine_id_file)
@@ -91,7 +93,7 @@ impl Host {
                     self.machine_id_file.display()
                 ))
             }
-            _ => Ok(id),
+            _ => Ok(identity::of_machine(&id)),
         }
     }
 
@@ -153,8 +155,10 @@ mod tests {
             );
         }
         assert_eq!(
-            host(folder.path(), "a", "abc\n").machine_id().as_deref(),
-            Ok("abc")
+            host(folder.path(), "a", "0123456789abcdef0123456789abcdef\n")
+                .machine_id()
+                .as_deref(),
+            Ok("fcc73eb3b76a4e28a0c80e1b1fc245f4")
         );
         let mut gone = host(folder.path(), "a", "abc");
         gone.machine_id_file = folder.path().join("nothing");

@@ -7,6 +7,7 @@ use super::describe::{committed, names, pause_text};
 use super::plight::{Plight, Rank, plights};
 use super::table::Tone;
 use super::times::clock;
+use crate::identity::is_same;
 use crate::lock::survey::Survey;
 
 /// One thing that is going on.
@@ -139,7 +140,7 @@ fn conflict(view: &View) -> Option<Part> {
     let other = record
         .as_ref()
         .ok()
-        .filter(|record| record.node_id != local.node_id)?;
+        .filter(|record| !is_same(&record.node_id, &local.node_id))?;
     let node = &local.node;
     let fact = format!(
         "Two machines use the name {node}: this one is {}, registered is {}.",

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::describe::{began, committed};
 use super::table::Tone;
 use super::times::{instant, since_text};
+use crate::identity::is_same;
 use crate::lock::outcome::Found;
 use crate::lock::record::Standing;
 use crate::lock::survey::{Said, Survey};
@@ -94,7 +95,7 @@ pub(crate) fn plights(survey: &Survey, patience: Duration, now: Timestamp) -> Ve
 fn words_of<'a>(found: &Found, standing: Option<&'a Standing>) -> Option<&'a Standing> {
     let ours = |standing: &&Standing| {
         let claim = found.claim.as_ref().ok();
-        claim.is_none_or(|claim| claim.node_id == standing.node_id)
+        claim.is_none_or(|claim| is_same(&claim.node_id, &standing.node_id))
     };
     standing.filter(|standing| !standing.once).filter(ours)
 }
@@ -228,7 +229,7 @@ fn idle(
 ) -> Plight {
     let record = record.and_then(|record| record.as_ref().ok());
     if let (Some(standing), Some(record)) = (standing, record)
-        && standing.node_id != record.node_id
+        && !is_same(&standing.node_id, &record.node_id)
     {
         let fact = format!("two machines use the name {node}: change node_name on one of them");
         return Plight::new(node, Tone::Bad, Rank::Blocked, fact);

@@ -13,7 +13,7 @@ fn the_least_configuration_has_the_documented_defaults() {
     let config = loaded.config;
     let seconds = Duration::from_secs;
     assert_eq!(config.node_name, "node-a");
-    assert_eq!(config.node_id, "0123456789abcdef0123456789abcdef");
+    assert_eq!(config.node_id, "fcc73eb3b76a4e28a0c80e1b1fc245f4");
     assert_eq!(config.detectors[0].name, "file:/var/run/reboot-required");
     assert_eq!(config.detectors[0].timeout, seconds(30));
     assert_eq!(config.health_timeout, seconds(30));
@@ -159,7 +159,7 @@ fn values_arrive_where_they_belong() {
     let detector = &config.detectors[0];
     assert_eq!(
         (detector.name.as_str(), detector.timeout),
-        ("command:needs-restarting -r", Duration::from_secs(7))
+        ("command:needs-restarting", Duration::from_secs(7))
     );
     let program = fixture.path("bin/needs-restarting").display().to_string();
     let expected = DetectorKind::Command {
@@ -370,4 +370,16 @@ fn a_link_that_leads_nowhere_is_refused_where_its_target_was_meant() {
             && problems[0].ends_with("correct or remove the link"),
         "{problems:?}"
     );
+}
+
+#[test]
+fn a_command_is_called_by_its_program_and_a_number_and_not_by_its_arguments() {
+    let fixture = Fixture::new();
+    let text = "reboot_required_detectors:
+- {type: command, cmd: [/bin/sh, -c, 'exit 1 # token=secret']}
+- {type: command, cmd: [/bin/sh, -c, 'exit 2']}
+- {type: command, cmd: [/bin/true, --password=secret]}";
+    let config = fixture.load(&with(text)).unwrap().config;
+    let names: Vec<&str> = config.detectors.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(names, ["command:sh", "command:sh#2", "command:true"]);
 }

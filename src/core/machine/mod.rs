@@ -57,6 +57,7 @@ use super::rng::Rng;
 use super::settings::{Mode, Settings};
 use super::verdict::Verdicts;
 use super::{Memory, Note, Refusal};
+use crate::identity::is_same;
 use crate::lock::outcome::{Malformed, Members};
 use crate::lock::record::Standing;
 use crate::lock::{Held, History, NodeRecord};
@@ -624,6 +625,11 @@ impl Machine {
             request: None,
         };
         match &self.registration {
+            // What an older release wrote shows the machine id itself, until it is written again.
+            Some((_, record)) if is_same(&record.node_id, &self.settings.node_id) => NodeRecord {
+                node_id: self.settings.node_id.clone(),
+                ..record.clone()
+            },
             Some((_, record)) => record.clone(),
             None => fresh(),
         }

@@ -7,6 +7,7 @@ use etcd_rs_sync::{Error, Reply, Request};
 use super::{After, Entry, Gates, Machine, Outcome, Stage, State, Verify, nonsense, words};
 use crate::core::settings::Mode;
 use crate::core::{Note, Refusal};
+use crate::identity::is_same;
 use crate::lock::outcome::{self, Found, Write};
 use crate::lock::record::decode;
 use crate::lock::{Held, NodeRecord, Phase, request};
@@ -112,7 +113,7 @@ impl Machine {
             },
             Err(error) => return self.refuse_record("claim", &error.to_string()),
         };
-        if held.claim.node_id != self.settings.node_id {
+        if !is_same(&held.claim.node_id, &self.settings.node_id) {
             return self.refuse_name("claim", &held.claim.node_id);
         }
         if self.foreign_registration() {
@@ -287,7 +288,7 @@ impl Machine {
     /// Whether the registration is another machine's; then the program ends.
     pub(super) fn foreign_registration(&mut self) -> bool {
         let record = self.record();
-        if record.node_id != self.settings.node_id {
+        if !is_same(&record.node_id, &self.settings.node_id) {
             self.refuse_name("registration", &record.node_id);
             return true;
         }

@@ -12,6 +12,7 @@ use crate::core::machine::{judge_budget, judge_cooldown, judge_pause, judge_wind
 use crate::core::windows::Windows;
 use crate::core::{Refusal, Verdict, Word, judge_detectors, policy};
 use crate::host::KillSwitch;
+use crate::identity::is_same;
 use crate::lock::outcome::{Found, Members};
 use crate::lock::survey::Survey;
 use crate::status::describe::{age, committed, names, pause_text, phase, request_text, until_text};
@@ -191,7 +192,7 @@ pub(crate) fn spent(local: &Local, survey: &Survey, now: Timestamp) -> Verdict {
         }
         Some((_, Ok(record))) => record,
     };
-    if record.node_id != local.node_id {
+    if !is_same(&record.node_id, &local.node_id) {
         return Verdict::not_asked(NAME, "another machine is registered under this name");
     }
     let claim = survey.claims.iter().find(|(node, _)| *node == local.node);
@@ -228,7 +229,7 @@ pub(crate) fn name(local: &Local, survey: &Survey) -> Option<Verdict> {
     let claimed = survey.claims.iter().find(|(node, _)| *node == local.node);
     let claimed = claimed.and_then(|(_, found)| Some(&found.claim.as_ref().ok()?.node_id));
     let other = registered.into_iter().chain(claimed);
-    let other = other.into_iter().find(|id| **id != local.node_id)?;
+    let other = other.into_iter().find(|id| !is_same(id, &local.node_id))?;
     let text = format!(
         "another machine uses the name {}, with node_id {other}: change node_name on one of them",
         local.node
@@ -251,7 +252,7 @@ pub(crate) fn turn(local: &Local, survey: &Survey, now: Timestamp) -> Verdict {
     let own = place.map(|place| &survey.claims[place].1);
     let ours = |found: &&Found| {
         let claim = found.claim.as_ref();
-        claim.is_ok_and(|claim| claim.node_id == local.node_id)
+        claim.is_ok_and(|claim| is_same(&claim.node_id, &local.node_id))
     };
     if own.is_some_and(|found| found.claim.is_ok() && !ours(&found)) {
         return Verdict::not_asked(NAME, "the claim under this name is of another machine");
