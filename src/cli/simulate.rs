@@ -89,11 +89,30 @@ fn as_text(
             report.outcome,
             report.took.as_millis()
         ));
-        for line in report.stdout.text.lines().chain(report.stderr.text.lines()) {
-            lines.push(format!("  | {line}"));
+        for (name, output) in [("output", &report.stdout), ("errors", &report.stderr)] {
+            lines.extend(
+                output
+                    .text
+                    .lines()
+                    .map(|line| format!("  | {}", shown(line))),
+            );
+            if output.dropped > 0 {
+                let kept = output.text.len();
+                lines.push(format!(
+                    "  (its {name} was cut here: {} more bytes after {kept})",
+                    output.dropped
+                ));
+            }
         }
     }
     lines.join("\n")
+}
+
+/// What a script prints must not drive the terminal.
+fn shown(line: &str) -> String {
+    line.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
 }
 
 fn as_json(
@@ -115,6 +134,8 @@ fn as_json(
             "duration_ms": report.took.as_millis(),
             "stdout": report.stdout.text,
             "stderr": report.stderr.text,
+            "stdout_cut_bytes": report.stdout.dropped,
+            "stderr_cut_bytes": report.stderr.dropped,
         })
     });
     json!({
@@ -123,4 +144,37 @@ fn as_json(
         "detectors": detectors,
         "health": health,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::facts::{Captured, ScriptOutcome};
+    use std::time::Duration;
+
+    #[test]
+    fn what_a_script_prints_is_cleaned_and_said_to_be_cut() {
+        let captured = |text: &str, dropped| Captured {
+            text: text.to_owned(),
+            dropped,
+        };
+        let report = ScriptReport {
+            outcome: ScriptOutcome::Exited(1),
+            took: Duration::from_millis(3),
+            stdout: captured("fine\n\u{1b}]0;owned\u{7}\u{1b}[31mred\rover\n", 7),
+            stderr: captured("why\n", 0),
+        };
+        let text = as_text(&[], Some(&report), &Ok(vec!["kernel".to_owned()]));
+        assert!(!text.contains(['\u{1b}', '\u{7}', '\r']), "{text:?}");
+        assert!(text.contains("  | fine\n  | "), "{text}");
+        assert!(text.contains("red"), "{text}");
+        assert!(
+            text.contains("  (its output was cut here: 7 more bytes after "),
+            "{text}"
+        );
+        assert!(text.ends_with("  | why"), "{text}");
+        let json = as_json(&[], Some(&report), &Ok(Vec::new()));
+        assert_eq!(json["health"]["stdout_cut_bytes"], 7);
+        assert_eq!(json["health"]["stderr_cut_bytes"], 0);
+    }
 }
