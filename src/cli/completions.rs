@@ -65,6 +65,7 @@ fn operands(spec: &CommandSpec) -> String {
         | CommandName::Release
         | CommandName::Forget
         | CommandName::Request
+        | CommandName::GoOn
         | CommandName::ResetBudget
         | CommandName::Version => String::new(),
     }

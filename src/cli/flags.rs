@@ -38,6 +38,8 @@ pub enum CommandName {
     Forget,
     /// Asks for reboots.
     Request,
+    /// Lets the line go on.
+    GoOn,
     /// Lets a node try again.
     ResetBudget,
     /// Prints a completion script.
@@ -63,6 +65,7 @@ impl CommandName {
             CommandName::Release => "release",
             CommandName::Forget => "forget",
             CommandName::Request => "request",
+            CommandName::GoOn => "go-on",
             CommandName::ResetBudget => "reset-budget",
             CommandName::Completions => "completions",
             CommandName::Version => "version",
@@ -150,6 +153,14 @@ pub const COMMANDS: &[CommandSpec] = &[
                   only if it is still the one shown. The history says who did it and why.",
     },
     CommandSpec {
+        name: CommandName::GoOn,
+        operand: "",
+        summary: "let the others go in spite of reboots that failed",
+        details: "After halt_after failed reboots the line stands: no other node commits. This lets it go on in\n\
+                  spite of the failures that are known now, until the next one; with --nodes for so many\n\
+                  nodes at the most. Find out first why they failed. It stands in etcd, by whom and why.",
+    },
+    CommandSpec {
         name: CommandName::ResetBudget,
         operand: "NODE",
         summary: "let a node try again whose reboots did not clear what they were for",
@@ -230,6 +241,8 @@ pub enum FlagName {
     For,
     /// `--yes`
     Yes,
+    /// `--nodes N`
+    Nodes,
     /// `--all`
     All,
     /// `--cancel`
@@ -318,11 +331,12 @@ pub const FLAGS: &[FlagSpec] = &[
         long: "reason",
         short: None,
         value: Some("TEXT"),
-        help: "why, for the others and the history (release and reset-budget need one)",
+        help: "why, for the others and the history (pause and request need none)",
         commands: &[
             CommandName::Pause,
             CommandName::Request,
             CommandName::Release,
+            CommandName::GoOn,
             CommandName::ResetBudget,
         ],
     },
@@ -333,6 +347,14 @@ pub const FLAGS: &[FlagSpec] = &[
         value: Some("DURATION"),
         help: "end the pause by itself after that time, such as 30m, 4h or 2d",
         commands: &[CommandName::Pause],
+    },
+    FlagSpec {
+        name: FlagName::Nodes,
+        long: "nodes",
+        short: None,
+        value: Some("N"),
+        help: "for so many nodes at the most",
+        commands: &[CommandName::GoOn],
     },
     FlagSpec {
         name: FlagName::All,
@@ -432,6 +454,7 @@ mod tests {
             CommandName::Release,
             CommandName::Forget,
             CommandName::Request,
+            CommandName::GoOn,
             CommandName::ResetBudget,
             CommandName::Completions,
             CommandName::Version,

@@ -88,7 +88,7 @@ const OWN_VARIABLES: &[(&str, &str)] = &[
     ),
     (
         "SUDO_USER, USER, LOGNAME",
-        "Who `pause`, `request`, `release` and `reset-budget` say gave the command; the first that is set.",
+        "Who `pause`, `request`, `release`, `go-on` and `reset-budget` say gave the command; the first that is set.",
     ),
     (
         "TZ",

@@ -8,6 +8,7 @@ pub mod exit;
 mod explain;
 pub mod flags;
 mod forget;
+mod go_on;
 pub mod help;
 mod history;
 pub mod man;
@@ -81,6 +82,7 @@ fn dispatch(invocation: &Invocation) -> Exit {
             release::release(&invocation.config, node, reason, *yes)
         }
         Command::Request(options) => request::request(&invocation.config, options),
+        Command::GoOn { reason, nodes } => go_on::go_on(&invocation.config, reason, *nodes),
         Command::ResetBudget { node, reason } => {
             reset_budget::reset_budget(&invocation.config, node, reason)
         }

@@ -68,6 +68,13 @@ pub enum Command {
     },
     /// Ask for reboots, or withdraw requests.
     Request(RequestOptions),
+    /// Let the line go on.
+    GoOn {
+        /// Why, for the others.
+        reason: String,
+        /// For how many nodes.
+        nodes: Option<u32>,
+    },
     /// Let a node try again.
     ResetBudget {
         /// Which.
@@ -233,6 +240,16 @@ fn own(name: CommandName, flags: &Flags, operands: &[OsString]) -> Result<Comman
             yes: has(FlagName::Yes),
         },
         CommandName::Request => Command::Request(request_options(flags, operands)?),
+        CommandName::GoOn => Command::GoOn {
+            reason: reason(flags)?
+                .ok_or("`go-on` needs --reason TEXT: it stands beside the failures")?,
+            nodes: value(flags, FlagName::Nodes)
+                .map(|text| match text.to_string_lossy().parse() {
+                    Ok(nodes) if nodes > 0 => Ok(nodes),
+                    _ => Err("`--nodes` needs a number of nodes, 1 or more"),
+                })
+                .transpose()?,
+        },
         CommandName::ResetBudget => Command::ResetBudget {
             node: node(operand())?,
             reason: reason(flags)?

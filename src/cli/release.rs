@@ -218,6 +218,8 @@ mod tests {
                     .committed()
                     .then(|| "2026-11-23T11:48:00.000Z".to_owned()),
                 attempts: 1,
+                patience_sec: None,
+                drain_sec: None,
                 version: "0.1.0".into(),
             }),
         }

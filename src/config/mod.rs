@@ -79,6 +79,8 @@ pub struct Config {
     pub post_boot_settle: Duration,
     /// Reboots that did not clear the requirement before the node waits (P6).
     pub max_reboots_without_clearing: u32,
+    /// How many failed reboots stop the line; 0: none does (P3).
+    pub halt_after: u32,
     /// Cluster policies.
     pub cluster_policies: Option<ClusterPolicies>,
     /// Maintenance windows; `None` when there are none.

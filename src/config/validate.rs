@@ -23,7 +23,7 @@ pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
     let check_interval = top.field("check_interval_sec").seconds(60);
     let backoff = backoff(&top);
     let min_reboot_interval = top.field("min_reboot_interval_sec").seconds_or_zero(0);
-    let max_concurrent_reboots = at_least_one(&top.field("max_concurrent_reboots"), 1);
+    let max_concurrent_reboots = at_least(1, &top.field("max_concurrent_reboots"), 1);
     let lock_key = key::lock_key(&top.field("lock_key"));
     let lock_ttl = lock_ttl(
         &top.field("lock_ttl_sec"),
@@ -40,7 +40,8 @@ pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
     let hooks = hooks.into_iter().flatten().map(|hook| hook.timeout);
     let away = hooks.chain(reboot_timeout).chain(post_boot_settle).sum();
     let hold_timeout = hold_timeout(&top.field("hold_timeout_sec"), away);
-    let max_reboots_without_clearing = at_least_one(&top.field("max_reboots_without_clearing"), 1);
+    let max_reboots_without_clearing = at_least(1, &top.field("max_reboots_without_clearing"), 1);
+    let halt_after = at_least(0, &top.field("halt_after"), 1);
     let cluster_policies = policies::cluster_policies(&top.field("cluster_policies"));
     if let Some(policies) = &cluster_policies {
         let limit = max_concurrent_reboots.unwrap_or(1);
@@ -91,6 +92,7 @@ pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
         post_boot_hook,
         post_boot_settle: post_boot_settle?,
         max_reboots_without_clearing: max_reboots_without_clearing?,
+        halt_after: halt_after?,
         cluster_policies,
         windows,
         kill_switch_file,
@@ -146,12 +148,12 @@ fn backoff(top: &Map<'_>) -> Option<(Duration, Duration)> {
     Some((min, max))
 }
 
-fn at_least_one(field: &Field<'_>, default: u32) -> Option<u32> {
+fn at_least(least: u32, field: &Field<'_>, default: u32) -> Option<u32> {
     if !field.is_set() {
         return Some(default);
     }
     field
-        .whole(1, u32::MAX.into())
+        .whole(least.into(), u32::MAX.into())
         .and_then(|value| u32::try_from(value).ok())
 }
 

@@ -6,6 +6,7 @@
 pub mod budget;
 pub mod facts;
 pub mod io;
+pub mod line;
 pub mod machine;
 pub mod memory;
 pub mod note;

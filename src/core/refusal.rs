@@ -25,6 +25,8 @@ pub enum Refusal {
     Health(String),
     /// A cluster policy forbids it.
     Policy(String),
+    /// Reboots of other nodes failed: the line stands.
+    Line(String),
     /// Other nodes are before this one.
     NotTurn(String),
     /// etcd does not answer, or not as it must.
@@ -39,7 +41,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every [label](Refusal::label) there is, so that metrics can name them all from the start.
-    pub const LABELS: [&str; 15] = [
+    pub const LABELS: [&str; 16] = [
         "not_required",
         "detector",
         "kill_switch",
@@ -50,6 +52,7 @@ impl Refusal {
         "budget",
         "health",
         "policy",
+        "line",
         "not_turn",
         "etcd",
         "lost",
@@ -70,6 +73,7 @@ impl Refusal {
             Refusal::Budget(_) => "budget",
             Refusal::Health(_) => "health",
             Refusal::Policy(_) => "policy",
+            Refusal::Line(_) => "line",
             Refusal::NotTurn(_) => "not_turn",
             Refusal::Etcd(_) => "etcd",
             Refusal::Lost(_) => "lost",
@@ -90,6 +94,7 @@ impl Refusal {
             Refusal::Budget(_) => "budget",
             Refusal::Health(_) => "health",
             Refusal::Policy(_) => "policies",
+            Refusal::Line(_) => "line",
             Refusal::NotTurn(_) | Refusal::Lost(_) => "turn",
             Refusal::Etcd(_) => "etcd",
             Refusal::Aborted(_) => "attempt",
@@ -110,6 +115,7 @@ impl Refusal {
             | Refusal::Budget(_)
             | Refusal::Health(_)
             | Refusal::Policy(_)
+            | Refusal::Line(_)
             | Refusal::NotTurn(_)
             | Refusal::Aborted(_)
             | Refusal::DryRun => Word::Blocks,
@@ -124,7 +130,7 @@ impl Refusal {
             Refusal::Configuration(_) => 2,
             Refusal::Health(_) | Refusal::Policy(_) => 3,
             Refusal::NotTurn(_) => 4,
-            Refusal::KillSwitch(_) | Refusal::Paused(_) => 5,
+            Refusal::KillSwitch(_) | Refusal::Paused(_) | Refusal::Line(_) => 5,
             Refusal::Unknown(_) => 6,
             Refusal::Window(_) => 7,
             Refusal::Cooldown(_) | Refusal::Budget(_) => 8,
@@ -152,6 +158,7 @@ impl Refusal {
             Refusal::Budget(why) => format!("the reboot budget is used up: {why}"),
             Refusal::Health(why) => format!("the health script does not allow it: {why}"),
             Refusal::Policy(why) => format!("a cluster policy forbids it: {why}"),
+            Refusal::Line(why) => format!("the line stands, because a reboot failed: {why}"),
             Refusal::NotTurn(why) => format!("it is not this node's turn: {why}"),
             Refusal::Etcd(why) => format!("etcd: {why}"),
             Refusal::Lost(why) => format!("the place in the queue was lost: {why}"),
@@ -183,6 +190,9 @@ impl Refusal {
             Refusal::Health(_) => "run the script by hand and repair what it reports",
             Refusal::Policy(_) => {
                 "wait for the other members, or repair them; forget those that are gone for good"
+            }
+            Refusal::Line(_) => {
+                "repair the node named here, or `reboot-coordinator release` it when it is gone; `reboot-coordinator go-on` lets the others go all the same"
             }
             Refusal::Aborted(_) => "see the lines before this one; it is tried again later",
         }

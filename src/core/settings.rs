@@ -22,6 +22,8 @@ pub struct Settings {
     pub keys: Keys,
     /// How many nodes may be down at once.
     pub max_concurrent_reboots: u32,
+    /// How many failed reboots of others stop this node; 0: none does.
+    pub halt_after: u32,
     /// How often detectors run.
     pub check_interval: Duration,
     /// How often the node reports its health; `None` for never.

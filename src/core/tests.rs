@@ -10,7 +10,7 @@ use super::rng::Rng;
 #[test]
 fn each_refusal_has_its_label_its_exit_code_and_its_words() {
     let why = || "why".to_owned();
-    let table: [(Refusal, &str, u8, bool); 15] = [
+    let table: [(Refusal, &str, u8, bool); 16] = [
         (Refusal::NotRequired, "not_required", 0, false),
         (Refusal::DryRun, "dry_run", 0, false),
         (Refusal::Unknown(why()), "detector", 6, true),
@@ -22,6 +22,7 @@ fn each_refusal_has_its_label_its_exit_code_and_its_words() {
         (Refusal::Budget(why()), "budget", 8, true),
         (Refusal::Health(why()), "health", 3, true),
         (Refusal::Policy(why()), "policy", 3, true),
+        (Refusal::Line(why()), "line", 5, true),
         (Refusal::NotTurn(why()), "not_turn", 4, false),
         (Refusal::Etcd(why()), "etcd", 1, false),
         (Refusal::Lost(why()), "lost", 1, false),

@@ -7,7 +7,7 @@ use super::Refusal;
 use super::machine::rfc3339;
 
 /// The gates, in the order in which people read them.
-pub const GATES: [&str; 11] = [
+pub const GATES: [&str; 12] = [
     "etcd",
     "detectors",
     "kill switch",
@@ -16,6 +16,7 @@ pub const GATES: [&str; 11] = [
     "pause",
     "cooldown",
     "budget",
+    "line",
     "policies",
     "health",
     "turn",

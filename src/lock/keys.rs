@@ -79,6 +79,21 @@ impl Keys {
         format!("{}/requests/", self.prefix)
     }
 
+    /// That the reboot of one member failed.
+    pub fn failed(&self, node: &str) -> String {
+        format!("{}/line/failed/{node}", self.prefix)
+    }
+
+    /// What all failures start with.
+    pub fn failures(&self) -> String {
+        format!("{}/line/failed/", self.prefix)
+    }
+
+    /// An operator's word that the line goes on in spite of failures.
+    pub fn go_on(&self) -> String {
+        format!("{}/line/go-on", self.prefix)
+    }
+
     /// One finished attempt. `time` sorts as text, so that the history lists in order.
     pub fn history(&self, time: &str, node: &str) -> String {
         format!("{}/history/{time}-{node}", self.prefix)

@@ -4,6 +4,7 @@
 //! [`record`] is what the values look like, [`keys`] where they are. `docs/protocol.md` says why.
 
 pub mod keys;
+pub mod line;
 pub mod operator;
 pub mod outcome;
 pub mod record;
@@ -12,6 +13,7 @@ pub mod requests;
 pub mod survey;
 
 pub use keys::Keys;
+pub use line::{Failure, FailureKind, GoOn, Line};
 pub use outcome::Permit;
 pub use record::{Claim, Cooldown, History, NodeRecord, Pause, Phase, RebootRequest};
 

@@ -6,6 +6,7 @@
 use etcd_rs_sync::{Delete, Keys as Span, Op, OpReply, Put, Range, Reply, Txn};
 
 use super::Keys;
+use super::line::{self, GoOn};
 use super::outcome::{Found, Malformed, ranges, single, txn};
 use super::record::{History, Pause, RecordError, decode, encode};
 use super::request::{absent, read, same, unchanged};
@@ -30,6 +31,7 @@ pub fn release(keys: &Keys, shown: Shown<'_>, history: (&History, i64, &str)) ->
         compares: same(shown.key, shown.create, shown.modified),
         success: vec![
             Op::Delete(Delete::of(span())),
+            line::forget(keys, &history.0.node),
             Op::Put(Put::new(entry.clone(), encode(history.0), history.1)),
         ],
         failure: vec![Op::Range(Range::of(span())), read(entry)],
@@ -131,6 +133,34 @@ pub fn cooldown_ended(reply: Reply) -> Result<bool, Malformed> {
     })
 }
 
+/// Let the line go on in spite of known failures, over the word with the mod revision seen (0: none). Otherwise answer the one
+/// that is there.
+pub fn go_on(keys: &Keys, word: &GoOn, seen_modified: i64) -> Txn {
+    Txn {
+        compares: vec![unchanged(keys.go_on(), seen_modified)],
+        success: vec![line::write(keys, word)],
+        failure: vec![read(keys.go_on())],
+    }
+}
+
+/// Whether [`go_on`] was done: its word stands there.
+///
+/// # Errors
+/// [`Malformed`] when the reply has another shape: the outcome is unknown.
+pub fn goes_on(reply: Reply, word: &GoOn) -> Result<bool, Malformed> {
+    let txn = txn(reply)?;
+    if txn.succeeded {
+        return Ok(true);
+    }
+    let [found] = ranges(&txn)?;
+    // A commit may have counted it down since.
+    let ours = |found: GoOn| {
+        let left = word.left;
+        GoOn { left, ..found } == *word
+    };
+    Ok(single(found)?.is_some_and(|kv| decode(&kv.value).is_ok_and(ours)))
+}
+
 /// Write a registration whose budget is whole again over the one with the mod revision seen, and say so in the history. When it
 /// is another one by now, answer it, and the history entry in case an earlier copy of this request wrote it.
 pub fn reset_budget(
@@ -146,6 +176,7 @@ pub fn reset_budget(
         success: vec![
             Op::Put(Put::new(key.clone(), registration, 0)),
             Op::Put(Put::new(entry.clone(), encode(history), lease)),
+            line::forget(keys, node),
         ],
         failure: vec![read(key), read(entry)],
     }
@@ -179,6 +210,7 @@ pub fn forget(keys: &Keys, node: &str) -> Txn {
             remove(keys.alive(node)),
             remove(keys.request(node)),
             remove(keys.standing(node)),
+            line::forget(keys, node),
         ],
         failure: vec![read(keys.claim(node))],
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use etcd_rs_sync::{Error, KeyValue, OpReply, RangeReply, Reply, TxnReply};
 
 use super::keys::shown;
+use super::line::{Failure, Known, Line};
 use super::record::{self, Claim, Cooldown, NodeRecord, Pause, RecordError, Report, decode};
 use super::requests::Seen;
 use super::{Held, Keys};
@@ -142,6 +143,10 @@ pub struct GateRead {
     pub registration: Registered,
     /// An operator's request for this node.
     pub request: Seen,
+    /// What is known of failures.
+    pub line: Line,
+    /// The claims that are committed or cannot be read, by node, as far as claims were asked for.
+    pub claims: Vec<(String, Found)>,
     /// The members, when they were asked for.
     pub members: Option<Members>,
 }
@@ -256,13 +261,23 @@ pub fn gate_read(reply: Reply, keys: &Keys) -> Result<GateRead, Malformed> {
         return Err(Malformed("an unguarded read did not succeed"));
     }
     let all: Vec<&RangeReply> = reads(&txn);
-    let (own, members) = match all.as_slice() {
-        [own @ .., nodes, alive, claims] if own.len() == 5 => {
-            (own, Some(members(keys, nodes, alive, claims)))
-        }
-        own => (own, None),
+    let Some((own, others)) = all.split_first_chunk::<7>() else {
+        return Err(Malformed("a txn answered another number of reads"));
     };
+    let (members, claims) = match others {
+        [] => (None, &[][..]),
+        [claims] => (None, &claims.kvs[..]),
+        [nodes, alive, claims] => (Some(members(keys, nodes, alive, claims)), &claims.kvs[..]),
+        _ => return Err(Malformed("a txn answered another number of reads")),
+    };
+    let prefix = keys.claims();
+    let claims = claims
+        .iter()
+        .filter_map(|kv| Some((Keys::node_of(&prefix, &kv.key)?.to_owned(), Found::of(kv))));
+    let [.., go_on, failed] = own;
     Ok(GateRead {
+        line: line(keys, failed, single(go_on)?),
+        claims: claims.filter(may_be_down).collect(),
         members,
         ..gates(txn.header.revision, own)?
     })
@@ -281,7 +296,7 @@ pub fn commit(
     let txn = txn(reply)?;
     if txn.succeeded {
         let revision = txn.header.revision;
-        if revision <= seen.modified || txn.replies.len() != 2 {
+        if revision <= seen.modified || txn.replies.len() < 2 {
             return Err(Malformed("a commit was answered without its writes"));
         }
         let held = Held {
@@ -463,7 +478,7 @@ fn permit(sent_at: Duration) -> Permit {
 }
 
 fn gates(revision: i64, own: &[&RangeReply]) -> Result<GateRead, Malformed> {
-    let [pause, cooldown, claim, node, request] = own else {
+    let [pause, cooldown, claim, node, request, _, _] = own else {
         return Err(Malformed("a txn answered another number of reads"));
     };
     Ok(GateRead {
@@ -473,8 +488,29 @@ fn gates(revision: i64, own: &[&RangeReply]) -> Result<GateRead, Malformed> {
         claim: single(claim)?.map(Found::of),
         registration: single(node)?.map(|kv| (kv.mod_revision, decode(&kv.value))),
         request: single(request)?.map(|kv| (kv.mod_revision, decode(&kv.value))),
+        line: Line::default(),
+        claims: Vec::new(),
         members: None,
     })
+}
+
+/// What the failures and the operator's word say.
+pub(super) fn line(keys: &Keys, failed: &RangeReply, go_on: Option<&KeyValue>) -> Line {
+    let prefix = keys.failures();
+    let known = |kv: &KeyValue| {
+        let node = Keys::node_of(&prefix, &kv.key)?.to_owned();
+        let failure: Result<Failure, RecordError> = decode(&kv.value);
+        Some(Known {
+            node,
+            id: failure.as_ref().map_or(kv.mod_revision, |it| it.claim),
+            failure,
+        })
+    };
+    Line {
+        failures: failed.kvs.iter().filter_map(known).collect(),
+        more: failed.more,
+        go_on: go_on.map(|kv| (kv.mod_revision, decode(&kv.value))),
+    }
 }
 
 /// A report that cannot be read says nothing good; a claim that cannot be read may be of a node that is down.
@@ -500,6 +536,11 @@ fn members(keys: &Keys, nodes: &RangeReply, alive: &RangeReply, claims: &RangeRe
         down: named(keys.claims(), claims, &down),
         foreign,
     }
+}
+
+fn may_be_down((_, found): &(String, Found)) -> bool {
+    let committed = |claim: &Claim| claim.phase.committed();
+    found.claim.as_ref().map_or(true, committed)
 }
 
 pub(super) fn txn(reply: Reply) -> Result<TxnReply, Malformed> {

@@ -70,6 +70,12 @@ pub struct Claim {
     /// each commit differ from what it replaces, which tells a commit that took effect from one that was fenced.
     #[serde(default)]
     pub attempts: u32,
+    /// How long its node may take for a reboot and to settle, seconds: one that does not move for longer has failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patience_sec: Option<u64>,
+    /// How much longer while its node drains, seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain_sec: Option<u64>,
     /// The writer's version.
     pub version: String,
 }

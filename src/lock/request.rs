@@ -2,6 +2,7 @@
 
 use etcd_rs_sync::{Compare, Delete, Keys as Span, Op, Order, Put, Range, Txn};
 
+use super::line::{self, Failure, GoOn};
 use super::record::{Claim, Cooldown, History, NodeRecord, Report, Standing, encode};
 use super::{Held, Keys, requests};
 
@@ -70,7 +71,8 @@ pub fn remove(keys: &Keys, node: &str, create: i64, modified: i64) -> Txn {
 }
 
 /// Take away, and say so in the history, the committed claim of a node that never returned, while its health report is the one
-/// with this mod revision (0: there is none).
+/// with this mod revision (0: there is none). Its failure ends with it: that is what whoever set a time for it, or gave the
+/// order, decided.
 pub fn take_away(
     keys: &Keys,
     (node, create, modified, report): (&str, i64, i64, i64),
@@ -78,6 +80,7 @@ pub fn take_away(
 ) -> Txn {
     let mut txn = remove(keys, node, create, modified);
     txn.compares.push(unchanged(keys.alive(node), report));
+    txn.success.push(line::forget(keys, node));
     txn.success.push(Op::Put(Put::new(
         keys.history(time, node),
         encode(history),
@@ -88,35 +91,54 @@ pub fn take_away(
 
 /// The claims next before the one created at `create`, nearest first, and that one itself at the front: enough of them to
 /// know the whole queue before a node near the head, when this many keys that are no claims stand in between.
-pub fn recount(keys: &Keys, create: i64, limit: u32, foreign: usize, values: bool) -> Range {
+pub fn recount(keys: &Keys, create: i64, limit: u32, foreign: usize) -> Range {
     let foreign = i64::try_from(foreign).unwrap_or(i64::MAX / 2);
     Range {
         limit: i64::from(limit) + i64::from(NEAR) + 1 + foreign,
-        keys_only: !values,
         order: Order::CreateRevisionDescending,
         max_create_revision: create,
         ..Range::of(Span::prefix(keys.claims()))
     }
 }
 
-/// What the gates judge, at one revision: pause, cooldown, this node's claim, registration and request; with `members` also who
-/// is registered, all reports and all claims.
-pub fn gate_read(keys: &Keys, node: &str, members: bool) -> Txn {
+/// Whom the gates look at beside this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Others {
+    /// Nobody.
+    Nobody,
+    /// So many of the oldest claims: all that can be committed.
+    Oldest(u32),
+    /// Who is registered, all reports and all claims.
+    Members,
+}
+
+/// What the gates judge, at one revision: pause, cooldown, this node's claim, registration and request, what is known of
+/// failures, and the others.
+pub fn gate_read(keys: &Keys, node: &str, others: Others) -> Txn {
     let mut txn = reads(&[
         keys.pause(),
         keys.cooldown(),
         keys.claim(node),
         keys.node(node),
         keys.request(node),
+        keys.go_on(),
     ]);
-    if members {
-        let names = Range {
-            keys_only: true,
-            ..Range::of(Span::prefix(keys.nodes()))
-        };
-        txn.success.push(Op::Range(names));
-        for all in [keys.alives(), keys.claims()] {
-            txn.success.push(Op::Range(Range::of(Span::prefix(all))));
+    txn.success.push(Op::Range(line::failures(keys)));
+    let all = |prefix: String| Range::of(Span::prefix(prefix));
+    match others {
+        Others::Nobody => {}
+        Others::Oldest(limit) => txn.success.push(Op::Range(Range {
+            limit: i64::from(limit),
+            order: Order::CreateRevision,
+            ..all(keys.claims())
+        })),
+        Others::Members => {
+            let names = Range {
+                keys_only: true,
+                ..all(keys.nodes())
+            };
+            let more = [names, all(keys.alives()), all(keys.claims())];
+            txn.success.extend(more.map(Op::Range));
         }
     }
     txn
@@ -131,6 +153,9 @@ pub struct Judged {
     pub request: i64,
     /// The revision of the store at which cluster policies were judged, when there are any, and who counted as healthy then.
     pub members: Option<(i64, Vec<String>)>,
+    /// The revision of the store at which the line was judged, when failures stop it at all, and the word of an operator that it
+    /// needed, with its mod revision.
+    pub line: Option<(i64, Option<(i64, GoOn)>)>,
 }
 
 /// How many reports a commit requires to be there still. etcd takes 128 guards in one transaction.
@@ -139,8 +164,8 @@ const MOST_REPORTS: usize = 100;
 /// Turn the place at the head of the queue into a record that does not expire. Only its success permits disruption.
 ///
 /// It holds only while nobody paused, nothing cools down, the claim is the one seen, and registration and request are the
-/// ones that were judged; and, when cluster policies were, while no claim and no report was written since. Otherwise it
-/// answers what [`gate_read`] does, without the members.
+/// ones that were judged; while no failure became known since; and, when cluster policies were judged, while no claim and no
+/// report was written since. Otherwise it answers what [`gate_read`] does, without the others.
 pub fn commit(
     keys: &Keys,
     seen: &Held,
@@ -166,13 +191,21 @@ pub fn commit(
                 .map(|node| present(keys.alive(node))),
         );
     }
+    let mut success = vec![
+        Op::Put(Put::new(key, encode(claim), 0)),
+        Op::Put(Put::new(node_key, encode(registration), 0)),
+    ];
+    if let Some((revision, go_on)) = judged.line {
+        compares.push(unchanged_since(keys.failures(), revision));
+        if let Some((modified, go_on)) = go_on {
+            compares.push(unchanged(keys.go_on(), modified));
+            success.extend(go_on.spent().map(|spent| line::write(keys, &spent)));
+        }
+    }
     Txn {
         compares,
-        success: vec![
-            Op::Put(Put::new(key, encode(claim), 0)),
-            Op::Put(Put::new(node_key, encode(registration), 0)),
-        ],
-        failure: gate_read(keys, &claim.node, false).success,
+        success,
+        failure: gate_read(keys, &claim.node, Others::Nobody).success,
     }
 }
 
@@ -197,6 +230,19 @@ pub fn confirm(keys: &Keys, node: &str, seen: &Held) -> Txn {
     }
 }
 
+/// Say that the reboot failed whose claim still has the revisions seen; once for each claim. Otherwise answer the claim.
+pub fn mark(keys: &Keys, (create, modified): (i64, i64), failure: &Failure) -> Txn {
+    let claim = keys.claim(&failure.node);
+    let mut compares = same(claim.as_bytes(), create, modified);
+    // What was said of an earlier claim is older than this one.
+    compares.push(older_than(Span::one(keys.failed(&failure.node)), create));
+    Txn {
+        compares,
+        success: vec![line::put(keys, failure)],
+        failure: vec![read(claim)],
+    }
+}
+
 /// Everything that ends an attempt, in one transaction.
 pub struct Release<'a> {
     /// The claim to delete.
@@ -209,6 +255,8 @@ pub struct Release<'a> {
     pub cooldown: Option<(&'a Cooldown, i64)>,
     /// The entry of the history, with its lease and the time in its key.
     pub history: (&'a History, i64, &'a str),
+    /// That the reboot did not do what it was for. Otherwise whatever was known to have failed is over.
+    pub failure: Option<&'a Failure>,
 }
 
 /// End an attempt. When the claim is not the one seen, answer it and the registration.
@@ -234,16 +282,25 @@ pub fn release(keys: &Keys, release: &Release<'_>) -> Txn {
         txn.success
             .push(Op::Txn(requests::withdraw(keys, node, modified)));
     }
+    txn.success.push(match release.failure {
+        Some(failure) => line::put(keys, failure),
+        None => line::forget(keys, node),
+    });
     txn.failure.push(read(keys.node(node)));
     txn
 }
 
-/// Register a member, or change its registration, when it still has the mod revision seen (0: when there is none).
+/// Register a member, or change its registration, when it still has the mod revision seen (0: when there is none). With a whole
+/// budget nothing is left of a reboot that did not help.
 pub fn register(keys: &Keys, record: &NodeRecord, seen_modified: i64) -> Txn {
     let key = keys.node(&record.node);
+    let mut success = vec![Op::Put(Put::new(key.clone(), encode(record), 0))];
+    if record.budget_used == 0 {
+        success.push(line::forget(keys, &record.node));
+    }
     Txn {
         compares: vec![unchanged(key.clone(), seen_modified)],
-        success: vec![Op::Put(Put::new(key.clone(), encode(record), 0))],
+        success,
         failure: vec![read(key)],
     }
 }
@@ -270,10 +327,14 @@ pub fn stand(keys: &Keys, standing: &Standing, lease: i64, seen_modified: i64) -
 
 /// A compare over all keys below `prefix`: nothing there was written after `revision`. True when nothing is there.
 fn unchanged_since(prefix: String, revision: i64) -> Compare {
+    older_than(Span::prefix(prefix), revision + 1)
+}
+
+fn older_than(keys: Span, revision: i64) -> Compare {
     Compare {
-        keys: Span::prefix(prefix),
+        keys,
         result: etcd_rs_sync::Is::Less,
-        target: etcd_rs_sync::Target::ModRevision(revision + 1),
+        target: etcd_rs_sync::Target::ModRevision(revision),
     }
 }
 

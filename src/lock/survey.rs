@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::Keys;
 use super::keys::shown;
-use super::outcome::{Found, Malformed, ranges, single, txn};
+use super::line::{self, Line};
+use super::outcome::{self, Found, Malformed, ranges, single, txn};
 use super::record::{
     self, Cooldown, History, NodeRecord, Pause, RebootRequest, RecordError, Standing, decode,
 };
@@ -37,6 +38,8 @@ pub struct Survey {
     pub standings: Vec<(String, Result<Standing, RecordError>)>,
     /// The operators' requests by node.
     pub requests: Vec<(String, Result<RebootRequest, RecordError>)>,
+    /// What is known of failures.
+    pub line: Line,
     /// The last finished attempts, newest first.
     pub recent: Vec<History>,
     /// Keys among these that name no node, every byte of them seen. They are ignored.
@@ -75,6 +78,8 @@ pub fn survey(keys: &Keys) -> Txn {
             page(keys.requests()),
             page(keys.standings()),
             Op::Range(recent),
+            read(keys.go_on()),
+            Op::Range(line::failures(keys)),
         ],
         failure: vec![],
     }
@@ -122,6 +127,8 @@ impl Pages {
             requests,
             standings,
             recent,
+            go_on,
+            failed,
         ] = ranges(&txn)?;
         let list = |prefix: String, range: &RangeReply| (prefix, range.kvs.clone(), range.more);
         Ok(Pages {
@@ -134,6 +141,7 @@ impl Pages {
                     .iter()
                     .filter_map(|kv| decode(&kv.value).ok())
                     .collect(),
+                line: outcome::line(keys, failed, single(go_on)?),
                 ..Survey::default()
             },
             lists: [

@@ -35,6 +35,7 @@ pub(crate) fn local() -> Local {
         budget: 1,
         dry_run: false,
         patience: Duration::from_secs(600),
+        halt_after: 1,
         policies: None,
         windows: Some(Windows::parse("UTC", &[], &["Mon 08:00-18:00".into()]).unwrap()),
         kill_switch_file: "/etc/reboot-coordinator/disable".into(),
@@ -62,6 +63,8 @@ pub(crate) fn found(node: &str, phase: Phase, create: i64, since: &str) -> (Stri
         },
         committed_at: committed,
         attempts: 1,
+        patience_sec: None,
+        drain_sec: None,
         version: "0.1.0".into(),
     };
     let found = Found {

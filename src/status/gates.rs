@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use self::judge::{
-    cooldown, detectors, health, kill_switch, name, pause, policies, spent, turn, unasked, window,
+    cooldown, detectors, health, kill_switch, line, name, pause, policies, spent, turn, unasked,
+    window,
 };
 use super::local::Local;
 use super::own::Own;
@@ -54,6 +55,7 @@ pub(crate) fn gates(
         ]),
         None => gates.extend(["pause", "cooldown", "budget"].map(unasked)),
     }
+    gates.extend(survey.and_then(|survey| line(local, survey)));
     gates.extend(policies(local, survey));
     gates.push(health(local, survey, now));
     gates.push(match survey {

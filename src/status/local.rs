@@ -33,6 +33,7 @@ pub(crate) struct Local {
     pub(crate) dry_run: bool,
     /// After how much time a node that has not come back is one to worry about: `reboot_timeout_sec`.
     pub(crate) patience: Duration,
+    pub(crate) halt_after: u32,
     pub(crate) policies: Option<Policies>,
     pub(crate) windows: Option<Windows>,
     pub(crate) kill_switch_file: PathBuf,
@@ -62,6 +63,7 @@ impl Local {
             budget: config.max_reboots_without_clearing,
             dry_run: config.dry_run,
             patience: config.reboot_timeout,
+            halt_after: config.halt_after,
             policies: config.cluster_policies.clone(),
             windows: config.windows.clone(),
             kill_switch_file: config.kill_switch_file.clone(),

@@ -29,6 +29,8 @@ fn claim(node: usize) -> Claim {
         since: String::new(),
         committed_at: None,
         attempts: 0,
+        patience_sec: None,
+        drain_sec: None,
         version: String::new(),
     }
 }
@@ -96,6 +98,7 @@ fn commit(client: &Client, keys: &Keys, node: usize, held: i64) {
         registration: 0,
         request: 0,
         members: None,
+        line: None,
     };
     let reply = txn(
         client,

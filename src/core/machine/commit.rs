@@ -97,11 +97,15 @@ impl Machine {
                         .judged_at
                         .filter(|_| self.settings.policies.is_some())
                         .map(|revision| (revision, self.members.healthy.clone())),
+                    line: self.judged_line.clone(),
                 },
             ),
             State::Fencing(pending) => request::fence(keys, &pending.seen),
             State::Moving(_, claim) => request::rewrite(keys, self.held.as_ref()?, claim, 0),
-            _ => request::confirm(keys, node, self.held.as_ref()?),
+            _ => match self.failure_to_tell() {
+                Some((seen, failure)) => request::mark(keys, seen, &failure),
+                None => request::confirm(keys, node, self.held.as_ref()?),
+            },
         }))
     }
 
@@ -365,6 +369,7 @@ impl Machine {
             Ok(reply) => outcome::write(reply).map_err(|malformed| nonsense(&malformed)),
             Err(error) => Err(words(&error)),
         };
+        let unchanged = unchanged.map(|write| self.told_own(write));
         match (
             std::mem::replace(&mut self.state, State::Stopped),
             unchanged,

@@ -1,5 +1,7 @@
 //! The gates, judged in order; the first that is closed ends the judgement. Unknown is "no".
 
+use std::time::Duration;
+
 use etcd_rs_sync::{Error, Reply, Request};
 
 use super::judge::{judge_cooldown, judge_detectors, judge_pause, stands};
@@ -51,6 +53,7 @@ impl Step {
                 "pause",
                 "cooldown",
                 "budget",
+                "line",
                 "policies",
             ],
             Step::Health => &["health"],
@@ -166,11 +169,10 @@ impl Machine {
         if self.asks_for_request() {
             return Request::Txn(requests::look(&self.settings.keys, &self.settings.node));
         }
-        let members = self.settings.policies.is_some();
         Request::Txn(request::gate_read(
             &self.settings.keys,
             &self.settings.node,
-            members,
+            self.others(),
         ))
     }
 
@@ -244,6 +246,8 @@ impl Machine {
                 Refusal::Paused(_) | Refusal::Cooldown(_) if self.may_wait() => {
                     self.hold_turn(refusal);
                 }
+                // A failure that is known leaves its node a way to the front. One that this node only suspects is watched on.
+                Refusal::Line(_) if self.suspects() && self.may_wait() => self.hold_turn(refusal),
                 _ => self.leave(refusal),
             },
             Stage::Resume | Stage::Retry => match refusal {
@@ -365,12 +369,13 @@ impl Machine {
     }
 
     /// Judges what etcd says. Updates the registration the commit will compare.
-    pub(super) fn judge_read(&mut self, read: GateRead) -> Result<(), Refusal> {
+    pub(super) fn judge_read(&mut self, mut read: GateRead) -> Result<(), Refusal> {
         let State::Gates(gates) = self.state else {
             return Ok(());
         };
         self.paused = read.pause.is_some();
-        self.take_registration(read.registration)?;
+        self.look_at_others(&read);
+        self.take_registration(read.registration.take())?;
         if !matches!(self.state, State::Gates(_)) {
             return Ok(());
         }
@@ -381,14 +386,16 @@ impl Machine {
                 "the claim was deleted or rewritten".to_owned(),
             ));
         }
-        self.weigh(read.request)?;
+        self.weigh(read.request.clone())?;
         if !matches!(self.state, State::Gates(_)) {
             return Ok(());
         }
         judge_pause(read.pause.as_ref())?;
         judge_cooldown(read.cooldown.as_ref())?;
+        self.judged_line = None;
         if !gates.committed() {
             self.judge_budget()?;
+            self.judge_line(&read)?;
         }
         let foreign = |members: &Members| members.foreign.clone();
         if let Some(key) = read.members.as_ref().and_then(foreign) {
@@ -474,8 +481,11 @@ impl Machine {
         if self.settings.mode != Mode::Daemon {
             return self.exit(refusal.exit_code().max(1));
         }
-        let pause = self.check_pause();
         self.go(State::Holding(stage, refusal));
+        let pause = match self.failure_to_tell() {
+            Some(_) => Duration::ZERO,
+            None => self.check_pause(),
+        };
         self.timer = Some(self.now.mono + pause);
     }
 

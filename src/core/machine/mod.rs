@@ -31,6 +31,7 @@ mod end;
 mod gates;
 mod judge;
 mod lease;
+mod line;
 mod queue;
 mod release;
 mod reload;
@@ -60,7 +61,7 @@ use super::{Memory, Note, Refusal};
 use crate::identity::is_same;
 use crate::lock::outcome::{Malformed, Members};
 use crate::lock::record::Standing;
-use crate::lock::{Held, History, NodeRecord};
+use crate::lock::{GoOn, Held, History, NodeRecord};
 
 pub use commit::Pending;
 pub use gates::{Gates, Stage};
@@ -139,6 +140,10 @@ pub struct Machine {
     counted: (usize, usize),
     /// The revision at which cluster policies were judged last.
     judged_at: Option<i64>,
+    /// The revision at which the line was judged last, when failures stop it, and the operator's word that it needed.
+    judged_line: Option<(i64, Option<(i64, GoOn)>)>,
+    /// The create revision of the own claim whose failure was told.
+    told: i64,
     /// A reboot command ran under the own claim and the host is still up: it may yet go down.
     may_go_down: bool,
     /// Mod revision of the claim when a commit of it was refused: while it stands there, a copy of that commit may still come.
@@ -172,7 +177,7 @@ pub struct Machine {
     /// Attempts in a row that were called off.
     called_off: u32,
     /// What the history says of them, with the time in its key and its lease, when they are all alike.
-    told: Option<(History, String, i64)>,
+    last_entry: Option<(History, String, i64)>,
     /// What this host remembers of itself.
     memory: Memory,
     /// Whether it has a record of its past, or what that could have said has been seen to.
@@ -195,7 +200,7 @@ impl Machine {
             drained: None,
             unordered: false,
             called_off: 0,
-            told: None,
+            last_entry: None,
             settings,
             session,
             rng,
@@ -226,6 +231,8 @@ impl Machine {
             members: Members::default(),
             counted: (0, 0),
             judged_at: None,
+            judged_line: None,
+            told: 0,
             may_go_down: false,
             refused: None,
             paused: false,

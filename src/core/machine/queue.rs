@@ -38,7 +38,9 @@ pub enum Entry {
 #[derive(Debug)]
 pub struct Queue {
     /// The claims before this one: all of them when `near`, else only the nearest.
-    ahead: BTreeMap<String, Elder>,
+    pub(super) ahead: BTreeMap<String, Seen>,
+    /// The claims after this one that were committed, or cannot be read, when the gates were judged last.
+    pub(super) behind: BTreeMap<String, Seen>,
     /// Whether all of them are known and followed.
     near: bool,
     /// How many keys that are no claims stand among them.
@@ -55,32 +57,50 @@ pub struct Queue {
     counted_at: Duration,
     /// The turn is here, but a gate that closes for everybody is closed; until when it is left alone.
     retry_at: Option<Duration>,
+    /// A gate may be closed only because of what this node saw, which it forgets when it leaves.
+    pub(super) suspects: bool,
     pub(super) held: Option<Refusal>,
     pub(super) since: Duration,
 }
 
-/// A claim before this one.
+/// Another node's claim.
 #[derive(Debug)]
-struct Elder {
-    create: i64,
-    modified: i64,
+pub(super) struct Seen {
+    pub(super) create: i64,
+    pub(super) modified: i64,
     /// What it says, when it is readable and past its commit.
-    committed: Option<Box<Claim>>,
+    pub(super) committed: Option<Box<Claim>>,
     /// Since when it is known at this mod revision.
-    since: Duration,
+    pub(super) since: Duration,
+    /// When its node was last found healthy though it stood still; `since` when never.
+    well_at: Duration,
+    /// Whether its failure was told.
+    pub(super) told: bool,
 }
 
-/// Taking away a claim: first the lease of the history entry, then one transaction.
+/// Taking away a claim: first the lease of the history entry, then one transaction. Or saying that its node failed.
 #[derive(Debug)]
 pub struct TakingAway {
-    key: String,
-    create: i64,
-    modified: i64,
-    claim: Box<Claim>,
-    /// Mod revision of its node's report, which does not say that it is healthy; 0 for none, `None` before it was looked at.
-    report: Option<i64>,
-    lease: i64,
-    granted: bool,
+    pub(super) key: String,
+    pub(super) create: i64,
+    pub(super) modified: i64,
+    pub(super) claim: Box<Claim>,
+    pub(super) end: End,
+}
+
+/// What is done about a claim that stands still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// Its failure is told: it was seen standing still for so long.
+    Told(Duration),
+    /// It is taken away.
+    Taken {
+        /// Mod revision of its node's report, which does not say that it is healthy; 0 for none, `None` before it was looked at.
+        report: Option<i64>,
+        /// The lease of the history entry, and whether it was granted.
+        lease: i64,
+        granted: bool,
+    },
 }
 
 impl Queue {
@@ -178,6 +198,8 @@ impl Machine {
             since,
             committed_at: None,
             attempts: 0,
+            patience_sec: Some(self.patience().as_secs()),
+            drain_sec: self.settings.drain_timeout.map(|drain| drain.as_secs()),
             version: self.settings.version.clone(),
         }
     }
@@ -198,7 +220,6 @@ impl Machine {
                 self.held.as_ref()?.create,
                 self.settings.max_concurrent_reboots,
                 self.queue.as_ref().map_or(0, |queue| queue.foreign),
-                self.settings.hold_timeout.is_some(),
             ))),
             State::TakingAway(away) => self.take_away_request(away),
             _ => None,
@@ -255,6 +276,7 @@ impl Machine {
         let now = self.now.mono;
         self.queue = Some(Queue {
             ahead: BTreeMap::new(),
+            behind: BTreeMap::new(),
             near: false,
             foreign: 0,
             stale: true,
@@ -268,6 +290,7 @@ impl Machine {
             blind: None,
             counted_at: now,
             retry_at: None,
+            suspects: false,
             held: None,
             since: now,
         });
@@ -329,12 +352,8 @@ impl Machine {
         (queue.recount_at, queue.counted_at) = (recount_at, now);
         let mut before = std::mem::take(&mut queue.ahead);
         for (key, found) in counted.claims {
-            let known = before
-                .remove(&key)
-                .filter(|elder| elder.create == found.create && elder.modified == found.modified);
-            queue
-                .ahead
-                .insert(key, known.unwrap_or_else(|| Elder::seen(&found, now)));
+            let seen = Seen::again(before.remove(&key), &found, now);
+            queue.ahead.insert(key, seen);
         }
         let (known, near) = (queue.ahead.len(), queue.near);
         let span = match furthest {
@@ -381,22 +400,24 @@ impl Machine {
                 return;
             }
             WatchEvent::Deleted(key) => {
-                let known =
-                    std::str::from_utf8(&key).is_ok_and(|key| queue.ahead.remove(key).is_some());
+                let key = String::from_utf8_lossy(&key);
+                queue.behind.remove(&*key);
+                let known = queue.ahead.remove(&*key).is_some();
                 if known && !queue.near {
                     queue.stale = true;
                 }
             }
             WatchEvent::Written(key, modified, value) => {
-                let elder = std::str::from_utf8(&key)
-                    .ok()
-                    .and_then(|key| queue.ahead.get_mut(key));
-                if let Some(elder) = elder {
-                    *elder = Elder {
-                        create: elder.create,
+                let key = String::from_utf8_lossy(&key);
+                let ahead = queue.ahead.get_mut(&*key);
+                if let Some(seen) = ahead.or_else(|| queue.behind.get_mut(&*key)) {
+                    *seen = Seen {
+                        create: seen.create,
                         modified,
                         committed: committed(decode(&value).ok()),
                         since: now,
+                        well_at: now,
+                        told: false,
                     };
                 }
             }
@@ -418,6 +439,10 @@ impl Machine {
         let Some(queue) = &self.queue else { return };
         if queue.stale || queue.recount_at <= now {
             return self.go(State::Counting);
+        }
+        let patience = self.patience();
+        if let Some(away) = queue.to_tell(now, patience) {
+            return self.go(State::TakingAway(away));
         }
         let turn = queue.is_turn(limit);
         if turn && queue.retry_at.is_none_or(|at| at <= now) {
@@ -443,6 +468,7 @@ impl Machine {
             Some(queue.recount_at),
             retry,
             expiry,
+            queue.next_to_tell(patience),
             give_up_at,
         ]
         .into_iter()
@@ -506,15 +532,17 @@ impl Machine {
     // ---- the claim of a node that never returned ----
 
     fn begin_taking_away(&mut self, (key, create, modified, claim): Expired) {
-        let lease = self.rng.lease_id();
+        let end = End::Taken {
+            report: None,
+            lease: self.rng.lease_id(),
+            granted: false,
+        };
         self.go(State::TakingAway(TakingAway {
             key,
             create,
             modified,
             claim,
-            report: None,
-            lease,
-            granted: false,
+            end,
         }));
     }
 
@@ -522,12 +550,22 @@ impl Machine {
         // The key decides whose claim it is; the record is only what somebody wrote there.
         let keys = &self.settings.keys;
         let node = away.key.strip_prefix(&keys.claims())?.to_owned();
-        let Some(report) = away.report else {
-            return Some(Request::Range(Range::of(Span::one(keys.alive(&node)))));
+        let (report, lease) = match away.end {
+            End::Told(waited) => return self.tell_request(away, waited),
+            End::Taken { report: None, .. } => {
+                return Some(Request::Range(Range::of(Span::one(keys.alive(&node)))));
+            }
+            End::Taken {
+                lease,
+                granted: false,
+                ..
+            } => return self.grant_request(lease, HISTORY_TTL),
+            End::Taken {
+                report: Some(report),
+                lease,
+                granted: true,
+            } => (report, lease),
         };
-        if !away.granted {
-            return self.grant_request(away.lease, HISTORY_TTL);
-        }
         let now = rfc3339(self.now.wall);
         let history = History {
             v: RECORD_VERSION,
@@ -544,44 +582,57 @@ impl Machine {
         Some(Request::Txn(request::take_away(
             &self.settings.keys,
             (&node, away.create, away.modified, report),
-            (&history, away.lease, &now),
+            (&history, lease, &now),
         )))
+    }
+
+    /// The report of a node whose claim stood still for `hold_timeout_sec`.
+    fn on_report_seen(&mut self, result: Result<Reply, Error>) {
+        let State::TakingAway(away) = &mut self.state else {
+            return;
+        };
+        match result.map(outcome::health) {
+            Ok(Ok((false, modified))) => {
+                if let End::Taken { report, .. } = &mut away.end {
+                    *report = Some(modified);
+                }
+                self.begin();
+            }
+            // Up and healthy: it drains, or settles, or its reboot may still come. Its time begins anew.
+            Ok(Ok((true, _))) => {
+                let key = away.key.clone();
+                let elder = self
+                    .queue
+                    .as_mut()
+                    .and_then(|queue| queue.ahead.get_mut(&key));
+                if let Some(elder) = elder {
+                    elder.well_at = self.now.mono;
+                }
+                self.go(State::Queued);
+            }
+            Ok(Err(malformed)) => self.retry(&nonsense(&malformed)),
+            Err(error) => self.retry(&words(&error)),
+        }
     }
 
     pub(super) fn on_taken_away(&mut self, result: Result<Reply, Error>) {
         let State::TakingAway(away) = &mut self.state else {
             return;
         };
-        if away.report.is_none() {
-            match result.map(outcome::health) {
-                Ok(Ok((false, modified))) => {
-                    away.report = Some(modified);
-                    return self.begin();
-                }
-                // Up and healthy: it drains, or settles, or its reboot may still come. Its time begins anew.
-                Ok(Ok((true, _))) => {
-                    let (key, now) = (away.key.clone(), self.now.mono);
-                    let elder = self
-                        .queue
-                        .as_mut()
-                        .and_then(|queue| queue.ahead.get_mut(&key));
-                    if let Some(elder) = elder {
-                        elder.since = now;
-                    }
-                    return self.go(State::Queued);
-                }
-                Ok(Err(malformed)) => return self.retry(&nonsense(&malformed)),
-                Err(error) => return self.retry(&words(&error)),
-            }
-        }
-        if !away.granted {
-            match outcome::granted(result, seconds(HISTORY_TTL)) {
+        match &mut away.end {
+            End::Told(_) => return self.on_told_of(result),
+            End::Taken { report: None, .. } => return self.on_report_seen(result),
+            End::Taken {
+                granted: granted @ false,
+                ..
+            } => match outcome::granted(result, seconds(HISTORY_TTL)) {
                 Ok(_) => {
-                    away.granted = true;
+                    *granted = true;
                     return self.begin();
                 }
                 Err(error) => return self.retry(&words(&error)),
-            }
+            },
+            End::Taken { granted: true, .. } => {}
         }
         let node = away.claim.node.clone();
         match result {
@@ -607,30 +658,34 @@ type Expired = (String, i64, i64, Box<Claim>);
 
 impl Queue {
     fn expired(&self, now: Duration, limit: Duration) -> Option<Expired> {
-        self.ahead.iter().find_map(|(key, elder)| {
-            let claim = elder.committed.as_ref()?;
-            (elder.since + limit <= now)
-                .then(|| (key.clone(), elder.create, elder.modified, claim.clone()))
+        self.ahead.iter().find_map(|(key, seen)| {
+            let claim = seen.committed.as_ref()?;
+            (seen.well_at + limit <= now)
+                .then(|| (key.clone(), seen.create, seen.modified, claim.clone()))
         })
     }
 
     fn next_expiry(&self, limit: Duration) -> Option<Duration> {
         self.ahead
             .values()
-            .filter(|elder| elder.committed.is_some())
-            .map(|elder| elder.since + limit)
+            .filter(|seen| seen.committed.is_some())
+            .map(|seen| seen.well_at + limit)
             .min()
     }
 }
 
-impl Elder {
-    fn seen(found: &Found, now: Duration) -> Elder {
-        Elder {
+impl Seen {
+    /// What was found, and since when it is known to stand like that.
+    pub(super) fn again(known: Option<Seen>, found: &Found, now: Duration) -> Seen {
+        let same = |seen: &Seen| seen.create == found.create && seen.modified == found.modified;
+        known.filter(same).unwrap_or_else(|| Seen {
             create: found.create,
             modified: found.modified,
             committed: committed(found.claim.as_ref().ok().cloned()),
             since: now,
-        }
+            well_at: now,
+            told: false,
+        })
     }
 }
 

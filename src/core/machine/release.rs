@@ -11,7 +11,7 @@ use crate::core::settings::Mode;
 use crate::core::{Note, Refusal, budget};
 use crate::lock::outcome::{self, Released};
 use crate::lock::record::{LastReboot, RECORD_VERSION};
-use crate::lock::{Cooldown, History, NodeRecord, request};
+use crate::lock::{Cooldown, Failure, FailureKind, History, NodeRecord, request};
 
 /// The end of an attempt: the leases that its records hang on, then one transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,7 @@ pub struct Ending {
     outcome: Outcome,
     registration: NodeRecord,
     request: Option<i64>,
+    failure: Option<Failure>,
     history: History,
     time: String,
     cooldown: Option<Lease>,
@@ -89,14 +90,17 @@ impl Machine {
             by: None,
             count: None,
         };
+        let helped = verify.outcome != Outcome::Completed || verify.cleared;
+        let failure =
+            (!helped).then(|| self.own_failure(held, FailureKind::NotCleared, &history.detail));
         let mut lease = self.fresh_lease();
         let mut time = now.clone();
-        if let Some((told, key, id)) = &self.told
-            && told.is_like(&history)
+        if let Some((last, key, id)) = &self.last_entry
+            && last.is_like(&history)
         {
             // The entry that is there already says one more, under its lease.
-            history.count = Some(told.count.unwrap_or(1) + 1);
-            history.since.clone_from(&told.since);
+            history.count = Some(last.count.unwrap_or(1) + 1);
+            history.since.clone_from(&last.since);
             (time, lease) = (
                 key.clone(),
                 Lease {
@@ -111,6 +115,7 @@ impl Machine {
             outcome: verify.outcome.clone(),
             registration,
             request: verify.request,
+            failure,
             history,
             time,
             cooldown: cools.then(|| self.fresh_lease()),
@@ -152,6 +157,7 @@ impl Machine {
                 registration: &ending.registration,
                 request: ending.request,
                 cooldown: ending.cooldown.map(|lease| (&cooldown, lease.id)),
+                failure: ending.failure.as_ref(),
                 history: (&ending.history, ending.history_lease.id, &ending.time),
             },
         )))
@@ -231,7 +237,7 @@ impl Machine {
         self.registration = Some((revision, ending.registration.clone()));
         self.note(ended(ending));
         self.reasons.clear();
-        self.told = match &ending.outcome {
+        self.last_entry = match &ending.outcome {
             Outcome::Aborted(_) => {
                 let (history, lease) = (ending.history.clone(), ending.history_lease.id);
                 Some((history, ending.time.clone(), lease))

@@ -56,6 +56,12 @@ pub struct Verify {
     /// Whether the claim says that its node is back.
     marked: bool,
     undone: bool,
+    /// Since when it is not healthy.
+    ill_since: Option<Duration>,
+    /// What is wrong, when it has been wrong for so long that it counts as a failed reboot.
+    pub(super) illness: Option<String>,
+    /// Whether that is being told.
+    telling: bool,
 }
 
 impl Verify {
@@ -73,6 +79,9 @@ impl Verify {
             healthy_since: None,
             marked: false,
             undone: false,
+            ill_since: None,
+            illness: None,
+            telling: false,
         }
     }
 
@@ -98,6 +107,7 @@ impl Machine {
             return;
         };
         match verify.step {
+            _ if verify.telling => self.ask(),
             Step::Mark | Step::Request | Step::Sign => self.ask(),
             Step::Detect => {
                 let ticket = self.begin_task();
@@ -149,6 +159,9 @@ impl Machine {
         if self.looks_for_request() {
             return Some(Request::Txn(requests::look(keys, node)));
         }
+        if let Some((seen, failure)) = self.failure_to_tell() {
+            return Some(Request::Txn(request::mark(keys, seen, &failure)));
+        }
         // The claim says that its node is back and being verified.
         let held = self.held.as_ref()?;
         let claim = verifying(&held.claim, &self.session);
@@ -165,7 +178,9 @@ impl Machine {
     }
 
     pub(super) fn on_verify_answer(&mut self, result: Result<Reply, Error>) {
-        if self.looks_for_request() {
+        if matches!(&self.state, State::Verifying(verify) if verify.telling) {
+            self.on_told(result);
+        } else if self.looks_for_request() {
             self.on_request_found(result);
         } else if matches!(&self.state, State::Verifying(verify) if verify.step == Step::Sign) {
             self.on_signed(result);
@@ -196,6 +211,22 @@ impl Machine {
                 .map(|_| modified);
         }
         self.verify_next(Step::Undo);
+    }
+
+    fn on_told(&mut self, result: Result<Reply, Error>) {
+        let write = match result {
+            Ok(reply) => outcome::write(reply),
+            Err(error) => return self.retry(&words(&error)),
+        };
+        match write.map(|write| self.told_own(write)) {
+            Ok(Write::Done(_)) => {}
+            Ok(Write::Refused(found)) => return self.not_as_held(found.as_deref()),
+            Err(malformed) => return self.retry(&nonsense(&malformed)),
+        }
+        if let State::Verifying(verify) = &mut self.state {
+            verify.telling = false;
+        }
+        self.begin();
     }
 
     fn on_marked(&mut self, result: Result<Reply, Error>) {
@@ -300,8 +331,18 @@ impl Machine {
     }
 
     fn unhealthy(&mut self, what: &str, why: &str) {
+        let (now, may_be_ill) = (self.now.mono, self.may_be_ill());
+        let told = self
+            .held
+            .as_ref()
+            .is_none_or(|held| held.create == self.told);
         if let State::Verifying(verify) = &mut self.state {
             verify.healthy_since = None;
+            let since = *verify.ill_since.get_or_insert(now);
+            if !told && now.saturating_sub(since) >= may_be_ill {
+                verify.illness = Some(format!("{what}: {why}"));
+                verify.telling = true;
+            }
         }
         self.ill = Some(format!("{what}: {why}"));
         self.note(
@@ -332,6 +373,8 @@ impl Machine {
         let State::Verifying(verify) = &mut self.state else {
             return;
         };
+        verify.ill_since = None;
+        verify.illness = None;
         let since = *verify.healthy_since.get_or_insert(now);
         if now.saturating_sub(since) < settle {
             let sign = self.next_sign().unwrap_or(now + check);

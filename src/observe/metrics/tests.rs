@@ -148,6 +148,7 @@ fn every_reason_to_refuse_is_among_the_labels() {
         Refusal::Budget(why()),
         Refusal::Health(why()),
         Refusal::Policy(why()),
+        Refusal::Line(why()),
         Refusal::NotTurn(why()),
         Refusal::Etcd(why()),
         Refusal::Lost(why()),

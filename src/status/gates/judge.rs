@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{changing, refused};
 use crate::core::facts::{DetectorReport, DetectorResult};
+use crate::core::line;
 use crate::core::machine::DETECTOR;
 use crate::core::machine::{judge_budget, judge_cooldown, judge_pause, judge_window};
 use crate::core::windows::Windows;
@@ -323,6 +324,26 @@ pub(crate) fn policies(local: &Local, survey: Option<&Survey>) -> Option<Verdict
             refused(NAME, &Refusal::Policy(String::new()), format!("{why}{ill}"))
         }
     })
+}
+
+/// Failed reboots of others, when there are as many as stop it. What only a node saw that waits in the queue is not told here.
+pub(crate) fn line(local: &Local, survey: &Survey) -> Option<Verdict> {
+    const NAME: &str = "line";
+    match line::judge(local.halt_after, &local.node, &survey.line, &[]) {
+        Ok(word) => {
+            let (_, word) = word?;
+            let (by, why) = (word.by, word.reason);
+            Some(Verdict::ok(
+                NAME,
+                format!("goes on in spite of failures, by {by}: {why}"),
+            ))
+        }
+        Err(why) => {
+            let refusal = Refusal::Line(why);
+            let text = format!("{}; {}", refusal.text(), refusal.remedy());
+            Some(refused(NAME, &refusal, text))
+        }
+    }
 }
 
 /// The health script is not run; what it said last as monitor stands in this node's report.

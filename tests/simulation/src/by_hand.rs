@@ -321,6 +321,8 @@ impl Node {
             since: "since".to_owned(),
             committed_at: phase.committed().then(|| "committed".to_owned()),
             attempts: u32::from(phase.committed()),
+            patience_sec: None,
+            drain_sec: None,
             version: "0".to_owned(),
         };
         self.put(&format!("/r/claims/{node}"), encode(&claim))

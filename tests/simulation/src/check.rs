@@ -17,6 +17,7 @@ use reboot_coordinator::lock::{Claim, History, Phase};
 
 use crate::etcd::Change;
 use crate::host::Truth;
+use crate::line::Line;
 use crate::network::{Message, Operator, Sender};
 use crate::world::{Event, World};
 use crate::{SECOND, Time};
@@ -68,6 +69,10 @@ pub struct Checker {
     /// When the last completed reboot was released.
     last_completed: Option<Time>,
     seen: usize,
+    /// What is known of failures.
+    pub line: Line,
+    /// Since when the line stands, after everything was repaired.
+    pub line_since: Option<Time>,
     /// Writes by nodes.
     pub node_writes: u64,
     /// Since when everything is as it should be in the end.
@@ -88,6 +93,8 @@ impl Checker {
             taken: BTreeMap::new(),
             last_completed: None,
             seen: 0,
+            line: Line::default(),
+            line_since: None,
             node_writes: 0,
             goal_since: None,
             pauses: false,
@@ -137,6 +144,10 @@ impl World {
                 self.report_changed(node, change, by);
             } else if let Some(node) = node_of(&change.key, b"/r/requests/n") {
                 self.request_changed(node, change, by);
+            } else if let Some(node) = node_of(&change.key, b"/r/line/failed/n") {
+                self.failure_changed(node, change, by);
+            } else if change.key == b"/r/line/go-on" {
+                self.word_changed(change, by);
             } else if let Some(node) = node_of(&change.key, b"/r/nodes/n")
                 && change.after.is_none()
             {
@@ -146,6 +157,9 @@ impl World {
         if completed {
             // The cooldown begins with the release, as its node sent it.
             self.check.last_completed = by.map(|message| message.sent_at);
+        }
+        if completed {
+            self.check_failure_kept(by);
         }
         self.turns();
         self.check_limit();

@@ -130,6 +130,14 @@ impl World {
 
     /// The specification leaves a node that is stuck with its claim to an operator, who comes after a while.
     fn call_operators(&mut self) {
+        if self.line_stands() {
+            let since = *self.check.line_since.get_or_insert(self.now);
+            if self.now > since + CALL_AFTER {
+                self.check.line_since = None;
+                self.tell(|| "an operator is called to the line".to_owned());
+                self.operator_goes_on(None);
+            }
+        }
         for index in 0..self.hosts.len() {
             let host = &self.hosts[index];
             let Some(standing) = &self.check.claims[index] else {

@@ -21,6 +21,7 @@ pub mod etcd;
 mod goal;
 pub mod host;
 pub mod late;
+pub mod line;
 mod network;
 mod perform;
 pub mod plan;

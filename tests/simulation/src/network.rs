@@ -32,6 +32,7 @@ pub(crate) enum Operator {
     Forget(usize),
     Request,
     Withdraw,
+    GoOn,
 }
 
 /// A request on its way to the server.

@@ -9,7 +9,9 @@ use reboot_coordinator::core::{Memory, Mode, Settings};
 use reboot_coordinator::lock::Keys;
 
 pub(crate) use self::draw::odd_hours;
-use self::draw::{Shape, draw_aim, draw_blow, draw_fault, draw_node, draw_reloads, draw_requests};
+use self::draw::{
+    Shape, draw_aim, draw_blow, draw_fault, draw_line, draw_node, draw_reloads, draw_requests,
+};
 use crate::rng::Rng;
 use crate::{SECOND, Time};
 
@@ -114,6 +116,8 @@ pub enum Fault {
     OperatorRelease(usize),
     /// An operator removes the node's registration.
     OperatorForget(usize),
+    /// An operator lets the line go on in spite of what is known to have failed, for so many more or (0) for all.
+    OperatorGoesOn(u32),
     /// The node is restarted with another limit.
     Limit(usize, u32),
     /// The node's configuration is changed and reloaded.
@@ -247,6 +251,7 @@ pub fn plain_settings(node: usize) -> Settings {
         boot_id: String::new(),
         keys: Keys::new("", "/r"),
         max_concurrent_reboots: 1,
+        halt_after: 1,
         check_interval: Duration::from_secs(30),
         health_publish_interval: None,
         memory: Some(Memory::default()),
@@ -321,6 +326,8 @@ impl Plan {
         }
         faults.extend(draw_requests(seed, count, quiet_at));
         faults.extend(draw_reloads(seed, count, quiet_at));
+        let mut nodes = nodes;
+        faults.extend(draw_line(seed, &mut nodes, quiet_at));
         Plan {
             seed,
             nodes,

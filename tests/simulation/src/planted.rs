@@ -141,6 +141,20 @@ planted! {
     ReloadIgnored: ["P2", "reload", "turn"],
     /// A reload is not heeded from the commit to the reboot command.
     ReloadIgnoredAfterCommit: ["reload"],
+    /// Failed reboots stop nobody.
+    LineIgnored: ["line"],
+    /// The commit does not demand that no failure became known since it was judged.
+    CommitIgnoresFailures: ["line"],
+    /// The commit does not compare the operator's word.
+    GoOnUnguarded: ["line"],
+    /// The commit does not count the operator's word down.
+    GoOnNotCounted: ["line"],
+    /// A reboot that cleared nothing leaves nothing behind.
+    FailureForgotten: ["line"],
+    /// That a node does not come back is said whatever its claim is by now.
+    FailureUnguarded: ["line"],
+    /// The gates do not look at the claims of others.
+    OthersUnseen: ["line"],
     /// A health report is written whatever stands there.
     ReportUnguarded: ["reports"],
 }

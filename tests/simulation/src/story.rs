@@ -108,6 +108,7 @@ fn concerns(when: When, fault: Fault) -> usize {
         | Fault::LeaderChange(..)
         | Fault::Compact
         | Fault::NoSpace(_)
+        | Fault::OperatorGoesOn(_)
         | Fault::OperatorPause(..) => 0,
     };
     at.max(of)

@@ -60,6 +60,7 @@ impl World {
             Fault::OperatorPause(pause, lease) => self.operator_pauses(pause, lease),
             Fault::OperatorRelease(node) => self.operator_releases(node),
             Fault::OperatorForget(node) => self.operator_forgets(node),
+            Fault::OperatorGoesOn(more) => self.operator_goes_on((more > 0).then_some(more)),
             Fault::Limit(node, limit) => {
                 self.hosts[node].plan.settings.max_concurrent_reboots = limit;
                 self.stop_and_restart(node, SECOND);
@@ -191,7 +192,10 @@ impl World {
                 Compare::create_revision(Span::one(key.clone()), kv.create_revision),
                 Compare::mod_revision(Span::one(key.clone()), kv.mod_revision),
             ],
-            success: vec![Op::Delete(Delete::of(Span::one(key)))],
+            success: vec![
+                Op::Delete(Delete::of(Span::one(key))),
+                Op::Delete(Delete::of(Span::one(format!("/r/line/failed/n{node}")))),
+            ],
             failure: vec![],
         };
         self.operator(Operator::Release(node), Request::Txn(txn));
@@ -285,6 +289,7 @@ fn name(fault: Fault) -> &'static str {
         Fault::OperatorPause(..) => "operator pauses",
         Fault::OperatorRelease(..) => "operator releases",
         Fault::OperatorForget(..) => "operator forgets",
+        Fault::OperatorGoesOn(..) => "operator goes on",
         Fault::Limit(..) => "limit changes",
         Fault::Reload(..) => "reload",
         Fault::Require(..) => "asks again",

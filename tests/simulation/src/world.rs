@@ -61,6 +61,8 @@ pub struct Stats {
     pub reboots: u64,
     /// Claims released or taken away by operators and by hold_timeout.
     pub taken: u64,
+    /// Reboots that were found to have failed.
+    pub failed: u64,
     /// Faults that struck, by kind.
     pub faults: std::collections::BTreeMap<&'static str, u64>,
     /// Inputs met in states.
@@ -75,6 +77,7 @@ impl Stats {
         self.commits += other.commits;
         self.reboots += other.reboots;
         self.taken += other.taken;
+        self.failed += other.failed;
         for (kind, count) in &other.faults {
             *self.faults.entry(kind).or_default() += count;
         }

@@ -9,6 +9,7 @@ use etcd_rs_sync::{
 };
 use reboot_coordinator::lock::outcome::{self, Commit, Found, Write};
 use reboot_coordinator::lock::record::{RecordError, decode, encode};
+use reboot_coordinator::lock::request::Others;
 use reboot_coordinator::lock::requests::{ask, asked, look, note, seen, withdraw, written};
 use reboot_coordinator::lock::survey::{Pages, Said, next_page, survey};
 use reboot_coordinator::lock::{Claim, Held, History, Keys, Pause, Phase, RebootRequest, request};
@@ -57,6 +58,8 @@ fn claim(phase: Phase, attempts: u32) -> Claim {
         since: String::new(),
         committed_at: None,
         attempts,
+        patience_sec: None,
+        drain_sec: None,
         version: "0".to_owned(),
     }
 }
@@ -163,7 +166,11 @@ fn a_commit_is_believed_only_when_its_own_claim_stands_where_it_was() {
     for (create, modified, stands) in [(3, 5, true), (3, 6, false), (4, 5, false)] {
         let own = range(vec![pair(create, modified, &claim(Phase::Rebooting, 7))]);
         let none = || range(Vec::new());
-        let refused = txn(false, 9, vec![none(), none(), own, none(), none()]);
+        let refused = txn(
+            false,
+            9,
+            vec![none(), none(), own, none(), none(), none(), none()],
+        );
         let outcome = direct(refused).unwrap();
         assert_eq!(matches!(outcome, Commit::Refused(_)), stands);
         assert_eq!(matches!(outcome, Commit::Lost(Some(_))), !stands);
@@ -337,8 +344,8 @@ fn the_gates_read_of_other_members_who_they_are_what_they_report_and_their_claim
     for key in ["/r/nodes/a", "/r/alive/a", "/r/claims/a"] {
         put(&mut etcd, key, "value");
     }
-    let read = |members| Request::Txn(request::gate_read(&keys(), "n", members));
-    let Ok(Reply::Txn(reply)) = etcd.apply(0, &read(true)) else {
+    let read = |others| Request::Txn(request::gate_read(&keys(), "n", others));
+    let Ok(Reply::Txn(reply)) = etcd.apply(0, &read(Others::Members)) else {
         panic!("a txn");
     };
     let values = reply.replies.iter().filter_map(|reply| match reply {
@@ -347,10 +354,10 @@ fn the_gates_read_of_other_members_who_they_are_what_they_report_and_their_claim
     });
     let values: Vec<&[u8]> = values.collect();
     assert_eq!(values, [b"".as_slice(), b"value", b"value"]);
-    let Ok(Reply::Txn(reply)) = etcd.apply(0, &read(false)) else {
+    let Ok(Reply::Txn(reply)) = etcd.apply(0, &read(Others::Nobody)) else {
         panic!("a txn");
     };
-    assert_eq!(reply.replies.len(), 5);
+    assert_eq!(reply.replies.len(), 7);
 }
 
 #[test]
@@ -371,9 +378,8 @@ fn an_empty_page_ends_the_list_whatever_the_server_says() {
 
 #[test]
 fn a_recount_asks_for_enough_to_know_the_queue_near_its_head() {
-    let values = request::recount(&keys(), 9, 3, 0, true);
-    let names = request::recount(&keys(), 9, 3, 0, false);
-    assert_eq!((values.keys_only, names.keys_only), (false, true));
+    let values = request::recount(&keys(), 9, 3, 0);
+    assert!(!values.keys_only);
     // Three that may go at once, four more that wait near the head, and the own claim.
     assert_eq!((values.limit, values.max_create_revision), (8, 9));
 }

@@ -29,6 +29,9 @@ impl World {
                 format!("n{node} committed with {before} claims before it"),
             );
         }
+        if first {
+            self.check_line(node, message);
+        }
         let pid = message.pid();
         let started = self.hosts[node].process(pid).map(|process| process.started);
         let since = if first { standing.turn_at } else { started };

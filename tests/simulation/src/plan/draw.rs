@@ -345,3 +345,19 @@ pub(super) fn draw_reloads(seed: u64, count: usize, quiet_at: Time) -> Vec<(When
     };
     (0..many).map(|_| draw()).collect()
 }
+
+/// How many failures stop the line, and who lets it go on. From a stream of its own.
+pub(super) fn draw_line(seed: u64, nodes: &mut [NodePlan], quiet_at: Time) -> Vec<(When, Fault)> {
+    let mut rng = Rng::new(seed, 5);
+    let halt_after = rng.pick(&[1, 1, 1, 1, 2, 0]);
+    for node in nodes {
+        node.settings.halt_after = halt_after;
+    }
+    let many = rng.pick(&[0, 0, 0, 1, 2]);
+    let mut draw = || {
+        let more = rng.pick(&[0, 1, 2]);
+        let at = rng.between(quiet_at / 4, quiet_at);
+        (When::At(at), Fault::OperatorGoesOn(more))
+    };
+    (0..many).map(|_| draw()).collect()
+}

@@ -21,6 +21,7 @@ impl Planted {
             Planted::UndoSkipped => settings.undoes = false,
             Planted::SettleIgnored => settings.post_boot_settle = Duration::ZERO,
             Planted::WindowIgnored => settings.windows = None,
+            Planted::LineIgnored => settings.halt_after = 0,
             Planted::BudgetIgnored => settings.max_reboots_without_clearing = 99,
             Planted::BootIdChanges => settings.boot_id = format!("process-{pid}"),
             Planted::BootIdConstant => settings.boot_id = "same".to_owned(),
@@ -49,9 +50,25 @@ impl Planted {
             }
             (Planted::CommitIgnoresPause, State::Committing(_)) => unguard(txn, "/pause"),
             (Planted::CommitIgnoresCooldown, State::Committing(_)) => unguard(txn, "/cooldown"),
-            (Planted::CommitIgnoresMembers, State::Committing(_)) => txn
-                .compares
-                .retain(|compare| compare.keys.range_end.is_empty()),
+            (Planted::CommitIgnoresMembers, State::Committing(_)) => txn.compares.retain(|compare| {
+                compare.keys.range_end.is_empty() || is(&compare.keys.key, "/line/failed/")
+            }),
+            (Planted::CommitIgnoresFailures, State::Committing(_)) => unguard(txn, "/line/failed/"),
+            (Planted::OthersUnseen, State::Gates(_)) if machine.settings().policies.is_none() => txn
+                .success
+                .retain(|op| !matches!(op, Op::Range(range) if is(&range.keys.key, "/claims/") && !range.keys.range_end.is_empty())),
+            (Planted::GoOnUnguarded, State::Committing(_)) => unguard(txn, "/line/go-on"),
+            (Planted::GoOnNotCounted, State::Committing(_)) => txn
+                .success
+                .retain(|op| !matches!(op, Op::Put(put) if is(&put.key, "/line/go-on"))),
+            (Planted::FailureForgotten, State::Ending(_)) => txn
+                .success
+                .retain(|op| !matches!(op, Op::Put(put) if is(&put.key, "/line/failed/"))),
+            (Planted::FailureUnguarded, State::TakingAway(_))
+                if puts(txn).any(|put| is(&put.key, "/line/failed/")) =>
+            {
+                txn.compares.clear();
+            }
             (Planted::CommitIgnoresEndedReports, State::Committing(_)) => unguard(txn, "/alive/n"),
             (Planted::CommitIgnoresRequest, State::Committing(_)) => unguard(txn, "/requests/n"),
             (Planted::RequestNotedWrongly, State::Noting(_)) => {

@@ -40,6 +40,8 @@ fn copy_commits(node: &mut Node) {
         since: "s".to_owned(),
         committed_at: None,
         attempts: 1,
+        patience_sec: None,
+        drain_sec: None,
         version: "0".to_owned(),
     };
     node.put("/r/claims/n0", encode(&claim));

@@ -1,0 +1,80 @@
+//! The line: does a failed reboot stop everybody else?
+
+use crate::lock::line::{GoOn, Known, Line};
+
+/// A claim that stands still for too long, as far as the judge saw it himself or its node's clock tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Still {
+    /// Whose claim.
+    pub node: String,
+    /// Its create revision.
+    pub claim: i64,
+    /// What was seen.
+    pub why: String,
+}
+
+/// Judges whether `node` may go, when `halt_after` failed reboots of others stop the line (0: none does). Answers the operator's
+/// word, with its mod revision, when it goes only because of that.
+///
+/// # Errors
+/// Which failures stop it.
+pub fn judge(
+    halt_after: u32,
+    node: &str,
+    line: &Line,
+    still: &[Still],
+) -> Result<Option<(i64, GoOn)>, String> {
+    if halt_after == 0 {
+        return Ok(None);
+    }
+    if line.more {
+        return Err("more reboots failed than can be read".to_owned());
+    }
+    let marked = line.failures.iter().map(|known| Failed {
+        node: &known.node,
+        id: known.id,
+        why: words(known),
+    });
+    let unmarked = |still: &&Still| !line.failures.iter().any(|known| known.node == still.node);
+    let seen = still.iter().filter(unmarked).map(|still| Failed {
+        node: &still.node,
+        id: still.claim,
+        why: still.why.clone(),
+    });
+    let failed: Vec<Failed> = marked.chain(seen).filter(|it| it.node != node).collect();
+    let many = |count: usize, limit: u32| count >= usize::try_from(limit).unwrap_or(usize::MAX);
+    if !many(failed.len(), halt_after) {
+        return Ok(None);
+    }
+    let word = match &line.go_on {
+        Some((modified, Ok(word))) if word.left != Some(0) => Some((*modified, word.clone())),
+        _ => None,
+    };
+    let excused = |it: &&Failed| {
+        let known = word.as_ref().map(|(_, word)| &word.known);
+        known.is_some_and(|known| known.get(it.node) == Some(&it.id))
+    };
+    let standing: Vec<&Failed> = failed.iter().filter(|it| !excused(it)).collect();
+    if word.is_some() && standing.is_empty() {
+        return Ok(word);
+    }
+    let named: Vec<String> = standing
+        .iter()
+        .map(|it| format!("{} ({})", it.node, it.why))
+        .collect();
+    Err(named.join(", "))
+}
+
+/// A failure that counts.
+struct Failed<'a> {
+    node: &'a str,
+    id: i64,
+    why: String,
+}
+
+fn words(known: &Known) -> String {
+    match &known.failure {
+        Ok(failure) => format!("{}, since {}", failure.detail, failure.since),
+        Err(error) => error.to_string(),
+    }
+}

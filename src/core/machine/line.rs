@@ -1,0 +1,266 @@
+//! The line: what this node saw of others that do not come back, what it says of that, and whether it goes all the same.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use etcd_rs_sync::{Error, Reply, Request};
+
+use super::judge::stands;
+use super::queue::{End, Queue, Seen, TakingAway};
+use super::{Machine, State, nonsense, rfc3339, words};
+use crate::core::line::{self, Still};
+use crate::core::{Note, Refusal};
+use crate::lock::outcome::{self, Found, GateRead, Write};
+use crate::lock::record::RECORD_VERSION;
+use crate::lock::request::{NEAR, Others};
+use crate::lock::{Claim, Failure, FailureKind, Held, Phase, request};
+
+/// The share of `reboot_timeout_sec` for which a node that is back may be ill before it says so.
+const ILLNESS: u32 = 4;
+
+impl Machine {
+    /// How long a claim of this node may stand still, but for the drain.
+    pub(super) fn patience(&self) -> Duration {
+        self.settings.reboot_timeout + self.settings.post_boot_settle
+    }
+
+    /// How long this node may be ill after its return before it says that its reboot failed.
+    pub(super) fn may_be_ill(&self) -> Duration {
+        self.settings.reboot_timeout / ILLNESS
+    }
+
+    /// Whose claims the gates need beside the own one: all that can be committed are among the oldest, also under a limit that is
+    /// a little larger than this node's.
+    pub(super) fn others(&self) -> Others {
+        match self.settings.policies {
+            Some(_) => Others::Members,
+            None => Others::Oldest(self.settings.max_concurrent_reboots.saturating_add(NEAR)),
+        }
+    }
+
+    /// Takes note of the claims that may be down, whatever the gates say otherwise.
+    pub(super) fn look_at_others(&mut self, read: &GateRead) {
+        let (keys, own) = (&self.settings.keys, &self.settings.node);
+        let now = self.now.mono;
+        let Some(queue) = &mut self.queue else { return };
+        let mut before = std::mem::take(&mut queue.behind);
+        for (node, found) in read.claims.iter().filter(|(node, _)| node != own) {
+            let key = keys.claim(node);
+            let (seen, all) = match queue.ahead.remove(&key) {
+                Some(seen) => (Some(seen), &mut queue.ahead),
+                None => (before.remove(&key), &mut queue.behind),
+            };
+            all.insert(key, Seen::again(seen, found, now));
+        }
+    }
+
+    /// Whether failed reboots of others stop this node. What somebody saw for long enough is in etcd, or known here; at the head
+    /// of the queue the clocks of those who committed count too, because a process that has just started has seen nothing: they
+    /// can only close this gate.
+    pub(super) fn judge_line(&mut self, read: &GateRead) -> Result<(), Refusal> {
+        let mut still = Vec::new();
+        if let Some(queue) = &self.queue {
+            let now = self.now.mono;
+            still = queue.still(now, self.patience(), &self.settings.keys.claims());
+            let known: Vec<String> = still.iter().map(|still| still.node.clone()).collect();
+            let old = read.claims.iter().filter_map(|(node, found)| {
+                let new = !known.contains(node);
+                new.then(|| self.looks_old(node, found)).flatten()
+            });
+            still.extend(old);
+        }
+        let (halt_after, node) = (self.settings.halt_after, self.settings.node.clone());
+        let judge = |still: &[Still]| line::judge(halt_after, &node, &read.line, still);
+        let known = judge(&[]).is_err();
+        if let Some(queue) = &mut self.queue {
+            queue.suspects = !known;
+        }
+        let word = judge(&still).map_err(Refusal::Line)?;
+        self.judged_line = (halt_after > 0).then_some((read.revision, word));
+        Ok(())
+    }
+
+    /// Whether the line stands only because of what this node saw itself.
+    pub(super) fn suspects(&self) -> bool {
+        self.queue.as_ref().is_some_and(|queue| queue.suspects)
+    }
+
+    /// A claim that was committed so long ago, by the clocks of its node and of this one, that it must have moved since.
+    fn looks_old(&self, node: &str, found: &Found) -> Option<Still> {
+        let claim = found.claim.as_ref().ok()?;
+        let at: jiff::Timestamp = claim.committed_at.as_ref()?.parse().ok()?;
+        let age = Duration::try_from(self.now.wall.duration_since(at)).ok()?;
+        let patience = claim
+            .patience_sec
+            .map_or(self.patience(), Duration::from_secs);
+        let drain = Duration::from_secs(claim.drain_sec.unwrap_or_default());
+        (age > patience + drain).then(|| Still {
+            node: node.to_owned(),
+            claim: found.create,
+            why: format!(
+                "it is {}, and was committed {} s ago by its clock",
+                claim.phase.as_str(),
+                age.as_secs()
+            ),
+        })
+    }
+
+    /// What is to be said of the own claim, once: that it is held after a reboot command ran, or that its node is back and ill.
+    /// With the revisions that the claim must still have.
+    pub(super) fn failure_to_tell(&self) -> Option<((i64, i64), Failure)> {
+        let held = self.held.as_ref().filter(|held| held.create != self.told)?;
+        let (kind, detail) = if let State::Verifying(verify) = &self.state {
+            (FailureKind::Unhealthy, verify.illness.clone()?)
+        } else if let (State::Holding(_, refusal), true) = (&self.state, self.may_go_down) {
+            (FailureKind::Stuck, refusal.text())
+        } else {
+            return None;
+        };
+        let failure = self.own_failure(held, kind, &detail);
+        Some(((held.create, held.modified), failure))
+    }
+
+    pub(super) fn own_failure(&self, held: &Held, kind: FailureKind, detail: &str) -> Failure {
+        Failure {
+            v: RECORD_VERSION,
+            node: self.settings.node.clone(),
+            claim: held.create,
+            kind,
+            detail: detail.to_owned(),
+            reasons: held.claim.reasons.clone(),
+            since: rfc3339(self.now.wall),
+            by: None,
+        }
+    }
+
+    /// What a look at the own claim, or saying that its reboot failed, found. Somebody else may have said so.
+    pub(super) fn told_own(&mut self, write: Write) -> Write {
+        let Some(held) = &self.held else { return write };
+        let known = match &write {
+            Write::Done(_) => true,
+            Write::Refused(found) => stands(held, found.as_deref()),
+        };
+        if !known {
+            return write;
+        }
+        let (create, modified) = (held.create, held.modified);
+        if self.failure_to_tell().is_some() {
+            self.told = create;
+        }
+        Write::Done(modified)
+    }
+
+    pub(super) fn tell_request(&self, away: &TakingAway, waited: Duration) -> Option<Request> {
+        let node = away.key.strip_prefix(&self.settings.keys.claims())?;
+        let failure = Failure {
+            v: RECORD_VERSION,
+            node: node.to_owned(),
+            claim: away.create,
+            kind: FailureKind::NotBack,
+            detail: stands_still(&away.claim, waited),
+            reasons: away.claim.reasons.clone(),
+            since: rfc3339(self.now.wall),
+            by: Some(self.settings.node.clone()),
+        };
+        let seen = (away.create, away.modified);
+        Some(Request::Txn(request::mark(
+            &self.settings.keys,
+            seen,
+            &failure,
+        )))
+    }
+
+    /// That another node failed was told, or need not be told any more: it moved, or somebody else told it.
+    pub(super) fn on_told_of(&mut self, result: Result<Reply, Error>) {
+        let write = match result {
+            Ok(reply) => outcome::write(reply),
+            Err(error) => return self.retry(&words(&error)),
+        };
+        let State::TakingAway(away) = &self.state else {
+            return;
+        };
+        let (key, modified, node) = (away.key.clone(), away.modified, away.claim.node.clone());
+        match write {
+            Ok(Write::Done(_)) => self.note(
+                Note::error(
+                    "reboot_failed",
+                    format!(
+                        "{node} does not come back: its claim does not move; the line stands until it recovers or an operator \
+                         decides"
+                    ),
+                )
+                .with("failed", node),
+            ),
+            Ok(Write::Refused(_)) => {}
+            Err(malformed) => return self.retry(&nonsense(&malformed)),
+        }
+        if let Some(queue) = &mut self.queue {
+            let seen = queue.ahead.get_mut(&key);
+            let seen = seen.or_else(|| queue.behind.get_mut(&key));
+            if let Some(seen) = seen.filter(|seen| seen.modified == modified) {
+                seen.told = true;
+            }
+        }
+        self.go(State::Queued);
+    }
+}
+
+impl Queue {
+    fn others(&self) -> impl Iterator<Item = (&String, &Seen, &Claim)> {
+        let both: [&BTreeMap<String, Seen>; 2] = [&self.ahead, &self.behind];
+        let all = both.into_iter().flatten();
+        all.filter_map(|(key, seen)| Some((key, seen, seen.committed.as_deref()?)))
+    }
+
+    /// Committed claims that were seen standing still for longer than they said.
+    fn still(&self, now: Duration, own: Duration, claims: &str) -> Vec<Still> {
+        let late = self
+            .others()
+            .filter(|(_, seen, claim)| seen.since + patience(claim, own) <= now);
+        late.map(|(key, seen, claim)| Still {
+            node: key.strip_prefix(claims).unwrap_or(key).to_owned(),
+            claim: seen.create,
+            why: stands_still(claim, now.saturating_sub(seen.since)),
+        })
+        .collect()
+    }
+
+    /// One of them that is to be told.
+    pub(super) fn to_tell(&self, now: Duration, own: Duration) -> Option<TakingAway> {
+        let mut others = self.others();
+        let (key, seen, claim) = others
+            .find(|(_, seen, claim)| !seen.told && seen.since + patience(claim, own) <= now)?;
+        Some(TakingAway {
+            key: key.clone(),
+            create: seen.create,
+            modified: seen.modified,
+            claim: Box::new(claim.clone()),
+            end: End::Told(now.saturating_sub(seen.since)),
+        })
+    }
+
+    /// When the next one will be.
+    pub(super) fn next_to_tell(&self, own: Duration) -> Option<Duration> {
+        let untold = self.others().filter(|(_, seen, _)| !seen.told);
+        untold
+            .map(|(_, seen, claim)| seen.since + patience(claim, own))
+            .min()
+    }
+}
+
+/// How long this claim may stand still; `own` is what this node allows itself, for one that does not say.
+fn patience(claim: &Claim, own: Duration) -> Duration {
+    let patience = claim.patience_sec.map_or(own, Duration::from_secs);
+    match (claim.phase, claim.drain_sec) {
+        (Phase::Draining, Some(drain)) => patience.saturating_add(Duration::from_secs(drain)),
+        _ => patience,
+    }
+}
+
+fn stands_still(claim: &Claim, waited: Duration) -> String {
+    format!(
+        "{} and not moved for {} s",
+        claim.phase.as_str(),
+        waited.as_secs()
+    )
+}

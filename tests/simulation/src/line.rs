@@ -1,0 +1,176 @@
+//! The line: an operator lets it go on, and what must hold of it: nobody commits once as many failures are known as stop it, but
+//! for those that an operator knew of.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use etcd_rs_sync::Request;
+use reboot_coordinator::lock::record::decode;
+use reboot_coordinator::lock::{Failure, GoOn, Keys, NodeRecord, operator};
+
+use crate::check::Standing;
+use crate::etcd::Change;
+use crate::host::Host;
+use crate::network::{Message, Operator, Sender};
+use crate::world::World;
+use crate::{SECOND, Time};
+
+/// What the checks know of the line.
+#[derive(Debug, Default)]
+pub struct Line {
+    /// The failures that are in etcd: for which claim of which node.
+    failed: BTreeMap<usize, i64>,
+    /// The operator's word as it was given, and how many commits needed it.
+    word: Option<(GoOn, u32)>,
+}
+
+impl World {
+    /// Lets the line go on in spite of all failures that are known; with a number for so many more.
+    pub(crate) fn operator_goes_on(&mut self, left: Option<u32>) {
+        let failed = self.check.line.failed.iter();
+        let known: BTreeMap<String, i64> = failed
+            .map(|(node, claim)| (format!("n{node}"), *claim))
+            .collect();
+        if known.is_empty() {
+            return;
+        }
+        let word = GoOn {
+            v: 1,
+            by: "operator".to_owned(),
+            reason: "to see".to_owned(),
+            since: format!("{} us", self.now),
+            left,
+            known,
+        };
+        let seen = self
+            .etcd
+            .get(b"/r/line/go-on")
+            .map_or(0, |kv| kv.mod_revision);
+        let txn = operator::go_on(&Keys::new("", "/r"), &word, seen);
+        self.operator(Operator::GoOn, Request::Txn(txn));
+    }
+
+    /// The operator who is called lets the line go on, when nobody did so for these failures.
+    pub(crate) fn line_stands(&self) -> bool {
+        let failed = &self.check.line.failed;
+        let word = self.check.line.word.as_ref();
+        failed.iter().any(|(node, claim)| {
+            word.is_none_or(|(word, used)| {
+                word.left.is_some_and(|left| *used >= left)
+                    || word.known.get(&format!("n{node}")) != Some(claim)
+            })
+        })
+    }
+
+    pub(crate) fn failure_changed(&mut self, node: usize, change: &Change, by: Option<&Message>) {
+        let Some(kv) = &change.after else {
+            self.check.line.failed.remove(&node);
+            return;
+        };
+        let Ok(failure) = decode::<Failure>(&kv.value) else {
+            return self.fail("records", format!("the failure of n{node} is unreadable"));
+        };
+        let itself = matches!(
+            by.map(|message| message.sender),
+            Some(Sender::Node { host, .. }) if host == node
+        );
+        let standing = self.check.claims[node].as_ref();
+        if !itself && standing.is_none_or(|standing| standing.create != failure.claim) {
+            self.fail(
+                "line",
+                format!("n{node} is said to fail without that claim"),
+            );
+        }
+        self.stats.failed += u64::from(change.before.is_none());
+        self.check.line.failed.insert(node, failure.claim);
+    }
+
+    /// A completed reboot that leaves the budget used cleared nothing, and has failed.
+    pub(crate) fn check_failure_kept(&mut self, by: Option<&Message>) {
+        let Some(Sender::Node { host, .. }) = by.map(|message| message.sender) else {
+            return;
+        };
+        let key = format!("/r/nodes/n{host}");
+        let record = self.etcd.get(key.as_bytes());
+        let used = record
+            .and_then(|kv| decode::<NodeRecord>(&kv.value).ok())
+            .is_some_and(|record| record.budget_used > 0);
+        if used && !self.check.line.failed.contains_key(&host) {
+            self.fail(
+                "line",
+                format!("the reboot of n{host} cleared nothing, and nobody is told"),
+            );
+        }
+    }
+
+    /// Claims that stand still for so long that every clock says so, when none was moved.
+    fn stand_still(&self, message: &Message) -> Vec<(usize, i64)> {
+        let right = |host: &Host| host.plan.wall_offset_sec == 0 && host.wall_jump_sec == 0;
+        if !self.hosts.iter().all(right) {
+            return Vec::new();
+        }
+        let settings = |node: usize| &self.hosts[node].plan.settings;
+        let still = |node: usize, standing: &Standing| {
+            let own = settings(node);
+            let patience = own.reboot_timeout + own.post_boot_settle;
+            let allowed = patience + own.drain_timeout.unwrap_or_default();
+            let seen = standing.written_at + self.hosts[node].span(own.gates_limit) + 2 * SECOND;
+            let whole = allowed + Duration::from_secs(1);
+            standing.claim.phase.committed()
+                && message.sent_at > seen + Time::try_from(whole.as_micros()).unwrap_or(Time::MAX)
+        };
+        let claims = self.check.claims.iter().enumerate();
+        claims
+            .filter_map(|(node, standing)| Some((node, standing.as_ref()?)))
+            .filter(|(node, standing)| still(*node, standing))
+            .map(|(node, standing)| (node, standing.create))
+            .collect()
+    }
+
+    pub(crate) fn word_changed(&mut self, change: &Change, by: Option<&Message>) {
+        let operator = matches!(by.map(|message| message.sender), Some(Sender::Operator(_)));
+        if operator && let Some(Ok(word)) = change.after.as_ref().map(|kv| decode(&kv.value)) {
+            self.check.line.word = Some((word, 0));
+        }
+    }
+
+    /// P3: a first commit took effect.
+    pub(crate) fn check_line(&mut self, node: usize, message: &Message) {
+        let halt_after = self.hosts[node].plan.settings.halt_after;
+        let mut failed = self.check.line.failed.clone();
+        for (other, claim) in self.stand_still(message) {
+            failed.entry(other).or_insert(claim);
+        }
+        failed.remove(&node);
+        let many = usize::try_from(halt_after).unwrap_or(usize::MAX);
+        if halt_after == 0 || failed.len() < many {
+            return;
+        }
+        let wrong = match &mut self.check.line.word {
+            None => Some("and nobody let the line go on"),
+            Some((word, used)) => {
+                *used += 1;
+                let known = |other| word.known.get(&format!("n{other}"));
+                let new = failed
+                    .iter()
+                    .any(|(other, claim)| known(*other) != Some(claim));
+                if new {
+                    Some("and the operator did not know them all")
+                } else if word.left.is_some_and(|left| *used > left) {
+                    Some("and the operator allowed fewer")
+                } else {
+                    None
+                }
+            }
+        };
+        if let Some(wrong) = wrong {
+            self.fail(
+                "line",
+                format!(
+                    "n{node} committed, {} failures are known {wrong}",
+                    failed.len()
+                ),
+            );
+        }
+    }
+}
