@@ -10,6 +10,7 @@ mod detectors;
 mod doubled;
 mod gates;
 mod host;
+mod line;
 mod pause_race;
 mod policies;
 mod policy_changes;

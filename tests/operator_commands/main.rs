@@ -4,6 +4,7 @@
 
 mod explain;
 mod forget;
+mod go_on;
 mod pause;
 mod release;
 mod requests;

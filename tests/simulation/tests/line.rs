@@ -65,7 +65,7 @@ const KNOWN_AFTER: Time = (300 + 60 + 60) * SECOND;
 fn a_kernel_that_never_comes_back_costs_no_more_than_went_before_it_could_be_known() {
     for bad in [Bad::Never, Bad::Ill, Bad::Same] {
         for limit in [1, 2, 3, 10] {
-            for seed in 1..12 {
+            for seed in 1..4 {
                 let apart = Rng::new(seed, 9).between(0, 240) * SECOND;
                 let down = lost(fleet(seed, 12, limit, 1, apart, bad));
                 let first = *down.first().expect("somebody went");
