@@ -9,18 +9,18 @@ _reboot_coordinator() {
             mapfile -t COMPREPLY < <(compgen -f -- "$word")
             return
             ;;
-        --wait|--at|--reason|--for|--nodes) return ;;
+        --wait|--windows|--at|--reason|--for|--nodes) return ;;
     esac
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-            --config|-c|--wait|--at|--reason|--for|--nodes) i=$((i + 1)) ;;
+            --config|-c|--wait|--windows|--at|--reason|--for|--nodes) i=$((i + 1)) ;;
             run|validate-config|simulate|status|explain|history|pause|resume|request|release|go-on|reset-budget|forget|completions|version|help) command=${COMP_WORDS[i]}; break ;;
         esac
     done
     case $command in
         '') words='--once --wait --dry-run --config -c --help -h --version -V run validate-config simulate status explain history pause resume request release go-on reset-budget forget completions version help' ;;
         run) words='--once --wait --dry-run --config -c --help -h --version -V' ;;
-        validate-config) words='--json --config -c --help -h --version -V' ;;
+        validate-config) words='--json --windows --config -c --help -h --version -V' ;;
         simulate) words='--health --json --config -c --help -h --version -V' ;;
         status) words='--json --watch --config -c --help -h --version -V' ;;
         explain) words='--json --at --config -c --help -h --version -V' ;;
