@@ -105,11 +105,13 @@ impl Store {
     }
 }
 
+/// One that was committed just now: one that has stood for long stops the line.
 pub(crate) fn claim(node: &str, phase: &str) -> Value {
+    let now = jiff::Timestamp::now().to_string();
     json!({
         "v": 1, "node": node, "node_id": format!("id-of-{node}"), "boot_id": boot_id(node, 1),
         "session": "by hand", "phase": phase, "limit": 1, "reasons": ["by hand"],
-        "since": "2026-01-01T00:00:00Z", "committed_at": "2026-01-01T00:00:00Z", "attempts": 1, "version": "0.1.0",
+        "since": now, "committed_at": now, "attempts": 1, "version": "0.1.0",
     })
 }
 

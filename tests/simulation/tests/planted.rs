@@ -28,7 +28,7 @@ fn a_planted_fault_is_found() {
             let violation = history(*seed, Some(planted)).violation;
             violation.is_some_and(|violation| planted.about().contains(&violation.property))
         };
-        let found = (1..1000).find(noticed);
+        let found = (1..2000).find(noticed);
         let seed = found.unwrap_or_else(|| panic!("{planted:?} was not noticed"));
         assert_eq!(history(seed, None).violation, None, "seed {seed}");
     }
