@@ -56,6 +56,7 @@ fn operands(spec: &CommandSpec) -> String {
         CommandName::Completions => Shell::NAMES.to_owned(),
         CommandName::Run
         | CommandName::ValidateConfig
+        | CommandName::CheckEtcd
         | CommandName::Simulate
         | CommandName::Status
         | CommandName::Explain

@@ -20,6 +20,8 @@ pub enum CommandName {
     Run,
     /// Checks the configuration.
     ValidateConfig,
+    /// Looks at etcd from this host.
+    CheckEtcd,
     /// Runs detectors once.
     Simulate,
     /// Shows the cluster and this node.
@@ -56,6 +58,7 @@ impl CommandName {
         match self {
             CommandName::Run => "run",
             CommandName::ValidateConfig => "validate-config",
+            CommandName::CheckEtcd => "check-etcd",
             CommandName::Simulate => "simulate",
             CommandName::Status => "status",
             CommandName::Explain => "explain",
@@ -90,6 +93,15 @@ pub const COMMANDS: &[CommandSpec] = &[
         summary: "check the configuration and every file it names",
         details: "Problems go to standard error, one a line, and the exit code is 2.\n\
                   Warnings alone leave it at 0.",
+    },
+    CommandSpec {
+        name: CommandName::CheckEtcd,
+        operand: "",
+        summary: "check every etcd endpoint from this host, and say what to do",
+        details: "For each endpoint a line each: name, connection, TLS, version, gateway, login, leader, alarms, the\n\
+                  rights of this node key by key, the guards of transactions, a watch that delivers within a\n\
+                  second, the clock, latency. It writes a key of its own below lock_key, under a lease of 30\n\
+                  seconds, and deletes it; nothing else is changed. The exit code is 1 when something fails.",
     },
     CommandSpec {
         name: CommandName::Simulate,
@@ -295,6 +307,7 @@ pub const FLAGS: &[FlagSpec] = &[
         help: "print JSON, for programs",
         commands: &[
             CommandName::ValidateConfig,
+            CommandName::CheckEtcd,
             CommandName::Simulate,
             CommandName::Status,
             CommandName::Explain,
@@ -445,6 +458,7 @@ mod tests {
         for name in [
             CommandName::Run,
             CommandName::ValidateConfig,
+            CommandName::CheckEtcd,
             CommandName::Simulate,
             CommandName::Status,
             CommandName::Explain,

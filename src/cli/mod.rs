@@ -1,5 +1,6 @@
 //! The command line: one table of commands and flags, a parser that only parses, one file a command.
 
+mod check_etcd;
 mod cluster;
 pub mod completions;
 mod confirm;
@@ -72,6 +73,7 @@ fn dispatch(invocation: &Invocation) -> Exit {
         Command::ValidateConfig { windows } => {
             validate_config::validate_config(&invocation.config, *windows, invocation.json)
         }
+        Command::CheckEtcd => check_etcd::check_etcd(&invocation.config, invocation.json),
         Command::Run(options) => run::run(&invocation.config, options),
         Command::Simulate { health } => {
             simulate::simulate(&invocation.config, *health, invocation.json)

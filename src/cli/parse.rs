@@ -34,6 +34,8 @@ pub enum Command {
         /// How many of the next openings of its windows are printed.
         windows: usize,
     },
+    /// Check every etcd endpoint.
+    CheckEtcd,
     /// Run the detectors once.
     Simulate {
         /// The health script too.
@@ -217,6 +219,7 @@ fn own(name: CommandName, flags: &Flags, operands: &[OsString]) -> Result<Comman
         CommandName::ValidateConfig => Command::ValidateConfig {
             windows: value(flags, FlagName::Windows).map_or(Ok(0), count)?,
         },
+        CommandName::CheckEtcd => Command::CheckEtcd,
         CommandName::Simulate => Command::Simulate {
             health: has(FlagName::Health),
         },

@@ -36,7 +36,7 @@ fn names(set: &[u8]) -> bool {
 }
 
 /// When a certificate ends, as far as that can be read.
-pub(super) fn end(der: &[u8]) -> Option<Timestamp> {
+pub(crate) fn end(der: &[u8]) -> Option<Timestamp> {
     let (tag, text) = parts(field(der, 3)?).nth(1)?;
     let text = std::str::from_utf8(text).ok()?;
     let text = match tag {

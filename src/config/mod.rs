@@ -29,6 +29,7 @@ mod tree;
 pub(crate) mod validate;
 mod yaml;
 
+pub(crate) use certificate::end as end_of_certificate;
 pub(crate) use etcd::certificate_end;
 pub use fields::{FIELDS, Field, VARIABLES};
 pub use load::{Loaded, load};

@@ -289,6 +289,7 @@ fn every_key_of_the_json_is_documented() {
         "src/status/json.rs",
         "src/status/explanation.rs",
         "src/cli/simulate.rs",
+        "src/cli/check_etcd.rs",
         "src/cli/validate_config.rs",
         "src/cli/version.rs",
     ];

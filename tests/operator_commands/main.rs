@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests count as tests
 
+mod check_etcd;
 mod explain;
 mod forget;
 mod go_on;

@@ -87,7 +87,12 @@ impl Resolver for Names {
 }
 
 impl Names {
-    fn look_up(&self, host: &str, port: u16, wait: Duration) -> io::Result<Vec<SocketAddr>> {
+    pub(crate) fn look_up(
+        &self,
+        host: &str,
+        port: u16,
+        wait: Duration,
+    ) -> io::Result<Vec<SocketAddr>> {
         let deadline = Instant::now() + wait;
         let key = format!("{host}:{port}");
         let mut names = self.lock();

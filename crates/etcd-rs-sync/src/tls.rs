@@ -4,11 +4,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rustls::ClientConfig;
-use rustls::RootCertStore;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig, TlsProvider};
 
 use crate::Error;
@@ -79,6 +78,9 @@ impl TlsOptions {
             return Ok(Parsed {
                 roots,
                 client_chain: None,
+                config: builder()?
+                    .with_root_certificates(store)
+                    .with_no_client_auth(),
             });
         };
         let chain = certificates(cert_pem, "the client certificate")?;
@@ -86,9 +88,7 @@ impl TlsOptions {
             setup("the client key has no private key in PEM form, unencrypted".into())
         })?;
         // rustls compares the key with the certificate here.
-        ClientConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            .map_err(|e| setup(format!("TLS cannot be set up: {e}")))?
+        let config = builder()?
             .with_root_certificates(store)
             .with_client_auth_cert(chain.clone(), key)
             .map_err(|e| {
@@ -100,7 +100,13 @@ impl TlsOptions {
         Ok(Parsed {
             roots,
             client_chain,
+            config,
         })
+    }
+
+    /// What a handshake is made with that checks the server's certificate.
+    pub(crate) fn client_config(&self) -> Result<ClientConfig, Error> {
+        Ok(self.parse()?.config)
     }
 
     fn parse_roots(&self) -> Result<Vec<CertificateDer<'static>>, Error> {
@@ -118,6 +124,13 @@ impl TlsOptions {
 struct Parsed {
     roots: Vec<CertificateDer<'static>>,
     client_chain: Option<Vec<CertificateDer<'static>>>,
+    config: ClientConfig,
+}
+
+fn builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, Error> {
+    ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|e| setup(format!("TLS cannot be set up: {e}")))
 }
 
 /// ring, named explicitly: no process-wide default is relied on.

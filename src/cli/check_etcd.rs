@@ -1,0 +1,249 @@
+//! `check-etcd`: what this host finds at each endpoint, layer by layer, with the remedy for what is wrong.
+
+mod store;
+
+use std::path::Path;
+
+use etcd_rs_sync::{Client, Delete, Error, Etcd as _, Keys as Span, Options, Probe, cause, probe};
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+use serde_json::{Value, json};
+
+use self::store::{Outcome, first, honours_guards, span, told};
+use super::cluster::{failed, load};
+use super::exit::Exit;
+use super::print;
+use crate::config::{Config, end_of_certificate};
+use crate::lock::Keys;
+use crate::store::{Trouble, options, seed};
+
+/// What is checked, in this order. What comes after a failure that it rests on is not asked.
+const CHECKS: [&str; 13] = [
+    "name", "tcp", "tls", "version", "gateway", "login", "leader", "alarms", "rights", "guards",
+    "watch", "clock", "latency",
+];
+
+/// A certificate that ends sooner fails.
+const SOON_DAYS: i64 = 14;
+
+/// Clocks further apart than this fail: windows and the times in records are by them.
+const SKEW_SEC: i64 = 60;
+
+/// Seconds that what was written may outlive this command.
+const LEASE_SEC: i64 = 30;
+
+/// One endpoint and what was found there.
+struct Endpoint {
+    url: String,
+    checks: Vec<(&'static str, Outcome)>,
+}
+
+/// Checks every endpoint of the configuration.
+pub(super) fn check_etcd(path: &Path, as_json: bool) -> Exit {
+    let config = match load(path) {
+        Ok(config) => config,
+        Err(exit) => return exit,
+    };
+    let options = match options(&config) {
+        Ok(options) => options,
+        Err(why) => return failed(Trouble::new(why)),
+    };
+    let mut all = Vec::new();
+    for url in &options.endpoints {
+        let mut endpoint = Endpoint {
+            url: url.clone(),
+            checks: Vec::new(),
+        };
+        let alone = Options {
+            endpoints: vec![url.clone()],
+            ..options.clone()
+        };
+        if let Err((check, why)) = endpoint.examine(&config, &alone) {
+            endpoint.checks.push((check, Err(why)));
+        }
+        if !as_json {
+            print(&endpoint.text());
+        }
+        all.push(endpoint);
+    }
+    let well = all.iter().all(Endpoint::is_well);
+    if as_json {
+        let endpoints: Vec<Value> = all.iter().map(Endpoint::json).collect();
+        print(&json!({ "ok": well, "endpoints": endpoints }).to_string());
+    }
+    if well { Exit::Done } else { Exit::Failure }
+}
+
+impl Endpoint {
+    fn ok(&mut self, check: &'static str, text: impl Into<String>) {
+        self.checks.push((check, Ok(text.into())));
+    }
+
+    /// What was found, or that nothing more can be asked.
+    fn push(&mut self, check: &'static str, found: Outcome) -> Result<(), (&'static str, String)> {
+        self.ok(check, found.map_err(|why| (check, why))?);
+        Ok(())
+    }
+
+    fn is_well(&self) -> bool {
+        self.checks.iter().all(|(_, outcome)| outcome.is_ok())
+    }
+
+    fn found(&self, check: &str) -> Option<&Outcome> {
+        let mut checks = self.checks.iter();
+        checks.find(|(name, _)| *name == check).map(|(_, it)| it)
+    }
+
+    fn text(&self) -> String {
+        let line = |check: &&str| match self.found(check) {
+            Some(Ok(text)) => format!("  ok         {check:<8}  {text}"),
+            Some(Err(why)) => format!("  FAILS      {check:<8}  {why}"),
+            None => format!("  not asked  {check}"),
+        };
+        let lines: Vec<String> = CHECKS.iter().map(line).collect();
+        format!("{}\n{}", self.url, lines.join("\n"))
+    }
+
+    fn json(&self) -> Value {
+        let checks = CHECKS.iter().map(|check| {
+            let (result, text) = match self.found(check) {
+                Some(Ok(text)) => ("ok", Some(text)),
+                Some(Err(why)) => ("fails", Some(why)),
+                None => ("not asked", None),
+            };
+            json!({ "check": check, "result": result, "text": text })
+        });
+        json!({ "url": self.url, "ok": self.is_well(), "checks": checks.collect::<Vec<_>>() })
+    }
+
+    /// Everything; ends at what nothing more can be asked after.
+    fn examine(
+        &mut self,
+        config: &Config,
+        options: &Options,
+    ) -> Result<(), (&'static str, String)> {
+        let found = probe(options).map_err(|error| ("name", told(&error)))?;
+        self.reach(&found)?;
+        self.clock(found.date.as_deref());
+        let client = Client::new(options.clone()).map_err(|error| ("gateway", told(&error)))?;
+        let keys = Keys::new(&config.etcd.namespace, &config.lock_key);
+        let node = config.node_name.as_str();
+        let asked = client.range(first(format!("{}/", keys.prefix())));
+        self.answers(options, &asked)?;
+        self.push("latency", store::latency(&client, &keys, options.timeout))?;
+        let honest = honours_guards(&client, &keys, node);
+        let seed = seed().map_err(|why| ("alarms", why))?;
+        let lease = i64::try_from(seed >> 1).expect("63 bits fit").max(1);
+        match client.grant(lease, LEASE_SEC) {
+            Ok(_) => self.ok("alarms", "etcd takes writes"),
+            Err(error) => return Err(("alarms", told(&error))),
+        }
+        let done = honest.and_then(|()| {
+            self.push(
+                "rights",
+                store::rights(&client, &keys, config, asked.is_ok()),
+            )?;
+            // No node is called that, so no program takes it for a record.
+            let key = format!("{}/check/{node}/{seed:x}", keys.prefix());
+            let guarded = self.push("guards", store::guards(&client, &key, lease));
+            let done =
+                guarded.and_then(|()| self.push("watch", store::watch(&client, &key, lease)));
+            let _ = client.delete(Delete::of(Span::one(key))); // the lease does it, too
+            done
+        });
+        let _ = client.revoke(lease); // it ends by itself
+        done
+    }
+
+    fn reach(&mut self, found: &Probe) -> Result<(), (&'static str, String)> {
+        let addresses = found
+            .addresses
+            .as_ref()
+            .map_err(|error| ("name", told(error)))?;
+        let list: Vec<String> = addresses.iter().map(|it| it.ip().to_string()).collect();
+        self.ok("name", list.join(", "));
+        match &found.connected {
+            Some(Ok(took)) => self.ok("tcp", format!("connected in {}", span(*took))),
+            Some(Err(error)) => return Err(("tcp", told(error))),
+            None => return Ok(()),
+        }
+        match &found.certificate {
+            None => self.ok("tls", "not used"),
+            Some(Err(error)) => return Err(("tls", told(error))),
+            Some(Ok(der)) => self.checks.push(("tls", days_left(der, Timestamp::now()))),
+        }
+        match &found.version {
+            Some(Ok(version)) => self.ok("version", format!("etcd {version}")),
+            Some(Err(error)) => return Err(("version", told(error))),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// What the first read says of gateway, login and leader.
+    fn answers<T>(
+        &mut self,
+        options: &Options,
+        asked: &Result<T, Error>,
+    ) -> Result<(), (&'static str, String)> {
+        let failed = match asked {
+            Ok(_) | Err(Error::PermissionDenied { .. }) => None,
+            Err(error) => {
+                let text = told(error);
+                let login = cause(&text).starts_with("login") || cause(&text) == "common-name";
+                Some(match error {
+                    Error::NoLeader { .. } => ("leader", text),
+                    Error::Unauthenticated { .. } => ("login", text),
+                    _ if login => ("login", text),
+                    _ if cause(&text) == "no-leader" => ("leader", text),
+                    _ => ("gateway", text),
+                })
+            }
+        };
+        let reached = failed.as_ref().map_or("", |(check, _)| check);
+        if reached != "gateway" {
+            self.ok("gateway", "answers below /v3/");
+        }
+        if !["gateway", "login", "leader"].contains(&reached) {
+            self.ok(
+                "login",
+                match &options.auth {
+                    Some((user, _)) => format!("as {user}"),
+                    None => "no user is set, and none is wanted".to_owned(),
+                },
+            );
+            self.ok("leader", "a read of the present was answered");
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    fn clock(&mut self, date: Option<&str>) {
+        let Some(theirs) = date.and_then(|date| rfc2822::parse(date).ok()) else {
+            return;
+        };
+        let apart = Timestamp::now().as_second() - theirs.timestamp().as_second();
+        let (side, by) = (if apart > 0 { "ahead of" } else { "behind" }, apart.abs());
+        self.checks.push(("clock", match by {
+            0..=2 => Ok("as etcd's, to two seconds".to_owned()),
+            3..=SKEW_SEC => Ok(format!("{by} s {side} etcd's")),
+            _ => Err(format!(
+                "this host's clock is {by} s {side} etcd's; set both by NTP: windows and the times in records are by them"
+            )),
+        }));
+    }
+}
+
+fn days_left(der: &[u8], now: Timestamp) -> Outcome {
+    let Some(end) = end_of_certificate(der) else {
+        return Ok("in use; the server's certificate is not checked".to_owned());
+    };
+    let days = end.duration_since(now).as_hours() / 24;
+    match days {
+        SOON_DAYS.. => Ok(format!(
+            "the server's certificate ends at {end}, in {days} days"
+        )),
+        _ => Err(format!(
+            "the server's certificate ends at {end}, in {days} days; renew it"
+        )),
+    }
+}

@@ -1,0 +1,200 @@
+//! What is asked of the store: the rights key by key, guards, a watch, and how long an answer takes.
+
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use etcd_rs_sync::{
+    Client, Compare, Error, Etcd as _, Keys as Span, Op, Put, Range, Request, Txn, WatchItem,
+    WatchRequest,
+};
+
+use crate::config::Config;
+use crate::lock::{Keys, outcome, request};
+
+/// How one check ended: its text, or why it failed.
+pub(super) type Outcome = Result<String, String>;
+
+/// A watch takes at most this long to tell.
+const WATCH_LIMIT: Duration = Duration::from_secs(1);
+
+/// A revision no store will reach.
+const IMPOSSIBLE_REVISION: i64 = i64::MAX - 1;
+
+/// The longest of a few reads.
+pub(super) fn latency(client: &Client, keys: &Keys, limit: Duration) -> Outcome {
+    const READS: usize = 5;
+    let mut longest = Duration::ZERO;
+    for _ in 0..READS {
+        let began = Instant::now();
+        match client.range(first(keys.pause())) {
+            Ok(_) | Err(Error::PermissionDenied { .. }) => {}
+            Err(error) => return Err(told(&error)),
+        }
+        longest = longest.max(began.elapsed());
+    }
+    let text = format!("at most {} for a read", span(longest));
+    match longest > limit / 2 {
+        true => Err(format!(
+            "{text}, and etcd_timeout_sec is {} s; check the disks of the members and the network",
+            limit.as_secs()
+        )),
+        false => Ok(text),
+    }
+}
+
+/// Each key that this node reads or writes. A write stands behind a guard that fails, and etcd asks for the right all the same.
+pub(super) fn rights(client: &Client, keys: &Keys, config: &Config, reads: bool) -> Outcome {
+    let node = config.node_name.as_str();
+    let mut written = vec![
+        keys.claim(node),
+        keys.node(node),
+        keys.alive(node),
+        keys.standing(node),
+        keys.request(node),
+        keys.cooldown(),
+        keys.history("", node),
+        format!("{}/check/{node}/", keys.prefix()),
+    ];
+    if config.hold_timeout.is_some() {
+        written.push(keys.claim("any-other-node"));
+    }
+    let mut missing = Vec::new();
+    if !reads {
+        missing.push(format!("read everything below {}/", keys.prefix()));
+    }
+    for key in &written {
+        let put = Op::Put(Put::new(key.clone(), "", 0));
+        let guarded = Txn {
+            compares: vec![Compare::create_revision(
+                Span::one(key.clone()),
+                IMPOSSIBLE_REVISION,
+            )],
+            success: vec![put],
+            failure: vec![],
+        };
+        match client.txn(guarded) {
+            Ok(_) => {}
+            Err(Error::PermissionDenied { .. }) => missing.push(format!("write {key}")),
+            Err(error) => return Err(told(&error)),
+        }
+    }
+    if missing.is_empty() {
+        let (prefix, count) = (keys.prefix(), written.len());
+        return Ok(format!("reads {prefix}/, writes its {count} keys"));
+    }
+    let error = Error::PermissionDenied {
+        detail: format!("permission denied: may not {}", missing.join(", ")),
+    };
+    Err(told(&error))
+}
+
+/// A guard that holds, and one that does not, on a key of its own.
+pub(super) fn guards(client: &Client, key: &str, lease: i64) -> Outcome {
+    let absent = |value: &str| Txn {
+        compares: vec![Compare::create_revision(Span::one(key), 0)],
+        success: vec![Op::Put(Put::new(key, value, lease))],
+        failure: vec![],
+    };
+    let mut answers = Vec::new();
+    for value in ["first", "second"] {
+        let reply = client.txn(absent(value)).map_err(|error| told(&error))?;
+        answers.push(reply.succeeded);
+    }
+    let stands = client.range(first(key)).map_err(|error| told(&error))?;
+    let value = stands.kvs.first().map(|pair| pair.value.to_vec());
+    if answers != [true, false] || value.as_deref() != Some(b"first") {
+        return Err(dishonest());
+    }
+    Ok("one that holds passes, one that does not is refused".to_owned())
+}
+
+/// A watch that stands, and tells of a write, each within a second.
+pub(super) fn watch(client: &Client, key: &str, lease: i64) -> Outcome {
+    let mut watch = client
+        .watch(WatchRequest::new(Span::one(key)))
+        .map_err(|error| told(&error))?;
+    let stop = watch.stopper();
+    let (sender, items) = channel();
+    let follow = move || {
+        while let Some(item) = watch.next()
+            && sender.send(item).is_ok()
+        {}
+    };
+    let follower = thread::Builder::new().spawn(follow);
+    follower.map_err(|error| error.to_string())?;
+    let held_back = Error::NotSent {
+        detail: format!(
+            "{}: it did not say that the watch stands within a second",
+            client.options().endpoints[0]
+        ),
+    };
+    let delivered = match items.recv_timeout(WATCH_LIMIT) {
+        Ok(Ok(WatchItem::Connected { .. })) => client
+            .put(Put::new(key, "watched", lease))
+            .map_err(|error| told(&error))
+            .and_then(|_| {
+                let began = Instant::now();
+                match items.recv_timeout(WATCH_LIMIT) {
+                    Ok(Ok(WatchItem::Events(_))) => Ok(began.elapsed()),
+                    Ok(Err(error)) => Err(told(&error)),
+                    _ => Err(told(&held_back)),
+                }
+            }),
+        Ok(Err(error)) => Err(told(&error)),
+        _ => Err(told(&held_back)),
+    };
+    stop.stop();
+    let took = delivered?;
+    Ok(format!("told of a write in {}", span(took)))
+}
+
+/// The guards of every kind that the protocol uses; nothing is written.
+pub(super) fn honours_guards(
+    client: &Client,
+    keys: &Keys,
+    node: &str,
+) -> Result<(), (&'static str, String)> {
+    let test = Request::Txn(request::self_test(keys, node));
+    match client.call(&test).map(outcome::self_test) {
+        Ok(Ok(true)) => Ok(()),
+        Ok(Ok(false) | Err(_)) => Err(("guards", dishonest())),
+        // Without that proof no write is tried, not even a guarded one.
+        Err(error @ Error::PermissionDenied { .. }) => Err((
+            "rights",
+            format!(
+                "it may not read everything below {}/: {}",
+                keys.prefix(),
+                told(&error)
+            ),
+        )),
+        Err(error) => Err(("guards", told(&error))),
+    }
+}
+
+fn dishonest() -> String {
+    "the guards of a transaction are not honoured here; connect to etcd 3.4 or later directly"
+        .to_owned()
+}
+
+pub(super) fn first(key: impl Into<String>) -> Range {
+    let key = key.into();
+    let keys = if key.ends_with('/') {
+        Span::prefix(key)
+    } else {
+        Span::one(key)
+    };
+    Range {
+        limit: 1,
+        ..Range::of(keys)
+    }
+}
+
+pub(super) fn span(took: Duration) -> String {
+    format!("{:.1} ms", took.as_secs_f64() * 1000.0)
+}
+
+/// On one line, with the remedy.
+pub(super) fn told(error: &Error) -> String {
+    error.to_string().replace('\n', " ")
+}
