@@ -99,8 +99,8 @@ pub const COMMANDS: &[CommandSpec] = &[
         operand: "",
         summary: "check every etcd endpoint from this host, and say what to do",
         details: "For each endpoint a line each: name, connection, TLS, version, gateway, login, leader, alarms, the\n\
-                  rights of this node key by key, the guards of transactions, a watch that delivers within a\n\
-                  second, the clock, latency. It writes a key of its own below lock_key, under a lease of 30\n\
+                  rights of this node key by key, the guards of transactions, a watch that delivers within\n\
+                  seconds, the clock, latency. It writes a key of its own below lock_key, under a lease of 30\n\
                   seconds, and deletes it; nothing else is changed. The exit code is 1 when something fails.",
     },
     CommandSpec {

@@ -209,6 +209,7 @@ pub const REMEDIES: &[Remedy] = &[
     Remedy {
         name: "silent",
         words: &[
+            "error code: CANCEL",
             "no answer in time",
             "request timed out",
             "context deadline exceeded",

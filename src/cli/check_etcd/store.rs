@@ -16,7 +16,7 @@ use crate::lock::{Keys, outcome, request};
 pub(super) type Outcome = Result<String, String>;
 
 /// A watch takes at most this long to tell.
-const WATCH_LIMIT: Duration = Duration::from_secs(1);
+const WATCH_LIMIT: Duration = Duration::from_secs(3);
 
 /// A revision no store will reach.
 const IMPOSSIBLE_REVISION: i64 = i64::MAX - 1;
@@ -109,7 +109,7 @@ pub(super) fn guards(client: &Client, key: &str, lease: i64) -> Outcome {
     Ok("one that holds passes, one that does not is refused".to_owned())
 }
 
-/// A watch that stands, and tells of a write, each within a second.
+/// A watch that stands, and tells of a write, each in a moment: a proxy that holds it back does so for minutes.
 pub(super) fn watch(client: &Client, key: &str, lease: i64) -> Outcome {
     let mut watch = client
         .watch(WatchRequest::new(Span::one(key)))
@@ -125,7 +125,7 @@ pub(super) fn watch(client: &Client, key: &str, lease: i64) -> Outcome {
     follower.map_err(|error| error.to_string())?;
     let held_back = Error::NotSent {
         detail: format!(
-            "{}: it did not say that the watch stands within a second",
+            "{}: it did not say that the watch stands in time",
             client.options().endpoints[0]
         ),
     };
