@@ -38,6 +38,6 @@ mod identity;
 pub mod lock;
 pub mod observe;
 pub mod process;
-mod status;
+pub mod status;
 mod store;
 pub mod trust;

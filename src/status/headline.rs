@@ -1,6 +1,9 @@
 //! What somebody on call needs to know, what matters first, and what to type.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::View;
 use super::describe::{committed, names, pause_text};
@@ -46,14 +49,47 @@ impl Part {
 /// Everything that is going on, what matters first; at least one part.
 pub(crate) fn headline(view: &View, now: Timestamp) -> Vec<Part> {
     let mut parts: Vec<Part> = etcd(view).into_iter().chain(conflict(view)).collect();
-    let Some(survey) = view.known() else {
-        return parts;
+    if let Some(survey) = view.known() {
+        let local = &view.local;
+        of_cluster(&mut parts, survey, (local.patience, &local.zone()), now);
+    }
+    parts
+}
+
+/// One thing that is going on, as it is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// All is well.
+    pub good: bool,
+    /// One sentence.
+    pub text: String,
+    /// What to type.
+    pub command: Option<String>,
+}
+
+/// The headline by what was read of the cluster, and nothing else. The simulation compares it with what is true.
+pub fn told(survey: &Survey, patience: Duration, now: Timestamp) -> Vec<Told> {
+    let mut parts = Vec::new();
+    of_cluster(&mut parts, survey, (patience, &TimeZone::UTC), now);
+    let told = |part: Part| Told {
+        good: part.tone == Tone::Good,
+        text: part.fact,
+        command: part.command.map(|(_, command)| command),
     };
-    let plights = plights(survey, view.local.patience, now);
+    parts.into_iter().map(told).collect()
+}
+
+fn of_cluster(
+    parts: &mut Vec<Part>,
+    survey: &Survey,
+    (patience, zone): (Duration, &TimeZone),
+    now: Timestamp,
+) {
+    let plights = plights(survey, patience, now);
     let with = |rank: Rank| plights.iter().filter(move |plight| plight.rank == rank);
     let waiting = waiting(survey);
     parts.extend(with(Rank::Stuck).map(|plight| part(plight, Some(&waiting), now)));
-    parts.extend(pause(view, survey, &waiting, now));
+    parts.extend(pause(survey, zone, &waiting, now));
     parts.extend(with(Rank::Blocked).map(|plight| part(plight, None, now)));
     parts.extend(under(&with(Rank::Under).collect::<Vec<_>>(), &waiting));
     let holders = survey
@@ -78,7 +114,6 @@ pub(crate) fn headline(view: &View, now: Timestamp) -> Vec<Part> {
         parts.push(Part::new(Tone::Good, idle));
     }
     parts.extend(ill(&with(Rank::Ill).collect::<Vec<_>>()));
-    parts
 }
 
 fn part(plight: &Plight, waiting: Option<&str>, now: Timestamp) -> Part {
@@ -154,10 +189,10 @@ fn conflict(view: &View) -> Option<Part> {
     ))
 }
 
-fn pause(view: &View, survey: &Survey, waiting: &str, now: Timestamp) -> Option<Part> {
+fn pause(survey: &Survey, zone: &TimeZone, waiting: &str, now: Timestamp) -> Option<Part> {
     let pause = survey.pause.as_ref()?;
     let why = match pause {
-        Ok(pause) => pause_text(pause, now, &view.local.zone()),
+        Ok(pause) => pause_text(pause, now, zone),
         Err(error) => error.to_string(),
     };
     let fact = format!("Paused: nobody begins to reboot; {waiting}.");

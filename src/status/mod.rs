@@ -21,6 +21,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use self::gates::{gates, with_own};
+pub use self::headline::{Told, told};
 use self::local::Local;
 pub(crate) use self::own::Own;
 pub(crate) use self::page::POLICY;

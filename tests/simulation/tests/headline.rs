@@ -1,0 +1,274 @@
+//! The headline of `status`, rendered from what is in the simulated etcd at the states of some thousand histories, against what is
+//! really true of the hosts.
+
+#![allow(clippy::unwrap_used)] // helpers of tests count as tests
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use etcd_rs_sync::Request;
+use jiff::Timestamp;
+use reboot_coordinator::cli::parse;
+use reboot_coordinator::core::Mode;
+use reboot_coordinator::lock::Keys;
+use reboot_coordinator::lock::survey::{Pages, Survey, survey};
+use reboot_coordinator::status::{Told, told};
+use simulation::{Plan, SECOND, Time, World};
+
+/// 2026-01-01T00:00:00Z, where virtual time begins.
+const EPOCH_SECOND: i64 = 1_767_225_600;
+
+/// How long the headline may lag behind what is true: a report's lease, a look at the gates, what travels.
+const GRACE: Time = 300 * SECOND;
+
+/// After how long a node that says nothing is one to worry about, as in a configuration.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// At least so often the headline is looked at, besides at each change of the store.
+const LOOK: Time = 10 * SECOND;
+
+/// What the headline may be made to say wrongly, to see that it is found.
+#[derive(Clone, Copy, Debug)]
+enum Wrong {
+    /// That there is nothing to do.
+    Green,
+    /// That a node has not come back.
+    Lost,
+    /// That it is blocked by something else.
+    Gate,
+    /// A command about another node.
+    Command,
+}
+
+/// What has been true of one host, and since when.
+#[derive(Clone, Debug, Default)]
+struct Truth {
+    gone_since: Option<Time>,
+    /// Up, with a process that runs and reaches etcd.
+    well_since: Option<Time>,
+    /// What its machine says of itself: state, label and text, in this process.
+    says: Option<(u64, String, String)>,
+    says_since: Time,
+}
+
+impl Truth {
+    fn of(self, world: &World, index: usize) -> Truth {
+        let (host, now) = (&world.hosts[index], world.now);
+        let process = host.process.as_ref().filter(|_| host.up);
+        let daemon = host.plan.settings.mode == Mode::Daemon
+            && host.plan.settings.health_publish_interval.is_some();
+        let trouble = host.trouble.is_some_and(|(_, _, until)| until > now);
+        let well = daemon
+            && !trouble
+            && process
+                .is_some_and(|it| it.paused_until.is_none() && it.machine.etcd_trouble().is_none());
+        let says = process.and_then(|it| {
+            let standing = it.machine.standing()?;
+            let blocked = standing.blocked.as_ref().map(|it| it.label.clone());
+            Some((it.pid, standing.state.clone(), blocked.unwrap_or_default()))
+        });
+        let since = |holds: bool, before: Option<Time>| holds.then(|| before.unwrap_or(now));
+        Truth {
+            gone_since: since(process.is_none(), self.gone_since),
+            well_since: since(well, self.well_since),
+            says_since: if says == self.says {
+                self.says_since
+            } else {
+                now
+            },
+            says,
+        }
+    }
+
+    /// Whether all that it says can have been read for a while.
+    fn is_known(&self, now: Time) -> bool {
+        self.well_since.is_some_and(|since| now > since + GRACE) && now > self.says_since + GRACE
+    }
+}
+
+fn read(world: &mut World) -> Survey {
+    let keys = Keys::new("", "/r");
+    let reply = world.etcd.apply(world.now, &Request::Txn(survey(&keys)));
+    Pages::of(reply.unwrap(), &keys).unwrap().complete()
+}
+
+fn names(text: &str, node: &str) -> bool {
+    text.split(|c: char| !c.is_ascii_alphanumeric())
+        .any(|word| word == node)
+}
+
+/// What is wrong with the headline, if something is.
+fn judge(world: &World, truths: &[Truth], survey: &Survey, parts: &[Told]) -> Result<(), String> {
+    let now = world.now;
+    let green = parts.iter().all(|part| part.good);
+    for (index, (host, truth)) in world.hosts.iter().zip(truths).enumerate() {
+        let node = format!("n{index}");
+        let said = |words: &str| {
+            parts
+                .iter()
+                .any(|part| part.text.contains(&format!("{node} {words}")))
+        };
+        let claim = survey.claims.iter().find(|(name, _)| *name == node);
+        if green && claim.is_some_and(|(_, found)| host.disrupted == Some(found.create)) {
+            return Err(format!("green, and {node} is disrupted"));
+        }
+        let registered = survey.nodes.iter().any(|(name, _)| *name == node);
+        if green && registered && truth.gone_since.is_some_and(|since| now > since + GRACE) {
+            let once = host.plan.settings.mode != Mode::Daemon;
+            if !(once && host.up) {
+                return Err(format!("green, and {node} is gone for long"));
+            }
+        }
+        if !truth.is_known(now) {
+            continue;
+        }
+        let (_, state, label) = truth.says.as_ref().ok_or("a process that says nothing")?;
+        if green
+            && ["blocked", "queued", "holding", "retrying", "draining"].contains(&state.as_str())
+        {
+            return Err(format!("green, and {node} says {state} {label}"));
+        }
+        if said("has not come back") || said("is silent") || said("was back and is silent") {
+            return Err(format!(
+                "{node} is called lost or silent, and says {state} {label} for {} s",
+                (now - truth.says_since) / SECOND
+            ));
+        }
+        for part in parts.iter().filter(|part| {
+            part.text
+                .contains(&format!("{node} needs a reboot and is blocked"))
+        }) {
+            let process = host.process.as_ref().ok_or("no process")?;
+            let blocked = process
+                .machine
+                .standing()
+                .and_then(|it| it.blocked.as_ref());
+            let text = blocked.map(|it| it.text.clone()).unwrap_or_default();
+            if !part.text.contains(&text) || state != "blocked" {
+                return Err(format!(
+                    "{node} says {state} {label} ({text}): {}",
+                    part.text
+                ));
+            }
+            let over = match label.as_str() {
+                "kill_switch" => now > host.kill_switch_until + GRACE,
+                "paused" => world.etcd.get(b"/r/pause").is_none(),
+                _ => false,
+            };
+            if over {
+                return Err(format!(
+                    "{node} is no longer blocked by {label}: {}",
+                    part.text
+                ));
+            }
+        }
+    }
+    parts
+        .iter()
+        .try_for_each(|part| typed(part, world.hosts.len()))
+}
+
+/// That a command is one of ours, and about a node that the sentence names.
+fn typed(part: &Told, nodes: usize) -> Result<(), String> {
+    let Some(command) = &part.command else {
+        return Ok(());
+    };
+    let words: Vec<OsString> = command.split(' ').map(OsString::from).collect();
+    parse::parse(words).map_err(|why| format!("{command}: {why}"))?;
+    let about = (0..nodes)
+        .map(|index| format!("n{index}"))
+        .find(|node| names(command, node));
+    match about {
+        Some(node) if names(&part.text, &node) => Ok(()),
+        None if command == "resume" => Ok(()),
+        _ => Err(format!("{command} is not about: {}", part.text)),
+    }
+}
+
+fn spoil(wrong: Option<Wrong>, parts: Vec<Told>) -> Vec<Told> {
+    let good = |text: &str, good| Told {
+        good,
+        text: text.to_owned(),
+        command: None,
+    };
+    match wrong {
+        None => parts,
+        Some(Wrong::Green) => vec![good("Nothing to do: nobody reboots, nobody waits.", true)],
+        Some(Wrong::Lost) => parts
+            .into_iter()
+            .chain([good("n0 has not come back.", false)])
+            .collect(),
+        Some(Wrong::Gate) => parts
+            .into_iter()
+            .map(|part| match part.text.split_once("is blocked: ") {
+                Some((who, _)) => good(&format!("{who}is blocked: the moon is full."), false),
+                None => part,
+            })
+            .collect(),
+        Some(Wrong::Command) => parts
+            .into_iter()
+            .map(|mut part| {
+                part.command = part.command.map(|it| it.replace("n0", "n1"));
+                part
+            })
+            .collect(),
+    }
+}
+
+/// How many headlines of a history were judged, and which was wrong.
+fn history(seed: u64, wrong: Option<Wrong>) -> (u64, Option<String>) {
+    let mut world = World::new(Plan::of_seed(seed));
+    let mut truths = vec![Truth::default(); world.hosts.len()];
+    let (mut judged, mut revision, mut looked) = (0, 0, 0);
+    while !world.over() {
+        world.step();
+        truths = truths
+            .into_iter()
+            .enumerate()
+            .map(|(index, truth)| truth.of(&world, index))
+            .collect();
+        if world.etcd.revision() == revision && world.now < looked + LOOK {
+            continue;
+        }
+        (revision, looked) = (world.etcd.revision(), world.now);
+        let survey = read(&mut world);
+        let micros = i64::try_from(world.now).unwrap();
+        let at = Timestamp::from_microsecond(EPOCH_SECOND * 1_000_000 + micros).unwrap();
+        let parts = spoil(wrong, told(&survey, PATIENCE, at));
+        judged += 1;
+        if let Err(why) = judge(&world, &truths, &survey, &parts) {
+            let shown: Vec<String> = parts.into_iter().map(|part| part.text).collect();
+            let at = world.now / SECOND;
+            return (
+                judged,
+                Some(format!(
+                    "seed {seed}, at {at} s: {why}\n{}",
+                    shown.join("\n")
+                )),
+            );
+        }
+    }
+    (judged, None)
+}
+
+#[test]
+fn what_the_headline_says_is_true_in_every_state() {
+    let count = std::env::var("HEADLINE_HISTORIES").map_or(200, |it| it.parse().unwrap());
+    let mut judged = 0;
+    for seed in 1..=count {
+        let (states, wrong) = history(seed, None);
+        judged += states;
+        assert_eq!(wrong, None);
+    }
+    println!("{judged} headlines of {count} histories");
+    assert!(judged > 50 * count, "{judged}");
+}
+
+#[test]
+fn a_wrong_headline_is_found() {
+    for wrong in [Wrong::Green, Wrong::Lost, Wrong::Gate, Wrong::Command] {
+        let found = (1..=1000).find(|seed| history(*seed, Some(wrong)).1.is_some());
+        let seed = found.unwrap_or_else(|| panic!("{wrong:?} was not noticed"));
+        println!("{wrong:?} is found in history {seed}");
+    }
+}
