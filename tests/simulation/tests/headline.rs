@@ -144,7 +144,7 @@ fn judge(world: &World, truths: &[Truth], survey: &Survey, parts: &[Told]) -> Re
                 .standing()
                 .and_then(|it| it.blocked.as_ref());
             let text = blocked.map(|it| it.text.clone()).unwrap_or_default();
-            if !part.text.contains(&text) || state != "blocked" {
+            if !part.text.contains(&text) || !["blocked", "holding"].contains(&state.as_str()) {
                 return Err(format!(
                     "{node} says {state} {label} ({text}): {}",
                     part.text
