@@ -9,16 +9,16 @@ _reboot_coordinator() {
             mapfile -t COMPREPLY < <(compgen -f -- "$word")
             return
             ;;
-        --wait|--windows|--at|--reason|--for) return ;;
+        --wait|--windows|--at|--reason|--for|--nodes) return ;;
     esac
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-            --config|-c|--wait|--windows|--at|--reason|--for) i=$((i + 1)) ;;
-            run|validate-config|check-etcd|simulate|status|explain|history|pause|resume|request|release|reset-budget|forget|completions|version|help) command=${COMP_WORDS[i]}; break ;;
+            --config|-c|--wait|--windows|--at|--reason|--for|--nodes) i=$((i + 1)) ;;
+            run|validate-config|check-etcd|simulate|status|explain|history|pause|resume|request|release|go-on|reset-budget|forget|completions|version|help) command=${COMP_WORDS[i]}; break ;;
         esac
     done
     case $command in
-        '') words='--once --wait --dry-run --config -c --help -h --version -V run validate-config check-etcd simulate status explain history pause resume request release reset-budget forget completions version help' ;;
+        '') words='--once --wait --dry-run --config -c --help -h --version -V run validate-config check-etcd simulate status explain history pause resume request release go-on reset-budget forget completions version help' ;;
         run) words='--once --wait --dry-run --config -c --help -h --version -V' ;;
         validate-config) words='--json --windows --config -c --help -h --version -V' ;;
         check-etcd) words='--json --config -c --help -h --version -V' ;;
@@ -30,11 +30,12 @@ _reboot_coordinator() {
         resume) words='--config -c --help -h --version -V' ;;
         request) words='--reason --all --cancel --config -c --help -h --version -V' ;;
         release) words='--reason --yes -y --config -c --help -h --version -V' ;;
+        go-on) words='--reason --nodes --config -c --help -h --version -V' ;;
         reset-budget) words='--reason --config -c --help -h --version -V' ;;
         forget) words='--config -c --help -h --version -V' ;;
         completions) words='--config -c --help -h --version -V bash zsh fish' ;;
         version) words='--json --config -c --help -h --version -V' ;;
-        help) words='--config -c --help -h --version -V run validate-config check-etcd simulate status explain history pause resume request release reset-budget forget completions version help' ;;
+        help) words='--config -c --help -h --version -V run validate-config check-etcd simulate status explain history pause resume request release go-on reset-budget forget completions version help' ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
 }
