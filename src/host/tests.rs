@@ -270,7 +270,10 @@ fn a_stranger_who_holds_the_lock_is_named_and_is_not_another_instance() {
     let path = dir.path().join("instance.lock");
     fs::write(&path, "1\n").unwrap();
     fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
-    let line = format!("exec flock --no-fork --shared {} sleep 1000", path.display());
+    let line = format!(
+        "exec flock --no-fork --shared {} sleep 1000",
+        path.display()
+    );
     let mut holder = std::process::Command::new("/bin/sh")
         .args(["-c", &line])
         .spawn()
