@@ -54,6 +54,9 @@ pub(super) fn rights(client: &Client, keys: &Keys, config: &Config, reads: bool)
         keys.request(node),
         keys.cooldown(),
         keys.history("", node),
+        keys.failed(node),
+        keys.failed("any-other-node"),
+        keys.go_on(),
         format!("{}/check/{node}/", keys.prefix()),
     ];
     if config.hold_timeout.is_some() {
