@@ -115,7 +115,7 @@ impl Planted {
             (Planted::ReleaseWithoutCooldown, State::Ending(_)) => txn
                 .success
                 .retain(|op| !matches!(op, Op::Put(put) if is(&put.key, "/cooldown"))),
-            (Planted::ReleaseBeforeVerify, State::Verifying(_)) => {
+            (Planted::ReleaseBeforeVerify, State::Verifying(_)) if !txn.compares.is_empty() => {
                 txn.success = txn.compares[..1]
                     .iter()
                     .map(|compare| Op::Delete(Delete::of(compare.keys.clone())))
