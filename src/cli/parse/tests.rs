@@ -173,7 +173,7 @@ fn mistakes_are_explained() {
         ("validate", "did you mean `validate-config`?"),
         (
             "frobnicate",
-            "known are run, validate-config, simulate, status, explain, history, pause, resume, request, release, go-on, reset-budget, forget, completions, version, help",
+            "known are run, validate-config, check-etcd, simulate, status, explain, history, pause, resume, request, release, go-on, reset-budget, forget, completions, version, help",
         ),
         ("help frobnicate", "unknown command \"frobnicate\""),
         ("run now", "unexpected argument \"now\""),

@@ -197,7 +197,7 @@ mod tests {
             .settle(&put(), denied())
             .to_string();
         assert!(
-            error.contains("a; b (etcd denies permission: denied)"),
+            error.contains("a; b (etcd denies permission: denied; this needs the rights: write k)"),
             "{error}"
         );
         // What a repeated grant or revocation finds is what it wanted.
