@@ -22,6 +22,7 @@ const RARE: [Planted; 13] = [
 
 /// Faults of the line besides [`Planted::LineIgnored`], which is found often. The first of these did not show in two thousand
 /// histories, the others were not looked for yet: few histories hold a failed reboot with somebody else at his turn just then.
+/// The guards of the commit have tests of their own (`steps/commit.rs`).
 const OF_THE_LINE: [Planted; 6] = [
     Planted::CommitIgnoresFailures,
     Planted::FailureForgotten,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reboot_coordinator::core::facts::{Captured, ScriptOutcome, ScriptReport};
 use reboot_coordinator::core::{Action, Commitment, Hook, Input, Refusal, Settings};
 use reboot_coordinator::lock::record::encode;
-use reboot_coordinator::lock::{Claim, Phase};
+use reboot_coordinator::lock::{Claim, Failure, FailureKind, GoOn, Phase};
 use simulation::by_hand::{Node, denied, ended, name, settings, unknown};
 
 /// Waits for the next reboot command, which ends like this while the host stays up.
@@ -49,6 +49,65 @@ fn a_commit_that_was_refused_for_certain_needs_no_fence_and_any_other_does() {
         let (ticket, _) = node.until_sending("committing");
         node.answer(ticket, Err(error));
         assert_eq!(node.machine.view().state, next);
+    }
+}
+
+fn failed(node: &mut Node) {
+    let failure = Failure {
+        v: 1,
+        node: "n1".to_owned(),
+        claim: 3,
+        kind: FailureKind::Unhealthy,
+        detail: "disk".to_owned(),
+        reasons: Vec::new(),
+        since: "s".to_owned(),
+        by: None,
+    };
+    node.put("/r/line/failed/n1", encode(&failure));
+}
+
+/// The line was judged before the mark was written.
+#[test]
+fn a_failure_that_is_told_while_the_commit_travels_refuses_it() {
+    let mut node = Node::new(settings());
+    let commit = node.until_sending("committing");
+    failed(&mut node);
+    node.pass(commit);
+    assert!(
+        node.claims("n0")
+            .iter()
+            .all(|claim| !claim.phase.committed())
+    );
+    assert!(!node.said("committed", ""));
+}
+
+/// Somebody else took the only place that an operator gave, after this node had read his word.
+#[test]
+fn an_operators_word_that_another_commit_spent_lets_nobody_else_go() {
+    for spent in [false, true] {
+        let mut node = Node::new(settings());
+        failed(&mut node);
+        let word = |left| GoOn {
+            v: 1,
+            by: "operator".to_owned(),
+            reason: "known".to_owned(),
+            since: "s".to_owned(),
+            left: Some(left),
+            known: [("n1".to_owned(), 3)].into(),
+        };
+        node.put("/r/line/go-on", encode(&word(1)));
+        let commit = node.until_sending("committing");
+        if spent {
+            node.put("/r/line/go-on", encode(&word(0)));
+        }
+        node.pass(commit);
+        let gone = node
+            .claims("n0")
+            .iter()
+            .any(|claim| claim.phase.committed());
+        assert_eq!(gone, !spent);
+        let left = node.stands("/r/line/go-on").map(|kv| kv.value.clone());
+        assert_eq!(left, Some(encode(&word(0))), "counted");
     }
 }
 
