@@ -8,13 +8,13 @@ use serde_json::Value;
 use super::lab::{Lab, wait};
 
 /// An address that nobody uses at the moment.
-fn free() -> SocketAddr {
+pub(super) fn free() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap()
 }
 
 /// Status and body of a page; `None` when nobody serves there.
-fn get(address: SocketAddr, path: &str) -> Option<(u16, String)> {
+pub(super) fn get(address: SocketAddr, path: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(address).ok()?;
     write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").ok()?;
     let mut answer = String::new();
@@ -24,7 +24,7 @@ fn get(address: SocketAddr, path: &str) -> Option<(u16, String)> {
     Some((status, body.to_owned()))
 }
 
-fn served(lab: &mut Lab, address: SocketAddr) {
+pub(super) fn served(lab: &mut Lab, address: SocketAddr) {
     lab.set(
         "metrics",
         &format!("{{enabled: true, listen: \"{address}\"}}"),

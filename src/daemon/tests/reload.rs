@@ -4,6 +4,7 @@ use std::fs;
 
 use super::super::{Daemon, Event, Reading};
 use super::lab::{LIMIT, Lab, wait};
+use super::pages::{free, get, served};
 use super::with_another_script;
 use crate::core::Mode;
 
@@ -35,7 +36,11 @@ fn a_node_that_drains_reboots_by_the_command_of_the_new_file() {
     let script = format!("{:?}", lab.path("script-2").display().to_string());
     lab.set("health_script", &script);
     lab.set("reboot_command", &format!("[{script}, reboot]"));
+    // It is in force once its page is served: before that, the end of the drain would be the old command's turn.
+    let page = free();
+    served(&mut lab, page);
     lab.reload();
+    wait("the new file's page", || get(page, "/healthz"));
     // The gates were judged by the old file: its permit is void.
     let checks = lab.count("2-post-lock");
     lab.remove("block-drain");
