@@ -57,6 +57,7 @@ mod tests {
         let later: Vec<Duration> = (0..40).map(|_| pause()).collect();
         assert!(later.iter().all(|p| *p <= LONGEST));
         assert!(later[20..].iter().all(|p| *p >= LONGEST / 2));
+        assert!(later[20..].iter().any(|p| *p != later[20]), "at random");
         backoff.reset();
         backoff.failed(now);
         assert!(backoff.ready_at() - now <= SHORTEST);

@@ -1,15 +1,12 @@
 //! The endpoints, and what is known of each: shared by everything of a process that asks the same cluster.
 //!
 //! The one that answered is asked until it fails. What one connection learns, all know. After a failure the others come in an
-//! order drawn at random for each process, so that a fleet does not fall upon one member; those that failed a moment ago come
-//! last.
+//! order drawn at random for each process, so that a fleet does not fall upon one member; those that failed come last, the one
+//! that failed last at the very end.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
-
-/// A failure as old as this says little of an endpoint any more.
-const FORGIVEN_AFTER: Duration = Duration::from_secs(30);
+use std::time::Instant;
 
 /// What is known of one endpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,11 +62,10 @@ impl Endpoints {
 
     /// The best that is not among those tried already.
     pub(crate) fn next(&self, tried: &[usize]) -> Option<usize> {
-        let (state, now) = (self.lock(), Instant::now());
+        let state = self.lock();
         let rank = |index: &usize| match &state.health[*index].failed {
             None => (u8::from(*index != state.current), None),
-            Some((at, _)) if now.duration_since(*at) >= FORGIVEN_AFTER => (2, None),
-            Some((at, _)) => (3, Some(*at)),
+            Some((at, _)) => (2, Some(*at)),
         };
         let untried = state.order.iter().filter(|index| !tried.contains(index));
         untried.min_by_key(|index| rank(index)).copied()

@@ -190,10 +190,26 @@ mod tests {
             100,
             "it was seen, whatever it is worth"
         );
-        let put = Request::Put(crate::Put::new("k", "v", 0));
-        let fresh = Known::default();
-        assert!(fresh.believe(&read, &at(9), fresh.asking()).is_ok());
-        assert!(fresh.believe(&put, &at(8), fresh.asking()).is_err());
-        assert!(fresh.went_back().is_some(), "a write does not lag");
+        let put = crate::Put::new("k", "v", 0);
+        let txn = |op| {
+            Request::Txn(Txn {
+                success: vec![op],
+                ..Txn::default()
+            })
+        };
+        let Request::Range(lagging) = &stale else {
+            panic!("it is a read");
+        };
+        for (write, lags) in [
+            (Request::Put(put.clone()), false),
+            (txn(Op::Put(put)), false),
+            (txn(Op::Range(lagging.clone())), true),
+        ] {
+            let fresh = Known::default();
+            assert!(fresh.believe(&read, &at(9), fresh.asking()).is_ok());
+            let believed = fresh.believe(&write, &at(8), fresh.asking());
+            assert_eq!(believed.is_ok(), lags, "{write:?}");
+            assert_eq!(fresh.went_back().is_none(), lags, "{write:?}");
+        }
     }
 }

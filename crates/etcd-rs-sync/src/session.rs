@@ -69,7 +69,8 @@ impl Session {
         let same = before.filter(|(before, _)| before.options.endpoints == options.endpoints);
         let cluster = before.filter(|(_, same_cluster)| *same_cluster).or(same);
         Ok(Session {
-            names: Names::default(),
+            // A name leads to the same address, whatever it is asked for.
+            names: before.map_or_else(Names::default, |(before, _)| before.names.clone()),
             endpoints: same.map_or_else(
                 || Arc::new(Endpoints::new(options.endpoints.clone())),
                 |(before, _)| Arc::clone(&before.endpoints),

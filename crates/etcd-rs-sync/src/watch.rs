@@ -37,7 +37,7 @@ const SHORTEST_SILENCE: Duration = Duration::from_millis(100);
 const NOT_CONFIRMED: &str = "the server did not say that the watch stands: something in between keeps streamed answers to itself";
 
 /// A stream that lived this long was healthy: after its loss the next is opened at once.
-const HEALTHY_AFTER: Duration = Duration::from_secs(10);
+const HEALTHY_AFTER: Duration = Duration::from_secs(2);
 
 /// A watch. Iterate over it, or call [`Watch::next`]; both block.
 ///

@@ -19,7 +19,7 @@ use std::time::Instant;
 
 use list::Mutant;
 use part::Part;
-use run::Verdict;
+use run::{Binary, Verdict};
 use tree::Tree;
 
 const HELP: &str = "\
@@ -28,7 +28,7 @@ Changes core and lock in every way that cargo-mutants knows, and runs the tests 
 Usage: scripts/mutants [--driver | --client] [WORDS] [--missed] [--jobs J] [--least PERCENT]
 
   --driver         the driver and what it runs on the host: daemon, detect, health, host, process, store
-  --client         the client of etcd, against servers that are made up: no etcd is started
+  --client         the client of etcd, against real servers of the newest version there is, and against made-up ones
   WORDS            only the mutants whose name contains this, such as src/lock/ or on_granted
   --missed         only those that the last run missed
   --jobs J         how many run at once (default 2)
@@ -105,9 +105,10 @@ fn score(options: &Options) -> Result<bool, String> {
         mutants.len(),
         built.placed.len()
     );
-    let stages = run::stages(&built.binary, &part)?;
-    println!("The tests, in this order: {}", run::describe(&stages));
     let folder = root.join("target/mutants").join(part.name());
+    let binary = Binary::new(&built.binary, part, &root, &folder)?;
+    let stages = run::stages(&binary)?;
+    println!("The tests, in this order: {}", run::describe(&stages));
     let last = folder.join("missed");
     let missed = fs::read_to_string(&last).unwrap_or_default();
     let missed: BTreeSet<&str> = missed.lines().collect();
@@ -118,7 +119,7 @@ fn score(options: &Options) -> Result<bool, String> {
         .collect();
     let results = folder.join(format!("results-{:016x}", built.hash));
     let jobs = options.jobs.max(1);
-    let verdicts = run::all((&built.binary, &part), &stages, &asked, jobs, &results)?;
+    let verdicts = run::all(&binary, &stages, &asked, jobs, &results)?;
     for mutant in &mutants {
         if !built.placed.contains(&mutant.id) {
             println!("Not in the binary: {}", mutant.name);

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::Path;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -43,15 +44,53 @@ const LONGEST: Duration = Duration::from_secs(600);
 /// How much longer a stage may take with a mutant than without: on a busy machine, and when a mutant makes more of a history.
 const PATIENCE: u32 = 10;
 
-/// Address space of a run in KiB: a mutant that fills the memory is not to take others with it.
+/// Memory of a run in KiB: a mutant that fills it is not to take others with it. Address space says nothing: etcd maps 10 GiB.
 const MEMORY_KIB: u32 = 4_000_000;
 
+/// The binary that holds the mutants and the tests.
+pub(crate) struct Binary {
+    pub(crate) path: PathBuf,
+    pub(crate) part: Part,
+    /// The only version of etcd that the tests find: the others would take the time and see the same.
+    etcd: PathBuf,
+}
+
+impl Binary {
+    /// `folder` is for what the tests need.
+    pub(crate) fn new(
+        path: &Path,
+        part: Part,
+        root: &Path,
+        folder: &Path,
+    ) -> Result<Binary, String> {
+        let etcd = folder.join("etcd");
+        let versions = fs::read_dir(root.join("target/etcd")).into_iter().flatten();
+        let names = versions.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let newest = names.max_by_key(|name| -> Vec<u32> {
+            name.split('.')
+                .filter_map(|part| part.parse().ok())
+                .collect()
+        });
+        if let Some(name) = newest {
+            let error = |e: std::io::Error| format!("{}: {e}", etcd.display());
+            let _ = fs::remove_dir_all(&etcd); // it may not be there
+            fs::create_dir_all(&etcd).map_err(error)?;
+            symlink(root.join("target/etcd").join(&name), etcd.join(name)).map_err(error)?;
+        }
+        let path = path.to_owned();
+        Ok(Binary { path, part, etcd })
+    }
+}
+
 /// Runs every test that can see something without a mutant, and orders them by what they take.
-pub(crate) fn stages(binary: &Path, part: &Part) -> Result<Vec<Stage>, String> {
+pub(crate) fn stages(binary: &Binary) -> Result<Vec<Stage>, String> {
     let mut took: Vec<(Duration, String)> = Vec::new();
     let tests = tests(binary)?;
     let tests: Vec<&str> = tests.iter().map(String::as_str).collect();
-    let tests: Vec<&str> = tests.into_iter().filter(|test| part.runs(test)).collect();
+    let tests: Vec<&str> = tests
+        .into_iter()
+        .filter(|test| binary.part.runs(test))
+        .collect();
     let mut last = Instant::now();
     let verdict = run(binary, 0, &tests, LONGEST, &mut |name| {
         took.push((last.elapsed(), name.to_owned()));
@@ -84,11 +123,11 @@ pub(crate) fn stages(binary: &Path, part: &Part) -> Result<Vec<Stage>, String> {
 }
 
 /// The names of all tests.
-fn tests(binary: &Path) -> Result<Vec<String>, String> {
-    let output = Command::new(binary)
+fn tests(Binary { path, .. }: &Binary) -> Result<Vec<String>, String> {
+    let output = Command::new(path)
         .arg("--list")
         .output()
-        .map_err(|e| format!("{}: {e}", binary.display()))?;
+        .map_err(|e| format!("{}: {e}", path.display()))?;
     let listed = String::from_utf8_lossy(&output.stdout);
     let names = listed
         .lines()
@@ -108,7 +147,7 @@ pub(crate) fn describe(stages: &[Stage]) -> String {
 /// Runs them all, but for those whose verdict is among these results already: one stage after the other, for each mutant that
 /// no stage before has caught. Verdicts by name.
 pub(crate) fn all(
-    (binary, part): (&Path, &Part),
+    binary: &Binary,
     stages: &[Stage],
     mutants: &[&Mutant],
     jobs: usize,
@@ -139,7 +178,7 @@ pub(crate) fn all(
         let tests = |mutant: &Mutant| -> Vec<&str> {
             let tests = stage.tests.iter().map(String::as_str);
             tests
-                .filter(|test| part.concerns(test, stage.tests.len() == 1, mutant))
+                .filter(|test| binary.part.concerns(test, stage.tests.len() == 1, mutant))
                 .collect()
         };
         let (asked, mut rest): (Vec<&Mutant>, Vec<&Mutant>) =
@@ -197,18 +236,19 @@ fn line(text: &str) -> Option<(&str, Verdict)> {
 
 /// Runs these tests (all, when none is named) with this mutant on; mutant 0 is none. Each that passed is told.
 fn run(
-    binary: &Path,
+    binary: &Binary,
     id: usize,
     tests: &[&str],
     limit: Duration,
     passed: &mut dyn FnMut(&str),
 ) -> Verdict {
     let mut child = Command::new("sh")
-        .args(["-c", "ulimit -v \"$1\"; shift; exec \"$@\"", "sh"])
+        .args(["-c", "ulimit -d \"$1\"; shift; exec \"$@\"", "sh"])
         .arg(MEMORY_KIB.to_string())
-        .arg(binary)
+        .arg(&binary.path)
         .args(["--test-threads", "1", "--exact"])
         .args(tests)
+        .env("ETCD_TEST_VERSIONS_DIR", &binary.etcd)
         .env("MUTANT", id.to_string())
         .env("RUST_BACKTRACE", "0")
         .stdin(Stdio::null())

@@ -310,14 +310,26 @@ fn driver(root: &Path) -> Result<BTreeMap<PathBuf, String>, String> {
     Ok(plain)
 }
 
-/// The client, with those of its tests that need no etcd.
+/// The client, with all of its tests.
 fn client(root: &Path) -> Result<BTreeMap<PathBuf, String>, String> {
     let from = root.join(Part::Client.folder());
     let mut plain = BTreeMap::new();
     read_all(&from.join("src"), Path::new("src"), &mut plain)?;
-    let hostile = read(&from.join("tests/it/hostile.rs"))?;
-    plain.insert("src/hostile.rs".into(), hostile);
-    let more = "extern crate self as etcd_rs_sync;\n#[cfg(test)]\nmod hostile;\n";
+    // What its tests read of the repository.
+    let above = format!("include_str!(\"{}/", root.display());
+    for text in plain.values_mut() {
+        *text = text.replace("include_str!(\"../../../", &above);
+    }
+    let mut tests = BTreeMap::new();
+    read_all(&from.join("tests/it"), Path::new("src/it"), &mut tests)?;
+    for (path, text) in tests {
+        let path = match path.ends_with("main.rs") {
+            true => path.with_file_name("mod.rs"),
+            false => path,
+        };
+        plain.insert(path, text.replace("crate::support", "crate::it::support"));
+    }
+    let more = "extern crate self as etcd_rs_sync;\n#[cfg(test)]\nmod it;\n";
     switch(&mut plain, more);
     let manifest = read(&root.join("Cargo.toml"))?;
     let workspace = manifest.split("[package]").next().unwrap_or_default();
@@ -334,7 +346,7 @@ fn switch(plain: &mut BTreeMap<PathBuf, String>, more: &str) {
     }
 }
 
-/// A manifest that stands by itself: a workspace of one package, without the tests' own packages.
+/// A manifest that stands by itself: a workspace of one package, without the tests' own packages but for the one that starts etcd.
 fn own_manifest(manifest: &str, from: &Path) -> String {
     let mut section = "";
     let mut own = String::new();
@@ -343,6 +355,7 @@ fn own_manifest(manifest: &str, from: &Path) -> String {
             section = line;
         }
         let of_tests = section == "[dev-dependencies]" && line.contains("path = ");
+        let of_tests = of_tests && !line.starts_with("etcd-test-server");
         if line.starts_with("members = ") || of_tests {
             continue;
         }

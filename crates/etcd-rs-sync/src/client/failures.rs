@@ -212,6 +212,22 @@ mod tests {
     }
 
     #[test]
+    fn a_denied_transaction_names_the_rights_of_all_that_is_in_it() {
+        let nested = Txn {
+            success: vec![Op::Delete(crate::Delete::of(Keys::one("d")))],
+            ..Txn::default()
+        };
+        let txn = Txn {
+            compares: vec![crate::Compare::create_revision(Keys::prefix("c/"), 0)],
+            success: vec![Op::Put(Put::new("p", "v", 0)), Op::Txn(nested)],
+            failure: vec![Op::Range(Range::of(Keys::one("r")))],
+        };
+        let error = after([]).settle(&Request::Txn(txn), denied()).to_string();
+        let rights = "the rights: read c/…, read r, write d, write p";
+        assert!(error.contains(rights), "{error}");
+    }
+
+    #[test]
     fn the_worst_of_several_failures_counts_and_the_last_ones_are_told() {
         assert!(
             matches!(after([not_sent("a")]).into_error("why"), Error::NotSent { detail } if detail == "a")
