@@ -40,6 +40,8 @@ pub use problem::{Problem, Problems};
 pub struct Config {
     /// This node's name in the cluster; `%H` and `%l` are resolved.
     pub node_name: String,
+    /// The same before that: `%H` is another name when the host has another one.
+    pub node_name_as_written: String,
     /// What tells two machines with one name apart; the machine id unless configured.
     pub node_id: String,
     /// At least one; names unique.

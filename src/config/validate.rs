@@ -14,7 +14,7 @@ use crate::lock::keys::{NODE_NAME_RULE, is_node_name};
 /// Reads the whole tree. Problems and warnings go to the sink; the configuration counts only if there are no problems.
 pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
     let top = Map::top(root, sink);
-    let node_name = node_name(&top.field("node_name"), host);
+    let names = node_name(&top.field("node_name"), host);
     let node_id = node_id(&top.field("node_id"), host);
     let detectors = detectors::read(&top.field("reboot_required_detectors"), host);
     let health_script = files::health_script(&top.field("health_script"));
@@ -69,9 +69,11 @@ pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
     );
 
     // Every `None` here has left a problem behind.
+    let (node_name, node_name_as_written) = names?;
     let (backoff_min, backoff_max) = backoff?;
     Some(Config {
-        node_name: node_name?,
+        node_name,
+        node_name_as_written,
         node_id: node_id?,
         detectors: detectors?,
         health_script: health_script?,
@@ -105,14 +107,15 @@ pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
     })
 }
 
-fn node_name(field: &Field<'_>, host: &Host) -> Option<String> {
+/// The name, and as it is written.
+fn node_name(field: &Field<'_>, host: &Host) -> Option<(String, String)> {
     if !field.is_set() || field.is_blank() {
         field.missing("use %H for the host name");
         return None;
     }
     let text = field.any_text()?;
     match host.expand(&text) {
-        Ok(name) if is_node_name(&name) => Some(name),
+        Ok(name) if is_node_name(&name) => Some((name, text)),
         Ok(name) => {
             field.problem(format!("{name:?} is not a node name; {NODE_NAME_RULE}"));
             None

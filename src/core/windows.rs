@@ -231,6 +231,20 @@ impl Windows {
         lengths?.into_iter().max()
     }
 
+    /// Whether the same words were parsed, in whatever zone that is local by now.
+    pub fn are_written_as(&self, other: &Windows) -> bool {
+        let words = |windows: &Windows| {
+            let Windows {
+                timezone,
+                deny,
+                allow,
+                ..
+            } = windows.clone();
+            (timezone, deny, allow)
+        };
+        words(self) == words(other)
+    }
+
     /// The time zone as written.
     pub fn timezone(&self) -> &str {
         &self.timezone
@@ -331,7 +345,8 @@ fn zone(name: &str) -> Result<TimeZone, String> {
         return Ok(TimeZone::UTC);
     }
     if name.eq_ignore_ascii_case("local") {
-        // The host is asked now, and not five minutes ago.
+        // The host is asked now, and not five minutes ago, nor a database that an update has replaced since.
+        jiff::tz::reset_system_time_zone_cache();
         jiff::tz::db().reset();
         return TimeZone::try_system()
             .map_err(|error| format!("the local time zone cannot be found: {error}; name one, for example Europe/Berlin or UTC"));

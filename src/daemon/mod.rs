@@ -63,6 +63,8 @@ enum Event {
     Signal(Signal),
     /// The configuration was read again; `None` when it cannot be used.
     Configuration(Option<Box<Found>>),
+    /// The host has another name or time zone, and the configuration goes by it.
+    Host(Box<Found>),
 }
 
 /// Where answers go.
@@ -172,12 +174,7 @@ impl Daemon {
                 inbox.clone(),
                 observer.metrics(),
             )?,
-            tasks: Tasks::new(
-                (&config, &start.path),
-                inbox.clone(),
-                clock,
-                observer.metrics(),
-            )?,
+            tasks: Tasks::new((&config, &start), inbox.clone(), clock, observer.metrics())?,
             observer,
             config,
             start,
@@ -240,6 +237,7 @@ impl Daemon {
                 }
                 Ok(Event::Signal(Signal::Reload)) => self.read_again(),
                 Ok(Event::Configuration(found)) => self.on_configuration(found),
+                Ok(Event::Host(found)) => self.on_host(*found),
                 Err(RecvTimeoutError::Timeout) => {
                     self.machine.handle(self.clock.now(), Input::Tick);
                 }
@@ -344,6 +342,25 @@ impl Daemon {
         match found.map_or(Ok(()), |found| self.follow(*found)) {
             Ok(()) => self.observer.reloaded(),
             Err(why) => self.keep_old(&why),
+        }
+    }
+
+    /// Nobody waits for it. A file that is being read knows the host as well.
+    fn on_host(&mut self, found: Found) {
+        if self.reading != Reading::No {
+            return;
+        }
+        let zone = found.config.windows.as_ref();
+        let zone = zone.and_then(|windows| windows.zone().iana_name());
+        log::warn!(
+            event = "host_changed",
+            node_name = found.config.node_name.as_str();
+            "this host has another name or time zone than before: node_name is {} and windows are judged in {} from now on",
+            found.config.node_name,
+            zone.unwrap_or("the zone of /etc/localtime"),
+        );
+        if let Err(why) = self.follow(found) {
+            self.keep_old(&why);
         }
     }
 

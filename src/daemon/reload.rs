@@ -1,5 +1,6 @@
 //! SIGHUP: a new configuration is read in a thread of its own and with a limit, so that neither a large file nor a dead network
-//! file system holds the main thread. One that cannot be used changes nothing.
+//! file system holds the main thread. One that cannot be used changes nothing. For what the old one took from the host, its name
+//! and its time zone, nobody sends a signal: that is looked up in every pass.
 
 use std::path::PathBuf;
 use std::thread;
@@ -60,6 +61,25 @@ fn found(start: &Start) -> Result<Found, String> {
     }
 }
 
+/// The same configuration with another name or time zone of the host; `None` also when the file says something else by now, which
+/// takes a signal, or nothing usable.
+pub(super) fn of_host(start: &Start, running: &Config) -> Option<Found> {
+    let mut config = config::load(&start.path).ok()?.config;
+    config.dry_run |= start.dry_run;
+    let mut before = config.clone();
+    if config.node_name_as_written == running.node_name_as_written {
+        before.node_name.clone_from(&running.node_name);
+    }
+    if let (Some(now), Some(then)) = (&mut before.windows, &running.windows)
+        && now.are_written_as(then)
+    {
+        now.clone_from(then);
+    }
+    (config != *running && before == *running)
+        .then(|| with(config, start).ok())
+        .flatten()
+}
+
 fn load(path: PathBuf, start: &Start) -> Result<Found, String> {
     let loaded = config::load(&path).map_err(|problems| {
         for problem in &problems.0 {
@@ -72,6 +92,10 @@ fn load(path: PathBuf, start: &Start) -> Result<Found, String> {
     }
     let mut config = loaded.config;
     config.dry_run |= start.dry_run;
+    with(config, start)
+}
+
+fn with(config: Config, start: &Start) -> Result<Found, String> {
     Ok(Found {
         settings: setup::settings(&config, start.mode)?,
         options: store::options(&config)?,

@@ -44,10 +44,10 @@ pub(super) fn settings(config: &Config, mode: Mode) -> Result<Settings, String> 
     })
 }
 
-/// What detectors and health script may take, the two reads, and the look at the host.
+/// What detectors and health script may take, the two reads, and the looks at the host and at its name and zone.
 fn gates_limit(config: &Config) -> Duration {
     let detectors = config.detectors.iter().map(|detector| detector.timeout);
-    detectors.sum::<Duration>() + config.health_timeout + config.etcd.timeout * 2 + HOST_LIMIT
+    detectors.sum::<Duration>() + config.health_timeout + config.etcd.timeout * 2 + HOST_LIMIT * 2
 }
 
 /// What scripts are told; phase, claim and reasons are filled in for each.

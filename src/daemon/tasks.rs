@@ -2,21 +2,21 @@
 //! of its own while it lasts, so that the main thread never waits for the operator's scripts. A task that could not be begun
 //! returns its answer at once.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::clock::Clock;
 use super::lanes::STACK;
-use super::{Inbox, setup};
+use super::{Event, Inbox, Start, reload, setup};
 use crate::config::Config;
 use crate::core::facts::{
     Captured, DetectorReport, DetectorResult, HealthPhase, ScriptOutcome, ScriptReport,
 };
 use crate::core::io::ScriptFacts;
-use crate::core::{Hook, Input, Refusal, Ticket};
+use crate::core::{Hook, Input, Mode, Refusal, Ticket};
 use crate::health::{self, ScriptContext};
 use crate::host::{self, KillSwitch};
 use crate::lock::Permit;
@@ -32,8 +32,8 @@ const THREAD_START: Duration = Duration::from_secs(1);
 /// Runs one machine's tasks.
 pub(super) struct Tasks {
     config: Arc<Config>,
-    /// Where it came from.
-    file: PathBuf,
+    /// How that is read again.
+    start: Start,
     context: ScriptContext,
     inbox: Inbox,
     clock: Clock,
@@ -44,7 +44,7 @@ pub(super) struct Tasks {
 
 impl Tasks {
     pub(super) fn new(
-        (config, file): (&Config, &Path),
+        (config, start): (&Config, &Start),
         inbox: Inbox,
         clock: Clock,
         metrics: Arc<Metrics>,
@@ -52,7 +52,7 @@ impl Tasks {
         Ok(Tasks {
             context: setup::script_context(config),
             config: Arc::new(config.clone()),
-            file: file.to_owned(),
+            start: start.clone(),
             inbox,
             clock,
             cancel: Cancel::new(),
@@ -90,8 +90,10 @@ impl Tasks {
             .map(|d| d.name.clone())
             .collect();
         let metrics = Arc::clone(&self.metrics);
+        let (start, inbox) = (self.start.clone(), self.inbox.clone());
         self.spawn(
             move || {
+                follow_host(&start, &config, &inbox, &cancel);
                 let reports = detect::run_all(&config.detectors, &env, &cancel);
                 log_detectors(&reports);
                 // Those that were stopped report failures that are none.
@@ -170,19 +172,25 @@ impl Tasks {
 
     pub(super) fn look_at_host(&self, ticket: Ticket) -> Option<Input> {
         let config = Arc::clone(&self.config);
-        let file = self.file.clone();
+        let file = self.start.path.clone();
         let cancel = self.cancel.clone();
         self.spawn(
             move || {
+                let began = Instant::now();
                 let path = config.kill_switch_file.clone();
-                let seen = bounded("kill switch", HOST_LIMIT, &cancel, move || {
-                    let switch = host::kill_switch(&config.kill_switch_file);
-                    (switch, unlike(&file, &config))
+                let shown = path.display().to_string();
+                let look = move || host::kill_switch(&path);
+                let switch = bounded("kill switch", HOST_LIMIT, &cancel, look);
+                let forbidden = forbids(switch.ok(), &shown).map(Refusal::KillSwitch);
+                let left = HOST_LIMIT.saturating_sub(began.elapsed());
+                let forbidden = forbidden.or_else(|| {
+                    let (of, look) = (file.clone(), move || unlike(&file, &config));
+                    let unlike = bounded("configuration", left, &cancel, look);
+                    let unknown =
+                        |_| Some(format!("no answer about {} or a path in it", of.display()));
+                    unlike.unwrap_or_else(unknown).map(Refusal::Configuration)
                 });
-                let (switch, unlike) = seen.ok().unzip();
-                let forbidden = forbids(switch, &path.display().to_string());
-                let unlike = unlike.flatten().map(Refusal::Configuration);
-                Input::Host(ticket, forbidden.map(Refusal::KillSwitch).or(unlike))
+                Input::Host(ticket, forbidden)
             },
             |why| Input::Host(ticket, Some(Refusal::KillSwitch(why))),
         )
@@ -271,6 +279,17 @@ impl Tasks {
             self.running.fetch_sub(1, Ordering::AcqRel);
             otherwise(format!("no thread could be started: {error}"))
         })
+    }
+}
+
+/// Hands the configuration over when it takes another name or time zone from the host than before.
+fn follow_host(start: &Start, config: &Arc<Config>, inbox: &Inbox, cancel: &Cancel) {
+    let (begun, running) = (start.clone(), Arc::clone(config));
+    let look = move || reload::of_host(&begun, &running);
+    if start.mode == Mode::Daemon
+        && let Ok(Some(found)) = bounded("name and zone", HOST_LIMIT, cancel, look)
+    {
+        inbox.hand_over(Event::Host(Box::new(found)));
     }
 }
 
@@ -415,7 +434,6 @@ mod tests {
     use std::sync::mpsc::sync_channel;
 
     use super::*;
-    use crate::daemon::Event;
 
     /// The host may be suspended between the machine's decision and the thread that acts on it.
     #[test]
@@ -441,7 +459,12 @@ pre_reboot_hook: {{command: [/bin/touch, {}]}}
         let inbox = Inbox(sender);
         let clock = Clock::started_ago(Duration::from_secs(600));
         let metrics = Arc::new(Metrics::new("1", "abc", ["f"]));
-        let tasks = Tasks::new((&config, &file), inbox, clock, metrics).unwrap();
+        let start = Start {
+            path: file,
+            mode: Mode::Daemon,
+            dry_run: false,
+        };
+        let tasks = Tasks::new((&config, &start), inbox, clock, metrics).unwrap();
         let now = clock.now().mono;
         let seconds = Duration::from_secs;
         for (until, runs) in [(now - seconds(2), false), (now + seconds(30), true)] {

@@ -70,6 +70,21 @@ pub fn remove(keys: &Keys, node: &str, create: i64, modified: i64) -> Txn {
     }
 }
 
+/// Delete the registration that a machine had under a name which it has no more, while it is the one with this mod revision and
+/// neither a claim nor a failure of that name stands.
+pub fn unregister(keys: &Keys, node: &str, modified: i64) -> Txn {
+    let key = keys.node(node);
+    Txn {
+        compares: vec![
+            unchanged(key.clone(), modified),
+            absent(keys.claim(node)),
+            absent(keys.failed(node)),
+        ],
+        success: vec![Op::Delete(Delete::of(Span::one(key)))],
+        failure: vec![],
+    }
+}
+
 /// Take away, and say so in the history, the committed claim of a node that never returned, while its health report is the one
 /// with this mod revision (0: there is none). Its failure ends with it: that is what whoever set a time for it, or gave the
 /// order, decided.

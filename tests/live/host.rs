@@ -33,6 +33,10 @@ pub(crate) struct Host {
     pub(crate) name: String,
     folder: TempDir,
     fields: Vec<(String, String)>,
+    /// What the daemon finds in its environment, beside ours.
+    env: Vec<(&'static str, String)>,
+    /// What starts the program, with its arguments; empty for nothing.
+    wrapped: Vec<String>,
     child: Option<Child>,
     boots: u32,
     starts: u32,
@@ -58,6 +62,8 @@ impl Host {
             name: name.to_owned(),
             folder,
             fields: Vec::new(),
+            env: Vec::new(),
+            wrapped: Vec::new(),
             child: None,
             boots: 0,
             starts: 0,
@@ -126,6 +132,14 @@ impl Host {
         self.fields.push((field.to_owned(), value.to_owned()));
     }
 
+    pub(crate) fn set_env(&mut self, name: &'static str, value: impl Into<String>) {
+        self.env.push((name, value.into()));
+    }
+
+    pub(crate) fn wrap(&mut self, words: Vec<String>) {
+        self.wrapped = words;
+    }
+
     pub(crate) fn path(&self, file: &str) -> PathBuf {
         self.folder.path().join(file)
     }
@@ -154,8 +168,11 @@ impl Host {
     /// The program with these arguments and this host's configuration.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         self.write_config();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_reboot-coordinator"));
+        let program = env!("CARGO_BIN_EXE_reboot-coordinator").to_owned();
+        let words = [self.wrapped.clone(), vec![program]].concat();
+        let mut command = Command::new(&words[0]);
         command
+            .args(&words[1..])
             .args(arguments)
             .arg("--config")
             .arg(self.path("config.yaml"))
@@ -174,6 +191,7 @@ impl Host {
         let log = fs::File::create(self.log_path()).unwrap();
         let child = self
             .command(arguments)
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()

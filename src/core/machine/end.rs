@@ -29,13 +29,12 @@ impl Machine {
                 self.rng.jitter(pause)
             }
             Refusal::Etcd(_) | Refusal::Lost(_) => self.failure_pause(),
-            Refusal::Window(_) => self.until_window_opens(),
             _ => {
                 self.failures = 0;
                 if refusal == Refusal::NotRequired {
                     self.called_off = 0;
                 }
-                self.check_pause()
+                self.until_window_opens()
             }
         };
         self.note_refusal(&refusal);
@@ -50,13 +49,14 @@ impl Machine {
         self.timer = Some(self.now.mono + pause);
     }
 
-    /// A window that opens before the next look is not missed.
+    /// A window that opens before the next look is not missed, whatever kept the node from rebooting until now.
     fn until_window_opens(&mut self) -> Duration {
-        self.failures = 0;
         let pause = self.check_pause();
+        let now = self.now.wall;
         let windows = self.settings.windows.as_ref();
-        let opens = windows.and_then(|windows| windows.next_open(self.now.wall));
-        let left = opens.and_then(|at| Duration::try_from(at.duration_since(self.now.wall)).ok());
+        let opens = windows.and_then(|windows| windows.next_open(now));
+        let opens = opens.filter(|at| *at > now);
+        let left = opens.and_then(|at| Duration::try_from(at.duration_since(now)).ok());
         // Not all nodes of a fleet in the same moment.
         let spread = self.rng.jitter(Duration::from_secs(1));
         left.map_or(pause, |left| pause.min(left + spread))

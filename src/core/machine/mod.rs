@@ -184,6 +184,8 @@ pub struct Machine {
     recorded: bool,
     /// The registration has said this boot: no earlier boot can write it any more.
     signed: bool,
+    /// What deletes the registration under the name before, once one stands under the new name.
+    renamed: Option<Request>,
     state: State,
 }
 
@@ -196,6 +198,7 @@ impl Machine {
             recorded: settings.memory.is_some(),
             memory: settings.memory.clone().unwrap_or_default(),
             signed: false,
+            renamed: None,
             sign_at: None,
             drained: None,
             unordered: false,

@@ -10,6 +10,7 @@ use super::{After, Gates, Machine, Stage, State};
 use crate::core::io::Action;
 use crate::core::settings::Settings;
 use crate::core::{Note, Refusal};
+use crate::lock::request;
 
 /// What a new configuration brings.
 #[derive(Clone, Debug)]
@@ -132,8 +133,15 @@ impl Machine {
             if let Some(id) = lease {
                 self.out.push_back(Action::Farewell(Request::Revoke { id }));
             }
+            // Nobody is there any more under the old name, and policies would count it for ever.
+            if let Some((modified, record)) = self.registration.take()
+                && record.attempt.is_none()
+            {
+                let Settings { keys, node, .. } = &self.settings;
+                let former = request::unregister(keys, node, modified);
+                self.renamed = Some(Request::Txn(former));
+            }
             self.settings = *settings;
-            self.registration = None;
             self.signed = false;
             self.refused = None;
             self.cleared = false;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use etcd_rs_sync::{Error, Reply, Request};
 
 use super::{After, Entry, Gates, Machine, Outcome, Stage, State, Verify, nonsense, words};
+use crate::core::io::Action;
 use crate::core::settings::Mode;
 use crate::core::{Note, Refusal};
 use crate::identity::is_same;
@@ -372,6 +373,7 @@ impl Machine {
         if let State::Registering(record) = &self.state {
             self.signed = record.boot_id.as_ref() == Some(&self.settings.boot_id);
             self.registration = Some((modified, (**record).clone()));
+            self.out.extend(self.renamed.take().map(Action::Farewell));
             self.go(State::Gates(Gates::at(Stage::PreLock)));
         }
     }

@@ -190,8 +190,7 @@ impl Lab {
     pub(super) fn tasks(&self, daemon: &Daemon, ago: Duration) -> Tasks {
         let (clock, metrics) = (Clock::started_ago(ago), daemon.observer.metrics());
         let inbox = daemon.inbox.clone();
-        let path = self.path("config.yaml");
-        Tasks::new((&daemon.config, &path), inbox, clock, metrics).unwrap()
+        Tasks::new((&daemon.config, &daemon.start), inbox, clock, metrics).unwrap()
     }
 
     pub(super) fn start(&mut self) {

@@ -72,7 +72,8 @@ fn every_field_reaches_the_machine() {
     assert!(why.contains("boot_id_file"), "{why}");
 }
 
-/// Detectors one after the other, the health script, two reads, a look at the host: later than that the first is too old.
+/// Detectors one after the other, the health script, two reads, a look at the host and one at its name and zone: later than that
+/// the first is too old.
 #[test]
 fn the_gates_together_take_what_each_may_take() {
     let mut lab = Lab::new();
@@ -86,7 +87,7 @@ fn the_gates_together_take_what_each_may_take() {
     let settings = setup::settings(&config, Mode::Daemon).unwrap();
     assert_eq!(
         settings.gates_limit,
-        seconds(7.0 + 8.0 + 10.0 + 2.0 * 5.0 + 5.0)
+        seconds(7.0 + 8.0 + 10.0 + 2.0 * 5.0 + 2.0 * 5.0)
     );
 }
 

@@ -326,3 +326,31 @@ fn outside_its_window_a_node_waits_and_says_until_when() {
         assert_eq!(node.machine.view().refusal, refused);
     }
 }
+
+#[test]
+fn a_node_looks_again_when_its_window_opens_however_long_its_interval_is() {
+    let windows = Windows::parse("UTC", &[], &["* 04:00-04:01".to_owned()]).unwrap();
+    let (interval, second) = (Duration::from_secs(36_000), Duration::from_secs(1));
+    for result in [
+        DetectorResult::Clear,
+        DetectorResult::Required("kernel".to_owned()),
+    ] {
+        let mut node = Node::new(Settings {
+            windows: Some(windows.clone()),
+            check_interval: interval,
+            health_publish_interval: None,
+            ..settings()
+        });
+        node.detectors = vec![detector(result)];
+        node.until_state("idle");
+        // It was 03:33:20 at the start.
+        let opens = Duration::from_secs(26 * 60 + 40) - node.now;
+        let pause = node.pause();
+        assert!(pause >= opens && pause <= opens + second, "{pause:?}");
+        // Once it is open, the interval counts again.
+        node.detectors = vec![detector(DetectorResult::Clear)];
+        node.wait(pause);
+        node.until_state("idle");
+        assert!(node.pause() >= interval, "{:?}", node.pause());
+    }
+}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use etcd_rs_sync::Error;
 use reboot_coordinator::core::facts::DetectorResult;
-use reboot_coordinator::core::{Action, Hook, Settings};
+use reboot_coordinator::core::{Action, Hook, Input, Reload, Settings};
 use reboot_coordinator::lock::record::encode;
 use reboot_coordinator::lock::{Claim, Phase};
 use simulation::by_hand::{Node, detector, settings};
@@ -188,4 +188,37 @@ fn a_node_that_is_back_undoes_its_drain_though_etcd_cannot_write() {
         node.told.iter().filter(|(kind, _)| *kind == "hook").count(),
         1
     );
+}
+
+/// The same node with another name.
+fn renamed(node: &mut Node, name: &str) {
+    let reload = Reload {
+        settings: Settings {
+            node: name.to_owned(),
+            ..of_boot("boot-1")
+        },
+        drains_otherwise: false,
+    };
+    node.give(Input::Reload(Box::new(reload)));
+    node.until_state("idle");
+}
+
+#[test]
+fn a_node_that_has_another_name_leaves_no_member_of_the_old_one_behind() {
+    let mut node = idle();
+    assert!(node.stands("/r/nodes/n0").is_some());
+    renamed(&mut node, "web");
+    assert!(node.stands("/r/nodes/web").is_some());
+    assert!(node.stands("/r/nodes/n0").is_none());
+}
+
+#[test]
+fn the_old_name_stays_where_something_else_of_it_stands() {
+    for key in ["/r/claims/n0", "/r/line/failed/n0"] {
+        let mut node = idle();
+        node.put(key, "{}");
+        renamed(&mut node, "web");
+        assert!(node.stands("/r/nodes/web").is_some());
+        assert!(node.stands("/r/nodes/n0").is_some(), "{key}");
+    }
 }

@@ -1,0 +1,123 @@
+//! What the configuration takes from the host, its time zone and its name: when the host has another one, nobody sends a signal.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Command;
+
+use etcd_test_server::Cluster;
+use jiff::{SignedDuration, Timestamp};
+use rustix::process::Signal;
+
+use crate::host::Host;
+use crate::store::Store;
+
+/// A host whose daemon sees a copy of `/etc` and a host name of its own. `None` without root, who alone can make that.
+pub(crate) fn apart(name: &str, cluster: &Cluster) -> Option<Host> {
+    let tried = Command::new("unshare")
+        .args(["--mount", "--uts", "true"])
+        .output();
+    if !tried.is_ok_and(|output| output.status.success()) {
+        return None;
+    }
+    let mut host = Host::new(name, &cluster.endpoints());
+    fs::create_dir(host.path("etc")).unwrap();
+    let script = format!(
+        "mount --bind {}/etc /etc && hostname localhost && exec \"$@\"",
+        host.path("").display()
+    );
+    let words = ["unshare", "--mount", "--uts", "sh", "-c", &script, "sh"];
+    host.wrap(words.map(str::to_owned).to_vec());
+    Some(host)
+}
+
+fn set_zone(host: &Host, zone: &str) {
+    let link = host.path("etc/localtime");
+    let _ = fs::remove_file(&link); // there is none at first
+    symlink(format!("/usr/share/zoneinfo/{zone}"), link).unwrap();
+}
+
+fn set_name(host: &Host, name: &str) {
+    let pid = host.pid().to_string();
+    let named = Command::new("nsenter")
+        .args(["--uts", "--target", &pid, "hostname", name])
+        .status();
+    assert!(named.unwrap().success());
+}
+
+#[test]
+fn another_time_zone_of_the_host_counts_at_the_next_look() {
+    let cluster = Cluster::single();
+    let Some(mut host) = apart("node-a", &cluster) else {
+        return;
+    };
+    // Open now in a zone nine hours ahead, and closed in UTC.
+    let there = Timestamp::now().to_zoned(jiff::tz::TimeZone::fixed(jiff::tz::offset(9)));
+    let clock = |minutes| {
+        let at = &there + SignedDuration::from_mins(minutes);
+        at.strftime("%H:%M").to_string()
+    };
+    let window = format!("{{allow: [\"* {}-{}\"]}}", clock(-60), clock(60));
+    host.set("windows", &window);
+    set_zone(&host, "Etc/UTC");
+    host.start();
+    host.wait_blocked("window");
+    assert_eq!(host.reboots(), 0);
+    set_zone(&host, "Etc/GMT-9");
+    host.wait_event("host_changed");
+    host.wait_until("the reboot command", || host.reboots() == 1);
+}
+
+#[test]
+fn a_host_that_gets_its_name_late_is_a_member_under_that_name_only() {
+    let cluster = Cluster::single();
+    let store = Store::of(&cluster);
+    let Some(mut host) = apart("node-a", &cluster) else {
+        return;
+    };
+    host.remove("required");
+    host.set("node_name", "\"%H\"");
+    host.set("health_publish_interval_sec", "0.3");
+    set_zone(&host, "Etc/UTC");
+    let members = |host: &Host, wanted: &[&str]| {
+        host.wait_until(&format!("the members {wanted:?}"), || {
+            let all = [store.list("/rc/nodes/"), store.list("/rc/alive/")];
+            all.iter().all(|found| {
+                let names = found.iter().map(|(key, _)| key.rsplit('/').next().unwrap());
+                names.collect::<Vec<_>>() == wanted
+            })
+        });
+    };
+    host.start();
+    members(&host, &["localhost"]);
+    set_name(&host, "web-1");
+    members(&host, &["web-1"]);
+    // A place in the queue is given up and taken anew.
+    store.claim_of_another("other");
+    host.touch("required");
+    store.wait_phase("web-1", "queued");
+    set_name(&host, "web-2");
+    store.wait_phase("web-2", "queued");
+    assert_eq!(store.claims(), ["other", "web-2"]);
+    members(&host, &["web-2"]);
+    // What was committed goes on under its name.
+    store.delete("/rc/claims/other");
+    host.wait_until("the reboot command", || host.reboots() == 1);
+    set_name(&host, "web-3");
+    host.signal(Signal::HUP);
+    host.wait_event("reload_waits");
+    assert_eq!(store.claims(), ["web-2"]);
+}
+
+#[test]
+fn a_file_that_was_changed_and_not_reloaded_is_not_read_for_the_name_of_the_host() {
+    let cluster = Cluster::single();
+    let mut host = Host::new("node-a", &cluster.endpoints());
+    host.remove("required");
+    host.start();
+    host.wait_event("not_required");
+    host.set("node_name", "node-b");
+    host.write_config();
+    host.touch("required");
+    host.wait_blocked("configuration");
+    assert!(!host.has_event("host_changed"), "{}", host.log());
+}
