@@ -24,4 +24,5 @@ mod rights;
 mod start;
 mod stop;
 mod store;
+mod worn;
 mod zones;
