@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used)] // all of it is test code, also outside of the test functions
 
+mod attacked;
+mod certificates;
 mod claim_file;
 mod commit;
 mod detectors;
@@ -11,6 +13,7 @@ mod doubled;
 mod gates;
 mod hanging;
 mod host;
+mod hostile;
 mod line;
 mod names;
 mod pause_race;
@@ -24,5 +27,6 @@ mod rights;
 mod start;
 mod stop;
 mod store;
+mod upgrade;
 mod worn;
 mod zones;

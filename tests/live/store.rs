@@ -14,8 +14,12 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn of(cluster: &Cluster) -> Store {
+        Store::with(Options::new(cluster.endpoints()))
+    }
+
+    pub(crate) fn with(options: Options) -> Store {
         Store {
-            client: Client::new(Options::new(cluster.endpoints())).unwrap(),
+            client: Client::new(options).unwrap(),
         }
     }
 

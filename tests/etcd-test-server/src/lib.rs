@@ -20,6 +20,7 @@
 mod builder;
 mod cluster;
 mod member;
+mod odd;
 mod pki;
 mod plan;
 mod proxy;
@@ -27,6 +28,7 @@ mod version;
 
 pub use builder::{Builder, Tls};
 pub use cluster::Cluster;
+pub use odd::Odd;
 pub use pki::{CertFiles, Pki};
 pub use proxy::{Action, Gate, HttpRequest, Proxy, Rule};
 pub use version::{Version, default_version, old_versions, versions};

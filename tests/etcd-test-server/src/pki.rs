@@ -3,10 +3,11 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, date_time_ymd,
 };
 
 /// A certificate and its private key, PEM files.
@@ -43,6 +44,8 @@ pub struct Pki {
     pub other_ca: PathBuf,
     /// A client's, signed by the other CA.
     pub other_client: CertFiles,
+    ca_key: PathBuf,
+    host: String,
 }
 
 impl Pki {
@@ -62,53 +65,97 @@ impl Pki {
         fs::read(&self.other_ca).expect("the CA file of this test can be read")
     }
 
+    /// Replaces the servers' and the client's certificates and keys by others of the same CA, which end after `lifetime`.
+    ///
+    /// # Panics
+    /// When they cannot be written.
+    pub fn renew(&self, lifetime: Duration) {
+        let key = fs::read_to_string(&self.ca_key).expect("the CA's key of this test can be read");
+        let key = KeyPair::from_pem(&key).expect("it was written as PEM");
+        let ca = Issuer::new(authority("test CA"), key);
+        let now = SystemTime::UNIX_EPOCH
+            .elapsed()
+            .expect("a clock after 1970");
+        let end = date_time_ymd(1970, 1, 1) + now + lifetime;
+        for (files, names) in [
+            (&self.server, names(&self.host)),
+            (&self.client, Vec::new()),
+        ] {
+            let key = KeyPair::generate().expect("a key can be made");
+            let mut params = member(names);
+            params.not_after = end;
+            let certificate = params.signed_by(&key, &ca).expect("the CA can sign");
+            // Who reads in between finds files that do not fit together, as with every tool that renews.
+            write(&files.key, &key.serialize_pem());
+            write(&files.cert, &certificate.pem());
+        }
+    }
+
     pub(crate) fn create(folder: &Path, host: &str) -> Pki {
         fs::create_dir_all(folder).expect("the test's folder can be made");
-        let ca = authority("test CA");
-        let other = authority("other test CA");
+        let ca = signs_itself("test CA");
+        let other = signs_itself("other test CA");
         let write = |name: &str, text: String| {
             let path = folder.join(name);
-            fs::write(&path, text).expect("the test's folder can be written");
-            // Who checks that a key is not readable by others finds this one good.
-            fs::set_permissions(&path, Permissions::from_mode(0o600))
-                .expect("the test's own file can be changed");
+            write(&path, &text);
             path
         };
         let signed = |name: &str, by: &CertifiedIssuer<'static, KeyPair>, subject: Vec<String>| {
             let key = KeyPair::generate().expect("a key can be made");
-            let mut params = CertificateParams::new(subject).expect("the names are valid");
-            params.distinguished_name = DistinguishedName::new();
-            // A server also needs `clientAuth`: its gateway is a client of the server itself.
-            params.extended_key_usages = vec![
-                ExtendedKeyUsagePurpose::ServerAuth,
-                ExtendedKeyUsagePurpose::ClientAuth,
-            ];
-            let certificate = params.signed_by(&key, by).expect("the CA can sign");
+            let certificate = member(subject)
+                .signed_by(&key, by)
+                .expect("the CA can sign");
             CertFiles {
                 cert: write(&format!("{name}.pem"), certificate.pem()),
                 key: write(&format!("{name}-key.pem"), key.serialize_pem()),
             }
         };
-        let names = vec![
-            host.to_owned(),
-            "127.0.0.1".to_owned(),
-            "localhost".to_owned(),
-        ];
         Pki {
-            server: signed("server", &ca, names),
+            server: signed("server", &ca, names(host)),
             client: signed("client", &ca, Vec::new()),
             other_client: signed("other-client", &other, Vec::new()),
             ca: write("ca.pem", ca.pem()),
             other_ca: write("other-ca.pem", other.pem()),
+            ca_key: write("ca-key.pem", ca.key().serialize_pem()),
+            host: host.to_owned(),
         }
     }
 }
 
-fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
+/// Whole at once. Who checks that a key is not readable by others finds this one good.
+fn write(path: &Path, text: &str) {
+    let new = path.with_extension("new");
+    fs::write(&new, text).expect("the test's folder can be written");
+    fs::set_permissions(&new, Permissions::from_mode(0o600))
+        .expect("the test's own file can be changed");
+    fs::rename(&new, path).expect("the test's own file can be replaced");
+}
+
+fn names(host: &str) -> Vec<String> {
+    [host, "127.0.0.1", "localhost"].map(str::to_owned).to_vec()
+}
+
+/// A server's, or a client's without names.
+fn member(names: Vec<String>) -> CertificateParams {
+    let mut params = CertificateParams::new(names).expect("the names are valid");
+    params.distinguished_name = DistinguishedName::new();
+    // A server also needs `clientAuth`: its gateway is a client of the server itself.
+    params.extended_key_usages = vec![
+        ExtendedKeyUsagePurpose::ServerAuth,
+        ExtendedKeyUsagePurpose::ClientAuth,
+    ];
+    params
+}
+
+fn authority(name: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);
+    params
+}
+
+fn signs_itself(name: &str) -> CertifiedIssuer<'static, KeyPair> {
     let key = KeyPair::generate().expect("a key can be made");
-    CertifiedIssuer::self_signed(params, key).expect("a CA can sign itself")
+    CertifiedIssuer::self_signed(authority(name), key).expect("a CA can sign itself")
 }

@@ -329,6 +329,7 @@ impl Shared {
                     let mut client = client;
                     return client.write_all(&bytes);
                 }
+                Action::Odd(odd) => return odd.answer(&request, client),
             }
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::HttpRequest;
 use super::lock;
+use crate::Odd;
 
 /// What happens to a request.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub enum Action {
     Drip(String),
     /// It is not passed on; the client gets these bytes, a whole HTTP reply, and the connection is closed.
     Answer(Vec<u8>),
+    /// It is not passed on; whatever answers is no etcd.
+    Odd(Odd),
 }
 
 /// Which requests an [`Action`] is for. The first rule that matches counts; without one a request is forwarded.
