@@ -130,18 +130,28 @@ impl Cluster {
     }
 
     fn pages(&self, prefix: &str) -> Result<Vec<KeyValue>, Error> {
-        let mut page = self.client.range(survey::first_page(prefix))?;
-        let revision = page.header.revision;
+        let mut range = survey::first_page(prefix);
         let mut pairs = Vec::new();
+        let mut revision = None;
         loop {
+            let page = match self.client.range(range.clone()) {
+                // A page of long values is more than is read at once.
+                Err(error) if error.is_too_long() && range.limit > 1 => {
+                    range.limit /= 2;
+                    continue;
+                }
+                page => page?,
+            };
+            let revision = *revision.get_or_insert(page.header.revision);
             let more = page.more && !page.kvs.is_empty();
             pairs.extend(page.kvs);
             if !more {
                 return Ok(pairs);
             }
-            page = self
-                .client
-                .range(survey::next_page(prefix, &pairs, revision))?;
+            range = Range {
+                limit: range.limit,
+                ..survey::next_page(prefix, &pairs, revision)
+            };
         }
     }
 

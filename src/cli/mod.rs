@@ -36,10 +36,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use self::exit::Exit;
 use self::parse::{Command, Invocation};
 
+use rustix::process::{DumpableBehavior, geteuid, set_dumpable_behavior};
+
 use crate::clean::clean;
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {
+    keep_out_of_dumps();
     if std::env::args_os().len() <= 1 {
         complain(help::text(None).trim_end());
         return Exit::Usage.into();
@@ -57,6 +60,15 @@ pub fn main() -> ExitCode {
         return Exit::Failure.into();
     }
     exit.into()
+}
+
+/// The password and key of etcd are in our memory: the kernel writes no core of it. What we start has cores as always. Of a user
+/// that is not root `/proc/self` would be closed to itself, which scripts are started through.
+fn keep_out_of_dumps() {
+    if geteuid().is_root() {
+        // Without it there is still the unit's LimitCORE=0.
+        let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    }
 }
 
 /// Something could not be written to standard output, though somebody reads.

@@ -3,12 +3,13 @@
 use std::fs::{self, OpenOptions};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Stdio;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
 
 use etcd_test_server::Cluster;
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
-use super::daemon::{Daemon, configure, folder, path, program, wait};
+use super::daemon::{Daemon, configure, folder, nowhere, path, program, wait};
 
 /// A daemon whose standard error was made useless works on: passes, reload, pages, stop.
 fn works_without_a_log(redirection: &str, stderr: Stdio) {
@@ -92,4 +93,32 @@ fn passwords_and_tokens_are_never_logged_or_shown() {
         assert!(!text.to_lowercase().contains("authorization"), "{text}");
     }
     daemon.stop();
+}
+
+/// The password and key of etcd are in the daemon's memory.
+#[test]
+fn a_crash_leaves_no_core() {
+    let ends_with_core = |mut command: Command, started: &dyn Fn() -> bool| {
+        let mut child = command.spawn().unwrap();
+        wait("the start", started);
+        kill_process(Pid::from_child(&child), Signal::ABORT).unwrap();
+        child.wait().unwrap().core_dumped()
+    };
+    let folder = folder(&nowhere(), "127.0.0.1:0");
+    let mut daemon = program(&folder, "ulimit -c unlimited;");
+    daemon.current_dir(&folder).stderr(Stdio::null());
+    let lock = path(&folder, "run/instance.lock");
+    // Without root `/proc/self` would be closed to the daemon itself.
+    let expected = !rustix::process::geteuid().is_root();
+    let dumped = ends_with_core(daemon, &|| lock.exists());
+    assert!(!dumped || expected, "it left a core");
+    // Elsewhere than in a container without cores, this shows that one would have been left.
+    let mut other = Command::new("/bin/sh");
+    let script = "ulimit -c unlimited; : >started; exec sleep 60";
+    other.args(["-c", script]).current_dir(&folder);
+    let started = path(&folder, "started");
+    println!(
+        "another program's: {}",
+        ends_with_core(other, &|| started.exists())
+    );
 }

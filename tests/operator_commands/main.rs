@@ -6,6 +6,7 @@ mod check_etcd;
 mod explain;
 mod forget;
 mod go_on;
+mod history;
 mod pause;
 mod release;
 mod requests;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::http::TOO_LONG;
 use crate::remedy::remedies;
 
 /// A failed call. [`Error::is_definite`] says whether the request certainly had no effect.
@@ -88,6 +89,11 @@ impl fmt::Display for Error {
 }
 
 impl Error {
+    /// Whether the reply was longer than is read: less may be asked for at a time.
+    pub fn is_too_long(&self) -> bool {
+        matches!(self, Error::OutcomeUnknown { detail } if detail.contains(TOO_LONG))
+    }
+
     fn text(&self) -> String {
         match self {
             Error::NotSent { detail } => format!("etcd is not reachable: {detail}"),

@@ -18,6 +18,8 @@ use crate::{Error, Options, TlsOptions, wire};
 pub(crate) const MAX_REPLY_BYTES: u64 = 16 * 1024 * 1024;
 /// The same where an answer says one thing.
 pub(crate) const SMALL_REPLY_BYTES: u64 = 64 * 1024;
+/// How an error of a reply with more begins.
+pub(crate) const TOO_LONG: &str = "the reply is longer";
 /// The most bytes of a reply's header.
 const MAX_HEADER_BYTES: usize = 16 * 1024;
 /// Buffers of a connection, in each direction. A request of this crate's users has a few hundred bytes.
@@ -187,6 +189,7 @@ fn failure(error: ureq::Error) -> Failure {
         ureq::Error::Timeout(Timeout::Resolve) => "its name was not resolved in time".to_owned(),
         ureq::Error::Timeout(Timeout::Connect) => "no connection in time".to_owned(),
         ureq::Error::Timeout(_) => "no answer in time".to_owned(),
+        ureq::Error::BodyExceedsLimit(most) => format!("{TOO_LONG} than {most} bytes"),
         error => wire::one_line(&error.to_string()),
     };
     Failure {
