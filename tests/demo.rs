@@ -59,3 +59,24 @@ fn hosts_that_an_operator_asks_reboot_once_each_in_order_and_leave_no_request() 
     let asked = "requested a reboot of node-1, node-2, node-3, node-4";
     assert!(printed.contains(asked), "{printed}");
 }
+
+/// Each host with a certificate and a user of its own that may do no more than it must; the failure is dealt with by etcd's root.
+#[test]
+fn certificates_and_users_with_the_least_rights_cost_nobody_a_turn() {
+    for (tls, auth) in [(true, false), (false, true), (true, true)] {
+        let (report, printed) = run(|options| {
+            options.nodes = 3;
+            (options.tls, options.auth) = (tls, auth);
+            options.fail = (tls && auth).then_some(2);
+        });
+        let expected = if tls && auth { 2 } else { 3 };
+        assert_eq!(report.reboots, expected, "{printed}");
+        assert_eq!(report.most_down, 1, "{printed}");
+        let (report, printed) = run(|options| {
+            options.nodes = 2;
+            (options.tls, options.auth) = (tls, auth);
+            options.request = true;
+        });
+        assert_eq!(report.reboots, 2, "{printed}");
+    }
+}

@@ -122,19 +122,21 @@ impl Show<'_> {
         text.push_str("An operator who knows that the host is out takes the claim away:\n\n");
         if knows_release(&self.fleet.plant.daemon) {
             let other = self.fleet.hosts.iter().find(|host| host.name != name);
-            let config = other.map(|host| host.config_file().display().to_string());
+            let config = other.and_then(|host| self.fleet.operators_config(host).ok());
             text.push_str(&format!(
-                "  {} release {name} --reason 'does not boot' \\\n    --config {}\n\nor, with nothing but etcd:\n\n",
+                "  {} release {name} --reason 'does not boot' \\\n    --config {}\n",
                 from_here(&self.fleet.plant.daemon),
-                config.unwrap_or_default()
+                config.unwrap_or_default().display()
             ));
         }
-        text.push_str(&format!(
-            "  {} --endpoints={} \\\n    del {}\n",
-            from_here(&self.fleet.cluster.version().etcdctl),
-            self.fleet.plant.endpoint,
-            claim_of(name)
-        ));
+        if self.fleet.way.is_open() {
+            text.push_str(&format!(
+                "\nor, with nothing but etcd:\n\n  {} --endpoints={} \\\n    del {}\n",
+                from_here(&self.fleet.cluster.version().etcdctl),
+                self.fleet.plant.endpoint,
+                claim_of(name)
+            ));
+        }
         if self.style.operator {
             text.push_str(
                 "\nDo so in another terminal, or press Enter here: then the demo deletes it.\n",

@@ -9,14 +9,14 @@ use std::thread;
 use std::time::Instant;
 
 use etcd_rs_sync::{
-    Client, Etcd, Event as EtcdEvent, Keys, Options as EtcdOptions, Range, WatchItem, WatchRequest,
-    WatchStop,
+    Client, Etcd, Event as EtcdEvent, Keys, Range, WatchItem, WatchRequest, WatchStop,
 };
 use etcd_test_server::Cluster;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tempfile::TempDir;
 
 use crate::host::{Host, Plant};
+use crate::way::{Way, of_operator};
 use crate::{Error, LOCK_KEY, Options};
 
 /// Written into the FIFO to end its reader.
@@ -41,6 +41,7 @@ pub(crate) struct Fleet {
     pub(crate) sender: Sender<Event>,
     pub(crate) client: Client,
     pub(crate) cluster: Cluster,
+    pub(crate) way: Way,
     watch: WatchStop,
     folder: TempDir,
 }
@@ -52,12 +53,13 @@ impl Fleet {
             .prefix("reboot-demo-")
             .tempdir()
             .map_err(Error::io("a temporary folder cannot be made"))?;
-        let cluster = Cluster::single();
+        let cluster = Way::cluster(options);
+        let way = Way::new(options, &cluster, folder.path())?;
         let endpoint = cluster.client_url(0).to_owned();
         let (sender, events) = channel();
         let plant = Plant {
             daemon: options.daemon.clone(),
-            endpoint: endpoint.clone(),
+            endpoint,
             limit: options.limit,
             power: folder.path().join("power"),
             boot: options.boot,
@@ -66,13 +68,15 @@ impl Fleet {
         for number in 1..=options.nodes {
             let metrics = options.metrics.zip(u16::try_from(number).ok());
             let metrics = metrics.map(|(port, number)| port + number);
-            let host = Host::new(&plant, folder.path(), &format!("node-{number}"), metrics);
+            let name = format!("node-{number}");
+            let lines = way.lines(&cluster, &name);
+            let host = Host::new(&plant, folder.path(), &name, metrics, &lines);
             let mut host = host.map_err(Error::io("a host's folder cannot be made"))?;
             host.fails = options.fail == Some(number);
             hosts.push(host);
         }
         listen_to_power(&plant.power, sender.clone())?;
-        let client = Client::new(EtcdOptions::new([endpoint]));
+        let client = Client::new(way.client(&cluster));
         let client = client.map_err(Error::etcd("etcd cannot be used"))?;
         let watch = follow(&client, sender.clone())?;
         Ok(Fleet {
@@ -82,6 +86,7 @@ impl Fleet {
             sender,
             client,
             cluster,
+            way,
             watch,
             folder,
         })
@@ -92,9 +97,10 @@ impl Fleet {
         let Some(host) = self.hosts.first() else {
             return Ok(String::new());
         };
+        let config = self.operators_config(host)?;
         let output = Command::new(&self.plant.daemon)
             .args(["request", "--all", "--reason", "the demo", "--config"])
-            .arg(host.config_file())
+            .arg(config)
             .stdin(Stdio::null())
             .output()
             .map_err(Error::io("the command request cannot be run"))?;
@@ -103,6 +109,13 @@ impl Fleet {
             return Err(Error::Died(format!("`request --all` failed: {said}")));
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// The configuration with which an operator gives commands.
+    pub(crate) fn operators_config(&self, host: &Host) -> Result<PathBuf, Error> {
+        let own = of_operator(&self.way, &self.cluster, &host.config_file());
+        let own = own.map_err(Error::io("the operator's configuration cannot be written"))?;
+        Ok(own.unwrap_or_else(|| host.config_file()))
     }
 
     /// Switches every host on.

@@ -58,12 +58,14 @@ pub(crate) enum Change {
 }
 
 impl Host {
-    /// Makes the folder. Nothing runs yet. `metrics` is the port of its page and metrics.
+    /// Makes the folder. Nothing runs yet. `metrics` is the port of its page and metrics, `way` what its configuration says of the
+    /// way to etcd.
     pub(crate) fn new(
         plant: &Plant,
         parent: &Path,
         name: &str,
         metrics: Option<u16>,
+        way: &str,
     ) -> io::Result<Host> {
         let host = Host {
             name: name.to_owned(),
@@ -77,7 +79,7 @@ impl Host {
         // Opened for reading too, so that it never waits for a reader.
         let ask = format!("echo {name} 1<> {}\n", sh_quoted(&plant.power));
         host.script("shutdown", &ask)?;
-        let mut config = host.config(plant);
+        let mut config = host.config(plant) + way;
         if let Some(port) = metrics {
             config += &format!("metrics: {{enabled: true, listen: \"127.0.0.1:{port}\"}}\n");
         }
@@ -269,7 +271,7 @@ fn dying_with_us(program: &Path) -> Command {
 }
 
 /// YAML understands JSON's strings.
-fn yaml_quoted(path: &Path) -> String {
+pub(crate) fn yaml_quoted(path: &Path) -> String {
     serde_json::Value::from(path.to_string_lossy()).to_string()
 }
 

@@ -23,6 +23,7 @@ mod show;
 mod standing;
 mod style;
 mod view;
+mod way;
 
 use std::fmt;
 use std::io::{self, Write};

@@ -9,6 +9,7 @@ const MOST_NODES: usize = 64;
 /// Help of the program, and of the script in front of it.
 pub const USAGE: &str = "\
 Usage: scripts/demo [--nodes N] [--limit K] [--fail NODE] [--request]
+                    [--tls] [--auth]
                     [--boot-sec S] [--hold-sec S] [--idle-sec S]
                     [--metrics PORT] [--plain] [--keep] [--help]
 
@@ -24,6 +25,9 @@ on etcd and from the hosts' power supplies, not from the daemons.
                 on a terminal, otherwise by the demo
   --request     no host needs a reboot by itself: `request --all` asks for one of
                 each, and every request has to be gone at the end
+  --tls         etcd wants client certificates, and every host has one
+  --auth        etcd knows users: each host one of its own, with the least rights
+                as scripts/etcd-roles gives them, and one for the operator
   --boot-sec S  how long a host is down (default: 1)
   --hold-sec S  how long the failure stands before the demo takes the claim
                 away (default: 5)
@@ -53,6 +57,10 @@ pub struct Options {
     pub fail: Option<usize>,
     /// Reboots are asked for by `request --all` instead of by the hosts' detectors.
     pub request: bool,
+    /// etcd wants client certificates.
+    pub tls: bool,
+    /// etcd knows users, each with the least rights.
+    pub auth: bool,
     /// How long a host is down.
     pub boot: Duration,
     /// Without an operator: how long the failure stands before its claim is taken away.
@@ -77,6 +85,8 @@ impl Options {
             limit: 1,
             fail: None,
             request: false,
+            tls: false,
+            auth: false,
             boot: Duration::from_secs(1),
             hold: Duration::from_secs(5),
             idle: Duration::ZERO,
@@ -107,6 +117,8 @@ impl Options {
                     options.fail = Some(parser.value()?.parse_with(number)?);
                 }
                 Long("request") => options.request = true,
+                Long("tls") => options.tls = true,
+                Long("auth") => options.auth = true,
                 Long("boot-sec") => options.boot = seconds(&mut parser)?,
                 Long("hold-sec") => options.hold = seconds(&mut parser)?,
                 Long("idle-sec") => options.idle = seconds(&mut parser)?,
@@ -175,9 +187,10 @@ mod tests {
 
     #[test]
     fn the_command_line_is_understood_or_refused() {
-        let options = parse("--nodes 8 --limit=3 --fail node-2 --boot-sec 0.3")
+        let options = parse("--nodes 8 --limit=3 --fail node-2 --boot-sec 0.3 --tls")
             .unwrap()
             .unwrap();
+        assert_eq!((options.tls, options.auth), (true, false));
         assert_eq!((options.nodes, options.limit), (8, 3));
         assert_eq!(options.fail, Some(2));
         assert_eq!(options.boot, Duration::from_millis(300));
