@@ -1,5 +1,7 @@
 //! What the fuzz targets of `tests/fuzz/` run; the tests run it over their collected inputs. Compiled for these two only.
 
+mod shown;
+
 use std::fmt::Debug;
 use std::fs;
 use std::path::Path;
@@ -8,10 +10,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::clean::is_hidden;
 use crate::config::{self, Problem};
 use crate::core::windows::Windows;
 use crate::lock::record::{self, Report, decode, encode};
 use crate::lock::{Claim, Cooldown, History, NodeRecord, Pause, RebootRequest};
+use crate::observe::http;
+pub use shown::shown;
 
 /// A configuration file with these bytes, in this folder.
 ///
@@ -107,6 +112,56 @@ fn kept<T: Serialize + DeserializeOwned + PartialEq + Debug>(bytes: &[u8]) {
     }
 }
 
+/// The head of a request to the metrics server.
+///
+/// # Panics
+/// When one is answered that does not call us by our name, or an answer is not in order.
+pub fn heads(bytes: &[u8]) {
+    match http::judged(bytes, &["node-a".to_owned()]) {
+        Ok(path) => {
+            assert!(
+                path.starts_with('/') && !path.contains(['?', '#', ' ', '\n']),
+                "{path:?}"
+            );
+            for line in bytes.split(|byte| *byte == b'\n').skip(1) {
+                let line = String::from_utf8_lossy(line).to_lowercase();
+                if let Some((name, host)) = line.split_once(':')
+                    && name.trim() == "host"
+                {
+                    assert!(is_our_name(host.trim()), "{host:?}");
+                }
+            }
+        }
+        Err(answer) => {
+            let text = String::from_utf8(answer).expect("an answer is text");
+            let (head, body) = text.split_once("\r\n\r\n").expect("a head has an end");
+            let status = head.get(9..12).unwrap_or_default();
+            assert!(["400", "405", "421", "431"].contains(&status), "{head}");
+            assert!(
+                format!("{head}\r\n").contains(&format!("\r\nContent-Length: {}\r\n", body.len())),
+                "{head}"
+            );
+            assert!(!body.trim_end().contains(is_hidden), "{body:?}");
+        }
+    }
+}
+
+/// Judged otherwise than by the server itself.
+fn is_our_name(host: &str) -> bool {
+    let digits = |text: &str| {
+        text.trim_start_matches('+')
+            .bytes()
+            .all(|byte| byte.is_ascii_digit())
+    };
+    let port = host.rsplit_once(':').filter(|(_, port)| digits(port));
+    let name = port.map_or(host, |(name, _)| name).trim_end_matches('.');
+    let is_address = name.contains(['.', ':'])
+        && name
+            .chars()
+            .all(|c| c.is_ascii_hexdigit() || ".:[]".contains(c));
+    is_address || ["localhost", "node-a"].contains(&name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,5 +192,16 @@ mod tests {
     #[test]
     fn records_are_kept() {
         each("records", records);
+    }
+
+    #[test]
+    fn heads_are_judged() {
+        each("heads", heads);
+    }
+
+    #[test]
+    fn records_are_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        each("shown", |bytes| shown(folder.path(), bytes));
     }
 }

@@ -15,6 +15,8 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use exchange::judged;
 use exchange::{Turn, exchange};
 
 /// How many connections are served at once. Prometheus and a probe need one each. For one more, the oldest goes that has not

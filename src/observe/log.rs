@@ -126,6 +126,27 @@ fn render(record: &log::Record<'_>) -> String {
     }
 }
 
+/// A message and a field, in both formats.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn rendered(message: &str, field: &str) -> [String; 2] {
+    let fields = [
+        ("event", Value::from("fuzz")),
+        (field, Value::from(message)),
+    ];
+    let (fields, style) = (
+        &fields[..],
+        SETTINGS
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .style,
+    );
+    let mut record = log::Record::builder();
+    let record = record.level(log::Level::Info).key_values(&fields);
+    let line =
+        |record: &log::Record<'_>| [json(record, "node-a", "now"), text(record, "now", style)];
+    line(&record.args(format_args!("{message}")).build())
+}
+
 /// Whether standard error goes to the journal. The variable alone does not say that: it is inherited, also by a program
 /// whose output goes elsewhere, so it names the device and inode that it is about.
 fn is_journal() -> bool {

@@ -121,6 +121,13 @@ fn request(head: &[u8], names: &[String]) -> Result<(String, Method), Answer> {
     Ok((path.to_owned(), method))
 }
 
+/// The path that a head asks for, or the answer instead.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn judged(head: &[u8], names: &[String]) -> Result<String, Vec<u8>> {
+    let paper = |answer| on_paper(answer, true, Timestamp::UNIX_EPOCH).expect("memory is written");
+    request(head, names).map(|(path, _)| path).map_err(paper)
+}
+
 /// What the client calls this server, in every Host line.
 fn hosts(head: &[u8]) -> impl Iterator<Item = String> {
     let lines = head.split(|byte| *byte == b'\n').skip(1);
