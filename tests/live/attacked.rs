@@ -72,7 +72,7 @@ fn maliciously(address: SocketAddr, over: &AtomicBool, sent: &AtomicUsize) {
         let head = MALFORMED[count % MALFORMED.len()];
         let _ = stream.write_all(&head[..head.len() - (count / 100) % (head.len() / 2 + 1)]);
         // Some wait for the answer, most are gone by then.
-        if count % 16 == 0 {
+        if count.is_multiple_of(16) {
             let _ = stream.set_read_timeout(Some(Duration::from_millis(50)));
             let _ = stream.read(&mut [0; 64]);
         }

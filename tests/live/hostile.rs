@@ -69,7 +69,7 @@ impl Daemon {
     }
 
     /// It lives, blames etcd, is small and quiet, did nothing, and ends when it is told to.
-    fn is_unharmed(mut self, what: &str) -> String {
+    fn endured(mut self, what: &str) -> String {
         let what = format!("{what}; log:\n{}", self.host.log());
         assert_eq!(self.get("/healthz"), "ok\n", "{what}");
         let status: Value = serde_json::from_str(&self.get("/status.json")).unwrap();
@@ -106,7 +106,7 @@ impl Daemon {
     }
 }
 
-fn endure(odd: Odd) {
+fn meet(odd: Odd) {
     let cluster = Cluster::single();
     let [mut first, mut second, mut third] = [(); 3].map(|()| Daemon::new(&cluster));
     third.host.touch("block-post-lock");
@@ -120,25 +120,25 @@ fn endure(odd: Odd) {
     first.host.start();
     second.host.start();
     first.is_refused(0);
-    first.is_unharmed("from its first word on");
+    first.endured("from its first word on");
     second.is_refused(0);
-    second.is_unharmed("from the first request on");
+    second.endured("from the first request on");
     third.is_refused(before);
-    third.is_unharmed("with the turn in hand");
+    third.endured("with the turn in hand");
     let store = Store::of(&cluster);
     assert_ne!(store.phase("node-a").as_deref(), Some("rebooting"));
 }
 
-macro_rules! endured {
+macro_rules! met {
     ($($name:ident: $odd:ident),*) => {$(
         #[test]
         fn $name() {
-            endure(Odd::$odd);
+            meet(Odd::$odd);
         }
     )*};
 }
 
-endured!(
+met!(
     silence: Silence,
     an_end_without_a_word: HangUp,
     garbage: Garbage,
@@ -175,7 +175,7 @@ fn a_yes_to_everything_ends_the_daemon() {
     third.turns(Odd::Yes, "/");
     third.host.remove("block-post-lock");
     third.is_refused(before);
-    third.is_unharmed("with the turn in hand");
+    third.endured("with the turn in hand");
     for path in ["/", "/v3/"] {
         let mut daemon = Daemon::new(&cluster);
         daemon.turns(Odd::Yes, path);
@@ -250,11 +250,9 @@ fn an_echo_never_shows_a_password_or_a_token() {
             }
             let requests = daemon.proxy.requests();
             let heads = requests.iter().flat_map(|request| request.head.lines());
-            let tokens = heads.filter_map(|line| {
-                line.to_lowercase()
-                    .starts_with("authorization:")
-                    .then(|| line[14..].trim().to_owned())
-            });
+            let tokens = heads
+                .filter(|line| line.to_lowercase().starts_with("authorization:"))
+                .map(|line| line[14..].trim().to_owned());
             let secrets: Vec<String> = tokens.chain([PASSWORD.to_owned()]).collect();
             assert_eq!(
                 secrets.len() > 1,
