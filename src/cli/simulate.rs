@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::exit::Exit;
 use super::{complain, print};
+use crate::clean::line;
 use crate::config::{self, Config};
 use crate::core::facts::{DetectorReport, DetectorResult, ScriptReport};
 use crate::core::{Refusal, judge_detectors};
@@ -90,12 +91,8 @@ fn as_text(
             report.took.as_millis()
         ));
         for (name, output) in [("output", &report.stdout), ("errors", &report.stderr)] {
-            lines.extend(
-                output
-                    .text
-                    .lines()
-                    .map(|line| format!("  | {}", shown(line))),
-            );
+            let printed = output.text.lines();
+            lines.extend(printed.map(|text| format!("  | {}", line(text))));
             if output.dropped > 0 {
                 let kept = output.text.len();
                 lines.push(format!(
@@ -106,13 +103,6 @@ fn as_text(
         }
     }
     lines.join("\n")
-}
-
-/// What a script prints must not drive the terminal.
-fn shown(line: &str) -> String {
-    line.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
 }
 
 fn as_json(
