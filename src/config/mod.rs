@@ -165,7 +165,7 @@ pub enum DetectorKind {
         /// Empty: any non-zero exit means required.
         success_exit_codes: Vec<i32>,
     },
-    /// Required while the running kernel is not the newest installed one.
+    /// Required while the running kernel is not the newest installed one, or the one that the boot loader is told to start.
     Kernel,
     /// Required when a server says so.
     Http(HttpCheck),

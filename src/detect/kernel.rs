@@ -6,6 +6,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::image::{image_release, initrd_release};
+use super::loader;
 use super::release::Release;
 use crate::core::facts::DetectorResult;
 
@@ -18,7 +20,7 @@ pub struct Roots {
     pub boot: Vec<PathBuf>,
     /// Folders of module trees.
     pub modules: Vec<PathBuf>,
-    /// Where signs of image-based systems are looked for.
+    /// Where signs of image-based systems and the files of boot loaders are looked for.
     pub root: PathBuf,
 }
 
@@ -82,47 +84,22 @@ const IMAGE_BASED: &[(&str, (&str, &str))] = &[
     ("etc/mender", ("Mender", "a script that asks mender-update")),
 ];
 
-/// Names of images before the dash and the release.
-const IMAGES: &[&str] = &[
-    "vmlinuz-",
-    "vmlinux-",
-    "Image-",
-    "Image.gz-",
-    "image-",
-    "bzImage-",
-    "zImage-",
-    "uImage-",
-    "kernel-",
-];
-
-/// Ends of names of images that are copies, signatures or packed in another way.
-const COPIES: &[&str] = &[
-    ".old",
-    ".bak",
-    ".hmac",
-    ".sig",
-    ".dpkg-tmp",
-    ".dpkg-new",
-    ".rpmsave",
-    ".rpmnew",
-    "~",
-];
-
 /// Compares the running kernel with the installed ones of its flavour.
 ///
 /// Installed is what has an image whose name ends in the release, in `/boot` or its module tree. Where no image is named
 /// that way (Alpine, some boards), a complete module tree counts. Rescue images never do.
 ///
 /// What it cannot see: a rebuild under the same release, and images that a boot loader keeps elsewhere. An image-based system is
-/// an error, with what to ask instead. Nor does it ask the boot loader whether the newest is what it starts; a pinned older one
-/// is what the reboot budget is for. A container or a machine whose kernel comes from its host gets an error.
+/// an error, with what to ask instead. Where GRUB or systemd-boot is told to start an older kernel than the newest, that one
+/// counts; what starts next in other ways is not known, and the reboot budget is for that. A container or a machine whose
+/// kernel comes from its host gets an error.
 pub fn check(roots: &Roots) -> DetectorResult {
     if let Some(why) = image_based(&roots.root) {
         return DetectorResult::Failed(why);
     }
     let verdict = running(&roots.osrelease)
         .and_then(|running| installed(roots).map(|installed| (running, installed)))
-        .and_then(|(running, installed)| judge(&running, &installed));
+        .and_then(|(running, installed)| judge(&running, &installed, &roots.root));
     match verdict {
         Ok(None) => DetectorResult::Clear,
         Ok(Some(why)) => DetectorResult::Required(why),
@@ -164,12 +141,16 @@ impl Found {
 }
 
 /// Why a reboot is required, if it is.
-fn judge(running: &Release, installed: &BTreeMap<String, Found>) -> Result<Option<String>, String> {
+fn judge(
+    running: &Release,
+    installed: &BTreeMap<String, Found>,
+    root: &Path,
+) -> Result<Option<String>, String> {
     // Whether images are named by release is asked for each flavour: one of another flavour says nothing of module trees here.
-    let of_flavour = |name: &str| Release::parse(name).filter(|it| it.same_flavour(running));
+    let of_its_flavour = |name: &str| Release::parse(name).filter(|it| it.same_flavour(running));
     let images = installed
         .iter()
-        .any(|(name, found)| found.image && of_flavour(name).is_some());
+        .any(|(name, found)| found.image && of_its_flavour(name).is_some());
     let here = installed.get(&running.name).copied();
     let kernels: Vec<Release> = installed
         .iter()
@@ -181,15 +162,24 @@ fn judge(running: &Release, installed: &BTreeMap<String, Found>) -> Result<Optio
         return Err("no installed kernel found in /boot, /lib/modules or /usr/lib/modules".into());
     }
     let name = &running.name;
-    let newest = kernels
-        .iter()
-        .filter(|kernel| kernel.same_flavour(running))
-        .max_by(|a, b| a.compare(b));
+    let of_flavour = || kernels.iter().filter(|it| it.same_flavour(running));
+    let newest = of_flavour().max_by(|a, b| a.compare(b));
     match newest {
-        Some(newest) if newest.compare(running) == Ordering::Greater => Ok(Some(format!(
-            "kernel {} is installed, {name} is running",
-            newest.name
-        ))),
+        Some(newest) if newest.compare(running) == Ordering::Greater => {
+            let next = loader::next(root, &newest.name)
+                .filter(|next| of_flavour().any(|it| it.name == next.release));
+            Ok(match next {
+                Some(next) if next.release == *name => None,
+                Some(next) if next.release != newest.name => Some(format!(
+                    "kernel {} is what {} starts next, {name} is running",
+                    next.release, next.says
+                )),
+                _ => Some(format!(
+                    "kernel {} is installed, {name} is running",
+                    newest.name
+                )),
+            })
+        }
         _ if here.is_some() => Ok(None),
         Some(newest) => Ok(Some(format!(
             "running kernel {name} is no longer installed, {} is",
@@ -251,32 +241,6 @@ fn installed(roots: &Roots) -> Result<BTreeMap<String, Found>, String> {
 fn is_complete(tree: &Path) -> bool {
     tree.join("modules.dep").exists()
         && (tree.join("kernel").exists() || tree.join("modules.builtin").exists())
-}
-
-/// `initrd.img-RELEASE`, `initramfs-RELEASE.img`, `initrd-RELEASE`.
-fn initrd_release(file: &str) -> Option<&str> {
-    let release = ["initrd.img-", "initramfs-", "initrd-"]
-        .iter()
-        .find_map(|prefix| file.strip_prefix(prefix))?;
-    Some(release.strip_suffix(".img").unwrap_or(release))
-}
-
-fn image_release(file: &str) -> Option<&str> {
-    if COPIES.iter().any(|end| file.ends_with(end)) {
-        return None;
-    }
-    let release = IMAGES.iter().find_map(|prefix| file.strip_prefix(prefix))?;
-    // Gentoo's tool names the architecture first: `kernel-genkernel-x86_64-6.6.35-gentoo`.
-    let genkernel = release
-        .strip_prefix("genkernel-")
-        .and_then(|rest| rest.split_once('-'));
-    let release = genkernel.map_or(release, |(_, release)| release);
-    let release = [".gz", ".xz", ".zst", ".img", ".efi"]
-        .iter()
-        .find_map(|end| release.strip_suffix(end))
-        .unwrap_or(release);
-    let is_rescue = release.starts_with("0-rescue");
-    (!is_rescue && Release::parse(release).is_some()).then_some(release)
 }
 
 /// Names in a folder. A missing folder has none; one that cannot be read is an error, because what is in it is unknown.

@@ -1,7 +1,9 @@
 //! What is asked of the host: does it require a reboot?
 
 mod http;
+mod image;
 pub mod kernel;
+mod loader;
 pub mod release;
 
 use std::io::ErrorKind;

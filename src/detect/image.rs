@@ -1,0 +1,56 @@
+//! The release in the name of a file that belongs to a kernel.
+
+use super::release::Release;
+
+/// Names of images before the dash and the release.
+const IMAGES: &[&str] = &[
+    "vmlinuz-",
+    "vmlinux-",
+    "Image-",
+    "Image.gz-",
+    "image-",
+    "bzImage-",
+    "zImage-",
+    "uImage-",
+    "kernel-",
+];
+
+/// Ends of names of images that are copies, signatures or packed in another way.
+const COPIES: &[&str] = &[
+    ".old",
+    ".bak",
+    ".hmac",
+    ".sig",
+    ".dpkg-tmp",
+    ".dpkg-new",
+    ".rpmsave",
+    ".rpmnew",
+    "~",
+];
+
+/// The release of an image named `vmlinuz-RELEASE` or in one of the ways like it; none of a copy or a rescue image.
+pub(super) fn image_release(file: &str) -> Option<&str> {
+    if COPIES.iter().any(|end| file.ends_with(end)) {
+        return None;
+    }
+    let release = IMAGES.iter().find_map(|prefix| file.strip_prefix(prefix))?;
+    // Gentoo's tool names the architecture first: `kernel-genkernel-x86_64-6.6.35-gentoo`.
+    let genkernel = release
+        .strip_prefix("genkernel-")
+        .and_then(|rest| rest.split_once('-'));
+    let release = genkernel.map_or(release, |(_, release)| release);
+    let release = [".gz", ".xz", ".zst", ".img", ".efi"]
+        .iter()
+        .find_map(|end| release.strip_suffix(end))
+        .unwrap_or(release);
+    let is_rescue = release.starts_with("0-rescue");
+    (!is_rescue && Release::parse(release).is_some()).then_some(release)
+}
+
+/// `initrd.img-RELEASE`, `initramfs-RELEASE.img`, `initrd-RELEASE`.
+pub(super) fn initrd_release(file: &str) -> Option<&str> {
+    let release = ["initrd.img-", "initramfs-", "initrd-"]
+        .iter()
+        .find_map(|prefix| file.strip_prefix(prefix))?;
+    Some(release.strip_suffix(".img").unwrap_or(release))
+}

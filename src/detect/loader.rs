@@ -1,0 +1,197 @@
+//! Which kernel the boot loader starts next, where its files say so without doubt.
+//!
+//! It is asked about one thing: whether somebody has told it to go on with an older kernel than the newest. So it is believed
+//! only where it knows the newest one too; a file that was left behind, or not written anew yet, does not.
+
+use std::fs;
+use std::path::Path;
+
+use super::image::image_release;
+
+/// What starts next, and what says so.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Next {
+    pub(super) release: String,
+    pub(super) says: &'static str,
+}
+
+/// Files larger than this are not a boot loader's.
+const LIMIT: u64 = 1 << 20;
+
+/// What starts next on the host below `root`, if its boot loader knows `newest` and names one of its entries.
+pub(super) fn next(root: &Path, newest: &str) -> Option<Next> {
+    let read = |path: &str| read(&root.join(path));
+    let grub = ["boot/grub2/", "boot/grub/"]
+        .iter()
+        .find_map(|folder| Some((folder, read(&format!("{folder}grub.cfg"))?)));
+    let loader = ["boot/", "boot/efi/", "efi/"]
+        .iter()
+        .find_map(|folder| Some((folder, read(&format!("{folder}loader/loader.conf"))?)));
+    let (entries, chosen, says) = match (grub, loader) {
+        (Some((folder, config)), None) => {
+            let environment = read(&format!("{folder}grubenv")).unwrap_or_default();
+            let entries = match config.lines().any(|line| line.trim() == "blscfg") {
+                true => snippets(&root.join("boot")),
+                false => menu(&config),
+            };
+            (entries, grub_default(&config, &environment)?, "GRUB")
+        }
+        (None, Some((folder, config))) if !has_variable(root) => {
+            let chosen = config.lines().find_map(|line| value(line, "default"))?;
+            let chosen = chosen.strip_suffix(".conf").unwrap_or(chosen).to_owned();
+            (snippets(&root.join(folder)), chosen, "systemd-boot")
+        }
+        _ => return None,
+    };
+    if !entries.iter().any(|entry| entry.release == newest) {
+        return None;
+    }
+    let entry = match chosen.as_str() {
+        // The order of snippets is another one in each version of GRUB.
+        "" | "0" => entries.into_iter().find(|entry| entry.first)?,
+        name => {
+            let name = name.rsplit_once('>').map_or(name, |(_, last)| last);
+            entries
+                .into_iter()
+                .find(|entry| entry.names.iter().any(|known| known == name))?
+        }
+    };
+    Some(Next {
+        release: entry.release,
+        says,
+    })
+}
+
+/// One kernel that can be started.
+#[derive(Debug)]
+struct Entry {
+    /// By which it can be chosen.
+    names: Vec<String>,
+    release: String,
+    /// Whether it is the first of its menu.
+    first: bool,
+}
+
+/// The entry that `grub.cfg` takes, by name or number; none where it depends on more than can be seen.
+fn grub_default(config: &str, environment: &str) -> Option<String> {
+    let variable = |name: &str| {
+        let line = |line: &str| Some(line.strip_prefix(name)?.strip_prefix('=')?.to_owned());
+        environment.lines().find_map(line).unwrap_or_default()
+    };
+    // What follows the header changes it only while starts are counted down.
+    let header = config
+        .split("### END /etc/grub.d/00_header")
+        .next()
+        .unwrap_or(config);
+    let set = header
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("set default="));
+    let mut values: Vec<&str> = set.map(|value| value.trim_matches(['"', '\''])).collect();
+    let once = variable("next_entry");
+    let asks_once = values.contains(&"${next_entry}");
+    if asks_once && !once.is_empty() {
+        return Some(once);
+    }
+    values.retain(|value| *value != "${next_entry}");
+    match values.as_slice() {
+        _ if !variable("boot_counter").is_empty() => None,
+        ["${saved_entry}"] => Some(variable("saved_entry")),
+        [value] if !value.contains('$') => Some((*value).to_owned()),
+        _ => None,
+    }
+}
+
+/// The entries of a `grub.cfg`, those of its submenus too.
+fn menu(config: &str) -> Vec<Entry> {
+    let (mut entries, mut names, mut at_top) = (Vec::new(), None, 0);
+    for line in config.lines() {
+        let text = line.trim();
+        if text.starts_with("submenu ") {
+            at_top += 2; // what it holds is not the first of the menu
+        } else if let Some(rest) = text.strip_prefix("menuentry ") {
+            at_top += usize::from(text == line);
+            let id = rest
+                .split_once("$menuentry_id_option ")
+                .map(|(_, id)| quoted(id));
+            names = Some([Some(quoted(rest)), id].into_iter().flatten().collect());
+        } else if let Some((_, path)) = text
+            .split_once(char::is_whitespace)
+            .filter(|(word, _)| ["linux", "linux16", "linuxefi"].contains(word))
+            && let Some(names) = names.take()
+            && let Some(release) = release_of(path)
+        {
+            let first = at_top == 1 && entries.is_empty();
+            entries.push(Entry {
+                names,
+                release,
+                first,
+            });
+        }
+    }
+    entries
+}
+
+/// The entries that stand in files of their own, as the Boot Loader Specification lays them out.
+fn snippets(folder: &Path) -> Vec<Entry> {
+    let files = fs::read_dir(folder.join("loader/entries"));
+    let entry = |path: &Path| {
+        let name = path
+            .file_name()?
+            .to_str()?
+            .strip_suffix(".conf")?
+            .to_owned();
+        let text = read(path)?;
+        let field = |key| text.lines().find_map(|line| value(line, key));
+        let release = field("linux").and_then(release_of);
+        Some(Entry {
+            names: vec![name],
+            release: release.or_else(|| field("version").map(str::to_owned))?,
+            first: false,
+        })
+    };
+    let paths = files.into_iter().flatten().flatten().map(|it| it.path());
+    paths.filter_map(|path| entry(&path)).collect()
+}
+
+/// Whether the firmware holds a choice of its own, which goes before `loader.conf`.
+fn has_variable(root: &Path) -> bool {
+    let variables = fs::read_dir(root.join("sys/firmware/efi/efivars"));
+    let names = variables.into_iter().flatten().flatten();
+    names.map(|it| it.file_name()).any(|name| {
+        let name = name.to_string_lossy();
+        name.starts_with("LoaderEntryDefault-") || name.starts_with("LoaderEntryOneShot-")
+    })
+}
+
+fn release_of(path: &str) -> Option<String> {
+    let path = path.split_whitespace().next()?;
+    image_release(path.rsplit('/').next()?).map(str::to_owned)
+}
+
+/// What follows `key` and blanks in a line.
+fn value<'a>(line: &'a str, key: &str) -> Option<&'a str> {
+    let rest = line.trim().strip_prefix(key)?;
+    Some(rest.trim()).filter(|value| !value.is_empty() && rest.starts_with(char::is_whitespace))
+}
+
+/// The text in quotes at the beginning, or the first word.
+fn quoted(text: &str) -> String {
+    let end = text
+        .chars()
+        .next()
+        .filter(|quote| ['"', '\''].contains(quote));
+    let text = match end {
+        Some(quote) => text[1..].split(quote).next(),
+        None => text.split_whitespace().next(),
+    };
+    text.unwrap_or_default().to_owned()
+}
+
+fn read(path: &Path) -> Option<String> {
+    let size = fs::metadata(path).ok().filter(fs::Metadata::is_file)?.len();
+    if size > LIMIT {
+        return None;
+    }
+    // The environment block of GRUB ends in padding, and titles may be of any encoding.
+    Some(String::from_utf8_lossy(&fs::read(path).ok()?).into_owned())
+}
