@@ -70,6 +70,8 @@ pub struct Reporter {
     /// What the node says of itself, and what of it stands in etcd under which mod revision.
     standing: Option<Standing>,
     stood: Option<Standing>,
+    /// When it was said.
+    said_at: Duration,
     sending: Option<Standing>,
     stood_modified: i64,
     lease: Option<Lease>,
@@ -79,6 +81,9 @@ pub struct Reporter {
     /// Whether the last write found another one there.
     overtaken: bool,
 }
+
+/// How long a reason that is put otherwise stands in etcd as it was put before.
+const TEXT_AFTER: Duration = Duration::from_secs(120);
 
 /// Whether an idle node only says that etcd does not answer: once that can be written it is over.
 fn is_only_etcd(standing: &Standing) -> bool {
@@ -98,6 +103,7 @@ impl Reporter {
             modified: 0,
             standing: None,
             stood: None,
+            said_at: now,
             sending: None,
             stood_modified: 0,
             lease: None,
@@ -108,16 +114,20 @@ impl Reporter {
         }
     }
 
-    /// What the node says of itself now. A text alone is not written.
-    pub(super) fn stands(&mut self, standing: Option<&Standing>) {
-        if let Some(standing) = standing
-            && !self
-                .standing
-                .as_ref()
-                .is_some_and(|known| known.same(standing))
-            && !is_only_etcd(standing)
-        {
+    /// What the node says of itself now. Why it is held up is written anew now and then when that alone changes, and what changes
+    /// all the time not at all.
+    pub(super) fn stands(&mut self, standing: Option<&Standing>, now: Duration) {
+        let Some(standing) = standing.filter(|standing| !is_only_etcd(standing)) else {
+            return;
+        };
+        let text = |it: &Standing| it.blocked.as_ref().map(|blocked| blocked.text.clone());
+        let known = self.standing.as_ref().is_some_and(|known| {
+            let fresh = now.saturating_sub(self.said_at) < TEXT_AFTER;
+            known.same(standing) && (fresh || text(known) == text(standing))
+        });
+        if !known {
             self.standing = Some(standing.clone());
+            self.said_at = now;
         }
     }
 

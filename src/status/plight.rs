@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::describe::{began, committed};
 use super::table::Tone;
-use super::times::{instant, since_text};
+use super::times::{instant, since_text, span};
 use crate::identity::is_same;
 use crate::lock::outcome::Found;
 use crate::lock::record::Standing;
@@ -16,6 +16,9 @@ use crate::lock::{NodeRecord, Phase};
 
 /// How much of a name is shown.
 const LONGEST: usize = 253;
+
+/// By how many seconds a clock is ahead before it is told.
+const SKEW_SEC: i64 = 60;
 
 /// What is the matter with one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,6 +160,14 @@ fn holder(
     };
     let Some(standing) = standing.filter(|standing| speaks_of_claim(standing)) else {
         let late = is_overdue(found, patience, now);
+        let ahead = instant(began(claim)).map_or(0, |at| at.as_second() - now.as_second());
+        let clock = match ahead {
+            ..=SKEW_SEC => String::new(),
+            _ => format!(
+                "; since when is not known, as its clock is ahead by {} or more",
+                span(ahead)
+            ),
+        };
         let fact = match (claim.phase, late) {
             (Phase::Rebooting, true) => format!("{node} has not come back"),
             (Phase::Rebooting, false) => format!("{node} reboots"),
@@ -177,27 +188,32 @@ fn holder(
         };
         return match late {
             true => stuck(fact).since(began(claim)).release(),
-            false => under(fact).since(began(claim)),
+            false => under(fact + &clock).since(began(claim)),
         };
     };
-    let doing = standing.doing.as_deref().unwrap_or_default();
-    let why = standing
-        .blocked
-        .as_ref()
-        .map(|blocked| blocked.text.as_str());
-    let told = match (standing.state.as_str(), why) {
-        ("holding", Some(why)) => stuck(format!("{node} {doing}: {why}")).release(),
-        ("retrying", _) => stuck(format!("{node} {doing}")).release(),
-        ("verifying", Some(why)) => {
+    let fact = words(node, standing);
+    let plight = match (standing.state.as_str(), &standing.blocked) {
+        ("holding", Some(_)) | ("retrying", _) => stuck(fact).release(),
+        ("verifying", Some(_)) => {
             let when = "Only when it cannot be repaired:";
-            stuck(format!("{node} {doing}, but {why}"))
-                .command(when, format!("release {node} --reason TEXT"))
+            stuck(fact).command(when, format!("release {node} --reason TEXT"))
         }
-        ("draining", _) => under(format!("{node} is being drained: {doing}")),
-        ("rebooting", _) => under(format!("{node} reboots: {doing}")),
-        (_, _) => under(format!("{node} {doing}")),
+        _ => under(fact),
     };
-    told.since(&standing.since)
+    plight.since(&standing.since)
+}
+
+/// What a node past its commit says that it is at.
+fn words(node: &str, standing: &Standing) -> String {
+    let doing = standing.doing.as_deref().unwrap_or_default();
+    let why = standing.blocked.as_ref().map(|blocked| &blocked.text);
+    match (standing.state.as_str(), why) {
+        ("holding", Some(why)) => format!("{node} {doing}: {why}"),
+        ("verifying", Some(why)) => format!("{node} {doing}, but {why}"),
+        ("draining", _) => format!("{node} is being drained: {doing}"),
+        ("rebooting", _) => format!("{node} reboots: {doing}"),
+        _ => format!("{node} {doing}"),
+    }
 }
 
 /// What a node said before its commit is about to be written anew.
@@ -206,6 +222,23 @@ fn speaks_of_claim(standing: &Standing) -> bool {
         standing.state.as_str(),
         "draining" | "rebooting" | "retrying" | "holding" | "verifying"
     )
+}
+
+/// A node that goes on with a claim that is there no more.
+fn without_claim(node: &str, standing: &Standing) -> Plight {
+    let fact = words(node, standing);
+    let bad = |fact: String| Plight::new(node, Tone::Bad, Rank::Blocked, fact);
+    let plight = match (standing.state.as_str(), &standing.blocked) {
+        // It knows, or has just given it back.
+        ("verifying", None) => Plight::new(node, Tone::Notice, Rank::Under, fact),
+        ("verifying", Some(_)) => bad(fact),
+        _ => bad(format!(
+            "{fact}; its claim was taken away, which it has yet to notice: others may go meanwhile"
+        )),
+    };
+    plight
+        .since(&standing.since)
+        .command("More of it:", format!("explain {node}"))
 }
 
 fn queued(node: &str, standing: Option<&Standing>) -> Plight {
@@ -233,6 +266,9 @@ fn idle(
     {
         let fact = format!("two machines use the name {node}: change node_name on one of them");
         return Plight::new(node, Tone::Bad, Rank::Blocked, fact);
+    }
+    if let Some(standing) = standing.filter(|standing| speaks_of_claim(standing)) {
+        return without_claim(node, standing);
     }
     if let Some(standing) = standing
         && let Some(blocked) = &standing.blocked

@@ -29,7 +29,7 @@ impl Machine {
         let reporter = self
             .reporter
             .get_or_insert_with(|| Reporter::new(interval, now));
-        reporter.stands(self.standing.as_ref());
+        reporter.stands(self.standing.as_ref(), now);
         let last = &mut self.last_ticket;
         let mut ticket = || {
             *last += 1;
