@@ -180,6 +180,7 @@ pub fn check(
         env,
         timeout,
         detach: false,
+        stdin: None,
     };
     process::run(&spec, cancel)
 }

@@ -1,6 +1,6 @@
 //! Children: scripts, hooks, detector commands and the reboot command.
 //!
-//! Every child leads a process group of its own, gets exactly the environment it is given, no standard input, and `/` as
+//! Every child leads a process group of its own, gets exactly the environment and the standard input it is given, and `/` as
 //! its folder. Before each start it is judged who could have changed what is started. One thread attends to its output, its
 //! exit, its limit and a cancel, in slices of a tenth of a second.
 //!
@@ -18,7 +18,8 @@
 mod bounded;
 mod output;
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Seek as _, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,6 +27,7 @@ use std::sync::{Arc, Once};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
 use signal_hook::consts::SIGCHLD;
 use wait_timeout::ChildExt as _;
@@ -70,6 +72,8 @@ pub struct Command {
     /// For the reboot command: a cancel leaves it running, and so does the end of the daemon. Its output goes to memory
     /// instead of a pipe, because writing to a pipe nobody reads any more would kill it.
     pub detach: bool,
+    /// What it may read, from memory, so that nobody waits for anybody; nothing when there is none.
+    pub stdin: Option<String>,
 }
 
 /// A handle that stops every run it was given to, for good. Clones are the same handle.
@@ -147,7 +151,7 @@ fn spawn(spec: &Command, cancel: Cancel) -> io::Result<Run> {
         .envs(spec.env.iter().map(|(k, v)| (k, v)))
         .current_dir("/")
         .process_group(0)
-        .stdin(Stdio::null());
+        .stdin(input(spec.stdin.as_deref())?);
     let (out, their_out) = Output::new(spec.detach)?;
     let (err, their_err) = Output::new(spec.detach)?;
     let child = command.stdout(their_out).stderr(their_err).spawn()?;
@@ -159,6 +163,16 @@ fn spawn(spec: &Command, cancel: Cancel) -> io::Result<Run> {
         cancel,
         output: [out, err],
     })
+}
+
+fn input(text: Option<&str>) -> io::Result<Stdio> {
+    let Some(text) = text else {
+        return Ok(Stdio::null());
+    };
+    let mut file = File::from(memfd_create("input", MemfdFlags::CLOEXEC)?);
+    file.write_all(text.as_bytes())?;
+    file.rewind()?;
+    Ok(file.into())
 }
 
 /// A child that was started.

@@ -45,6 +45,7 @@ fn two_hundred_runs_leave_no_descriptor_no_thread_and_no_zombie() {
         env: vec![("PATH".into(), "/usr/bin:/bin".into())],
         timeout: Duration::from_secs(20),
         detach: false,
+        stdin: None,
     };
     assert!(run(&first, &cancel).outcome.success());
     let deadline = Instant::now() + Duration::from_secs(20);
@@ -73,6 +74,7 @@ fn two_hundred_runs_leave_no_descriptor_no_thread_and_no_zombie() {
             env,
             timeout: Duration::from_millis(limit),
             detach,
+            stdin: None,
         };
         assert_eq!(run(&spec, &cancel).outcome, *outcome, "{script}");
         let spec = Command {

@@ -28,10 +28,13 @@ pub(super) fn reboot_command(field: &Field<'_>, host: &Host) -> Option<Vec<Strin
     Some(words.into_iter().map(|(_, word)| word).collect())
 }
 
-/// `pre_reboot_hook` or `post_boot_hook`.
-pub(super) fn hook(field: &Field<'_>, host: &Host) -> Option<Hook> {
+/// A program of the operator's, with its limit unless another is set.
+pub(super) fn hook(field: &Field<'_>, host: &Host, limit_sec: u64) -> Option<Hook> {
     let map = field.map()?;
-    let (command, timeout) = (map.field("command"), map.field("timeout_sec").seconds(300));
+    let (command, timeout) = (
+        map.field("command"),
+        map.field("timeout_sec").seconds(limit_sec),
+    );
     if !command.is_set() || command.is_blank() {
         command.missing("a list of program and arguments, for example [/usr/local/sbin/drain]");
         return None;

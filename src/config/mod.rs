@@ -78,6 +78,8 @@ pub struct Config {
     pub pre_reboot_hook: Option<Hook>,
     /// Undo of drain.
     pub post_boot_hook: Option<Hook>,
+    /// Told of each transition.
+    pub event_hook: Option<Hook>,
     /// How long health must hold after boot.
     pub post_boot_settle: Duration,
     /// Reboots that did not clear the requirement before the node waits (P6).

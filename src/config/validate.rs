@@ -33,8 +33,9 @@ pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
     let reboot_timeout = top.field("reboot_timeout_sec").seconds(600);
     let etcd = etcd::read(&top);
     let reboot_command = commands::reboot_command(&top.field("reboot_command"), host);
-    let pre_reboot_hook = commands::hook(&top.field("pre_reboot_hook"), host);
-    let post_boot_hook = commands::hook(&top.field("post_boot_hook"), host);
+    let pre_reboot_hook = commands::hook(&top.field("pre_reboot_hook"), host, 300);
+    let post_boot_hook = commands::hook(&top.field("post_boot_hook"), host, 300);
+    let event_hook = commands::hook(&top.field("event_hook"), host, 30);
     let post_boot_settle = top.field("post_boot_settle_sec").seconds_or_zero(0);
     let hooks = [&pre_reboot_hook, &post_boot_hook];
     let hooks = hooks.into_iter().flatten().map(|hook| hook.timeout);
@@ -92,6 +93,7 @@ pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
         reboot_timeout: reboot_timeout?,
         pre_reboot_hook,
         post_boot_hook,
+        event_hook,
         post_boot_settle: post_boot_settle?,
         max_reboots_without_clearing: max_reboots_without_clearing?,
         halt_after: halt_after?,

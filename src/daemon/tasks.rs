@@ -159,6 +159,7 @@ impl Tasks {
             env,
             timeout,
             detach: false,
+            stdin: None,
         };
         let cancel = self.cancel.clone();
         let clock = self.clock;
@@ -209,6 +210,7 @@ impl Tasks {
             env,
             timeout: self.config.reboot_timeout,
             detach: true,
+            stdin: None,
         };
         let cancel = self.cancel.clone();
         let inbox = self.inbox.clone();

@@ -47,6 +47,7 @@ fn run(detector: &Detector, env: &[(String, String)], cancel: &Cancel) -> Detect
                 env: env.to_vec(),
                 timeout: limit,
                 detach: false,
+                stdin: None,
             };
             command(&process::run(&spec, cancel), success_exit_codes)
         }

@@ -145,6 +145,7 @@ fn script(text: &str) -> (tempfile::TempDir, PathBuf) {
         env,
         timeout: Duration::from_secs(20),
         detach: false,
+        stdin: None,
     };
     assert!(process::run(&spec, &Cancel::new()).outcome.success());
     (dir, path)

@@ -67,6 +67,7 @@ fn children_do_not_keep_the_lock() {
         env,
         timeout: Duration::from_secs(20),
         detach: false,
+        stdin: None,
     };
     let cancel = Cancel::new();
     let child = std::thread::spawn({

@@ -17,6 +17,7 @@ fn command(argv: &[&str]) -> Command {
         env,
         timeout: PATIENCE,
         detach: false,
+        stdin: None,
     }
 }
 
@@ -363,6 +364,7 @@ fn a_detached_command_survives_the_cancel_and_may_go_on_printing() {
     let (report, took) = cancelled(
         Command {
             detach: true,
+            stdin: None,
             ..sh(&script)
         },
         &ready,
@@ -386,6 +388,7 @@ fn a_detached_command_reports_exit_and_output_and_leaves_its_background_job_alon
     );
     let report = run_plain(&Command {
         detach: true,
+        stdin: None,
         ..sh(&script)
     });
     assert_eq!(report.outcome, ScriptOutcome::Exited(1));
@@ -401,6 +404,7 @@ fn a_detached_command_reports_exit_and_output_and_leaves_its_background_job_alon
 fn a_detached_command_that_hangs_is_killed_at_the_limit() {
     let report = run_plain(&Command {
         detach: true,
+        stdin: None,
         ..short("echo $$; sleep 1000")
     });
     assert_eq!(report.outcome, ScriptOutcome::TimedOut);

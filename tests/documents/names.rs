@@ -204,6 +204,7 @@ fn every_variable_and_phase_of_scripts_is_documented() {
     let mut exist: BTreeSet<String> = phases.map(|phase| phase.as_str().to_owned()).into();
     // Of the drain hook and the reboot command; that of the undo is `post-boot`.
     exist.insert("pre-reboot".to_owned());
+    exist.insert("event".to_owned());
     let rows = section(&text, "## When what runs")
         .lines()
         .filter(|line| line.starts_with('|'));

@@ -14,13 +14,13 @@ fn scripts(folder: &str) -> Vec<String> {
 
 #[test]
 fn every_script_may_be_run_says_what_it_is_for_and_has_a_test() {
-    let tests: String = ["all", "etcd", "kubernetes", "machines", "storage"]
+    let tests: String = ["all", "etcd", "events", "kubernetes", "machines", "storage"]
         .map(|name| {
             let path = format!("{}/tests/examples/{name}.rs", env!("CARGO_MANIFEST_DIR"));
             fs::read_to_string(path).unwrap()
         })
         .concat();
-    for script in [scripts("health"), scripts("hooks")].concat() {
+    for script in [scripts("health"), scripts("hooks"), scripts("events")].concat() {
         let path = examples().join(&script);
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.starts_with("#!/bin/sh\n# "), "{script}");

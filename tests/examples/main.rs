@@ -5,6 +5,7 @@
 
 mod all;
 mod etcd;
+mod events;
 mod kubernetes;
 mod machines;
 mod storage;
@@ -73,7 +74,7 @@ impl Stage {
         fs::write(self.path(name), text).unwrap();
     }
 
-    /// Runs a script of `docs/examples` in a phase.
+    /// Runs a script of `docs/examples` in a phase; it may read the file `stdin`.
     fn run(&self, script: &str, phase: &str) -> Ended {
         let mut variables = environment(&ScriptContext {
             node_name: "node-a".to_owned(),
@@ -88,7 +89,7 @@ impl Stage {
             .env("PATH", format!("{}:{PATH}", self.path("bin").display()))
             .envs(variables)
             .current_dir("/")
-            .stdin(Stdio::null())
+            .stdin(fs::File::open(self.path("stdin")).map_or(Stdio::null(), Stdio::from))
             .output()
             .unwrap();
         Ended {

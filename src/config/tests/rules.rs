@@ -38,8 +38,12 @@ fn the_least_configuration_has_the_documented_defaults() {
     );
     assert_eq!(config.reboot_timeout, seconds(600));
     assert_eq!(
-        (config.pre_reboot_hook, config.post_boot_hook),
-        (None, None)
+        (
+            config.pre_reboot_hook,
+            config.post_boot_hook,
+            config.event_hook
+        ),
+        (None, None, None)
     );
     assert_eq!(config.post_boot_settle, Duration::ZERO);
     assert_eq!(config.max_reboots_without_clearing, 1);

@@ -1,0 +1,456 @@
+//! The event hook: the operator's program, told of each transition of this node.
+//!
+//! It decides nothing and holds nothing up. One run at a time, in a thread that exists while there is something to tell; a few
+//! events wait, and when the program is too slow for them the oldest is dropped.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::lanes::STACK;
+use super::setup;
+use crate::config::{Config, Hook};
+use crate::core::Note;
+use crate::core::facts::{ScriptOutcome, ScriptReport};
+use crate::health::{self, ScriptContext};
+use crate::observe::hold_back::HoldBack;
+use crate::observe::metrics::Metrics;
+use crate::process::{self, Cancel, Command};
+use crate::status::times::rfc3339;
+
+/// How many events may wait.
+const WAITING: usize = 16;
+
+/// The longest text of an event.
+const LONGEST: usize = 4096;
+
+/// Owned by the main thread.
+pub(super) struct Events {
+    hook: Option<Hook>,
+    context: ScriptContext,
+    /// What was told last of what holds this node up.
+    stands: Option<&'static str>,
+    queue: Arc<Queue>,
+}
+
+/// What is to be told.
+struct Queue {
+    metrics: Arc<Metrics>,
+    began: Instant,
+    waiting: Mutex<Waiting>,
+    /// The thread has ended.
+    idle: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    runs: VecDeque<Command>,
+    works: bool,
+    cancel: Cancel,
+    hold_back: HoldBack,
+}
+
+impl Events {
+    pub(super) fn new(config: &Config, metrics: Arc<Metrics>) -> Events {
+        Events {
+            hook: config.event_hook.clone(),
+            context: setup::script_context(config),
+            stands: None,
+            queue: Arc::new(Queue {
+                metrics,
+                began: Instant::now(),
+                waiting: Mutex::default(),
+                idle: Condvar::new(),
+            }),
+        }
+    }
+
+    /// A new configuration. What waits is told as it was to be.
+    pub(super) fn follow(&mut self, config: &Config) {
+        self.hook.clone_from(&config.event_hook);
+        self.context = setup::script_context(config);
+    }
+
+    /// The machine told something. When it is a transition, the hook is to know.
+    pub(super) fn note(&mut self, note: &Note) {
+        let Some(name) = self.transition(note) else {
+            return;
+        };
+        let Some(Hook { command, timeout }) = &self.hook else {
+            return;
+        };
+        let event = Event::of(name, &self.context.node_name, note);
+        let env = event.environment(&self.context);
+        let run = Command {
+            argv: health::expand(command, &env),
+            env,
+            timeout: *timeout,
+            detach: false,
+            stdin: Some(event.json()),
+        };
+        Queue::push(&self.queue, run);
+    }
+
+    /// What changed, if something did. What stands is told when it begins.
+    fn transition(&mut self, note: &Note) -> Option<&'static str> {
+        let passing = match note.event {
+            "committed" | "back" | "aborted" | "released" => Some(note.event),
+            "claim_gone" => Some("taken_away"),
+            _ => None,
+        };
+        if passing.is_some() {
+            self.stands = None;
+            return passing;
+        }
+        let reason = text(note, "reason");
+        let stands = match (note.event, reason.as_str()) {
+            ("holding" | "not_healthy", _) => Some("held"),
+            ("reboot_failed", _) | ("blocked", "line") => Some("line_stopped"),
+            ("blocked", "paused") => Some("paused"),
+            ("blocked", "budget") => Some("budget_used_up"),
+            // While etcd is away nobody knows what has changed.
+            ("blocked", "etcd" | "lost") => return None,
+            ("blocked" | "not_required" | "dry_run", _) => None,
+            _ => return None,
+        };
+        let before = std::mem::replace(&mut self.stands, stands);
+        stands.filter(|_| before != stands)
+    }
+
+    /// How long a run may take.
+    pub(super) fn patience(&self) -> Duration {
+        self.hook
+            .as_ref()
+            .map_or(Duration::ZERO, |hook| hook.timeout)
+    }
+
+    /// Waits for what is to be told, for a moment; whether all of it is.
+    pub(super) fn is_idle_within(&self, limit: Duration) -> bool {
+        let waiting = self.queue.lock();
+        let works = |waiting: &mut Waiting| waiting.works;
+        let waited = self.queue.idle.wait_timeout_while(waiting, limit, works);
+        !waited.unwrap_or_else(PoisonError::into_inner).0.works
+    }
+
+    /// Ends what runs, and tells no more.
+    pub(super) fn stop(&self) {
+        let mut waiting = self.queue.lock();
+        waiting.runs.clear();
+        waiting.cancel.cancel();
+    }
+}
+
+/// A transition, as it is told.
+struct Event {
+    name: &'static str,
+    node: String,
+    time: String,
+    text: String,
+    reason: String,
+    reasons: Vec<String>,
+    outcome: String,
+}
+
+impl Event {
+    fn of(name: &'static str, node: &str, note: &Note) -> Event {
+        let reasons = field(note, "reasons").and_then(Value::as_array);
+        let reasons = reasons.map_or(&[][..], Vec::as_slice).iter();
+        let reasons = reasons.filter_map(Value::as_str).map(bounded);
+        Event {
+            name,
+            node: node.to_owned(),
+            time: rfc3339(Timestamp::now()),
+            text: bounded(&note.msg),
+            reason: text(note, "reason"),
+            reasons: reasons.collect(),
+            outcome: text(note, "outcome"),
+        }
+    }
+
+    fn environment(&self, context: &ScriptContext) -> Vec<(String, String)> {
+        let mut env = health::environment(&ScriptContext {
+            phase: "event".to_owned(),
+            reasons: self.reasons.clone(),
+            ..context.clone()
+        });
+        let variables = [
+            ("RC_EVENT_NAME", self.name),
+            ("RC_EVENT_NODE", &self.node),
+            ("RC_EVENT_TIME", &self.time),
+            ("RC_EVENT_TEXT", &self.text),
+            ("RC_EVENT_REASON", &self.reason),
+            ("RC_EVENT_REASONS", &self.reasons.join(",")),
+            ("RC_EVENT_OUTCOME", &self.outcome),
+        ];
+        env.extend(variables.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        env
+    }
+
+    /// The same, on one line.
+    fn json(&self) -> String {
+        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let event = json!({
+            "event": self.name,
+            "node": self.node,
+            "time": self.time,
+            "text": self.text,
+            "reason": some(&self.reason),
+            "reasons": self.reasons,
+            "outcome": some(&self.outcome),
+        });
+        format!("{event}\n")
+    }
+}
+
+impl Queue {
+    fn push(this: &Arc<Queue>, run: Command) {
+        let mut waiting = this.lock();
+        if waiting.runs.len() >= WAITING {
+            waiting.runs.pop_front();
+            this.failed(
+                &mut waiting,
+                "dropped",
+                "it is too slow: the oldest event that waited for it is dropped",
+            );
+        }
+        waiting.runs.push_back(run);
+        if waiting.works {
+            return;
+        }
+        waiting.works = true;
+        let queue = Arc::clone(this);
+        let spawned = thread::Builder::new()
+            .name("events".to_owned())
+            .stack_size(STACK)
+            .spawn(move || queue.work());
+        if let Err(error) = spawned {
+            waiting.works = false;
+            waiting.runs.clear();
+            this.failed(
+                &mut waiting,
+                "not_started",
+                &format!("no thread could be started: {error}"),
+            );
+        }
+    }
+
+    /// Tells what waits, one after the other.
+    fn work(&self) {
+        let mut waiting = self.lock();
+        while let Some(run) = waiting.runs.pop_front() {
+            let cancel = waiting.cancel.clone();
+            drop(waiting);
+            let report = process::run(&run, &cancel);
+            waiting = self.lock();
+            self.ended(&mut waiting, &report);
+        }
+        waiting.works = false;
+        self.idle.notify_all();
+    }
+
+    fn ended(&self, waiting: &mut Waiting, report: &ScriptReport) {
+        let result = match report.outcome {
+            ScriptOutcome::Exited(0) => return self.metrics.event_hook("passed"),
+            ScriptOutcome::Cancelled => return,
+            ScriptOutcome::Exited(_) | ScriptOutcome::Signalled(_) => "failed",
+            ScriptOutcome::TimedOut => "timed_out",
+            ScriptOutcome::NotStarted(_) => "not_started",
+        };
+        let said = report
+            .stderr
+            .text
+            .lines()
+            .rev()
+            .find(|line| !line.trim().is_empty());
+        let said = said.map_or_else(String::new, |line| format!(": {}", bounded(line)));
+        self.failed(waiting, result, &format!("{}{said}", report.outcome));
+    }
+
+    /// Counted each time, and told once an hour by what it comes down to.
+    fn failed(&self, waiting: &mut Waiting, result: &str, why: &str) {
+        self.metrics.event_hook(result);
+        if waiting
+            .hold_back
+            .should_log(result, "", self.began.elapsed())
+        {
+            log::warn!(event = "event_hook_failed", result; "the event hook: {why}; nothing waits for it, but whom it tells does not know");
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn field<'a>(note: &'a Note, name: &str) -> Option<&'a Value> {
+    let mut fields = note.fields.iter();
+    fields
+        .find(|(known, _)| *known == name)
+        .map(|(_, value)| value)
+}
+
+fn text(note: &Note, name: &str) -> String {
+    field(note, name)
+        .and_then(Value::as_str)
+        .map_or_else(String::new, bounded)
+}
+
+/// One line of bounded length: some of it was written by others.
+fn bounded(text: &str) -> String {
+    let clean = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().map(clean).take(LONGEST).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config;
+
+    fn events(folder: &Path, hook: &str, timeout_sec: u32) -> Events {
+        let script = folder.join("hook");
+        std::fs::write(&script, hook).unwrap();
+        let file = folder.join("config.yaml");
+        let text = format!(
+            "node_name: a
+lock_key: /rc
+etcd_endpoints: [\"http://127.0.0.1:1\"]
+reboot_required_detectors: [{{name: f, type: file, path: /f}}]
+health_script: /bin/true
+event_hook: {{command: [/bin/sh, {}, \"${{RC_EVENT_NAME}}\"], timeout_sec: {timeout_sec}}}
+",
+            script.display()
+        );
+        std::fs::write(&file, text).unwrap();
+        let config = config::load(&file).unwrap().config;
+        Events::new(&config, Arc::new(Metrics::new("1", "abc", ["f"])))
+    }
+
+    fn told(events: &Events) {
+        assert!(events.is_idle_within(Duration::from_secs(60)));
+    }
+
+    fn count(events: &Events, result: &str) -> usize {
+        let name = format!("reboot_coordinator_event_hooks_total{{result=\"{result}\"}} ");
+        let text = events.queue.metrics.render();
+        let line = text.lines().find_map(|line| line.strip_prefix(&name));
+        line.unwrap().parse().unwrap()
+    }
+
+    #[test]
+    fn the_hook_is_told_by_variables_and_on_its_input() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("out");
+        let hook = format!(
+            "{{ echo \"$1|$RC_EVENT_NAME|$RC_EVENT_NODE|$RC_EVENT_TEXT|$RC_EVENT_REASONS|$RC_EVENT_OUTCOME|$RC_PHASE\"; cat; }} >>{}",
+            out.display()
+        );
+        let mut events = events(folder.path(), &hook, 30);
+        let reasons = vec!["kernel".to_owned(), "by \u{1b}[2J bob".to_owned()];
+        let note = Note::info("committed", "every gate\npassed").with("reasons", reasons);
+        events.note(&note);
+        events.note(&Note::info("draining", "no transition"));
+        told(&events);
+        let text = std::fs::read_to_string(&out).unwrap();
+        let (line, json) = text.split_once('\n').unwrap();
+        assert_eq!(
+            line,
+            "committed|committed|a|every gate passed|kernel,by  [2J bob||event"
+        );
+        let json: Value = serde_json::from_str(json).unwrap();
+        assert_eq!(json["event"], "committed");
+        assert_eq!(json["reasons"][0], "kernel");
+        assert_eq!(json["outcome"], Value::Null);
+        assert!(json["time"].as_str().unwrap().parse::<Timestamp>().is_ok());
+        assert_eq!((count(&events, "passed"), count(&events, "failed")), (1, 0));
+    }
+
+    #[test]
+    fn what_stands_is_told_when_it_begins_and_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut events = events(folder.path(), "true", 30);
+        let blocked = |reason: &str| Note::warn("blocked", reason).with("reason", reason);
+        let tells = [
+            (blocked("paused"), Some("paused")),
+            (blocked("paused"), None),
+            // What cannot be seen has not changed.
+            (blocked("etcd"), None),
+            (blocked("paused"), None),
+            (blocked("window"), None),
+            (blocked("budget"), Some("budget_used_up")),
+            (blocked("line"), Some("line_stopped")),
+            (Note::error("reboot_failed", "of b"), None),
+            (
+                Note::info("not_required", "").with("reason", "not_required"),
+                None,
+            ),
+            (blocked("paused"), Some("paused")),
+            (Note::info("committed", ""), Some("committed")),
+            (
+                Note::error("holding", "").with("reason", "aborted"),
+                Some("held"),
+            ),
+            (Note::error("holding", "").with("reason", "aborted"), None),
+            (Note::error("aborted", ""), Some("aborted")),
+            (
+                Note::info("released", "").with("outcome", "aborted"),
+                Some("released"),
+            ),
+            (Note::warn("claim_gone", ""), Some("taken_away")),
+            (Note::warn("etcd_error", ""), None),
+        ];
+        for (note, wanted) in tells {
+            assert_eq!(events.transition(&note), wanted, "{note:?}");
+        }
+    }
+
+    #[test]
+    fn a_hook_that_hangs_holds_up_nobody_and_the_oldest_events_are_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let started = folder.path().join("started");
+        let hook = format!("touch {}; sleep 600", started.display());
+        let mut events = events(folder.path(), &hook, 600);
+        let began = Instant::now();
+        for _ in 0..100 {
+            events.note(&Note::info("back", ""));
+        }
+        assert!(began.elapsed() < Duration::from_secs(30));
+        let waiting = events.queue.lock().runs.len();
+        assert!(waiting <= WAITING, "{waiting}");
+        let dropped = count(&events, "dropped");
+        assert!(
+            (100 - WAITING - 1..=100 - WAITING).contains(&dropped),
+            "{dropped}"
+        );
+        assert!(!events.is_idle_within(Duration::ZERO));
+        events.stop();
+        told(&events);
+    }
+
+    #[test]
+    fn a_hook_that_fails_is_counted_by_how() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut failing = events(folder.path(), "exit 3", 30);
+        for _ in 0..3 {
+            failing.note(&Note::info("back", ""));
+        }
+        told(&failing);
+        assert_eq!(count(&failing, "failed"), 3);
+        let mut slow = events(folder.path(), "sleep 600", 1);
+        slow.note(&Note::info("back", ""));
+        told(&slow);
+        assert_eq!(count(&slow, "timed_out"), 1);
+        // Whoever can change what is run must not become root by it, though nobody could when the file was read.
+        let hook = folder.path().join("hook");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        std::fs::set_permissions(hook, mode).unwrap();
+        slow.note(&Note::info("back", ""));
+        told(&slow);
+        assert_eq!(count(&slow, "not_started"), 1);
+    }
+}
