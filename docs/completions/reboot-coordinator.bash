@@ -1,7 +1,7 @@
 # Completions of reboot-coordinator for bash, made by `reboot-coordinator completions bash`.
 _reboot_coordinator() {
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-    local command='' words='' i
+    local command='' words='' names='' config=() i
     COMPREPLY=()
     case $previous in
         --config|-c)
@@ -13,8 +13,9 @@ _reboot_coordinator() {
     esac
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-            --config|-c|--wait|--windows|--at|--reason|--for|--nodes) i=$((i + 1)) ;;
-            run|validate-config|check-etcd|simulate|status|explain|history|pause|resume|request|release|go-on|reset-budget|forget|completions|version|help) command=${COMP_WORDS[i]}; break ;;
+            --config|-c) i=$((i + 1)); config=(--config "${COMP_WORDS[i]}") ;;
+            --wait|--windows|--at|--reason|--for|--nodes) i=$((i + 1)) ;;
+            run|validate-config|check-etcd|simulate|status|explain|history|pause|resume|request|release|go-on|reset-budget|forget|completions|version|help) [[ -n $command ]] || command=${COMP_WORDS[i]} ;;
         esac
     done
     case $command in
@@ -23,7 +24,7 @@ _reboot_coordinator() {
         validate-config) words='--json --windows --config -c --help -h --version -V' ;;
         check-etcd) words='--json --config -c --help -h --version -V' ;;
         simulate) words='--health --json --config -c --help -h --version -V' ;;
-        status) words='--json --watch --config -c --help -h --version -V' ;;
+        status) words='--json --watch --verbose -v --config -c --help -h --version -V' ;;
         explain) words='--json --at --config -c --help -h --version -V' ;;
         history) words='--json --config -c --help -h --version -V' ;;
         pause) words='--reason --for --yes -y --config -c --help -h --version -V' ;;
@@ -37,6 +38,13 @@ _reboot_coordinator() {
         version) words='--json --config -c --help -h --version -V' ;;
         help) words='--config -c --help -h --version -V run validate-config check-etcd simulate status explain history pause resume request release go-on reset-budget forget completions version help' ;;
     esac
+    case $command in
+        explain|request|reset-budget|forget) names=nodes ;;
+        release) names=claims ;;
+    esac
+    if [[ -n $names && $word != -* ]]; then
+        words+=" $("${COMP_WORDS[0]}" completions "$names" "${config[@]}" 2>/dev/null)"
+    fi
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
 }
 complete -F _reboot_coordinator reboot-coordinator

@@ -1,4 +1,13 @@
 # Completions of reboot-coordinator for fish, made by `reboot-coordinator completions fish`.
+function __reboot_coordinator_names
+    set -l words (commandline -opc)
+    set -l config
+    for i in (seq (count $words))
+        contains -- $words[$i] -c --config
+        and set config --config $words[(math $i + 1)]
+    end
+    reboot-coordinator completions $argv[1] $config 2>/dev/null
+end
 complete -c reboot-coordinator -f
 complete -c reboot-coordinator -n __fish_use_subcommand -a run -d 'coordinate this node\'s reboots'
 complete -c reboot-coordinator -n __fish_use_subcommand -a validate-config -d 'check the configuration and every file it names'
@@ -6,14 +15,19 @@ complete -c reboot-coordinator -n __fish_use_subcommand -a check-etcd -d 'check 
 complete -c reboot-coordinator -n __fish_use_subcommand -a simulate -d 'run the detectors once, without etcd and without a reboot'
 complete -c reboot-coordinator -n __fish_use_subcommand -a status -d 'show the cluster, the queue, and this node gate by gate'
 complete -c reboot-coordinator -n __fish_use_subcommand -a explain -d 'say why a node does not reboot now; on its own host gate by gate'
+complete -c reboot-coordinator -n '__fish_seen_subcommand_from explain' -a '(__reboot_coordinator_names nodes)'
 complete -c reboot-coordinator -n __fish_use_subcommand -a history -d 'list finished attempts of the last 30 days, newest last'
 complete -c reboot-coordinator -n __fish_use_subcommand -a pause -d 'stop reboots in the whole cluster'
 complete -c reboot-coordinator -n __fish_use_subcommand -a resume -d 'end the pause'
 complete -c reboot-coordinator -n __fish_use_subcommand -a request -d 'ask for a coordinated reboot of nodes, or of all'
+complete -c reboot-coordinator -n '__fish_seen_subcommand_from request' -a '(__reboot_coordinator_names nodes)'
 complete -c reboot-coordinator -n __fish_use_subcommand -a release -d 'take the claim away from a node that will not return'
+complete -c reboot-coordinator -n '__fish_seen_subcommand_from release' -a '(__reboot_coordinator_names claims)'
 complete -c reboot-coordinator -n __fish_use_subcommand -a go-on -d 'let the others go in spite of reboots that failed'
 complete -c reboot-coordinator -n __fish_use_subcommand -a reset-budget -d 'let a node try again whose reboots did not clear what they were for'
+complete -c reboot-coordinator -n '__fish_seen_subcommand_from reset-budget' -a '(__reboot_coordinator_names nodes)'
 complete -c reboot-coordinator -n __fish_use_subcommand -a forget -d 'remove a decommissioned member'
+complete -c reboot-coordinator -n '__fish_seen_subcommand_from forget' -a '(__reboot_coordinator_names nodes)'
 complete -c reboot-coordinator -n __fish_use_subcommand -a completions -d 'print completions for bash, zsh or fish'
 complete -c reboot-coordinator -n '__fish_seen_subcommand_from completions' -a 'bash zsh fish'
 complete -c reboot-coordinator -n __fish_use_subcommand -a version -d 'print the version'
@@ -25,6 +39,7 @@ complete -c reboot-coordinator -n '__fish_seen_subcommand_from run; or __fish_us
 complete -c reboot-coordinator -n '__fish_seen_subcommand_from simulate' -l health -d 'run the health script too'
 complete -c reboot-coordinator -n '__fish_seen_subcommand_from validate-config check-etcd simulate status explain history version' -l json -d 'print JSON, for programs'
 complete -c reboot-coordinator -n '__fish_seen_subcommand_from status' -l watch -d 'show it again whenever something changes, until Ctrl-C'
+complete -c reboot-coordinator -n '__fish_seen_subcommand_from status' -l verbose -s v -d 'with every endpoint of etcd: whether it works, and how it failed last'
 complete -c reboot-coordinator -n '__fish_seen_subcommand_from validate-config' -l windows -x -d 'print when the maintenance windows open, the next N times'
 complete -c reboot-coordinator -n '__fish_seen_subcommand_from explain' -l at -x -d 'judge the maintenance window at that time'
 complete -c reboot-coordinator -n '__fish_seen_subcommand_from pause request release go-on reset-budget' -l reason -x -d 'why, for the others and the history (pause and request need none)'

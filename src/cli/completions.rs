@@ -1,9 +1,18 @@
 //! `completions`: what a shell needs to complete our commands and flags, made from their table.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::path::Path;
 use std::str::FromStr;
+use std::time::Duration;
 
+use super::cluster::Cluster;
+use super::exit::Exit;
 use super::flags::{COMMANDS, CommandName, CommandSpec, FLAGS, FlagSpec, flags_of};
+use crate::config;
+
+/// How long names are waited for.
+const LIMIT: Duration = Duration::from_secs(1);
 
 /// A shell we can write completions for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +56,58 @@ pub fn script(shell: Shell) -> String {
 
 fn command_names() -> Vec<&'static str> {
     COMMANDS.iter().map(|spec| spec.name.as_str()).collect()
+}
+
+/// Which names may follow a command.
+fn names_for(spec: &CommandSpec) -> Option<&'static str> {
+    match spec.name {
+        CommandName::Release => Some("claims"),
+        CommandName::Explain
+        | CommandName::Forget
+        | CommandName::Request
+        | CommandName::ResetBudget => Some("nodes"),
+        CommandName::Run
+        | CommandName::ValidateConfig
+        | CommandName::CheckEtcd
+        | CommandName::Simulate
+        | CommandName::Status
+        | CommandName::History
+        | CommandName::Pause
+        | CommandName::Resume
+        | CommandName::GoOn
+        | CommandName::Completions
+        | CommandName::Version
+        | CommandName::Help => None,
+    }
+}
+
+/// Prints names, one a line, for the scripts below. Whoever presses a key waits for it: a moment, and no word when it fails.
+pub(super) fn names(path: &Path, claims: bool) -> Exit {
+    let Ok(loaded) = config::load(path) else {
+        return Exit::Failure;
+    };
+    let mut config = loaded.config;
+    config.etcd.timeout = config.etcd.timeout.min(LIMIT);
+    let names = Cluster::of(config).and_then(|cluster| {
+        let holders = cluster.claims()?.into_iter().map(|(name, _)| name);
+        let mut names: BTreeSet<String> = holders.collect();
+        if !claims {
+            names.extend(cluster.members()?.into_iter().map(|(name, _)| name));
+        }
+        Ok(names)
+    });
+    let Ok(names) = names else {
+        return Exit::Failure;
+    };
+    for name in names.iter().filter(|name| name.bytes().all(is_plain)) {
+        super::print(name);
+    }
+    Exit::Done
+}
+
+/// What a shell takes for nothing but a letter of a word.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"._-".contains(&byte)
 }
 
 /// What may follow a command besides flags, when it can be listed.
@@ -108,11 +169,21 @@ fn bash() -> String {
     }
     let (files, others) = (pattern(takes_file), pattern(|flag| !takes_file(flag)));
     let names = command_names().join("|");
+    let asked = |which: &'static str| {
+        let those = COMMANDS
+            .iter()
+            .filter(move |spec| names_for(spec) == Some(which));
+        those
+            .map(|spec| spec.name.as_str())
+            .collect::<Vec<_>>()
+            .join("|")
+    };
+    let (nodes, claims) = (asked("nodes"), asked("claims"));
     format!(
         r#"# Completions of reboot-coordinator for bash, made by `reboot-coordinator completions bash`.
 _reboot_coordinator() {{
     local word=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD - 1]}}
-    local command='' words='' i
+    local command='' words='' names='' config=() i
     COMPREPLY=()
     case $previous in
         {files})
@@ -124,12 +195,20 @@ _reboot_coordinator() {{
     esac
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${{COMP_WORDS[i]}} in
-            {files}|{others}) i=$((i + 1)) ;;
-            {names}) command=${{COMP_WORDS[i]}}; break ;;
+            {files}) i=$((i + 1)); config=(--config "${{COMP_WORDS[i]}}") ;;
+            {others}) i=$((i + 1)) ;;
+            {names}) [[ -n $command ]] || command=${{COMP_WORDS[i]}} ;;
         esac
     done
     case $command in
 {cases}    esac
+    case $command in
+        {nodes}) names=nodes ;;
+        {claims}) names=claims ;;
+    esac
+    if [[ -n $names && $word != -* ]]; then
+        words+=" $("${{COMP_WORDS[0]}}" completions "$names" "${{config[@]}}" 2>/dev/null)"
+    fi
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
 }}
 complete -F _reboot_coordinator reboot-coordinator
@@ -149,11 +228,15 @@ fn zsh() -> String {
         let (name, summary) = (spec.name.as_str(), quoted(spec.summary));
         let _ = writeln!(commands, "        '{name}:{summary}'");
         let flags: Vec<String> = flags_of(spec.name).flat_map(zsh_flag).collect();
+        let named = names_for(spec).map(|which| format!("_reboot_coordinator_{which}"));
+        let action = named.as_deref().unwrap_or(" ");
         let operand = match operands(spec) {
             list if !list.is_empty() => format!(" '1:{}:({list})'", spec.operand),
             _ if spec.operand.is_empty() => String::new(),
-            _ if spec.takes_many() => format!(" '*:{}: '", spec.operand.trim_matches(['[', ']'])),
-            _ => format!(" '1:{}: '", spec.operand),
+            _ if spec.takes_many() => {
+                format!(" '*:{}:{action}'", spec.operand.trim_matches(['[', ']']))
+            }
+            _ => format!(" '1:{}:{action}'", spec.operand),
         };
         let _ = writeln!(
             cases,
@@ -166,6 +249,11 @@ fn zsh() -> String {
     format!(
         "#compdef reboot-coordinator\n\
          # Completions of reboot-coordinator for zsh, made by `reboot-coordinator completions zsh`.\n\
+         _reboot_coordinator_names() {{\n    local -a names config\n    local file=${{opt_args[--config]:-${{opt_args[-c]}}}}\n    \
+         [[ -z $file ]] || config=(--config $file)\n    \
+         names=(${{(f)\"$(reboot-coordinator completions $1 $config 2>/dev/null)\"}})\n    compadd -a names\n}}\n\
+         _reboot_coordinator_nodes() {{ _reboot_coordinator_names nodes }}\n\
+         _reboot_coordinator_claims() {{ _reboot_coordinator_names claims }}\n\
          _reboot_coordinator() {{\n    local context state state_descr line\n    typeset -A opt_args\n    local -a commands\n    \
          commands=(\n{commands}    )\n    _arguments -C '1: :->command' '*:: :->rest' \\\n        {first}\n    \
          case $state in\n    command) _describe command commands ;;\n    rest)\n        case $words[1] in\n{cases}        esac ;;\n    \
@@ -188,6 +276,10 @@ fn zsh_flag(flag: &FlagSpec) -> Vec<String> {
 
 fn fish() -> String {
     let mut text = "# Completions of reboot-coordinator for fish, made by `reboot-coordinator completions fish`.\n\
+                    function __reboot_coordinator_names\n    set -l words (commandline -opc)\n    set -l config\n    \
+                    for i in (seq (count $words))\n        contains -- $words[$i] -c --config\n        \
+                    and set config --config $words[(math $i + 1)]\n    end\n    \
+                    reboot-coordinator completions $argv[1] $config 2>/dev/null\nend\n\
                     complete -c reboot-coordinator -f\n"
         .to_owned();
     for spec in COMMANDS {
@@ -201,6 +293,12 @@ fn fish() -> String {
             let _ = writeln!(
                 text,
                 "complete -c reboot-coordinator -n '__fish_seen_subcommand_from {name}' -a '{operands}'"
+            );
+        }
+        if let Some(which) = names_for(spec) {
+            let _ = writeln!(
+                text,
+                "complete -c reboot-coordinator -n '__fish_seen_subcommand_from {name}' -a '(__reboot_coordinator_names {which})'"
             );
         }
     }

@@ -193,7 +193,9 @@ pub const COMMANDS: &[CommandSpec] = &[
         summary: "print completions for bash, zsh or fish",
         details: "bash reads it from /etc/bash_completion.d/reboot-coordinator, zsh from a file\n\
                   _reboot-coordinator in a folder of $fpath, and fish from\n\
-                  ~/.config/fish/completions/reboot-coordinator.fish.",
+                  ~/.config/fish/completions/reboot-coordinator.fish. They offer the names of nodes, too: of\n\
+                  `completions nodes`, and where a claim is wanted of `completions claims`, which ask etcd for\n\
+                  a second at most.",
     },
     CommandSpec {
         name: CommandName::Version,
@@ -243,6 +245,8 @@ pub enum FlagName {
     Json,
     /// `--watch`
     Watch,
+    /// `--verbose`
+    Verbose,
     /// `--windows N`
     Windows,
     /// `--at TIME`
@@ -321,6 +325,14 @@ pub const FLAGS: &[FlagSpec] = &[
         short: None,
         value: None,
         help: "show it again whenever something changes, until Ctrl-C",
+        commands: &[CommandName::Status],
+    },
+    FlagSpec {
+        name: FlagName::Verbose,
+        long: "verbose",
+        short: Some('v'),
+        value: None,
+        help: "with every endpoint of etcd: whether it works, and how it failed last",
         commands: &[CommandName::Status],
     },
     FlagSpec {

@@ -100,7 +100,10 @@ fn dispatch(invocation: &Invocation) -> Exit {
         Command::ResetBudget { node, reason } => {
             reset_budget::reset_budget(&invocation.config, node, reason)
         }
-        Command::Status { watch } => status::status(&invocation.config, invocation.json, *watch),
+        Command::Status { watch, verbose } => {
+            let (json, verbose) = (invocation.json, *verbose);
+            status::status(&invocation.config, status::Form { json, verbose }, *watch)
+        }
         Command::Explain { node, at } => {
             explain::explain(&invocation.config, node.as_deref(), *at, invocation.json)
         }
@@ -109,6 +112,7 @@ fn dispatch(invocation: &Invocation) -> Exit {
             print(completions::script(*shell).trim_end());
             Exit::Done
         }
+        Command::Names { claims } => completions::names(&invocation.config, *claims),
         Command::Forget { node } => forget::forget(&invocation.config, node),
     }
 }

@@ -45,6 +45,8 @@ pub enum Command {
     Status {
         /// Again whenever something changes.
         watch: bool,
+        /// With the endpoints of etcd.
+        verbose: bool,
     },
     /// Say why a node does not reboot now.
     Explain {
@@ -91,6 +93,11 @@ pub enum Command {
     },
     /// Print a completion script.
     Completions(Shell),
+    /// Print the names of nodes, for completions.
+    Names {
+        /// Only of those that have a claim.
+        claims: bool,
+    },
     /// Print the version.
     Version,
     /// Print help, of one command or in general.
@@ -225,6 +232,7 @@ fn own(name: CommandName, flags: &Flags, operands: &[OsString]) -> Result<Comman
         },
         CommandName::Status => Command::Status {
             watch: has(FlagName::Watch),
+            verbose: has(FlagName::Verbose),
         },
         CommandName::Explain => Command::Explain {
             node: operands.first().map(|word| node(word)).transpose()?,
@@ -261,7 +269,11 @@ fn own(name: CommandName, flags: &Flags, operands: &[OsString]) -> Result<Comman
         CommandName::Forget => Command::Forget {
             node: node(operand())?,
         },
-        CommandName::Completions => Command::Completions(operand().to_string_lossy().parse()?),
+        CommandName::Completions => match operand().to_string_lossy().as_ref() {
+            "nodes" => Command::Names { claims: false },
+            "claims" => Command::Names { claims: true },
+            shell => Command::Completions(shell.parse()?),
+        },
         CommandName::Version => Command::Version,
         CommandName::Help => Command::Help(None),
     })

@@ -7,12 +7,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use etcd_rs_sync::{Error, Keys, Watch, WatchItem, WatchRequest};
+
 use jiff::Timestamp;
+use rustix::termios::tcgetwinsize;
 
 use super::cluster::{Cluster, failed};
 use super::exit::Exit;
 use super::print_if_open;
-use super::status::look;
+use super::status::{Form, look};
 use crate::lock::survey::Survey;
 use crate::store::Trouble;
 
@@ -29,16 +31,16 @@ const CLEAR: &str = "\x1b[H\x1b[2J";
 struct Changed;
 
 /// Until Ctrl-C, whose default effect is the right one, or until nobody reads any more.
-pub(super) fn watch(cluster: &Cluster, json: bool) -> Exit {
+pub(super) fn watch(cluster: &Cluster, form: Form) -> Exit {
     let changes = match follow(cluster) {
         Ok(changes) => changes,
         Err(trouble) => return failed(trouble),
     };
-    let terminal = std::io::stdout().is_terminal() && !json;
+    let terminal = std::io::stdout().is_terminal() && !form.json;
     let mut survey = cluster.survey().map(Arc::new);
     loop {
         let drawn = Instant::now();
-        if !draw(cluster, &survey, json, terminal) {
+        if !draw(cluster, &survey, form, terminal) {
             return Exit::Done;
         }
         match changes.recv_timeout(if terminal { REDRAW } else { Duration::MAX }) {
@@ -57,12 +59,18 @@ pub(super) fn watch(cluster: &Cluster, json: bool) -> Exit {
 fn draw(
     cluster: &Cluster,
     survey: &Result<Arc<Survey>, Trouble>,
-    json: bool,
+    form: Form,
     terminal: bool,
 ) -> bool {
-    let shown = look(cluster, survey.clone()).shown(json, Timestamp::now());
-    let text = match (terminal, json) {
+    let view = look(cluster, survey.clone());
+    let mut shown = form.shown(&view);
+    let text = match (terminal, form.json) {
         (true, _) => {
+            // The line of the cursor is one of them.
+            let room = rows().saturating_sub(1);
+            if shown.lines().count() > room {
+                shown = view.fitted(room, Timestamp::now());
+            }
             // Ours, and not to be shown as an escape; whether anybody reads is told by what follows.
             let _ = std::io::stdout().write_all(CLEAR.as_bytes());
             shown
@@ -71,6 +79,15 @@ fn draw(
         (false, false) => format!("{shown}\n"),
     };
     print_if_open(&text)
+}
+
+/// How high the terminal is, which may change at any time.
+fn rows() -> usize {
+    const USUAL: usize = 24;
+    match tcgetwinsize(std::io::stdout()) {
+        Ok(size) if size.ws_row > 0 => usize::from(size.ws_row),
+        _ => USUAL,
+    }
 }
 
 /// Follows everything below the lock key, from a thread that ends with the program.

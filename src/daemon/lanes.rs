@@ -11,6 +11,7 @@ use etcd_rs_sync::{
     WatchRequest, WatchStop,
 };
 
+use super::endpoints::Endpoints;
 use super::{Inbox, certificates};
 use crate::config::Config;
 use crate::core::{Input, Ticket, WatchEvent};
@@ -36,6 +37,7 @@ pub(super) struct Lanes {
     silence_limit: Duration,
     inbox: Inbox,
     metrics: Arc<Metrics>,
+    endpoints: Arc<Endpoints>,
 }
 
 impl Lanes {
@@ -43,31 +45,20 @@ impl Lanes {
         client: Client,
         config: &Config,
         inbox: Inbox,
-        metrics: Arc<Metrics>,
+        (metrics, endpoints): (Arc<Metrics>, Arc<Endpoints>),
     ) -> Result<Lanes, String> {
         let text = |error: Error| error.to_string();
         let measured = |client| Measured {
             client,
             metrics: Arc::clone(&metrics),
         };
-        let main = lane(
-            "etcd",
-            measured(client.fork().map_err(text)?),
-            inbox.clone(),
-            Input::Etcd,
-        )?;
-        let keepalive = lane(
-            "keepalive",
-            measured(client.fork().map_err(text)?),
-            inbox.clone(),
-            Input::Renewed,
-        )?;
-        let reports = lane(
-            "reports",
-            measured(client.fork().map_err(text)?),
-            inbox.clone(),
-            Input::Reported,
-        )?;
+        let start = |name, answer| {
+            let client = measured(client.fork().map_err(text)?);
+            lane(name, client, inbox.clone(), Arc::clone(&endpoints), answer)
+        };
+        let main = start("etcd", Input::Etcd)?;
+        let keepalive = start("keepalive", Input::Renewed)?;
+        let reports = start("reports", Input::Reported)?;
         let certificates =
             certificates::follow(config, client.fork().map_err(text)?, Arc::clone(&metrics))?;
         Ok(Lanes {
@@ -80,7 +71,13 @@ impl Lanes {
             silence_limit: SILENCE_LIMIT.min(config.lock_ttl),
             inbox,
             metrics,
+            endpoints,
         })
+    }
+
+    /// For what is done when the lanes are done with.
+    pub(super) fn client(&self) -> &Client {
+        &self.client
     }
 
     /// Whether they were made with these.
@@ -101,7 +98,7 @@ impl Lanes {
             client.map_err(|error| error.to_string())?,
             config,
             self.inbox.clone(),
-            Arc::clone(&self.metrics),
+            (Arc::clone(&self.metrics), Arc::clone(&self.endpoints)),
         )
     }
 
@@ -277,12 +274,14 @@ fn lane(
     name: &str,
     client: Measured,
     inbox: Inbox,
+    endpoints: Arc<Endpoints>,
     answer: fn(Ticket, Result<Reply, Error>) -> Input,
 ) -> Result<Sender<(Ticket, Request)>, String> {
     let (sender, requests): (_, Receiver<(Ticket, Request)>) = channel();
     let work = move || {
         for (ticket, request) in requests {
             let result = client.call(&request);
+            endpoints.learn(&client.client.endpoints());
             if let Some(why) = client.client.distrust() {
                 // Only another process ends it.
                 SAID.call_once(|| {

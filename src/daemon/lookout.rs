@@ -12,7 +12,7 @@ use super::lanes::{Measured, STACK};
 use crate::config::Config;
 use crate::lock::Keys;
 use crate::observe::metrics::Metrics;
-use crate::status::Sight;
+use crate::status::{self, Sight};
 use crate::store::{self, Trouble};
 
 /// The shortest time between two reads.
@@ -130,7 +130,11 @@ impl Inner {
                 }
                 Err(why) => state.sight.error = Some(why),
             }
-            state.sight.version = client.as_ref().ok().and_then(Measured::server_version);
+            if let Ok(client) = &client {
+                let known = client.client.endpoints();
+                state.sight.skew_sec = status::skew_sec(&known);
+                state.sight.version = client.server_version();
+            }
             self.changed.notify_all();
             drop(state);
             thread::sleep(rest);

@@ -12,9 +12,12 @@
 
 mod certificates;
 mod clock;
+mod endpoints;
+mod events;
 mod lanes;
 mod lookout;
 mod observer;
+mod parting;
 mod reload;
 mod setup;
 mod signals;
@@ -27,6 +30,7 @@ use std::time::Duration;
 
 use clock::Clock;
 use etcd_rs_sync::Client;
+use events::Events;
 use lanes::Lanes;
 use observer::Observer;
 use reload::Found;
@@ -37,6 +41,7 @@ use tasks::Tasks;
 use crate::config::Config;
 use crate::core::{Action, Commitment, Input, Machine, Memory, Mode, Note, Reload};
 use crate::host::{InstanceLock, LockError};
+use crate::lock::Keys;
 use crate::observe::hold_back::HoldBack;
 use crate::observe::log::emit;
 use crate::store;
@@ -141,6 +146,8 @@ struct Daemon {
     machine: Machine,
     lanes: Lanes,
     tasks: Tasks,
+    /// What the operator's program is told.
+    told: Events,
     reading: Reading,
     hold_back: HoldBack,
     /// What was written last of the own claim.
@@ -172,9 +179,10 @@ impl Daemon {
                 Client::new(store::options(&config)?).map_err(|error| error.to_string())?,
                 &config,
                 inbox.clone(),
-                observer.metrics(),
+                (observer.metrics(), observer.endpoints()),
             )?,
             tasks: Tasks::new((&config, &start), inbox.clone(), clock, observer.metrics())?,
+            told: Events::new(&config, observer.metrics()),
             observer,
             config,
             start,
@@ -216,6 +224,8 @@ impl Daemon {
             self.perform();
             if let Some(code) = self.exit {
                 self.observer.stopping();
+                self.leave();
+                self.wait_until_told(events);
                 self.wait_for_children(events);
                 return code;
             }
@@ -277,6 +287,7 @@ impl Daemon {
 
     fn tell(&mut self, note: &Note) -> Option<Input> {
         self.observer.note(note);
+        self.told.note(note);
         if note.level > log::max_level() {
             return None;
         }
@@ -393,6 +404,7 @@ impl Daemon {
         let drains_otherwise = config.pre_reboot_hook != self.config.pre_reboot_hook;
         self.lanes = lanes;
         self.tasks.follow(&config);
+        self.told.follow(&config);
         self.hold_back = HoldBack::new();
         self.config = config;
         log::info!(event = "reloaded"; "the new configuration is in effect");
@@ -404,16 +416,44 @@ impl Daemon {
         Ok(())
     }
 
+    /// What a pass came to is there for whoever looks before the next one.
+    fn leave(&self) {
+        let Some(standing) = self.machine.parting().filter(|_| self.stopped_at.is_none()) else {
+            return;
+        };
+        let keys = Keys::new(&self.config.etcd.namespace, &self.config.lock_key);
+        if let Err(why) = parting::leave(self.lanes.client(), &keys, standing) {
+            log::warn!(event = "standing_not_left"; "what this pass came to could not be left in etcd, so `status` shows this node as silent: {why}");
+        }
+    }
+
+    /// A pass that is over lets its event hook come to an end; a stop does not.
+    fn wait_until_told(&mut self, events: &Receiver<Event>) {
+        const SLICE: Duration = Duration::from_millis(100);
+        let until = self.clock.now().mono + self.told.patience();
+        while self.start.mode != Mode::Daemon
+            && self.stopped_at.is_none()
+            && self.clock.now().mono < until
+            && !self.told.is_idle_within(SLICE)
+        {
+            if let Ok(Event::Signal(Signal::Stop)) = events.try_recv() {
+                self.stopped_at = Some(self.clock.now().mono);
+            }
+        }
+        self.told.stop();
+    }
+
     /// Leaves no script behind: its group is being killed, and the answer says that it is.
     fn wait_for_children(&mut self, events: &Receiver<Event>) {
         let since = self.stopped_at.unwrap_or(self.clock.now().mono);
         let until = since + CHILDREN_GRACE;
+        let left = |daemon: &Daemon| until.saturating_sub(daemon.clock.now().mono);
         while self.tasks.running() {
-            let left = until.saturating_sub(self.clock.now().mono);
-            if left.is_zero() || events.recv_timeout(left).is_err() {
+            if left(self).is_zero() || events.recv_timeout(left(self)).is_err() {
                 return;
             }
         }
+        self.told.is_idle_within(left(self));
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::clock::{Clock, kernel_monotonic};
+use super::endpoints::Endpoints;
 use super::lookout::Lookout;
 use crate::clean::clean;
 use crate::config::Config;
@@ -54,6 +55,7 @@ pub(super) struct Observer {
 /// What the pages are made of.
 struct Shown {
     metrics: Arc<Metrics>,
+    endpoints: Arc<Endpoints>,
     heartbeat: Heartbeat,
     clock: Clock,
     /// What the machine said of itself when it came to rest last.
@@ -84,12 +86,14 @@ impl Observer {
     /// Serves from now on, when the configuration says so. One pass is over too soon for anyone to ask.
     pub(super) fn start(config: &Config, mode: Mode, clock: Clock) -> Result<Observer, String> {
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), REVISION, detectors(config));
+        metrics.set_endpoints(&config.etcd.endpoints);
         let metrics = Arc::new(metrics);
         let shown = Shown {
             heartbeat: Heartbeat::new(clock.awake()),
             clock,
             own: Mutex::default(),
             host: RwLock::new(Host::of(config, &metrics, clock)),
+            endpoints: Endpoints::new(Arc::clone(&metrics)),
             metrics,
             untold: AtomicBool::new(false),
             cancel: Cancel::new(),
@@ -110,10 +114,15 @@ impl Observer {
         Arc::clone(&self.shown.metrics)
     }
 
+    pub(super) fn endpoints(&self) -> Arc<Endpoints> {
+        Arc::clone(&self.shown.endpoints)
+    }
+
     /// A new configuration.
     pub(super) fn follow(&mut self, config: &Config) {
         self.listen(config);
         self.shown.metrics.set_detectors(detectors(config));
+        self.shown.metrics.set_endpoints(&config.etcd.endpoints);
         let host = Host::of(config, &self.shown.metrics, self.shown.clock);
         *self
             .shown
@@ -232,7 +241,7 @@ fn names(config: &Config) -> Vec<String> {
 impl Shown {
     /// The machine has come to rest. What is new is written for the commands of this host, which ask nobody.
     fn stands(&self, view: &View) {
-        let own = Own::of(view);
+        let own = Own::of(view, self.endpoints.shown());
         let mut known = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         if *known == own {
             return;

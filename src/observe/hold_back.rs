@@ -27,6 +27,11 @@ impl HoldBack {
         self.last.retain(|known, _| known == key);
     }
 
+    /// What is said next under this key is news.
+    pub fn forget(&mut self, key: &str) {
+        self.last.remove(key);
+    }
+
     /// Whether to log now: the outcome is not the last one logged under `key`, or that was [`REPEAT_AFTER`] ago.
     ///
     /// `fingerprint` is what makes outcomes the same, without durations and counters. `now` is any clock that never goes

@@ -9,7 +9,9 @@ mod family;
 mod tests;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use etcd_rs_sync::EndpointHealth;
 
 use crate::core::facts::{
     DetectorReport, DetectorResult, HealthPhase, ScriptOutcome, ScriptReport,
@@ -159,6 +161,44 @@ impl Metrics {
         // A pass that ends before it looks at the cluster is not held up by a pause, and must not repeat an old one.
         let paused = view.paused && view.refusal != Some(Refusal::NotRequired);
         families.cluster_paused.set(&[], flag(paused));
+    }
+
+    /// The endpoints of etcd that are configured now. What is known of others is forgotten.
+    pub fn set_endpoints(&self, urls: &[String]) {
+        let known: Vec<&str> = urls.iter().map(String::as_str).collect();
+        let mut families = self.lock();
+        let Families {
+            endpoint_answered,
+            endpoint_failed,
+            ..
+        } = &mut *families;
+        for family in [endpoint_answered, endpoint_failed] {
+            family.keep_first(&known);
+            known.iter().for_each(|url| family.ensure(&[url]));
+        }
+    }
+
+    /// What is known of them.
+    pub fn endpoints(&self, health: &[EndpointHealth]) {
+        let (now, wall) = (
+            Instant::now(),
+            Timestamp::now().as_millisecond() as f64 / 1000.0,
+        );
+        let at = |then: Instant| wall - now.saturating_duration_since(then).as_secs_f64();
+        let mut families = self.lock();
+        for it in health {
+            let failed = it.failed.as_ref().map(|(then, _)| *then);
+            let url = &[it.url.as_str()];
+            families
+                .endpoint_answered
+                .set(url, it.answered.map_or(0.0, at));
+            families.endpoint_failed.set(url, failed.map_or(0.0, at));
+        }
+    }
+
+    /// What came of telling the event hook.
+    pub fn event_hook(&self, result: &str) {
+        self.lock().event_hooks.count(&[result]);
     }
 
     /// When the certificates for etcd end that this program was started with, or has found replaced.

@@ -172,5 +172,7 @@ pub(crate) fn view(local: Local, survey: Survey) -> View {
         read_at: Some(now()),
         local,
         own: None,
+        skew_sec: 0,
+        asked: Vec::new(),
     }
 }

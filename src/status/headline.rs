@@ -9,7 +9,7 @@ use super::View;
 use super::describe::{committed, names, pause_text};
 use super::plight::{Plight, Rank, plights};
 use super::table::Tone;
-use super::times::clock;
+use super::times::{clock, span};
 use crate::identity::is_same;
 use crate::lock::survey::Survey;
 
@@ -53,6 +53,7 @@ pub(crate) fn headline(view: &View, now: Timestamp) -> Vec<Part> {
         let local = &view.local;
         of_cluster(&mut parts, survey, (local.patience, &local.zone()), now);
     }
+    parts.extend(skew(view));
     parts
 }
 
@@ -133,6 +134,9 @@ fn part(plight: &Plight, waiting: Option<&str>, now: Timestamp) -> Part {
     }
 }
 
+/// When to type what looks at etcd.
+const LOOK: &str = "What is wrong with it:";
+
 /// What is known of the cluster is old, or nothing; or the daemon of this host cannot use etcd.
 fn etcd(view: &View) -> Option<Part> {
     let own = view.own.as_ref().and_then(|own| own.etcd.as_ref());
@@ -145,7 +149,8 @@ fn etcd(view: &View) -> Option<Part> {
                     false => "Nothing is known of the cluster: etcd does not answer.".to_owned(),
                 },
             )
-            .more("No node begins to reboot while etcd is away."),
+            .more("No node begins to reboot while etcd is away.")
+            .command(LOOK, "check-etcd"),
         ),
         (Err(trouble), Some(_), at) => {
             let at = at.map_or_else(String::new, |at| {
@@ -157,14 +162,28 @@ fn etcd(view: &View) -> Option<Part> {
                 "does not answer"
             };
             let fact = format!("etcd {verb}{at}; what follows is older than that.");
-            Some(Part::new(Tone::Bad, fact).more(trouble.text.clone()))
+            let part = Part::new(Tone::Bad, fact).more(trouble.text.clone());
+            Some(part.command(LOOK, "check-etcd"))
         }
         (Ok(_), _, _) => own.map(|(since, why)| {
             let node = &view.local.node;
             let fact = format!("The daemon of {node} cannot use etcd: {why}.");
-            Part::new(Tone::Bad, fact).more(format!("Since {since}, by its clock."))
+            let part = Part::new(Tone::Bad, fact).more(format!("Since {since}, by its clock."));
+            part.command(LOOK, "check-etcd")
         }),
     }
+}
+
+/// The clock of this host is not etcd's, so that windows open at another time than somebody thinks.
+fn skew(view: &View) -> Option<Part> {
+    let (side, by) = match view.skew_sec {
+        0 => return None,
+        ahead if ahead > 0 => ("ahead of", ahead),
+        behind => ("behind", -behind),
+    };
+    let fact = format!("The clock of this host is {} {side} etcd's.", span(by));
+    let more = "Ages here are told by etcd's clock. Set both by NTP: windows and the times in records are by the clock of each node.";
+    Some(Part::new(Tone::Notice, fact).more(more))
 }
 
 /// Another machine is known under this node's name: its daemon refuses to run.

@@ -26,6 +26,7 @@ pub(crate) fn json(view: &View, now: Timestamp) -> Value {
             "version": view.version,
             "revision": view.known().map(|survey| survey.revision),
             "read_at": view.read_at.map(rfc3339),
+            "endpoints": view.endpoints().1,
         },
         "headline": headline(view, now).iter().map(part).collect::<Vec<_>>(),
         "cluster": view.known().map(cluster),

@@ -2,6 +2,7 @@
 //! page and JSON. The commands and the daemon both stand above it.
 
 pub(crate) mod describe;
+mod endpoints;
 pub(crate) mod explanation;
 #[cfg(test)]
 pub(crate) mod fixtures;
@@ -12,14 +13,18 @@ pub(crate) mod local;
 pub(crate) mod own;
 mod page;
 pub(crate) mod plight;
+mod screen;
 pub(crate) mod table;
 pub(crate) mod text;
 pub(crate) mod times;
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use etcd_rs_sync::EndpointHealth;
+use jiff::fmt::rfc2822;
+use jiff::{SignedDuration, Timestamp};
 
+pub(crate) use self::endpoints::Endpoint;
 use self::gates::{gates, with_own};
 pub use self::headline::{Told, told};
 use self::local::Local;
@@ -48,6 +53,10 @@ pub(crate) struct View {
     pub(crate) gates: Vec<Verdict>,
     /// What the daemon of this node says of itself.
     pub(crate) own: Option<Own>,
+    /// By how many seconds the clock of this host is ahead of etcd's.
+    pub(crate) skew_sec: i64,
+    /// What this command learnt of the endpoints.
+    pub(crate) asked: Vec<Endpoint>,
 }
 
 /// What a daemon knows of the cluster for its pages.
@@ -59,6 +68,8 @@ pub(crate) struct Sight {
     pub(crate) error: Option<Trouble>,
     /// Version of the server.
     pub(crate) version: Option<String>,
+    /// By how many seconds the clock of this host is ahead of etcd's.
+    pub(crate) skew_sec: i64,
 }
 
 impl View {
@@ -66,11 +77,13 @@ impl View {
     pub(crate) fn of_command(
         config: &Config,
         survey: Result<Arc<Survey>, Trouble>,
-        version: Option<String>,
+        asked: &[EndpointHealth],
     ) -> View {
         let now = Timestamp::now();
         View {
-            version,
+            version: asked.iter().find_map(|it| it.version.clone()),
+            skew_sec: skew_sec(asked),
+            asked: asked.iter().map(Endpoint::of).collect(),
             read_at: survey.is_ok().then_some(now),
             ..View::at(config, survey, None, now)
         }
@@ -82,7 +95,7 @@ impl View {
         survey: Result<Arc<Survey>, Trouble>,
         (now, window_at): (Timestamp, Timestamp),
     ) -> View {
-        let view = View::of_command(config, survey, None);
+        let view = View::of_command(config, survey, &[]);
         let local = Local::look(config, true);
         let seen = gates(&local, view.survey.as_deref().ok(), now, window_at);
         let gates = with_own(view.own.as_ref(), seen, now);
@@ -103,6 +116,7 @@ impl View {
         };
         View {
             version: sight.version,
+            skew_sec: sight.skew_sec,
             earlier,
             read_at,
             ..View::at(config, now, Some(own), Timestamp::now())
@@ -129,6 +143,8 @@ impl View {
             read_at: None,
             local,
             own,
+            skew_sec: 0,
+            asked: Vec::new(),
         }
     }
 
@@ -137,22 +153,67 @@ impl View {
         self.survey.as_deref().ok().or(self.earlier.as_deref())
     }
 
+    /// What the daemon of this host knows of the endpoints, and without one what was just learnt; and whose word it is.
+    pub(crate) fn endpoints(&self) -> (bool, &[Endpoint]) {
+        let own = self.own.as_ref().map(|own| own.endpoints.as_slice());
+        match own.filter(|known| !known.is_empty()) {
+            Some(known) => (true, known),
+            None => (false, &self.asked),
+        }
+    }
+
+    /// With more than most readers want.
+    pub(crate) fn verbose(&self, now: Timestamp) -> String {
+        let style = Style::of_stdout();
+        let text = text::text(self, self.of_etcd(now), style);
+        [vec![text], endpoints::lines(self, now, style)]
+            .concat()
+            .join("\n")
+    }
+
+    /// For a terminal of so many lines.
+    pub(crate) fn fitted(&self, rows: usize, now: Timestamp) -> String {
+        screen::screen(self, self.of_etcd(now), Style::of_stdout(), rows)
+    }
+
+    /// The moment by etcd's clock: what others wrote is compared with that, since this host's may be wrong.
+    fn of_etcd(&self, now: Timestamp) -> Timestamp {
+        let ahead = SignedDuration::from_secs(self.skew_sec);
+        now.checked_sub(ahead).unwrap_or(now)
+    }
+
     /// As text for people or as JSON on one line.
     pub(crate) fn shown(&self, json: bool, now: Timestamp) -> String {
         if json {
             self.json(now)
         } else {
-            text::text(self, now, Style::of_stdout())
+            text::text(self, self.of_etcd(now), Style::of_stdout())
         }
     }
 
     /// For programs, on one line.
     pub(crate) fn json(&self, now: Timestamp) -> String {
-        json::json(self, now).to_string()
+        json::json(self, self.of_etcd(now)).to_string()
     }
 
     /// For a browser.
     pub(crate) fn page(&self, now: Timestamp) -> String {
-        page::page(self, now)
+        page::page(self, self.of_etcd(now))
     }
+}
+
+/// By how many seconds the clock of this host is ahead of that of the endpoint which said so first; 0 for next to nothing, which
+/// clocks always differ by.
+pub(crate) fn skew_sec(health: &[EndpointHealth]) -> i64 {
+    const NOTHING: i64 = 10;
+    let dates = health.iter().filter_map(|it| it.date.as_ref());
+    let mut apart = dates.filter_map(|(at, date)| {
+        let said = rfc2822::parse(date).ok()?.timestamp();
+        let then = Timestamp::now().checked_sub(at.elapsed()).ok()?;
+        Some(then.as_second() - said.as_second())
+    });
+    apart
+        .next()
+        .filter(|apart| apart.abs() > NOTHING)
+        .unwrap_or(0)
 }

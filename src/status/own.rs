@@ -9,6 +9,8 @@ use crate::host;
 use crate::lock::record::Standing;
 use crate::observe::notify::words;
 
+use super::endpoints::Endpoint;
+
 /// What a daemon says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Own {
@@ -24,11 +26,14 @@ pub(crate) struct Own {
     pub(crate) gates: Vec<Verdict>,
     /// Since when, RFC 3339, and why it cannot use etcd.
     pub(crate) etcd: Option<(String, String)>,
+    /// What it learnt of the endpoints.
+    #[serde(default)]
+    pub(crate) endpoints: Vec<Endpoint>,
 }
 
 impl Own {
     /// What this process says.
-    pub(crate) fn of(view: &View) -> Own {
+    pub(crate) fn of(view: &View, endpoints: Vec<Endpoint>) -> Own {
         Own {
             pid: std::process::id(),
             state: view.state.to_owned(),
@@ -36,6 +41,7 @@ impl Own {
             standing: view.standing.clone(),
             gates: view.verdicts.clone(),
             etcd: view.etcd_trouble.clone(),
+            endpoints,
         }
     }
 

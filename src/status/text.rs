@@ -20,11 +20,11 @@ use crate::lock::{History, NodeRecord};
 const LISTED: usize = 20;
 
 /// How many parts of the headline are told before the tables.
-const TOLD: usize = 4;
+pub(super) const TOLD: usize = 4;
 
 /// The whole of it.
 pub(crate) fn text(view: &View, now: Timestamp, style: Style) -> String {
-    let mut lines = headline_lines(view, now, style);
+    let mut lines = headline_lines(view, now, style, TOLD);
     match &view.survey {
         Ok(survey) => cluster(&mut lines, view, survey, now, style),
         Err(trouble) => {
@@ -42,14 +42,19 @@ pub(crate) fn text(view: &View, now: Timestamp, style: Style) -> String {
 }
 
 /// The one sentence that somebody on call needs, and what to type; the rows below say more.
-fn headline_lines(view: &View, now: Timestamp, style: Style) -> Vec<String> {
+pub(super) fn headline_lines(
+    view: &View,
+    now: Timestamp,
+    style: Style,
+    told: usize,
+) -> Vec<String> {
     let parts = headline(view, now);
     let mut table = Table::new(0);
-    for part in parts.iter().take(TOLD) {
+    for part in parts.iter().take(told) {
         part_rows(&mut table, part);
     }
-    if parts.len() > TOLD {
-        table.row([plain(format!("and {} more below", parts.len() - TOLD))]);
+    if parts.len() > told {
+        table.row([plain(format!("and {} more below", parts.len() - told))]);
     }
     table.row([plain("")]);
     table.lines(style)
@@ -127,9 +132,9 @@ fn cluster(lines: &mut Vec<String>, view: &View, survey: &Survey, now: Timestamp
     table.row([heading("Queue    "), amount(queue.len(), "empty")]);
     lines.extend(table.lines(style));
     lines.extend(waiting(&queue, now).lines(style));
-    more(lines, queue.len());
+    more(lines, queue.len(), LISTED);
     requests(lines, survey, now, style);
-    members(lines, view, survey, now, style);
+    lines.extend(members(view, survey, now, style, LISTED));
     recent(lines, &survey.recent, now, style);
 }
 
@@ -202,12 +207,10 @@ fn waiting(queue: &[&(String, Found)], now: Timestamp) -> Table {
     rows
 }
 
-fn more(lines: &mut Vec<String>, count: usize) {
-    if count > LISTED {
-        lines.push(format!(
-            "  and {} more (status --json lists all)",
-            count - LISTED
-        ));
+fn more(lines: &mut Vec<String>, count: usize, listed: usize) {
+    if count > listed {
+        let left = count - listed;
+        lines.push(format!("  and {left} more (status --json lists all)"));
     }
 }
 
@@ -236,26 +239,32 @@ fn requests(lines: &mut Vec<String>, survey: &Survey, now: Timestamp, style: Sty
         ]);
     }
     lines.extend(rows.lines(style));
-    more(lines, survey.requests.len());
+    more(lines, survey.requests.len(), LISTED);
 }
 
 /// What matters first; those with nothing the matter are only counted when they are many.
-fn members(lines: &mut Vec<String>, view: &View, survey: &Survey, now: Timestamp, style: Style) {
+pub(super) fn members(
+    view: &View,
+    survey: &Survey,
+    now: Timestamp,
+    style: Style,
+    listed: usize,
+) -> Vec<String> {
     const FEW: usize = 6;
     let plights = plights(survey, view.local.patience, now);
     let fine = plights.iter().filter(|it| it.rank == Rank::Fine).count();
     let few = plights.len() <= FEW;
     let heading = style.paint(Tone::Heading, "Members");
-    lines.push(match plights.len() {
+    let mut lines = vec![match plights.len() {
         0 => format!("{heading}    none registered yet"),
         count => format!("{heading}    {count}, {fine} with nothing to do"),
-    });
+    }];
     let told: Vec<&Plight> = plights
         .iter()
         .filter(|plight| few || plight.rank != Rank::Fine)
         .collect();
     let mut rows = Table::new(2);
-    for plight in told.iter().take(LISTED) {
+    for plight in told.iter().take(listed) {
         let record = survey.nodes.iter().find(|(node, _)| *node == plight.node);
         let last = match record {
             Some((_, Ok(record))) => rebooted(record, now),
@@ -269,7 +278,8 @@ fn members(lines: &mut Vec<String>, view: &View, survey: &Survey, now: Timestamp
         ]);
     }
     lines.extend(rows.lines(style));
-    more(lines, told.len());
+    more(&mut lines, told.len(), listed);
+    lines
 }
 
 /// The fact without the name that stands before it.

@@ -15,10 +15,14 @@ pub struct EndpointHealth {
     pub url: String,
     /// The version that it said it runs, once it was asked.
     pub version: Option<String>,
+    /// The time that it said it was, as in HTTP, and when it said so.
+    pub date: Option<(Instant, String)>,
     /// When it answered last.
     pub answered: Option<Instant>,
-    /// When and how it failed, unless it has answered since.
+    /// When and how it failed last.
     pub failed: Option<(Instant, String)>,
+    /// Whether that was the last that was heard of it.
+    pub fails: bool,
 }
 
 /// The endpoints of a cluster.
@@ -63,7 +67,8 @@ impl Endpoints {
     /// The best that is not among those tried already.
     pub(crate) fn next(&self, tried: &[usize]) -> Option<usize> {
         let state = self.lock();
-        let rank = |index: &usize| match &state.health[*index].failed {
+        let failure = |index: usize| state.health[index].failed.as_ref();
+        let rank = |index: &usize| match failure(*index).filter(|_| state.health[*index].fails) {
             None => (u8::from(*index != state.current), None),
             Some((at, _)) => (2, Some(*at)),
         };
@@ -75,9 +80,9 @@ impl Endpoints {
     pub(crate) fn worked(&self, index: usize) {
         let mut state = self.lock();
         let health = &mut state.health[index];
-        (health.answered, health.failed) = (Some(Instant::now()), None);
+        (health.answered, health.fails) = (Some(Instant::now()), false);
         let current = state.current;
-        if state.health[current].failed.is_some() {
+        if state.health[current].fails {
             state.current = index;
         }
     }
@@ -85,15 +90,18 @@ impl Endpoints {
     /// It did not. What runs there may be another program by the time it is asked again.
     pub(crate) fn failed(&self, index: usize, why: &str) {
         let health = &mut self.lock().health[index];
-        (health.version, health.failed) = (None, Some((Instant::now(), why.to_owned())));
+        (health.version, health.fails) = (None, true);
+        health.failed = Some((Instant::now(), why.to_owned()));
     }
 
     pub(crate) fn has_version(&self, index: usize) -> bool {
         self.lock().health[index].version.is_some()
     }
 
-    pub(crate) fn set_version(&self, index: usize, version: String) {
-        self.lock().health[index].version = Some(version);
+    pub(crate) fn set_version(&self, index: usize, version: String, date: Option<String>) {
+        let health = &mut self.lock().health[index];
+        health.version = Some(version);
+        health.date = date.map(|date| (Instant::now(), date));
     }
 
     pub(crate) fn health(&self) -> Vec<EndpointHealth> {
@@ -141,13 +149,14 @@ mod tests {
         endpoints.worked(0);
         assert_eq!(order(&endpoints)[0], 0);
         let health = endpoints.health();
-        assert_eq!(health[0].failed, None);
-        assert!(
-            health[after[0]]
-                .failed
-                .as_ref()
-                .is_some_and(|(_, why)| why == "refused")
+        // How it failed is kept for people.
+        let told = |index: usize| health[index].failed.as_ref().map(|(_, why)| why.as_str());
+        assert_eq!((health[0].fails, told(0)), (false, Some("refused")));
+        assert_eq!(
+            (health[after[0]].fails, told(after[0])),
+            (true, Some("refused"))
         );
+        assert!(!health[after[1]].fails && told(after[1]).is_none());
     }
 
     #[test]
@@ -165,7 +174,7 @@ mod tests {
     #[test]
     fn a_version_is_asked_for_anew_after_a_failure() {
         let endpoints = endpoints(1);
-        endpoints.set_version(0, "3.5.16".into());
+        endpoints.set_version(0, "3.5.16".into(), None);
         assert!(endpoints.has_version(0));
         endpoints.failed(0, "closed");
         assert!(!endpoints.has_version(0));

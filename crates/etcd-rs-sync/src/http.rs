@@ -93,8 +93,18 @@ pub(crate) fn agent(
 
 /// Performs an exchange and reads its whole reply: status and body.
 pub(crate) fn exchange(agent: &Agent, exchange: &Exchange<'_>) -> Result<(u16, Vec<u8>), Failure> {
+    dated(agent, exchange).map(|(status, body, _)| (status, body))
+}
+
+/// The same, with the time that the server says it is.
+pub(crate) fn dated(
+    agent: &Agent,
+    exchange: &Exchange<'_>,
+) -> Result<(u16, Vec<u8>, Option<String>), Failure> {
     let response = start(agent, exchange, None)?;
     let status = response.status().as_u16();
+    let date = response.headers().get("date");
+    let date = date.and_then(|it| it.to_str().ok()).map(str::to_owned);
     let mut body = Vec::new();
     response
         .into_body()
@@ -103,7 +113,7 @@ pub(crate) fn exchange(agent: &Agent, exchange: &Exchange<'_>) -> Result<(u16, V
         .reader()
         .read_to_end(&mut body)
         .map_err(|e| failure(e.into()))?;
-    Ok((status, body))
+    Ok((status, body, date))
 }
 
 /// Reads of a stream's next message; past `until` they end as silence does, whatever trickles in.

@@ -6,7 +6,7 @@ use std::time::Instant;
 use ureq::Agent;
 
 use crate::endpoints::Endpoints;
-use crate::http::{Exchange, Method, SMALL_REPLY_BYTES, exchange};
+use crate::http::{Exchange, Method, SMALL_REPLY_BYTES, dated, exchange};
 use crate::known::Known;
 use crate::resolve::Names;
 use crate::wire;
@@ -135,7 +135,7 @@ impl Session {
         let not_sent = |detail: String| Error::NotSent {
             detail: format!("{}: {detail}", self.options.endpoints[endpoint]),
         };
-        let (status, body) = exchange(agent, &probe).map_err(|failure| {
+        let (status, body, date) = dated(agent, &probe).map_err(|failure| {
             let https = self.options.endpoints[endpoint].starts_with("https");
             let cut = ["Broken pipe", "reset by peer"]
                 .iter()
@@ -169,7 +169,7 @@ impl Session {
                 "it runs etcd {version}; 3.4 or later is needed"
             )));
         }
-        self.endpoints.set_version(endpoint, version);
+        self.endpoints.set_version(endpoint, version, date);
         Ok(())
     }
 

@@ -76,7 +76,10 @@ fn command_lines_are_understood() {
             "status --watch --json",
             DEFAULT_CONFIG,
             true,
-            Command::Status { watch: true },
+            Command::Status {
+                watch: true,
+                verbose: false,
+            },
         ),
         (
             "explain --at 22:00",

@@ -39,7 +39,9 @@ impl Machine {
         };
         self.note_refusal(&refusal);
         if self.settings.mode != Mode::Daemon {
-            return self.exit(refusal.exit_code());
+            let code = refusal.exit_code();
+            self.state = State::Idle(Some(refusal));
+            return self.exit(code);
         }
         if self.next.is_some() {
             return self.start_afresh();
@@ -103,6 +105,8 @@ impl Machine {
         self.unwatch();
         self.lease = None;
         self.reporter = None;
+        // What the pass came to is left for whoever looks before the next one.
+        self.stand();
         self.go(State::Stopped);
         self.out.push_back(Action::Exit(code));
     }

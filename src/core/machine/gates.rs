@@ -479,7 +479,9 @@ impl Machine {
                 .repeating(),
         );
         if self.settings.mode != Mode::Daemon {
-            return self.exit(refusal.exit_code().max(1));
+            let code = refusal.exit_code().max(1);
+            self.state = State::Holding(stage, refusal);
+            return self.exit(code);
         }
         self.go(State::Holding(stage, refusal));
         let pause = match self.failure_to_tell() {

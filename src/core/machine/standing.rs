@@ -6,6 +6,7 @@ use super::{Gates, Machine, Outcome, Stage, State, Verify, rfc3339};
 use crate::core::Refusal;
 use crate::core::settings::Mode;
 use crate::core::verdict::Verdict;
+use crate::identity::is_same;
 use crate::lock::record::{Blocked, RECORD_VERSION, Required, Standing};
 
 /// How long a text from outside may be in a record.
@@ -15,6 +16,19 @@ impl Machine {
     /// What the node says of itself; `None` before it knows anything.
     pub fn standing(&self) -> Option<&Standing> {
         self.standing.as_ref()
+    }
+
+    /// What a pass that is over leaves behind, unless the name is another machine's or etcd could not be asked.
+    pub fn parting(&self) -> Option<&Standing> {
+        let registered = self.registration.as_ref();
+        let ours =
+            registered.is_none_or(|(_, record)| is_same(&record.node_id, &self.settings.node_id));
+        let asked = |standing: &&Standing| {
+            let blocked = standing.blocked.as_ref();
+            blocked.is_none_or(|blocked| blocked.label != "etcd")
+        };
+        let standing = self.standing.as_ref().filter(asked);
+        standing.filter(|standing| standing.once && ours)
     }
 
     /// What each gate said when it was asked last.
@@ -132,9 +146,7 @@ impl Machine {
             }
             State::Holding(_, refusal) => {
                 let doing = match self.may_go_down {
-                    true => {
-                        "never went down, and may still do so from the command that ran: it keeps its claim"
-                    }
+                    true => "never went down, and may still do so from the command that ran",
                     false => "keeps its claim and looks again",
                 };
                 Some(("holding", Some(refusal.clone()), Some(doing.to_owned())))

@@ -18,6 +18,9 @@ pub(super) struct Families {
     pub(super) lock_losses: Family,
     pub(super) etcd_requests: Family,
     pub(super) etcd_duration: Family,
+    pub(super) endpoint_answered: Family,
+    pub(super) endpoint_failed: Family,
+    pub(super) event_hooks: Family,
     pub(super) reboot_required: Family,
     pub(super) required_since: Family,
     pub(super) state: Family,
@@ -97,6 +100,24 @@ impl Families {
                 "How long etcd took to answer, or was waited for.",
                 &ETCD_BOUNDS,
             ),
+            endpoint_answered: Family::gauge(
+                "reboot_coordinator_etcd_endpoint_last_success_timestamp_seconds",
+                "When this endpoint of etcd answered last; 0 when it has not.",
+                &["endpoint"],
+                &NONE_YET,
+            ),
+            endpoint_failed: Family::gauge(
+                "reboot_coordinator_etcd_endpoint_last_failure_timestamp_seconds",
+                "When this endpoint of etcd failed last; 0 when it has not. It fails now when this is later than the last success.",
+                &["endpoint"],
+                &NONE_YET,
+            ),
+            event_hooks: Family::counter(
+                "reboot_coordinator_event_hooks_total",
+                "Runs of the event hook, by how they ended, and events that were dropped because it is too slow.",
+                &["result"],
+                &singles(&EVENT_HOOK_RESULTS),
+            ),
             reboot_required: number(
                 "reboot_coordinator_reboot_required",
                 "1 when at least one detector said so when they were asked last.",
@@ -173,7 +194,7 @@ impl Families {
     }
 
     /// In the order of the exposition.
-    pub(super) fn all(&self) -> [&Family; 25] {
+    pub(super) fn all(&self) -> [&Family; 28] {
         [
             &self.build_info,
             &self.state,
@@ -200,6 +221,9 @@ impl Families {
             &self.lock_losses,
             &self.etcd_requests,
             &self.etcd_duration,
+            &self.endpoint_answered,
+            &self.endpoint_failed,
+            &self.event_hooks,
         ]
     }
 }
@@ -230,6 +254,9 @@ const NONE_YET: [[&str; 0]; 0] = [];
 
 /// What detectors say.
 pub(super) const DETECTOR_RESULTS: [&str; 3] = ["required", "clear", "failed"];
+
+/// What comes of an event for the event hook.
+const EVENT_HOOK_RESULTS: [&str; 5] = ["passed", "failed", "timed_out", "not_started", "dropped"];
 
 /// When the health script runs.
 const PHASES: [HealthPhase; 4] = [

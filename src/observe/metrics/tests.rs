@@ -30,10 +30,15 @@ lock_acquire_duration_seconds histogram
 lock_losses_total counter
 etcd_requests_total counter operation,result
 etcd_request_duration_seconds histogram
+etcd_endpoint_last_success_timestamp_seconds gauge endpoint
+etcd_endpoint_last_failure_timestamp_seconds gauge endpoint
+event_hooks_total counter result
 ";
 
 fn metrics() -> Metrics {
-    Metrics::new("1.2.3", "abc", ["file:/run/x", "kernel"])
+    let metrics = Metrics::new("1.2.3", "abc", ["file:/run/x", "kernel"]);
+    metrics.set_endpoints(&["http://a:2379".to_owned(), "http://b:2379".to_owned()]);
+    metrics
 }
 
 fn value(metrics: &Metrics, series: &str) -> Option<f64> {

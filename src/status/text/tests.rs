@@ -147,11 +147,13 @@ fn without_etcd_it_shows_what_is_known_here() {
         earlier: None,
         read_at: None,
         own: None,
+        skew_sec: 0,
+        asked: Vec::new(),
         local,
     };
     let text = shown(&view);
     assert!(
-        text.starts_with("Nothing is known of the cluster: etcd does not answer.\n\nCluster  /cluster/lock\netcd     etcd is not reachable: refused; check it\n\nThis node  node-c\n"),
+        text.starts_with("Nothing is known of the cluster: etcd does not answer.\nWhat is wrong with it: reboot-coordinator check-etcd\n\nCluster  /cluster/lock\netcd     etcd is not reachable: refused; check it\n\nThis node  node-c\n"),
         "{text}"
     );
     for gate in [

@@ -1,0 +1,183 @@
+//! What the connections of this process learnt of each etcd endpoint: for the log, the metrics and `status --verbose`.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use etcd_rs_sync::{EndpointHealth, cause};
+
+use crate::observe::hold_back::HoldBack;
+use crate::observe::metrics::Metrics;
+use crate::status::Endpoint;
+
+/// One that worked for so long and fails again is news again.
+const WORKS: Duration = Duration::from_secs(60);
+
+/// Shared by the connections, which learn, and by what shows it.
+pub(super) struct Endpoints {
+    metrics: Arc<Metrics>,
+    began: Instant,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    seen: Vec<Seen>,
+    hold_back: HoldBack,
+}
+
+/// One endpoint. What is shown changes when it begins to work or to fail, or fails otherwise, and not with every request.
+struct Seen {
+    shown: Endpoint,
+    /// Since when it works or fails.
+    since: Instant,
+    /// The causes that the log has, since it worked for long.
+    told: BTreeSet<String>,
+}
+
+impl Endpoints {
+    pub(super) fn new(metrics: Arc<Metrics>) -> Arc<Endpoints> {
+        Arc::new(Endpoints {
+            metrics,
+            began: Instant::now(),
+            state: Mutex::default(),
+        })
+    }
+
+    /// What is to be shown of each.
+    pub(super) fn shown(&self) -> Vec<Endpoint> {
+        let state = self.lock();
+        state.seen.iter().map(|seen| seen.shown.clone()).collect()
+    }
+
+    /// A request has ended.
+    pub(super) fn learn(&self, health: &[EndpointHealth]) {
+        self.metrics.endpoints(health);
+        let mut state = self.lock();
+        let State { seen, hold_back } = &mut *state;
+        let mut before = std::mem::take(seen);
+        let some_work = health.iter().any(|it| it.answered.is_some() && !it.fails);
+        for now in health {
+            let known = before.iter().position(|it| it.shown.url == now.url);
+            let known = known.map(|at| before.swap_remove(at));
+            let mut next = Seen::of(now, known);
+            // When none works, that is told of the request.
+            if some_work {
+                next.tell(now, hold_back, self.began.elapsed());
+            }
+            seen.push(next);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seen {
+    fn of(now: &EndpointHealth, known: Option<Seen>) -> Seen {
+        let shown = Endpoint::of(now);
+        let Some(mut known) = known else {
+            return Seen {
+                shown,
+                since: Instant::now(),
+                told: BTreeSet::new(),
+            };
+        };
+        let why = |endpoint: &Endpoint| {
+            let failed = endpoint.failed.as_ref().filter(|_| endpoint.fails);
+            failed.map(|(_, why)| cause(why).to_owned())
+        };
+        let (turned, old) = (shown.fails != known.shown.fails, why(&known.shown));
+        if turned && shown.fails && known.since.elapsed() >= WORKS {
+            known.told.clear();
+        }
+        if turned {
+            known.since = Instant::now();
+        }
+        let asked_first = known.shown.answered.is_none() && shown.answered.is_some();
+        if turned || asked_first || why(&shown) != old || shown.version != known.shown.version {
+            known.shown = shown;
+        }
+        known
+    }
+
+    /// One line a cause, and one when it answers again.
+    fn tell(&mut self, now: &EndpointHealth, hold_back: &mut HoldBack, at: Duration) {
+        let url = &now.url;
+        let failed = now.failed.as_ref().filter(|_| now.fails);
+        if let Some((_, why)) = failed {
+            let cause = cause(why);
+            let key = format!("{url} {cause}");
+            // Once, and every hour for as long as it lasts.
+            if self.told.insert(cause.to_owned()) {
+                hold_back.forget(&key);
+            }
+            if hold_back.should_log(&key, "", at) {
+                log::warn!(event = "etcd_endpoint", endpoint = url.as_str(), cause; "the etcd endpoint {url} is passed over, others are asked: {why}");
+            }
+        } else if now.answered.is_some() && !self.told.is_empty() && self.since.elapsed() >= WORKS {
+            self.told.clear();
+            log::info!(event = "etcd_endpoint_back", endpoint = url.as_str(); "the etcd endpoint {url} answers again");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn health(url: &str, answered: bool, failed: Option<&str>, fails: bool) -> EndpointHealth {
+        let now = Instant::now();
+        EndpointHealth {
+            url: url.to_owned(),
+            version: None,
+            date: None,
+            answered: answered.then_some(now),
+            failed: failed.map(|why| (now, why.to_owned())),
+            fails,
+        }
+    }
+
+    fn endpoints() -> Arc<Endpoints> {
+        Endpoints::new(Arc::new(Metrics::new("1", "abc", [])))
+    }
+
+    #[test]
+    fn what_is_shown_changes_with_the_cause_and_not_with_the_words() {
+        let endpoints = endpoints();
+        let (good, refused) = (health("http://a", true, None, false), "Connection refused");
+        let bad = |why: &str| health("http://b", false, Some(why), true);
+        endpoints.learn(&[good.clone(), bad(&format!("{refused} at one time"))]);
+        let first = endpoints.shown();
+        assert!(first[1].fails && !first[0].fails && first[0].answered.is_some());
+        endpoints.learn(&[good.clone(), bad(&format!("{refused} at another"))]);
+        assert_eq!(endpoints.shown(), first);
+        endpoints.learn(&[good.clone(), bad("404 page not found")]);
+        let why = endpoints.shown()[1].failed.clone().unwrap().1;
+        assert!(why.contains("404"), "{why}");
+        // Back: what it was stays to be read.
+        let back = health("http://b", true, Some("404 page not found"), false);
+        endpoints.learn(&[good.clone(), back]);
+        let shown = endpoints.shown();
+        assert!(!shown[1].fails && shown[1].failed.is_some());
+        // Another configuration: what is not asked any more is gone.
+        endpoints.learn(std::slice::from_ref(&good));
+        assert_eq!(endpoints.shown().len(), 1);
+    }
+
+    #[test]
+    fn one_cause_is_one_line_however_often_others_come_between() {
+        let endpoints = endpoints();
+        let good = health("http://a", true, None, false);
+        for round in 0..50 {
+            for why in ["Connection refused", "404 page not found"] {
+                let why = format!("{why}, try {round}");
+                endpoints.learn(&[good.clone(), health("http://b", false, Some(&why), true)]);
+            }
+        }
+        let state = endpoints.lock();
+        let causes: Vec<&str> = state.seen[1].told.iter().map(String::as_str).collect();
+        assert_eq!(causes.len(), 2, "{causes:?}");
+    }
+}
