@@ -32,7 +32,7 @@ pub fn shown(folder: &Path, bytes: &[u8]) {
     let store = Written::of(&keys, bytes);
     let survey = store::read(&store, &keys, MOST).map(Arc::new);
     let now = Timestamp::from_second(1_784_000_000).expect("a moment of 2026");
-    let view = View::of_command(config, survey, None);
+    let view = View::of_command(config, survey, &[]);
 
     let text = clean(&view.shown(false, now));
     assert!(is_clean(&text), "{text:?}");
