@@ -54,14 +54,7 @@ impl fmt::Display for LockError {
     }
 }
 
-impl std::error::Error for LockError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            LockError::Held { .. } => None,
-            LockError::Io { source, .. } => Some(source),
-        }
-    }
-}
+impl std::error::Error for LockError {}
 
 impl InstanceLock {
     /// Takes the lock at `<run_dir>/instance.lock` or says who has it. Does not wait. Children do not inherit it.

@@ -133,3 +133,102 @@ pub(crate) fn nonsense(malformed: &Malformed) -> Trouble {
         malformed.0
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::sync::Mutex;
+
+    use etcd_rs_sync::{Header, KeyValue, OpReply, RangeReply, Reply, TxnReply};
+
+    use super::*;
+
+    /// Gives these answers, one after the other, and no more.
+    struct Answers(Mutex<VecDeque<Result<Reply, Error>>>);
+
+    impl Etcd for Answers {
+        fn call(&self, _: &Request) -> Result<Reply, Error> {
+            let mut left = self.0.lock().unwrap();
+            left.pop_front().expect("nothing more is asked")
+        }
+    }
+
+    fn page(names: &[&str], more: bool) -> RangeReply {
+        let kv = |name: &&str| KeyValue {
+            key: format!("/rc/nodes/{name}").into_bytes(),
+            ..KeyValue::default()
+        };
+        RangeReply {
+            kvs: names.iter().map(kv).collect(),
+            more,
+            ..RangeReply::default()
+        }
+    }
+
+    /// The first answer: a member, and more of them than it holds.
+    fn first() -> Result<Reply, Error> {
+        let mut ranges = vec![RangeReply::default(); 10];
+        ranges[3] = page(&["a"], true);
+        Ok(Reply::Txn(TxnReply {
+            header: Header {
+                revision: 7,
+                ..Header::default()
+            },
+            succeeded: true,
+            replies: ranges.into_iter().map(OpReply::Range).collect(),
+        }))
+    }
+
+    fn rest() -> Result<Reply, Error> {
+        Ok(Reply::Range(page(&["b"], false)))
+    }
+
+    fn compacted() -> Result<Reply, Error> {
+        let detail = "said".to_owned();
+        Err(Error::Compacted { detail })
+    }
+
+    fn read_with(answers: Vec<Result<Reply, Error>>, most: usize) -> Result<Survey, Trouble> {
+        let answers = Answers(Mutex::new(answers.into()));
+        let survey = read(&answers, &Keys::new("", "/rc"), most);
+        assert!(answers.0.lock().unwrap().is_empty() || survey.is_err());
+        survey
+    }
+
+    #[test]
+    fn a_survey_is_read_page_by_page_up_to_what_is_wanted() {
+        let whole = read_with(vec![first(), rest()], 2).unwrap();
+        assert_eq!((whole.nodes.len(), whole.partial), (2, false));
+        assert_eq!(whole.revision, 7);
+        let some = read_with(vec![first()], 1).unwrap();
+        assert_eq!((some.nodes.len(), some.partial), (1, true));
+    }
+
+    #[test]
+    fn a_survey_begins_anew_when_its_revision_is_compacted_but_not_for_ever() {
+        let again = || [first(), compacted()];
+        let mut answers: Vec<_> = again().into_iter().chain(again()).collect();
+        answers.extend([first(), rest()]);
+        assert_eq!(read_with(answers, 9).unwrap().nodes.len(), 2);
+        let mut answers: Vec<_> = again().into_iter().chain(again()).chain(again()).collect();
+        answers.extend([first(), rest()]);
+        assert!(read_with(answers, 9).is_err());
+    }
+
+    #[test]
+    fn an_error_of_etcd_says_what_to_do_and_whether_it_is_a_refusal() {
+        let detail = || "said".to_owned();
+        for (error, refused) in [
+            (Error::Unauthenticated { detail: detail() }, true),
+            (Error::PermissionDenied { detail: detail() }, true),
+            (Error::Setup { detail: detail() }, true),
+            (Error::NotSent { detail: detail() }, false),
+            (Error::Compacted { detail: detail() }, false),
+        ] {
+            let told = trouble(&error);
+            assert_eq!(told.refused, refused, "{told:?}");
+            let again = told.text.ends_with("; try again");
+            assert_eq!(again, matches!(error, Error::Compacted { .. }), "{told:?}");
+        }
+    }
+}

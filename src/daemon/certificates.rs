@@ -75,3 +75,100 @@ fn tell_ends(files: &Tls, metrics: &Metrics) {
         files.ca_file.as_deref().and_then(certificate_end),
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+
+    use etcd_rs_sync::Options;
+
+    use super::*;
+
+    const CA: &str = include_str!("../config/tests/tls/ca.crt");
+    const NODE: (&str, &str) = (
+        include_str!("../config/tests/tls/node.crt"),
+        include_str!("../config/tests/tls/node.key"),
+    );
+    const OTHER: (&str, &str) = (
+        include_str!("../config/tests/tls/other.crt"),
+        include_str!("../config/tests/tls/other.key"),
+    );
+
+    fn write(path: &Path, text: &str) {
+        fs::write(path, text).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    fn end(metrics: &Metrics, file: &str) -> bool {
+        let text = metrics.render();
+        let line = text.lines().find(|line| {
+            line.starts_with("reboot_coordinator_etcd_certificate") && line.contains(file)
+        });
+        !line.unwrap_or_else(|| panic!("{text}")).ends_with(" 0")
+    }
+
+    #[test]
+    fn files_that_are_replaced_are_taken_when_they_fit_together_and_said_once_when_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let (ca, cert, key) = (path("ca"), path("cert"), path("key"));
+        for (path, text) in [(&ca, CA), (&cert, NODE.0), (&key, NODE.1)] {
+            write(path, text);
+        }
+        let files = Tls {
+            ca_file: Some(ca),
+            client: Some((cert.clone(), key.clone())),
+            insecure_skip_verify: false,
+        };
+        let metrics = Metrics::new("1", "abc", ["f"]);
+        tell_ends(&files, &metrics);
+        assert!(
+            end(&metrics, "cert_file") && end(&metrics, "ca_file"),
+            "{}",
+            metrics.render()
+        );
+        let mut used = store::tls(&files).unwrap();
+        let mut options = Options::new(["https://127.0.0.1:1"]);
+        options.tls = Some(used.clone());
+        let client = Client::new(options).unwrap();
+        let (first, mut refused) = (used.clone(), None);
+        assert!(!look(&files, &client, &mut used, &mut refused));
+        assert_eq!(refused, None);
+        // One of the two is there already.
+        write(&cert, OTHER.0);
+        assert!(!look(&files, &client, &mut used, &mut refused));
+        assert!(refused.is_some() && used == first);
+        write(&key, OTHER.1);
+        assert!(look(&files, &client, &mut used, &mut refused));
+        assert!(refused.is_none() && used != first);
+        assert!(!look(&files, &client, &mut used, &mut refused));
+        fs::remove_file(&key).unwrap();
+        assert!(!look(&files, &client, &mut used, &mut refused));
+        assert!(refused.is_some_and(|why| why.contains("key")));
+    }
+
+    #[test]
+    fn files_are_followed_when_there_are_some() {
+        let lab = crate::daemon::tests::lab::Lab::new();
+        let (mut config, _) = lab.loaded(crate::core::Mode::Daemon, false);
+        let metrics = Arc::new(Metrics::new("1", "abc", ["f"]));
+        let follow = |config: &Config| {
+            let client = Client::new(Options::new(["http://127.0.0.1:1"])).unwrap();
+            follow(config, client, Arc::clone(&metrics))
+        };
+        assert!(follow(&config).unwrap().is_none());
+        let ca = lab.path("ca.crt");
+        write(&ca, CA);
+        config.etcd.tls = Some(Tls {
+            ca_file: Some(ca.clone()),
+            client: None,
+            insecure_skip_verify: false,
+        });
+        assert!(follow(&config).unwrap().is_some());
+        assert!(end(&metrics, "ca_file") && !end(&metrics, "cert_file"));
+        fs::remove_file(ca).unwrap();
+        assert!(follow(&config).is_err());
+    }
+}

@@ -26,7 +26,7 @@ use crate::status::{self, Own, POLICY};
 const LOOK_LIMIT: Duration = Duration::from_secs(1);
 
 /// How long after a try to serve at an address that somebody else has the next one follows.
-const AGAIN: Duration = Duration::from_secs(10);
+pub(super) const AGAIN: Duration = Duration::from_secs(10);
 
 /// How long `/status.json` may be. A thousand nodes take less than 1 MB; only enormous records take more.
 const JSON_LIMIT: usize = 4 * 1024 * 1024;
@@ -85,6 +85,16 @@ impl Host {
 impl Observer {
     /// Serves from now on, when the configuration says so. One pass is over too soon for anyone to ask.
     pub(super) fn start(config: &Config, mode: Mode, clock: Clock) -> Result<Observer, String> {
+        Observer::with(config, mode, clock, &Environment::read())
+    }
+
+    /// The same, for whatever the service manager has said.
+    pub(super) fn with(
+        config: &Config,
+        mode: Mode,
+        clock: Clock,
+        environment: &Environment,
+    ) -> Result<Observer, String> {
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), REVISION, detectors(config));
         metrics.set_endpoints(&config.etcd.endpoints);
         let metrics = Arc::new(metrics);
@@ -100,7 +110,7 @@ impl Observer {
         };
         let mut observer = Observer {
             shown: Arc::new(shown),
-            notify: Notify::new(&Environment::read(), std::process::id()),
+            notify: Notify::new(environment, std::process::id()),
             server: None,
             serves: mode == Mode::Daemon,
             missing: None,
@@ -159,6 +169,16 @@ impl Observer {
         self.shown.metrics.note(note);
     }
 
+    #[cfg(test)]
+    pub(super) fn has_tried(&self) -> bool {
+        self.tried
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_stuck(&self, awake: Duration) -> bool {
+        self.shown.heartbeat.is_stuck(awake)
+    }
+
     pub(super) fn reloading(&self) {
         self.notify.reloading(kernel_monotonic());
     }
@@ -202,7 +222,7 @@ impl Observer {
     }
 
     /// Whoever had the address may have given it up.
-    fn listen_again(&mut self, now: Duration) -> Option<Duration> {
+    pub(super) fn listen_again(&mut self, now: Duration) -> Option<Duration> {
         let (wanted, due) = self.missing.take()?;
         if now >= due && self.serve(&wanted).is_ok() {
             return None;
@@ -335,7 +355,7 @@ fn detectors(config: &Config) -> impl Iterator<Item = &str> {
 }
 
 /// Whether the first pass is over, or a claim from before goes on.
-fn has_arrived(view: &View) -> bool {
+pub(super) fn has_arrived(view: &View) -> bool {
     !matches!(
         view.state,
         "starting" | "checking" | "joining" | "leaving" | "stopping"

@@ -40,3 +40,37 @@ pub(super) fn listen(events: SyncSender<Event>, mode: Mode) -> io::Result<()> {
         .spawn(receive)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, sync_channel};
+    use std::time::Duration;
+
+    use rustix::process::{Signal as Kernel, getpid, kill_process};
+
+    use super::*;
+
+    fn next(events: &Receiver<Event>) -> Signal {
+        match events.recv_timeout(Duration::from_secs(20)) {
+            Ok(Event::Signal(signal)) => signal,
+            _ => panic!("the signal arrives"),
+        }
+    }
+
+    #[test]
+    fn hup_reloads_a_daemon_and_is_nothing_to_one_pass_and_the_others_stop() {
+        let wait = Duration::ZERO;
+        for mode in [Mode::Daemon, Mode::Once { wait }] {
+            let (sender, events) = sync_channel(8);
+            listen(sender, mode).unwrap();
+            for signal in [Kernel::HUP, Kernel::TERM, Kernel::INT] {
+                kill_process(getpid(), signal).unwrap();
+                if signal == Kernel::HUP && mode != Mode::Daemon {
+                    continue;
+                }
+                let reloads = matches!(next(&events), Signal::Reload);
+                assert_eq!(reloads, signal == Kernel::HUP, "{signal:?}");
+            }
+        }
+    }
+}

@@ -469,7 +469,13 @@ pre_reboot_hook: {{command: [/bin/touch, {}]}}
         let tasks = Tasks::new((&config, &start), inbox, clock, metrics).unwrap();
         let now = clock.now().mono;
         let seconds = Duration::from_secs;
-        for (until, runs) in [(now - seconds(2), false), (now + seconds(30), true)] {
+        // The last has the time that a thread takes to start.
+        for (until, runs) in [
+            (now - seconds(2), false),
+            (now, true),
+            (now + seconds(30), true),
+        ] {
+            let _ = std::fs::remove_file(&drained); // of the one before
             let none = tasks.hook(Ticket(1), Hook::Drain { until }, &ScriptFacts::default());
             assert!(none.is_none());
             let Ok(Event::Machine(Input::Script(_, report))) = events.recv() else {

@@ -1,7 +1,9 @@
 //! The real driver, with threads, sockets, processes and files, around an etcd that is steered.
 
 mod etcd;
-mod lab;
+pub(super) mod lab;
+mod logged;
+mod observer;
 mod pages;
 mod reload;
 mod settings;

@@ -217,3 +217,15 @@ fn a_link_does_not_hide_an_open_folder() {
     std::os::unix::fs::symlink(&path, &link).unwrap();
     assert!(matches!(ask(&link).outcome, ScriptOutcome::NotStarted(why) if why.contains("folder")));
 }
+
+#[test]
+fn a_list_may_fill_a_variable_to_its_last_byte() {
+    // Five thousand names and more fit into what is kept.
+    assert!(join(&vec!["worker-1234.cluster".to_owned(); 4900]).1);
+    for (first, second, fits) in [(VALUE_LIMIT - 2, 1, true), (VALUE_LIMIT - 1, 1, false)] {
+        let entries = [first, second].map(|length| "x".repeat(length));
+        let (value, complete) = join(&entries);
+        assert_eq!(complete, fits);
+        assert_eq!(value.len(), if fits { VALUE_LIMIT } else { first });
+    }
+}

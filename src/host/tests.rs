@@ -335,3 +335,52 @@ fn a_boot_id_that_changes_from_one_look_to_the_next_is_none() {
     let why = boot_id(uuid).unwrap_err().to_string();
     assert!(why.contains("uuid") && why.contains("another one"), "{why}");
 }
+
+#[test]
+fn what_a_host_remembers_and_says_of_itself_is_read_as_it_was_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let long = "x".repeat(40_000);
+    assert_eq!(
+        (read_memory(dir.path()), read_standing(dir.path())),
+        (None, None)
+    );
+    write_memory(dir.path(), "{}").unwrap();
+    write_standing(dir.path(), &long).unwrap();
+    assert_eq!(read_memory(dir.path()).as_deref(), Some("{}"));
+    assert_eq!(read_standing(dir.path()), Some(long));
+    // What cannot be replaced is not left there to be believed.
+    for name in ["memory.json", "standing.json"] {
+        fs::create_dir(dir.path().join(format!("{name}.tmp"))).unwrap();
+    }
+    let failed = write_memory(dir.path(), "{\"begun\":true}").unwrap_err();
+    assert!(failed.to_string().contains("memory.json"), "{failed}");
+    assert!(write_standing(dir.path(), "{}").is_err());
+    assert_eq!(
+        (read_memory(dir.path()), read_standing(dir.path())),
+        (None, None)
+    );
+}
+
+#[test]
+fn a_memory_in_run_is_kept_in_a_lasting_folder_as_well_when_there_is_one() {
+    let elsewhere = Path::new("/elsewhere/x");
+    assert!(memory_folders(elsewhere).eq([elsewhere.to_owned()]));
+    let gone = Path::new("/run/no-such-folder-anywhere");
+    assert!(memory_folders(gone).eq([gone.to_owned()]));
+    let folders = fs::read_dir("/var/lib").unwrap().map_while(Result::ok);
+    let lasting = folders.map(|entry| entry.path()).find(|path| path.is_dir());
+    let lasting = lasting.expect("every host keeps something in /var/lib");
+    for run in ["/run", "/var/run"] {
+        let run_dir = Path::new(run).join(lasting.file_name().unwrap());
+        assert!(memory_folders(&run_dir).eq([run_dir.clone(), lasting.clone()]));
+    }
+}
+
+#[test]
+fn what_cannot_be_looked_at_is_an_error_and_not_absence() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("file");
+    let file = File::create(&path).unwrap();
+    assert!(is_at(&file, &path.join("below")).is_err());
+    assert!(read_completed(&path).is_err());
+}

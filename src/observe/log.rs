@@ -65,7 +65,12 @@ pub fn init(level: LevelFilter, format: Option<LogFormat>, node: &str) {
     let _ = env_logger::Builder::new()
         .filter_level(LevelFilter::Off)
         .filter_module("reboot_coordinator", LevelFilter::Trace)
-        .format(|out, record| out.write_all(render(record).as_bytes()))
+        .format(|out, record| {
+            let line = render(record);
+            #[cfg(test)]
+            tests::hear(&line);
+            out.write_all(line.as_bytes())
+        })
         .try_init();
     log::set_max_level(level);
 }
@@ -155,4 +160,28 @@ fn is_journal() -> bool {
     named
         .zip(stderr)
         .is_some_and(|(named, stderr)| named == format!("{}:{}", stderr.dev(), stderr.ino()))
+}
+
+/// For tests of what is logged.
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    static HEARD: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+    pub(super) fn hear(line: &str) {
+        let mut heard = HEARD.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.push(line.to_owned());
+    }
+
+    /// What was logged in JSON since the last time.
+    pub(crate) fn heard() -> Vec<serde_json::Value> {
+        let mut heard = HEARD.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = std::mem::take(&mut *heard).into_iter();
+        lines
+            .filter_map(|line| serde_json::from_str(&line).ok())
+            .collect()
+    }
 }

@@ -155,4 +155,39 @@ mod tests {
         );
         drop(unblock);
     }
+
+    #[test]
+    fn a_check_may_take_several_looks_at_the_clock() {
+        let slow = || std::thread::sleep(SLICE * 5 / 2);
+        assert_eq!(bounded("slow", PATIENCE, &Cancel::new(), slow), Ok(()));
+    }
+
+    #[test]
+    fn who_comes_back_makes_room_for_one() {
+        let cancel = Cancel::new();
+        let hang = || {
+            let (unblock, blocked) = channel::<()>();
+            let limit = Duration::from_millis(20);
+            let work = move || {
+                let _ = blocked.recv();
+            };
+            let answer = some(2, "two", limit, &cancel, work);
+            (unblock, answer)
+        };
+        let (first, answer) = hang();
+        assert_eq!(answer, Err(NoAnswer::TimedOut));
+        let (_second, answer) = hang();
+        assert_eq!(answer, Err(NoAnswer::TimedOut));
+        assert_eq!(hang().1, Err(NoAnswer::StillBusy));
+        drop(first);
+        let deadline = Instant::now() + PATIENCE;
+        let _third = loop {
+            let (third, answer) = hang();
+            if answer == Err(NoAnswer::TimedOut) {
+                break third;
+            }
+            assert!(Instant::now() < deadline, "{answer:?}");
+        };
+        assert_eq!(hang().1, Err(NoAnswer::StillBusy));
+    }
 }

@@ -81,7 +81,6 @@ impl Output {
                 self.kept.extend_from_slice(&chunk[..keep]);
                 self.dropped += (n - keep) as u64;
             }
-            Some(Err(e)) if e.kind() == io::ErrorKind::Interrupted => {}
             _ => self.pipe = None,
         }
     }

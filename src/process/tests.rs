@@ -460,3 +460,13 @@ fn an_enormous_limit_is_no_limit() {
     });
     assert_eq!(report.outcome, ScriptOutcome::Exited(0));
 }
+
+#[test]
+fn an_output_that_has_ended_is_waited_for_no_longer() {
+    let began = Instant::now();
+    for _ in 0..40 {
+        assert!(run_plain(&command(&["/bin/true"])).outcome.success());
+    }
+    // With the time for somebody who keeps it open it would be 10 s at least.
+    assert!(began.elapsed() < LINGER_LIMIT * 32, "{:?}", began.elapsed());
+}

@@ -32,7 +32,7 @@ step=$1
 [ -n "$step" ] || step=$RC_PHASE
 [ "$step" = monitor ] || echo "PREFIX$step" >> "$here/actions"
 env > "$here/environment"
-while [ -e "$here/block-$step" ]; do sleep 0.02; done
+while [ -e "$here/block-$step" ] && [ -d /proc/$PPID ]; do sleep 0.02; done
 : > "$here/ended-$step"
 [ "$step" != detect ] || [ -e "$here/required" ] || exit 1
 [ ! -e "$here/fail-$step" ]
@@ -41,7 +41,7 @@ while [ -e "$here/block-$step" ]; do sleep 0.02; done
 /// One at a time: there is one in a process, and it may rely on that.
 static ONE: Mutex<()> = Mutex::new(());
 
-pub(super) struct Lab {
+pub(in crate::daemon) struct Lab {
     pub(super) etcd: Etcd,
     folder: TempDir,
     fields: Vec<(String, String)>,
@@ -51,7 +51,7 @@ pub(super) struct Lab {
 
 impl Lab {
     /// A host that requires a reboot.
-    pub(super) fn new() -> Lab {
+    pub(in crate::daemon) fn new() -> Lab {
         let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = tempfile::tempdir().unwrap();
         let etcd = Etcd::start();
@@ -107,7 +107,7 @@ impl Lab {
         lab
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(in crate::daemon) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -165,7 +165,7 @@ impl Lab {
     }
 
     /// The configuration as it stands in the file, for `mode`.
-    pub(super) fn loaded(&self, mode: Mode, dry_run: bool) -> (Config, Start) {
+    pub(in crate::daemon) fn loaded(&self, mode: Mode, dry_run: bool) -> (Config, Start) {
         self.write();
         let path = self.path("config.yaml");
         let config = config::load(&path)
@@ -199,6 +199,17 @@ impl Lab {
 
     pub(super) fn start_as(&mut self, mode: Mode, dry_run: bool) {
         let (config, start) = self.loaded(mode, dry_run);
+        self.start_with(config, start);
+    }
+
+    /// With the name that the host had a moment ago.
+    pub(super) fn start_named(&mut self, name: &str) {
+        let (mut config, start) = self.loaded(Mode::Daemon, false);
+        config.node_name = name.to_owned();
+        self.start_with(config, start);
+    }
+
+    fn start_with(&mut self, config: Config, start: Start) {
         let (sender, events) = sync_channel(INBOX);
         let inbox = sender.clone();
         let main = thread::spawn(move || {

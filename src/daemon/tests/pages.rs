@@ -15,13 +15,18 @@ pub(super) fn free() -> SocketAddr {
 
 /// Status and body of a page; `None` when nobody serves there.
 pub(super) fn get(address: SocketAddr, path: &str) -> Option<(u16, String)> {
+    let (head, body) = get_as(address, path, &address.to_string())?;
+    Some((head.split(' ').nth(1)?.parse().ok()?, body))
+}
+
+/// Head and body of a page for somebody who calls the server this.
+pub(super) fn get_as(address: SocketAddr, path: &str, host: &str) -> Option<(String, String)> {
     let mut stream = TcpStream::connect(address).ok()?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").ok()?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n").ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
     let (head, body) = answer.split_once("\r\n\r\n")?;
-    let status = head.split(' ').nth(1)?.parse().ok()?;
-    Some((status, body.to_owned()))
+    Some((head.to_owned(), body.to_owned()))
 }
 
 pub(super) fn served(lab: &mut Lab, address: SocketAddr) {
@@ -56,6 +61,7 @@ fn pages_show_the_cluster_the_host_and_that_the_main_loop_works() {
     assert!(page.contains("<html"), "{page}");
     let (status, json) = get(address, "/status.json").unwrap();
     assert_eq!(status, 200);
+    assert!(json.ends_with("}\n"));
     let json: Value = serde_json::from_str(&json).unwrap();
     assert!(
         json.to_string().contains("id-of-a") || json.to_string().contains("\"a\""),

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::super::{Daemon, Event, Reading};
+use super::super::{Daemon, Event, Reading, reload};
 use super::lab::{LIMIT, Lab, wait};
 use super::pages::{free, get, served};
 use super::with_another_script;
@@ -125,4 +125,57 @@ fn one_pass_and_dry_run_stay_what_they_were_started_as() {
     }
     assert!(daemon.config.dry_run);
     assert_eq!(daemon.config.max_concurrent_reboots, 2);
+}
+
+#[test]
+fn another_name_of_the_host_is_followed_and_nothing_else_without_a_signal() {
+    let mut lab = Lab::new();
+    let (config, mut start) = lab.loaded(Mode::Daemon, true);
+    let renamed = |running: &str, written: &str| {
+        let mut config = config.clone();
+        (config.node_name, config.node_name_as_written) = (running.to_owned(), written.to_owned());
+        config.dry_run = true;
+        config
+    };
+    let same = renamed("a", "a");
+    assert!(reload::of_host(&start, &same).is_none());
+    let found = reload::of_host(&start, &renamed("localhost", "a")).expect("it has another name");
+    assert_eq!(found.config.node_name, "a");
+    assert_eq!(found.settings.node, "a");
+    assert!(found.config.dry_run);
+    // A name that is written otherwise waits for a signal, and so does whatever else there is in the file.
+    assert!(reload::of_host(&start, &renamed("localhost", "localhost")).is_none());
+    lab.set("max_concurrent_reboots", "2");
+    assert!(reload::of_host(&start, &renamed("localhost", "a")).is_none());
+    start.path = lab.path("nothing");
+    assert!(reload::of_host(&start, &renamed("localhost", "a")).is_none());
+}
+
+#[test]
+fn a_daemon_that_began_before_its_host_had_a_name_goes_by_the_right_one() {
+    let mut lab = Lab::new();
+    lab.remove("required");
+    lab.start_named("localhost");
+    wait("the registration", || lab.etcd.get("/rc/nodes/a"));
+    wait("the end of the other", || {
+        lab.etcd.get("/rc/nodes/localhost").is_none().then_some(())
+    });
+    lab.touch("required");
+    lab.wait_step("reboot");
+    assert_eq!(lab.phase().as_deref(), Some("rebooting"));
+    lab.stop();
+}
+
+#[test]
+fn what_the_host_says_waits_for_a_file_that_is_being_read() {
+    let lab = Lab::new();
+    let (mut daemon, events) = lab.daemon();
+    daemon.read_again();
+    let Ok(Event::Configuration(Some(found))) = events.recv_timeout(LIMIT) else {
+        panic!("the file is read");
+    };
+    let mut found = *found;
+    found.config.max_concurrent_reboots = 7;
+    daemon.on_host(found);
+    assert_eq!(daemon.config.max_concurrent_reboots, 1);
 }

@@ -126,3 +126,34 @@ fn the_seed_is_another_one_each_time() {
     let seeds: Vec<u64> = (0..4).map(|_| store::seed().unwrap()).collect();
     assert!(seeds.windows(2).all(|pair| pair[0] != pair[1]), "{seeds:?}");
 }
+
+#[test]
+fn scripts_are_told_of_a_dry_run_and_where_the_metrics_are() {
+    let mut lab = Lab::new();
+    let told = |lab: &Lab| setup::script_context(&lab.loaded(Mode::Daemon, false).0);
+    let before = told(&lab);
+    assert_eq!((before.dry_run, before.metrics_endpoint), (false, None));
+    lab.set("dry_run", "true");
+    lab.set("metrics", "{enabled: true, listen: \"127.0.0.1:9100\"}");
+    let after = told(&lab);
+    let address = "127.0.0.1:9100".parse().ok();
+    assert_eq!((after.dry_run, after.metrics_endpoint), (true, address));
+}
+
+#[test]
+fn the_certificates_of_all_authorities_fit_into_a_file_and_nothing_much_larger_is_read() {
+    let lab = Lab::new();
+    let ca = lab.path("ca.crt");
+    let files = crate::config::Tls {
+        ca_file: Some(ca.clone()),
+        client: None,
+        insecure_skip_verify: false,
+    };
+    for (mebibytes, fits) in [(3, true), (5, false)] {
+        let text = vec![b'\n'; mebibytes << 20];
+        fs::write(&ca, &text).unwrap();
+        let read = store::tls(&files);
+        assert_eq!(read.is_ok(), fits, "{:?}", read.err());
+        assert!(read.is_ok_and(|read| read.ca_pem == Some(text)) == fits);
+    }
+}

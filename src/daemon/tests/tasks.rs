@@ -140,14 +140,16 @@ fn a_permit_that_cannot_be_redeemed_runs_no_command() {
     let (mut daemon, events) = lab.daemon();
     let life = Permit::life(daemon.config.etcd.timeout);
     daemon.tasks = lab.tasks(&daemon, life * 2);
-    for (since, runs) in [(Duration::ZERO, false), (life * 2, true)] {
+    // The last is as old as it may be, and has the time that a thread takes to start.
+    let oldest = life - Duration::from_millis(50);
+    for (since, runs) in [(Duration::ZERO, 0), (life * 2, 1), (oldest, 2)] {
         let permit = Permit::of_test(since);
         assert!(daemon.tasks.reboot(Ticket(5), permit, &facts()).is_none());
         let Input::RebootCommand(Ticket(5), report) = input(&events) else {
             panic!("the command is answered");
         };
-        assert_eq!(report.outcome.success(), runs, "{report:?}");
-        assert_eq!(lab.count("reboot"), usize::from(runs));
+        assert_eq!(report.outcome.success(), runs > 0, "{report:?}");
+        assert_eq!(lab.count("reboot"), runs);
     }
 }
 

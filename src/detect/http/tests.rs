@@ -214,3 +214,35 @@ fn a_slow_server_costs_its_limit() {
         assert!(began.elapsed() < LIMIT);
     }
 }
+
+#[test]
+fn a_document_and_a_header_may_be_long_up_to_their_limits() {
+    let most = usize::try_from(MAX_BODY_BYTES).unwrap();
+    let value = r#"{"reboot":{"required":true}}"#;
+    let header = format!("x-long: {}\r\n", "x".repeat(8000));
+    for (length, fits) in [(most, true), (most + 1, false)] {
+        let body = format!("{value}{}", " ".repeat(length - value.len()));
+        let result = asked(says("200 OK", &header, &body), flag(), LIMIT);
+        match result {
+            DetectorResult::Required(_) => assert!(fits),
+            DetectorResult::Failed(why) => assert!(!fits && why.contains("longer than"), "{why}"),
+            DetectorResult::Clear => panic!("it is true"),
+        }
+    }
+}
+
+#[test]
+fn authorities_are_read_from_the_file_that_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let good = write("ca.crt", include_str!("../../config/tests/tls/ca.crt"));
+    let empty = write("empty.crt", "");
+    assert!(tls(Some(&good)).is_ok());
+    let why = tls(Some(&empty)).unwrap_err();
+    assert!(why.ends_with("holds no certificate"), "{why}");
+    assert!(tls(Some(&folder.path().join("gone"))).is_err());
+}

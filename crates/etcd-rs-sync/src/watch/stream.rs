@@ -86,3 +86,19 @@ pub(super) fn is_silence(error: &io::Error) -> bool {
         .and_then(|inner| inner.downcast_ref::<ureq::Error>());
     matches!(inner, Some(ureq::Error::Timeout(_)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_without_end_is_given_up_however_it_is_cut_into_pieces() {
+        for first in [&b"x"[..], b""] {
+            let rest = io::repeat(b'x').take(MAX_REPLY_BYTES + 100_000);
+            let text = first.chain(rest).chain(&b"\n{}\n"[..]);
+            let reader = ureq::Body::builder().reader(text).into_reader();
+            let why = Stream::new(reader, Ticket::default()).line().unwrap_err();
+            assert!(why.to_string().contains("too long"), "{why}");
+        }
+    }
+}

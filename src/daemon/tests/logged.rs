@@ -1,0 +1,141 @@
+//! What a running daemon says, and how often.
+
+use std::fs;
+
+use log::LevelFilter;
+use serde_json::Value;
+
+use super::lab::Lab;
+use crate::config::LogFormat;
+use crate::observe::log::init;
+use crate::observe::log::tests::heard;
+
+/// What a daemon logs from here on. The level is that of the whole process: whatever others say, this one is called `heard`.
+fn listen(lab: &mut Lab, level: LevelFilter) {
+    lab.set(
+        "log",
+        &format!("{{level: {}, format: json}}", level.as_str().to_lowercase()),
+    );
+    init(level, Some(LogFormat::Json), "heard");
+    heard();
+}
+
+fn of<'a>(events: &'a [Value], event: &str) -> Vec<&'a Value> {
+    let of = |line: &&Value| line["event"] == event && line["node"] == "heard";
+    events.iter().filter(of).collect()
+}
+
+/// Back to what the other tests expect.
+fn hush() {
+    init(LevelFilter::Error, None, "a");
+}
+
+#[test]
+fn what_is_run_is_logged_with_its_outcome_and_its_time() {
+    let mut lab = Lab::new();
+    listen(&mut lab, LevelFilter::Debug);
+    let slow = "#!/bin/sh\necho said\necho why >&2\nsleep 0.05\nexit 3\n";
+    lab.script("slow", "");
+    fs::write(lab.path("slow"), slow).unwrap();
+    let slow = format!("{:?}", lab.path("slow").display().to_string());
+    lab.set(
+        "pre_reboot_hook",
+        &format!("{{command: [{slow}], timeout_sec: 30}}"),
+    );
+    lab.start();
+    lab.wait_step("undo");
+    lab.stop();
+    hush();
+    let events = heard();
+    let started = of(&events, "started");
+    assert_eq!(started.len(), 1);
+    assert_eq!(
+        (
+            started[0]["level"].as_str(),
+            started[0]["dry_run"].as_bool()
+        ),
+        (Some("info"), Some(false))
+    );
+    let detector = of(&events, "detector")[0];
+    assert_eq!(
+        (detector["detector"].as_str(), detector["result"].as_str()),
+        (Some("marker"), Some("required"))
+    );
+    let checked = of(&events, "health_check")[0];
+    assert_eq!(
+        (checked["level"].as_str(), checked["exit_code"].as_u64()),
+        (Some("debug"), Some(0))
+    );
+    let hook = of(&events, "hook")
+        .into_iter()
+        .find(|line| line["phase"] == "pre-reboot")
+        .unwrap();
+    assert_eq!(
+        (hook["level"].as_str(), hook["exit_code"].as_u64()),
+        (Some("warn"), Some(3))
+    );
+    assert_eq!(
+        (hook["stdout"].as_str(), hook["stderr"].as_str()),
+        (Some("said\n"), Some("why\n"))
+    );
+    let took = hook["duration_ms"].as_u64().unwrap();
+    assert!((50..20_000).contains(&took), "{hook}");
+    assert_eq!(of(&events, "aborted").len(), 1);
+}
+
+#[test]
+fn an_outcome_that_stays_is_said_once_beside_what_else_is_wrong_and_what_is_not_asked_for_is_not_said()
+ {
+    let mut lab = Lab::new();
+    listen(&mut lab, LevelFilter::Warn);
+    lab.script("broken", "");
+    let broken = "#!/bin/sh\necho detect >> \"${0%/*}/actions\"\nexit 127\n";
+    fs::write(lab.path("broken"), broken).unwrap();
+    let command = format!("{:?}", lab.path("broken").display().to_string());
+    let detectors = format!("[{{name: marker, type: command, cmd: [{command}]}}]");
+    lab.set("reboot_required_detectors", &detectors);
+    lab.start();
+    lab.wait_passes(5);
+    // Something else is in the way.
+    lab.touch("disable");
+    lab.script("mended", "");
+    fs::write(lab.path("mended"), broken.replace("127", "1")).unwrap();
+    fs::rename(lab.path("mended"), lab.path("broken")).unwrap();
+    lab.wait_passes(3);
+    lab.stop();
+    hush();
+    let events = heard();
+    let said = |event: &str, words: &str| {
+        let all = of(&events, event).into_iter();
+        all.filter(|line| line["msg"].as_str().is_some_and(|msg| msg.contains(words)))
+            .count()
+    };
+    assert_eq!(said("blocked", "unknown"), 1, "{events:?}");
+    // Once more after the outcome, which was news.
+    assert!(said("detector_failed", "127") <= 2, "{events:?}");
+    assert_eq!(said("blocked", "kill switch"), 1, "{events:?}");
+    let loud = ["warn", "error"];
+    let mine = events.iter().filter(|line| line["node"] == "heard");
+    assert!(
+        mine.clone()
+            .all(|line| loud.contains(&line["level"].as_str().unwrap())),
+        "{events:?}"
+    );
+}
+
+#[test]
+fn whoever_sets_dry_run_is_warned_at_each_start() {
+    let mut lab = Lab::new();
+    lab.remove("required");
+    listen(&mut lab, LevelFilter::Warn);
+    lab.set("dry_run", "true");
+    lab.start();
+    lab.stop();
+    hush();
+    let events = heard();
+    let started = of(&events, "started");
+    assert_eq!(
+        (started.len(), started[0]["dry_run"].as_bool()),
+        (1, Some(true))
+    );
+}
