@@ -63,7 +63,7 @@ pub fn main() -> ExitCode {
 }
 
 /// The password and key of etcd are in our memory: the kernel writes no core of it. What we start has cores as always. Of a user
-/// that is not root `/proc/self` would be closed to itself, which scripts are started through.
+/// that is not root, `/proc/self` would be closed to the process itself.
 fn keep_out_of_dumps() {
     if geteuid().is_root() {
         // Without it there is still the unit's LimitCORE=0.

@@ -5,13 +5,14 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use etcd_rs_sync::Options;
 use etcd_test_server::{Action, Cluster, Odd, Proxy, Rule};
 use serde_json::Value;
 
-use crate::host::Host;
+use crate::host::{Host, LIMIT};
 use crate::store::Store;
 
 /// The most memory that a daemon ever had, in kilobytes. A development build has 16,000 before it is told anything.
@@ -191,6 +192,35 @@ fn a_yes_to_everything_ends_the_daemon() {
     }
 }
 
+/// Every second request fails, for ever.
+#[test]
+fn trouble_that_comes_and_goes_is_told_once() {
+    let cluster = Cluster::single();
+    let mut daemon = Daemon::new(&cluster);
+    daemon.host.set("backoff_max_sec", "60");
+    daemon.host.remove("required");
+    let count = AtomicUsize::new(0);
+    daemon.proxy.rule(Rule {
+        matches: Box::new(move |request| {
+            request.path == "/v3/kv/txn" && count.fetch_add(1, Ordering::SeqCst) % 2 == 1
+        }),
+        action: Action::Odd(Odd::BadGateway),
+        times: None,
+    });
+    daemon.host.start();
+    daemon.proxy.wait_for("/v3/kv/txn", 40, LIMIT);
+    daemon.host.wait_event("etcd_error");
+    let lines = daemon.troubles();
+    assert!(lines.len() <= LINES, "{lines:?}");
+    let events = daemon.host.events();
+    let back = events
+        .iter()
+        .filter(|event| event["event"] == "etcd_back")
+        .count();
+    assert!(back <= 1, "{back} times");
+    assert!(daemon.host.stop() < END);
+}
+
 /// The second endpoint is another cluster, where nobody has a claim.
 #[test]
 fn another_cluster() {
@@ -204,7 +234,7 @@ fn another_cluster() {
     host.start();
     host.wait_event("queued");
     near.refuse();
-    far.wait_for("/v3/", ASKED, crate::host::LIMIT);
+    far.wait_for("/v3/", ASKED, LIMIT);
     let event = host.wait_event("etcd_error");
     host.wait_until("its verdict", || {
         host.log().contains("it belongs to the etcd cluster")

@@ -468,10 +468,12 @@ impl Machine {
         match (result, self.etcd_trouble.take()) {
             (Ok(_), None) => {}
             (Ok(_), Some((since, _))) => {
-                let away = self.now.wall.as_second() - since.as_second();
-                self.note(
-                    Note::info("etcd_back", "etcd answers again").with("away_sec", away.max(0)),
-                );
+                let away = self.now.wall.duration_since(since);
+                // What comes and goes would be news each time, and fill the log.
+                if away.unsigned_abs() >= self.settings.backoff_max {
+                    let sec = away.as_secs().max(0);
+                    self.note(Note::info("etcd_back", "etcd answers again").with("away_sec", sec));
+                }
             }
             (Err(error), before) => {
                 let since = before.map_or(self.now.wall, |(since, _)| since);
