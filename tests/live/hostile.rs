@@ -176,7 +176,8 @@ fn a_yes_to_everything_ends_the_daemon() {
     third.turns(Odd::Yes, "/");
     third.host.remove("block-post-lock");
     third.is_refused(before);
-    third.endured("with the turn in hand");
+    assert_eq!(third.host.reboots(), 0, "{}", third.host.log());
+    assert!(third.host.stop() < END);
     for path in ["/", "/v3/"] {
         let mut daemon = Daemon::new(&cluster);
         daemon.turns(Odd::Yes, path);
@@ -210,14 +211,12 @@ fn trouble_that_comes_and_goes_is_told_once() {
     daemon.host.start();
     daemon.proxy.wait_for("/v3/kv/txn", 40, LIMIT);
     daemon.host.wait_event("etcd_error");
-    let lines = daemon.troubles();
-    assert!(lines.len() <= LINES, "{lines:?}");
+    // Beside what a pass comes to, which is told when it changes, once a check_interval_sec at most.
     let events = daemon.host.events();
-    let back = events
-        .iter()
-        .filter(|event| event["event"] == "etcd_back")
-        .count();
-    assert!(back <= 1, "{back} times");
+    for event in ["etcd_error", "etcd_back", "report_failed"] {
+        let times = events.iter().filter(|line| line["event"] == event).count();
+        assert!(times <= 2, "{event}: {times} times in 40 requests");
+    }
     assert!(daemon.host.stop() < END);
 }
 
