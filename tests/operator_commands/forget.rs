@@ -57,3 +57,45 @@ fn an_unknown_member_is_an_error_and_the_nearest_is_named() {
     assert!(ended.code == 1 && said.contains(expected), "{ended:?}");
     assert!(field.get("nodes/node-a").is_some());
 }
+
+/// What a shell offers behind `release` and `forget`, asked of a real etcd by the script that packages ship.
+#[test]
+fn completions_offer_the_nodes_that_are_there() {
+    let field = Field::new();
+    for node in ["node-a", "node-b", "other"] {
+        let record = json!({"v": 1, "node": node, "node_id": "x", "version": "0.1.0"});
+        field.put(&format!("nodes/{node}"), &record);
+    }
+    field.claim("node-b", "rebooting");
+    let config = field.config("admin", "etcd_timeout_sec: 60\n");
+    let config = config.to_str().unwrap();
+    let program = env!("CARGO_BIN_EXE_reboot-coordinator");
+    let offered = |words: &[&str]| {
+        let script = "docs/completions/reboot-coordinator.bash";
+        let line = format!(
+            ". {script}\nCOMP_WORDS=(\"$@\") COMP_CWORD=$(($# - 1))\n_reboot_coordinator\necho \"${{COMPREPLY[@]}}\""
+        );
+        let output = std::process::Command::new("bash")
+            .args(["-c", &line, "bash", program, "--config", config])
+            .args(words)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    assert_eq!(
+        offered(&["release", "no"]),
+        "node-b",
+        "only what has a claim"
+    );
+    assert_eq!(offered(&["forget", "no"]), "node-a node-b");
+    assert_eq!(offered(&["explain", "ot"]), "other");
+    assert_eq!(offered(&["pause", "no"]), "");
+    // Whoever presses a key does not wait for an etcd that is away.
+    field.cluster.pause(0);
+    let began = std::time::Instant::now();
+    assert_eq!(offered(&["forget", "no"]), "");
+    let took = began.elapsed();
+    field.cluster.resume(0);
+    assert!(took < std::time::Duration::from_secs(20), "{took:?}");
+}

@@ -146,7 +146,7 @@ impl Machine {
             }
             State::Holding(_, refusal) => {
                 let doing = match self.may_go_down {
-                    true => "never went down, and may still do so from the command that ran",
+                    true => "is still up and may yet go down",
                     false => "keeps its claim and looks again",
                 };
                 Some(("holding", Some(refusal.clone()), Some(doing.to_owned())))
