@@ -13,13 +13,14 @@ use simulation::{Plan, late};
 const HELP: &str = "\
 Runs histories of a simulated fleet and checks the promise of the protocol after every step.
 
-Usage: scripts/simulate [--histories N] [--seed S] [--jobs J] [--story] [--faults] [--crashes] [--coverage]
+Usage: scripts/simulate [--histories N] [--seed S] [--jobs J] [--story] [--faults] [--fault NAME] [--crashes] [--coverage]
 
   --histories N  how many histories (default 100000; with --faults, for each fault: 3000)
   --seed S       the first seed (default 1)
   --jobs J       threads (default 2)
   --story        tell what happened in the first history that fails, made as small as it gets; when none fails, in the first
   --faults       plant one fault after another into the protocol; every one must be found
+  --fault NAME   only this one, or all whose name begins so
   --crashes      kill one node before and after every action of its life, and at every pair of such points
   --coverage     which inputs met the machine in which states
 ";
@@ -32,7 +33,7 @@ struct Options {
     seed: u64,
     jobs: usize,
     story: bool,
-    faults: bool,
+    faults: Option<String>,
     crashes: bool,
     coverage: bool,
 }
@@ -49,8 +50,8 @@ fn main() -> ExitCode {
             return ExitCode::from(64);
         }
     };
-    let good = if options.faults {
-        faults(&options)
+    let good = if let Some(name) = &options.faults {
+        faults(&options, name)
     } else if options.crashes {
         crashes(options.jobs)
     } else {
@@ -66,7 +67,7 @@ fn parse() -> Result<Option<Options>, lexopt::Error> {
         seed: 1,
         jobs: 2,
         story: false,
-        faults: false,
+        faults: None,
         crashes: false,
         coverage: false,
     };
@@ -77,7 +78,8 @@ fn parse() -> Result<Option<Options>, lexopt::Error> {
             Long("seed") => options.seed = parser.value()?.parse()?,
             Long("jobs") => options.jobs = parser.value()?.parse()?,
             Long("story") => options.story = true,
-            Long("faults") => options.faults = true,
+            Long("faults") => options.faults = Some(String::new()),
+            Long("fault") => options.faults = Some(parser.value()?.string()?),
             Long("crashes") => options.crashes = true,
             Long("coverage") => options.coverage = true,
             Short('h') | Long("help") => return Ok(None),
@@ -177,14 +179,18 @@ fn crashes(jobs: usize) -> bool {
     failed.is_empty() && stranded.is_empty()
 }
 
-fn faults(options: &Options) -> bool {
+fn faults(options: &Options, name: &str) -> bool {
     let count = options.histories.unwrap_or(3000);
     let mut missed = 0;
     println!(
         "{:<26} {:>6} of {:<7} {:<9} {:>6}  first",
         "fault", "found", "seeds", "property", "time"
     );
-    for (planted, text) in Planted::ALL {
+    let all = Planted::ALL.iter();
+    let all: Vec<_> = all
+        .filter(|(planted, _)| format!("{planted:?}").starts_with(name))
+        .collect();
+    for (planted, text) in &all {
         let begun = Instant::now();
         let search = search(*planted, options.seed, count, SEARCH, options.jobs);
         let shown = search.first.as_ref().map_or_else(
@@ -206,7 +212,7 @@ fn faults(options: &Options) -> bool {
             None => missed += 1,
         }
     }
-    let all = Planted::ALL.len();
+    let all = all.len();
     println!(
         "{} of {all} found, each by a property that is about it, in a seed that passes without it",
         all - missed

@@ -313,7 +313,7 @@ impl Plan {
         let nodes: Vec<NodePlan> = (0..usize::try_from(count).unwrap_or(1))
             .map(|node| draw_node(&mut rng, node, &shape))
             .collect();
-        let quiet_at = rng.between(100, 500) * SECOND;
+        let mut quiet_at = rng.between(100, 500) * SECOND;
         let mut faults = Vec::new();
         let count = nodes.len();
         let many = rng.pick(&[0, 1, 2, 3, 4, 6, 9, 14]);
@@ -327,7 +327,7 @@ impl Plan {
         faults.extend(draw_requests(seed, count, quiet_at));
         faults.extend(draw_reloads(seed, count, quiet_at));
         let mut nodes = nodes;
-        faults.extend(draw_line(seed, &mut nodes, quiet_at));
+        faults.extend(draw_line(seed, &mut nodes, &mut quiet_at));
         Plan {
             seed,
             nodes,

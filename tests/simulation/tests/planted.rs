@@ -20,22 +20,10 @@ const RARE: [Planted; 13] = [
     Planted::TakeOverUnguarded,
 ];
 
-/// Faults of the line besides [`Planted::LineIgnored`], which is found often. The first of these did not show in two thousand
-/// histories, the others were not looked for yet: few histories hold a failed reboot with somebody else at his turn just then.
-/// The guards of the commit have tests of their own (`steps/commit.rs`).
-const OF_THE_LINE: [Planted; 6] = [
-    Planted::CommitIgnoresFailures,
-    Planted::FailureForgotten,
-    Planted::FailureUnguarded,
-    Planted::GoOnNotCounted,
-    Planted::GoOnUnguarded,
-    Planted::OthersUnseen,
-];
-
 #[test]
 fn a_planted_fault_is_found() {
     let often = Planted::ALL.iter().map(|(planted, _)| *planted);
-    for planted in often.filter(|it| !RARE.contains(it) && !OF_THE_LINE.contains(it)) {
+    for planted in often.filter(|it| !RARE.contains(it)) {
         let noticed = |seed: &u64| {
             let violation = history(*seed, Some(planted)).violation;
             violation.is_some_and(|violation| planted.about().contains(&violation.property))

@@ -347,17 +347,79 @@ pub(super) fn draw_reloads(seed: u64, count: usize, quiet_at: Time) -> Vec<(When
 }
 
 /// How many failures stop the line, and who lets it go on. From a stream of its own.
-pub(super) fn draw_line(seed: u64, nodes: &mut [NodePlan], quiet_at: Time) -> Vec<(When, Fault)> {
+pub(super) fn draw_line(
+    seed: u64,
+    nodes: &mut [NodePlan],
+    quiet_at: &mut Time,
+) -> Vec<(When, Fault)> {
     let mut rng = Rng::new(seed, 5);
     let halt_after = rng.pick(&[1, 1, 1, 1, 2, 0]);
-    for node in nodes {
+    for node in nodes.iter_mut() {
         node.settings.halt_after = halt_after;
     }
-    let many = rng.pick(&[0, 0, 0, 1, 2]);
+    let mut many = rng.pick(&[0, 0, 0, 1, 2]);
+    let mut faults = Vec::new();
+    if nodes.len() > 2 && rng.chance(1, 3) {
+        *quiet_at += rng.between(200, 1000) * SECOND;
+        faults = draw_bad_image(&mut rng, nodes, *quiet_at);
+        many = rng.between(1, 4);
+    }
     let mut draw = || {
-        let more = rng.pick(&[0, 1, 2]);
-        let at = rng.between(quiet_at / 4, quiet_at);
+        let more = rng.pick(&[0, 1, 1, 2]);
+        let at = rng.between(*quiet_at / 4, *quiet_at);
         (When::At(at), Fault::OperatorGoesOn(more))
     };
-    (0..many).map(|_| draw()).collect()
+    faults.extend((0..many).map(|_| draw()));
+    faults
+}
+
+/// Some boots fail, in one way or another, while others wait or come later: what is known of it becomes known at moments at which
+/// somebody has judged and not committed yet, or while what says so is on its way.
+fn draw_bad_image(rng: &mut Rng, nodes: &mut [NodePlan], quiet_at: Time) -> Vec<(When, Fault)> {
+    let limit = rng.pick(&[1, 2, 2, 3]);
+    let kind = rng.between(0, 3);
+    let apart = rng.pick(&[0, 0, 20, 60, 300]) * SECOND;
+    let slow = rng.chance(1, 2);
+    let mut faults = Vec::new();
+    for ((index, node), turn) in nodes.iter_mut().enumerate().zip(0..) {
+        node.settings.mode = Mode::Daemon;
+        node.settings.max_concurrent_reboots = limit;
+        node.required_at = Some(10 * SECOND + turn * apart + rng.between(0, 10) * SECOND);
+        let patience = node.settings.reboot_timeout + node.settings.post_boot_settle;
+        let kind = if rng.chance(1, 4) {
+            rng.between(0, 3)
+        } else {
+            kind
+        };
+        let boot = Boot::good(rng.between(5, 30) * SECOND);
+        let bad = match kind {
+            0 => Boot {
+                never: true,
+                ..boot
+            },
+            1 => Boot {
+                unhealthy_for: rng.between(20, 300) * SECOND,
+                ..boot
+            },
+            2 => Boot {
+                keeps_asking: true,
+                ..boot
+            },
+            _ => Boot::good((patience.as_secs() + rng.between(0, 80)) * SECOND),
+        };
+        node.reboots.clear();
+        node.boots = vec![if rng.chance(1, 2) { bad } else { boot }];
+        if slow {
+            faults.push((When::At(0), Fault::SlowDisk(index, quiet_at)));
+        }
+        if rng.chance(1, 2) {
+            let late = Fault::Late(index, rng.between(1, 40), rng.chance(1, 4));
+            faults.push((When::Sending(index, "TakingAway", 1), late));
+        }
+        if rng.chance(1, 2) {
+            let judged = When::Sent(index, "Gates(PostLock)", rng.between(1, 3));
+            faults.push((judged, Fault::Pause(index, rng.between(3, 20) * SECOND)));
+        }
+    }
+    faults
 }
