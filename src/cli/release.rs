@@ -212,6 +212,7 @@ mod tests {
                 session: "s".into(),
                 phase,
                 limit: 1,
+                domains: crate::lock::Domains::default(),
                 reasons: vec!["kernel".into(), "libc".into()],
                 since: "2026-11-23T11:40:00.000Z".into(),
                 committed_at: phase

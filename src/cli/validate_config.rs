@@ -97,6 +97,10 @@ fn facts(config: &Config) -> Vec<String> {
         format!("  detectors  {}", detectors.join(", ")),
         format!("  health     {}", config.health_script.display()),
     ];
+    for (label, limit) in &config.domains.limits {
+        let value = config.domains.labels.get(label).map_or("", String::as_str);
+        facts.push(format!("  domain     {label} {value}, {limit} at a time"));
+    }
     if let Some(windows) = &config.windows {
         let entries = |title: &str, texts: Vec<&str>| {
             if texts.is_empty() {

@@ -40,6 +40,8 @@ pub const FIELDS: &[Field] = &[
     field("backoff_max_sec", "60"),
     field("min_reboot_interval_sec", "0"),
     field("max_concurrent_reboots", "1"),
+    field("labels", "none"),
+    field("limits", "none"),
     field("lock_key", "required"),
     field("lock_ttl_sec", "90"),
     field("hold_timeout_sec", "none"),

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 pub use crate::core::policy::Policies as ClusterPolicies;
 use crate::core::windows::Windows;
+use crate::lock::Domains;
 
 mod certificate;
 mod commands;
 mod detectors;
+mod domains;
 mod etcd;
 mod fields;
 mod files;
@@ -62,6 +64,8 @@ pub struct Config {
     pub min_reboot_interval: Duration,
     /// How many nodes may be down at once.
     pub max_concurrent_reboots: u32,
+    /// This node's failure domains, and how many may be down at once in each.
+    pub domains: Domains,
     /// The key under which all records live, without a trailing slash and without the namespace.
     pub lock_key: String,
     /// TTL of the session lease.

@@ -193,6 +193,13 @@ impl<'a> Field<'a> {
         })
     }
 
+    /// The entries of the map it holds, whose keys are names of the operator's own.
+    pub(super) fn entries(&self) -> Option<Vec<(&'a str, Field<'a>)>> {
+        let map = self.unchecked_map()?;
+        let names = map.entries.iter().map(|(name, _)| name.as_str());
+        Some(names.map(|name| (name, map.field(name))).collect())
+    }
+
     /// The items of the list it holds; `None` if it is absent, empty or no list.
     pub(super) fn list(&self) -> Option<Vec<Field<'a>>> {
         let node = self.node?;

@@ -8,7 +8,7 @@ use super::host::Host;
 use super::reader::{Field, Map, Sink};
 use super::tree::Node;
 use super::{Config, Log, LogFormat};
-use super::{commands, detectors, etcd, files, key, policies};
+use super::{commands, detectors, domains, etcd, files, key, policies};
 use crate::lock::keys::{NODE_NAME_RULE, is_node_name};
 
 /// Reads the whole tree. Problems and warnings go to the sink; the configuration counts only if there are no problems.
@@ -24,6 +24,8 @@ pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
     let backoff = backoff(&top);
     let min_reboot_interval = top.field("min_reboot_interval_sec").seconds_or_zero(0);
     let max_concurrent_reboots = at_least(1, &top.field("max_concurrent_reboots"), 1);
+    let (labels, limits) = (top.field("labels"), top.field("limits"));
+    let domains = domains::read(&labels, &limits, max_concurrent_reboots.unwrap_or(1));
     let lock_key = key::lock_key(&top.field("lock_key"));
     let lock_ttl = lock_ttl(
         &top.field("lock_ttl_sec"),
@@ -85,6 +87,7 @@ pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
         backoff_max,
         min_reboot_interval: min_reboot_interval?,
         max_concurrent_reboots: max_concurrent_reboots?,
+        domains: domains?,
         lock_key: lock_key?,
         lock_ttl: lock_ttl?,
         hold_timeout,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::memory::Memory;
 use super::policy::Policies;
 use super::windows::Windows;
-use crate::lock::Keys;
+use crate::lock::{Domains, Keys};
 
 /// Everything a [`Machine`](super::Machine) needs to know from the start. See the configuration reference for meanings.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +22,8 @@ pub struct Settings {
     pub keys: Keys,
     /// How many nodes may be down at once.
     pub max_concurrent_reboots: u32,
+    /// This node's failure domains, and how many may be down at once in each.
+    pub domains: Domains,
     /// How many failed reboots of others stop this node; 0: none does.
     pub halt_after: u32,
     /// How often detectors run.

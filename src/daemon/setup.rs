@@ -21,6 +21,7 @@ pub(super) fn settings(config: &Config, mode: Mode) -> Result<Settings, String> 
             .and_then(|json| serde_json::from_str(&json).ok()),
         keys: Keys::new(&config.etcd.namespace, &config.lock_key),
         max_concurrent_reboots: config.max_concurrent_reboots,
+        domains: config.domains.clone(),
         halt_after: config.halt_after,
         check_interval: config.check_interval,
         health_publish_interval: (mode == Mode::Daemon).then_some(config.health_publish_interval),

@@ -3,6 +3,7 @@
 //! Nothing here does I/O or reads a clock. [`request`] builds what is sent to etcd, [`outcome`] says what an answer means,
 //! [`record`] is what the values look like, [`keys`] where they are. `docs/protocol.md` says why.
 
+pub mod domains;
 pub mod keys;
 pub mod line;
 pub mod operator;
@@ -12,6 +13,7 @@ pub mod request;
 pub mod requests;
 pub mod survey;
 
+pub use domains::Domains;
 pub use keys::Keys;
 pub use line::{Failure, FailureKind, GoOn, Line};
 pub use outcome::Permit;

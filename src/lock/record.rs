@@ -5,6 +5,8 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::Domains;
+
 /// The version of every record this program writes and reads.
 pub const RECORD_VERSION: u32 = 1;
 
@@ -59,6 +61,9 @@ pub struct Claim {
     pub phase: Phase,
     /// The writer's `max_concurrent_reboots`.
     pub limit: u32,
+    /// The failure domains of its node: the same as long as the claim exists.
+    #[serde(flatten)]
+    pub domains: Domains,
     /// The detectors that asked, or what the operator wrote.
     pub reasons: Vec<String>,
     /// When it was made, RFC 3339. For people only.

@@ -104,12 +104,12 @@ pub fn take_away(
     txn
 }
 
-/// The claims next before the one created at `create`, nearest first, and that one itself at the front: enough of them to
-/// know the whole queue before a node near the head, when this many keys that are no claims stand in between.
-pub fn recount(keys: &Keys, create: i64, limit: u32, foreign: usize) -> Range {
+/// The claims next before the one created at `create`, nearest first, and that one itself at the front: as many of them as its
+/// [window](super::Domains::window), when this many keys that are no claims stand in between.
+pub fn recount(keys: &Keys, create: i64, window: u32, foreign: usize) -> Range {
     let foreign = i64::try_from(foreign).unwrap_or(i64::MAX / 2);
     Range {
-        limit: i64::from(limit) + i64::from(NEAR) + 1 + foreign,
+        limit: i64::from(window) + 1 + foreign,
         order: Order::CreateRevisionDescending,
         max_create_revision: create,
         ..Range::of(Span::prefix(keys.claims()))

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::View;
 use super::describe::{age, names, phase, reasons, request_text};
+use super::domains;
 use super::gates::next_opening;
 use super::headline::{Part, headline};
 use super::json::{gate, part, readable};
@@ -176,6 +177,9 @@ fn facts(view: &View, node: &str, now: Timestamp) -> Table {
         let before = names(survey.claims[..place].iter().map(|(name, _)| name.as_str()));
         if !before.is_empty() {
             row("before it", Tone::Notice, before);
+        }
+        if let Some(waits) = domains::waits(survey, place) {
+            row("waits for", Tone::Notice, waits);
         }
     }
     if let Some((_, request)) = survey.requests.iter().find(|(name, _)| named(name)) {

@@ -15,7 +15,7 @@ use crate::host::KillSwitch;
 use crate::lock::outcome::Found;
 use crate::lock::record::LastReboot;
 use crate::lock::survey::{Said, Survey};
-use crate::lock::{Claim, Cooldown, History, NodeRecord, Pause, Phase};
+use crate::lock::{Claim, Cooldown, Domains, History, NodeRecord, Pause, Phase};
 
 pub(crate) fn now() -> Timestamp {
     "2026-11-23T12:00:00Z".parse().unwrap()
@@ -55,6 +55,7 @@ pub(crate) fn found(node: &str, phase: Phase, create: i64, since: &str) -> (Stri
         session: "s".into(),
         phase,
         limit: 1,
+        domains: Domains::default(),
         reasons: vec!["kernel".into()],
         since: if phase.committed() {
             at("11:00")

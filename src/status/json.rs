@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::View;
 use super::describe::{committed, phase};
+use super::domains::in_use;
 use super::headline::{Part, headline};
 use super::text::{healthy, limits};
 use super::times::rfc3339;
@@ -75,6 +76,7 @@ fn cluster(survey: &Survey) -> Value {
         "pause": survey.pause.as_ref().map(readable),
         "cooldown": survey.cooldown.as_ref().map(readable),
         "limits": limits(survey),
+        "domains": in_use(survey),
         "holders": claims(true),
         "queue": claims(false),
         "requests": requests,

@@ -2,6 +2,7 @@
 //! page and JSON. The commands and the daemon both stand above it.
 
 pub(crate) mod describe;
+mod domains;
 mod endpoints;
 pub(crate) mod explanation;
 #[cfg(test)]

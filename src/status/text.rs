@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::View;
 use super::describe::{age, committed, holder_row, pause_text, reasons, request_text, until_text};
+use super::domains;
 use super::headline::{Part, headline};
 use super::local::Local;
 use super::plight::{Plight, Rank, plights};
@@ -129,6 +130,15 @@ fn cluster(lines: &mut Vec<String>, view: &View, survey: &Survey, now: Timestamp
     }
     lines.extend(rows.lines(style));
     let mut table = Table::new(0);
+    for (number, domain) in domains::in_use(survey).iter().take(LISTED).enumerate() {
+        let name = if number == 0 { "Domains" } else { "" };
+        let tone = if domain.full() {
+            Tone::Notice
+        } else {
+            Tone::Plain
+        };
+        table.row([heading(name), cell(tone, domain.text())]);
+    }
     table.row([heading("Queue    "), amount(queue.len(), "empty")]);
     lines.extend(table.lines(style));
     lines.extend(waiting(&queue, now).lines(style));

@@ -9,6 +9,7 @@ mod certificates;
 mod claim_file;
 mod commit;
 mod detectors;
+mod domains;
 mod doubled;
 mod events;
 mod gates;

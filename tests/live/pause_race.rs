@@ -11,7 +11,7 @@ use etcd_test_server::Cluster;
 use reboot_coordinator::lock::outcome::{self, Commit};
 use reboot_coordinator::lock::record::encode;
 use reboot_coordinator::lock::request::{self, Judged};
-use reboot_coordinator::lock::{Claim, Held, Keys, NodeRecord, Pause, Phase, operator};
+use reboot_coordinator::lock::{Claim, Domains, Held, Keys, NodeRecord, Pause, Phase, operator};
 
 const NODES: usize = 20;
 const ROUNDS: usize = 200;
@@ -25,6 +25,7 @@ fn claim(node: usize) -> Claim {
         session: String::new(),
         phase: Phase::Queued,
         limit: 20,
+        domains: Domains::default(),
         reasons: Vec::new(),
         since: String::new(),
         committed_at: None,

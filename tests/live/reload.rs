@@ -8,7 +8,7 @@ use crate::store::Store;
 
 impl Host {
     /// Reloads and waits until the new file is in force.
-    fn reload(&self) {
+    pub(crate) fn reload(&self) {
         let before = self.count("reloaded");
         self.write_config();
         self.signal(Signal::HUP);

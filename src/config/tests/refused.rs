@@ -223,6 +223,55 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     ("max_concurrent_reboots: 1.5", "must be a whole number"),
     (
+        "labels: {rack: }",
+        "labels.rack: needs a value: write where this node is, as in `rack: r12`",
+    ),
+    ("labels: {rack: ''}", "labels.rack: needs a value"),
+    ("labels: {rack: [a, b]}", "labels.rack: must be text"),
+    (
+        "labels: {rack: r 12}",
+        "labels.rack: \"r 12\" is no value of a label; use 1 to 64 of",
+    ),
+    (
+        "labels: {rack: '%H'}",
+        "labels.rack: \"%H\" is not replaced here",
+    ),
+    (
+        "labels: {'my rack': a}",
+        "\"my rack\" is no name of a label; use 1 to 32 of",
+    ),
+    ("labels: [rack]", "labels: must be a map"),
+    ("labels: r12", "labels: must be a map"),
+    (
+        "labels: {a: 1, b: 1, c: 1, d: 1, e: 1, f: 1, g: 1, h: 1, i: 1}",
+        "labels: has 9 labels, at most 8 are allowed",
+    ),
+    (
+        "limits: {rack: 1}",
+        "limits.rack: this node has no label `rack`; say where the node is: `labels: {rack: ...}`",
+    ),
+    (
+        "labels: {rack: a}\nlimits: {rak: 1}",
+        "limits.rak: this node has no label `rak`; did you mean `rack`?",
+    ),
+    (
+        "labels: {rack: a}\nlimits: {zone: 1}",
+        "limits.zone: this node has no label `zone`; its labels are rack",
+    ),
+    (
+        "labels: {rack: a}\nlimits: {rack: 0}",
+        "limits.rack: must be a whole number from 1",
+    ),
+    (
+        "labels: {rack: a}\nlimits: {rack: }",
+        "limits.rack: needs a number",
+    ),
+    (
+        "labels: {rack: a}\nlimits: {rack: one}",
+        "limits.rack: must be a whole number from 1",
+    ),
+    ("labels: {rack: a}\nlimits: 1", "limits: must be a map"),
+    (
         "max_reboots_without_clearing: 0",
         "must be a whole number from 1",
     ),

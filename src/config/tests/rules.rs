@@ -7,6 +7,22 @@ use super::super::{DetectorKind, LogFormat};
 use super::*;
 
 #[test]
+fn labels_and_their_limits_are_words_and_numbers() {
+    let fixture = Fixture::new();
+    let text = with("max_concurrent_reboots: 4\nlabels: {rack: r12, row: 7}\nlimits: {rack: 1}");
+    let loaded = fixture.load(&text).unwrap();
+    assert_eq!(loaded.warnings, []);
+    let domains = loaded.config.domains;
+    let labels: Vec<_> = domains.labels.iter().collect();
+    assert_eq!(format!("{labels:?}"), r#"[("rack", "r12"), ("row", "7")]"#);
+    assert_eq!(domains.limits.get("rack"), Some(&1));
+    for empty in ["labels:", "labels: {}\nlimits: {}"] {
+        let loaded = fixture.load(&with(empty)).unwrap();
+        assert_eq!(loaded.config.domains, crate::lock::Domains::default());
+    }
+}
+
+#[test]
 fn the_least_configuration_has_the_documented_defaults() {
     let fixture = Fixture::new();
     let loaded = fixture.load(LEAST).unwrap();
@@ -25,6 +41,7 @@ fn the_least_configuration_has_the_documented_defaults() {
     );
     assert_eq!(config.min_reboot_interval, Duration::ZERO);
     assert_eq!(config.max_concurrent_reboots, 1);
+    assert_eq!(config.domains, crate::lock::Domains::default());
     assert_eq!(config.lock_ttl, seconds(90));
     assert_eq!(config.hold_timeout, None);
     assert_eq!(config.etcd.endpoints, ["http://127.0.0.1:2379"]);
@@ -245,6 +262,10 @@ fn warnings_do_not_keep_a_configuration_from_loading() {
         (
             "windows: {timezone: UTC, deny: ['* 00:00-12:00', '* 12:00-24:00']}",
             "windows.deny[0]: this node can never reboot, because windows.deny covers every time",
+        ),
+        (
+            "labels: {rack: a}\nlimits: {rack: 1}",
+            "limits.rack: holds nobody up: max_concurrent_reboots (1) lets no more than 1 go at once",
         ),
         (
             "cluster_policies: {min_healthy_fraction: 1}",

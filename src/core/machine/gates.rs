@@ -214,6 +214,11 @@ impl Machine {
     fn gates_open(&mut self, stage: Stage) {
         match stage {
             Stage::PreLock => self.enter_queue(Entry::Join),
+            Stage::Waiting | Stage::PostLock if self.lives_elsewhere() => {
+                self.leave(Refusal::Lost(
+                    "`labels` or `limits` are others now, and what a claim says of them stays: this node joins the queue again".to_owned(),
+                ));
+            }
             Stage::Waiting => self.go(State::Queued),
             Stage::PostLock | Stage::Resume | Stage::Retry if self.judged_too_slowly() => {
                 self.note(Note::warn(
@@ -228,6 +233,12 @@ impl Machine {
             }
             Stage::PostLock | Stage::Resume | Stage::Retry => self.commit(stage),
         }
+    }
+
+    /// Whether the claim was made with other labels, or limits of them.
+    fn lives_elsewhere(&self) -> bool {
+        let held = self.held.as_ref();
+        held.is_some_and(|held| held.claim.domains != self.settings.domains)
     }
 
     /// Whether so much time passed since the first gate was asked that the process must have been stopped, the host suspended, or

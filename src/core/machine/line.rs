@@ -12,7 +12,7 @@ use crate::core::line::{self, Still};
 use crate::core::{Note, Refusal};
 use crate::lock::outcome::{self, Found, GateRead, Write};
 use crate::lock::record::RECORD_VERSION;
-use crate::lock::request::{NEAR, Others};
+use crate::lock::request::Others;
 use crate::lock::{Claim, Failure, FailureKind, Held, Phase, request};
 
 /// The share of `reboot_timeout_sec` for which a node that is back may be ill before it says so.
@@ -34,7 +34,7 @@ impl Machine {
     pub(super) fn others(&self) -> Others {
         match self.settings.policies {
             Some(_) => Others::Members,
-            None => Others::Oldest(self.settings.max_concurrent_reboots.saturating_add(NEAR)),
+            None => Others::Oldest(self.window()),
         }
     }
 

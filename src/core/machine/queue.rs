@@ -12,9 +12,10 @@ use super::{
 use crate::core::io::{Action, WatchEvent};
 use crate::core::settings::Mode;
 use crate::core::{Note, Refusal};
+use crate::lock::domains::Older;
 use crate::lock::outcome::{self, Ahead, Found, Write};
 use crate::lock::record::{RECORD_VERSION, decode};
-use crate::lock::{Claim, Held, History, Phase, request};
+use crate::lock::{Claim, Domains, Held, History, Phase, request};
 
 /// How long a waiting node relies on its watch alone before it counts again.
 const RECOUNT: Duration = Duration::from_secs(600);
@@ -68,6 +69,8 @@ pub struct Queue {
 pub(super) struct Seen {
     pub(super) create: i64,
     pub(super) modified: i64,
+    /// What it says of its failure domains, when it is readable.
+    pub(super) domains: Option<Domains>,
     /// What it says, when it is readable and past its commit.
     pub(super) committed: Option<Box<Claim>>,
     /// Since when it is known at this mod revision.
@@ -116,8 +119,17 @@ impl Queue {
         self.held = None;
     }
 
-    fn is_turn(&self, limit: u32) -> bool {
-        self.near && self.ahead.len() < usize::try_from(limit).unwrap_or(usize::MAX)
+    /// Whether it is the turn of the claim that says `own`, under a limit in all.
+    fn turn(&self, own: &Domains, limit: u32, claims: &str) -> Result<(), String> {
+        if !self.near {
+            return Err(format!("{} or more before it", self.ahead.len()));
+        }
+        let node = |key| str::strip_prefix(key, claims).unwrap_or(key);
+        let older = self.ahead.iter();
+        let older: Vec<Older<'_>> = older
+            .map(|(key, seen)| (node(key.as_str()), seen.domains.as_ref()))
+            .collect();
+        own.turn(limit, &older).map_err(|waits| waits.text())
     }
 }
 
@@ -182,9 +194,9 @@ impl Machine {
 
     fn new_claim(&self, entry: &Entry) -> Claim {
         let now = rfc3339(self.now.wall);
-        let since = match entry {
-            Entry::Join => now,
-            Entry::TakeOver(seen) => seen.claim.since.clone(),
+        let (since, domains) = match entry {
+            Entry::Join => (now, self.settings.domains.clone()),
+            Entry::TakeOver(seen) => (seen.claim.since.clone(), seen.claim.domains.clone()),
         };
         Claim {
             v: RECORD_VERSION,
@@ -194,6 +206,7 @@ impl Machine {
             session: self.session.clone(),
             phase: Phase::Queued,
             limit: self.settings.max_concurrent_reboots,
+            domains,
             reasons: self.reasons.clone(),
             since,
             committed_at: None,
@@ -218,7 +231,7 @@ impl Machine {
             State::Counting => Some(Request::Range(request::recount(
                 keys,
                 self.held.as_ref()?.create,
-                self.settings.max_concurrent_reboots,
+                self.window(),
                 self.queue.as_ref().map_or(0, |queue| queue.foreign),
             ))),
             State::TakingAway(away) => self.take_away_request(away),
@@ -409,12 +422,14 @@ impl Machine {
             }
             WatchEvent::Written(key, modified, value) => {
                 let key = String::from_utf8_lossy(&key);
+                let claim = decode(&value).ok();
                 let ahead = queue.ahead.get_mut(&*key);
                 if let Some(seen) = ahead.or_else(|| queue.behind.get_mut(&*key)) {
                     *seen = Seen {
                         create: seen.create,
                         modified,
-                        committed: committed(decode(&value).ok()),
+                        domains: claim.as_ref().map(|claim: &Claim| claim.domains.clone()),
+                        committed: committed(claim),
                         since: now,
                         well_at: now,
                         told: false,
@@ -430,7 +445,6 @@ impl Machine {
     /// In the queue: is there something to do, and if not, when will there be?
     pub(super) fn look_around(&mut self) {
         let now = self.now.mono;
-        let limit = self.settings.max_concurrent_reboots;
         let give_up_at = match self.settings.mode {
             Mode::Daemon => None,
             Mode::Once { wait } => Some(self.started + wait),
@@ -444,16 +458,14 @@ impl Machine {
         if let Some(away) = queue.to_tell(now, patience) {
             return self.go(State::TakingAway(away));
         }
-        let turn = queue.is_turn(limit);
-        if turn && queue.retry_at.is_none_or(|at| at <= now) {
+        let turn = self.turn(queue);
+        if turn.is_ok() && queue.retry_at.is_none_or(|at| at <= now) {
             return self.my_turn();
         }
         if give_up_at.is_some_and(|at| at <= now) {
-            let refusal = queue
-                .held
-                .clone()
-                .unwrap_or_else(|| Refusal::NotTurn(format!("{} before it", queue.ahead.len())));
-            return self.leave(refusal);
+            let held = queue.held.clone();
+            let refusal = held.or(turn.err().map(Refusal::NotTurn));
+            return self.leave(refusal.unwrap_or_else(|| Refusal::NotTurn(String::new())));
         }
         if queue.check_at <= now {
             return self.check_while_waiting();
@@ -462,7 +474,7 @@ impl Machine {
             return self.begin_taking_away(away);
         }
         let expiry = hold_timeout.and_then(|limit| queue.next_expiry(limit));
-        let retry = queue.retry_at.filter(|_| turn);
+        let retry = queue.retry_at.filter(|_| turn.is_ok());
         self.timer = [
             Some(queue.check_at),
             Some(queue.recount_at),
@@ -474,6 +486,26 @@ impl Machine {
         .into_iter()
         .flatten()
         .min();
+    }
+
+    /// Whether it is this node's turn, by what its claim says and what the others said; else what it waits for. A claim is judged
+    /// by the labels that it was made with: others have counted on those.
+    fn turn(&self, queue: &Queue) -> Result<(), String> {
+        let Some(held) = &self.held else {
+            return Err("it has no claim".to_owned());
+        };
+        let (limit, claims) = (
+            self.settings.max_concurrent_reboots,
+            self.settings.keys.claims(),
+        );
+        queue.turn(&held.claim.domains, limit, &claims)
+    }
+
+    /// How many claims before this node's own it looks at.
+    pub(super) fn window(&self) -> u32 {
+        let held = self.held.as_ref();
+        let domains = held.map_or(&self.settings.domains, |held| &held.claim.domains);
+        domains.window(self.settings.max_concurrent_reboots)
     }
 
     fn my_turn(&mut self) {
@@ -681,6 +713,7 @@ impl Seen {
         known.filter(same).unwrap_or_else(|| Seen {
             create: found.create,
             modified: found.modified,
+            domains: found.claim.as_ref().ok().map(|claim| claim.domains.clone()),
             committed: committed(found.claim.as_ref().ok().cloned()),
             since: now,
             well_at: now,

@@ -226,7 +226,9 @@ impl Machine {
         let same_boot = held.claim.boot_id == self.settings.boot_id;
         // Whoever joined had seen to what was left undone.
         self.remember(|_| {});
-        if same_boot && self.settings.mode == Mode::Daemon && self.next.is_none() {
+        let same_place = held.claim.domains == self.settings.domains;
+        let daemon = self.settings.mode == Mode::Daemon;
+        if same_boot && same_place && daemon && self.next.is_none() {
             self.reasons.clone_from(&held.claim.reasons);
             self.note(Note::info(
                 "adopted",

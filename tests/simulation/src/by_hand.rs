@@ -14,7 +14,7 @@ use reboot_coordinator::core::{
     Action, Input, Machine, Memory, Note, Now, Refusal, Settings, Ticket,
 };
 use reboot_coordinator::lock::record::{RECORD_VERSION, decode, encode};
-use reboot_coordinator::lock::{Claim, NodeRecord, Phase};
+use reboot_coordinator::lock::{Claim, Domains, NodeRecord, Phase};
 
 use crate::etcd::FakeEtcd;
 use crate::plan::plain_settings;
@@ -317,6 +317,7 @@ impl Node {
             session: "s".to_owned(),
             phase,
             limit: 1,
+            domains: Domains::default(),
             reasons: vec!["libc".to_owned()],
             since: "since".to_owned(),
             committed_at: phase.committed().then(|| "committed".to_owned()),

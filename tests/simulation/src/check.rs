@@ -5,6 +5,7 @@
 //! away does not count against the limit, and only that one. A claim is known by its create revision.
 
 mod acts;
+mod domains;
 mod permission;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -237,6 +238,13 @@ impl World {
         let turn_at = same.and_then(|before| before.turn_at);
         let was = same.map(|before| (before.claim.phase, before.claim.attempts));
         self.check_step(node, was, &claim);
+        let domains = same.map(|before| &before.claim.domains);
+        if domains.is_some_and(|domains| *domains != claim.domains) {
+            self.fail("domains", format!("the claim of n{node} moved"));
+        }
+        let same = before
+            .as_ref()
+            .filter(|before| before.create == kv.create_revision);
         let granted = same.and_then(|before| before.granted);
         let granted = granted.or(claim.phase.committed().then(|| limit(&claim)));
         self.check.claims[node] = Some(Standing {
@@ -404,20 +412,13 @@ impl World {
         }
     }
 
-    fn before(&self, standing: &Standing) -> usize {
-        let claims = self.check.claims.iter().flatten();
-        claims
-            .filter(|other| other.create < standing.create)
-            .count()
-    }
-
     fn turns(&mut self) {
         for node in 0..self.check.claims.len() {
             let Some(standing) = &self.check.claims[node] else {
                 continue;
             };
             let create = standing.create;
-            if standing.turn_at.is_some() || self.before(standing) >= limit(&standing.claim) {
+            if standing.turn_at.is_some() || self.waits(standing).is_some() {
                 continue;
             }
             let now = self.now;

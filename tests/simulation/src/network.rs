@@ -8,6 +8,7 @@ use reboot_coordinator::core::{State, Ticket};
 use crate::host::{Channel, GateLog, Truth};
 use crate::plan::{TROUBLES, Trouble};
 use crate::planted::Planted;
+use crate::planted::change::rewrite_others;
 use crate::world::{Event, World};
 use crate::{MILLI, SECOND, Time};
 
@@ -249,8 +250,20 @@ impl World {
         }
         if let Some(planted) = self.planted {
             planted.on_reply(&mut result);
+            self.forge_domains(planted, &mut result);
         }
         self.after(back, Event::Answer(host, pid, channel, ticket, result));
+    }
+
+    fn forge_domains(&self, planted: Planted, result: &mut Result<Reply, Error>) {
+        if let (Planted::DomainsOfTheConfiguration, Ok(Reply::Range(range))) = (planted, result) {
+            rewrite_others(range, |claim, _| {
+                let host = self.hosts.iter().map(|host| &host.plan.settings);
+                if let Some(settings) = host.into_iter().find(|it| it.node == claim.node) {
+                    claim.domains.clone_from(&settings.domains);
+                }
+            });
+        }
     }
 
     /// Gives up on a request when its time is over.

@@ -6,12 +6,13 @@ mod draw;
 use std::time::Duration;
 
 use reboot_coordinator::core::{Memory, Mode, Settings};
-use reboot_coordinator::lock::Keys;
+use reboot_coordinator::lock::{Domains, Keys};
 
-pub(crate) use self::draw::odd_hours;
 use self::draw::{
-    Shape, draw_aim, draw_blow, draw_fault, draw_line, draw_node, draw_reloads, draw_requests,
+    Shape, draw_aim, draw_blow, draw_domains, draw_fault, draw_line, draw_node, draw_reloads,
+    draw_requests,
 };
+pub(crate) use self::draw::{odd_hours, rack};
 use crate::rng::Rng;
 use crate::{SECOND, Time};
 
@@ -120,6 +121,8 @@ pub enum Fault {
     OperatorGoesOn(u32),
     /// The node is restarted with another limit.
     Limit(usize, u32),
+    /// The node is restarted as one of another rack, of which so many may be down at once.
+    Moves(usize, u32, u32),
     /// The node's configuration is changed and reloaded.
     Reload(usize, Rewrite),
     /// The detectors ask again, although nothing was cleared.
@@ -141,6 +144,8 @@ pub enum Rewrite {
     DryRun(bool),
     /// Whether the window is closed in every other hour.
     Windows(bool),
+    /// In which rack the node is, and how many of a rack may be down at once.
+    Rack(u32, u32),
     /// Whether there is a drain hook; it is another one in any case.
     Drain(bool),
     /// How long the host may stay up after the command, seconds, and how long health must hold afterwards.
@@ -251,6 +256,7 @@ pub fn plain_settings(node: usize) -> Settings {
         boot_id: String::new(),
         keys: Keys::new("", "/r"),
         max_concurrent_reboots: 1,
+        domains: Domains::default(),
         halt_after: 1,
         check_interval: Duration::from_secs(30),
         health_publish_interval: None,
@@ -328,6 +334,7 @@ impl Plan {
         faults.extend(draw_reloads(seed, count, quiet_at));
         let mut nodes = nodes;
         faults.extend(draw_line(seed, &mut nodes, &mut quiet_at));
+        faults.extend(draw_domains(seed, &mut nodes, quiet_at));
         Plan {
             seed,
             nodes,

@@ -2,7 +2,7 @@
 //! passes between a machine and its world. With each stand the properties that are about it: another one that fails does not
 //! count as having noticed.
 
-mod change;
+pub(crate) mod change;
 
 macro_rules! planted {
     ($($(#[doc = $text:literal])+ $name:ident: $about:expr,)*) => {
@@ -97,6 +97,16 @@ planted! {
     CountSeesNobody: ["turn", "P1"],
     /// The count of the queue forgets the furthest: a turn is counted with "at most" for "fewer than".
     CountForgetsOne: ["turn", "P1"],
+    /// The count of the queue sees only the two claims that are next before the own one.
+    CountSeesTheNearest: ["turn", "P1", "domains"],
+    /// The count of the queue sees only committed claims: what could still be committed may grow.
+    CountSeesTheCommitted: ["turn", "P1", "domains"],
+    /// The labels of others are those of their configuration, and not those of their claims.
+    DomainsOfTheConfiguration: ["turn", "P1", "domains"],
+    /// The labels of others are not looked at.
+    DomainsUnseen: ["turn", "domains"],
+    /// Others are believed to heed the judge's limits of labels, and not their own.
+    LimitsOfOthersUnseen: ["turn", "P1"],
     /// The deadline of the lease counts from an answer, and not from the request.
     DeadlineFromReceipt: ["lease"],
     /// The watch tells nothing.

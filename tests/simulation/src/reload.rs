@@ -5,7 +5,7 @@ use std::time::Duration;
 use reboot_coordinator::core::{Input, Mode, Reload, State};
 
 use crate::host::Channel;
-use crate::plan::{Rewrite, odd_hours};
+use crate::plan::{Rewrite, odd_hours, rack};
 use crate::world::{Event, World};
 
 impl World {
@@ -48,6 +48,7 @@ impl World {
                     settings.post_boot_settle = Duration::from_secs(settle);
                 }
             }
+            Rewrite::Rack(new, limit) => settings.domains = rack(new, limit),
             Rewrite::Ttl(seconds) => settings.lock_ttl = Duration::from_secs(seconds),
         }
         let mut settings = host.plan.settings.clone();

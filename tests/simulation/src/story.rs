@@ -100,6 +100,7 @@ fn concerns(when: When, fault: Fault) -> usize {
         | Fault::OperatorRelease(node)
         | Fault::OperatorForget(node)
         | Fault::Limit(node, _)
+        | Fault::Moves(node, _, _)
         | Fault::Reload(node, _)
         | Fault::Require(node)
         | Fault::OperatorRequest(node)

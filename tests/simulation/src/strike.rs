@@ -5,7 +5,7 @@ use reboot_coordinator::lock::record::{Pause, encode};
 
 use crate::host::{GateLog, Truth};
 use crate::network::{Message, Operator, Sender};
-use crate::plan::{Boot, Fault, Rewrite, Trouble};
+use crate::plan::{Boot, Fault, Rewrite, Trouble, rack};
 use crate::world::{Event, World};
 use crate::{MILLI, SECOND, Time};
 
@@ -63,6 +63,10 @@ impl World {
             Fault::OperatorGoesOn(more) => self.operator_goes_on((more > 0).then_some(more)),
             Fault::Limit(node, limit) => {
                 self.hosts[node].plan.settings.max_concurrent_reboots = limit;
+                self.stop_and_restart(node, SECOND);
+            }
+            Fault::Moves(node, new, limit) => {
+                self.hosts[node].plan.settings.domains = rack(new, limit);
                 self.stop_and_restart(node, SECOND);
             }
             Fault::Reload(node, rewrite) => self.reload(node, rewrite),
@@ -291,6 +295,7 @@ fn name(fault: Fault) -> &'static str {
         Fault::OperatorForget(..) => "operator forgets",
         Fault::OperatorGoesOn(..) => "operator goes on",
         Fault::Limit(..) => "limit changes",
+        Fault::Moves(..) => "moves",
         Fault::Reload(..) => "reload",
         Fault::Require(..) => "asks again",
         Fault::OperatorRequest(..) => "operator requests",

@@ -12,7 +12,9 @@ use reboot_coordinator::lock::record::{RecordError, decode, encode};
 use reboot_coordinator::lock::request::Others;
 use reboot_coordinator::lock::requests::{ask, asked, look, note, seen, withdraw, written};
 use reboot_coordinator::lock::survey::{Pages, Said, next_page, survey};
-use reboot_coordinator::lock::{Claim, Held, History, Keys, Pause, Phase, RebootRequest, request};
+use reboot_coordinator::lock::{
+    Claim, Domains, Held, History, Keys, Pause, Phase, RebootRequest, request,
+};
 use simulation::etcd::FakeEtcd;
 
 fn txn(succeeded: bool, revision: i64, replies: Vec<OpReply>) -> Reply {
@@ -54,6 +56,7 @@ fn claim(phase: Phase, attempts: u32) -> Claim {
         session: "s".to_owned(),
         phase,
         limit: 1,
+        domains: Domains::default(),
         reasons: Vec::new(),
         since: String::new(),
         committed_at: None,
@@ -378,10 +381,18 @@ fn an_empty_page_ends_the_list_whatever_the_server_says() {
 
 #[test]
 fn a_recount_asks_for_enough_to_know_the_queue_near_its_head() {
-    let values = request::recount(&keys(), 9, 3, 0);
+    let window = Domains::default().window(3);
+    let values = request::recount(&keys(), 9, window, 0);
     assert!(!values.keys_only);
     // Three that may go at once, four more that wait near the head, and the own claim.
     assert_eq!((values.limit, values.max_create_revision), (8, 9));
+    // With limits of labels all older claims are asked for, up to a number that does not grow with the queue.
+    let domains = Domains {
+        limits: [("rack".to_owned(), 1)].into(),
+        ..Domains::default()
+    };
+    let values = request::recount(&keys(), 9, domains.window(3), 0);
+    assert_eq!(values.limit, 4 * 3 + 32 + 1);
 }
 
 #[test]

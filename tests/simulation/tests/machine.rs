@@ -8,7 +8,7 @@ use std::time::Duration;
 use etcd_rs_sync::{Error, Reply};
 use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
 use reboot_coordinator::core::{Action, Input, Mode, Refusal, Settings, State, Ticket, WatchEvent};
-use reboot_coordinator::lock::{Claim, Phase};
+use reboot_coordinator::lock::{Claim, Domains, Phase};
 use simulation::by_hand::{Node, detector, ended, name, settings, unreachable};
 
 #[test]
@@ -27,6 +27,7 @@ fn the_claim_says_the_same_of_its_node_from_the_queue_to_the_reboot() {
             node_id: "machine-0".to_owned(),
             boot_id: "boot-1".to_owned(),
             limit: 1,
+            domains: Domains::default(),
             reasons: vec!["kernel".to_owned()],
             version: "0.1.0".to_owned(),
             session: claims[0].session.clone(),

@@ -26,6 +26,7 @@ impl World {
                 format!("{count} nodes are committed, the limit is {largest}"),
             );
         }
+        self.check_domains();
         for node in 0..self.hosts.len() {
             let Some(create) = self.hosts[node].disrupted else {
                 continue;

@@ -2,7 +2,7 @@
 
 use reboot_coordinator::lock::record::{Report, decode};
 
-use super::{Reported, SLACK, limit};
+use super::{Reported, SLACK};
 use crate::etcd::Change;
 use crate::host::GateLog;
 use crate::network::Message;
@@ -22,12 +22,8 @@ impl World {
                 self.fail("P2", format!("n{node} committed although {key} is there"));
             }
         }
-        let before = self.before(&standing);
-        if first && before >= limit(&standing.claim) {
-            self.fail(
-                "turn",
-                format!("n{node} committed with {before} claims before it"),
-            );
+        if first && let Some(why) = self.waits(&standing) {
+            self.fail("turn", format!("n{node} committed, {why}"));
         }
         if first {
             self.check_line(node, message);

@@ -1,10 +1,12 @@
 //! A history drawn from its seed.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use reboot_coordinator::core::Mode;
 use reboot_coordinator::core::policy::Policies;
 use reboot_coordinator::core::windows::Windows;
+use reboot_coordinator::lock::Domains;
 
 use super::{Boot, Fault, NodePlan, Reboot, Rewrite, TROUBLES, Trouble, When, plain_settings};
 use crate::rng::Rng;
@@ -342,6 +344,68 @@ pub(super) fn draw_reloads(seed: u64, count: usize, quiet_at: Time) -> Vec<(When
             _ => When::After(node, rng.between(1, 80)),
         };
         (when, Fault::Reload(node, rewrite))
+    };
+    (0..many).map(|_| draw()).collect()
+}
+
+/// The failure domains of a node in this rack, of which so many may be down at once; 0: no limit.
+pub(crate) fn rack(rack: u32, limit: u32) -> Domains {
+    let name = || "rack".to_owned();
+    Domains {
+        labels: BTreeMap::from([(name(), format!("r{rack}"))]),
+        limits: (limit > 0).then(|| (name(), limit)).into_iter().collect(),
+    }
+}
+
+/// Racks and sites with limits of their own, in a part of the histories; nodes that move, and limits that are on their way to be
+/// changed. From a stream of its own.
+pub(super) fn draw_domains(
+    seed: u64,
+    nodes: &mut [NodePlan],
+    quiet_at: Time,
+) -> Vec<(When, Fault)> {
+    let mut rng = Rng::new(seed, 6);
+    if nodes.len() < 3 || !rng.chance(1, 3) {
+        return Vec::new();
+    }
+    let limit = rng.pick(&[1, 2, 2, 2, 3, 4]);
+    let racks = rng.pick(&[1, 2, 2, 3]);
+    let differ = rng.chance(1, 4);
+    let sites = rng.chance(1, 3);
+    let in_rack = |rng: &mut Rng| u32::try_from(rng.between(1, racks)).unwrap_or(1);
+    let of_rack = |rng: &mut Rng| match differ {
+        true => rng.pick(&[0, 1, 1, 2]),
+        false => 1,
+    };
+    for node in nodes.iter_mut() {
+        node.settings.max_concurrent_reboots = limit;
+        node.settings.domains = rack(in_rack(&mut rng), of_rack(&mut rng));
+        if sites {
+            let site = format!("s{}", rng.between(1, 2));
+            let domains = &mut node.settings.domains;
+            domains.labels.insert("site".to_owned(), site);
+            domains.limits.insert("site".to_owned(), 2);
+        }
+        if differ && rng.chance(1, 6) {
+            node.settings.domains = Domains::default();
+        }
+        if rng.chance(1, 2) {
+            node.required_at = Some(rng.between(5, 30) * SECOND);
+        }
+    }
+    let many = rng.pick(&[0, 0, 1, 2]);
+    let mut draw = || {
+        let node = rng.index(nodes.len());
+        let (new, limit) = (in_rack(&mut rng), of_rack(&mut rng));
+        let fault = match rng.chance(1, 2) {
+            true => Fault::Moves(node, new, limit),
+            false => Fault::Reload(node, Rewrite::Rack(new, limit)),
+        };
+        let when = match rng.between(0, 2) {
+            0 => When::Before(node, rng.between(1, 80)),
+            _ => When::At(rng.between(0, quiet_at)),
+        };
+        (when, fault)
     };
     (0..many).map(|_| draw()).collect()
 }

@@ -10,7 +10,7 @@ use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome, ScriptRepor
 use reboot_coordinator::core::machine::{Entry, Stage};
 use reboot_coordinator::core::{Input, Machine, Settings, State};
 use reboot_coordinator::lock::record::{decode, encode};
-use reboot_coordinator::lock::{NodeRecord, RebootRequest};
+use reboot_coordinator::lock::{Claim, NodeRecord, RebootRequest};
 
 use super::Planted;
 
@@ -143,6 +143,22 @@ impl Planted {
         if let Ok(Reply::Range(range)) = result {
             match self {
                 Planted::CountSeesNobody => range.kvs.truncate(1),
+                Planted::CountSeesTheNearest => range.kvs.truncate(3),
+                Planted::CountSeesTheCommitted => {
+                    let mut place = 0..;
+                    range.kvs.retain(|kv| {
+                        let claim = decode::<Claim>(&kv.value);
+                        place.next() == Some(0) || claim.is_ok_and(|it| it.phase.committed())
+                    });
+                }
+                Planted::DomainsUnseen => rewrite_others(range, |claim, _| {
+                    let node = claim.node.clone();
+                    let labels = claim.domains.labels.values_mut();
+                    labels.for_each(|value| value.clone_from(&node));
+                }),
+                Planted::LimitsOfOthersUnseen => rewrite_others(range, |claim, own| {
+                    claim.domains.limits.clone_from(&own.domains.limits);
+                }),
                 Planted::CountForgetsOne if range.kvs.len() > 1 => {
                     range.kvs.truncate(range.kvs.len() - 1)
                 }
@@ -243,6 +259,22 @@ impl Planted {
             }
             (Planted::WatchIsDeaf, input @ Input::Watch(..)) => *input = Input::Tick,
             _ => {}
+        }
+    }
+}
+
+/// Changes the claims of others in a count of the queue, which begins with the own one.
+pub(crate) fn rewrite_others(range: &mut RangeReply, change: impl Fn(&mut Claim, &Claim)) {
+    let Some((own, others)) = range.kvs.split_first_mut() else {
+        return;
+    };
+    let Ok(own) = decode::<Claim>(&own.value) else {
+        return;
+    };
+    for kv in others {
+        if let Ok(mut claim) = decode::<Claim>(&kv.value) {
+            change(&mut claim, &own);
+            kv.value = encode(&claim);
         }
     }
 }

@@ -6,7 +6,7 @@ use etcd_rs_sync::Error;
 use reboot_coordinator::core::facts::DetectorResult;
 use reboot_coordinator::core::{Action, Hook, Input, Reload, Settings};
 use reboot_coordinator::lock::record::encode;
-use reboot_coordinator::lock::{Claim, Phase};
+use reboot_coordinator::lock::{Claim, Domains, Phase};
 use simulation::by_hand::{Node, detector, settings};
 
 fn of_boot(boot: &str) -> Settings {
@@ -36,6 +36,7 @@ fn copy_commits(node: &mut Node) {
         session: "s".to_owned(),
         phase: Phase::Rebooting,
         limit: 1,
+        domains: Domains::default(),
         reasons: vec!["kernel".to_owned()],
         since: "s".to_owned(),
         committed_at: None,

@@ -5,6 +5,7 @@
 mod back;
 mod commit;
 mod cut_off;
+mod domains;
 mod doubled;
 mod gates;
 mod identity;

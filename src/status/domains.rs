@@ -1,0 +1,151 @@
+//! Failure domains, for people: which is full, who occupies it, and what a claim waits for.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::lock::Phase;
+use crate::lock::domains::Older;
+use crate::lock::survey::Survey;
+
+/// A domain that has a limit, with the claims in it.
+#[derive(Serialize)]
+pub(crate) struct Domain<'a> {
+    pub(crate) label: &'a str,
+    pub(crate) value: &'a str,
+    /// The largest limit in use; there may be others while a configuration rolls out.
+    pub(crate) limit: u32,
+    /// The smallest.
+    #[serde(skip)]
+    least: u32,
+    /// Whose claims are committed.
+    pub(crate) down: Vec<&'a str>,
+    /// How many wait.
+    pub(crate) waiting: usize,
+}
+
+impl Domain<'_> {
+    pub(crate) fn full(&self) -> bool {
+        self.down.len() >= usize::try_from(self.limit).unwrap_or(usize::MAX)
+    }
+
+    pub(crate) fn text(&self) -> String {
+        let Domain { label, value, .. } = self;
+        let state = match self.down.as_slice() {
+            [] => "nobody is down".to_owned(),
+            down if self.full() => format!("full: {} is down", down.join(", ")),
+            down => format!("{} is down", down.join(", ")),
+        };
+        let differ = match self.least == self.limit {
+            true => String::new(),
+            false => format!(" (others say {}; the largest in use holds)", self.least),
+        };
+        format!(
+            "{label} {value}: {state}, {} waiting, {} at a time{differ}",
+            self.waiting, self.limit
+        )
+    }
+}
+
+/// Every domain of which a claim says that it has a limit.
+pub(crate) fn in_use(survey: &Survey) -> Vec<Domain<'_>> {
+    let mut all: BTreeMap<(&str, &str), Domain<'_>> = BTreeMap::new();
+    for (node, found) in &survey.claims {
+        let Ok(claim) = &found.claim else { continue };
+        for (label, limit) in &claim.domains.limits {
+            let Some(value) = claim.domains.labels.get(label) else {
+                continue;
+            };
+            let domain = all.entry((label, value)).or_insert_with(|| Domain {
+                label,
+                value,
+                limit: *limit,
+                least: *limit,
+                down: Vec::new(),
+                waiting: 0,
+            });
+            domain.limit = domain.limit.max(*limit);
+            domain.least = domain.least.min(*limit);
+            match claim.phase {
+                Phase::Queued => domain.waiting += 1,
+                Phase::Draining | Phase::Rebooting | Phase::Verifying => domain.down.push(node),
+            }
+        }
+    }
+    all.into_values().collect()
+}
+
+/// What the claim at this place of the queue waits for, when limits of labels bear on it.
+pub(crate) fn waits(survey: &Survey, place: usize) -> Option<String> {
+    let (_, found) = survey.claims.get(place)?;
+    let claim = found.claim.as_ref().ok()?;
+    if claim.phase.committed() || claim.domains.limits.is_empty() || survey.partial {
+        return None;
+    }
+    let older: Vec<Older<'_>> = survey.claims[..place]
+        .iter()
+        .map(|(node, found)| {
+            let claim = found.claim.as_ref().ok();
+            (node.as_str(), claim.map(|claim| &claim.domains))
+        })
+        .collect();
+    let waits = claim.domains.turn(claim.limit, &older).err()?;
+    Some(waits.text())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::outcome::Found;
+    use crate::status::fixtures::found;
+
+    fn of_rack(node: &str, phase: Phase, create: i64, rack: &str, limit: u32) -> (String, Found) {
+        let (name, mut found) = found(node, phase, create, "11:00");
+        if let Ok(claim) = &mut found.claim {
+            claim.limit = 3;
+            claim.domains.labels.insert("rack".into(), rack.into());
+            claim.domains.limits.insert("rack".into(), limit);
+        }
+        (name, found)
+    }
+
+    #[test]
+    fn a_full_domain_is_told_with_who_is_in_it_and_who_waits_for_it() {
+        let survey = Survey {
+            claims: vec![
+                of_rack("web-1", Phase::Rebooting, 1, "r1", 1),
+                of_rack("web-2", Phase::Queued, 2, "r1", 1),
+                of_rack("web-3", Phase::Queued, 3, "r2", 1),
+                of_rack("web-4", Phase::Queued, 4, "r2", 2),
+            ],
+            ..Survey::default()
+        };
+        let told: Vec<String> = in_use(&survey).iter().map(Domain::text).collect();
+        assert_eq!(
+            told,
+            [
+                "rack r1: full: web-1 is down, 1 waiting, 1 at a time",
+                "rack r2: nobody is down, 2 waiting, 2 at a time (others say 1; the largest in use holds)"
+            ]
+        );
+        let full = "rack r1 is full (1 at a time): web-1 before it";
+        assert_eq!(waits(&survey, 1).as_deref(), Some(full));
+        assert_eq!(waits(&survey, 2), None);
+        assert_eq!(waits(&survey, 0), None, "it is down");
+        let partial = Survey {
+            partial: true,
+            ..survey
+        };
+        assert_eq!(waits(&partial, 1), None, "not all older claims are known");
+    }
+
+    #[test]
+    fn nothing_is_told_of_domains_without_limits() {
+        let survey = Survey {
+            claims: vec![found("web-1", Phase::Queued, 1, "11:00")],
+            ..Survey::default()
+        };
+        assert!(in_use(&survey).is_empty());
+        assert_eq!(waits(&survey, 0), None);
+    }
+}
