@@ -60,8 +60,8 @@ impl Machine {
         let opens = opens.filter(|at| *at > now);
         let left = opens.and_then(|at| Duration::try_from(at.duration_since(now)).ok());
         // Not all nodes of a fleet in the same moment.
-        let spread = self.rng.jitter(Duration::from_secs(1));
-        left.map_or(pause, |left| pause.min(left + spread))
+        let mut spread = || self.rng.jitter(Duration::from_secs(1));
+        left.map_or(pause, |left| pause.min(left + spread()))
     }
 
     /// Longer with every failed pass in a row.

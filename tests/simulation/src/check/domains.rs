@@ -47,6 +47,10 @@ impl World {
             .map(|other| &other.claim)
             .collect();
         let own = &standing.claim;
+        let seen = limit(own).saturating_mul(4).saturating_add(32);
+        if !own.domains.limits.is_empty() && older.len() > seen {
+            return Some("more are before it than it looks at".to_owned());
+        }
         let mut could_be_down = older.len();
         for label in own.domains.limits.keys() {
             let says = |claim: &Claim| claim.domains.labels.get(label).cloned();

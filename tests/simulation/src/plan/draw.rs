@@ -485,5 +485,35 @@ fn draw_bad_image(rng: &mut Rng, nodes: &mut [NodePlan], quiet_at: Time) -> Vec<
             faults.push((judged, Fault::Pause(index, rng.between(3, 20) * SECOND)));
         }
     }
+    if rng.chance(1, 3) {
+        faults = draw_word(rng, nodes, quiet_at);
+    }
+    faults
+}
+
+/// One reboot cleared nothing, all others wait for that, and operators let one of them go: several judge at once that it is they.
+fn draw_word(rng: &mut Rng, nodes: &mut [NodePlan], quiet_at: Time) -> Vec<(When, Fault)> {
+    let mut faults = Vec::new();
+    for (index, node) in nodes.iter_mut().enumerate() {
+        node.settings.halt_after = 1;
+        node.settings.max_concurrent_reboots = 3;
+        node.settings.check_interval = Duration::from_secs(15);
+        node.required_at = Some(rng.between(30, 60) * SECOND);
+        node.boots.clear();
+        faults.push((When::At(0), Fault::SlowDisk(index, quiet_at)));
+    }
+    nodes[0].required_at = Some(5 * SECOND);
+    nodes[0].boots = vec![Boot {
+        keeps_asking: true,
+        ..Boot::good(5 * SECOND)
+    }];
+    let moments = 0..rng.between(1, 4);
+    let word = |_| {
+        (
+            When::At(rng.between(80, quiet_at / SECOND) * SECOND),
+            Fault::OperatorGoesOn(1),
+        )
+    };
+    faults.extend(moments.map(word));
     faults
 }
