@@ -5,6 +5,9 @@ use std::path::Path;
 
 use crate::list::Mutant;
 
+/// Made-up hosts, for the kernel detector.
+const HOSTS: &str = "hosts";
+
 /// What is mutated in one binary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
@@ -95,7 +98,7 @@ impl Part {
     pub(crate) fn runs(self, test: &str) -> bool {
         match self {
             Part::Core => true,
-            Part::Driver => self.holds(&format!("src/{}.rs", room(test))),
+            Part::Driver => room(test) == HOSTS || self.holds(&format!("src/{}.rs", room(test))),
             // Its inputs are not in the copy, and it looks at what is on the wire.
             Part::Client => room(test) != "fuzz",
         }
@@ -111,7 +114,8 @@ impl Part {
                 folder.is_none_or(|folder| mutant.file.starts_with(&format!("src/{folder}")))
             }
             Part::Driver => {
-                let room = room(test);
+                let room = Some(room(test)).filter(|room| *room != HOSTS);
+                let room = room.unwrap_or("detect");
                 room == "daemon" || mutant.file.starts_with(&format!("src/{room}"))
             }
             Part::Client => true,
