@@ -439,6 +439,14 @@ impl World {
             return;
         };
         let waits = matches!(process.machine.state(), State::Queued);
+        // Who was too far back to see all older claims follows one of them, and learns of its turn by that one or a recount.
+        let far = process.machine.view().ahead.is_some_and(|(_, more)| more);
+        let labels = self.check.claims[node]
+            .as_ref()
+            .is_some_and(|standing| !standing.claim.domains.limits.is_empty());
+        if far && labels {
+            return;
+        }
         if quiet && watched && !mute && waits && process.paused_until.is_none() {
             let pid = process.pid;
             self.after(SLACK, Event::TurnMustBeTaken(node, pid, create));

