@@ -30,7 +30,7 @@ const MAX_BODY_BYTES: u64 = 256 * 1024;
 const MAX_HEADER_BYTES: usize = 16 * 1024;
 
 /// Buffers of the connection, in each direction.
-const BUFFER_BYTES: usize = 8 * 1024;
+const BUFFER_BYTES: usize = 1 << 13;
 
 /// Where systems keep the authorities that they trust, Debian's kind first.
 const SYSTEM_AUTHORITIES: [&str; 3] = [

@@ -170,11 +170,11 @@ fn judge(
                 .filter(|next| of_flavour().any(|it| it.name == next.release));
             Ok(match next {
                 Some(next) if next.release == *name => None,
-                Some(next) if next.release != newest.name => Some(format!(
+                Some(next) => Some(format!(
                     "kernel {} is what {} starts next, {name} is running",
                     next.release, next.says
                 )),
-                _ => Some(format!(
+                None => Some(format!(
                     "kernel {} is installed, {name} is running",
                     newest.name
                 )),

@@ -96,20 +96,24 @@ fn grub_default(config: &str, environment: &str) -> Option<String> {
     match values.as_slice() {
         _ if !variable("boot_counter").is_empty() => None,
         ["${saved_entry}"] => Some(variable("saved_entry")),
-        [value] if !value.contains('$') => Some((*value).to_owned()),
+        // One that holds another variable names no entry.
+        [value] => Some((*value).to_owned()),
         _ => None,
     }
 }
 
 /// The entries of a `grub.cfg`, those of its submenus too.
 fn menu(config: &str) -> Vec<Entry> {
-    let (mut entries, mut names, mut at_top) = (Vec::new(), None, 0);
+    let (mut entries, mut names) = (Vec::new(), None);
+    // Whether nothing of the menu was seen yet, and whether the entry that was seen last is its first.
+    let (mut begins, mut first) = (true, false);
     for line in config.lines() {
         let text = line.trim();
         if text.starts_with("submenu ") {
-            at_top += 2; // what it holds is not the first of the menu
+            begins = false;
         } else if let Some(rest) = text.strip_prefix("menuentry ") {
-            at_top += usize::from(text == line);
+            // One that is indented stands in a submenu, or below a condition.
+            first = std::mem::take(&mut begins) && text == line;
             let id = rest
                 .split_once("$menuentry_id_option ")
                 .map(|(_, id)| quoted(id));
@@ -120,7 +124,6 @@ fn menu(config: &str) -> Vec<Entry> {
             && let Some(names) = names.take()
             && let Some(release) = release_of(path)
         {
-            let first = at_top == 1 && entries.is_empty();
             entries.push(Entry {
                 names,
                 release,
@@ -171,7 +174,7 @@ fn release_of(path: &str) -> Option<String> {
 /// What follows `key` and blanks in a line.
 fn value<'a>(line: &'a str, key: &str) -> Option<&'a str> {
     let rest = line.trim().strip_prefix(key)?;
-    Some(rest.trim()).filter(|value| !value.is_empty() && rest.starts_with(char::is_whitespace))
+    rest.starts_with(char::is_whitespace).then(|| rest.trim())
 }
 
 /// The text in quotes at the beginning, or the first word.
@@ -194,4 +197,44 @@ fn read(path: &Path) -> Option<String> {
     }
     // The environment block of GRUB ends in padding, and titles may be of any encoding.
     Some(String::from_utf8_lossy(&fs::read(path).ok()?).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KERNEL: &str = "menuentry 'Debian' {\n\tlinux /boot/vmlinuz-6.1.0-9-amd64 ro\n}\n";
+
+    /// Which entries are the first of the menu.
+    fn first(config: &str) -> Vec<bool> {
+        menu(config).iter().map(|entry| entry.first).collect()
+    }
+
+    #[test]
+    fn only_a_kernel_that_the_menu_begins_with_is_its_first() {
+        assert_eq!(first(&KERNEL.repeat(2)), [true, false]);
+        let memtest = "menuentry 'Memory test' {\n\tlinux16 /boot/memtest86+x64.bin\n}\n";
+        assert_eq!(first(&format!("{memtest}{KERNEL}")), [false]);
+        assert_eq!(first(&format!("submenu 'More' {{\n}}\n{KERNEL}")), [false]);
+        let indented = format!("if [ -e /flag ]; then\n\t{KERNEL}fi\n");
+        assert_eq!(first(&format!("{indented}{KERNEL}")), [false, false]);
+    }
+
+    #[test]
+    fn a_field_is_a_whole_word_and_has_a_value() {
+        assert_eq!(value("  default\t a b \n", "default"), Some("a b"));
+        for line in ["default", "default ", "defaults a", "a default b"] {
+            assert_eq!(value(line, "default"), None, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_larger_than_any_of_a_boot_loader_says_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("grub.cfg");
+        for (bytes, is_read) in [(1 << 20, true), ((1 << 20) + 1, false), (3 << 20, false)] {
+            fs::write(&file, vec![b'#'; bytes]).unwrap();
+            assert_eq!(read(&file).is_some(), is_read, "{bytes}");
+        }
+    }
 }

@@ -95,8 +95,6 @@ impl Release {
 
     /// One part between dashes, after the first.
     fn add_segment(&mut self, segment: &str) {
-        let digits = segment.trim_start_matches(|c: char| c.is_ascii_digit());
-        let is_number = !segment.is_empty() && digits.is_empty();
         let is_commit = segment.len() > 7
             && segment.starts_with('g')
             && segment[1..]
@@ -106,7 +104,7 @@ impl Release {
             // From `git describe`; the count before it gives the order.
         } else if is_hardware(segment) {
             self.flavour.push(segment.into());
-        } else if is_number || segment.contains('.') || digits.len() < segment.len() {
+        } else if segment.contains('.') || segment.starts_with(|c: char| c.is_ascii_digit()) {
             // `1omv2390`, `13parrot1`, `76060800daily20240311`: a flavour does not begin with a digit, unless it is hardware.
             self.add_dotted(segment);
         } else {
@@ -179,7 +177,7 @@ fn is_hardware(segment: &str) -> bool {
         "loongarch64", "mips64", "mips64el", "mips64r2el", "sparc64", "alpha", "noarch", "arm",
         "v6", "v7", "v8", "4k", "16k", "64k", "4kc", "5kc", "2712", "m68k", "ia64",
     ];
-    NAMES.contains(&segment) || segment.starts_with("armv") || segment.starts_with("x64v")
+    NAMES.contains(&segment) || segment.starts_with("armv")
 }
 
 #[cfg(test)]

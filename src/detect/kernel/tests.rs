@@ -11,9 +11,13 @@ enum Say {
 use Say::{Clear, Failed, Newer, Replaced};
 
 /// A host: what runs, what is in the file system, and the verdict. `boot/NAME` is an image; `mod/NAME` a complete module
-/// tree; `usr/NAME` one with the image inside; `left/NAME` what a removed package leaves; `head/NAME` headers only.
+/// tree; `usr/NAME` one with the image inside; `left/NAME` what a removed package leaves; `head/NAME` headers only; `half/NAME` one
+/// that is being unpacked; `index/NAME` an index without modules.
 #[rustfmt::skip]
 const HOSTS: &[(&str, &str, &[&str], Say)] = &[
+    ("Alpine, a module tree that is being unpacked and the index of a removed one", "6.6.34-0-lts", &[
+        "mod/6.6.34-0-lts", "half/6.6.36-0-lts", "index/6.6.38-0-lts",
+    ], Clear),
     ("OpenMandriva, a digit before its name", "6.2.6-desktop-1omv2390", &[
         "boot/vmlinuz-6.2.6-desktop-1omv2390", "boot/vmlinuz-6.3.5-desktop-3omv2390",
     ], Newer("6.3.5-desktop-3omv2390")),
@@ -186,6 +190,8 @@ fn host(running: &str, files: &[&str]) -> (tempfile::TempDir, Roots) {
             "mod" => &["modules.dep", "kernel/fs/ext4.ko"],
             "usr" => &["vmlinuz", "pkgbase", "modules.dep", "kernel/fs/ext4.ko"],
             "left" => &["updates/dkms/zfs.ko"],
+            "half" => &["kernel/fs/ext4.ko"],
+            "index" => &["modules.dep"],
             "head" => &["build/Makefile"],
             _ => panic!("{kind}"),
         };
@@ -247,4 +253,30 @@ fn a_link_from_lib_to_usr_counts_once() {
     std::os::unix::fs::symlink(dir.path().join("usr"), &link).unwrap();
     roots.modules.push(link);
     assert_eq!(check(&roots), DetectorResult::Clear);
+}
+
+#[test]
+fn a_rescue_image_is_no_installed_kernel() {
+    let rescue = "boot/vmlinuz-0-rescue-0123456789abcdef0123456789abcdef";
+    let (_dir, roots) = host("5.14.0-427.13.1.el9_4.x86_64", &[rescue]);
+    let DetectorResult::Failed(why) = check(&roots) else {
+        panic!("nothing is installed");
+    };
+    assert!(why.contains("no installed kernel found"), "{why}");
+}
+
+#[test]
+fn what_only_resembles_an_image_based_system_is_none() {
+    let (dir, roots) = host("6.1.0-9-amd64", &["boot/vmlinuz-6.1.0-9-amd64"]);
+    let make = |path: &str| fs::create_dir_all(dir.path().join(path)).unwrap();
+    for path in [
+        "ostree/repo",
+        "usr/share/flatcar-sdk",
+        "run/ostree-booted.d",
+    ] {
+        make(path);
+        assert_eq!(check(&roots), DetectorResult::Clear, "{path}");
+    }
+    make("ostree/boot.1.1");
+    assert!(matches!(check(&roots), DetectorResult::Failed(why) if why.contains("bootc")));
 }

@@ -132,6 +132,12 @@ const SERIES: &[(&str, &[&str])] = &[
     ("Flatcar", &[
         "6.1.96-flatcar", "6.6.43-flatcar",
     ]),
+    ("Own builds, named as rpm marks what comes before", &[
+        "6.10.0~beta1", "6.10.0",
+    ]),
+    ("Own builds, with other signs between the numbers", &[
+        "6.9-1", "6.9.2", "6.9_3",
+    ]),
     ("XanMod", &[
         "6.9.7-x64v3-xanmod1", "6.9.10-x64v3-xanmod1", "6.9.10-x64v3-xanmod2",
     ]),
@@ -172,7 +178,14 @@ const FLAVOURS: &[&[&str]] = &[
         "6.9.7-1440.native", "6.9.7-1440.kvm",
     ],
     &[
-        "6.6.35", "6.6.35-gentoo", "6.6.35-gentoo-dist", "6.6.35-0-lts", "6.6.35-0-virt",
+        "6.6.35", "6.6.35-gentoo", "6.6.35-gentoo-dist", "6.6.35-0-lts", "6.6.35-0-virt", "6.6.35-gfacade",
+        "6.6.35-lowlatency",
+    ],
+    &[
+        "6.9.7-x64v2-xanmod1", "6.9.7-x64v3-xanmod1", "6.9.7-rt-x64v3-xanmod1",
+    ],
+    &[
+        "5.10.7-200.fc33.armv7hl", "5.10.7-200.fc33.armv7hl+lpae",
     ],
 ];
 
