@@ -41,6 +41,15 @@ pub enum LockError {
     },
 }
 
+impl LockError {
+    fn io(path: &Path, source: io::Error) -> LockError {
+        LockError::Io {
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
 impl fmt::Display for LockError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -63,10 +72,7 @@ impl InstanceLock {
     /// closed; whoever held it before is named.
     pub fn acquire(run_dir: &Path) -> Result<InstanceLock, LockError> {
         let path = run_dir.join("instance.lock");
-        let failed = |source| LockError::Io {
-            path: path.clone(),
-            source,
-        };
+        let failed = |source| LockError::io(&path, source);
         DirBuilder::new()
             .recursive(true)
             .mode(0o755)
@@ -74,40 +80,45 @@ impl InstanceLock {
             .map_err(failed)?;
         trust::folder(run_dir).map_err(|doubt| failed(doubt.into()))?;
         for _ in 0..LOCK_TRIES {
-            let mut file = private().create(true).open(&path).map_err(failed)?;
-            let meta = file.metadata().map_err(failed)?;
-            if !meta.is_file() {
-                return Err(failed(io::Error::other("is not a regular file; remove it")));
-            }
-            trust::owned("", &path, &meta).map_err(|doubt| failed(doubt.into()))?;
-            file.set_permissions(Permissions::from_mode(0o600))
-                .map_err(failed)?;
-            match file.try_lock() {
-                Ok(()) if is_at(&file, &path).map_err(failed)? => {
-                    // For people only, so a full disk does not matter.
-                    let _ = file
-                        .set_len(0)
-                        .and_then(|()| writeln!(file, "{}", std::process::id()));
-                    return Ok(InstanceLock { _file: file });
-                }
-                // The file was deleted meanwhile: this lock would exclude nobody.
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => {
-                    return Err(match stranger(&meta) {
-                        Some(who) => failed(io::Error::other(format!(
-                            "is held by {who}, which is no reboot-coordinator; end it"
-                        ))),
-                        None => LockError::Held {
-                            pid: read_pid(&mut file),
-                        },
-                    });
-                }
-                Err(TryLockError::Error(e)) => return Err(failed(e)),
+            let file = private().create(true).open(&path).map_err(failed)?;
+            if let Some(lock) = InstanceLock::of(file, &path)? {
+                return Ok(lock);
             }
         }
         Err(failed(io::Error::other(
             "deleted again and again while being locked",
         )))
+    }
+
+    /// `None` when the file was deleted since it was opened: its lock would exclude nobody.
+    fn of(mut file: File, path: &Path) -> Result<Option<InstanceLock>, LockError> {
+        let failed = |source| LockError::io(path, source);
+        let meta = file.metadata().map_err(failed)?;
+        if !meta.is_file() {
+            return Err(failed(io::Error::other("is not a regular file; remove it")));
+        }
+        trust::owned("", path, &meta).map_err(|doubt| failed(doubt.into()))?;
+        file.set_permissions(Permissions::from_mode(0o600))
+            .map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) if is_at(&file, path).map_err(failed)? => {
+                // For people only, so a full disk does not matter.
+                let _ = file
+                    .set_len(0)
+                    .and_then(|()| writeln!(file, "{}", std::process::id()));
+                Ok(Some(InstanceLock { _file: file }))
+            }
+            Ok(()) => Ok(None),
+            Err(TryLockError::WouldBlock) => Err(match stranger(&meta) {
+                Some(who) => failed(io::Error::other(format!(
+                    "is held by {who}, which is no reboot-coordinator; end it"
+                ))),
+                None => LockError::Held {
+                    pid: read_pid(&mut file),
+                },
+            }),
+            Err(TryLockError::Error(e)) => Err(failed(e)),
+        }
     }
 }
 

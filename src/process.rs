@@ -54,8 +54,8 @@ const AFTER_KILL_LIMIT: Duration = Duration::from_millis(20);
 /// How long it takes at most until a cancel is seen.
 const SLICE: Duration = Duration::from_millis(100);
 
-/// Stands for "no limit" where adding the limit to now would overflow.
-const FAR_AWAY: Duration = Duration::from_secs(365 * 24 * 3600);
+/// Stands for "no limit" where adding the limit to now would overflow: more than a year.
+const FAR_AWAY: Duration = Duration::from_secs(1 << 25);
 
 /// How many starts of one program may be under way. One that hangs in a dead network file system keeps its thread.
 const STARTS: usize = 4;

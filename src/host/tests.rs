@@ -42,12 +42,16 @@ fn the_second_instance_is_told_who_the_first_is_until_that_ends() {
 fn a_lock_on_a_deleted_file_is_noticed() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("lock");
-    let file = File::create(&path).unwrap();
-    assert!(is_at(&file, &path).unwrap());
+    let open = || private().create(true).open(&path).unwrap();
+    let locked = |file| InstanceLock::of(file, &path).unwrap().is_some();
+    assert!(locked(open()));
+    let file = open();
     fs::remove_file(&path).unwrap();
-    assert!(!is_at(&file, &path).unwrap());
+    assert!(!locked(file));
+    let file = open();
+    fs::remove_file(&path).unwrap();
     File::create(&path).unwrap();
-    assert!(!is_at(&file, &path).unwrap());
+    assert!(!locked(file));
 }
 
 #[test]
@@ -205,6 +209,7 @@ fn nothing_is_written_or_read_through_what_stands_in_run_dir() {
     let dir = tempfile::tempdir().unwrap();
     let victim = dir.path().join("victim");
     fs::write(&victim, "precious").unwrap();
+    fs::set_permissions(&victim, Permissions::from_mode(0o644)).unwrap();
     let run_dir = dir.path().join("run");
     fs::create_dir(&run_dir).unwrap();
     for name in ["completed.json.tmp", "completed.json", "claim.tmp", "claim"] {
@@ -222,6 +227,8 @@ fn nothing_is_written_or_read_through_what_stands_in_run_dir() {
     symlink(&victim, run_dir.join("instance.lock")).unwrap();
     InstanceLock::acquire(&run_dir).unwrap_err();
     assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    let mode = fs::metadata(&victim).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o644);
     // Nobody waits for the other end of a FIFO.
     for name in ["completed.json", "instance.lock"] {
         let path = run_dir.join(name);
@@ -271,17 +278,20 @@ fn a_stranger_who_holds_the_lock_is_named_and_is_not_another_instance() {
     let path = dir.path().join("instance.lock");
     fs::write(&path, "1\n").unwrap();
     fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
-    let line = format!(
-        "exec flock --no-fork --shared {} sleep 1000",
-        path.display()
-    );
+    for kind in ["--shared", "--exclusive"] {
+        a_stranger_is_named(dir.path(), &path, kind);
+    }
+}
+
+fn a_stranger_is_named(run_dir: &Path, path: &Path, kind: &str) {
+    let line = format!("exec flock --no-fork {kind} {} sleep 1000", path.display());
     let mut holder = std::process::Command::new("/bin/sh")
         .args(["-c", &line])
         .spawn()
         .unwrap();
     let deadline = std::time::Instant::now() + Duration::from_secs(20);
     let error = loop {
-        match InstanceLock::acquire(dir.path()) {
+        match InstanceLock::acquire(run_dir) {
             Err(error) => break error,
             Ok(lock) => drop(lock),
         }

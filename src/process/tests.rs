@@ -470,3 +470,61 @@ fn an_output_that_has_ended_is_waited_for_no_longer() {
     // With the time for somebody who keeps it open it would be 10 s at least.
     assert!(began.elapsed() < LINGER_LIMIT * 32, "{:?}", began.elapsed());
 }
+
+#[test]
+fn a_killed_child_is_reaped_before_its_result_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let pid = dir.path().join("pid");
+    let script = format!(
+        "echo $$ > {}; exec sleep 1000 >/dev/null 2>&1",
+        pid.display()
+    );
+    let report = run_plain(&short(&script));
+    assert_eq!(report.outcome, ScriptOutcome::TimedOut);
+    let pid = fs::read_to_string(pid).unwrap();
+    assert!(!Path::new("/proc").join(pid.trim()).exists());
+}
+
+/// A child that was started, with its process id.
+fn started(spec: &Command, cancel: &Cancel) -> (Run, String) {
+    let Ok(run) = start(spec, cancel) else {
+        panic!("{spec:?} starts");
+    };
+    let pid = run.child.as_ref().unwrap().id().to_string();
+    (run, pid)
+}
+
+#[test]
+fn what_a_child_has_printed_by_its_end_is_read_after_a_cancel_too() {
+    let cancel = Cancel::new();
+    let script = "head -c 60000 /dev/zero | tr '\\0' x";
+    let (run, pid) = started(&sh(script), &cancel);
+    eventually("its end", || gone(&pid));
+    cancel.cancel();
+    let (outcome, [out, _]) = run.finish(&cancel, Instant::now() + PATIENCE);
+    assert_eq!(outcome, ScriptOutcome::Cancelled);
+    assert_eq!((out.text.len(), out.dropped), (60_000, 0));
+}
+
+/// The start took so long that nobody waits any more. What shuts the host down goes on all the same.
+#[test]
+fn a_child_that_comes_too_late_is_ended_and_reaped_but_a_detached_one_not_by_a_cancel() {
+    for (detach, cancels) in [(false, false), (false, true), (true, false), (true, true)] {
+        let cancel = Cancel::new();
+        let spec = Command {
+            detach,
+            ..sh("exec sleep 1000")
+        };
+        let (run, pid) = started(&spec, &cancel);
+        if cancels {
+            cancel.cancel();
+        }
+        drop(run);
+        if detach && cancels {
+            assert!(!gone(&pid));
+            end(&pid);
+        }
+        let proc = Path::new("/proc").join(&pid);
+        eventually("reaped", || !proc.exists());
+    }
+}
