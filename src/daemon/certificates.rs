@@ -13,7 +13,7 @@ use crate::observe::metrics::Metrics;
 use crate::store;
 
 /// Between two looks at the files. Whoever replaces certificates does so hours before the old ones end, or is in a hurry.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// Follows the files that the configuration names, in a thread of its own: a file system that hangs holds nobody else up. Ends when
 /// what it returns is dropped.
@@ -21,6 +21,7 @@ pub(super) fn follow(
     config: &Config,
     client: Client,
     metrics: Arc<Metrics>,
+    every: Duration,
 ) -> Result<Option<Sender<()>>, String> {
     let Some(files) = config.etcd.tls.clone() else {
         metrics.certificates(None, None);
@@ -31,7 +32,7 @@ pub(super) fn follow(
     tell_ends(&files, &metrics);
     let work = move || {
         let mut refused = None;
-        while ended.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
+        while ended.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
             if look(&files, &client, &mut used, &mut refused) {
                 tell_ends(&files, &metrics);
             }
@@ -83,8 +84,11 @@ mod tests {
     use std::path::Path;
 
     use etcd_rs_sync::Options;
+    use log::LevelFilter;
 
     use super::*;
+    use crate::daemon::tests::lab::{Lab, wait};
+    use crate::daemon::tests::logged::{hush, listen, said};
 
     const CA: &str = include_str!("../config/tests/tls/ca.crt");
     const NODE: (&str, &str) = (
@@ -111,8 +115,9 @@ mod tests {
 
     #[test]
     fn files_that_are_replaced_are_taken_when_they_fit_together_and_said_once_when_not() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
+        let mut lab = Lab::new();
+        listen(&mut lab, LevelFilter::Warn);
+        let path = |name: &str| lab.path(name);
         let (ca, cert, key) = (path("ca"), path("cert"), path("key"));
         for (path, text) in [(&ca, CA), (&cert, NODE.0), (&key, NODE.1)] {
             write(path, text);
@@ -140,6 +145,8 @@ mod tests {
         write(&cert, OTHER.0);
         assert!(!look(&files, &client, &mut used, &mut refused));
         assert!(refused.is_some() && used == first);
+        assert!(!look(&files, &client, &mut used, &mut refused));
+        assert_eq!(said("certificates_unusable"), 1);
         write(&key, OTHER.1);
         assert!(look(&files, &client, &mut used, &mut refused));
         assert!(refused.is_none() && used != first);
@@ -147,16 +154,24 @@ mod tests {
         fs::remove_file(&key).unwrap();
         assert!(!look(&files, &client, &mut used, &mut refused));
         assert!(refused.is_some_and(|why| why.contains("key")));
+        assert_eq!(said("certificates_unusable"), 1);
+        hush();
     }
 
     #[test]
     fn files_are_followed_when_there_are_some() {
-        let lab = crate::daemon::tests::lab::Lab::new();
+        let mut lab = Lab::new();
+        listen(&mut lab, LevelFilter::Info);
         let (mut config, _) = lab.loaded(crate::core::Mode::Daemon, false);
         let metrics = Arc::new(Metrics::new("1", "abc", ["f"]));
         let follow = |config: &Config| {
             let client = Client::new(Options::new(["http://127.0.0.1:1"])).unwrap();
-            follow(config, client, Arc::clone(&metrics))
+            follow(
+                config,
+                client,
+                Arc::clone(&metrics),
+                Duration::from_millis(5),
+            )
         };
         assert!(follow(&config).unwrap().is_none());
         let ca = lab.path("ca.crt");
@@ -166,8 +181,18 @@ mod tests {
             client: None,
             insecure_skip_verify: false,
         });
-        assert!(follow(&config).unwrap().is_some());
+        let followed = follow(&config).unwrap();
+        assert!(followed.is_some());
         assert!(end(&metrics, "ca_file") && !end(&metrics, "cert_file"));
+        // It is looked at again and again.
+        for text in [OTHER.0, CA] {
+            metrics.certificates(None, None);
+            write(&ca, text);
+            wait("the new file", || end(&metrics, "ca_file").then_some(()));
+        }
+        assert_eq!(said("certificates_replaced"), 2);
+        drop(followed);
+        hush();
         fs::remove_file(ca).unwrap();
         assert!(follow(&config).is_err());
     }

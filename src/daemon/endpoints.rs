@@ -125,7 +125,11 @@ impl Seen {
 
 #[cfg(test)]
 mod tests {
+    use log::LevelFilter;
+
     use super::*;
+    use crate::daemon::tests::lab::Lab;
+    use crate::daemon::tests::logged::{hush, listen, said};
 
     fn health(url: &str, answered: bool, failed: Option<&str>, fails: bool) -> EndpointHealth {
         let now = Instant::now();
@@ -145,6 +149,7 @@ mod tests {
 
     #[test]
     fn what_is_shown_changes_with_the_cause_and_not_with_the_words() {
+        let _what_is_logged = Lab::new();
         let endpoints = endpoints();
         let (good, refused) = (health("http://a", true, None, false), "Connection refused");
         let bad = |why: &str| health("http://b", false, Some(why), true);
@@ -167,7 +172,81 @@ mod tests {
     }
 
     #[test]
+    fn what_is_shown_changes_with_the_first_answer_and_the_version() {
+        let endpoints = endpoints();
+        let answered = |seconds: u64, version: &str| EndpointHealth {
+            answered: Some(Instant::now() - Duration::from_secs(seconds)),
+            version: Some(version.to_owned()),
+            ..health("http://a", true, None, false)
+        };
+        let seen = |health: EndpointHealth| {
+            endpoints.learn(&[health]);
+            endpoints.shown().remove(0)
+        };
+        assert_eq!(seen(health("http://a", false, None, false)).answered, None);
+        let first = seen(answered(50, "3.5.16"));
+        assert!(first.answered.is_some());
+        assert_eq!(seen(answered(10, "3.5.16")), first);
+        let later = seen(answered(0, "3.5.17"));
+        assert_eq!(later.version.as_deref(), Some("3.5.17"));
+        assert_ne!(later.answered, first.answered);
+    }
+
+    #[test]
+    fn one_that_fails_and_one_that_is_back_for_a_minute_are_said_once_while_others_work() {
+        let mut lab = Lab::new();
+        listen(&mut lab, LevelFilter::Info);
+        let endpoints = endpoints();
+        let good = health("http://a", true, None, false);
+        let learn = |fails: bool| {
+            let why = fails.then_some("Connection refused");
+            endpoints.learn(&[good.clone(), health("http://b", true, why, fails)]);
+        };
+        let told = |event: &str, fails: bool| {
+            learn(fails);
+            learn(fails);
+            said(event)
+        };
+        let minute_passes = || {
+            let mut state = endpoints.lock();
+            for seen in &mut state.seen {
+                seen.since -= WORKS;
+            }
+        };
+        assert_eq!(told("etcd_endpoint", true), 1);
+        // It comes and goes.
+        assert_eq!(told("etcd_endpoint_back", false), 0);
+        assert_eq!(told("etcd_endpoint", true), 0);
+        learn(false);
+        minute_passes();
+        assert_eq!(told("etcd_endpoint_back", false), 1);
+        assert_eq!(told("etcd_endpoint", true), 1);
+        // Nobody had a request in the minute in which it worked.
+        learn(false);
+        minute_passes();
+        assert_eq!(told("etcd_endpoint", true), 1);
+        // One that fails for a minute is still the same.
+        minute_passes();
+        assert_eq!(told("etcd_endpoint", true), 0);
+        hush();
+    }
+
+    #[test]
+    fn when_none_works_that_is_said_of_the_request_and_not_of_each() {
+        let mut lab = Lab::new();
+        listen(&mut lab, LevelFilter::Info);
+        let endpoints = endpoints();
+        let bad = |url: &str, answered| health(url, answered, Some("Connection refused"), true);
+        let unasked = health("http://c", false, None, false);
+        endpoints.learn(&[bad("http://a", true), bad("http://b", false), unasked]);
+        assert_eq!(said("etcd_endpoint"), 0);
+        hush();
+    }
+
+    #[test]
     fn one_cause_is_one_line_however_often_others_come_between() {
+        let mut lab = Lab::new();
+        listen(&mut lab, LevelFilter::Info);
         let endpoints = endpoints();
         let good = health("http://a", true, None, false);
         for round in 0..50 {
@@ -179,5 +258,7 @@ mod tests {
         let state = endpoints.lock();
         let causes: Vec<&str> = state.seen[1].told.iter().map(String::as_str).collect();
         assert_eq!(causes.len(), 2, "{causes:?}");
+        assert_eq!(said("etcd_endpoint"), 2);
+        hush();
     }
 }

@@ -309,10 +309,19 @@ fn bounded(text: &str) -> String {
 mod tests {
     use std::path::Path;
 
+    use log::LevelFilter;
+
     use super::*;
     use crate::config;
+    use crate::daemon::tests::lab::Lab;
+    use crate::daemon::tests::logged::{heard_of, hush, listen};
 
     fn events(folder: &Path, hook: &str, timeout_sec: u32) -> Events {
+        let config = with_hook(folder, hook, timeout_sec);
+        Events::new(&config, Arc::new(Metrics::new("1", "abc", ["f"])))
+    }
+
+    fn with_hook(folder: &Path, hook: &str, timeout_sec: u32) -> Config {
         let script = folder.join("hook");
         std::fs::write(&script, hook).unwrap();
         let file = folder.join("config.yaml");
@@ -327,8 +336,7 @@ event_hook: {{command: [/bin/sh, {}, \"${{RC_EVENT_NAME}}\"], timeout_sec: {time
             script.display()
         );
         std::fs::write(&file, text).unwrap();
-        let config = config::load(&file).unwrap().config;
-        Events::new(&config, Arc::new(Metrics::new("1", "abc", ["f"])))
+        config::load(&file).unwrap().config
     }
 
     fn told(events: &Events) {
@@ -407,6 +415,47 @@ event_hook: {{command: [/bin/sh, {}, \"${{RC_EVENT_NAME}}\"], timeout_sec: {time
         for (note, wanted) in tells {
             assert_eq!(events.transition(&note), wanted, "{note:?}");
         }
+    }
+
+    #[test]
+    fn after_a_reload_the_new_hook_is_told_and_given_its_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut events = events(folder.path(), "exit 3", 30);
+        assert_eq!(events.patience(), Duration::from_secs(30));
+        let mut config = with_hook(folder.path(), "test \"$RC_NODE_NAME\" = b", 31);
+        config.node_name = "b".to_owned();
+        events.follow(&config);
+        assert_eq!(events.patience(), Duration::from_secs(31));
+        events.note(&Note::info("back", ""));
+        told(&events);
+        assert_eq!((count(&events, "passed"), count(&events, "failed")), (1, 0));
+        config.event_hook = None;
+        events.follow(&config);
+        assert_eq!(events.patience(), Duration::ZERO);
+        events.note(&Note::info("back", ""));
+        told(&events);
+        assert_eq!(count(&events, "passed"), 1);
+    }
+
+    #[test]
+    fn a_hook_that_fails_is_said_once_with_its_last_line() {
+        let mut lab = Lab::new();
+        listen(&mut lab, LevelFilter::Warn);
+        let folder = tempfile::tempdir().unwrap();
+        let mut events = events(
+            folder.path(),
+            "echo one >&2; echo why-this >&2; echo >&2; exit 3",
+            30,
+        );
+        for _ in 0..2 {
+            events.note(&Note::info("back", ""));
+            told(&events);
+        }
+        // Other hooks may fail at the same time.
+        let said = heard_of("event_hook_failed").into_iter();
+        let ours = said.filter(|words| words.contains("exit code 3: why-this;"));
+        assert_eq!(ours.count(), 1);
+        hush();
     }
 
     #[test]

@@ -11,6 +11,7 @@ use etcd_rs_sync::{
     WatchRequest, WatchStop,
 };
 
+use super::certificates::LOOK_EVERY;
 use super::endpoints::Endpoints;
 use super::{Inbox, certificates};
 use crate::config::Config;
@@ -34,7 +35,7 @@ pub(super) struct Lanes {
     watching: Option<WatchStop>,
     /// After this the watch is opened anew: a network that swallows packets delays a turn by no more than a TTL. A waiting node
     /// sends three keepalives in that time, so this adds little to its cost.
-    silence_limit: Duration,
+    pub(super) silence_limit: Duration,
     inbox: Inbox,
     metrics: Arc<Metrics>,
     endpoints: Arc<Endpoints>,
@@ -59,8 +60,12 @@ impl Lanes {
         let main = start("etcd", Input::Etcd)?;
         let keepalive = start("keepalive", Input::Renewed)?;
         let reports = start("reports", Input::Reported)?;
-        let certificates =
-            certificates::follow(config, client.fork().map_err(text)?, Arc::clone(&metrics))?;
+        let certificates = certificates::follow(
+            config,
+            client.fork().map_err(text)?,
+            Arc::clone(&metrics),
+            LOOK_EVERY,
+        )?;
         Ok(Lanes {
             _certificates: certificates,
             client,
@@ -215,13 +220,6 @@ fn count(metrics: &Metrics, item: &Result<WatchItem, Error>) {
 pub(super) struct Measured {
     pub(super) client: Client,
     pub(super) metrics: Arc<Metrics>,
-}
-
-impl Measured {
-    /// Version of the server, once one has answered.
-    pub(super) fn server_version(&self) -> Option<String> {
-        self.client.server_version()
-    }
 }
 
 impl Etcd for Measured {

@@ -118,7 +118,7 @@ impl Inner {
             };
             let ended = self.clock.now();
             let rest = match &read {
-                Ok(_) => ((ended.mono - began) * REST).clamp(EVERY, SELDOM),
+                Ok(_) => rest(ended.mono - began),
                 Err(_) => EVERY,
             };
             let mut state = self.lock();
@@ -133,21 +133,21 @@ impl Inner {
             if let Ok(client) = &client {
                 let known = client.client.endpoints();
                 state.sight.skew_sec = status::skew_sec(&known);
-                state.sight.version = client.server_version();
+                state.sight.version = client.client.server_version();
             }
             self.changed.notify_all();
             drop(state);
             thread::sleep(rest);
-            if !self.is_asked_since(began) {
+            if !self.is_asked_since(began, LINGER) {
                 return;
             }
         }
     }
 
-    /// Waits for somebody to look. When nobody does for long enough, everything is forgotten.
-    fn is_asked_since(&self, began: Duration) -> bool {
+    /// Waits for somebody to look. When nobody does for so long, everything is forgotten.
+    fn is_asked_since(&self, began: Duration, linger: Duration) -> bool {
         let nobody = |state: &mut State| state.asked <= began;
-        let waited = self.changed.wait_timeout_while(self.lock(), LINGER, nobody);
+        let waited = self.changed.wait_timeout_while(self.lock(), linger, nobody);
         let (mut state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
         if timeout.timed_out() {
             *state = State::default();
@@ -166,5 +166,100 @@ impl Inner {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How long after a read that took so long the next one follows.
+fn rest(took: Duration) -> Duration {
+    (took * REST).clamp(EVERY, SELDOM)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::config;
+    use crate::daemon::tests::etcd::Etcd;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A look at this etcd, in a process that was started ten minutes ago.
+    fn lookout(etcd: &Etcd) -> Lookout {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.yaml");
+        let text = format!(
+            "node_name: a
+lock_key: /rc
+etcd_endpoints: [\"{}\"]
+reboot_required_detectors: [{{name: f, type: file, path: /f}}]
+health_script: /bin/true
+",
+            etcd.url()
+        );
+        std::fs::write(&file, text).unwrap();
+        let config = config::load(&file).unwrap().config;
+        let metrics = Metrics::new("1", "abc", ["f"]);
+        let clock = Clock::started_ago(600 * SECOND);
+        Lookout::new(Arc::new(config), Arc::new(metrics), clock)
+    }
+
+    fn register(etcd: &Etcd, node: &str) {
+        let record =
+            json!({"v": 1, "node": node, "node_id": format!("id-of-{node}"), "version": "0.1.0"});
+        etcd.put(&format!("/rc/nodes/{node}"), &record);
+    }
+
+    /// How many nodes it sees; nothing is wrong.
+    fn nodes(sight: &Sight) -> usize {
+        assert_eq!(sight.error, None);
+        assert_eq!(sight.version.as_deref(), Some("3.5.16"));
+        sight
+            .survey
+            .as_ref()
+            .map_or(0, |(survey, _)| survey.nodes.len())
+    }
+
+    #[test]
+    fn a_look_is_answered_at_once_and_anew_when_it_is_old() {
+        let etcd = Etcd::start();
+        register(&etcd, "b");
+        let lookout = lookout(&etcd);
+        let began = Instant::now();
+        assert_eq!(nodes(&lookout.look()), 1);
+        let took = began.elapsed();
+        let (now, due) = (lookout.0.clock.now().mono, lookout.0.lock().due.unwrap());
+        assert!(due >= now + EVERY - took, "{due:?}");
+        assert!(due <= now + EVERY.max(took * REST), "{due:?}");
+        // Not old yet.
+        register(&etcd, "c");
+        assert_eq!(nodes(&lookout.look()), 1);
+        // The thread waits for somebody by now.
+        thread::sleep((due + SECOND / 4).saturating_sub(lookout.0.clock.now().mono));
+        assert_eq!(nodes(&lookout.look()), 2);
+    }
+
+    #[test]
+    fn what_nobody_looks_at_is_forgotten() {
+        let etcd = Etcd::start();
+        let Lookout(inner) = lookout(&etcd);
+        let set = |asked| {
+            let mut state = inner.lock();
+            (state.asked, state.runs) = (asked, true);
+        };
+        set(SECOND);
+        assert!(inner.is_asked_since(SECOND / 2, 60 * SECOND));
+        assert!(inner.lock().runs);
+        assert!(!inner.is_asked_since(SECOND, SECOND / 100));
+        assert!(!inner.lock().runs);
+    }
+
+    #[test]
+    fn an_etcd_that_is_slow_is_read_less() {
+        assert_eq!(rest(SECOND / 100), EVERY);
+        assert_eq!(rest(SECOND), 19 * SECOND);
+        assert_eq!(rest(10 * SECOND), SELDOM);
     }
 }

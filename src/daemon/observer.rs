@@ -29,7 +29,7 @@ const LOOK_LIMIT: Duration = Duration::from_secs(1);
 pub(super) const AGAIN: Duration = Duration::from_secs(10);
 
 /// How long `/status.json` may be. A thousand nodes take less than 1 MB; only enormous records take more.
-const JSON_LIMIT: usize = 4 * 1024 * 1024;
+const JSON_LIMIT: usize = 4 << 20;
 
 /// The commit this was built from, when the build says so.
 const REVISION: &str = match option_env!("REBOOT_COORDINATOR_REVISION") {
@@ -301,14 +301,7 @@ impl Shown {
     }
 
     fn status_json(&self) -> Answer {
-        let body = clean(&self.status().json(self.clock.now().wall)) + "\n";
-        if body.len() > JSON_LIMIT {
-            return Answer::text(
-                507,
-                "the records are too large; use reboot-coordinator status --json\n",
-            );
-        }
-        Answer::of("application/json", body)
+        json(clean(&self.status().json(self.clock.now().wall)) + "\n")
     }
 
     fn host(&self) -> Host {
@@ -344,6 +337,16 @@ impl Shown {
             Answer::text(200, "ok\n")
         }
     }
+}
+
+pub(super) fn json(body: String) -> Answer {
+    if body.len() > JSON_LIMIT {
+        return Answer::text(
+            507,
+            "the records are too large; use reboot-coordinator status --json\n",
+        );
+    }
+    Answer::of("application/json", body)
 }
 
 fn detectors(config: &Config) -> impl Iterator<Item = &str> {

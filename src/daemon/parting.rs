@@ -50,3 +50,72 @@ fn says_the_same(before: &Standing, now: &Standing) -> bool {
     let text = |of: &Standing| of.blocked.as_ref().map(|blocked| blocked.text.clone());
     before.same(now) && text(before) == text(now) && before.node_id == now.node_id
 }
+
+#[cfg(test)]
+mod tests {
+    use etcd_rs_sync::Options;
+
+    use super::*;
+    use crate::daemon::tests::etcd::Etcd;
+    use crate::lock::record::Blocked;
+
+    fn standing(text: &str, node_id: &str) -> Standing {
+        Standing {
+            v: 1,
+            node: "a".to_owned(),
+            node_id: node_id.to_owned(),
+            state: "blocked".to_owned(),
+            once: true,
+            blocked: Some(Blocked {
+                label: "window".to_owned(),
+                text: text.to_owned(),
+                ..Blocked::default()
+            }),
+            ..Standing::default()
+        }
+    }
+
+    #[test]
+    fn passes_leave_one_lease_and_write_only_what_is_new() {
+        let etcd = Etcd::start();
+        let client = Client::new(Options::new([etcd.url()])).unwrap();
+        let keys = Keys::new("", "/rc");
+        let leaves = |standing: &Standing| {
+            leave(&client, &keys, standing).unwrap();
+            let range = Range::of(Span::one(keys.standing("a")));
+            let kv = client.range(range).unwrap().kvs.pop().unwrap();
+            assert_eq!(decode::<Standing>(&kv.value).unwrap(), *standing);
+            (kv.lease, kv.version)
+        };
+        let (lease, version) = leaves(&standing("until 9", "x"));
+        assert_eq!(
+            (version, etcd.leases(), etcd.ttl(lease)),
+            (1, 1, Some(93_600))
+        );
+        assert_eq!(leaves(&standing("until 9", "x")), (lease, 1));
+        assert_eq!(leaves(&standing("until 10", "x")), (lease, 2));
+        assert_eq!(leaves(&standing("until 10", "y")), (lease, 3));
+        let idle = Standing {
+            state: "idle".to_owned(),
+            ..standing("until 10", "y")
+        };
+        assert_eq!(leaves(&idle), (lease, 4));
+        // What a daemon says of itself has the daemon's lease.
+        let daemons =
+            serde_json::json!({"v": 1, "node": "a", "node_id": "y", "state": "idle", "since": ""});
+        etcd.put("/rc/standing/a", &daemons);
+        let (other, _) = leaves(&idle);
+        assert!(other != lease && other > 0);
+        // One whose lease ran out.
+        etcd.forget(other);
+        let (third, _) = leaves(&idle);
+        assert!(third != other);
+    }
+
+    #[test]
+    fn one_that_cannot_be_left_says_why() {
+        let client = Client::new(Options::new(["http://127.0.0.1:1"])).unwrap();
+        let keys = Keys::new("", "/rc");
+        assert!(leave(&client, &keys, &standing("", "x")).is_err());
+    }
+}

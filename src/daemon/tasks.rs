@@ -486,6 +486,14 @@ pre_reboot_hook: {{command: [/bin/touch, {}]}}
         }
     }
 
+    #[test]
+    fn detectors_that_could_not_be_asked_have_failed_each() {
+        let reports = all_failed(vec!["one".to_owned(), "two".to_owned()], "no thread");
+        let told = reports.iter().map(|it| (it.name.as_str(), &it.result));
+        let failed = DetectorResult::Failed("no thread".to_owned());
+        assert!(told.eq([("one", &failed), ("two", &failed)]));
+    }
+
     /// Whatever somebody has written there, it must not end the daemon.
     #[test]
     fn a_file_of_brackets_is_read_within_the_stack_of_a_bounded_check() {

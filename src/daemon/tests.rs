@@ -1,8 +1,9 @@
 //! The real driver, with threads, sockets, processes and files, around an etcd that is steered.
 
-mod etcd;
+pub(super) mod etcd;
 pub(super) mod lab;
-mod logged;
+mod lanes;
+pub(super) mod logged;
 mod observer;
 mod pages;
 mod reload;
@@ -224,6 +225,14 @@ fn one_pass_ends_with_what_came_of_it() {
     lab.start_as(Mode::Once { wait }, false);
     assert_eq!(lab.wait_exit(), 0);
     assert_eq!(lab.actions(), Vec::<String>::new());
+    let left = |state: &str| {
+        let standing = lab.etcd.get("/rc/standing/a").expect("a pass leaves it");
+        assert_eq!(
+            (&standing["once"], &standing["state"]),
+            (&true.into(), &state.into())
+        );
+    };
+    left("idle");
     lab.touch("required");
     lab.touch("fail-pre-lock");
     lab.start_as(Mode::Once { wait }, false);
@@ -339,4 +348,41 @@ fn an_answer_that_is_there_at_once_is_handed_on() {
         panic!("{answer:?}");
     };
     assert!(!report.outcome.success());
+}
+
+#[test]
+fn a_pass_that_is_over_lets_its_event_hook_end_and_a_daemon_or_a_stop_does_not() {
+    let once = Mode::Once {
+        wait: Duration::ZERO,
+    };
+    for (mode, stopped, ends) in [
+        (once, false, true),
+        (once, true, false),
+        (Mode::Daemon, false, false),
+    ] {
+        let mut lab = Lab::new();
+        let script = lab.path("slow");
+        let seconds = if ends { "0.3" } else { "600" };
+        let text = format!("cd ${{0%/*}}; : >begun; sleep {seconds}; : >ended\n");
+        fs::write(&script, text).unwrap();
+        let hook = format!(
+            "{{command: [/bin/sh, {:?}], timeout_sec: 60}}",
+            script.display().to_string()
+        );
+        lab.set("event_hook", &hook);
+        let (mut daemon, events) = lab.daemon();
+        daemon.start.mode = mode;
+        daemon.told.note(&Note::info("back", ""));
+        wait("its begin", || lab.path("begun").exists().then_some(()));
+        if stopped {
+            daemon.inbox.hand_over(Event::Signal(Signal::Stop));
+        }
+        daemon.wait_until_told(&events);
+        assert_eq!(lab.path("ended").exists(), ends);
+        assert_eq!(daemon.stopped_at.is_some(), stopped);
+        // Nothing goes on after the end.
+        wait("the end of the hook", || {
+            daemon.told.is_idle_within(Duration::ZERO).then_some(())
+        });
+    }
 }

@@ -15,10 +15,13 @@ use serde_json::{Value, json};
 /// How soon a watch notices that its client is gone.
 const LOOK: Duration = Duration::from_millis(10);
 
+/// Each is a cluster of its own.
+static CLUSTERS: AtomicUsize = AtomicUsize::new(1);
+
 /// What is done before a request: its path and its body. Without a yes the connection ends, and nothing is done.
 pub(super) type Before = Box<dyn FnMut(&str, &Value) -> bool + Send>;
 
-pub(super) struct Etcd(Arc<Inner>, String);
+pub(in crate::daemon) struct Etcd(Arc<Inner>, String);
 
 struct Inner {
     store: Mutex<Store>,
@@ -32,12 +35,13 @@ struct Inner {
 }
 
 impl Etcd {
-    pub(super) fn start() -> Etcd {
+    pub(in crate::daemon) fn start() -> Etcd {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let inner = Arc::new(Inner {
             store: Mutex::new(Store {
                 revision: 1,
+                cluster: CLUSTERS.fetch_add(1, Ordering::SeqCst),
                 ..Store::default()
             }),
             written: Condvar::new(),
@@ -59,7 +63,7 @@ impl Etcd {
         Etcd(inner, url)
     }
 
-    pub(super) fn url(&self) -> &str {
+    pub(in crate::daemon) fn url(&self) -> &str {
         &self.1
     }
 
@@ -76,7 +80,7 @@ impl Etcd {
     }
 
     /// Writes a key from outside.
-    pub(super) fn put(&self, key: &str, value: &Value) {
+    pub(in crate::daemon) fn put(&self, key: &str, value: &Value) {
         let ask = json!({"key": text(key), "value": text(&value.to_string())});
         lock(&self.0.store).write("put", &ask);
         self.0.written.notify_all();
@@ -87,8 +91,17 @@ impl Etcd {
         self.0.written.notify_all();
     }
 
-    pub(super) fn leases(&self) -> usize {
+    pub(in crate::daemon) fn leases(&self) -> usize {
         lock(&self.0.store).leases.len()
+    }
+
+    pub(in crate::daemon) fn ttl(&self, lease: i64) -> Option<i64> {
+        lock(&self.0.store).leases.get(&lease).copied()
+    }
+
+    /// The lease is gone, and nothing else.
+    pub(in crate::daemon) fn forget(&self, lease: i64) {
+        lock(&self.0.store).leases.remove(&lease);
     }
 
     /// How many watches stand, and how many ever stood.
@@ -181,6 +194,7 @@ impl Inner {
 
 #[derive(Default)]
 struct Store {
+    cluster: usize,
     revision: i64,
     pairs: BTreeMap<Vec<u8>, Pair>,
     leases: BTreeMap<i64, i64>,
@@ -199,7 +213,7 @@ struct Pair {
 
 impl Store {
     fn header(&self) -> Value {
-        json!({"cluster_id": "1", "member_id": "2", "revision": self.revision.to_string(), "raft_term": "2"})
+        json!({"cluster_id": self.cluster.to_string(), "member_id": "2", "revision": self.revision.to_string(), "raft_term": "2"})
     }
 
     fn answer(&mut self, what: &str, ask: &Value) -> Value {

@@ -318,7 +318,7 @@ pub(super) fn input(events: &Receiver<Event>) -> Input {
 }
 
 /// Looks until there is something.
-pub(super) fn wait<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(in crate::daemon) fn wait<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + LIMIT;
     loop {
         if let Some(found) = look() {

@@ -5,13 +5,15 @@ use std::fs;
 use log::LevelFilter;
 use serde_json::Value;
 
-use super::lab::Lab;
+use super::super::Event;
+use super::lab::{LIMIT, Lab};
 use crate::config::LogFormat;
+use crate::core::Input;
 use crate::observe::log::init;
 use crate::observe::log::tests::heard;
 
 /// What a daemon logs from here on. The level is that of the whole process: whatever others say, this one is called `heard`.
-fn listen(lab: &mut Lab, level: LevelFilter) {
+pub(in crate::daemon) fn listen(lab: &mut Lab, level: LevelFilter) {
     lab.set(
         "log",
         &format!("{{level: {}, format: json}}", level.as_str().to_lowercase()),
@@ -25,8 +27,20 @@ fn of<'a>(events: &'a [Value], event: &str) -> Vec<&'a Value> {
     events.iter().filter(of).collect()
 }
 
+/// How often this was said since the last time somebody asked.
+pub(in crate::daemon) fn said(event: &str) -> usize {
+    heard_of(event).len()
+}
+
+/// In which words.
+pub(in crate::daemon) fn heard_of(event: &str) -> Vec<String> {
+    let heard = heard();
+    let words = of(&heard, event).into_iter();
+    words.map(|line| line["msg"].to_string()).collect()
+}
+
 /// Back to what the other tests expect.
-fn hush() {
+pub(in crate::daemon) fn hush() {
     init(LevelFilter::Error, None, "a");
 }
 
@@ -138,4 +152,36 @@ fn whoever_sets_dry_run_is_warned_at_each_start() {
         (started.len(), started[0]["dry_run"].as_bool()),
         (1, Some(true))
     );
+}
+
+#[test]
+fn a_file_that_cannot_be_followed_is_refused_in_words() {
+    let mut lab = Lab::new();
+    let (mut daemon, events) = lab.daemon();
+    listen(&mut lab, LevelFilter::Warn);
+    lab.set("run_dir", "/tmp/elsewhere");
+    daemon.read_again();
+    let Ok(Event::Configuration(found)) = events.recv_timeout(LIMIT) else {
+        panic!("the file is read");
+    };
+    daemon.on_configuration(found);
+    hush();
+    assert_eq!(said("reload_refused"), 1);
+}
+
+#[test]
+fn what_cannot_be_written_for_the_commands_is_said_once() {
+    let mut lab = Lab::new();
+    let (mut daemon, _events) = lab.daemon();
+    listen(&mut lab, LevelFilter::Warn);
+    fs::create_dir_all(lab.path("run/standing.json.tmp/in-the-way")).unwrap();
+    let mut rests = || {
+        while daemon.machine.next_action().is_some() {}
+        daemon.observer.rests(&daemon.machine);
+        let now = daemon.clock.now();
+        daemon.machine.handle(now, Input::Stop);
+        said("standing_not_written")
+    };
+    assert_eq!([rests(), rests()], [1, 0]);
+    hush();
 }

@@ -7,9 +7,10 @@ use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
 use super::super::clock::Clock;
-use super::super::observer::{AGAIN, Observer, has_arrived};
+use super::super::observer::{AGAIN, Observer, has_arrived, json};
 use super::lab::{LIMIT, Lab, wait};
 use super::pages::{free, get, served};
+use crate::core::machine::DETECTOR;
 use crate::core::{Mode, Note};
 use crate::observe::notify::Environment;
 
@@ -153,10 +154,28 @@ fn what_the_daemon_says_of_itself_is_written_when_it_changes() {
     let claim = inode()[1];
     lab.wait_passes(3);
     assert_eq!(inode()[1], claim);
-    assert!(
-        fs::read_to_string(lab.path("run/memory.json"))
-            .unwrap()
-            .contains('{')
-    );
+    // What it has to remember of itself is written as well.
+    let memory = fs::read_to_string(lab.path("run/memory.json")).unwrap();
+    assert!(memory.contains("b0070001-"), "{memory}");
     lab.stop();
+}
+
+#[test]
+fn each_detector_has_its_series_before_it_was_ever_asked() {
+    let lab = Lab::new();
+    let (daemon, _events) = lab.daemon();
+    let text = daemon.observer.metrics().render();
+    for name in ["marker", DETECTOR] {
+        let label = format!("reboot_coordinator_detector_checks_total{{detector=\"{name}\",");
+        assert!(text.contains(&label), "{name} in:\n{text}");
+    }
+}
+
+#[test]
+fn records_that_are_too_large_for_a_page_are_told_of_instead() {
+    let page = |length: usize| json(" ".repeat(length)).status;
+    assert_eq!(
+        (page(4 << 20), page((4 << 20) + 1), page(5 << 20)),
+        (200, 507, 507)
+    );
 }

@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::super::{Daemon, Event, Reading, reload};
+use super::etcd::Etcd;
 use super::lab::{LIMIT, Lab, wait};
 use super::pages::{free, get, served};
 use super::with_another_script;
@@ -178,4 +179,35 @@ fn what_the_host_says_waits_for_a_file_that_is_being_read() {
     found.config.max_concurrent_reboots = 7;
     daemon.on_host(found);
     assert_eq!(daemon.config.max_concurrent_reboots, 1);
+}
+
+#[test]
+fn a_node_without_a_committed_claim_goes_to_the_cluster_of_the_new_file() {
+    let mut lab = Lab::new();
+    lab.remove("required");
+    lab.start();
+    wait("the registration", || lab.etcd.get("/rc/nodes/a"));
+    let other = Etcd::start();
+    lab.set("etcd_endpoints", &format!("[{:?}]", other.url()));
+    lab.reload();
+    wait("the registration there", || other.get("/rc/nodes/a"));
+    lab.stop();
+}
+
+#[test]
+fn a_drain_is_stopped_when_the_new_file_drains_otherwise() {
+    let mut lab = Lab::new();
+    lab.touch("block-drain");
+    lab.start();
+    lab.wait_step("drain");
+    lab.script("script-2", "2-");
+    let script = format!("{:?}", lab.path("script-2").display().to_string());
+    let hook = format!("{{command: [{script}, drain], timeout_sec: 30}}");
+    lab.set("pre_reboot_hook", &hook);
+    lab.reload();
+    // The first one would go on for as long as it is blocked.
+    lab.wait_step("2-drain");
+    lab.remove("block-drain");
+    lab.wait_step("reboot");
+    lab.stop();
 }

@@ -1,0 +1,70 @@
+//! The connections to etcd, one by one.
+
+use std::time::Duration;
+
+use etcd_rs_sync::{Keys, Reply, Request};
+use serde_json::json;
+
+use super::lab::{Lab, input, wait};
+use crate::core::{Input, Mode, Ticket, WatchEvent};
+use crate::store;
+
+#[test]
+fn each_lane_answers_as_itself() {
+    let lab = Lab::new();
+    let (daemon, events) = lab.daemon();
+    let grant = Request::Grant { id: 7, ttl_sec: 60 };
+    assert!(daemon.lanes.etcd(Ticket(1), grant).is_none());
+    let found = input(&events);
+    assert!(
+        matches!(found, Input::Etcd(Ticket(1), Ok(Reply::Grant(_)))),
+        "{found:?}"
+    );
+    let renewal = || Request::KeepAlive { id: 7 };
+    assert!(daemon.lanes.renew(Ticket(2), renewal()).is_none());
+    let found = input(&events);
+    assert!(
+        matches!(found, Input::Renewed(Ticket(2), Ok(Reply::KeepAlive(_)))),
+        "{found:?}"
+    );
+    assert!(daemon.lanes.report(Ticket(3), renewal()).is_none());
+    let found = input(&events);
+    assert!(
+        matches!(found, Input::Reported(Ticket(3), Ok(Reply::KeepAlive(_)))),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn a_watch_begins_where_it_is_told_is_opened_anew_when_it_is_silent_and_ends_with_its_lanes() {
+    let lab = Lab::new();
+    let (mut daemon, events) = lab.daemon();
+    lab.etcd.put("/rc/x", &json!("before"));
+    let from = |revision| Some((Ticket(1), Keys::one("/rc/x"), revision));
+    assert!(daemon.lanes.watch(from(2)).is_none());
+    let told = [input(&events), input(&events)];
+    assert!(
+        matches!(&told[1], Input::Watch(Ticket(1), WatchEvent::Written(key, 2, _)) if key == b"/rc/x"),
+        "{told:?}"
+    );
+    let opened = || lab.etcd.watches().1;
+    assert_eq!(opened(), 1);
+    daemon.lanes.silence_limit = Duration::from_millis(50);
+    daemon.lanes.watch(from(0));
+    wait("a third stream", || (opened() >= 3).then_some(()));
+    drop(daemon);
+    wait("the end of the watch", || {
+        (lab.etcd.watches().0 == 0).then_some(())
+    });
+}
+
+#[test]
+fn lanes_know_what_they_were_made_with() {
+    let lab = Lab::new();
+    let (daemon, _events) = lab.daemon();
+    let (config, _) = lab.loaded(Mode::Daemon, false);
+    let mut options = store::options(&config).unwrap();
+    assert!(daemon.lanes.are_made_of(&options));
+    options.timeout *= 2;
+    assert!(!daemon.lanes.are_made_of(&options));
+}
