@@ -265,7 +265,7 @@ fn read_text(path: &Path) -> io::Result<String> {
 /// Writes the marker of the last completed reboot, whole or not at all, also if the power fails. It is information: the
 /// caller logs a failure and goes on.
 pub fn write_completed(run_dir: &Path, json: &str) -> io::Result<()> {
-    replace(run_dir, "completed.json", json)?;
+    replace(run_dir, "completed.json", json, File::sync_all)?;
     File::open(run_dir)?.sync_all()
 }
 
@@ -273,12 +273,12 @@ pub fn write_completed(run_dir: &Path, json: &str) -> io::Result<()> {
 /// tells whether it is of the daemon that runs now. When it cannot be written, there is none: an old word could be wrong.
 pub fn write_claim(run_dir: &Path, word: &str) -> io::Result<()> {
     let text = format!("{word} {}\n", std::process::id());
-    replace_or_remove(run_dir, "claim", &text)
+    replace_or_remove(run_dir, "claim", &text, while_up)
 }
 
 /// Writes what the daemon of this host says of itself, for `status` and `explain`. When it cannot be written, there is none.
 pub fn write_standing(run_dir: &Path, json: &str) -> io::Result<()> {
-    replace_or_remove(run_dir, "standing.json", json)
+    replace_or_remove(run_dir, "standing.json", json, while_up)
 }
 
 /// What the daemon of this host said of itself last, if anything.
@@ -291,15 +291,23 @@ fn read_ours(path: &Path) -> Option<String> {
     String::from_utf8(trust::read(path, READ_LIMIT).ok()?).ok()
 }
 
+/// How a file is secured of which nobody asks after the next boot: not at all. Each commit would wait for the disk.
+fn while_up(_: &File) -> io::Result<()> {
+    Ok(())
+}
+
+/// How a file is secured before it takes its name.
+type Secure = fn(&File) -> io::Result<()>;
+
 /// When it cannot be written, what was there before is gone too.
-fn replace_or_remove(folder: &Path, name: &str, text: &str) -> io::Result<()> {
-    replace(folder, name, text).inspect_err(|_| {
+fn replace_or_remove(folder: &Path, name: &str, text: &str, secure: Secure) -> io::Result<()> {
+    replace(folder, name, text, secure).inspect_err(|_| {
         let _ = fs::remove_file(folder.join(name));
     })
 }
 
 /// A new file in the place of an old one, whatever stands there or at the name that it has until then. Whole or not at all.
-fn replace(folder: &Path, name: &str, text: &str) -> io::Result<()> {
+fn replace(folder: &Path, name: &str, text: &str, secure: Secure) -> io::Result<()> {
     let temporary = folder.join(format!("{name}.tmp"));
     let _ = fs::remove_file(&temporary);
     let written = private()
@@ -307,7 +315,7 @@ fn replace(folder: &Path, name: &str, text: &str) -> io::Result<()> {
         .open(&temporary)
         .and_then(|mut file| {
             file.write_all(text.as_bytes())?;
-            file.sync_all()?;
+            secure(&file)?;
             fs::rename(&temporary, folder.join(name))
         });
     if written.is_err() {
@@ -338,7 +346,7 @@ pub fn read_memory(run_dir: &Path) -> Option<String> {
 pub fn write_memory(run_dir: &Path, json: &str) -> io::Result<()> {
     let mut outcome = Ok(());
     for folder in memory_folders(run_dir) {
-        if let Err(error) = replace_or_remove(&folder, "memory.json", json) {
+        if let Err(error) = replace_or_remove(&folder, "memory.json", json, File::sync_all) {
             let what = format!("{}: {error}", folder.join("memory.json").display());
             outcome = outcome.and(Err(io::Error::new(error.kind(), what)));
         }

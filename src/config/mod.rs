@@ -110,6 +110,17 @@ pub struct Config {
     pub boot_id_file: PathBuf,
 }
 
+impl Config {
+    /// Whether a look at the host, without the file, is enough to know that it gives this configuration the name that it has.
+    /// What windows take of it, its time zone, is asked for again with the file.
+    pub fn is_still_named(&self) -> bool {
+        self.windows.is_none()
+            && host::Host::this()
+                .expand(&self.node_name_as_written)
+                .is_ok_and(|name| name == self.node_name)
+    }
+}
+
 /// How etcd is reached.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Etcd {

@@ -64,6 +64,9 @@ fn found(start: &Start) -> Result<Found, String> {
 /// The same configuration with another name or time zone of the host; `None` also when the file says something else by now, which
 /// takes a signal, or nothing usable.
 pub(super) fn of_host(start: &Start, running: &Config) -> Option<Found> {
+    if running.is_still_named() {
+        return None;
+    }
     let mut config = config::load(&start.path).ok()?.config;
     config.dry_run |= start.dry_run;
     let mut before = config.clone();
