@@ -172,6 +172,14 @@ fn command(map: &Map<'_>, host: &Host) -> Option<(String, DetectorKind)> {
     }
     executes(&words)?;
     let cmd: Vec<String> = words.into_iter().map(|(_, word)| word).collect();
+    if codes.is_empty()
+        && let Some(name) = inverted(&cmd)
+    {
+        field.warning(format!(
+            "`{name}` exits with 0 when what it looks for is there, and here every code but 0 means that a reboot is required; use \
+             `type: file`, or set success_exit_codes: [0]"
+        ));
+    }
     Some((
         of_program(&cmd),
         DetectorKind::Command {
@@ -179,6 +187,21 @@ fn command(map: &Map<'_>, host: &Host) -> Option<(String, DetectorKind)> {
             success_exit_codes: codes,
         },
     ))
+}
+
+/// The program of a command that says yes with 0, as sentinel commands of kured do, also as the whole of a shell's line. One that
+/// is turned round with `!` says it as is wanted here.
+fn inverted(cmd: &[String]) -> Option<&'static str> {
+    let shell = cmd.first().is_some_and(|program| program.ends_with("sh"));
+    let option = |word: &String| word.starts_with('-') && word.ends_with('c');
+    let line = match cmd.iter().position(option).filter(|_| shell) {
+        Some(at) => cmd.get(at + 1)?.clone(),
+        None => cmd.join(" "),
+    };
+    let mut words = line.split_whitespace();
+    let word = words.next()?.rsplit('/').next()?;
+    let name = ["test", "[", "[["].into_iter().find(|name| *name == word)?;
+    (words.next() != Some("!")).then_some(name)
 }
 
 fn exit_codes(field: &Field<'_>) -> Vec<i32> {

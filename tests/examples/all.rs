@@ -73,7 +73,9 @@ fn no_script_says_yes_when_its_tools_are_not_there() {
             continue;
         }
         let stage = Stage::new();
-        let stage = stage.set("STATE", "/nowhere/state");
+        stage.write("file", "");
+        let below = stage.path("file").join("state");
+        let stage = stage.set("STATE", below);
         for tool in tools {
             stage.tool(tool, "exit 127");
         }

@@ -248,6 +248,6 @@ fn a_package_manager_at_work_holds_up_a_reboot_and_not_the_return() {
     stage.refuses(script, "pre-lock", "rpm-ostree says: busy");
     stage.write("ostree", "State: idle\n");
     stage.passes(script, "pre-lock");
-    let stage = stage.set("LOCKS", "/nowhere/locks");
+    let stage = stage.set("LOCKS", "/proc/nowhere/locks");
     stage.refuses(script, "pre-lock", "cannot be read");
 }
