@@ -15,7 +15,7 @@ use crate::lock::Pause;
 use crate::lock::operator::{self as request, Standing};
 use crate::lock::outcome::Found;
 use crate::lock::record::{RECORD_VERSION, decode};
-use crate::status::describe::{committed, holder_row, pause_text, standing_text};
+use crate::status::describe::{age, committed, holder_row, pause_text, standing_text};
 use crate::status::table::{Style, Table, folded};
 use crate::status::times::{instant, rfc3339};
 use crate::store::Trouble;
@@ -200,7 +200,7 @@ fn begun(claims: &[(String, Found)], now: Timestamp, style: Style) -> String {
     let mut waiting = 0;
     for (node, found) in claims {
         if committed(found) {
-            table.row(holder_row(node, found, now));
+            table.row(holder_row(node, found, age(found, now)));
         } else {
             waiting += 1;
         }

@@ -112,6 +112,8 @@ pub enum Input {
     RebootCommand(Ticket, ScriptReport),
     /// Something happened to the keys that are followed.
     Watch(Ticket, WatchEvent),
+    /// What does not work on this host, though everything goes on; nothing when it works again. For people only.
+    Hampered(Option<String>),
     /// A new configuration is in force, and new connections: what was asked of etcd may never be answered.
     Reload(Box<Reload>),
     /// SIGTERM or SIGINT.

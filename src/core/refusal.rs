@@ -194,7 +194,7 @@ impl Refusal {
             Refusal::Line(_) => {
                 "repair the node named here, or `reboot-coordinator release` it when it is gone; `reboot-coordinator go-on` lets the others go all the same"
             }
-            Refusal::Aborted(_) => "see the lines before this one; it is tried again later",
+            Refusal::Aborted(_) => "repair what failed; a restart of the daemon tries it at once",
         }
     }
 }

@@ -7,7 +7,7 @@ use super::Refusal;
 use super::machine::rfc3339;
 
 /// The gates, in the order in which people read them.
-pub const GATES: [&str; 12] = [
+pub const GATES: [&str; 13] = [
     "etcd",
     "detectors",
     "kill switch",
@@ -16,6 +16,7 @@ pub const GATES: [&str; 12] = [
     "pause",
     "cooldown",
     "budget",
+    "attempt",
     "line",
     "policies",
     "health",
@@ -133,6 +134,11 @@ impl Verdicts {
     /// All of them, in order.
     pub fn all(&self) -> &[Verdict] {
         &self.0
+    }
+
+    /// What one gate says.
+    pub(super) fn of(&self, gate: &str) -> Option<&Verdict> {
+        self.0.iter().find(|said| said.gate == gate)
     }
 
     /// Another judgement begins: what the last one said stands until it is asked again.

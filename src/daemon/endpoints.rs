@@ -8,7 +8,7 @@ use etcd_rs_sync::{EndpointHealth, cause};
 
 use crate::observe::hold_back::HoldBack;
 use crate::observe::metrics::Metrics;
-use crate::status::Endpoint;
+use crate::status::{Endpoint, Revisions, since_boot};
 
 /// One that worked for so long and fails again is news again.
 const WORKS: Duration = Duration::from_secs(60);
@@ -23,6 +23,7 @@ pub(super) struct Endpoints {
 #[derive(Default)]
 struct State {
     seen: Vec<Seen>,
+    revisions: Revisions,
     hold_back: HoldBack,
 }
 
@@ -50,11 +51,26 @@ impl Endpoints {
         state.seen.iter().map(|seen| seen.shown.clone()).collect()
     }
 
+    /// How far their store had come when.
+    pub(super) fn revisions(&self) -> Revisions {
+        self.lock().revisions.clone()
+    }
+
+    /// Their store has come so far. A silent node is late after `patience`.
+    pub(super) fn saw(&self, revision: i64, patience: Duration) {
+        if revision > 0 {
+            let revisions = &mut self.lock().revisions;
+            revisions.saw(revision, since_boot(), patience);
+        }
+    }
+
     /// A request has ended.
     pub(super) fn learn(&self, health: &[EndpointHealth]) {
         self.metrics.endpoints(health);
         let mut state = self.lock();
-        let State { seen, hold_back } = &mut *state;
+        let State {
+            seen, hold_back, ..
+        } = &mut *state;
         let mut before = std::mem::take(seen);
         let some_work = health.iter().any(|it| it.answered.is_some() && !it.fails);
         for now in health {

@@ -55,7 +55,12 @@ impl Lanes {
         };
         let start = |name, answer| {
             let client = measured(client.fork().map_err(text)?);
-            lane(name, client, inbox.clone(), Arc::clone(&endpoints), answer)
+            let (endpoints, patience) = (Arc::clone(&endpoints), config.reboot_timeout);
+            let learn = move |client: &Client| {
+                endpoints.saw(client.revision(), patience);
+                endpoints.learn(&client.endpoints());
+            };
+            lane(name, client, inbox.clone(), learn, answer)
         };
         let main = start("etcd", Input::Etcd)?;
         let keepalive = start("keepalive", Input::Renewed)?;
@@ -272,14 +277,14 @@ fn lane(
     name: &str,
     client: Measured,
     inbox: Inbox,
-    endpoints: Arc<Endpoints>,
+    learn: impl Fn(&Client) + Send + 'static,
     answer: fn(Ticket, Result<Reply, Error>) -> Input,
 ) -> Result<Sender<(Ticket, Request)>, String> {
     let (sender, requests): (_, Receiver<(Ticket, Request)>) = channel();
     let work = move || {
         for (ticket, request) in requests {
             let result = client.call(&request);
-            endpoints.learn(&client.client.endpoints());
+            learn(&client.client);
             if let Some(why) = client.client.distrust() {
                 // Only another process ends it.
                 SAID.call_once(|| {

@@ -39,7 +39,9 @@ const MOST: usize = 3000;
 pub(super) struct Lookout(Arc<Inner>);
 
 struct Inner {
-    config: Arc<Config>,
+    keys: Keys,
+    /// Its forks know what the daemon's connections know: which cluster it is, and that its store did not go back.
+    client: Client,
     metrics: Arc<Metrics>,
     clock: Clock,
     state: Mutex<State>,
@@ -58,9 +60,15 @@ struct State {
 }
 
 impl Lookout {
-    pub(super) fn new(config: Arc<Config>, metrics: Arc<Metrics>, clock: Clock) -> Lookout {
+    pub(super) fn new(
+        config: &Config,
+        client: Client,
+        metrics: Arc<Metrics>,
+        clock: Clock,
+    ) -> Lookout {
         Lookout(Arc::new(Inner {
-            config,
+            keys: Keys::new(&config.etcd.namespace, &config.lock_key),
+            client,
             metrics,
             clock,
             state: Mutex::default(),
@@ -109,11 +117,10 @@ impl Inner {
     fn read_while_asked(&self) {
         // Its memory goes with it.
         let client = self.client();
-        let keys = Keys::new(&self.config.etcd.namespace, &self.config.lock_key);
         loop {
             let began = self.clock.now().mono;
             let read = match &client {
-                Ok(client) => store::read(client, &keys, MOST),
+                Ok(client) => store::read(client, &self.keys, MOST),
                 Err(why) => Err(Trouble::new(why.clone())),
             };
             let ended = self.clock.now();
@@ -156,10 +163,8 @@ impl Inner {
     }
 
     fn client(&self) -> Result<Measured, String> {
-        let client =
-            Client::new(store::options(&self.config)?).map_err(|error| error.to_string())?;
         Ok(Measured {
-            client,
+            client: self.client.fork().map_err(|error| error.to_string())?,
             metrics: Arc::clone(&self.metrics),
         })
     }
@@ -203,7 +208,8 @@ health_script: /bin/true
         let config = config::load(&file).unwrap().config;
         let metrics = Metrics::new("1", "abc", ["f"]);
         let clock = Clock::started_ago(600 * SECOND);
-        Lookout::new(Arc::new(config), Arc::new(metrics), clock)
+        let client = Client::new(store::options(&config).unwrap()).unwrap();
+        Lookout::new(&config, client, Arc::new(metrics), clock)
     }
 
     fn register(etcd: &Etcd, node: &str) {

@@ -150,6 +150,8 @@ struct Daemon {
     told: Events,
     reading: Reading,
     hold_back: HoldBack,
+    /// What the machine knows of what does not work here.
+    hampered: Option<String>,
     /// What was written last of the own claim.
     commitment: Option<Commitment>,
     /// Answers that were there at once: the main thread must not wait for room in its own inbox.
@@ -167,7 +169,8 @@ impl Daemon {
     ) -> Result<Daemon, String> {
         config.dry_run |= start.dry_run;
         let clock = Clock::start();
-        let observer = Observer::start(&config, start.mode, clock)?;
+        let client = Client::new(store::options(&config)?).map_err(|error| error.to_string())?;
+        let observer = Observer::start(&config, &client, start.mode, clock)?;
         let inbox = Inbox(sender);
         let machine = Machine::new(
             setup::settings(&config, start.mode)?,
@@ -176,7 +179,7 @@ impl Daemon {
         );
         Ok(Daemon {
             lanes: Lanes::start(
-                Client::new(store::options(&config)?).map_err(|error| error.to_string())?,
+                client,
                 &config,
                 inbox.clone(),
                 (observer.metrics(), observer.endpoints()),
@@ -191,6 +194,7 @@ impl Daemon {
             machine,
             reading: Reading::No,
             hold_back: HoldBack::new(),
+            hampered: None,
             commitment: None,
             immediate: VecDeque::new(),
             exit: None,
@@ -233,7 +237,14 @@ impl Daemon {
                 self.machine.handle(self.clock.now(), input);
                 continue;
             }
-            let event = match self.observer.rests(&self.machine) {
+            let wake = self.observer.rests(&self.machine);
+            if self.hampered.as_ref() != self.observer.hampered() {
+                self.hampered = self.observer.hampered().cloned();
+                let input = Input::Hampered(self.hampered.clone());
+                self.machine.handle(self.clock.now(), input);
+                continue;
+            }
+            let event = match wake {
                 Some(at) => events.recv_timeout(at.saturating_sub(self.clock.now().mono)),
                 None => events.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
@@ -399,7 +410,7 @@ impl Daemon {
             &config,
             self.machine.commitment() == Some(Commitment::Committed),
         )?;
-        self.observer.follow(&config);
+        self.observer.follow(&config, lanes.client())?;
         crate::observe::log::init(config.log.level, config.log.format, &config.node_name);
         let drains_otherwise = config.pre_reboot_hook != self.config.pre_reboot_hook;
         self.lanes = lanes;

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use etcd_rs_sync::Client;
+
 use super::clock::{Clock, kernel_monotonic};
 use super::endpoints::Endpoints;
 use super::lookout::Lookout;
@@ -48,6 +50,8 @@ pub(super) struct Observer {
     serves: bool,
     /// An address that could not be had, and when it is tried again.
     missing: Option<(Served, Duration)>,
+    /// What the last try to write for the commands came to, when it failed.
+    hampered: Option<String>,
     /// etcd was tried and did not answer: the daemon is up and at work, however long that lasts.
     tried: bool,
 }
@@ -61,7 +65,7 @@ struct Shown {
     /// What the machine said of itself when it came to rest last.
     own: Mutex<Own>,
     host: RwLock<Host>,
-    /// That the file for the commands cannot be written was said.
+    /// The file for the commands could not be written, which was said.
     untold: AtomicBool,
     /// Never used; a bounded look wants one.
     cancel: Cancel,
@@ -75,22 +79,28 @@ struct Host {
 }
 
 impl Host {
-    fn of(config: &Config, metrics: &Arc<Metrics>, clock: Clock) -> Host {
-        let config = Arc::new(config.clone());
-        let lookout = Lookout::new(Arc::clone(&config), Arc::clone(metrics), clock);
-        Host { config, lookout }
+    fn of(config: &Config, client: Client, metrics: &Arc<Metrics>, clock: Clock) -> Host {
+        Host {
+            lookout: Lookout::new(config, client, Arc::clone(metrics), clock),
+            config: Arc::new(config.clone()),
+        }
     }
 }
 
 impl Observer {
     /// Serves from now on, when the configuration says so. One pass is over too soon for anyone to ask.
-    pub(super) fn start(config: &Config, mode: Mode, clock: Clock) -> Result<Observer, String> {
-        Observer::with(config, mode, clock, &Environment::read())
+    pub(super) fn start(
+        config: &Config,
+        client: &Client,
+        mode: Mode,
+        clock: Clock,
+    ) -> Result<Observer, String> {
+        Observer::with((config, client), mode, clock, &Environment::read())
     }
 
     /// The same, for whatever the service manager has said.
     pub(super) fn with(
-        config: &Config,
+        (config, client): (&Config, &Client),
         mode: Mode,
         clock: Clock,
         environment: &Environment,
@@ -102,7 +112,7 @@ impl Observer {
             heartbeat: Heartbeat::new(clock.awake()),
             clock,
             own: Mutex::default(),
-            host: RwLock::new(Host::of(config, &metrics, clock)),
+            host: RwLock::new(Host::of(config, fork(client)?, &metrics, clock)),
             endpoints: Endpoints::new(Arc::clone(&metrics)),
             metrics,
             untold: AtomicBool::new(false),
@@ -114,6 +124,7 @@ impl Observer {
             server: None,
             serves: mode == Mode::Daemon,
             missing: None,
+            hampered: None,
             tried: false,
         };
         observer.listen(config);
@@ -128,18 +139,20 @@ impl Observer {
         Arc::clone(&self.shown.endpoints)
     }
 
-    /// A new configuration.
-    pub(super) fn follow(&mut self, config: &Config) {
+    /// A new configuration, and a client made by it.
+    pub(super) fn follow(&mut self, config: &Config, client: &Client) -> Result<(), String> {
+        let client = fork(client)?;
         self.listen(config);
         self.shown.metrics.set_detectors(detectors(config));
         self.shown.metrics.set_endpoints(&config.etcd.endpoints);
-        let host = Host::of(config, &self.shown.metrics, self.shown.clock);
+        let host = Host::of(config, client, &self.shown.metrics, self.shown.clock);
         *self
             .shown
             .host
             .write()
             .unwrap_or_else(PoisonError::into_inner) = host;
         self.tried = false;
+        Ok(())
     }
 
     /// The main thread has something to do.
@@ -151,7 +164,7 @@ impl Observer {
     pub(super) fn rests(&mut self, machine: &Machine) -> Option<Duration> {
         let view = machine.view();
         self.shown.metrics.view(&view);
-        self.shown.stands(&view);
+        self.hampered = self.shown.stands(&view);
         self.notify.rests(&view, self.tried || has_arrived(&view));
         let now = self.shown.clock.now().mono;
         self.notify.turns(now);
@@ -162,6 +175,11 @@ impl Observer {
         let until = wake.map(|wake| awake.saturating_add(wake.saturating_sub(now)));
         self.shown.heartbeat.sleeps(until);
         wake
+    }
+
+    /// What does not work on this host, as it was at the last rest.
+    pub(super) fn hampered(&self) -> Option<&String> {
+        self.hampered.as_ref()
     }
 
     pub(super) fn note(&mut self, note: &Note) {
@@ -247,6 +265,10 @@ impl Observer {
     }
 }
 
+fn fork(client: &Client) -> Result<Client, String> {
+    client.fork().map_err(|error| error.to_string())
+}
+
 /// What clients may call the metrics server: this host's name, long and short, and the node's.
 fn names(config: &Config) -> Vec<String> {
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
@@ -259,20 +281,26 @@ fn names(config: &Config) -> Vec<String> {
 }
 
 impl Shown {
-    /// The machine has come to rest. What is new is written for the commands of this host, which ask nobody.
-    fn stands(&self, view: &View) {
-        let own = Own::of(view, self.endpoints.shown());
+    /// The machine has come to rest. What is new, or could not be written yet, is written for the commands of this host, which ask
+    /// nobody. Returns what is wrong when it cannot be.
+    fn stands(&self, view: &View) -> Option<String> {
+        let own = Own::of(view, self.endpoints.shown(), self.endpoints.revisions());
         let mut known = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-        if *known == own {
-            return;
+        if *known == own && !self.untold.load(Ordering::Relaxed) {
+            return None;
         }
         let config = self.host().config;
-        if let Err(error) = host::write_standing(&config.run_dir, &own.json())
-            && !self.untold.swap(true, Ordering::Relaxed)
-        {
-            log::warn!(event = "standing_not_written"; "what this daemon says of itself could not be written for `status` on this host: {error}; check run_dir");
-        }
+        let written = host::write_standing(&config.run_dir, &own.json());
         *known = own;
+        let untold = self.untold.swap(written.is_err(), Ordering::Relaxed);
+        let error = written.err()?;
+        let folder = config.run_dir.display();
+        if !untold {
+            log::warn!(event = "standing_not_written"; "what this daemon says of itself could not be written to {folder}, for `status` on this host: {error}; check run_dir");
+        }
+        Some(format!(
+            "cannot write to its run_dir {folder}: {error}; make room there, or make it anew"
+        ))
     }
 
     fn page(&self, path: &str) -> Answer {

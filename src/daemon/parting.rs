@@ -1,4 +1,5 @@
-//! What a pass of `--once` leaves of its node: its standing, until the next pass is long due.
+//! What a process leaves of its node when it ends: its standing, until the next pass of `--once` is long due, or that it was refused
+//! its name.
 
 use etcd_rs_sync::{Client, Etcd as _, Keys as Span, Range, Request};
 
@@ -12,7 +13,7 @@ const TTL_SEC: i64 = 26 * 3600;
 /// Writes it, or keeps alive what says the same. Its own words stand in nobody's way: that it fails is told and nothing more.
 pub(super) fn leave(client: &Client, keys: &Keys, standing: &Standing) -> Result<(), String> {
     let text = |error: etcd_rs_sync::Error| error.to_string();
-    let key = Span::one(keys.standing(&standing.node));
+    let key = Span::one(standing.key(keys));
     let found = client.range(Range::of(key)).map_err(text)?.kvs.pop();
     let before = found.as_ref().and_then(|kv| {
         let before = decode::<Standing>(&kv.value).ok()?;

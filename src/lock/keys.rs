@@ -64,6 +64,11 @@ impl Keys {
         format!("{}/standing/{node}", self.prefix)
     }
 
+    /// What another machine says that was refused this name.
+    pub fn refused(&self, node: &str, node_id: &str) -> String {
+        format!("{}/standing/{node}/{node_id}", self.prefix)
+    }
+
     /// What all of those start with.
     pub fn standings(&self) -> String {
         format!("{}/standing/", self.prefix)

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::Domains;
+use super::{Domains, Keys};
 
 /// The version of every record this program writes and reads.
 pub const RECORD_VERSION: u32 = 1;
@@ -233,6 +233,9 @@ pub struct Standing {
     /// The last line of what the health script said when it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub said: Option<String>,
+    /// What does not work on its host, though it goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hampered: Option<String>,
     /// Left by a pass of `--once` that has ended: true at that moment.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub once: bool,
@@ -261,12 +264,24 @@ pub struct Blocked {
 }
 
 impl Standing {
+    /// What a machine leaves that was refused its name.
+    pub const REFUSED: &str = "refused";
+
+    /// Where it stands.
+    pub fn key(&self, keys: &Keys) -> String {
+        match self.state.as_str() {
+            Standing::REFUSED => keys.refused(&self.node, &self.node_id),
+            _ => keys.standing(&self.node),
+        }
+    }
+
     /// Whether another standing says the same but for its texts and times.
     pub fn same(&self, other: &Standing) -> bool {
         let label = |of: &Standing| of.blocked.as_ref().map(|blocked| blocked.label.clone());
         self.state == other.state
             && label(self) == label(other)
             && self.required.is_some() == other.required.is_some()
+            && self.hampered.is_some() == other.hampered.is_some()
             && self.once == other.once
     }
 }

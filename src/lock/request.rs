@@ -332,7 +332,7 @@ pub fn report(keys: &Keys, report: &Report, lease: i64, seen_modified: i64) -> T
 
 /// Write what a node says of itself over what has the mod revision seen (0: nothing). Otherwise answer what stands there.
 pub fn stand(keys: &Keys, standing: &Standing, lease: i64, seen_modified: i64) -> Txn {
-    let key = keys.standing(&standing.node);
+    let key = standing.key(keys);
     Txn {
         compares: vec![unchanged(key.clone(), seen_modified)],
         success: vec![Op::Put(Put::new(key.clone(), encode(standing), lease))],

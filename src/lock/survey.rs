@@ -36,6 +36,8 @@ pub struct Survey {
     pub reports: Vec<(String, Said)>,
     /// What members say of themselves.
     pub standings: Vec<(String, Result<Standing, RecordError>)>,
+    /// What machines say that were refused their names.
+    pub refused: Vec<Standing>,
     /// The operators' requests by node.
     pub requests: Vec<(String, Result<RebootRequest, RecordError>)>,
     /// What is known of failures.
@@ -182,15 +184,25 @@ impl Pages {
     /// The survey; a partial one when something is missing.
     pub fn complete(self) -> Survey {
         let partial = self.missing().is_some();
-        let foreign = self.lists.iter().flat_map(|(prefix, pairs, _)| {
-            let keys = pairs.iter().map(|kv| kv.key.as_slice());
-            keys.filter(|key| Keys::node_of(prefix, key).is_none())
-                .map(shown)
-        });
-        let foreign = foreign.collect();
+        let mut refused = Vec::new();
+        let mut foreign = Vec::new();
+        for (prefix, pairs, _) in &self.lists {
+            let nameless = pairs
+                .iter()
+                .filter(|kv| Keys::node_of(prefix, &kv.key).is_none());
+            for kv in nameless {
+                match decode::<Standing>(&kv.value) {
+                    Ok(standing) if is_refusal(&standing, prefix, &kv.key) => {
+                        refused.push(standing)
+                    }
+                    _ => foreign.push(shown(&kv.key)),
+                }
+            }
+        }
         let [claims, nodes, reports, requests, standings] = self.lists;
         Survey {
             foreign,
+            refused,
             claims: claims_of(&claims.0, &claims.1),
             nodes: named(&nodes, decode),
             reports: named(&reports, said),
@@ -200,6 +212,11 @@ impl Pages {
             ..self.survey
         }
     }
+}
+
+fn is_refusal(standing: &Standing, prefix: &str, key: &[u8]) -> bool {
+    let (node, id) = (&standing.node, &standing.node_id);
+    standing.state == Standing::REFUSED && key == format!("{prefix}{node}/{id}").as_bytes()
 }
 
 /// The claims among these pairs, by node, first come first.

@@ -129,11 +129,11 @@ pub(crate) fn standing_text(standing: &Standing, now: Timestamp, zone: &TimeZone
 }
 
 /// The rows of claims that are past their commit.
-pub(crate) fn holder_row(node: &str, found: &Found, now: Timestamp) -> Vec<Cell> {
+pub(crate) fn holder_row(node: &str, found: &Found, age: String) -> Vec<Cell> {
     vec![
         plain(node),
         cell(Tone::Notice, phase(found)),
-        plain(age(found, now)),
+        plain(age),
         plain(reasons(found)),
     ]
 }

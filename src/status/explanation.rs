@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::View;
-use super::describe::{age, names, phase, reasons, request_text};
+use super::describe::{names, phase, reasons, request_text};
 use super::domains;
 use super::gates::next_opening;
 use super::headline::{Part, headline};
@@ -116,7 +116,7 @@ fn own_part(view: &View, node: &str, now: Timestamp) -> Option<Part> {
 }
 
 fn plight(view: &View, node: &str, now: Timestamp) -> Option<Plight> {
-    let mut all = plights(view.known()?, view.local.patience, now).into_iter();
+    let mut all = plights(view.known()?, &view.reader(now)).into_iter();
     all.find(|plight| plight.node == node)
 }
 
@@ -161,6 +161,9 @@ fn facts(view: &View, node: &str, now: Timestamp) -> Table {
         if let Some(doing) = &standing.doing {
             row("is at", Tone::Notice, doing.clone());
         }
+        if let Some(why) = &standing.hampered {
+            row("hampered", Tone::Bad, why.clone());
+        }
         if let Some(said) = &standing.said {
             row("said", Tone::Plain, format!("health script: {said}"));
         }
@@ -170,7 +173,7 @@ fn facts(view: &View, node: &str, now: Timestamp) -> Table {
         let text = format!(
             "{} for {}: {}",
             phase(found),
-            age(found, now),
+            view.reader(now).age(found),
             reasons(found)
         );
         row("claim", Tone::Notice, text);

@@ -175,5 +175,6 @@ pub(crate) fn view(local: Local, survey: Survey) -> View {
         own: None,
         skew_sec: 0,
         asked: Vec::new(),
+        since_boot: Duration::ZERO,
     }
 }

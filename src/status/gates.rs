@@ -74,12 +74,18 @@ pub(crate) fn with_own(own: Option<&Own>, seen: Vec<Verdict>, now: Timestamp) ->
     let Some(own) = own else { return seen };
     let said = |gate: &str| {
         let mut said = own.gates.iter().filter(|said| said.blocks());
-        said.find(|said| said.gate == gate).map(|said| Verdict {
-            text: match said.since.as_deref() {
-                Some(since) => format!("{}, for {}", said.text, since_text(now, since)),
-                None => said.text.clone(),
-            },
-            ..said.clone()
+        said.find(|said| said.gate == gate).map(|said| {
+            let mut text = said.text.clone();
+            if let Some(since) = &said.since {
+                text = format!("{text}, for {}", since_text(now, since));
+            }
+            if !said.remedy.is_empty() {
+                text = format!("{text}; {}", said.remedy);
+            }
+            Verdict {
+                text,
+                ..said.clone()
+            }
         })
     };
     let known: Vec<&str> = seen.iter().map(|seen| seen.gate.as_str()).collect();

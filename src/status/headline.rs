@@ -1,16 +1,16 @@
 //! What somebody on call needs to know, what matters first, and what to type.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::View;
 use super::describe::{committed, names, pause_text};
 use super::plight::{Plight, Rank, plights};
+use super::stood::Reader;
 use super::table::Tone;
-use super::times::{clock, span};
+use super::times::{clock, instant, span};
 use crate::identity::is_same;
+use crate::lock::record::Standing;
 use crate::lock::survey::Survey;
 
 /// One thing that is going on.
@@ -50,8 +50,9 @@ impl Part {
 pub(crate) fn headline(view: &View, now: Timestamp) -> Vec<Part> {
     let mut parts: Vec<Part> = etcd(view).into_iter().chain(conflict(view)).collect();
     if let Some(survey) = view.known() {
+        parts.extend(refused(view, survey));
         let local = &view.local;
-        of_cluster(&mut parts, survey, (local.patience, &local.zone()), now);
+        of_cluster(&mut parts, survey, &view.reader(now), &local.zone());
     }
     parts.extend(skew(view));
     parts
@@ -69,9 +70,9 @@ pub struct Told {
 }
 
 /// The headline by what was read of the cluster, and nothing else. The simulation compares it with what is true.
-pub fn told(survey: &Survey, patience: Duration, now: Timestamp) -> Vec<Told> {
+pub fn told(survey: &Survey, reader: &Reader<'_>) -> Vec<Told> {
     let mut parts = Vec::new();
-    of_cluster(&mut parts, survey, (patience, &TimeZone::UTC), now);
+    of_cluster(&mut parts, survey, reader, &TimeZone::UTC);
     let told = |part: Part| Told {
         good: part.tone == Tone::Good,
         text: part.fact,
@@ -80,13 +81,9 @@ pub fn told(survey: &Survey, patience: Duration, now: Timestamp) -> Vec<Told> {
     parts.into_iter().map(told).collect()
 }
 
-fn of_cluster(
-    parts: &mut Vec<Part>,
-    survey: &Survey,
-    (patience, zone): (Duration, &TimeZone),
-    now: Timestamp,
-) {
-    let plights = plights(survey, patience, now);
+fn of_cluster(parts: &mut Vec<Part>, survey: &Survey, reader: &Reader<'_>, zone: &TimeZone) {
+    let now = reader.now;
+    let plights = plights(survey, reader);
     let with = |rank: Rank| plights.iter().filter(move |plight| plight.rank == rank);
     let waiting = waiting(survey);
     parts.extend(with(Rank::Stuck).map(|plight| part(plight, Some(&waiting), now)));
@@ -206,6 +203,29 @@ fn conflict(view: &View) -> Option<Part> {
         "When the other one is gone for good:",
         format!("forget {node}"),
     ))
+}
+
+/// Machines whose name another one has, until they are known under a name of their own.
+fn refused(view: &View, survey: &Survey) -> Vec<Part> {
+    let (local, zone) = (&view.local, view.local.zone());
+    let here = |it: &Standing| it.node == local.node && is_same(&it.node_id, &local.node_id);
+    let known = |it: &Standing| {
+        let records = survey.nodes.iter();
+        let mut records = records.filter_map(|(_, record)| record.as_ref().ok());
+        records.any(|record| is_same(&record.node_id, &it.node_id))
+    };
+    let part = |it: &Standing| {
+        let why = it.blocked.as_ref().filter(|_| !here(it))?;
+        if why.label == "name_taken" && known(it) {
+            return None;
+        }
+        let since = instant(&it.since)
+            .map_or_else(String::new, |at| format!("Since {}, ", clock(at, &zone)));
+        let fact = format!("{since}{}; give one of them another node_name.", why.text);
+        let when = "When the one that has it is gone for good:";
+        Some(Part::new(Tone::Bad, fact).command(when, format!("forget {}", it.node)))
+    };
+    survey.refused.iter().filter_map(part).collect()
 }
 
 fn pause(survey: &Survey, zone: &TimeZone, waiting: &str, now: Timestamp) -> Option<Part> {

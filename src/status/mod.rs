@@ -15,11 +15,13 @@ pub(crate) mod own;
 mod page;
 pub(crate) mod plight;
 mod screen;
+mod stood;
 pub(crate) mod table;
 pub(crate) mod text;
 pub(crate) mod times;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use etcd_rs_sync::EndpointHealth;
 use jiff::fmt::rfc2822;
@@ -31,6 +33,8 @@ pub use self::headline::{Told, told};
 use self::local::Local;
 pub(crate) use self::own::Own;
 pub(crate) use self::page::POLICY;
+pub(crate) use self::stood::since_boot;
+pub use self::stood::{Reader, Revisions};
 use self::table::Style;
 use crate::config::Config;
 use crate::core::Verdict;
@@ -58,6 +62,8 @@ pub(crate) struct View {
     pub(crate) skew_sec: i64,
     /// What this command learnt of the endpoints.
     pub(crate) asked: Vec<Endpoint>,
+    /// When that was, since this host was started.
+    pub(crate) since_boot: Duration,
 }
 
 /// What a daemon knows of the cluster for its pages.
@@ -146,6 +152,7 @@ impl View {
             own,
             skew_sec: 0,
             asked: Vec::new(),
+            since_boot: since_boot(),
         }
     }
 
@@ -181,6 +188,17 @@ impl View {
     fn of_etcd(&self, now: Timestamp) -> Timestamp {
         let ahead = SignedDuration::from_secs(self.skew_sec);
         now.checked_sub(ahead).unwrap_or(now)
+    }
+
+    /// What is known here of time.
+    fn reader(&self, now: Timestamp) -> Reader<'_> {
+        let known = self.own.as_ref().map(|own| &own.revisions);
+        let seen = known.filter(|known| **known != Revisions::default());
+        Reader {
+            now,
+            patience: self.local.patience,
+            seen: seen.map(|seen| (seen, self.since_boot)),
+        }
     }
 
     /// As text for people or as JSON on one line.

@@ -10,6 +10,7 @@ use crate::lock::record::Standing;
 use crate::observe::notify::words;
 
 use super::endpoints::Endpoint;
+use super::stood::Revisions;
 
 /// What a daemon says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,11 +30,14 @@ pub(crate) struct Own {
     /// What it learnt of the endpoints.
     #[serde(default)]
     pub(crate) endpoints: Vec<Endpoint>,
+    /// When it knew which revision.
+    #[serde(default)]
+    pub(crate) revisions: Revisions,
 }
 
 impl Own {
     /// What this process says.
-    pub(crate) fn of(view: &View, endpoints: Vec<Endpoint>) -> Own {
+    pub(crate) fn of(view: &View, endpoints: Vec<Endpoint>, revisions: Revisions) -> Own {
         Own {
             pid: std::process::id(),
             state: view.state.to_owned(),
@@ -42,6 +46,7 @@ impl Own {
             gates: view.verdicts.clone(),
             etcd: view.etcd_trouble.clone(),
             endpoints,
+            revisions,
         }
     }
 

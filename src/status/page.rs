@@ -64,7 +64,7 @@ pub(crate) fn page(view: &View, now: Timestamp) -> String {
     let known = view.known();
     let part = |of: &dyn Fn(&Survey) -> String| known.map(of).unwrap_or_default();
     page.live("down", &part(&|survey| down(survey, view, now)))
-        .live("queue", &part(&|survey| queue(survey, now)))
+        .live("queue", &part(&|survey| queue(survey, view, now)))
         .live("requests", &part(&|survey| requests(survey, now)))
         .live("members", &part(&|survey| members(survey, view, now)))
         .live("recent", &part(&|survey| recent(survey, now)))

@@ -1,13 +1,13 @@
 //! What is the matter with each node, from its own words and its claim.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::describe::{began, committed};
+use super::describe::committed;
+use super::stood::Reader;
 use super::table::Tone;
-use super::times::{instant, since_text, span};
+use super::times::{rfc3339, since_text, span};
 use crate::identity::is_same;
 use crate::lock::outcome::Found;
 use crate::lock::record::Standing;
@@ -55,7 +55,7 @@ pub(crate) enum Rank {
 }
 
 /// Of every node that is known, what matters first.
-pub(crate) fn plights(survey: &Survey, patience: Duration, now: Timestamp) -> Vec<Plight> {
+pub(crate) fn plights(survey: &Survey, reader: &Reader<'_>) -> Vec<Plight> {
     let claims: BTreeMap<&str, &Found> = of(&survey.claims);
     let nodes: BTreeMap<&str, _> = of(&survey.nodes);
     let reports: BTreeMap<&str, &Said> = of(&survey.reports);
@@ -74,7 +74,7 @@ pub(crate) fn plights(survey: &Survey, patience: Duration, now: Timestamp) -> Ve
             let standing = standings.get(full).and_then(|it| it.as_ref().ok());
             let plight = match claims.get(full) {
                 Some(found) if committed(found) => {
-                    holder(node, found, words_of(found, standing), patience, now)
+                    holder(node, found, words_of(found, standing), reader)
                 }
                 Some(_) => queued(node, standing),
                 None => idle(
@@ -86,12 +86,25 @@ pub(crate) fn plights(survey: &Survey, patience: Duration, now: Timestamp) -> Ve
             };
             Plight {
                 node: full.to_owned(),
-                ..plight
+                ..hampered(plight, standing)
             }
         })
         .collect();
     all.sort_by(|a, b| (a.rank, &a.node).cmp(&(b.rank, &b.node)));
     all
+}
+
+/// With what does not work on its host though it goes on.
+fn hampered(plight: Plight, standing: Option<&Standing>) -> Plight {
+    let Some(why) = standing.and_then(|standing| standing.hampered.as_ref()) else {
+        return plight;
+    };
+    let node = &plight.node;
+    if plight.rank == Rank::Fine {
+        return Plight::new(node, Tone::Notice, Rank::Ill, format!("{node} {why}"));
+    }
+    let fact = format!("{}; it {why}", plight.fact);
+    Plight { fact, ..plight }
 }
 
 /// What a living daemon says of this claim: not what a pass left, nor another machine.
@@ -143,13 +156,7 @@ impl Plight {
 }
 
 /// A node past its commit: what it says itself, and when it says nothing, that it is silent.
-fn holder(
-    node: &str,
-    found: &Found,
-    standing: Option<&Standing>,
-    patience: Duration,
-    now: Timestamp,
-) -> Plight {
+fn holder(node: &str, found: &Found, standing: Option<&Standing>, reader: &Reader<'_>) -> Plight {
     let stuck = |fact: String| Plight::new(node, Tone::Bad, Rank::Stuck, fact);
     let under = |fact: String| Plight::new(node, Tone::Notice, Rank::Under, fact);
     let claim = match &found.claim {
@@ -159,8 +166,9 @@ fn holder(
         }
     };
     let Some(standing) = standing.filter(|standing| speaks_of_claim(standing)) else {
-        let late = is_overdue(found, patience, now);
-        let ahead = instant(began(claim)).map_or(0, |at| at.as_second() - now.as_second());
+        let late = reader.is_late(found);
+        let began = reader.began(found);
+        let ahead = began.map_or(0, |at| at.as_second() - reader.now.as_second());
         let clock = match ahead {
             ..=SKEW_SEC => String::new(),
             _ => format!(
@@ -186,9 +194,13 @@ fn holder(
             }
             (Phase::Draining | Phase::Queued, false) => format!("{node} is being drained"),
         };
+        let since = began.map_or_else(String::new, rfc3339);
         return match late {
-            true => stuck(fact).since(began(claim)).release(),
-            false => under(fact + &clock).since(began(claim)),
+            true if reader.seen.is_none() => {
+                stuck(fact + ", by its own clock").since(&since).release()
+            }
+            true => stuck(fact).since(&since).release(),
+            false => under(fact + &clock).since(&since),
         };
     };
     let fact = words(node, standing);
@@ -316,19 +328,9 @@ fn held_up(node: &str, standing: &Standing, label: &str, text: &str) -> Plight {
             "To let it try again:",
             format!("reset-budget {node} --reason TEXT"),
         ),
-        "health" | "policy" | "detector" | "configuration" | "kill_switch" | "etcd" => {
+        "health" | "policy" | "detector" | "configuration" | "kill_switch" | "etcd" | "aborted" => {
             plight.command("More of it:", format!("explain {node}"))
         }
         _ => plight,
     }
-}
-
-/// Whether a node that says nothing has been away for longer than the reboot command is given on this node, by the clocks of both.
-pub(crate) fn is_overdue(found: &Found, patience: Duration, now: Timestamp) -> bool {
-    let claim = found.claim.as_ref().ok();
-    let since = claim.and_then(|claim| instant(began(claim)));
-    since.is_some_and(|since| {
-        let seconds = u64::try_from(now.as_second() - since.as_second()).unwrap_or(0);
-        seconds > patience.as_secs()
-    })
 }

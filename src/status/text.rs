@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::View;
-use super::describe::{age, committed, holder_row, pause_text, reasons, request_text, until_text};
+use super::describe::{committed, holder_row, pause_text, reasons, request_text, until_text};
 use super::domains;
 use super::headline::{Part, headline};
 use super::local::Local;
 use super::plight::{Plight, Rank, plights};
+use super::stood::Reader;
 use super::table::{Cell, Style, Table, Tone, cell, plain};
 use super::times::ago_text;
 use crate::core::{Verdict, Word};
@@ -126,7 +127,7 @@ fn cluster(lines: &mut Vec<String>, view: &View, survey: &Survey, now: Timestamp
     lines.extend(head);
     let mut rows = Table::new(2);
     for (node, found) in &holders {
-        rows.row(holder_row(node, found, now));
+        rows.row(holder_row(node, found, view.reader(now).age(found)));
     }
     lines.extend(rows.lines(style));
     let mut table = Table::new(0);
@@ -141,7 +142,7 @@ fn cluster(lines: &mut Vec<String>, view: &View, survey: &Survey, now: Timestamp
     }
     table.row([heading("Queue    "), amount(queue.len(), "empty")]);
     lines.extend(table.lines(style));
-    lines.extend(waiting(&queue, now).lines(style));
+    lines.extend(waiting(&queue, &view.reader(now)).lines(style));
     more(lines, queue.len(), LISTED);
     requests(lines, survey, now, style);
     lines.extend(members(view, survey, now, style, LISTED));
@@ -204,13 +205,13 @@ pub(crate) fn limits(survey: &Survey) -> BTreeSet<u32> {
     claims.map(|claim| claim.limit).collect()
 }
 
-fn waiting(queue: &[&(String, Found)], now: Timestamp) -> Table {
+fn waiting(queue: &[&(String, Found)], reader: &Reader<'_>) -> Table {
     let mut rows = Table::new(2);
     for (index, (node, found)) in queue.iter().take(LISTED).enumerate() {
         rows.row([
             plain((index + 1).to_string()),
             plain(node),
-            plain(age(found, now)),
+            plain(reader.age(found)),
             plain(reasons(found)),
         ]);
     }
@@ -261,7 +262,7 @@ pub(super) fn members(
     listed: usize,
 ) -> Vec<String> {
     const FEW: usize = 6;
-    let plights = plights(survey, view.local.patience, now);
+    let plights = plights(survey, &view.reader(now));
     let fine = plights.iter().filter(|it| it.rank == Rank::Fine).count();
     let few = plights.len() <= FEW;
     let heading = style.paint(Tone::Heading, "Members");

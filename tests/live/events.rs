@@ -1,6 +1,8 @@
 //! What the event hook and the log are told of: the node's own transitions, and endpoints of etcd that fail.
 
 use std::fs;
+use std::path::Path;
+use std::time::Duration;
 
 use etcd_test_server::{Cluster, Proxy};
 
@@ -45,6 +47,47 @@ fn the_event_hook_is_told_of_a_reboot_and_nobody_waits_for_it() {
         host.wait_event("event_hook_failed")["result"],
         "not_started"
     );
+}
+
+/// A host whose event hook takes its time: it says that it began, waits while `block-event` is there, and says that it ended.
+fn told_slowly(cluster: &Cluster) -> Host {
+    let mut host = Host::new("node-a", &cluster.endpoints());
+    let hook = format!(
+        "cd {}; echo $$ >began; while [ -e block-event ]; do sleep 0.05; done; sleep 0.5; echo \"$RC_EVENT_NAME\" >>ended",
+        host.path("").display()
+    );
+    host.set(
+        "event_hook",
+        &format!("{{command: [/bin/sh, -c, {hook:?}]}}"),
+    );
+    host
+}
+
+#[test]
+fn a_stop_ends_the_event_hook_and_does_not_wait_for_it() {
+    let cluster = Cluster::single();
+    let mut host = told_slowly(&cluster);
+    host.touch("block-event");
+    host.start();
+    host.wait_until("the hook", || {
+        fs::read_to_string(host.path("began")).is_ok_and(|pid| pid.ends_with('\n'))
+    });
+    let pid = fs::read_to_string(host.path("began")).unwrap();
+    let took = host.stop();
+    assert!(took < Duration::from_millis(1500), "{took:?}");
+    assert!(!Path::new("/proc").join(pid.trim()).exists(), "{pid}");
+    assert!(!host.exists("ended"));
+}
+
+#[test]
+fn a_single_pass_waits_for_its_event_hook() {
+    let cluster = Cluster::single();
+    let mut host = told_slowly(&cluster);
+    host.start_with(&["run", "--once"]);
+    host.wait_exit();
+    assert_eq!(host.reboots(), 1);
+    let ended = fs::read_to_string(host.path("ended")).unwrap_or_default();
+    assert_eq!(ended, "committed\n", "{}", host.log());
 }
 
 #[test]

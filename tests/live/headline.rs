@@ -1,6 +1,8 @@
 //! Six nodes in each of the bad states, and the first lines of `status` on another node: who, why, and what to type.
 
-use std::process::Command;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus};
 
 use etcd_test_server::{Action, Cluster, Proxy, Rule};
 use serde_json::json;
@@ -199,6 +201,98 @@ fn two_machines_use_one_name() {
             "reboot-coordinator forget n1",
         ],
     );
+    fleet.says(&[
+        "two machines use the name n1: id-of-n1 has it, and id-of-another was refused; give one of them another node_name.",
+        "When the one that has it is gone for good: reboot-coordinator forget n1",
+    ]);
+    // Under a name of its own it is one of them.
+    copy.set("node_name", "n7");
+    copy.remove("required");
+    copy.start();
+    fleet.says(&["Nothing to do: nobody reboots, nobody waits."]);
+}
+
+/// What `run_dir` is for goes on without it, and the next one to look is told.
+#[test]
+fn the_folder_for_its_state_is_gone() {
+    let fleet = Fleet::new(|host| host);
+    let folder = fleet.nodes[0].path("run");
+    fs::remove_dir_all(&folder).unwrap();
+    fleet.says(&[
+        "n1 cannot write to its run_dir",
+        "No such file or directory",
+        "make room there, or make it anew.",
+    ]);
+    fs::create_dir(&folder).unwrap();
+    fleet.says(&["Nothing to do: nobody reboots, nobody waits."]);
+}
+
+#[test]
+fn the_disk_for_its_state_is_full() {
+    let mut fleet = Fleet::new(|host| host);
+    let first = &mut fleet.nodes[0];
+    first.stop();
+    let Some(folder) = small(first) else {
+        return println!("skipped: no mount namespace is to be had here");
+    };
+    first.start();
+    fleet
+        .store
+        .wait("six members", || fleet.store.list("/rc/alive/").len() == 6);
+    let full = fs::write(folder(&fleet.nodes[0]).join("fill"), vec![0; 1 << 20]);
+    assert!(full.is_err());
+    fleet.says(&[
+        "n1 cannot write to its run_dir",
+        "No space left on device",
+        "make room there, or make it anew.",
+    ]);
+    fs::remove_file(folder(&fleet.nodes[0]).join("fill")).unwrap();
+    fleet.says(&["Nothing to do: nobody reboots, nobody waits."]);
+}
+
+/// From now on this host's `run_dir` has its own small disk. Returns where it is to be seen.
+fn small(host: &mut Host) -> Option<impl Fn(&Host) -> PathBuf + use<>> {
+    let tried = Command::new("unshare").args(["--mount", "true"]).status();
+    tried.ok().filter(ExitStatus::success)?;
+    let folder = host.path("run").display().to_string();
+    let script = format!("mount -t tmpfs -o size=256k,mode=755 none {folder} && exec \"$@\"");
+    let words = ["unshare", "--mount", "sh", "-c", &script, "sh"];
+    host.wrap(words.map(str::to_owned).to_vec());
+    Some(move |host: &Host| PathBuf::from(format!("/proc/{}/root{folder}", host.pid())))
+}
+
+/// It is tried again later, and until when nothing else keeps it up is said there and elsewhere.
+#[test]
+fn an_attempt_was_called_off() {
+    let mut fleet = Fleet::new(|host| {
+        let host = host
+            .with("backoff_min_sec", "3000")
+            .with("backoff_max_sec", "3600");
+        host.with_hooks()
+    });
+    fleet.nodes[0].touch("fail-drain");
+    fleet.needs_reboot(1);
+    fleet.says(&[
+        "n1 needs a reboot and is blocked: the attempt was called off: the drain hook failed: exit code 1",
+        "tried again 20",
+        "More of it: reboot-coordinator explain n1",
+    ]);
+    let explained = fleet.nodes[0].command(&["explain"]).output().unwrap();
+    let explained = String::from_utf8(explained.stdout).unwrap();
+    let folded = explained.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in [
+        "what blocks: attempt.",
+        "attempt blocks the attempt was called off: the drain hook failed",
+        "a restart of the daemon tries it at once",
+        "Next to let it pass by itself: attempt,",
+    ] {
+        assert!(folded.contains(part), "{part}:\n{explained}");
+    }
+    let first = &mut fleet.nodes[0];
+    first.remove("fail-drain");
+    first.stop();
+    first.start();
+    first.wait_until("the reboot command", || first.reboots() == 1);
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn every_gate_is_named_in_order_with_what_closes_it() {
     let ended = run(&field.config("admin", more), &["explain"]);
     assert_eq!(
         ended.stdout.lines().next(),
-        Some("node-a has not come back; nobody waits.")
+        Some("node-a has not come back, by its own clock; nobody waits.")
     );
     let folded = ended
         .stdout

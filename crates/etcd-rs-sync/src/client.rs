@@ -125,6 +125,11 @@ impl Client {
         self.session.endpoints.health()
     }
 
+    /// The highest revision of the store that an answer proved; 0 before any has.
+    pub fn revision(&self) -> i64 {
+        self.session.known.revision()
+    }
+
     /// Why no answer is believed any more, once that is so: the store went back behind what it had said.
     pub fn distrust(&self) -> Option<&str> {
         self.session.known.went_back()

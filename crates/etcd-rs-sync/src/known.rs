@@ -27,10 +27,15 @@ pub(crate) struct Asked {
 }
 
 impl Known {
+    /// The highest revision of the store that an answer proved; 0 before any has.
+    pub(crate) fn revision(&self) -> i64 {
+        self.revision.load(Ordering::Relaxed)
+    }
+
     /// To be called before something is asked.
     pub(crate) fn asking(&self) -> Asked {
         Asked {
-            revision: self.revision.load(Ordering::Relaxed),
+            revision: self.revision(),
             in_doubt: self.in_doubt(),
         }
     }

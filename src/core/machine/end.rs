@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use etcd_rs_sync::Request;
 
+use super::standing::after;
 use super::{Machine, State};
 use crate::core::budget::backoff;
 use crate::core::io::Action;
@@ -18,15 +19,20 @@ const CALLED_OFF_PAUSE: Duration = Duration::from_secs(4 * 3600);
 
 impl Machine {
     /// Ends a pass: the node waits for the next one, `--once` exits.
-    pub(super) fn block(&mut self, refusal: Refusal) {
-        let pause = match &refusal {
+    pub(super) fn block(&mut self, mut refusal: Refusal) {
+        let pause = match &mut refusal {
             // Nothing waits for etcd: the next look is soon enough.
             Refusal::Etcd(_) if self.detected.is_some() => self.check_pause(),
-            Refusal::Aborted(_) => {
+            Refusal::Aborted(why) => {
                 let longest = CALLED_OFF_PAUSE.max(self.settings.backoff_max);
                 let pause = backoff(self.called_off, self.settings.backoff_min, longest);
                 self.called_off += 1;
-                self.rng.jitter(pause)
+                let pause = self.rng.jitter(pause);
+                if self.settings.mode == Mode::Daemon {
+                    let at = after(self.now.wall, pause).strftime("%Y-%m-%d %H:%M UTC");
+                    *why = format!("{why}; tried again {at}");
+                }
+                pause
             }
             Refusal::Etcd(_) | Refusal::Lost(_) => self.failure_pause(),
             _ => {

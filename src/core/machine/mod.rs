@@ -162,6 +162,10 @@ pub struct Machine {
     ill: Option<String>,
     /// What the health script said last when it failed.
     said: Option<String>,
+    /// What does not work on this host, though it goes on.
+    hampered: Option<String>,
+    /// What is left for others because the name is another machine's.
+    refused_name: Option<Standing>,
     /// What was judged last was judged by a configuration that is gone.
     outdated: bool,
     /// Settings with another name or other keys, which wait until nothing of the present ones stands.
@@ -246,6 +250,8 @@ impl Machine {
             etcd_trouble: None,
             ill: None,
             said: None,
+            hampered: None,
+            refused_name: None,
             outdated: false,
             next: None,
             tries_from: 0,
@@ -295,11 +301,13 @@ impl Machine {
             }
             Input::Reported(ticket, result) => self.on_reported(ticket, result),
             Input::Monitored(ticket, report) => self.on_monitored(ticket, &report),
+            Input::Hampered(why) => self.hampered = why,
             Input::Reload(reload) => self.reload(*reload),
             Input::Stop => self.stop(),
         }
         self.on_time();
         self.say_turn();
+        self.say_attempt();
         self.stand();
         self.report();
     }

@@ -236,7 +236,10 @@ impl Machine {
         self.held = None;
         self.registration = Some((revision, ending.registration.clone()));
         self.note(ended(ending));
-        self.reasons.clear();
+        // What an attempt that was called off was for is still there.
+        if !matches!(ending.outcome, Outcome::Aborted(_)) {
+            self.reasons.clear();
+        }
         self.last_entry = match &ending.outcome {
             Outcome::Aborted(_) => {
                 let (history, lease) = (ending.history.clone(), ending.history_lease.id);

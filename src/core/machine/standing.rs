@@ -1,5 +1,7 @@
 //! What this node says of itself: made where the decisions are, and rendered everywhere.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::{Gates, Machine, Outcome, Stage, State, Verify, rfc3339};
@@ -18,8 +20,11 @@ impl Machine {
         self.standing.as_ref()
     }
 
-    /// What a pass that is over leaves behind, unless the name is another machine's or etcd could not be asked.
+    /// What a pass that is over leaves behind, unless etcd could not be asked, and what a machine does whose name another one has.
     pub fn parting(&self) -> Option<&Standing> {
+        if self.refused_name.is_some() {
+            return self.refused_name.as_ref();
+        }
         let registered = self.registration.as_ref();
         let ours =
             registered.is_none_or(|(_, record)| is_same(&record.node_id, &self.settings.node_id));
@@ -29,6 +34,26 @@ impl Machine {
         };
         let standing = self.standing.as_ref().filter(asked);
         standing.filter(|standing| standing.once && ours)
+    }
+
+    /// The name is another machine's: for whoever looks from elsewhere.
+    pub(super) fn refused_name(&self, label: &str, why: &str) -> Standing {
+        let since = rfc3339(self.now.wall);
+        Standing {
+            v: RECORD_VERSION,
+            node: self.settings.node.clone(),
+            node_id: self.settings.node_id.clone(),
+            state: Standing::REFUSED.to_owned(),
+            since: since.clone(),
+            blocked: Some(Blocked {
+                gate: "name".to_owned(),
+                label: label.to_owned(),
+                text: bounded(why),
+                since,
+            }),
+            once: true,
+            ..Standing::default()
+        }
     }
 
     /// What each gate said when it was asked last.
@@ -65,6 +90,7 @@ impl Machine {
             blocked,
             doing,
             said: self.said.clone(),
+            hampered: self.hampered.as_deref().map(bounded),
             once: self.settings.mode != Mode::Daemon,
         };
         if let Some(before) = self
@@ -227,6 +253,38 @@ impl Machine {
         };
         self.verdicts.say(verdict, self.now.wall);
     }
+
+    /// What no judgement asks either: an attempt that failed or lost its place, until it is tried again.
+    pub(super) fn say_attempt(&mut self) {
+        let failed = match &self.state {
+            State::Idle(Some(refusal @ (Refusal::Aborted(_) | Refusal::Lost(_))))
+            | State::Holding(_, refusal) => Verdict::refused("attempt", refusal),
+            _ => {
+                return self
+                    .verdicts
+                    .say(Verdict::not_asked("attempt", ""), self.now.wall);
+            }
+        };
+        let before = self.verdicts.of("attempt").filter(|before| before.blocks());
+        let changes_at = match before {
+            Some(before) => before.changes_at.clone(),
+            None if matches!(self.state, State::Idle(_)) => {
+                let left = self.timer.map(|at| at.saturating_sub(self.now.mono));
+                left.map(|left| rfc3339(after(self.now.wall, left)))
+            }
+            None => None,
+        };
+        let verdict = Verdict {
+            changes_at,
+            ..failed
+        };
+        self.verdicts.say(verdict, self.now.wall);
+    }
+}
+
+/// The moment after a span.
+pub(super) fn after(at: Timestamp, span: Duration) -> Timestamp {
+    at.checked_add(span).unwrap_or(Timestamp::MAX)
 }
 
 /// One line of bounded length, without what a terminal would obey.

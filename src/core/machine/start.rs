@@ -323,6 +323,10 @@ impl Machine {
             )
             .with("other_boot_id", boot),
         );
+        self.refused_name = Some(self.refused_name("name_copied", &format!(
+            "two machines are copies of one, with node_id {}: boot {boot} has the name, and boot {} was refused",
+            self.settings.node_id, self.settings.boot_id
+        )));
         self.exit(EXIT_CONFIGURATION);
     }
 
@@ -340,6 +344,13 @@ impl Machine {
             )
             .with("other_node_id", other),
         );
+        self.refused_name = Some(self.refused_name(
+            "name_taken",
+            &format!(
+                "two machines use the name {}: {other} has it, and {} was refused",
+                self.settings.node, self.settings.node_id
+            ),
+        ));
         self.exit(EXIT_CONFIGURATION);
     }
 

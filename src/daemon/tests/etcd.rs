@@ -91,6 +91,11 @@ impl Etcd {
         self.0.written.notify_all();
     }
 
+    /// Another cluster answers from now on, with the same in it.
+    pub(super) fn replace(&self) {
+        lock(&self.0.store).cluster = CLUSTERS.fetch_add(1, Ordering::SeqCst);
+    }
+
     pub(in crate::daemon) fn leases(&self) -> usize {
         lock(&self.0.store).leases.len()
     }

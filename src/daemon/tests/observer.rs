@@ -6,13 +6,21 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
+use etcd_rs_sync::Client;
+
 use super::super::clock::Clock;
 use super::super::observer::{AGAIN, Observer, has_arrived, json};
 use super::lab::{LIMIT, Lab, wait};
 use super::pages::{free, get, served};
+use crate::config::Config;
 use crate::core::machine::DETECTOR;
 use crate::core::{Mode, Note};
 use crate::observe::notify::Environment;
+use crate::store;
+
+fn client(config: &Config) -> Client {
+    Client::new(store::options(config).unwrap()).unwrap()
+}
 
 #[test]
 fn an_address_that_was_taken_is_served_once_it_is_free_and_not_tried_all_the_time() {
@@ -22,7 +30,7 @@ fn an_address_that_was_taken_is_served_once_it_is_free_and_not_tried_all_the_tim
     served(&mut lab, address);
     let (config, _) = lab.loaded(Mode::Daemon, false);
     let clock = Clock::start();
-    let mut observer = Observer::start(&config, Mode::Daemon, clock).unwrap();
+    let mut observer = Observer::start(&config, &client(&config), Mode::Daemon, clock).unwrap();
     let due = observer.listen_again(Duration::ZERO).expect("it was taken");
     assert!(due >= AGAIN && due <= clock.now().mono + AGAIN);
     assert_eq!(observer.listen_again(due), Some(due + AGAIN));
@@ -49,7 +57,13 @@ fn systemd_is_told_of_a_reload_and_of_the_end() {
     };
     let (config, _) = lab.loaded(Mode::Daemon, false);
     let clock = Clock::start();
-    let mut observer = Observer::with(&config, Mode::Daemon, clock, &environment).unwrap();
+    let mut observer = Observer::with(
+        (&config, &client(&config)),
+        Mode::Daemon,
+        clock,
+        &environment,
+    )
+    .unwrap();
     let told = || {
         let mut message = [0; 512];
         let length = socket.recv(&mut message).unwrap();

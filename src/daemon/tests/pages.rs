@@ -79,6 +79,25 @@ fn pages_show_the_cluster_the_host_and_that_the_main_loop_works() {
     assert_eq!(get(address, "/healthz"), None);
 }
 
+/// Its own connection knows what the others know.
+#[test]
+fn the_page_believes_no_other_cluster_than_the_daemon_does() {
+    let mut lab = Lab::new();
+    lab.remove("required");
+    let address = free();
+    served(&mut lab, address);
+    lab.start();
+    wait("the registration", || lab.etcd.get("/rc/nodes/a"));
+    lab.etcd.replace();
+    // Nobody looked before.
+    let (_, json) = get(address, "/status.json").unwrap();
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["etcd"]["reachable"], false, "{json}");
+    let why = json["etcd"]["error"].as_str().unwrap();
+    assert!(why.contains("belongs to the etcd cluster"), "{why}");
+    lab.stop();
+}
+
 #[test]
 fn requests_are_counted_by_what_they_are_and_how_they_end() {
     let mut lab = Lab::new();

@@ -369,9 +369,7 @@ fn since_when_a_reboot_is_required_and_held_up_is_what_the_node_says_of_itself()
             by: vec!["kernel".to_owned()],
         }),
         blocked: Some(blocked("health", "2026-11-23T09:00:00Z")),
-        doing: None,
-        said: None,
-        once: false,
+        ..Standing::default()
     };
     // While the gates are looked at again the machine has no refusal; what it says of itself stands.
     metrics.view(&View {

@@ -8,8 +8,8 @@ use super::html::Html;
 use crate::core::Word;
 use crate::lock::survey::Survey;
 use crate::status::View;
-use crate::status::describe::{age, committed, phase, reasons, request_text};
-use crate::status::plight::{Rank, is_overdue, plights};
+use crate::status::describe::{committed, phase, reasons, request_text};
+use crate::status::plight::{Rank, plights};
 use crate::status::table::Tone;
 use crate::status::text::{ending, gate_tone, outcome_tone, rebooted, told_of};
 use crate::status::times::ago_text;
@@ -66,10 +66,11 @@ fn plain(words: impl Into<String>) -> (Tone, String) {
 
 /// Who is between the commit and a proven return.
 pub(crate) fn down(survey: &Survey, view: &View, now: Timestamp) -> String {
+    let reader = view.reader(now);
     let down = survey.claims.iter().filter(|(_, found)| committed(found));
     let rows: Vec<Cells> = down
         .map(|(node, found)| {
-            let tone = if is_overdue(found, view.local.patience, now) {
+            let tone = if reader.is_late(found) {
                 Tone::Bad
             } else {
                 Tone::Notice
@@ -77,7 +78,7 @@ pub(crate) fn down(survey: &Survey, view: &View, now: Timestamp) -> String {
             vec![
                 plain(node),
                 (tone, phase(found).to_owned()),
-                (tone, age(found, now)),
+                (tone, reader.age(found)),
                 plain(reasons(found)),
             ]
         })
@@ -90,7 +91,8 @@ pub(crate) fn down(survey: &Survey, view: &View, now: Timestamp) -> String {
 }
 
 /// Who waits, first come first.
-pub(crate) fn queue(survey: &Survey, now: Timestamp) -> String {
+pub(crate) fn queue(survey: &Survey, view: &View, now: Timestamp) -> String {
+    let reader = view.reader(now);
     let waiting = survey.claims.iter().filter(|(_, found)| !committed(found));
     let rows: Vec<Cells> = waiting
         .enumerate()
@@ -98,7 +100,7 @@ pub(crate) fn queue(survey: &Survey, now: Timestamp) -> String {
             vec![
                 plain(node),
                 plain((index + 1).to_string()),
-                plain(age(found, now)),
+                plain(reader.age(found)),
                 plain(reasons(found)),
             ]
         })
@@ -125,7 +127,7 @@ pub(crate) fn requests(survey: &Survey, now: Timestamp) -> String {
 
 /// The members; what matters comes first.
 pub(crate) fn members(survey: &Survey, view: &View, now: Timestamp) -> String {
-    let plights = plights(survey, view.local.patience, now);
+    let plights = plights(survey, &view.reader(now));
     let fine = plights.iter().filter(|it| it.rank == Rank::Fine).count();
     let records: HashMap<&str, _> = survey
         .nodes

@@ -98,7 +98,7 @@ fn the_headline_is_what_somebody_on_call_needs() {
         (
             claims(&[("node-a", Rebooting, "11:49"), queued]),
             Tone::Bad,
-            "node-a has not come back; 1 node waits.",
+            "node-a has not come back, by its own clock; 1 node waits.",
         ),
         (
             paused(&[queued]),
@@ -139,7 +139,7 @@ fn a_page_says_who_is_down_who_waits_and_what_to_type() {
     let page = of_daemon(busy()).page(now());
     let words = words(&page);
     for text in [
-        "node-a has not come back; 2 nodes wait.",
+        "node-a has not come back, by its own clock; 2 nodes wait.",
         "For 12 min. While node-a holds its claim the line stands still",
         "reboot-coordinator release node-a --reason TEXT",
         "As node-c sees it, just now; etcd 3.5.16.",

@@ -15,7 +15,7 @@ fn a_busy_cluster() {
     assert_eq!(
         shown(&view(local(), busy())),
         "\
-node-a has not come back; 2 nodes wait.
+node-a has not come back, by its own clock; 2 nodes wait.
 Only when it will not return: reboot-coordinator release node-a --reason TEXT
 
 Cluster    /cluster/lock, etcd 3.5.16
@@ -28,7 +28,8 @@ Queue      2
   1  node-b  4 min  kernel
   2  node-c  2 min  kernel
 Members    3, 0 with nothing to do
-  node-a  12 min  has not come back; rebooted 10 h ago: kernel; budget used: 1
+  node-a  12 min  has not come back, by its own clock; rebooted 10 h ago:
+                  kernel; budget used: 1
   node-b          waits for its turn; no reboot yet
   node-c          waits for its turn; no reboot yet
 Recent
@@ -149,6 +150,7 @@ fn without_etcd_it_shows_what_is_known_here() {
         own: None,
         skew_sec: 0,
         asked: Vec::new(),
+        since_boot: std::time::Duration::ZERO,
         local,
     };
     let text = shown(&view);

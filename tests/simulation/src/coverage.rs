@@ -134,7 +134,8 @@ pub fn state_index(state: &State) -> usize {
 fn input_index(input: &Input) -> usize {
     let script = |report: &ScriptReport| usize::from(!report.outcome.success());
     match input {
-        Input::Tick => 0,
+        // It changes a word.
+        Input::Tick | Input::Hampered(_) => 0,
         Input::Etcd(_, Ok(_)) => 1,
         Input::Etcd(_, Err(error)) if error.is_definite() => 2,
         Input::Etcd(_, Err(_)) => 3,

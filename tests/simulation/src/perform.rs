@@ -314,6 +314,7 @@ impl GateLog {
             | Input::Monitored(..)
             | Input::RebootCommand(..)
             | Input::Watch(..)
+            | Input::Hampered(_)
             | Input::Reload(_)
             | Input::Stop => {}
         }

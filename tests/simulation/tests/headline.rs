@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests count as tests
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::thread;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use reboot_coordinator::cli::parse;
 use reboot_coordinator::core::{Mode, State};
 use reboot_coordinator::lock::Keys;
 use reboot_coordinator::lock::survey::{Pages, Survey, survey};
-use reboot_coordinator::status::{Told, told};
+use reboot_coordinator::status::{Reader, Revisions, Told, told};
 use simulation::{Plan, SECOND, Time, World};
 
 /// 2026-01-01T00:00:00Z, where virtual time begins.
@@ -44,6 +45,8 @@ enum Wrong {
     Command,
     /// That its claim is gone.
     Claimless,
+    /// How long it has been away, by its clock.
+    Clock,
 }
 
 /// What has been true of one host, and since when.
@@ -117,7 +120,12 @@ fn names(text: &str, node: &str) -> bool {
 }
 
 /// What is wrong with the headline, if something is.
-fn judge(world: &World, truths: &[Truth], survey: &Survey, parts: &[Told]) -> Result<(), String> {
+fn judge(
+    world: &World,
+    (truths, stood): (&[Truth], &BTreeMap<i64, Time>),
+    survey: &Survey,
+    parts: &[Told],
+) -> Result<(), String> {
     let now = world.now;
     let green = parts.iter().all(|part| part.good);
     for (index, (host, truth)) in world.hosts.iter().zip(truths).enumerate() {
@@ -130,6 +138,15 @@ fn judge(world: &World, truths: &[Truth], survey: &Survey, parts: &[Told]) -> Re
         let claim = survey.claims.iter().find(|(name, _)| *name == node);
         if green && claim.is_some_and(|(_, found)| host.disrupted == Some(found.create)) {
             return Err(format!("green, and {node} is disrupted"));
+        }
+        let written = claim.and_then(|(_, found)| stood.get(&found.modified));
+        if let Some(at) = written.filter(|at| now - **at < PATIENCE.as_micros() as Time)
+            && (said("has not come back")
+                || said("was back and is silent")
+                || said("was being drained and is silent"))
+        {
+            let sec = (now - at) / SECOND;
+            return Err(format!("{node} is called late after {sec} s"));
         }
         let registered = survey.nodes.iter().any(|(name, _)| *name == node);
         if green && registered && truth.gone_since.is_some_and(|since| now > since + GRACE) {
@@ -211,7 +228,8 @@ fn spoil(wrong: Option<Wrong>, parts: Vec<Told>) -> Vec<Told> {
         command: None,
     };
     match wrong {
-        None => parts,
+        // It reads otherwise.
+        None | Some(Wrong::Clock) => parts,
         Some(Wrong::Green) => vec![good("Nothing to do: nobody reboots, nobody waits.", true)],
         Some(Wrong::Lost) => parts
             .into_iter()
@@ -243,6 +261,8 @@ fn history(seed: u64, wrong: Option<Wrong>) -> (u64, Option<String>) {
     let mut world = World::new(Plan::of_seed(seed));
     let mut truths = vec![Truth::default(); world.hosts.len()];
     let (mut judged, mut revision, mut looked) = (0, 0, 0);
+    // When each revision was seen first, by a host whose clock is right and by the test.
+    let (mut revisions, mut stood) = (Revisions::default(), BTreeMap::new());
     while !world.over() {
         world.step();
         truths = truths
@@ -254,12 +274,20 @@ fn history(seed: u64, wrong: Option<Wrong>) -> (u64, Option<String>) {
             continue;
         }
         (revision, looked) = (world.etcd.revision(), world.now);
+        let since_boot = Duration::from_micros(world.now);
+        revisions.saw(revision, since_boot, PATIENCE);
+        stood.entry(revision).or_insert(world.now);
         let survey = read(&mut world);
         let micros = i64::try_from(world.now).unwrap();
         let at = Timestamp::from_microsecond(EPOCH_SECOND * 1_000_000 + micros).unwrap();
-        let parts = spoil(wrong, told(&survey, PATIENCE, at));
+        let reader = Reader {
+            now: at,
+            patience: PATIENCE,
+            seen: Some((&revisions, since_boot)).filter(|_| !matches!(wrong, Some(Wrong::Clock))),
+        };
+        let parts = spoil(wrong, told(&survey, &reader));
         judged += 1;
-        if let Err(why) = judge(&world, &truths, &survey, &parts) {
+        if let Err(why) = judge(&world, (&truths, &stood), &survey, &parts) {
             let shown: Vec<String> = parts.into_iter().map(|part| part.text).collect();
             let at = world.now / SECOND;
             return (
@@ -305,6 +333,7 @@ fn a_wrong_headline_is_found() {
         Wrong::Gate,
         Wrong::Command,
         Wrong::Claimless,
+        Wrong::Clock,
     ] {
         let found = (1..=1000).find(|seed| history(*seed, Some(wrong)).1.is_some());
         let seed = found.unwrap_or_else(|| panic!("{wrong:?} was not noticed"));

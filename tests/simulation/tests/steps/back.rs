@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use etcd_rs_sync::Request;
 use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
-use reboot_coordinator::core::{Action, Mode, Settings};
+use reboot_coordinator::core::{Action, Input, Mode, Settings, Word};
 use reboot_coordinator::lock::record::{decode, encode};
 use reboot_coordinator::lock::{Claim, History, Phase};
-use simulation::by_hand::{Node, detector, name, settings, unknown};
+use simulation::by_hand::{Node, detector, name, settings, time, unknown};
 
 /// The first process after a reboot of a node that waited five seconds for its turn.
 fn rebooted(settings: Settings) -> Node {
@@ -237,6 +237,39 @@ fn only_a_completed_reboot_begins_a_cooldown_and_only_where_one_is_configured() 
             assert_eq!(node.registration().budget_used, 0);
         }
     }
+}
+
+#[test]
+fn an_attempt_that_was_called_off_says_until_when_it_keeps_the_node_up() {
+    let mut node = Node::new(settings());
+    let hook = node.until("hook");
+    node.hook = ScriptOutcome::Exited(1);
+    node.perform(hook);
+    node.hook = ScriptOutcome::Exited(0);
+    node.until_state("idle");
+    let attempt = |node: &Node| {
+        let mut gates = node.machine.verdicts().iter();
+        gates.find(|said| said.gate == "attempt").cloned().unwrap()
+    };
+    let said = attempt(&node);
+    assert_eq!(said.verdict, Word::Blocks);
+    assert!(said.text.contains("the drain hook failed"), "{said:?}");
+    let due = node.machine.wake_at().unwrap();
+    let at: jiff::Timestamp = said.changes_at.as_deref().unwrap().parse().unwrap();
+    let off = (at - time(due).wall).total(jiff::Unit::Second).unwrap();
+    assert!(off.abs() < 0.002, "{off}");
+    let told = time(due)
+        .wall
+        .strftime("tried again %Y-%m-%d %H:%M UTC")
+        .to_string();
+    let standing = node.machine.standing().unwrap().blocked.clone().unwrap();
+    assert!(standing.text.contains(&told), "{standing:?}");
+    // It stays the same until then.
+    node.give(Input::Tick);
+    assert_eq!(attempt(&node), said);
+    node.now = due;
+    node.give(Input::Tick);
+    assert_eq!(attempt(&node).verdict, Word::NotAsked);
 }
 
 #[test]

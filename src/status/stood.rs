@@ -1,0 +1,185 @@
+//! How long a claim has stood, by this host's own clock. What another host wrote is by that host's clock, and the two are never
+//! subtracted where something is decided by it.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+
+use super::describe::began;
+use super::times::{instant, span};
+use crate::lock::outcome::Found;
+
+/// How many revisions are kept, and how many of them fall into the time after which a silent node is late.
+const KEPT: usize = 16;
+const EACH: u32 = 8;
+
+/// Since this host was started, suspended or not.
+pub(crate) fn since_boot() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::Boottime)).unwrap_or_default()
+}
+
+/// Revisions of the store, each with when this host learnt that it had come so far, in seconds since it was started.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revisions(Vec<(i64, u64)>);
+
+impl Revisions {
+    /// An answer was given at this revision. Few are kept, as many as `patience` needs.
+    pub fn saw(&mut self, revision: i64, at: Duration, patience: Duration) {
+        let apart = (patience / EACH).as_secs().max(1);
+        // A second begun is not one that has passed.
+        let at = at.as_secs() + u64::from(at.subsec_nanos() > 0);
+        match self.0.last() {
+            Some((known, when))
+                if revision == *known || (revision > *known && at < when + apart) =>
+            {
+                return;
+            }
+            // Another store: what was learnt of the old one says nothing.
+            Some((known, _)) if revision < *known => self.0.clear(),
+            _ => {}
+        }
+        if self.0.len() == KEPT {
+            self.0.remove(0);
+        }
+        self.0.push((revision, at));
+    }
+
+    /// How long at least, and at most, what was written at this revision has stood.
+    fn stood(&self, revision: i64, now: Duration) -> (Duration, Option<Duration>) {
+        let ago = |(_, at): &(i64, u64)| now.saturating_sub(Duration::from_secs(*at));
+        let there = self.0.iter().find(|(known, _)| *known >= revision);
+        let not_yet = self.0.iter().rfind(|(known, _)| *known < revision);
+        (there.map_or(Duration::ZERO, ago), not_yet.map(ago))
+    }
+}
+
+/// Who reads, and what is known here of time.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<'a> {
+    /// By etcd's clock, as far as that is known.
+    pub now: Timestamp,
+    /// After how much time a node that says nothing is one to worry about.
+    pub patience: Duration,
+    /// What the daemon of this host knows, and the time since the host was started; nothing where none runs.
+    pub seen: Option<(&'a Revisions, Duration)>,
+}
+
+impl Reader<'_> {
+    /// Whether a node that says nothing has been away for too long. Where nobody watches here, the clocks of both tell.
+    pub(crate) fn is_late(&self, found: &Found) -> bool {
+        match self.seen {
+            Some((revisions, now)) => revisions.stood(found.modified, now).0 > self.patience,
+            None => {
+                let began = claimed(found).map_or(self.now, |at| at.min(self.now));
+                let age = Duration::try_from(self.now.duration_since(began));
+                age.is_ok_and(|age| age > self.patience)
+            }
+        }
+    }
+
+    /// When a claim came into its present state: as its record says, but not where this host knows better.
+    pub(crate) fn began(&self, found: &Found) -> Option<Timestamp> {
+        let said = claimed(found)?;
+        let Some((revisions, now)) = self.seen else {
+            return Some(said);
+        };
+        let before = |age: Duration| {
+            let age = SignedDuration::try_from(age).ok()?;
+            self.now.checked_sub(age).ok()
+        };
+        // Its commit came after it was created, and before it was written last.
+        let least = revisions.stood(found.modified, now).0;
+        let most = revisions.stood(found.create, now).1;
+        let earliest = most.and_then(before).unwrap_or(Timestamp::MIN);
+        let latest = before(least)
+            .filter(|_| !least.is_zero())
+            .unwrap_or(Timestamp::MAX);
+        Some(said.max(earliest).min(latest))
+    }
+
+    /// How long a claim has been in its present state; empty when that cannot be read.
+    pub(crate) fn age(&self, found: &Found) -> String {
+        let began = self.began(found);
+        began.map_or_else(String::new, |at| {
+            span(self.now.as_second() - at.as_second())
+        })
+    }
+}
+
+fn claimed(found: &Found) -> Option<Timestamp> {
+    instant(began(found.claim.as_ref().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::Phase;
+    use crate::status::fixtures;
+
+    const PATIENCE: Duration = Duration::from_secs(600);
+
+    fn sec(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    /// One look every ten seconds while the store goes on by one revision a second.
+    fn watched(from: u64, to: u64) -> Revisions {
+        let mut revisions = Revisions::default();
+        for at in (from..=to).step_by(10) {
+            revisions.saw(i64::try_from(at).unwrap(), sec(at), PATIENCE);
+        }
+        revisions
+    }
+
+    #[test]
+    fn what_was_written_has_stood_for_as_long_as_this_host_has_seen_it() {
+        let revisions = watched(1000, 9000);
+        assert!(revisions.0.len() <= KEPT, "{revisions:?}");
+        for age in [0, 5, 100, 500, 660, 700, 1000, 5000] {
+            let (least, most) = revisions.stood(i64::try_from(9000 - age).unwrap(), sec(9000));
+            let true_age = sec(age);
+            assert!(least <= true_age, "{age}: {least:?}");
+            assert!(most.is_none_or(|most| most >= true_age), "{age}: {most:?}");
+            // Not much later than the patience it is known.
+            let known = PATIENCE + PATIENCE / EACH + sec(10);
+            assert!(true_age < known || least > PATIENCE, "{age}: {least:?}");
+        }
+    }
+
+    #[test]
+    fn an_idle_store_adds_nothing_and_another_store_begins_anew() {
+        let mut revisions = watched(1000, 1000);
+        for at in (1000..90_000).step_by(60) {
+            revisions.saw(1000, sec(at), PATIENCE);
+        }
+        assert_eq!(revisions, Revisions(vec![(1000, 1000)]));
+        assert_eq!(revisions.stood(7, sec(90_000)).0, sec(89_000));
+        revisions.saw(3, sec(90_000), PATIENCE);
+        assert_eq!(revisions.stood(3, sec(90_000)).0, Duration::ZERO);
+    }
+
+    /// The clock of the node that is down is wrong by three hours, either way.
+    #[test]
+    fn a_wrong_clock_makes_nobody_late_and_nobody_early() {
+        let now = fixtures::now();
+        for said in ["09:00", "11:59", "15:00"] {
+            let (_, mut found) = fixtures::found("a", Phase::Rebooting, 8899, said);
+            for (age, late) in [(100, false), (1000, true)] {
+                found.modified = 9000 - age;
+                found.create = found.modified - 1;
+                let revisions = watched(1000, 9000);
+                let reader = Reader {
+                    now,
+                    patience: PATIENCE,
+                    seen: Some((&revisions, sec(9000))),
+                };
+                assert_eq!(reader.is_late(&found), late, "{said} {age}");
+                let began = reader.began(&found).unwrap();
+                let told = now.duration_since(began).as_secs();
+                assert!((told - age).abs() <= 160, "{said} {age}: {told}");
+            }
+        }
+    }
+}
