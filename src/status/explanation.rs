@@ -45,12 +45,28 @@ pub(crate) fn text(view: &View, other: Option<&str>, now: Timestamp) -> String {
     let mut lines = table.lines(style);
     lines.extend(facts(view, node, now).lines(style));
     if other.is_none() {
-        lines.push(folded(&summary(node, &view.gates)));
+        let begun = has_begun(view, node);
+        lines.push(folded(&if begun {
+            format!("{node} has begun its reboot and goes through with it. What blocks below keeps it, and others, from beginning another:")
+        } else {
+            summary(node, &view.gates)
+        }));
         lines.extend(gate_table(&view.local, &view.gates).lines(style));
         let zone = view.local.zone();
-        lines.extend(next_opening(&view.gates, now, &zone).map(|text| folded(&text)));
+        let opening = next_opening(&view.gates, now, &zone).filter(|_| !begun);
+        lines.extend(opening.map(|text| folded(&text)));
     }
     lines.join("\n")
+}
+
+/// Whether its claim is committed: then no gate is what it waits for.
+fn has_begun(view: &View, node: &str) -> bool {
+    let claims = view.known().map_or(&[][..], |survey| &survey.claims);
+    let claim = claims.iter().find(|(name, _)| name == node);
+    claim.is_some_and(|(_, found)| {
+        let claim = found.claim.as_ref();
+        claim.is_ok_and(|claim| claim.phase.committed())
+    })
 }
 
 /// The gates in one sentence.

@@ -142,6 +142,27 @@ fn a_node_with_every_gate_closed() {
     }
 }
 
+/// A pause does not stop it: it comes too late for that.
+#[test]
+fn a_node_that_has_begun_does_not_wait_for_a_gate() {
+    let field = Field::new();
+    field.claim("admin", "rebooting");
+    assert_eq!(
+        field
+            .run(&["pause", "--for", "4h", "--reason", "upgrade"])
+            .code,
+        0
+    );
+    let told = run(&field.config("admin", ""), &["explain"]).stdout;
+    let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+    let begun = "admin has begun its reboot and goes through with it. What blocks below keeps it, and others, from beginning another:";
+    assert!(told.contains(begun), "{told}");
+    assert!(
+        told.contains("pause blocks") && !told.contains("Next to let it pass"),
+        "{told}"
+    );
+}
+
 /// From any host, and for programs; a name that nobody has is an error.
 #[test]
 fn another_node_is_explained_from_what_it_says_itself() {

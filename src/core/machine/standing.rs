@@ -162,11 +162,9 @@ impl Machine {
             | State::Queued
             | State::TakingAway(_) => Some(self.waiting()),
             State::Draining(_) => Some(("draining", None, Some(self.drain_text()))),
-            State::Moving(..) | State::LastLook(_) => Some((
-                "rebooting",
-                None,
-                Some("is about to run the reboot command".to_owned()),
-            )),
+            State::Moving(..) | State::LastLook(_) => {
+                Some(("rebooting", None, Some(self.command_text(&None))))
+            }
             State::Rebooting { failed, .. } => {
                 Some(("rebooting", None, Some(self.command_text(failed))))
             }
@@ -193,15 +191,16 @@ impl Machine {
     fn drain_text(&self) -> String {
         match self.settings.drain_timeout {
             Some(limit) => format!("the drain hook runs, at most {} s", limit.as_secs()),
-            None => "is about to run the reboot command".to_owned(),
+            None => self.command_text(&None),
         }
     }
 
+    /// True before, while and after the command runs: nothing is written any more while the host goes down.
     fn command_text(&self, failed: &Option<String>) -> String {
         match failed {
             Some(why) => format!("the reboot command failed ({why}); it may go down all the same"),
             None => format!(
-                "the reboot command ran; tried again when the host is up {} s after the commit",
+                "the reboot command is run, and again when the host is still up {} s after the commit",
                 self.settings.reboot_timeout.as_secs()
             ),
         }
