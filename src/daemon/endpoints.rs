@@ -112,7 +112,8 @@ impl Seen {
             known.since = Instant::now();
         }
         let asked_first = known.shown.answered.is_none() && shown.answered.is_some();
-        if turned || asked_first || why(&shown) != old || shown.version != known.shown.version {
+        // Only what fails has a cause.
+        if asked_first || why(&shown) != old || shown.version != known.shown.version {
             known.shown = shown;
         }
         known

@@ -54,11 +54,13 @@ fn says_the_same(before: &Standing, now: &Standing) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use etcd_rs_sync::Options;
+    use std::collections::BTreeSet;
+
+    use etcd_rs_sync::{Options, Put};
 
     use super::*;
     use crate::daemon::tests::etcd::Etcd;
-    use crate::lock::record::Blocked;
+    use crate::lock::record::{Blocked, encode};
 
     fn standing(text: &str, node_id: &str) -> Standing {
         Standing {
@@ -101,16 +103,27 @@ mod tests {
             ..standing("until 10", "y")
         };
         assert_eq!(leaves(&idle), (lease, 4));
-        // What a daemon says of itself has the daemon's lease.
-        let daemons =
-            serde_json::json!({"v": 1, "node": "a", "node_id": "y", "state": "idle", "since": ""});
-        etcd.put("/rc/standing/a", &daemons);
+        // What a daemon says of itself hangs on the daemon's own lease.
+        let daemons = Standing {
+            once: false,
+            ..idle.clone()
+        };
+        let put = Put::new(keys.standing("a"), encode(&daemons), lease);
+        client.call(&Request::Put(put)).unwrap();
         let (other, _) = leaves(&idle);
         assert!(other != lease && other > 0);
         // One whose lease ran out.
         etcd.forget(other);
         let (third, _) = leaves(&idle);
         assert!(third != other);
+    }
+
+    #[test]
+    fn every_lease_has_an_id_of_its_own() {
+        let etcd = Etcd::start();
+        let client = Client::new(Options::new([etcd.url()])).unwrap();
+        let ids: BTreeSet<i64> = (0..20).map(|_| grant(&client).unwrap()).collect();
+        assert!(ids.len() == 20 && ids.iter().all(|id| *id > 1), "{ids:?}");
     }
 
     #[test]
