@@ -355,7 +355,7 @@ event_hook: {{command: [/bin/sh, {}, \"${{RC_EVENT_NAME}}\"], timeout_sec: {time
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("out");
         let hook = format!(
-            "{{ echo \"$1|$RC_EVENT_NAME|$RC_EVENT_NODE|$RC_EVENT_TEXT|$RC_EVENT_REASONS|$RC_EVENT_OUTCOME|$RC_PHASE\"; cat; }} >>{}",
+            "{{ echo \"$1|$RC_EVENT_NAME|$RC_EVENT_NODE|$RC_EVENT_TEXT|$RC_EVENT_REASONS|$RC_EVENT_OUTCOME|$RC_PHASE|$RC_REASONS\"; cat; }} >>{}",
             out.display()
         );
         let mut events = events(folder.path(), &hook, 30);
@@ -368,7 +368,7 @@ event_hook: {{command: [/bin/sh, {}, \"${{RC_EVENT_NAME}}\"], timeout_sec: {time
         let (line, json) = text.split_once('\n').unwrap();
         assert_eq!(
             line,
-            "committed|committed|a|every gate passed|kernel,by  [2J bob||event"
+            "committed|committed|a|every gate passed|kernel,by  [2J bob||event|kernel,by  [2J bob"
         );
         let json: Value = serde_json::from_str(json).unwrap();
         assert_eq!(json["event"], "committed");
@@ -390,6 +390,7 @@ event_hook: {{command: [/bin/sh, {}, \"${{RC_EVENT_NAME}}\"], timeout_sec: {time
             (blocked("etcd"), None),
             (blocked("paused"), None),
             (blocked("window"), None),
+            (blocked("paused"), Some("paused")),
             (blocked("budget"), Some("budget_used_up")),
             (blocked("line"), Some("line_stopped")),
             (Note::error("reboot_failed", "of b"), None),

@@ -16,7 +16,14 @@ use crate::weave::{Constants, constants, weave};
 
 /// Tests of the simulation that say nothing of `core` and `lock`, or that the histories come with in a shorter form. Every other
 /// comes along, and those of `core` and `lock` with their sources.
-const OTHER_TESTS: [&str; 5] = ["crash_points", "differential", "etcd", "late", "planted"];
+const OTHER_TESTS: [&str; 6] = [
+    "crash_points",
+    "differential",
+    "etcd",
+    "headline",
+    "late",
+    "planted",
+];
 
 /// What the one crate begins with; the names of the two crates that it is made of still work.
 const HEAD: &str = "\
@@ -24,6 +31,7 @@ const HEAD: &str = "\
 extern crate self as reboot_coordinator;
 extern crate self as simulation;
 pub mod core;
+mod identity;
 pub mod lock;
 #[cfg(test)]
 mod histories;
@@ -256,6 +264,8 @@ fn core(root: &Path) -> Result<BTreeMap<PathBuf, String>, String> {
         )?;
     }
     plain.remove(Path::new("src/main.rs")); // the command line of the simulation
+    let identity = Path::new("src/identity.rs");
+    plain.insert(identity.to_owned(), read(&root.join(identity))?);
     let mut lib = HEAD.to_owned();
     let mut tests = BTreeMap::new();
     read_all(
@@ -264,21 +274,29 @@ fn core(root: &Path) -> Result<BTreeMap<PathBuf, String>, String> {
         &mut tests,
     )?;
     for (path, text) in tests {
-        let name = path.iter().nth(1).map(Path::new).and_then(Path::file_stem);
-        let name = name.and_then(OsStr::to_str).unwrap_or_default().to_owned();
-        if OTHER_TESTS.contains(&name.as_str()) {
+        let within = path.strip_prefix("src").unwrap_or(&path);
+        let name = within
+            .iter()
+            .next()
+            .map(Path::new)
+            .and_then(Path::file_stem);
+        let name = name.and_then(OsStr::to_str).unwrap_or_default();
+        if OTHER_TESTS.contains(&name) {
             continue;
         }
-        let folder = path.iter().count() > 2;
-        let main = path.ends_with("main.rs");
-        if !folder || main {
-            lib += &format!("#[cfg(test)]\nmod {name};\n");
+        // The simulation may have a module of that name.
+        let module = format!("{name}_tests");
+        let inside: PathBuf = within.iter().skip(1).collect();
+        let is_root = inside.as_os_str().is_empty() || inside == Path::new("main.rs");
+        if is_root {
+            lib += &format!("#[cfg(test)]\nmod {module};\n");
         }
-        let path = if folder && main {
-            path.with_file_name("mod.rs")
+        let folder = Path::new("src").join(module);
+        let path = folder.join(if is_root {
+            Path::new("mod.rs")
         } else {
-            path
-        };
+            &inside
+        });
         plain.insert(path, text);
     }
     plain.insert(

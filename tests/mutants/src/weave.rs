@@ -81,6 +81,7 @@ fn iterator(mutants: &[&Mutant]) -> Edit {
         return Edit::insert(0, String::new());
     };
     let kind = first.returns.replace("-> impl", "dyn");
+    let kind = kind.trim_end_matches(['+', ' ', '\'', '_']);
     let mut before = format!("let chosen: Box<{kind} + '_> = ");
     for mutant in mutants {
         before += &format!(
