@@ -1,10 +1,10 @@
 // See scripts/check-page. Arguments: the demo's program, Chromium's, and the folder for the pictures.
-import {spawn} from 'node:child_process';
+import {execFileSync, spawn} from 'node:child_process';
 import {createServer} from 'node:net';
-import {mkdtempSync, readFileSync, rmSync} from 'node:fs';
+import {mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {createRequire} from 'node:module';
 import {tmpdir} from 'node:os';
-import {join} from 'node:path';
+import {dirname, join} from 'node:path';
 
 const require = createRequire(import.meta.url);
 const {chromium} = require('playwright-core');
@@ -95,6 +95,12 @@ async function open(address) {
   return page;
 }
 
+/** The folder of a node's host, as its kill switch tells. */
+async function folder(address) {
+  const {node} = await fetch(`${address}status.json`).then((it) => it.json());
+  return dirname(node.gates.find(({gate}) => gate === 'kill switch').text.split(' ')[0]);
+}
+
 /** What the page says in one sentence. */
 const headline = (page) => page.locator('#headline').innerText();
 
@@ -115,6 +121,17 @@ try {
   await page.waitForSelector('#lost:not([hidden])');
   expect(`it says that its node is away: ${await page.locator('#lost').innerText()}`, true);
   await page.close();
+
+  first = await port();
+  say('one needs a reboot, and its kill switch is on');
+  fleet = start(first, ['--idle-sec', '8', '--boot-sec', '3000']);
+  await until('a node', () => fetch(`http://127.0.0.1:${first + 1}/healthz`).then(() => true).catch(() => false));
+  writeFileSync(join(await folder(`http://127.0.0.1:${first + 1}/`), 'disable'), 'raid rebuild\n');
+  page = await open(`http://127.0.0.1:${first + 1}/`);
+  await until('the block', async () => /node-1 needs a reboot and is blocked: .*raid rebuild/.test(await page.locator('main').innerText()));
+  await judge(page, 'blocked');
+  await page.close();
+  await stop(fleet);
 
   first = await port();
   say('one node reboots, the others wait');
@@ -140,6 +157,11 @@ try {
   const advice = await page.locator('#advice').innerText();
   expect('it says what to type', /reboot-coordinator release node-\d --reason TEXT/.test(advice));
   await judge(page, 'stopped');
+  say('somebody pauses the cluster, and forgets it');
+  const config = join(await folder(page.url()), 'config.yaml');
+  execFileSync(join(dirname(demo), 'reboot-coordinator'), ['pause', '--reason', 'racks are moved', '--config', config]);
+  await until('the pause', async () => /resume/.test(await page.locator('#advice').innerText()));
+  await judge(page, 'paused');
   page.removeAllListeners('console'); // The browser complains of what follows, as it should.
   const injected = await page.evaluate(() => {
     const script = document.createElement('script');

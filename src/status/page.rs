@@ -27,7 +27,7 @@ const SCRIPT: &str = include_str!("page/script.js");
 /// What the browser may do with it: use this style and this script, and ask this server again. A test compares the hashes.
 pub(crate) const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
      connect-src 'self'; img-src data:; \
-     style-src 'sha256-thXlRqoDFErWaqZI28UEqBSzz2OJx7uX+zjvTHbMiL8='; \
+     style-src 'sha256-tq7QOmL/zo6FtYfg2k9SvPoPyeD8UsdGqmgqfBKkZHI='; \
      script-src 'sha256-MpxEv01HXr1cJBTmFThcZx9MuJLgZC9a/n8q5jL7bqQ='";
 
 /// The whole of it.
@@ -88,8 +88,12 @@ fn told(part: &Part, with_fact: bool) -> String {
         html.raw("<p>").text(more).raw("</p>");
     }
     if let Some((when, words)) = &part.command {
-        html.raw("<p>").text(when).raw(" <code>reboot-coordinator ");
-        html.text(words).raw("</code></p>");
+        html.raw("<p>").text(when).raw(" <code>reboot-coordinator");
+        for word in words.split(' ') {
+            // A narrow screen would break it after its hyphens.
+            html.raw(" <span>").text(word).raw("</span>");
+        }
+        html.raw("</code></p>");
     }
     html.done()
 }
