@@ -1,5 +1,6 @@
 //! SIGTERM, SIGINT and SIGHUP, in every state.
 
+use std::net::TcpListener;
 use std::time::Duration;
 
 use etcd_test_server::{Action, Cluster, Gate, Proxy};
@@ -80,6 +81,31 @@ fn while_etcd_does_not_answer() {
     cluster.pause(0);
     stop(&mut host);
     cluster.resume(0);
+}
+
+/// Place and report are gone with the process, and not a TTL later: the last word goes past a member that swallows it, one that has
+/// done so from the start as well as one that falls silent while the node waits.
+#[test]
+fn queued_behind_a_first_endpoint_that_is_silent() {
+    let cluster = Cluster::single();
+    let store = Store::of(&cluster);
+    store.claim_of_another("other");
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy = Proxy::new(cluster.client_address(0));
+    for first in [
+        format!("http://{}", nobody.local_addr().unwrap()),
+        proxy.url(),
+    ] {
+        let endpoints = [vec![first], cluster.endpoints()].concat();
+        let mut host = Host::new("node-a", &endpoints).with("health_publish_interval_sec", "1");
+        host.start();
+        host.wait_event("queued");
+        store.wait("the report", || store.list("/rc/alive/").len() == 1);
+        proxy.freeze();
+        stop(&mut host);
+        assert_eq!(store.claims(), ["other"]);
+        assert_eq!(store.list("/rc/alive/"), []);
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use etcd_rs_sync::{Error, Etcd, Keys, Put, Range, WatchItem, WatchRequest};
-use etcd_test_server::Cluster;
+use etcd_test_server::{Cluster, Proxy};
 
 use crate::support::{LIMIT, client_of, each_version, eventually, single, three};
 
@@ -203,4 +203,37 @@ fn a_store_that_lost_its_data_is_not_believed() {
         // Who never saw the store as it was takes it as it is.
         assert_eq!(fresh.range(Range::of(Keys::one("k"))).unwrap().count, 0);
     });
+}
+
+/// A fleet whose members all name the same endpoint first, which goes away and comes back.
+#[test]
+fn a_fleet_that_loses_its_endpoint_spreads_over_the_others_and_does_not_come_back_in_a_herd() {
+    let cluster = Cluster::single();
+    let proxies: Vec<Proxy> = (0..3)
+        .map(|_| Proxy::new(cluster.client_address(0)))
+        .collect();
+    let endpoints: Vec<String> = proxies.iter().map(Proxy::url).collect();
+    let fleet: Vec<_> = (0..40)
+        .map(|_| client_of(&endpoints, Duration::from_secs(5)))
+        .collect();
+    let ask = || {
+        let before: Vec<usize> = proxies.iter().map(|it| it.count("/range")).collect();
+        for etcd in &fleet {
+            etcd.range(Range::of(Keys::one("k"))).unwrap();
+        }
+        let after = proxies.iter().map(|it| it.count("/range"));
+        after
+            .zip(before)
+            .map(|(after, before)| after - before)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(ask(), [40, 0, 0]);
+    proxies[0].refuse();
+    proxies[0].cut_all();
+    let spread = ask();
+    // Of a million fleets less than one falls further apart by chance.
+    assert!(spread[1] >= 5 && spread[2] >= 5, "{spread:?}");
+    proxies[0].accept();
+    let later = ask();
+    assert_eq!(later, [0, spread[1], spread[2]]);
 }
