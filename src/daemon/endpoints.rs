@@ -189,6 +189,17 @@ mod tests {
     }
 
     #[test]
+    fn a_store_that_told_its_revision_was_seen() {
+        let endpoints = endpoints();
+        for none in [0, -1] {
+            endpoints.saw(none, WORKS);
+            assert_eq!(endpoints.revisions(), Revisions::default());
+        }
+        endpoints.saw(1, WORKS);
+        assert_ne!(endpoints.revisions(), Revisions::default());
+    }
+
+    #[test]
     fn what_is_shown_changes_with_the_first_answer_and_the_version() {
         let endpoints = endpoints();
         let answered = |seconds: u64, version: &str| EndpointHealth {

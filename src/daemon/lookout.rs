@@ -188,6 +188,7 @@ mod tests {
     use super::*;
     use crate::config;
     use crate::daemon::tests::etcd::Etcd;
+    use crate::daemon::tests::lab::wait;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -218,14 +219,14 @@ health_script: /bin/true
         etcd.put(&format!("/rc/nodes/{node}"), &record);
     }
 
-    /// How many nodes it sees; nothing is wrong.
-    fn nodes(sight: &Sight) -> usize {
-        assert_eq!(sight.error, None);
+    /// How many nodes it sees. On a busy machine a look may come back before the read does.
+    fn nodes(lookout: &Lookout) -> usize {
+        let sight = wait("a whole look", || {
+            Some(lookout.look()).filter(|sight| sight.error.is_none())
+        });
         assert_eq!(sight.version.as_deref(), Some("3.5.16"));
-        sight
-            .survey
-            .as_ref()
-            .map_or(0, |(survey, _)| survey.nodes.len())
+        let survey = sight.survey.as_ref();
+        survey.map_or(0, |(survey, _)| survey.nodes.len())
     }
 
     #[test]
@@ -234,17 +235,18 @@ health_script: /bin/true
         register(&etcd, "b");
         let lookout = lookout(&etcd);
         let began = Instant::now();
-        assert_eq!(nodes(&lookout.look()), 1);
+        assert_eq!(nodes(&lookout), 1);
         let took = began.elapsed();
         let (now, due) = (lookout.0.clock.now().mono, lookout.0.lock().due.unwrap());
         assert!(due >= now + EVERY - took, "{due:?}");
         assert!(due <= now + EVERY.max(took * REST), "{due:?}");
         // Not old yet.
         register(&etcd, "c");
-        assert_eq!(nodes(&lookout.look()), 1);
+        let seen = nodes(&lookout);
+        assert!(seen == 1 || lookout.0.clock.now().mono >= due);
         // The thread waits for somebody by now.
         thread::sleep((due + SECOND / 4).saturating_sub(lookout.0.clock.now().mono));
-        assert_eq!(nodes(&lookout.look()), 2);
+        assert_eq!(nodes(&lookout), 2);
     }
 
     #[test]

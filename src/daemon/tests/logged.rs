@@ -8,7 +8,6 @@ use serde_json::Value;
 use super::super::Event;
 use super::lab::{LIMIT, Lab};
 use crate::config::LogFormat;
-use crate::core::Input;
 use crate::observe::log::init;
 use crate::observe::log::tests::heard;
 
@@ -170,18 +169,21 @@ fn a_file_that_cannot_be_followed_is_refused_in_words() {
 }
 
 #[test]
-fn what_cannot_be_written_for_the_commands_is_said_once() {
+fn what_cannot_be_written_for_the_commands_is_said_once_and_written_when_it_can_be() {
     let mut lab = Lab::new();
     let (mut daemon, _events) = lab.daemon();
     listen(&mut lab, LevelFilter::Warn);
-    fs::create_dir_all(lab.path("run/standing.json.tmp/in-the-way")).unwrap();
+    let in_the_way = lab.path("run/standing.json.tmp");
+    fs::create_dir_all(in_the_way.join("some")).unwrap();
+    while daemon.machine.next_action().is_some() {}
     let mut rests = || {
-        while daemon.machine.next_action().is_some() {}
         daemon.observer.rests(&daemon.machine);
-        let now = daemon.clock.now();
-        daemon.machine.handle(now, Input::Stop);
-        said("standing_not_written")
+        let hampered = daemon.observer.hampered().is_some();
+        (said("standing_not_written"), hampered)
     };
-    assert_eq!([rests(), rests()], [1, 0]);
+    assert_eq!([rests(), rests()], [(1, true), (0, true)]);
+    fs::remove_dir_all(in_the_way).unwrap();
+    assert_eq!(rests(), (0, false));
+    assert!(lab.path("run/standing.json").exists());
     hush();
 }
