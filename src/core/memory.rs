@@ -40,12 +40,13 @@ impl Memory {
     /// Why a committed claim of `boot`, which is not the present one, is another machine's; `None` when nothing shows that.
     pub(super) fn is_not_ours(&self, boot: &str, created: i64) -> Option<&'static str> {
         let (_, before) = self.boots.split_last()?;
-        if before.iter().any(|known| known == boot) || self.committed.as_deref() == Some(boot) {
-            return None;
-        }
-        // A join has its answer before a commit is sent, so no earlier boot can have made a claim since.
+        // A join has its answer before a commit is sent, so no earlier boot can have made a claim since. That counts for boots
+        // that are known, too: a copy may have what it knows from the machine that it was copied from.
         if self.since.is_some_and(|(_, since)| created > since) {
             return Some("it was made after this boot of this machine began to use etcd");
+        }
+        if before.iter().any(|known| known == boot) || self.committed.as_deref() == Some(boot) {
+            return None;
         }
         (!before.is_empty()).then_some("this machine remembers its boots, and that is none of them")
     }
@@ -70,7 +71,7 @@ mod tests {
         assert_eq!(memory.since, Some((8, 300)), "another cluster");
         memory.asked("b2", 8, 310);
         assert_eq!(memory.is_not_ours("b1", 1), None);
-        assert_eq!(memory.is_not_ours("b1", 999), None);
+        assert!(memory.is_not_ours("b1", 311).is_some(), "a copied memory");
         assert!(memory.is_not_ours("x", 1).is_some());
         memory.committed = Some("b1".to_owned());
         for boot in 3..40 {

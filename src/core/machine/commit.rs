@@ -369,21 +369,19 @@ impl Machine {
             Ok(reply) => outcome::write(reply).map_err(|malformed| nonsense(&malformed)),
             Err(error) => Err(words(&error)),
         };
-        let unchanged = unchanged.map(|write| self.told_own(write));
-        match (
-            std::mem::replace(&mut self.state, State::Stopped),
-            unchanged,
-        ) {
-            (State::Holding(Some(stage), _), Ok(Write::Done(_))) => {
-                self.go(State::Gates(Gates::at(stage)));
-            }
-            (State::Holding(None, refusal), Ok(Write::Done(_))) => self.hold(None, refusal),
-            (_, Ok(Write::Refused(found))) => self.not_as_held(found.as_deref()),
-            (state, Err(why)) => {
-                self.state = state;
-                self.retry(&why);
-            }
-            (state, Ok(Write::Done(_))) => self.state = state,
+        match unchanged.map(|write| self.told_own(write)) {
+            Err(why) => return self.retry(&why),
+            // A sign of the drain whose answer was lost.
+            Ok(Write::Refused(found)) if self.is_own_sign(found.as_deref()) => return self.ask(),
+            Ok(Write::Refused(found)) => return self.not_as_held(found.as_deref()),
+            Ok(Write::Done(_)) => {}
+        }
+        let State::Holding(stage, refusal) = &self.state else {
+            return;
+        };
+        match (*stage, refusal.clone()) {
+            (Some(stage), _) => self.go(State::Gates(Gates::at(stage))),
+            (None, refusal) => self.hold(None, refusal),
         }
     }
 

@@ -109,8 +109,6 @@ impl Machine {
                 },
             );
         }
-        let cools =
-            verify.outcome == Outcome::Completed && !self.settings.min_reboot_interval.is_zero();
         let ending = Ending {
             outcome: verify.outcome.clone(),
             registration,
@@ -118,10 +116,22 @@ impl Machine {
             failure,
             history,
             time,
-            cooldown: cools.then(|| self.fresh_lease()),
+            cooldown: None,
             history_lease: lease,
         };
-        self.go(State::Ending(Box::new(ending)));
+        self.state = State::Ending(Box::new(ending));
+        self.cool_anew();
+        self.retries = 0;
+        self.begin();
+    }
+
+    /// The cooldown that begins with the release, as the configuration has it, under a lease of its own.
+    pub(super) fn cool_anew(&mut self) {
+        let (lease, interval) = (self.fresh_lease(), self.settings.min_reboot_interval);
+        if let State::Ending(ending) = &mut self.state {
+            let cools = ending.outcome == Outcome::Completed && !interval.is_zero();
+            ending.cooldown = cools.then_some(lease);
+        }
     }
 
     fn fresh_lease(&mut self) -> Lease {
@@ -225,16 +235,14 @@ impl Machine {
 
     /// Repeats with another lease for the cooldown: it begins with the release, however long that takes.
     fn release_unknown(&mut self, why: &str) {
-        let cooldown = self.fresh_lease();
-        if let State::Ending(ending) = &mut self.state {
-            ending.cooldown = ending.cooldown.map(|_| cooldown);
-        }
+        self.cool_anew();
         self.retry(why);
     }
 
     fn released(&mut self, ending: &Ending, revision: i64) {
         self.held = None;
         self.registration = Some((revision, ending.registration.clone()));
+        self.signed = true;
         self.note(ended(ending));
         // What an attempt that was called off was for is still there.
         if !matches!(ending.outcome, Outcome::Aborted(_)) {

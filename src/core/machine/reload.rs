@@ -38,6 +38,7 @@ impl Machine {
         }
         let renamed = !reload.settings.is_of(&self.settings);
         self.take_settings(reload.settings);
+        self.sign_in_time();
         match &self.state {
             State::SelfTest
             | State::ReadOwn
@@ -61,11 +62,13 @@ impl Machine {
             | State::Counting
             | State::Queued
             | State::TakingAway(_) => self.keep_place(renamed),
-            State::Leaving(..)
-            | State::Left(_)
-            | State::Fencing(_)
-            | State::Moving(..)
-            | State::Ending(_) => self.begin(),
+            State::Leaving(..) | State::Left(_) | State::Fencing(_) | State::Moving(..) => {
+                self.begin()
+            }
+            State::Ending(_) => {
+                self.cool_anew();
+                self.begin();
+            }
             State::Committing(pending) => {
                 let pending = pending.clone();
                 self.go(State::Fencing(pending));

@@ -20,6 +20,13 @@ impl Machine {
         Some(*self.sign_at.get_or_insert(self.now.mono + pause))
     }
 
+    /// Another `hold_timeout_sec`: the next sign comes in time for it, and none where nobody takes claims away.
+    pub(super) fn sign_in_time(&mut self) {
+        let pause = self.settings.hold_timeout.map(|hold| hold / SIGNS);
+        let latest = pause.map(|pause| self.now.mono + pause);
+        self.sign_at = latest.and_then(|latest| Some(self.sign_at?.min(latest)));
+    }
+
     /// Whether one is due now; then the next is later.
     pub(super) fn sign_due(&mut self) -> bool {
         let due = self.next_sign().is_some_and(|at| at <= self.now.mono);
