@@ -20,6 +20,7 @@ use crate::etcd::Change;
 use crate::host::Truth;
 use crate::line::Line;
 use crate::network::{Message, Operator, Sender};
+use crate::plan::FOREIGN;
 use crate::world::{Event, World};
 use crate::{SECOND, Time};
 
@@ -35,6 +36,8 @@ pub struct Standing {
     pub claim: Claim,
     /// When it was last written.
     pub written_at: Time,
+    /// The machine that wrote it.
+    pub holder: usize,
     /// The process that wrote it.
     pub pid: u64,
     /// The limit under which it was first committed.
@@ -67,8 +70,8 @@ pub struct Checker {
     pub requests: Vec<Option<u32>>,
     /// When the newest of them was sent.
     reported: Vec<Time>,
-    /// When the last completed reboot was released.
-    last_completed: Option<Time>,
+    /// When the last completed reboot was released, and how long nobody goes after it.
+    last_completed: Option<(Time, Time)>,
     seen: usize,
     /// What is known of failures.
     pub line: Line,
@@ -139,6 +142,10 @@ impl World {
         let completed = changes.iter().any(completed);
         for change in &changes {
             self.tell_change(change, by);
+            if from_node && FOREIGN.iter().any(|key| key.as_bytes() == change.key) {
+                let key = String::from_utf8_lossy(&change.key);
+                self.fail("foreign", format!("a node touches {key}"));
+            }
             if let Some(node) = node_of(&change.key, b"/r/claims/n") {
                 self.claim_changed(node, change, by, completed);
             } else if let Some(node) = node_of(&change.key, b"/r/alive/n") {
@@ -157,7 +164,8 @@ impl World {
         }
         if completed {
             // The cooldown begins with the release, as its node sent it.
-            self.check.last_completed = by.map(|message| message.sent_at);
+            self.check.last_completed =
+                by.map(|message| (message.sent_at, message.truth.rules.cooldown));
         }
         if completed {
             self.check_failure_kept(by);
@@ -221,15 +229,17 @@ impl World {
         let Ok(claim) = decode::<Claim>(&kv.value) else {
             return self.fail("records", format!("the claim of n{node} is unreadable"));
         };
-        let owner = matches!(
-            by.map(|message| message.sender),
-            Some(Sender::Node { host, .. }) if host == node
-        );
-        if !owner {
-            self.fail(
+        let Some(host) = self.sent_by(node, by) else {
+            return self.fail(
                 "P3",
                 format!("the claim of n{node} was written by somebody else"),
             );
+        };
+        if let Some(before) = &before
+            && before.holder != host
+            && before.claim.phase.committed()
+        {
+            self.check_copies(host, before);
         }
         self.check_lease(node, &claim, kv);
         let same = before
@@ -250,25 +260,34 @@ impl World {
         self.check.claims[node] = Some(Standing {
             create: kv.create_revision,
             claim: claim.clone(),
+            holder: host,
             granted,
             written_at: self.now,
             pid: by.map_or(0, Message::pid),
             turn_at,
         });
-        self.check_commitment(node);
+        self.check_commitment(host);
         let commits = matches!(claim.phase, Phase::Draining | Phase::Rebooting)
             && was.is_some_and(|(phase, attempts)| {
                 phase == Phase::Queued || attempts != claim.attempts
             });
         if commits && let Some(message) = by {
             let first = was.is_some_and(|(phase, _)| phase == Phase::Queued);
-            self.committed(node, message, first);
+            self.committed(host, message, first);
+        }
+    }
+
+    /// The machine of this name that sent it.
+    fn sent_by(&self, node: usize, by: Option<&Message>) -> Option<usize> {
+        match by.map(|message| message.sender) {
+            Some(Sender::Node { host, .. }) if self.home(host) == node => Some(host),
+            Some(Sender::Node { .. } | Sender::Operator(_)) | None => None,
         }
     }
 
     /// What a process says for the scripts of packages: while it says that no reboot has begun, its claim is not committed.
     pub(crate) fn check_commitment(&mut self, node: usize) {
-        let standing = self.check.claims[node].as_ref();
+        let standing = self.claim_of(node);
         let committed = standing.is_some_and(|standing| standing.claim.phase.committed());
         let said = self.hosts[node].process.as_ref().map(|it| it.commitment);
         if committed && let Some(said @ (Commitment::None | Commitment::Queued)) = said {
@@ -324,39 +343,53 @@ impl World {
     ) {
         if !before.claim.phase.committed() {
             if by.is_none() {
-                self.check_reliance(node, before);
+                self.check_reliance(before.holder, before);
             }
             return;
         }
         match by.map(|message| message.sender) {
             None => self.fail("P3", format!("the committed claim of n{node} expired")),
-            Some(Sender::Operator(Operator::Release(_))) => self.taken_away(node, before.create),
+            Some(Sender::Operator(Operator::Release(_))) => self.taken_away(node, before),
             Some(Sender::Operator(_)) => {
                 self.fail("P3", format!("the committed claim of n{node} went away"));
             }
-            Some(Sender::Node { host, .. }) if host == node => {
+            Some(Sender::Node { host, .. }) if host == before.holder => {
                 let sent = by.map(|message| (message.sent_at, message.truth));
-                self.check_return(node, before, sent, completed);
+                self.check_return(host, before, sent, completed);
             }
-            Some(Sender::Node { host, .. }) => self.check_hold_timeout(node, host, before),
+            Some(Sender::Node { host, .. }) if self.home(host) == node => {
+                self.check_copies(host, before);
+            }
+            Some(Sender::Node { host, .. }) => {
+                let hold = by.and_then(|message| message.truth.rules.hold);
+                self.check_hold_timeout(node, (host, hold), before);
+            }
         }
     }
 
-    fn taken_away(&mut self, node: usize, create: i64) {
+    fn taken_away(&mut self, node: usize, before: &Standing) {
         self.stats.taken += 1;
         let key = format!("/r/nodes/n{node}");
         if self.etcd.get(key.as_bytes()).is_none() {
-            self.hosts[node].fruitless = 0; // nothing is left that could remember
+            self.hosts[before.holder].fruitless = 0; // nothing is left that could remember
         }
-        self.check.taken.insert(create, self.now);
+        self.check.taken.insert(before.create, self.now);
     }
 
-    fn check_hold_timeout(&mut self, node: usize, taker: usize, before: &Standing) {
-        let allowed = self.hosts[taker].plan.settings.hold_timeout;
+    fn check_hold_timeout(
+        &mut self,
+        node: usize,
+        (taker, hold): (usize, Option<Time>),
+        before: &Standing,
+    ) {
         let waited = self.now - before.written_at;
-        let long =
-            allowed.is_some_and(|limit| self.hosts[taker].span(limit) <= waited + SLACK / 20);
-        if !long {
+        if self.drains_well(before, hold) {
+            self.fail(
+                "hold",
+                format!("n{taker} took the claim of n{node} away while that one drains as it may"),
+            );
+        }
+        if hold.is_none_or(|hold| hold > waited + SLACK / 20) {
             self.fail(
                 "P3",
                 format!(
@@ -365,7 +398,24 @@ impl World {
                 ),
             );
         }
-        self.taken_away(node, before.create);
+        self.taken_away(node, before);
+    }
+
+    /// Whether a node has drained for as long as its claim stands still, and could have shown that it does: it wants to be left
+    /// alone for no longer than the other one waits, it ran all the time, and etcd answered.
+    fn drains_well(&self, claim: &Standing, hold: Option<Time>) -> bool {
+        let host = &self.hosts[claim.holder];
+        let Some(process) = &host.process else {
+            return false;
+        };
+        let own = host.truth().rules.hold;
+        let since = claim.written_at;
+        matches!(process.machine.state(), State::Draining(_))
+            && own.is_some_and(|own| Some(own) <= hold)
+            && process.unanswered < since
+            && process.reloaded < since
+            && process.paused_until.is_none()
+            && process.paused_at < since
     }
 
     /// P1 and P3: a node gives its claim back only when it is back and healthy. What was true when it said so counts, unless
@@ -421,11 +471,12 @@ impl World {
             if standing.turn_at.is_some() || self.waits(standing).is_some() {
                 continue;
             }
+            let holder = standing.holder;
             let now = self.now;
             if let Some(standing) = &mut self.check.claims[node] {
                 standing.turn_at = Some(now);
             }
-            self.turn_begins(node, create);
+            self.turn_begins(holder, create);
         }
     }
 
@@ -439,12 +490,8 @@ impl World {
             return;
         };
         let waits = matches!(process.machine.state(), State::Queued);
-        // Who was too far back to see all older claims follows one of them, and learns of its turn by that one or a recount.
-        let far = process.machine.view().ahead.is_some_and(|(_, more)| more);
-        let labels = self.check.claims[node]
-            .as_ref()
-            .is_some_and(|standing| !standing.claim.domains.limits.is_empty());
-        if far && labels {
+        // Who is too far back to see all older claims follows one of them, and learns of its turn by that one or a recount.
+        if process.machine.view().ahead.is_some_and(|(_, more)| more) {
             return;
         }
         if quiet && watched && !mute && waits && process.paused_until.is_none() {
@@ -454,8 +501,8 @@ impl World {
     }
 
     pub(crate) fn turn_must_be_taken(&mut self, node: usize, pid: u64, create: i64) {
-        let stands = self.check.claims[node]
-            .as_ref()
+        let stands = self
+            .claim_of(node)
             .is_some_and(|standing| standing.create == create);
         let Some(process) = self.hosts[node].process(pid) else {
             return;

@@ -86,6 +86,9 @@ impl World {
     /// What is missing.
     fn unfinished(&self) -> Option<String> {
         for (index, host) in self.hosts.iter().enumerate() {
+            if host.retired {
+                continue;
+            }
             if !host.up {
                 return Some(format!("n{index} is down"));
             }
@@ -108,7 +111,8 @@ impl World {
             if self.check.requests[index].is_some() && self.budget_left(index) {
                 return Some(format!("a reboot of n{index} is requested"));
             }
-            if host.disrupted.is_some() && !host.forgotten {
+            // A copy that could not know better may have given its claim back.
+            if host.disrupted.is_some() && !host.forgotten && !self.has_copy(index) {
                 return Some(format!("n{index} is not proven healthy"));
             }
             if host.drained && host.plan.settings.undoes && !host.forgotten {
@@ -146,11 +150,12 @@ impl World {
             let waited = self.now - standing.written_at;
             let limit = host.span(host.plan.settings.reboot_timeout) + CALL_AFTER;
             let tried = host.plan.settings.mode != Mode::Daemon && standing.claim.attempts >= 3;
-            let stuck = match host.process.as_ref().map(|process| process.machine.state()) {
-                Some(State::Holding(None, _)) => true,
-                Some(State::Holding(Some(Stage::Retry), _)) => !host.asks(self.now),
-                _ => tried || (host.plan.settings.mode != Mode::Daemon && !host.required),
-            };
+            let stuck = self.hosts[standing.holder].retired
+                || match host.process.as_ref().map(|process| process.machine.state()) {
+                    Some(State::Holding(None, _)) => true,
+                    Some(State::Holding(Some(Stage::Retry), _)) => !host.asks(self.now),
+                    _ => tried || (host.plan.settings.mode != Mode::Daemon && !host.required),
+                };
             let create = standing.create;
             let committed = standing.claim.phase.committed();
             if stuck && committed && waited > limit && self.check.called.insert(create) {

@@ -54,6 +54,21 @@ pub struct Truth {
     pub healthy_since: Option<Time>,
     /// Disruptive acts so far.
     pub acts: u32,
+    /// What its configuration says.
+    pub rules: Rules,
+}
+
+/// What a configuration says of when others may go. A request is judged by what was in force when it was sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// How long nobody goes after its reboot, for certain.
+    pub cooldown: Time,
+    /// How many failures stop it.
+    pub halt_after: u32,
+    /// After which time it takes away what stands still.
+    pub hold: Option<Time>,
+    /// How many must stay healthy.
+    pub least_healthy: Option<u32>,
 }
 
 /// A script that runs.
@@ -108,6 +123,8 @@ pub struct Process {
     pub commit_sent: Time,
     /// When it took a configuration over last.
     pub reloaded: Time,
+    /// When something that it asked of etcd was not answered, last.
+    pub unanswered: Time,
     /// When its drain hook ended.
     pub drained_at: Time,
     /// Drain hooks it started.
@@ -118,6 +135,20 @@ pub struct Process {
     pub busy: (Time, u32),
     /// What it says, for others on its host, of a reboot that is under way.
     pub commitment: Commitment,
+}
+
+/// What a machine cannot tell from its own: committed claims that were there before it used etcd in this boot, when it remembers
+/// no boot, or remembers the one that made it because it was copied with it.
+#[derive(Clone, Debug, Default)]
+pub struct Blind {
+    /// In which of its boots that is so.
+    pub boot: Option<u32>,
+    /// The newest revision when it had its first answer there.
+    pub since: Option<i64>,
+    /// Whether it remembered no boot at all.
+    pub to_all: bool,
+    /// The boots of the other machine that it remembers.
+    pub to_boots: Vec<String>,
 }
 
 /// A machine of the fleet.
@@ -141,6 +172,8 @@ pub struct Host {
     pub unhealthy_until: Time,
     /// Until when its disk is slow.
     pub slow_until: Time,
+    /// Until when nothing that touches its files answers.
+    pub hang_until: Time,
     /// Until when the kill switch is there.
     pub kill_switch_until: Time,
     /// Until when the undo hook fails.
@@ -183,6 +216,12 @@ pub struct Host {
     pub forgotten: bool,
     /// Whether it is down for good until everything is repaired.
     pub dead: bool,
+    /// A copy that was found and switched off.
+    pub retired: bool,
+    /// The largest budget that was ever in force.
+    pub most_budget: u32,
+    /// What it could not tell from its own when it began to use etcd in this boot.
+    pub blind: Blind,
     /// How far the wall clock was moved, seconds.
     pub wall_jump_sec: i64,
     /// For how long its monotonic clock stood still, when that fault is planted.
@@ -201,6 +240,7 @@ impl Host {
             flap_until: 0,
             unhealthy_until: 0,
             slow_until: 0,
+            hang_until: 0,
             kill_switch_until: 0,
             undo_fails_until: 0,
             drain_fails: None,
@@ -222,6 +262,9 @@ impl Host {
             memory: plan.settings.memory.clone(),
             forgotten: false,
             dead: false,
+            retired: false,
+            most_budget: plan.settings.max_reboots_without_clearing,
+            blind: Blind::default(),
             wall_jump_sec: 0,
             stood_still: 0,
             plan,
@@ -235,18 +278,45 @@ impl Host {
             drained: self.drained && self.plan.settings.undoes,
             healthy_since: self.healthy_since,
             acts: self.acts,
+            rules: self.rules(),
+        }
+    }
+
+    fn rules(&self) -> Rules {
+        let settings = &self.plan.settings;
+        let micros = |of: Duration| Time::try_from(of.as_micros()).unwrap_or(0);
+        let travels = micros(settings.etcd_timeout) * 4 + 2 * SECOND;
+        Rules {
+            cooldown: micros(settings.min_reboot_interval).saturating_sub(travels),
+            halt_after: settings.halt_after,
+            hold: settings.hold_timeout.map(|hold| self.span(hold)),
+            least_healthy: settings
+                .policies
+                .as_ref()
+                .and_then(|policies| policies.min_healthy_absolute),
         }
     }
 
     /// The kernel's boot id.
     pub fn boot_id(&self) -> String {
-        format!("{}-boot-{}", self.plan.settings.node, self.boot)
+        format!("{}{}", self.boots_of(), self.boot)
+    }
+
+    /// What the ids of all its boots begin with.
+    pub fn boots_of(&self) -> String {
+        let copy = if self.plan.copy_of.is_some() {
+            "copy-"
+        } else {
+            ""
+        };
+        format!("{}-{copy}boot-", self.plan.settings.node)
     }
 
     /// Whether it ran this boot before the present one.
     pub fn had_boot(&self, boot_id: &str) -> bool {
-        let of = format!("{}-boot-", self.plan.settings.node);
-        let number = boot_id.strip_prefix(&of).map(str::parse::<u32>);
+        let number = boot_id
+            .strip_prefix(&self.boots_of())
+            .map(str::parse::<u32>);
         matches!(number, Some(Ok(number)) if number < self.boot)
     }
 
@@ -266,7 +336,8 @@ impl Host {
 
     /// Whether the window is open by its wall clock, told apart from the code under test.
     pub fn window_open(&self, at: Time) -> bool {
-        !self.plan.windows || self.wall(at).as_second().div_euclid(3600) % 2 == 1
+        let hours = self.wall(at).as_second().div_euclid(3600) + i64::from(self.plan.zone);
+        !self.plan.windows || hours % 2 == 1
     }
 
     /// When its monotonic clock will show this.
@@ -320,6 +391,7 @@ impl Process {
             stale_for: None,
             commit_sent: 0,
             reloaded: 0,
+            unanswered: started,
             drained_at: 0,
             drains: 0,
             reboots: 0,

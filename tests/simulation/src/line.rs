@@ -72,7 +72,7 @@ impl World {
         };
         let itself = matches!(
             by.map(|message| message.sender),
-            Some(Sender::Node { host, .. }) if host == node
+            Some(Sender::Node { host, .. }) if self.home(host) == node
         );
         let standing = self.check.claims[node].as_ref();
         if !itself && standing.is_none_or(|standing| standing.create != failure.claim) {
@@ -90,6 +90,7 @@ impl World {
         let Some(Sender::Node { host, .. }) = by.map(|message| message.sender) else {
             return;
         };
+        let host = self.home(host);
         let key = format!("/r/nodes/n{host}");
         let record = self.etcd.get(key.as_bytes());
         let used = record
@@ -110,11 +111,13 @@ impl World {
             return Vec::new();
         }
         let settings = |node: usize| &self.hosts[node].plan.settings;
-        let still = |node: usize, standing: &Standing| {
-            let own = settings(node);
+        let still = |standing: &Standing| {
+            let own = settings(standing.holder);
             let patience = own.reboot_timeout + own.post_boot_settle;
             let allowed = patience + own.drain_timeout.unwrap_or_default();
-            let seen = standing.written_at + self.hosts[node].span(own.gates_limit) + 2 * SECOND;
+            let seen = standing.written_at
+                + self.hosts[standing.holder].span(own.gates_limit)
+                + 2 * SECOND;
             let whole = allowed + Duration::from_secs(1);
             standing.claim.phase.committed()
                 && message.sent_at > seen + Time::try_from(whole.as_micros()).unwrap_or(Time::MAX)
@@ -122,7 +125,7 @@ impl World {
         let claims = self.check.claims.iter().enumerate();
         claims
             .filter_map(|(node, standing)| Some((node, standing.as_ref()?)))
-            .filter(|(node, standing)| still(*node, standing))
+            .filter(|(_, standing)| still(standing))
             .map(|(node, standing)| (node, standing.create))
             .collect()
     }
@@ -136,7 +139,8 @@ impl World {
 
     /// P3: a first commit took effect.
     pub(crate) fn check_line(&mut self, node: usize, message: &Message) {
-        let halt_after = self.hosts[node].plan.settings.halt_after;
+        let halt_after = message.truth.rules.halt_after;
+        let node = self.home(node);
         let mut failed = self.check.line.failed.clone();
         for (other, claim) in self.stand_still(message) {
             failed.entry(other).or_insert(claim);

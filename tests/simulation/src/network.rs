@@ -34,6 +34,7 @@ pub(crate) enum Operator {
     Request,
     Withdraw,
     GoOn,
+    Tool,
 }
 
 /// A request on its way to the server.
@@ -163,6 +164,7 @@ impl World {
         ticket: Ticket,
         result: Result<Reply, Error>,
     ) {
+        let now = self.now;
         let Some(process) = self.hosts[host].process(pid) else {
             return;
         };
@@ -180,6 +182,14 @@ impl World {
             }
             (_, _, result) => result,
         };
+        if result.is_err() {
+            process.unanswered = now;
+        } else if channel == Channel::Main {
+            self.hosts[host]
+                .blind
+                .since
+                .get_or_insert(self.etcd.revision());
+        }
         let input = match channel {
             Channel::Main => reboot_coordinator::core::Input::Etcd(ticket, result),
             Channel::Renew => reboot_coordinator::core::Input::Renewed(ticket, result),
@@ -366,7 +376,21 @@ impl World {
                 self.at(at, event);
                 let (at, event) = arrive(now + there + delay, copy);
                 self.at(at, event);
-                None
+                // The client waits for no longer than ever.
+                Some((timeout, self.unknown("no answer in time")))
+            }
+            Trouble::Resent => {
+                let share = timeout / 4;
+                for attempt in 0..3 {
+                    let mut copy = message.clone();
+                    if self.rng.chance(1, 3) {
+                        copy.back = None;
+                    }
+                    let slow = self.rng.pick(&[0, 0, share, timeout, later]);
+                    let (at, event) = arrive(now + attempt * share + there + slow, copy);
+                    self.at(at, event);
+                }
+                Some((timeout, self.unknown("no answer in time")))
             }
             Trouble::NotSent => Some((
                 there,

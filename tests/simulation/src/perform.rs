@@ -14,6 +14,12 @@ use crate::planted::Planted;
 use crate::world::{Event, World};
 use crate::{MILLI, SECOND, Time};
 
+/// How long a look at the host's files may take.
+const LOOK_LIMIT: Time = 5 * SECOND;
+
+/// What is said of a look that had none.
+pub(crate) const NO_ANSWER: &str = "no answer";
+
 impl World {
     /// Writes a note down; any other action is handed back.
     pub(crate) fn note_or(&mut self, index: usize, action: Action) -> Option<Action> {
@@ -59,6 +65,7 @@ impl World {
             Action::LookAtHost(ticket) => {
                 self.begin_script(index, pid, ticket);
                 let pause = self.rng.between(100, 2000) + self.slowness(index);
+                let pause = pause.max(self.hangs_for(index));
                 self.after(pause, Event::Looked(index, pid, ticket));
             }
             Action::Health(ticket, phase, _) => {
@@ -120,7 +127,7 @@ impl World {
         } else {
             self.rng.between(10, 500) * MILLI
         };
-        let pause = pause + self.slowness(index);
+        let pause = (pause + self.slowness(index)).max(self.hangs_for(index));
         self.after(pause, event(index, pid, ticket));
     }
 
@@ -132,6 +139,21 @@ impl World {
         self.rng.between(100, 12_000) * MILLI
     }
 
+    /// How long something that touches the host's files takes at least: until they answer, or its limit is over.
+    fn hangs_for(&self, index: usize) -> Time {
+        let left = self.hosts[index].hang_until.saturating_sub(self.now);
+        left.min(LOOK_LIMIT)
+    }
+
+    /// Whether there is no answer of the host's files now. With that fault planted nobody is told.
+    fn hangs(&self, index: usize) -> bool {
+        self.now < self.hosts[index].hang_until
+    }
+
+    fn never_told(&self, index: usize) -> bool {
+        self.hangs(index) && self.planted == Some(Planted::LooksNeverEnd)
+    }
+
     /// Whether this script still runs.
     fn runs(&mut self, index: usize, pid: u64, ticket: Ticket) -> bool {
         self.hosts[index]
@@ -141,12 +163,12 @@ impl World {
     }
 
     pub(crate) fn detected(&mut self, index: usize, pid: u64, ticket: Ticket) {
-        if !self.runs(index, pid, ticket) {
+        if !self.runs(index, pid, ticket) || self.never_told(index) {
             return;
         }
         let now = self.now;
         let host = &self.hosts[index];
-        let result = if now < host.detectors_fail_until {
+        let result = if now < host.detectors_fail_until || self.hangs(index) {
             DetectorResult::Failed("no such luck".to_owned())
         } else if host.asks(now) {
             DetectorResult::Required("so it is".to_owned())
@@ -163,31 +185,36 @@ impl World {
     }
 
     pub(crate) fn looked(&mut self, index: usize, pid: u64, ticket: Ticket) {
-        if !self.runs(index, pid, ticket) {
+        if !self.runs(index, pid, ticket) || self.never_told(index) {
             return;
         }
-        let closed = self.now < self.hosts[index].kill_switch_until;
-        let why = closed.then(|| Refusal::KillSwitch("the file is there".to_owned()));
+        let there = self.now < self.hosts[index].kill_switch_until;
+        let why = match self.hangs(index) {
+            true => Some(NO_ANSWER),
+            false => there.then_some("the file is there"),
+        };
+        let why = why.map(|why| Refusal::KillSwitch(why.to_owned()));
         self.deliver(index, pid, Input::Host(ticket, why));
     }
 
     pub(crate) fn health(&mut self, index: usize, pid: u64, ticket: Ticket, proof: bool) {
-        if !self.runs(index, pid, ticket) {
+        if !self.runs(index, pid, ticket) || self.never_told(index) {
             return;
         }
-        let passes = self.now >= self.hosts[index].unhealthy_until;
+        let hangs = self.hangs(index);
+        let passes = self.now >= self.hosts[index].unhealthy_until && !hangs;
         if proof {
             self.check_proof(index, passes);
         }
-        self.deliver(
-            index,
-            pid,
-            Input::Script(ticket, exited(i32::from(!passes))),
-        );
+        let outcome = match hangs {
+            true => ScriptOutcome::TimedOut,
+            false => ScriptOutcome::Exited(i32::from(!passes)),
+        };
+        self.deliver(index, pid, Input::Script(ticket, report(outcome)));
     }
 
     pub(crate) fn monitored(&mut self, index: usize, pid: u64, ticket: Ticket) {
-        let passes = self.now >= self.hosts[index].unhealthy_until;
+        let passes = self.now >= self.hosts[index].unhealthy_until && !self.hangs(index);
         let Some(process) = self.hosts[index].process(pid) else {
             return;
         };
@@ -201,7 +228,11 @@ impl World {
     fn begin_hook(&mut self, index: usize, pid: u64, ticket: Ticket, hook: Hook) {
         self.begin_script(index, pid, ticket);
         let drain = matches!(hook, Hook::Drain { .. });
-        let mut pause = self.rng.between(100, 10_000) * MILLI;
+        let longest = match drain {
+            true => self.hosts[index].plan.drain_takes,
+            false => 10 * SECOND,
+        };
+        let mut pause = self.rng.between(100, longest / MILLI) * MILLI;
         if drain {
             self.check_disruption(index, pid, hook);
             self.hosts[index].drained = true;
@@ -221,6 +252,7 @@ impl World {
             return;
         }
         let now = self.now;
+        let hangs = self.hangs(index);
         let host = &mut self.hosts[index];
         if drain && let Some(process) = host.process(pid) {
             process.drained_at = now;
@@ -231,6 +263,8 @@ impl World {
                 Some(false) => ScriptOutcome::Exited(1),
                 Some(true) => ScriptOutcome::TimedOut,
             }
+        } else if hangs {
+            ScriptOutcome::TimedOut
         } else if now < host.undo_fails_until {
             ScriptOutcome::Exited(1)
         } else {
@@ -242,8 +276,12 @@ impl World {
 
     fn reboot_command(&mut self, index: usize, pid: u64, ticket: Ticket) {
         self.check_disruption_by_command(index, pid);
+        let hangs = self.hangs(index);
         let host = &mut self.hosts[index];
-        let behaviour = host.reboots.pop_front().unwrap_or(Reboot::Works);
+        let behaviour = match hangs {
+            true => Reboot::NotStarted,
+            false => host.reboots.pop_front().unwrap_or(Reboot::Works),
+        };
         let boot = host.boot;
         let claim = host.disrupted.unwrap_or_default();
         let grace = host.span(host.plan.settings.reboot_timeout) / 10;

@@ -2,6 +2,7 @@
 //! data, so that a failing one can be made smaller.
 
 mod draw;
+mod surroundings;
 
 use std::time::Duration;
 
@@ -12,7 +13,9 @@ use self::draw::{
     Shape, draw_aim, draw_blow, draw_domains, draw_fault, draw_line, draw_node, draw_reloads,
     draw_requests,
 };
-pub(crate) use self::draw::{odd_hours, rack};
+pub(crate) use self::draw::{every_other_hour, rack};
+pub use self::surroundings::FOREIGN;
+use self::surroundings::{draw_copy, draw_long_drains, draw_surroundings, how_many};
 use crate::rng::Rng;
 use crate::{SECOND, Time};
 
@@ -50,6 +53,21 @@ pub struct NodePlan {
     pub boots: Vec<Boot>,
     /// Whether the files of a window close it in every other hour.
     pub windows: bool,
+    /// How many hours its time zone is ahead of UTC.
+    pub zone: u32,
+    /// How long its drain hook takes at most.
+    pub drain_takes: Time,
+    /// The machine that it is a copy of, with its name and its machine id.
+    pub copy_of: Option<Copied>,
+}
+
+/// A machine that was made from the image of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Copied {
+    /// Of which node.
+    pub node: usize,
+    /// Whether what that one remembered is in the image.
+    pub remembers: bool,
 }
 
 /// When a fault strikes.
@@ -125,6 +143,10 @@ pub enum Fault {
     Moves(usize, u32, u32),
     /// The node's configuration is changed and reloaded.
     Reload(usize, Rewrite),
+    /// Whatever touches the host's files does not answer for a while.
+    FilesHang(usize, Time),
+    /// A tool writes one of [`FOREIGN`], below the keys of the group.
+    ForeignKey(usize),
     /// The detectors ask again, although nothing was cleared.
     Require(usize),
     /// An operator requests a reboot of the node.
@@ -152,6 +174,20 @@ pub enum Rewrite {
     Waits(u64, u64),
     /// How long a session lease lasts, seconds.
     Ttl(u64),
+    /// How long the cluster cools down after a reboot of this node, seconds.
+    Cooldown(u64),
+    /// How many failures stop this node.
+    HaltAfter(u32),
+    /// After how many seconds it takes away what stands still; 0: never.
+    Hold(u64),
+    /// Reboots without clearing.
+    Budget(u32),
+    /// How many must stay healthy, where some must.
+    LeastHealthy(u32),
+    /// How often detectors run, and how long a request may take, seconds.
+    Pace(u64, u64),
+    /// By how many hours its time zone is ahead of UTC.
+    Zone(u32),
 }
 
 /// What a request meets with.
@@ -167,6 +203,8 @@ pub enum Trouble {
     ReplyLate,
     /// It arrives twice, the second time maybe much later.
     Twice,
+    /// The client sends it again and again until somebody answers; what it hears is what any of the copies was told.
+    Resent,
     /// No connection.
     NotSent,
     /// The connection is reset, before or after it had its effect.
@@ -182,12 +220,13 @@ pub enum Trouble {
 }
 
 /// All kinds of network trouble but [`Trouble::Any`].
-pub const TROUBLES: [Trouble; 10] = [
+pub const TROUBLES: [Trouble; 11] = [
     Trouble::Lost,
     Trouble::Delayed,
     Trouble::ReplyLost,
     Trouble::ReplyLate,
     Trouble::Twice,
+    Trouble::Resent,
     Trouble::NotSent,
     Trouble::Reset,
     Trouble::Denied,
@@ -293,6 +332,9 @@ pub fn plain_node(node: usize) -> NodePlan {
         reboots: Vec::new(),
         boots: Vec::new(),
         windows: false,
+        zone: 0,
+        drain_takes: 10 * SECOND,
+        copy_of: None,
     }
 }
 
@@ -311,6 +353,7 @@ impl Plan {
     pub fn of_seed(seed: u64) -> Plan {
         let mut rng = Rng::new(seed, 1);
         let count: u64 = rng.pick(&[1, 2, 2, 2, 3, 3, 3, 4, 4, 5, 6]);
+        let count = how_many(seed, count);
         let mut shape = Shape::draw(&mut rng);
         if count > 1 && !shape.once && rng.chance(1, 5) {
             let least = rng.between(1, count - 1);
@@ -335,6 +378,9 @@ impl Plan {
         let mut nodes = nodes;
         faults.extend(draw_line(seed, &mut nodes, &mut quiet_at));
         faults.extend(draw_domains(seed, &mut nodes, quiet_at));
+        faults.extend(draw_surroundings(seed, count, quiet_at));
+        draw_long_drains(seed, &mut nodes);
+        draw_copy(seed, &mut nodes, &mut faults, quiet_at);
         Plan {
             seed,
             nodes,

@@ -167,4 +167,20 @@ planted! {
     OthersUnseen: ["line"],
     /// A health report is written whatever stands there.
     ReportUnguarded: ["reports"],
+    /// A commit that is refused counts as not done, though an earlier copy of it stands there.
+    CopyOfCommitUnseen: ["P3", "P5", "commitment"],
+    /// A host remembers nothing of its past boots, so that a copy of it is not told from it.
+    CopiesUnseen: ["copies", "P1"],
+    /// What touches the host's files has no limit.
+    LooksNeverEnd: ["hangs"],
+    /// A look at the kill switch that has no answer counts as "not there".
+    NoAnswerIsNo: ["P2"],
+    /// The window is judged by the time zone of the start.
+    ZoneIgnored: ["P2"],
+    /// A drain shows no sign of life.
+    DrainShowsNoSign: ["hold"],
+    /// A key of a tool among the claims counts as one.
+    ForeignCounts: ["P5"],
+    /// The release removes everything that begins with the name of its claim.
+    ReleaseSweeps: ["foreign"],
 }

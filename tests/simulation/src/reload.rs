@@ -5,7 +5,7 @@ use std::time::Duration;
 use reboot_coordinator::core::{Input, Mode, Reload, State};
 
 use crate::host::Channel;
-use crate::plan::{Rewrite, odd_hours, rack};
+use crate::plan::{Rewrite, every_other_hour, rack};
 use crate::world::{Event, World};
 
 impl World {
@@ -16,6 +16,9 @@ impl World {
 
     pub(crate) fn reloaded(&mut self, index: usize, rewrite: Rewrite) {
         let now = self.now;
+        let seconds = Duration::from_secs;
+        let members = self.hosts.iter().filter(|host| host.plan.copy_of.is_none());
+        let others = u32::try_from(members.count() - 1).unwrap_or(0);
         let host = &mut self.hosts[index];
         let paused = host
             .process
@@ -35,8 +38,29 @@ impl World {
             Rewrite::Limit(limit) => settings.max_concurrent_reboots = limit,
             Rewrite::DryRun(dry) => settings.dry_run = dry,
             Rewrite::Windows(closes) => {
-                settings.windows = closes.then(odd_hours);
+                settings.windows = closes.then(|| every_other_hour(host.plan.zone));
                 host.plan.windows = closes;
+            }
+            Rewrite::Zone(zone) => {
+                host.plan.zone = zone;
+                settings.windows = host.plan.windows.then(|| every_other_hour(zone));
+            }
+            Rewrite::Cooldown(long) => settings.min_reboot_interval = seconds(long),
+            Rewrite::HaltAfter(many) => settings.halt_after = many,
+            Rewrite::Hold(long) => settings.hold_timeout = (long > 0).then(|| seconds(long)),
+            Rewrite::Budget(budget) => {
+                settings.max_reboots_without_clearing = budget;
+                host.most_budget = host.most_budget.max(budget);
+            }
+            Rewrite::LeastHealthy(least) => {
+                let least = least.min(others);
+                if let Some(policies) = &mut settings.policies {
+                    policies.min_healthy_absolute = Some(least);
+                }
+            }
+            Rewrite::Pace(interval, timeout) => {
+                settings.check_interval = seconds(interval);
+                settings.etcd_timeout = seconds(timeout);
             }
             Rewrite::Drain(drains) => {
                 settings.drain_timeout = drains.then(|| Duration::from_secs(60));

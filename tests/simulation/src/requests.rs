@@ -72,6 +72,7 @@ impl World {
 
     /// Whether a request stands at a commit that took effect. Then it must be one of the boot that committed.
     pub(crate) fn check_request(&mut self, node: usize) -> bool {
+        let node = self.home(node);
         if self.check.requests[node].is_none() {
             return false;
         }

@@ -102,6 +102,7 @@ fn concerns(when: When, fault: Fault) -> usize {
         | Fault::Limit(node, _)
         | Fault::Moves(node, _, _)
         | Fault::Reload(node, _)
+        | Fault::FilesHang(node, _)
         | Fault::Require(node)
         | Fault::OperatorRequest(node)
         | Fault::OperatorWithdraws(node) => node,
@@ -110,7 +111,8 @@ fn concerns(when: When, fault: Fault) -> usize {
         | Fault::Compact
         | Fault::NoSpace(_)
         | Fault::OperatorGoesOn(_)
-        | Fault::OperatorPause(..) => 0,
+        | Fault::OperatorPause(..)
+        | Fault::ForeignKey(_) => 0,
     };
     at.max(of)
 }

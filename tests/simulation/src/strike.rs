@@ -5,9 +5,12 @@ use reboot_coordinator::lock::record::{Pause, encode};
 
 use crate::host::{GateLog, Truth};
 use crate::network::{Message, Operator, Sender};
-use crate::plan::{Boot, Fault, Rewrite, Trouble, rack};
+use crate::plan::{Boot, FOREIGN, Fault, Rewrite, Trouble, rack};
 use crate::world::{Event, World};
 use crate::{MILLI, SECOND, Time};
+
+/// How long a node may keep a turn that it cannot use: every look that it needs has its limit.
+const TURN_GIVEN_UP: Time = 120 * SECOND;
 
 impl World {
     pub(crate) fn strike(&mut self, fault: Fault) {
@@ -72,6 +75,14 @@ impl World {
             Fault::Reload(node, rewrite) => self.reload(node, rewrite),
             Fault::OperatorRequest(node) => self.operator_requests(node),
             Fault::OperatorWithdraws(node) => self.operator_withdraws(node),
+            Fault::FilesHang(node, pause) => {
+                self.hosts[node].hang_until = now + pause;
+                self.after(TURN_GIVEN_UP, Event::FilesStillHang(node, now));
+            }
+            Fault::ForeignKey(which) => {
+                let put = Put::new(FOREIGN[which], "held by a tool", 0);
+                self.operator(Operator::Tool, Request::Put(put));
+            }
             Fault::Require(node) => self.hosts[node].required = true,
         }
     }
@@ -83,6 +94,7 @@ impl World {
             Trouble::ReplyLost => "reply lost",
             Trouble::ReplyLate => "reply late",
             Trouble::Twice => "request twice",
+            Trouble::Resent => "request resent",
             Trouble::NotSent => "request not sent",
             Trouble::Reset => "connection reset",
             Trouble::Denied => "permission denied",
@@ -108,7 +120,7 @@ impl World {
         }
     }
 
-    fn stop_and_restart(&mut self, node: usize, pause: Time) {
+    pub(crate) fn stop_and_restart(&mut self, node: usize, pause: Time) {
         let host = &self.hosts[node];
         let boot = host.boot;
         if let Some(process) = &host.process {
@@ -187,6 +199,7 @@ impl World {
 
     /// Takes the claim away that stands there now.
     pub(crate) fn operator_releases(&mut self, node: usize) {
+        let node = self.home(node);
         let key = format!("/r/claims/n{node}");
         let Some(kv) = self.etcd.get(key.as_bytes()) else {
             return;
@@ -206,6 +219,7 @@ impl World {
     }
 
     fn operator_forgets(&mut self, node: usize) {
+        let node = self.home(node);
         let delete = Delete::of(Span::one(format!("/r/nodes/n{node}")));
         self.operator(Operator::Forget(node), Request::Delete(delete));
     }
@@ -225,6 +239,7 @@ impl World {
         if self.etcd.get(b"/r/pause").is_some() {
             self.operator_resumes();
         }
+        self.retire_copies();
         for index in 0..self.hosts.len() {
             let host = &mut self.hosts[index];
             host.trouble = None;
@@ -234,6 +249,7 @@ impl World {
             host.flap_until = host.flap_until.min(now);
             host.unhealthy_until = host.unhealthy_until.min(now);
             host.slow_until = host.slow_until.min(now);
+            host.hang_until = host.hang_until.min(now);
             host.kill_switch_until = host.kill_switch_until.min(now);
             host.undo_fails_until = host.undo_fails_until.min(now);
             host.drain_fails = None;
@@ -247,6 +263,9 @@ impl World {
         }
         for index in 0..self.hosts.len() {
             let host = &mut self.hosts[index];
+            if host.retired {
+                continue;
+            }
             let boot = host.boot;
             let paused = host.process.as_mut().and_then(|process| {
                 let until = process.paused_until?;
@@ -297,6 +316,8 @@ fn name(fault: Fault) -> &'static str {
         Fault::Limit(..) => "limit changes",
         Fault::Moves(..) => "moves",
         Fault::Reload(..) => "reload",
+        Fault::FilesHang(..) => "files hang",
+        Fault::ForeignKey(..) => "key of a tool",
         Fault::Require(..) => "asks again",
         Fault::OperatorRequest(..) => "operator requests",
         Fault::OperatorWithdraws(..) => "operator withdraws",

@@ -2,6 +2,7 @@
 
 mod power;
 mod process;
+mod surroundings;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -19,7 +20,7 @@ use crate::plan::{Fault, Plan, Rewrite, When};
 use crate::planted::Planted;
 use crate::rng::Rng;
 
-/// More events than any history needs: one that has more is a busy loop.
+/// More events than a history of a few nodes needs: one that has more is a busy loop.
 const MAX_EVENTS: u64 = 400_000;
 
 /// More actions in a second than any machine needs: one that has more is a busy loop.
@@ -53,6 +54,8 @@ pub struct Outcome {
 pub struct Stats {
     /// Histories.
     pub histories: u64,
+    /// Machines.
+    pub nodes: u64,
     /// Events.
     pub steps: u64,
     /// Commits that took effect.
@@ -73,6 +76,7 @@ impl Stats {
     /// Adds another count to this one.
     pub fn add(&mut self, other: &Stats) {
         self.histories += other.histories;
+        self.nodes += other.nodes;
         self.steps += other.steps;
         self.commits += other.commits;
         self.reboots += other.reboots;
@@ -114,6 +118,7 @@ pub(crate) enum Event {
     Quiet,
     Inspect,
     TurnMustBeTaken(usize, u64, i64),
+    FilesStillHang(usize, Time),
 }
 
 #[derive(Debug)]
@@ -251,13 +256,14 @@ impl World {
         };
         self.now = next.at;
         self.stats.steps += 1;
-        if self.stats.steps > MAX_EVENTS {
+        if self.stats.steps > MAX_EVENTS * (1 + self.stats.nodes / 6) {
             return self.fail("busy", "more events than any history needs".to_owned());
         }
         self.happen(next.event);
     }
 
     fn prepare(&mut self) {
+        self.stats.nodes = u64::try_from(self.hosts.len()).unwrap_or(0);
         for index in 0..self.hosts.len() {
             let plan = self.hosts[index].plan.clone();
             if let Some(at) = plan.required_at {
@@ -319,6 +325,7 @@ impl World {
             Event::Quiet => self.calm(),
             Event::Inspect => self.inspect(),
             Event::TurnMustBeTaken(host, pid, create) => self.turn_must_be_taken(host, pid, create),
+            Event::FilesStillHang(host, since) => self.files_still_hang(host, since),
         }
     }
 

@@ -4,7 +4,7 @@ use simulation::planted::Planted;
 use simulation::run::history;
 
 /// These show in one of some thousand histories only; `scripts/simulate --faults` looks for all of them.
-const RARE: [Planted; 13] = [
+const RARE: [Planted; 14] = [
     Planted::ClockStopsInSleep,
     Planted::CommitComparesCreateOnly,
     Planted::CommitIgnoresCooldown,
@@ -18,6 +18,7 @@ const RARE: [Planted; 13] = [
     Planted::TakeAwayUnguarded,
     Planted::TakeOverComparesCreateOnly,
     Planted::TakeOverUnguarded,
+    Planted::ZoneIgnored,
 ];
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reboot_coordinator::core::Mode;
 use reboot_coordinator::core::policy::Policies;
-use simulation::plan::{Boot, Fault, Reboot, Rewrite, Trouble, When};
+use simulation::plan::{Boot, Copied, Fault, Reboot, Rewrite, Trouble, When};
 use simulation::planted::Planted;
 use simulation::run::play;
 use simulation::{Plan, SECOND, World};
@@ -335,6 +335,89 @@ fn a_lowered_limit_counts_for_a_commit_that_did_not_happen() {
                 Fault::Reload(0, Rewrite::Limit(1)),
             ),
         ];
+        holds(plan);
+    }
+}
+
+/// A node that drains for long, and shows a sign of life every ten seconds.
+fn drains_for_long() -> Plan {
+    let mut plan = Plan::plain(2);
+    plan.quiet_at = 400 * SECOND;
+    plan.nodes[1].required_at = None;
+    let node = &mut plan.nodes[0];
+    node.settings.hold_timeout = Some(Duration::from_secs(40));
+    node.settings.drain_timeout = Some(Duration::from_secs(300));
+    node.drain_takes = 120 * SECOND;
+    plan
+}
+
+/// The answer to a sign of the drain is not heard, because of a reload, and etcd goes away before the gates are judged again: the
+/// claim that is held then has moved, and the node's own sign moved it.
+#[test]
+fn a_claim_that_its_own_sign_moved_does_not_stop_the_node_that_holds_it() {
+    for action in 15..45 {
+        let mut plan = drains_for_long();
+        plan.faults = vec![
+            (
+                When::Sent(0, "Draining", 1),
+                Fault::Reload(0, Rewrite::Connections),
+            ),
+            (When::After(0, action), Fault::ServerDown(60 * SECOND)),
+        ];
+        holds(plan);
+    }
+}
+
+/// Nobody takes claims away any more: no sign of life is due, neither now nor all the time.
+#[test]
+fn a_node_that_drains_waits_when_a_reload_takes_the_hold_timeout_away() {
+    for at in 12..60 {
+        for hold in [0, 20, 300] {
+            let mut plan = drains_for_long();
+            plan.faults = vec![(When::At(at * SECOND), Fault::Reload(0, Rewrite::Hold(hold)))];
+            holds(plan);
+        }
+    }
+}
+
+/// The leases of a release are asked for when the cooldown becomes another one.
+#[test]
+fn a_release_that_is_under_way_at_a_reload_begins_the_cooldown_of_the_new_configuration() {
+    for request in 1..3 {
+        for (before, after) in [(0, 60), (60, 0), (20, 60)] {
+            let mut plan = Plan::plain(2);
+            plan.quiet_at = 400 * SECOND;
+            plan.nodes[1].settings.check_interval = Duration::from_secs(5);
+            plan.nodes[0].required_at = Some(0);
+            for node in &mut plan.nodes {
+                node.settings.min_reboot_interval = Duration::from_secs(before);
+            }
+            plan.faults = vec![(
+                When::Sent(0, "Ending", request),
+                Fault::Reload(0, Rewrite::Cooldown(after)),
+            )];
+            holds(plan);
+        }
+    }
+}
+
+/// A copy of the machine is made with what that one remembers, and runs before it commits.
+#[test]
+fn a_copy_that_remembers_what_the_other_one_did_does_not_take_its_claim() {
+    for copied_at in 5..60 {
+        let mut plan = Plan::plain(2);
+        plan.quiet_at = 300 * SECOND;
+        plan.nodes[0].required_at = Some(20 * SECOND);
+        plan.nodes[0].boots = vec![Boot::good(100 * SECOND)];
+        plan.nodes[1].required_at = None;
+        let mut copy = plan.nodes[0].clone();
+        copy.copy_of = Some(Copied {
+            node: 0,
+            remembers: true,
+        });
+        copy.starts_at = copied_at * SECOND;
+        copy.required_at = None;
+        plan.nodes.push(copy);
         holds(plan);
     }
 }

@@ -13,7 +13,7 @@ impl World {
     /// P2: a commit that took effect in etcd.
     pub(super) fn committed(&mut self, node: usize, message: &Message, first: bool) {
         self.stats.commits += 1;
-        let Some(standing) = self.check.claims[node].clone() else {
+        let Some(standing) = self.claim_of(node).cloned() else {
             return;
         };
         for key in [b"/r/pause".as_slice(), b"/r/cooldown"] {
@@ -83,20 +83,17 @@ impl World {
     }
 
     pub(super) fn check_cooldown(&mut self, node: usize) {
-        let settings = &self.hosts[node].plan.settings;
-        let interval = Time::try_from(settings.min_reboot_interval.as_micros()).unwrap_or(0);
-        let allowance = Time::try_from(settings.etcd_timeout.as_micros()).unwrap_or(0) * 4 + SLACK;
-        let Some(last) = self.check.last_completed else {
+        let Some((last, cooldown)) = self.check.last_completed else {
             return;
         };
         let since = self.now - last;
-        if since + allowance < interval {
+        if since < cooldown {
             self.fail(
                 "P2",
                 format!(
-                    "n{node} committed {} s after the last completed reboot, the cooldown is {} s",
+                    "n{node} committed {} s after the last completed reboot, the cooldown is {} s at least",
                     since / SECOND,
-                    interval / SECOND
+                    cooldown / SECOND
                 ),
             );
         }
@@ -104,18 +101,15 @@ impl World {
 
     /// P2: enough others stay healthy. What vanished while the commit was on its way was there when it was judged.
     pub(super) fn check_policy(&mut self, node: usize, message: &Message) {
-        let settings = &self.hosts[node].plan.settings;
-        let least = settings
-            .policies
-            .as_ref()
-            .and_then(|policies| policies.min_healthy_absolute);
-        let Some(least) = least else {
+        let Some(least) = message.truth.rules.least_healthy else {
             return;
         };
+        let settings = &self.hosts[node].plan.settings;
         let timeout = self.hosts[node].span(settings.etcd_timeout);
+        let home = self.home(node);
         let judged = message.gates.look.map_or(0, |(at, _)| at);
         let stay = (0..self.hosts.len())
-            .filter(|other| *other != node)
+            .filter(|other| *other != home)
             .filter(|other| {
                 let claim = &self.check.claims[*other];
                 !claim

@@ -1,4 +1,4 @@
-//! A history drawn from its seed.
+//! A history drawn from its seed: the fleet and its faults.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -91,7 +91,7 @@ pub(super) fn draw_node(rng: &mut Rng, node: usize, shape: &Shape) -> NodePlan {
         };
     }
     if shape.windows {
-        settings.windows = Some(odd_hours());
+        settings.windows = Some(every_other_hour(0));
     }
     if let Some(least) = shape.least_healthy {
         settings.health_publish_interval = Some(seconds(rng.between(10, 40)));
@@ -147,13 +147,18 @@ pub(super) fn draw_node(rng: &mut Rng, node: usize, shape: &Shape) -> NodePlan {
         reboots,
         boots,
         windows: shape.windows,
+        zone: 0,
+        drain_takes: 10 * SECOND,
+        copy_of: None,
     }
 }
 
-/// Allowed in every hour with an odd number.
-pub(crate) fn odd_hours() -> Windows {
+/// Allowed in every hour with an odd number, where the clocks are so many hours ahead of UTC.
+pub(crate) fn every_other_hour(zone: u32) -> Windows {
+    let first = (zone + 1) % 2;
     let allow: Vec<String> = (0..12)
-        .map(|half| format!("* {:02}:00-{:02}:00", 2 * half + 1, 2 * half + 2))
+        .map(|half| 2 * half + first)
+        .map(|hour| format!("* {hour:02}:00-{:02}:00", hour + 1))
         .collect();
     Windows::parse("UTC", &[], &allow).expect("these entries are well formed")
 }
@@ -308,34 +313,49 @@ pub(super) fn draw_requests(seed: u64, count: usize, quiet_at: Time) -> Vec<(Whe
     (0..many).map(|_| draw()).collect()
 }
 
+/// The states in whose requests a reload strikes; the more often the more there is to decide.
+const RELOADED_IN: [&str; 16] = [
+    "Granting",
+    "Entering",
+    "Counting",
+    "Gates(PostLock)",
+    "Gates(PostLock)",
+    "Committing",
+    "Committing",
+    "Committing",
+    "Fencing",
+    "Moving",
+    "Draining",
+    "TakingAway",
+    "Verifying",
+    "Ending",
+    "Leaving",
+    "Noting",
+];
+
 /// Reloads, at moments and in states. From a stream of its own, too.
 pub(super) fn draw_reloads(seed: u64, count: usize, quiet_at: Time) -> Vec<(When, Fault)> {
     let mut rng = Rng::new(seed, 4);
     let many = rng.pick(&[0, 0, 0, 1, 1, 2, 5]);
     let mut draw = || {
         let node = rng.index(count);
-        let rewrite = match rng.between(0, 8) {
+        let rewrite = match rng.between(0, 15) {
             0 | 1 => Rewrite::Connections,
             2 => Rewrite::Limit(u32::try_from(rng.between(1, 3)).unwrap_or(1)),
             3 | 4 => Rewrite::DryRun(rng.chance(2, 3)),
             5 => Rewrite::Windows(rng.chance(1, 2)),
             6 => Rewrite::Drain(rng.chance(1, 2)),
             7 => Rewrite::Waits(rng.between(20, 120), rng.pick(&[0, 0, 5, 30])),
-            _ => Rewrite::Ttl(rng.between(12, 45)),
+            8 => Rewrite::Ttl(rng.between(12, 45)),
+            9 => Rewrite::Cooldown(rng.pick(&[0, 20, 60])),
+            10 => Rewrite::HaltAfter(rng.pick(&[0, 1, 2])),
+            11 => Rewrite::Hold(rng.pick(&[0, 60, 120, 300])),
+            12 => Rewrite::Budget(rng.pick(&[1, 2])),
+            13 => Rewrite::LeastHealthy(rng.pick(&[1, 1, 2])),
+            14 => Rewrite::Zone(rng.pick(&[0, 1])),
+            _ => Rewrite::Pace(rng.between(15, 60), rng.between(1, 5)),
         };
-        let state = rng.pick(&[
-            "joining",
-            "queued",
-            "turn",
-            "committing",
-            "committing",
-            "committing",
-            "fencing",
-            "committed",
-            "releasing",
-            "verifying",
-            "leaving",
-        ]);
+        let state = rng.pick(&RELOADED_IN);
         let when = match rng.between(0, 4) {
             0 => When::At(rng.between(0, quiet_at)),
             1 => When::Before(node, rng.between(1, 80)),

@@ -8,11 +8,13 @@ use etcd_rs_sync::{
 use etcd_rs_sync::{Target, Txn, TxnReply};
 use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome, ScriptReport};
 use reboot_coordinator::core::machine::{Entry, Stage};
-use reboot_coordinator::core::{Input, Machine, Settings, State};
+use reboot_coordinator::core::{Input, Machine, Memory, Refusal, Settings, State};
 use reboot_coordinator::lock::record::{decode, encode};
 use reboot_coordinator::lock::{Claim, NodeRecord, RebootRequest};
 
 use super::Planted;
+use crate::perform::NO_ANSWER;
+use crate::plan::every_other_hour;
 
 impl Planted {
     pub(crate) fn on_settings(self, settings: &mut Settings, pid: u64) {
@@ -21,6 +23,10 @@ impl Planted {
             Planted::UndoSkipped => settings.undoes = false,
             Planted::SettleIgnored => settings.post_boot_settle = Duration::ZERO,
             Planted::WindowIgnored => settings.windows = None,
+            Planted::ZoneIgnored => {
+                settings.windows = settings.windows.as_ref().map(|_| every_other_hour(0));
+            }
+            Planted::CopiesUnseen => settings.memory = Some(Memory::default()),
             Planted::LineIgnored => settings.halt_after = 0,
             Planted::BudgetIgnored => settings.max_reboots_without_clearing = 99,
             Planted::BootIdChanges => settings.boot_id = format!("process-{pid}"),
@@ -130,6 +136,16 @@ impl Planted {
             (Planted::ReportUnguarded, _) if puts(txn).any(|put| is(&put.key, "/alive/")) => {
                 txn.compares.clear();
             }
+            (Planted::DrainShowsNoSign, State::Draining(_)) => txn.success.clear(),
+            (Planted::ReleaseSweeps, State::Ending(_)) => {
+                for op in &mut txn.success {
+                    if let Op::Delete(delete) = op
+                        && is(&delete.keys.key, "/claims/n")
+                    {
+                        delete.keys = Keys::prefix(delete.keys.key.clone());
+                    }
+                }
+            }
             (Planted::JoinWithoutLease, State::Entering(..)) => {
                 for put in puts(txn) {
                     put.lease = 0;
@@ -159,6 +175,13 @@ impl Planted {
                 Planted::LimitsOfOthersUnseen => rewrite_others(range, |claim, own| {
                     claim.domains.limits.clone_from(&own.domains.limits);
                 }),
+                Planted::ForeignCounts => {
+                    let claims = range.kvs.iter_mut();
+                    let foreign =
+                        claims.filter(|kv| is(&kv.key, "/claims/") && !is(&kv.key, "/claims/n"));
+                    foreign.for_each(|kv| kv.key = b"/r/claims/tool".to_vec());
+                    return;
+                }
                 Planted::CountForgetsOne if range.kvs.len() > 1 => {
                     range.kvs.truncate(range.kvs.len() - 1)
                 }
@@ -187,14 +210,27 @@ impl Planted {
                 let detail = "forged".to_owned();
                 *result = Err(Error::NotSent { detail });
             }
+            (
+                Planted::CopyOfCommitUnseen,
+                Input::Etcd(
+                    _,
+                    result @ Ok(Reply::Txn(TxnReply {
+                        succeeded: false, ..
+                    })),
+                ),
+            ) if matches!(state, State::Committing(_)) => {
+                let detail = "forged".to_owned();
+                *result = Err(Error::NotSent { detail });
+            }
             (Planted::UnknownReleaseIsSuccess, Input::Etcd(_, result @ Err(_)))
                 if matches!(state, State::Ending(_)) =>
             {
                 *result = Ok(Reply::Txn(committed()));
             }
-            (Planted::UnknownCommitIsFailure | Planted::LeftUnread, Input::Etcd(_, result))
-                if matches!(state, State::Left(_)) =>
-            {
+            (
+                Planted::UnknownCommitIsFailure | Planted::LeftUnread | Planted::CopyOfCommitUnseen,
+                Input::Etcd(_, result),
+            ) if matches!(state, State::Left(_)) => {
                 *result = Ok(Reply::Txn(nothing_there()));
             }
             (Planted::PostLockSkipped, Input::Script(_, report)) if post_lock => pass(report),
@@ -236,6 +272,10 @@ impl Planted {
                 pass(report);
             }
             (Planted::KillSwitchIgnored, Input::Host(_, why)) => *why = None,
+            (Planted::NoAnswerIsNo, Input::Host(_, why)) => {
+                let unknown = Refusal::KillSwitch(NO_ANSWER.to_owned());
+                *why = why.take().filter(|why| *why != unknown);
+            }
             (Planted::DetectorsIgnored, Input::Detected(_, reports)) if before_commit => {
                 for report in reports {
                     report.result = DetectorResult::Required("forged".to_owned());

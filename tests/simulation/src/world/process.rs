@@ -12,10 +12,14 @@ use crate::rng::Rng;
 impl World {
     pub(crate) fn start(&mut self, index: usize, boot: u32) {
         let now = self.now;
-        let host = &mut self.hosts[index];
+        let host = &self.hosts[index];
         if !host.up || host.boot != boot || host.process.is_some() {
             return;
         }
+        if host.blind.boot != Some(boot) {
+            self.note_blindness(index);
+        }
+        let host = &mut self.hosts[index];
         let mut settings = host.plan.settings.clone();
         settings.boot_id = host.boot_id();
         settings.memory = host.memory.clone();

@@ -106,6 +106,30 @@ fn a_registration_that_another_boot_writes_beside_this_one_is_a_copy_of_this_mac
     assert_eq!(node.registration().boot_id.as_deref(), Some("boot-2"));
 }
 
+/// The release wrote its boot there, so that nobody but another machine can have written another one since.
+#[test]
+fn a_registration_that_another_boot_writes_after_the_release_is_a_copy_of_this_machine() {
+    let mut node = Node::new(of_boot("boot-1"));
+    node.until("reboot");
+    let mut node = node.followed_by(of_boot("boot-2"));
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    let mut record = loop {
+        let action = node.next_action();
+        node.perform(action);
+        if node.claim().is_none() {
+            break node.registration();
+        }
+    };
+    record.boot_id = Some("boot-x".to_owned());
+    node.put("/r/nodes/n0", encode(&record));
+    while node.exit.is_none() {
+        let action = node.next_action();
+        node.perform(action);
+    }
+    assert_eq!(node.exit, Some(2));
+    assert!(node.said("name_taken", "boot-x"));
+}
+
 #[test]
 fn a_member_that_was_forgotten_registers_and_reports_again_within_an_interval() {
     let mut node = Node::new(Settings {

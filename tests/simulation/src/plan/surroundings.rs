@@ -1,0 +1,120 @@
+//! What is drawn of the world around a fleet: how large it is, tools that use the same keys, files that hang, drains that last, and
+//! copies of machines. Each from a stream of its own: whoever adds to one leaves the rest of a history as it was.
+
+use std::time::Duration;
+
+use reboot_coordinator::core::{Memory, Mode};
+
+use super::{Copied, Fault, NodePlan, Trouble, When};
+use crate::rng::Rng;
+use crate::{SECOND, Time};
+
+/// Keys below `lock_key` that name no node: of tools, and of groups whose `lock_key` lies below this one.
+pub const FOREIGN: [&str; 10] = [
+    "/r/claims/locks/tool",
+    "/r/claims/n0/lock",
+    "/r/claims/n1/lock",
+    "/r/claims/pause",
+    "/r/claims/claims/n1",
+    "/r/nodes/backup/n1",
+    "/r/alive/x y",
+    "/r/requests/n0/by",
+    "/r/line/failed/n1/why",
+    "/r/tool",
+];
+
+/// The fleet of a few histories is large.
+pub(super) fn how_many(seed: u64, usual: u64) -> u64 {
+    let mut rng = Rng::new(seed, 7);
+    match rng.chance(1, 1000) {
+        true => rng.between(10, 50),
+        false => usual,
+    }
+}
+
+/// Files that hang, and tools that write beside the records.
+pub(super) fn draw_surroundings(seed: u64, count: usize, quiet_at: Time) -> Vec<(When, Fault)> {
+    let mut rng = Rng::new(seed, 8);
+    let many = rng.pick(&[0, 0, 0, 1, 2]);
+    let mut draw = || {
+        let node = rng.index(count);
+        let fault = match rng.chance(1, 2) {
+            true => Fault::FilesHang(node, rng.between(5, 400) * SECOND),
+            false => Fault::ForeignKey(rng.index(FOREIGN.len())),
+        };
+        let when = match rng.between(0, 3) {
+            0 => When::Before(node, rng.between(1, 80)),
+            1 => When::Sent(
+                node,
+                rng.pick(&["Entering", "Gates(PostLock)", "Moving"]),
+                1,
+            ),
+            _ => When::At(rng.between(0, quiet_at)),
+        };
+        (when, fault)
+    };
+    (0..many).map(|_| draw()).collect()
+}
+
+/// Drains that last longer than others wait for a claim to move.
+pub(super) fn draw_long_drains(seed: u64, nodes: &mut [NodePlan]) {
+    let mut rng = Rng::new(seed, 9);
+    if nodes.len() < 2 || !rng.chance(1, 15) {
+        return;
+    }
+    let hold = Duration::from_secs(rng.between(30, 90));
+    for node in nodes {
+        node.settings.mode = Mode::Daemon;
+        node.settings.hold_timeout = Some(hold);
+        node.settings.drain_timeout = Some(Duration::from_secs(300));
+        node.drain_takes = 250 * SECOND;
+    }
+}
+
+/// A machine that was made from the image of another one runs beside it until everything is repaired.
+pub(super) fn draw_copy(
+    seed: u64,
+    nodes: &mut Vec<NodePlan>,
+    faults: &mut Vec<(When, Fault)>,
+    quiet_at: Time,
+) {
+    let mut rng = Rng::new(seed, 10);
+    let daemons = nodes.iter().all(|node| node.settings.mode == Mode::Daemon);
+    if !daemons || !rng.chance(1, 15) {
+        return;
+    }
+    let of = rng.index(nodes.len());
+    let mut copy = nodes[of].clone();
+    copy.copy_of = Some(Copied {
+        node: of,
+        remembers: rng.chance(1, 3),
+    });
+    copy.settings.memory = rng.chance(1, 2).then(Memory::default);
+    copy.starts_at = rng.between(0, quiet_at);
+    copy.required_at = Some(rng.between(0, quiet_at));
+    let index = nodes.len();
+    nodes.push(copy);
+    // A boot of the copy proves nothing for a request that the other one noted: requests are left to other histories.
+    faults.retain(|(_, fault)| {
+        !matches!(
+            fault,
+            Fault::OperatorRequest(_) | Fault::OperatorWithdraws(_)
+        )
+    });
+    for _ in 0..rng.between(0, 4) {
+        let node = rng.pick(&[of, index]);
+        let short = rng.between(1, 60) * SECOND;
+        let fault = match rng.between(0, 4) {
+            0 => Fault::Kill(node, short),
+            1 => Fault::Pause(node, short),
+            2 => Fault::PowerLoss(node, short),
+            3 => Fault::Network(node, Trouble::Any, 600, short),
+            _ => Fault::Require(node),
+        };
+        let when = match rng.chance(1, 2) {
+            true => When::At(rng.between(0, quiet_at)),
+            false => When::Before(node, rng.between(1, 60)),
+        };
+        faults.push((when, fault));
+    }
+}

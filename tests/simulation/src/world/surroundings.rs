@@ -1,0 +1,130 @@
+//! What is around the protocol: copies of machines, and files that hang.
+
+use reboot_coordinator::core::Memory;
+use reboot_coordinator::lock::Phase;
+
+use super::World;
+use crate::check::Standing;
+use crate::host::Blind;
+use crate::{SECOND, Time};
+
+/// Before this a turn may have come, or a request been lost, for another reason.
+const JUST_NOW: Time = 100 * SECOND;
+
+impl World {
+    /// The node whose name a machine has: its own, or that of the machine it is a copy of.
+    pub(crate) fn home(&self, host: usize) -> usize {
+        let copied = self.hosts[host].plan.copy_of;
+        copied.map_or(host, |copied| copied.node)
+    }
+
+    /// The claim in etcd that this machine made.
+    pub(crate) fn claim_of(&self, host: usize) -> Option<&Standing> {
+        let standing = self.check.claims[self.home(host)].as_ref();
+        standing.filter(|standing| standing.holder == host)
+    }
+
+    /// Whether another machine has the name of this one.
+    pub(crate) fn has_copy(&self, host: usize) -> bool {
+        let home = self.home(host);
+        (0..self.hosts.len()).any(|other| other != host && self.home(other) == home)
+    }
+
+    /// Notes what a machine cannot know, when its first process of this boot begins.
+    pub(super) fn note_blindness(&mut self, index: usize) {
+        let first = self.hosts[index].boot == 0;
+        if let Some(copied) = self.hosts[index].plan.copy_of
+            && (first && copied.remembers)
+        {
+            self.hosts[index].memory = self.hosts[copied.node].memory.clone();
+        }
+        let host = &mut self.hosts[index];
+        let own = host.boots_of();
+        let Memory {
+            boots, committed, ..
+        } = host.memory.clone().unwrap_or_default();
+        let foreign = boots.iter().chain(&committed);
+        host.blind = Blind {
+            boot: Some(host.boot),
+            since: None,
+            to_all: boots.is_empty(),
+            to_boots: foreign
+                .filter(|boot| !boot.starts_with(&own))
+                .cloned()
+                .collect(),
+        };
+    }
+
+    /// A machine writes or removes the committed claim that another one of its name made.
+    pub(crate) fn check_copies(&mut self, host: usize, before: &Standing) {
+        let blind = &self.hosts[host].blind;
+        if self.check.taken.contains_key(&before.create) {
+            return;
+        }
+        let old = blind.since.is_some_and(|since| before.create <= since);
+        let known = blind.to_boots.contains(&before.claim.boot_id);
+        if old && (blind.to_all || known) {
+            let now = self.now;
+            self.check.taken.insert(before.create, now);
+            return;
+        }
+        let holder = before.holder;
+        self.fail(
+            "copies",
+            format!(
+                "n{host} takes the committed claim of n{holder}, of which it is a copy, for its own"
+            ),
+        );
+    }
+
+    /// Whoever repairs everything finds the copies, and switches them off for good.
+    pub(crate) fn retire_copies(&mut self) {
+        for index in 0..self.hosts.len() {
+            if self.hosts[index].plan.copy_of.is_none() {
+                continue;
+            }
+            self.kill(index);
+            let host = &mut self.hosts[index];
+            host.up = false;
+            host.retired = true;
+            host.dead = false;
+            host.boot += 1;
+            host.going_down.clear();
+            self.tell(|| format!("n{index} is a copy, and is switched off"));
+            // What the copy said of its health went away with it, and the other one believes that its own stands.
+            let home = self.home(index);
+            self.stop_and_restart(home, SECOND);
+        }
+    }
+
+    /// A node whose files have hung for so long keeps no turn that others wait for.
+    pub(super) fn files_still_hang(&mut self, index: usize, since: Time) {
+        let now = self.now;
+        let host = &self.hosts[index];
+        let Some(process) = &host.process else {
+            return;
+        };
+        let undisturbed = process.started < since
+            && process.unanswered + JUST_NOW < now
+            && process.reloaded + JUST_NOW < now
+            && process.paused_until.is_none()
+            && process.paused_at + JUST_NOW < now
+            && self.server_down_until < now;
+        if host.hang_until <= now || !undisturbed {
+            return;
+        }
+        let keeps = self.claim_of(index).is_some_and(|standing| {
+            standing.claim.phase == Phase::Queued
+                && standing.turn_at.is_some_and(|at| at + JUST_NOW < now)
+        });
+        if keeps {
+            self.fail(
+                "hangs",
+                format!(
+                    "n{index} keeps its turn, and its files hang for {} s",
+                    (now - since) / SECOND
+                ),
+            );
+        }
+    }
+}
