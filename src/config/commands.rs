@@ -21,11 +21,51 @@ pub(super) fn reboot_command(field: &Field<'_>, host: &Host) -> Option<Vec<Strin
     let words = words(field, host)?;
     for (item, word) in &words {
         check_variables(item, word);
-        if word == "soft-reboot" {
-            item.warning("a soft reboot keeps the boot id, so it does not count as a reboot: the node keeps its claim and stops the line; use a command that boots a kernel, such as reboot or kexec");
-        }
+    }
+    if let Some((at, why)) = no_reboot(&argv(&words)) {
+        let item = words.get(at).map_or(field, |(item, _)| item);
+        item.warning(format!("{why}: the node keeps its claim and stops the line; use a command that boots a kernel, such as reboot or kexec"));
     }
     Some(words.into_iter().map(|(_, word)| word).collect())
+}
+
+/// Where a command says, as far as it can be known, that it does not boot a kernel, and why it does not.
+fn no_reboot(argv: &[String]) -> Option<(usize, &'static str)> {
+    let programs = trust::programs(argv);
+    // A message to those who are logged in may hold any word.
+    let is_read = |at: &usize| {
+        let word = argv.get(*at).map_or("", String::as_str);
+        programs.contains(at) || !word.contains(char::is_whitespace)
+    };
+    let words = (0..argv.len()).filter(is_read).flat_map(|at| {
+        let word = argv.get(at).map_or("", String::as_str);
+        let ends = |c: char| c.is_whitespace() || ";&|()".contains(c);
+        word.split(ends).map(move |word| (at, word))
+    });
+    let words: Vec<(usize, &str)> = words.collect();
+    let restarts = |word: &str| {
+        let short = word.starts_with('-') && !word.starts_with("--") && word.contains('r');
+        short || word == "--reboot"
+    };
+    words.iter().enumerate().find_map(|(place, (at, word))| {
+        let name = word.rsplit('/').next().unwrap_or_default();
+        let why = match name.trim_end_matches(".target") {
+            "soft-reboot" | "SoftReboot" => {
+                "a soft reboot keeps the boot id, so it does not count as a reboot"
+            }
+            "poweroff" | "PowerOff" | "halt" | "Halt" => {
+                "this leaves the host down until somebody starts it"
+            }
+            "suspend" | "hibernate" | "hybrid-sleep" | "suspend-then-hibernate" => {
+                "a host that sleeps keeps its kernel and its boot id"
+            }
+            "shutdown" if !words.iter().skip(place).any(|(_, word)| restarts(word)) => {
+                "shutdown without -r leaves the host down until somebody starts it"
+            }
+            _ => return None,
+        };
+        Some((*at, why))
+    })
 }
 
 /// A program of the operator's, with its limit unless another is set.
