@@ -16,6 +16,7 @@ use super::exit::Exit;
 use super::print_if_open;
 use super::status::{Form, look};
 use crate::lock::survey::Survey;
+use crate::status::Size;
 use crate::store::Trouble;
 
 /// The shortest time between two looks, however much happens.
@@ -66,10 +67,9 @@ fn draw(
     let mut shown = form.shown(&view);
     let text = match (terminal, form.json) {
         (true, _) => {
-            // The line of the cursor is one of them.
-            let room = rows().saturating_sub(1);
-            if shown.lines().count() > room {
-                shown = view.fitted(room, Timestamp::now());
+            let size = size();
+            if !form.verbose || !size.fits(&shown) {
+                shown = view.fitted(size, Timestamp::now());
             }
             // Ours, and not to be shown as an escape; whether anybody reads is told by what follows.
             let _ = std::io::stdout().write_all(CLEAR.as_bytes());
@@ -81,12 +81,17 @@ fn draw(
     print_if_open(&text)
 }
 
-/// How high the terminal is, which may change at any time.
-fn rows() -> usize {
-    const USUAL: usize = 24;
-    match tcgetwinsize(std::io::stdout()) {
-        Ok(size) if size.ws_row > 0 => usize::from(size.ws_row),
-        _ => USUAL,
+/// How large the terminal is, which may change at any time.
+fn size() -> Size {
+    let (rows, columns) = match tcgetwinsize(std::io::stdout()) {
+        Ok(size) if size.ws_row > 0 && size.ws_col > 0 => (size.ws_row, size.ws_col),
+        _ => (24, 80),
+    };
+    // The line of the cursor is one of them.
+    let rows = usize::from(rows).saturating_sub(1);
+    Size {
+        rows,
+        columns: usize::from(columns),
     }
 }
 

@@ -33,6 +33,7 @@ pub use self::headline::{Told, told};
 use self::local::Local;
 pub(crate) use self::own::Own;
 pub(crate) use self::page::POLICY;
+pub(crate) use self::screen::Size;
 pub(crate) use self::stood::since_boot;
 pub use self::stood::{Reader, Revisions};
 use self::table::Style;
@@ -179,9 +180,9 @@ impl View {
             .join("\n")
     }
 
-    /// For a terminal of so many lines.
-    pub(crate) fn fitted(&self, rows: usize, now: Timestamp) -> String {
-        screen::screen(self, self.of_etcd(now), Style::of_stdout(), rows)
+    /// For a terminal of this size.
+    pub(crate) fn fitted(&self, size: Size, now: Timestamp) -> String {
+        screen::screen(self, self.of_etcd(now), Style::of_stdout(), size)
     }
 
     /// The moment by etcd's clock: what others wrote is compared with that, since this host's may be wrong.

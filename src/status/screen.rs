@@ -4,16 +4,45 @@ use jiff::Timestamp;
 
 use super::View;
 use super::table::Style;
-use super::text::{TOLD, headline_lines, members, text};
+use super::text::{TOLD, headline_lines, members, own_lines, text};
 
-/// At most so many lines. All of it where there is room; else the headline, and then the members, those first that matter most.
-pub(super) fn screen(view: &View, now: Timestamp, style: Style, room: usize) -> String {
+/// A terminal, in rows and columns.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Size {
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+}
+
+impl Size {
+    /// A line that is too long takes more than one row.
+    pub(crate) fn fits(self, text: &str) -> bool {
+        let rows = |line: &str| seen(line).div_ceil(self.columns.max(1)).max(1);
+        text.lines().map(rows).sum::<usize>() <= self.rows
+    }
+}
+
+/// How many columns a line takes.
+fn seen(line: &str) -> usize {
+    let mut parts = line.split('\u{1b}');
+    let first = parts.next().map_or(0, |part| part.chars().count());
+    // What colours it ends with an m.
+    let rest = parts.map(|part| {
+        part.split_once('m')
+            .map_or(0, |(_, text)| text.chars().count())
+    });
+    first + rest.sum::<usize>()
+}
+
+/// What more there is.
+const MORE: &str = "More: a higher terminal, or `reboot-coordinator status`.";
+
+/// Not more than fits. All of it where there is room; else the headline, then the members, those first that matter most, and then
+/// what blocks this node.
+pub(super) fn screen(view: &View, now: Timestamp, style: Style, size: Size) -> String {
     let all = text(view, now, style);
-    if all.lines().count() <= room {
+    if size.fits(&all) {
         return all;
     }
-    // A line is left to say that there is more.
-    let room = room.saturating_sub(1);
     let shown = |told: usize, listed: usize| {
         let mut lines = headline_lines(view, now, style, told);
         if let Some(survey) = view.known().filter(|_| listed > 0) {
@@ -21,15 +50,26 @@ pub(super) fn screen(view: &View, now: Timestamp, style: Style, room: usize) -> 
         }
         lines
     };
-    let mut tries = (1..=room).rev().map(|listed| (TOLD, listed));
-    let fits = |(told, listed)| Some(shown(told, listed)).filter(|lines| lines.len() <= room);
+    let whole = |lines: &[String]| format!("{}\n{MORE}", lines.join("\n"));
+    let fits = |lines: &Vec<String>| size.fits(&whole(lines));
+    let mut tries = (1..=size.rows).rev().map(|listed| shown(TOLD, listed));
     let mut lines = tries
-        .find_map(fits)
-        .or_else(|| (1..=TOLD).rev().find_map(|told| fits((told, 0))))
+        .find(fits)
+        .or_else(|| (1..=TOLD).rev().map(|told| shown(told, 0)).find(fits))
         .unwrap_or_else(|| shown(1, 0));
-    lines.truncate(room);
-    lines.push("More: a higher terminal, or `reboot-coordinator status`.".to_owned());
-    lines.join("\n")
+    let blocks = view.gates.iter().filter(|gate| gate.blocks()).cloned();
+    let own = own_lines(view, &blocks.collect::<Vec<_>>(), style);
+    let with_own = [lines.clone(), own].concat();
+    if fits(&with_own) {
+        lines = with_own;
+    }
+    while !fits(&lines) && lines.len() > 1 {
+        lines.pop();
+    }
+    match fits(&lines) {
+        true => whole(&lines),
+        false => lines.join("\n"),
+    }
 }
 
 #[cfg(test)]
@@ -66,16 +106,43 @@ mod tests {
         }
     }
 
+    fn of(rows: usize, columns: usize) -> Size {
+        Size { rows, columns }
+    }
+
+    /// Six of which one is down: where there is room after them, this node follows.
+    #[test]
+    fn this_node_is_shown_where_there_is_room() {
+        let mut survey = fleet();
+        survey.nodes.truncate(6);
+        survey.claims.truncate(6);
+        survey.reports.truncate(6);
+        let view = view(local(), survey);
+        let shown = screen(&view, now(), PLAIN, of(24, 80));
+        assert!(shown.contains("This node  node-c"), "{shown}");
+        assert!(shown.contains("turn    blocks"), "{shown}");
+        let shown = screen(&view, now(), PLAIN, of(12, 80));
+        assert!(!shown.contains("This node"), "{shown}");
+    }
+
     #[test]
     fn the_headline_and_what_matters_fit_every_terminal() {
         let view = view(local(), fleet());
         let whole = text(&view, now(), PLAIN);
-        for rows in [2, 5, 10, 23, 39, 60] {
-            let shown = screen(&view, now(), PLAIN, rows);
-            assert!(shown.lines().count() <= rows, "{rows}:\n{shown}");
+        for (rows, columns) in [2, 5, 10, 23, 39, 60]
+            .map(|rows| [(rows, 80), (rows, 40)])
+            .concat()
+        {
+            let shown = screen(&view, now(), PLAIN, of(rows, columns));
+            let taken = shown
+                .lines()
+                .map(|line| line.len().div_ceil(columns).max(1));
+            assert!(taken.sum::<usize>() <= rows, "{rows} {columns}:\n{shown}");
+            let coloured = screen(&view, now(), Style { colour: true }, of(rows, columns));
+            assert_eq!(coloured.lines().count(), shown.lines().count());
             assert_eq!(shown.lines().next(), whole.lines().next(), "{rows}");
         }
-        let shown = screen(&view, now(), PLAIN, 23);
+        let shown = screen(&view, now(), PLAIN, of(23, 80));
         let at = |text: &str| {
             shown
                 .find(text)
@@ -88,7 +155,7 @@ mod tests {
             "those that are well are counted\n{shown}"
         );
         assert!(shown.lines().last().unwrap().starts_with("More: "));
-        let high = screen(&view, now(), PLAIN, 500);
+        let high = screen(&view, now(), PLAIN, of(500, 80));
         assert_eq!(high, whole);
     }
 }

@@ -36,11 +36,16 @@ pub(crate) fn text(view: &View, now: Timestamp, style: Style) -> String {
             lines.extend(table.lines(style));
         }
     }
-    lines.push(String::new());
-    let node = style.paint(Tone::Heading, "This node");
-    lines.push(format!("{node}  {}", view.local.node));
-    lines.extend(gate_table(&view.local, &view.gates).lines(style));
+    lines.extend(own_lines(view, &view.gates, style));
     lines.join("\n")
+}
+
+/// This node, gate by gate, after an empty line.
+pub(super) fn own_lines(view: &View, gates: &[Verdict], style: Style) -> Vec<String> {
+    let heading = style.paint(Tone::Heading, "This node");
+    let mut lines = vec![String::new(), format!("{heading}  {}", view.local.node)];
+    lines.extend(gate_table(&view.local, gates).lines(style));
+    lines
 }
 
 /// The one sentence that somebody on call needs, and what to type; the rows below say more.
