@@ -233,6 +233,90 @@ fn bash_completes_commands_flags_and_files() {
     }
 }
 
+/// What each of these comes to when the key is pressed at its end.
+const COMPLETED: [(&str, &str); 6] = [
+    ("pa", "pause"),
+    ("--dr", "--dry-run"),
+    ("release node-a --r", "--reason"),
+    ("help hist", "history"),
+    ("completions z", "zsh"),
+    ("status --config /etc/passw", "/etc/passwd"),
+];
+
+/// The shell, unless it is not here: then nothing is shown of it.
+fn has(shell: &str) -> bool {
+    let here = Command::new(shell).arg("--version").output().is_ok();
+    if !here {
+        println!("skipped: {shell} is not installed here");
+    }
+    here
+}
+
+#[test]
+fn fish_completes_the_same() {
+    if !has("fish") {
+        return;
+    }
+    let script = text(&run(&["completions", "fish"]).stdout);
+    let home = tempfile::tempdir().unwrap();
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_reboot-coordinator"));
+    let path = std::env::var("PATH").unwrap();
+    let path = format!("{}:{path}", program.parent().unwrap().display());
+    for (typed, expected) in COMPLETED {
+        let line = format!("{script}\ncomplete -C 'reboot-coordinator {typed}'");
+        let output = Command::new("fish")
+            .args(["--no-config", "-c", &line])
+            .env("PATH", &path)
+            .env("HOME", home.path())
+            .output()
+            .unwrap();
+        assert_eq!(text(&output.stderr), "", "{typed}");
+        // A word, and what it is.
+        let got = text(&output.stdout);
+        let words = got.lines().map(|it| it.split('\t').next().unwrap());
+        let words: Vec<&str> = words.filter(|word| !word.ends_with('-')).collect();
+        assert_eq!(words, [expected], "{typed}");
+    }
+}
+
+/// A shell on a terminal, in which the key is pressed after each line; what then stands there is printed.
+const ZSH: &str = r#"
+zmodload zsh/zpty
+zpty z zsh -f -i
+zpty -w z "fpath=($0 \$fpath); "'autoload -Uz compinit; compinit -u -D; PS1=; PS2=; RPS1=; unset zle_bracketed_paste; unsetopt promptsp promptcr'
+zpty -w z 'show() { print -r -- "<<$BUFFER>>" ; BUFFER=; zle accept-line }; zle -N show; bindkey "^X" show; bindkey "^I" complete-word; print ready'
+zpty -r -m z out '*ready*ready*'
+for line in "$@"; do
+  zpty -w -n z "$line"$'\t\x18'
+  zpty -r -m z out '*<<*>>*'
+  [[ $out =~ '<<([^>]*)>>' ]] && print -r -- "$match[1]"
+done
+"#;
+
+#[test]
+fn zsh_completes_the_same() {
+    if !has("zsh") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let script = text(&run(&["completions", "zsh"]).stdout);
+    std::fs::write(folder.path().join("_reboot-coordinator"), script).unwrap();
+    let typed = COMPLETED.map(|(typed, _)| format!("reboot-coordinator {typed}"));
+    let output = Command::new("zsh")
+        .args(["-f", "-c", ZSH])
+        .arg(folder.path())
+        .args(&typed)
+        .output()
+        .unwrap();
+    let got = text(&output.stdout);
+    let got: Vec<&str> = got.lines().map(|line| line.trim_end()).collect();
+    let wanted = COMPLETED.map(|(typed, expected)| {
+        let before = typed.rsplit_once(' ').map_or("", |(before, _)| before);
+        format!("reboot-coordinator {before} {expected}").replace("  ", " ")
+    });
+    assert_eq!(got, wanted);
+}
+
 #[test]
 fn a_closed_standard_output_is_no_panic() {
     for arguments in [&["help"][..], &["version"], &["version", "--json"]] {
