@@ -53,7 +53,7 @@ fn the_event_hook_is_told_of_a_reboot_and_nobody_waits_for_it() {
 fn told_slowly(cluster: &Cluster) -> Host {
     let mut host = Host::new("node-a", &cluster.endpoints());
     let hook = format!(
-        "cd {}; echo $$ >began; while [ -e block-event ]; do sleep 0.05; done; sleep 0.5; echo \"$RC_EVENT_NAME\" >>ended",
+        "cd {}; echo $$ >began; while [ -e block-event ]; do sleep 0.05; done; sleep 2; echo \"$RC_EVENT_NAME\" >>ended",
         host.path("").display()
     );
     host.set(
