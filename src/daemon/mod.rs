@@ -39,7 +39,7 @@ use signals::Signal;
 use tasks::Tasks;
 
 use crate::config::Config;
-use crate::core::{Action, Commitment, Input, Machine, Memory, Mode, Note, Reload};
+use crate::core::{Action, Commitment, Input, Machine, Memory, Mode, Note, Reload, State};
 use crate::host::{InstanceLock, LockError};
 use crate::lock::Keys;
 use crate::observe::hold_back::HoldBack;
@@ -401,7 +401,9 @@ impl Daemon {
         if config.run_dir != self.config.run_dir {
             return Err("run_dir holds the instance lock and cannot change while the program runs: restart it".to_owned());
         }
-        if config == self.config && self.lanes.are_made_of(&options) {
+        // A node that keeps its claim tries again all the same, as it tells whoever repaired it.
+        let holds = matches!(self.machine.state(), State::Holding(..));
+        if config == self.config && self.lanes.are_made_of(&options) && !holds {
             log::info!(event = "reloaded"; "the configuration is the same as before");
             return Ok(());
         }

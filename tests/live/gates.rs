@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use etcd_test_server::Cluster;
+use rustix::process::Signal;
 
 use crate::host::Host;
 use crate::store::Store;
@@ -277,6 +278,9 @@ fn a_reboot_command_that_does_nothing_is_tried_again_and_then_the_line_stops() {
     host.wait_event("holding");
     assert_eq!(host.reboots(), 3);
     assert_eq!(store.phase("node-a").as_deref(), Some("rebooting"));
+    // Somebody has repaired it, and the file stays as it is.
+    host.signal(Signal::HUP);
+    host.wait_until("another try", || host.reboots() > 3);
     // An operator releases it; the node notices.
     host.touch("disable");
     store.delete("/rc/claims/node-a");
