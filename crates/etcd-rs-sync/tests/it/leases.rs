@@ -2,7 +2,12 @@
 
 use etcd_rs_sync::{Error, Etcd, Keys, Op, Put, Range, Txn};
 
-use crate::support::{client, each_version_and_tls, eventually};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::support::{
+    LIMIT, client, client_of, each_version, each_version_and_tls, eventually, three,
+};
 
 #[test]
 fn a_lease_is_granted_renewed_listed_and_revoked() {
@@ -61,5 +66,33 @@ fn nothing_is_written_under_a_lease_that_is_gone() {
         });
         assert!(matches!(txn, Err(Error::LeaseNotFound)), "{txn:?}");
         assert_eq!(etcd.range(Range::of(Keys::prefix(""))).unwrap().count, 0);
+    });
+}
+
+/// The leader that a lease was renewed with dies: the next one gives the lease its whole time, and never less than is left of it.
+#[test]
+fn a_renewed_lease_does_not_end_early_when_the_leader_dies() {
+    const TTL: Duration = Duration::from_secs(4);
+    each_version(|version| {
+        let cluster = three(version);
+        let leader = cluster.leader();
+        let others: Vec<String> = (0..3)
+            .filter(|member| *member != leader)
+            .map(|member| cluster.client_url(member).to_owned())
+            .collect();
+        let etcd = client_of(&others, LIMIT);
+        etcd.grant(9, TTL.as_secs() as i64).unwrap();
+        etcd.put(Put::new("k", "v", 9)).unwrap();
+        // Old versions are said to count from the grant: so most of its time passes first.
+        thread::sleep(TTL * 3 / 4);
+        let renewed = Instant::now();
+        assert_eq!(etcd.keep_alive(9).unwrap().ttl_sec, Some(4));
+        cluster.kill(leader);
+        eventually("the key to go", || {
+            let found = etcd.range(Range::of(Keys::one("k"))).ok()?;
+            (found.count == 0).then_some(())
+        });
+        let lived = renewed.elapsed();
+        assert!(lived >= TTL, "{lived:?}");
     });
 }
