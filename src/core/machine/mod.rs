@@ -401,7 +401,7 @@ impl Machine {
             | State::Registering(_)
             | State::Removing(_) => self.start_request(),
             State::Noting(_) => self.noting_request(),
-            State::Granting(_, grant) => self.grant_request(grant.id, self.settings.lock_ttl),
+            State::Granting(_, grant) => self.grant_request(grant.id, grant.ttl),
             State::Entering(..) | State::Counting | State::TakingAway(_) => self.queue_request(),
             State::Leaving(id, _) => Some(Request::Revoke { id: *id }),
             State::Committing(_) | State::Fencing(_) | State::Moving(..) | State::Holding(..) => {

@@ -141,6 +141,7 @@ impl Machine {
             entry,
             Grant {
                 id,
+                ttl: self.settings.lock_ttl,
                 first_sent: None,
             },
         ));
@@ -152,7 +153,7 @@ impl Machine {
         };
         let (entry, grant) = (entry.clone(), *grant);
         let first_sent = grant.first_sent.unwrap_or(sent_at);
-        let ttl = match outcome::granted(result, seconds(self.settings.lock_ttl)) {
+        let ttl = match outcome::granted(result, seconds(grant.ttl)) {
             Ok(ttl) => Duration::from_secs(ttl.unsigned_abs()),
             Err(error) if error.is_definite() && grant.first_sent.is_none() => {
                 let refusal = Refusal::Etcd(words(&error));
@@ -161,7 +162,17 @@ impl Machine {
                     Entry::TakeOver(_) => self.look_again(&refusal),
                 };
             }
-            Err(error) => return self.grant_unknown(entry, grant.id, first_sent, &words(&error)),
+            Err(error) => {
+                let first_sent = Some(first_sent);
+                return self.grant_unknown(
+                    entry,
+                    Grant {
+                        first_sent,
+                        ..grant
+                    },
+                    &words(&error),
+                );
+            }
         };
         self.lease = Some(Lease {
             id: grant.id,
@@ -174,21 +185,15 @@ impl Machine {
         self.go(State::Entering(entry, Box::new(claim)));
     }
 
-    fn grant_unknown(&mut self, entry: Entry, id: i64, first_sent: Duration, why: &str) {
+    fn grant_unknown(&mut self, entry: Entry, grant: Grant, why: &str) {
         if self.retries >= GRANT_TRIES {
             let after = match entry {
                 Entry::Join => After::Block(Refusal::Etcd(why.to_owned())),
                 Entry::TakeOver(_) => After::Start,
             };
-            return self.leave_lease(id, after);
+            return self.leave_lease(grant.id, after);
         }
-        self.state = State::Granting(
-            entry,
-            Grant {
-                id,
-                first_sent: Some(first_sent),
-            },
-        );
+        self.state = State::Granting(entry, grant);
         self.retry(why);
     }
 

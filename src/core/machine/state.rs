@@ -72,6 +72,8 @@ pub enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grant {
     pub(super) id: i64,
+    /// What it is asked for, however often: a lease that is there already has what it was asked for first.
+    pub(super) ttl: Duration,
     pub(super) first_sent: Option<Duration>,
 }
 

@@ -421,3 +421,21 @@ fn a_copy_that_remembers_what_the_other_one_did_does_not_take_its_claim() {
         holds(plan);
     }
 }
+
+/// The lease is granted for the time that it was asked for first, and a repeated grant is told that it is there.
+#[test]
+fn a_reload_of_the_ttl_while_a_lease_is_granted_does_not_make_the_lease_longer_than_it_is() {
+    for before in [12, 45] {
+        let mut plan = Plan::plain(2);
+        plan.quiet_at = 400 * SECOND;
+        plan.nodes[0].boots = vec![Boot::good(90 * SECOND)];
+        plan.nodes[0].required_at = Some(0);
+        plan.nodes[1].required_at = Some(40 * SECOND);
+        plan.nodes[1].settings.lock_ttl = Duration::from_secs(before);
+        plan.faults = vec![(
+            When::Sending(1, "Granting", 1),
+            Fault::Reload(1, Rewrite::Ttl(38)),
+        )];
+        holds(plan);
+    }
+}

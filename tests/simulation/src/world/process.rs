@@ -16,7 +16,9 @@ impl World {
         if !host.up || host.boot != boot || host.process.is_some() {
             return;
         }
-        if host.blind.boot != Some(boot) {
+        // A dry run makes no record where there is none.
+        let forgets = host.plan.settings.dry_run && host.memory.is_none();
+        if host.blind.boot != Some(boot) || forgets {
             self.note_blindness(index);
         }
         let host = &mut self.hosts[index];
