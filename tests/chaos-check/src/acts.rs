@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::claims::Span;
 use crate::clock::Clock;
 use crate::ledger::{Kind, Ledger, Line, What};
-use crate::{STAMP_ERROR, Verdict};
+use crate::{STAMP_ERROR, Verdict, node_of};
 
 /// Judges all acts.
 pub(crate) fn judge(ledger: &Ledger, spans: &[Span], clock: &Clock, verdict: &mut Verdict) {
@@ -51,7 +51,7 @@ fn permitted(
     clock: &Clock,
     verdict: &mut Verdict,
 ) {
-    let own = |span: &&Span| span.node == node && span.boot == boot;
+    let own = |span: &&Span| span.node == node_of(node) && span.boot == boot;
     let holds = |span: &Span| {
         let begun = act.at + STAMP_ERROR >= clock.after(span.committed);
         begun && span.ended.is_none_or(|end| act.at <= clock.before(end))
@@ -146,6 +146,11 @@ fn overlaps(ledger: &Ledger, spans: &[Span], clock: &Clock, verdict: &mut Verdic
                     outs[index].until = outs[index].until.min(line.at);
                 }
             }
+            (None, What::Retired { node, .. }) => {
+                if let Some(index) = open.remove(node.as_str()) {
+                    outs[index].until = outs[index].until.min(line.at);
+                }
+            }
             (None, _) => {}
         }
     }
@@ -169,6 +174,7 @@ fn overlaps(ledger: &Ledger, spans: &[Span], clock: &Clock, verdict: &mut Verdic
 
 /// The earliest moment at which the claim behind an act can have ended.
 fn claim_end(at: f64, node: &str, boot: &str, spans: &[Span], clock: &Clock) -> f64 {
+    let node = node_of(node);
     let own = spans.iter().filter(|s| s.node == node && s.boot == boot);
     let ends = own.filter_map(|span| span.ended);
     let after = ends
@@ -192,19 +198,25 @@ fn proved(span: &Span, spans: &[Span], ledger: &Ledger, clock: &Clock, verdict: 
     let certain = |line: &Line| line.at + STAMP_ERROR < next;
     let down = lines.iter().rposition(|line| {
         certain(line)
-            && matches!(&line.what, What::Down { node, boot, .. } if *node == span.node && *boot == span.boot)
+            && matches!(&line.what, What::Down { node, boot, .. } if node_of(node) == span.node && *boot == span.boot)
     });
     let drained = lines.iter().rposition(|line| {
         certain(line)
-            && matches!(&line.what, What::Act { node, boot, kind: Kind::Drain } if *node == span.node && *boot == span.boot)
+            && matches!(&line.what, What::Act { node, boot, kind: Kind::Drain } if node_of(node) == span.node && *boot == span.boot)
     });
     let Some(since) = down.or(drained) else {
         return;
     };
+    let machine = match &lines[since].what {
+        What::Down { node, .. } | What::Act { node, .. } => node,
+        _ => return,
+    };
     let returned = |line: &&Line| match &line.what {
         What::Health { node, boot, good } => {
-            *good && *node == span.node && (down.is_none() || *boot != span.boot)
+            *good && node == machine && (down.is_none() || *boot != span.boot)
         }
+        // Who switches a copy off releases what it left.
+        What::Retired { node, .. } => node == machine,
         _ => false,
     };
     if lines[since..].iter().copied().any(|line| returned(&line)) {

@@ -54,6 +54,8 @@ pub(crate) enum What {
     },
     /// The host is up again; whether it still needs a reboot.
     Boot { node: String, still_needed: bool },
+    /// The host, which is a copy of another one, was switched off for good.
+    Retired { node: String, boot: String },
     /// The host came to need a reboot.
     Need { node: String },
     /// The host needs no reboot any more.
@@ -160,6 +162,7 @@ fn of_host(node: String, verb: &str, rest: &[&str]) -> Option<What> {
             node,
             still_needed: rest.get(1) == Some(&"needed"),
         },
+        "retired" => What::Retired { node, boot },
         "need" => What::Need { node },
         "cleared" => What::Cleared { node },
         "died" => What::Died { node },

@@ -26,6 +26,14 @@ pub use ledger::Setup;
 /// How far a stamp of the ledger may lie before the moment it was taken: `/proc/uptime` counts hundredths of a second, cut off.
 const STAMP_ERROR: f64 = 0.02;
 
+/// What the name of a machine ends in that has the name of another one in the cluster.
+pub const COPY: &str = "copy";
+
+/// The node that a machine is in the cluster.
+fn node_of(machine: &str) -> &str {
+    machine.strip_suffix(COPY).unwrap_or(machine)
+}
+
 /// What became of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Verdict {

@@ -58,6 +58,11 @@ impl<'a> State<'a> {
             What::Boot { node, .. } => {
                 self.down.remove(node.as_str());
             }
+            What::Retired { node, .. } => {
+                self.down.remove(node.as_str());
+                self.needs.remove(node.as_str());
+                self.waiting.remove(node.as_str());
+            }
             What::Fault { id, .. } => {
                 self.faults.insert(*id);
             }

@@ -543,3 +543,36 @@ fn records_that_cannot_be_read_are_not_judged() {
     let backwards: Vec<&str> = story.history.lines().rev().collect();
     assert!(read(&backwards.join("\n"), setup).is_some());
 }
+
+/// A machine that is a copy of another one is out beside it, under the one claim that both take for their own; and one that was
+/// switched off is out no more, and leaves its claim to an operator.
+#[test]
+fn a_copy_of_a_machine_that_is_out_beside_it() {
+    let claim = |boot: &str| format!(r#"{{"phase":"rebooting","boot_id":"{boot}","attempts":1}}"#);
+    let mut story = Story::new(1, "n1");
+    story
+        .line(0.5, "n1 need b1")
+        .line(0.6, "n1copy need c1")
+        .etcd(1.0, "/k/claims/n1", 0, Some(&claim("b1")))
+        .line(1.2, "n1 reboot b1 ok")
+        .line(1.3, "n1 down b1 asked")
+        .etcd(2.0, "/k/claims/n1", 0, None)
+        .etcd(2.4, "/k/claims/n1", 0, Some(&claim("c1")))
+        .line(2.6, "n1copy reboot c1 ok")
+        .line(2.7, "n1copy down c1 asked")
+        .line(3.0, "n1 boot b2");
+    let verdict = judge(&story.history, &story.ledger).unwrap();
+    let promises: Vec<&str> = verdict.violations.iter().map(|it| it.promise).collect();
+    assert!(promises.contains(&"P3"), "{promises:?}");
+
+    let mut story = Story::new(1, "n1");
+    story
+        .line(0.6, "n1copy need c1")
+        .etcd(1.0, "/k/claims/n1", 0, Some(&claim("c1")))
+        .line(1.2, "n1copy reboot c1 ok")
+        .line(1.3, "n1copy down c1 asked")
+        .line(1.6, "n1copy retired c1")
+        .etcd(2.0, "/k/claims/n1", 0, None);
+    let verdict = judge(&story.history, &story.ledger).unwrap();
+    assert!(verdict.violations.is_empty(), "{:?}", verdict.violations);
+}

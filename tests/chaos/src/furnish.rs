@@ -62,13 +62,12 @@ pub(crate) fn scripts(
 
 /// The configuration of a host's daemon.
 pub(crate) fn config(
-    folder: &Path,
+    own: &Path,
     name: &str,
     settings: &Settings,
     limit: usize,
     endpoints: &[String],
 ) -> String {
-    let own = folder.join(name);
     let own = own.display();
     let mut text = format!(
         "node_name: {name}\n\
@@ -82,6 +81,7 @@ pub(crate) fn config(
          backoff_min_sec: 0.3\n\
          backoff_max_sec: 1.5\n\
          max_concurrent_reboots: {limit}\n\
+         halt_after: {halts}\n\
          lock_key: {key}\n\
          lock_ttl_sec: {ttl}\n\
          etcd_endpoints: [{endpoints}]\n\
@@ -96,6 +96,7 @@ pub(crate) fn config(
          log: {{level: debug, format: json}}\n",
         key = LOCK_KEY,
         ttl = TTL_SEC,
+        halts = u8::from(settings.halts),
         endpoints = endpoints.join(", "),
         cooldown = settings.cooldown_sec,
         settle = settings.settle_sec,

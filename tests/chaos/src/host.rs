@@ -15,6 +15,26 @@ use crate::system::{signal_all, within};
 
 /// When a daemon that ended is started again, as its unit says.
 const RESTART: Duration = Duration::from_millis(500);
+/// How long a daemon may take until it attends to signals, on a busy machine.
+const STARTS_WITHIN: Duration = Duration::from_secs(2);
+/// What a daemon ends with whose name is another machine's.
+const EXIT_NAME_TAKEN: i32 = 2;
+/// What is changed in a file that is reloaded: lines of it, and what stands there then.
+const CHANGES: [(&str, &str); 7] = [
+    (
+        "check_interval_sec: 1\n",
+        "check_interval_sec: 1\ndry_run: true\n",
+    ),
+    (
+        "check_interval_sec: 1\n",
+        "check_interval_sec: 1\nwindows: {deny: [\"* 00:00-24:00\"]}\n",
+    ),
+    ("lock_ttl_sec: 4\n", "lock_ttl_sec: 7\n"),
+    ("etcd_timeout_sec: 1.5\n", "etcd_timeout_sec: 0.8\n"),
+    ("reboot_timeout_sec: 6\n", "reboot_timeout_sec: 9\n"),
+    ("backoff_max_sec: 1.5\n", "backoff_max_sec: 1\n"),
+    ("timeout_sec: 3}", "timeout_sec: 4}"),
+];
 /// How long a shutdown waits for a daemon after SIGTERM.
 const STOP_LIMIT: Duration = Duration::from_millis(1500);
 
@@ -37,6 +57,16 @@ pub(crate) struct Host {
     /// After the next boot it is ill for this long.
     pub(crate) ill_for: Option<Duration>,
     ill_until: Option<Instant>,
+    /// Another machine has its name.
+    pub(crate) copied: bool,
+    /// The ids of all its boots.
+    pub(crate) boots: Vec<String>,
+    config: String,
+    started: Instant,
+    /// The daemon does not know yet that its file is another one.
+    untold: bool,
+    /// Another machine had its name once.
+    pub(crate) was_copied: bool,
 }
 
 /// What becomes of this host in the round.
@@ -90,6 +120,12 @@ impl Host {
             long_boot: false,
             ill_for: None,
             ill_until: None,
+            copied: false,
+            boots: Vec::new(),
+            config: config.to_owned(),
+            started: Instant::now(),
+            untold: false,
+            was_copied: false,
         })
     }
 
@@ -110,6 +146,11 @@ impl Host {
     /// Whether there is nothing left to do for this round.
     pub(crate) fn is_done(&self) -> bool {
         self.round.needs_at.is_none() && (!self.round.needs || self.round.reboots > 0)
+    }
+
+    /// Whether nothing will ask for a reboot within this time.
+    pub(crate) fn needs_nothing_until(&self, until: Instant) -> bool {
+        !self.round.needs && self.round.needs_at.is_none_or(|at| at > until)
     }
 
     fn need_reboot(&mut self, ledger: &Ledger) -> io::Result<()> {
@@ -187,6 +228,24 @@ impl Host {
         }
     }
 
+    /// Its configuration is another one, drawn by a number, or the first one again, and its daemon is told.
+    pub(crate) fn reload(&mut self, draw: Option<usize>) -> io::Result<()> {
+        let change = draw.map(|draw| CHANGES[draw % CHANGES.len()]);
+        let text = match change {
+            Some((from, to)) => self.config.replace(from, to),
+            None => self.config.clone(),
+        };
+        fs::write(self.folder.join("config.yaml"), text)?;
+        self.untold = true;
+        Ok(())
+    }
+
+    /// It is switched off for good.
+    pub(crate) fn retire(&mut self, ledger: &Ledger) -> io::Result<()> {
+        self.cut_power()?;
+        ledger.line(&format!("{} retired {}", self.name, self.boot_id))
+    }
+
     /// Removes everything from the run folder, also under a running daemon.
     pub(crate) fn wipe(&self) -> io::Result<()> {
         let run = self.folder.join("run");
@@ -232,7 +291,11 @@ impl Host {
             && let Some(status) = daemon.try_wait()?
         {
             self.daemon = None;
-            if !std::mem::take(&mut self.told) {
+            // Two machines with one name: the program ends with that exit code, and is started again.
+            let refuses = self.was_copied && status.code() == Some(EXIT_NAME_TAKEN);
+            if refuses {
+                self.restart_at = now + RESTART;
+            } else if !std::mem::take(&mut self.told) {
                 let how = status.to_string().replace(' ', "-");
                 ledger.line(&format!("{} died {} {how}", self.name, self.boot_id))?;
                 self.restart_at = now + RESTART;
@@ -240,6 +303,11 @@ impl Host {
         }
         if self.daemon.is_none() && self.restart_at <= now {
             self.start_daemon()?;
+        }
+        // One that has just begun would die of a signal that it does not attend to yet.
+        if self.untold && self.started + STARTS_WITHIN <= now {
+            self.untold = false;
+            self.signal(Signal::HUP);
         }
         Ok(())
     }
@@ -265,6 +333,7 @@ impl Host {
             remove(&self.folder.join("required"))?;
             ""
         };
+        self.boots.push(self.boot_id.clone());
         ledger.line(&format!("{} boot {}{marker}", self.name, self.boot_id))?;
         self.power = Power::On;
         self.start_daemon()
@@ -282,6 +351,7 @@ impl Host {
             .spawn()?;
         self.daemon = Some(daemon);
         self.told = false;
+        self.started = Instant::now();
         Ok(())
     }
 }

@@ -52,6 +52,8 @@ pub(crate) struct Run {
     pub(crate) network: Network,
     pub(crate) members: Vec<Member>,
     pub(crate) hosts: Vec<Host>,
+    /// Machines with the name of one of the hosts.
+    pub(crate) copies: Vec<Host>,
     pub(crate) observer: Observer,
     pub(crate) faults: Faults,
     pub(crate) active: Vec<Active>,
@@ -62,7 +64,7 @@ pub(crate) struct Run {
     /// What reboot commands ask for: node, boot id, mode.
     power: Receiver<String>,
     /// Hosts that are about to go down: when, which, in which boot.
-    going: Vec<(Instant, usize, String)>,
+    going: Vec<(Instant, String, String)>,
     pub(crate) rng: Rng,
     pub(crate) stop: Arc<AtomicBool>,
     pub(crate) begun: Instant,
@@ -110,7 +112,8 @@ impl Run {
         let mut hosts = Vec::new();
         for (index, name) in names.iter().enumerate() {
             network.join(name, &host_address(index))?;
-            hosts.push(make_host(options, &settings, folder, &daemon, index, name)?);
+            let host = make_host(options, &settings, folder, &daemon, index, (name, name))?;
+            hosts.push(host);
         }
         let addresses = members.iter().map(|member| member.address).collect();
         Ok(Run {
@@ -124,6 +127,7 @@ impl Run {
             network,
             members,
             hosts,
+            copies: Vec::new(),
             active: Vec::new(),
             struck: 0,
             jobs: Vec::new(),
@@ -169,7 +173,7 @@ impl Run {
             for member in &mut self.members {
                 member.look(now)?;
             }
-            for host in &mut self.hosts {
+            for host in self.hosts.iter_mut().chain(&mut self.copies) {
                 host.look(now, &self.ledger)?;
             }
             self.lift_what_is_over(now)?;
@@ -193,21 +197,25 @@ impl Run {
                 "slow" | "slow-dying" => self.rng.seconds(1.0, 3.0),
                 _ => Duration::ZERO,
             };
-            if let Some(index) = self.hosts.iter().position(|host| host.name == name) {
+            let mut all = self.hosts.iter_mut().chain(&mut self.copies);
+            if let Some(host) = all.find(|host| host.name == name) {
                 if mode.ends_with("dying") {
-                    self.hosts[index].tell(Signal::KILL, now + DEAD);
+                    host.tell(Signal::KILL, now + DEAD);
                 }
                 if mode == "dying" {
                     continue;
                 }
-                self.going.push((now + delay, index, boot));
+                self.going.push((now + delay, name, boot));
             }
         }
         let (due, later) = self.going.drain(..).partition(|(at, ..)| *at <= now);
         self.going = later;
-        let due: Vec<(Instant, usize, String)> = due;
-        for (_, index, boot) in due {
-            self.hosts[index].asked(&boot, &self.ledger)?;
+        let due: Vec<(Instant, String, String)> = due;
+        for (_, name, boot) in due {
+            let mut all = self.hosts.iter_mut().chain(&mut self.copies);
+            if let Some(host) = all.find(|host| host.name == name) {
+                host.asked(&boot, &self.ledger)?;
+            }
         }
         Ok(())
     }
@@ -297,13 +305,14 @@ impl Run {
     }
 }
 
-fn make_host(
+/// `name` is the machine's, `node` the one that it has in the cluster.
+pub(crate) fn make_host(
     options: &Options,
     settings: &Settings,
     folder: &Path,
     daemon: &Path,
     index: usize,
-    name: &str,
+    (name, node): (&str, &str),
 ) -> io::Result<Host> {
     let mut endpoints: Vec<String> = (0..MEMBERS)
         .map(|member| format!("http://{}:2379", member_address(member)))
@@ -313,7 +322,7 @@ fn make_host(
         Some(Planted::Limit) if index == PLANTED_LIMIT.0 => PLANTED_LIMIT.1,
         _ => settings.limit,
     };
-    let config = furnish::config(folder, name, settings, limit, &endpoints);
+    let config = furnish::config(&folder.join(name), node, settings, limit, &endpoints);
     let scripts = furnish::scripts(folder, name, &folder.join("ledger"), &folder.join("power"));
     let stream = 100 + u64::try_from(index).unwrap_or(0);
     let rng = Rng::new(options.seed, stream);

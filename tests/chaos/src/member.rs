@@ -15,6 +15,8 @@ use crate::system::{run, within};
 pub(crate) const MEMBERS: usize = 3;
 /// Two write-ahead segments of 64 MB, laid out in advance, and some room.
 const DISK: &str = "192m";
+/// How long a member with a slow disk works between two writes.
+const BETWEEN_WRITES: Duration = Duration::from_millis(150);
 /// When a member that ended is started again, as its service manager would.
 const RESTART: Duration = Duration::from_millis(300);
 
@@ -32,6 +34,9 @@ pub(crate) struct Member {
     /// How often it ended without having been told to.
     pub(crate) failures: usize,
     told: bool,
+    /// Its disk is slow: how long each write takes, and when it goes on or is stopped next.
+    slow: Option<(Duration, Instant)>,
+    stopped: bool,
 }
 
 impl Member {
@@ -74,6 +79,8 @@ impl Member {
             restart_at: Instant::now(),
             failures: 0,
             told: false,
+            slow: None,
+            stopped: false,
             name,
         };
         member.start()?;
@@ -105,7 +112,25 @@ impl Member {
         if self.child.is_none() && self.restart_at <= now {
             self.start()?;
         }
+        if let Some((takes, at)) = self.slow
+            && at <= now
+        {
+            self.stopped = !self.stopped;
+            let (signal, pause) = match self.stopped {
+                true => (Signal::STOP, takes),
+                false => (Signal::CONT, BETWEEN_WRITES),
+            };
+            self.signal(signal);
+            self.slow = Some((takes, now + pause));
+        }
         Ok(())
+    }
+
+    /// From now on whatever it is asked waits for its disk for this long, or no more.
+    pub(crate) fn slow_disk(&mut self, takes: Option<Duration>) {
+        self.slow = takes.map(|takes| (takes, Instant::now()));
+        self.stopped = false;
+        self.signal(Signal::CONT);
     }
 
     /// Sends a signal that ends it, and keeps it down until `restart_at`.

@@ -18,6 +18,11 @@ pub(crate) fn host_address(index: usize) -> String {
     format!("10.77.1.{}", 1 + index)
 }
 
+/// The address of the copy of host `index`.
+pub(crate) fn copy_address(index: usize) -> String {
+    format!("10.77.2.{}", 1 + index)
+}
+
 /// What to do with packets from and to some addresses, in one namespace.
 #[derive(Clone, Debug)]
 pub(crate) struct Rule {

@@ -18,6 +18,8 @@ pub(crate) struct Settings {
     pub(crate) settle_sec: f64,
     /// Which of the etcd versions there are, counted round.
     pub(crate) version: usize,
+    /// A failed reboot stops everybody. Then every reboot clears what asked for it, or nobody would go any more.
+    pub(crate) halts: bool,
 }
 
 impl Settings {
@@ -30,6 +32,7 @@ impl Settings {
             cooldown_sec: u32::from(rng.chance(20)),
             settle_sec: if rng.chance(40) { 0.6 } else { 0.0 },
             version: rng.below(1000),
+            halts: rng.chance(50),
         }
     }
 }
@@ -69,10 +72,14 @@ pub(crate) enum Kind {
     LongBoot,
     DieBeforeReboot,
     DieDraining,
+    Reload,
+    SlowDisk,
+    SlowDisks,
+    Copy,
 }
 
 /// Every kind, its name in the figures, and how often it comes.
-pub(crate) const KINDS: [(Kind, &str, usize); 32] = [
+pub(crate) const KINDS: [(Kind, &str, usize); 36] = [
     (Kind::KillDaemon, "daemon-killed", 12),
     (Kind::TermDaemon, "daemon-terminated", 3),
     (Kind::StopDaemon, "daemon-stopped", 10),
@@ -105,6 +112,10 @@ pub(crate) const KINDS: [(Kind, &str, usize); 32] = [
     (Kind::LongBoot, "boot-longer-than-ttl", 4),
     (Kind::DieBeforeReboot, "daemon-killed-after-command", 4),
     (Kind::DieDraining, "daemon-killed-draining", 4),
+    (Kind::Reload, "daemon-reloaded", 10),
+    (Kind::SlowDisk, "member-disk-slow", 5),
+    (Kind::SlowDisks, "all-disks-slow", 3),
+    (Kind::Copy, "host-copied", 5),
 ];
 
 /// A fault, with everything that might be asked of it. What it meets is decided when it strikes: `leader` is whoever leads then.
@@ -131,8 +142,8 @@ pub(crate) struct Fault {
 impl Fault {
     pub(crate) fn strikes_member(&self) -> bool {
         use Kind::{
-            CutPeers, FillDisk, IsolateMember, KillMember, MemberLoss, SlowMember, StopMember,
-            TermMember, UnplugMember,
+            CutPeers, FillDisk, IsolateMember, KillMember, MemberLoss, SlowDisk, SlowDisks,
+            SlowMember, StopMember, TermMember, UnplugMember,
         };
         [
             KillMember,
@@ -144,6 +155,8 @@ impl Fault {
             SlowMember,
             UnplugMember,
             FillDisk,
+            SlowDisk,
+            SlowDisks,
         ]
         .contains(&self.kind)
     }

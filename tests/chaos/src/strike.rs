@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::etcd;
-use crate::inside::Run;
+use crate::inside::{Run, make_host};
+use crate::ledger::LOCK_KEY;
 use crate::member::MEMBERS;
-use crate::network::{self, Rule, Treatment, host_address, member_address};
+use crate::network::{self, Rule, Treatment, copy_address, host_address, member_address};
 use crate::plan::{Fault, Kind};
 use crate::system::signal_all;
 
@@ -19,6 +20,9 @@ use crate::system::signal_all;
 const JUNK: usize = 400_000;
 const JUNK_WRITES: usize = 6;
 const ONE_REQUEST: Duration = Duration::from_secs(3);
+
+/// How long a copy may take until it has asked etcd.
+const COPY_STARTS_WITHIN: Duration = Duration::from_secs(2);
 
 /// A fault in force.
 pub(crate) struct Active {
@@ -48,9 +52,9 @@ impl Run {
 
     fn only_hosts_it_can_strike(&self, fault: &mut Fault) {
         use Kind::{
-            BackIll, DieBeforeReboot, DieDraining, DrainFails, KillDaemon, LongBoot, LosePower,
-            RebootDoesNothing, RebootFails, RebootFailsAndHappens, RebootIsSlow, StopDaemon,
-            StopHost, TermDaemon, WipeRun,
+            BackIll, Copy, DieBeforeReboot, DieDraining, DrainFails, KillDaemon, LongBoot,
+            LosePower, RebootDoesNothing, RebootFails, RebootFailsAndHappens, RebootIsSlow,
+            StopDaemon, StopHost, TermDaemon, WipeRun,
         };
         let on = [
             KillDaemon, TermDaemon, StopDaemon, StopHost, LosePower, WipeRun,
@@ -75,6 +79,21 @@ impl Run {
                 host.is_on() && host.round.needs && host.round.reboots == 0
             });
         }
+        // A host that has just booted, or lost what it remembers, cannot tell the claim of its copy from its own.
+        if [LosePower, WipeRun, KillDaemon].contains(&fault.kind) {
+            fault.hosts.retain(|index| !self.hosts[*index].copied);
+        }
+        if fault.kind == Copy {
+            let view = self.observer.view();
+            fault.hosts.retain(|index| {
+                let host = &self.hosts[*index];
+                let claims = view.claims.iter().any(|(node, _)| *node == host.name);
+                // What is committed before the copy has asked etcd for the first time it cannot tell from its own.
+                let idle = host.needs_nothing_until(Instant::now() + COPY_STARTS_WITHIN);
+                host.is_on() && !host.copied && !host.round.stubborn && !claims && idle
+            });
+            fault.hosts.truncate(1);
+        }
         if [DrainFails, DieDraining].contains(&fault.kind) && !self.settings.hooks {
             fault.hosts.clear();
         }
@@ -84,6 +103,7 @@ impl Run {
         let restart_at = Instant::now() + fault.lasts.min(Duration::from_secs(2));
         match fault.kind {
             Kind::MoveLeader => return self.move_leader(fault),
+            Kind::Copy => return self.copy_host(fault.hosts[0], fault.wipe),
             Kind::Pause => {
                 self.operate(&["pause", "--reason", "chaos"]);
                 return Ok(true);
@@ -115,6 +135,7 @@ impl Run {
                 Kind::DrainFails => host.arm("drain", "fail")?,
                 Kind::BackIll => host.ill_for = Some(fault.lasts),
                 Kind::LongBoot => host.long_boot = true,
+                Kind::Reload => host.reload(Some(fault.percent))?,
                 _ => {
                     let rule = rule_for_host(fault);
                     self.network.add(&host.name, id, rule)?;
@@ -125,6 +146,12 @@ impl Run {
     }
 
     fn strike_member(&mut self, fault: &Fault, id: usize) -> io::Result<bool> {
+        let disk = Duration::from_millis(u64::try_from(900 + 40 * fault.percent).unwrap_or(1000));
+        if fault.kind == Kind::SlowDisks {
+            let all = self.members.iter_mut();
+            all.for_each(|member| member.slow_disk(Some(disk)));
+            return Ok(true);
+        }
         let member = &mut self.members[fault.member];
         let until = Instant::now() + fault.lasts;
         match fault.kind {
@@ -133,6 +160,7 @@ impl Run {
             Kind::StopMember => member.signal(Signal::STOP),
             Kind::SlowMember => network::slow(&member.name, 10 * fault.percent)?,
             Kind::UnplugMember => network::link(&member.name, false)?,
+            Kind::SlowDisk => member.slow_disk(Some(disk)),
             Kind::FillDisk => {
                 member.fill_disk()?;
                 self.write_junk(fault.member);
@@ -163,6 +191,17 @@ impl Run {
             Kind::UnplugMember => network::link(&self.members[fault.member].name, true)?,
             Kind::FillDisk => self.members[fault.member].free_disk()?,
             Kind::Pause => self.operate(&["resume"]),
+            Kind::SlowDisk => self.members[fault.member].slow_disk(None),
+            Kind::SlowDisks => {
+                let all = self.members.iter_mut();
+                all.for_each(|member| member.slow_disk(None));
+            }
+            Kind::Reload => {
+                for index in fault.hosts.iter().copied() {
+                    self.hosts[index].reload(None)?;
+                }
+            }
+            Kind::Copy => self.retire_copy(fault.hosts[0])?,
             _ => {}
         }
         for index in &fault.hosts {
@@ -194,6 +233,75 @@ impl Run {
         Ok(true)
     }
 
+    /// Another machine with the name and the machine id of this one starts, and needs a reboot.
+    fn copy_host(&mut self, index: usize, needs: bool) -> io::Result<bool> {
+        let original = self.hosts[index].name.clone();
+        let name = format!("{original}{}", chaos_check::COPY);
+        let now = Instant::now();
+        self.copies.retain(|copy| copy.name != name);
+        let address = copy_address(index);
+        let folder = self.folder.join(&name);
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        } else {
+            self.network.join(&name, &address)?;
+        }
+        let mut copy = make_host(
+            &self.options,
+            &self.settings,
+            &self.folder,
+            &self.daemon,
+            index,
+            (&name, &original),
+        )?;
+        copy.was_copied = true;
+        copy.need_reboot_at(
+            now + Duration::from_millis(if needs { 0 } else { 800 }),
+            false,
+        );
+        self.hosts[index].copied = true;
+        self.hosts[index].was_copied = true;
+        self.copies.push(copy);
+        Ok(true)
+    }
+
+    /// The copy is found and switched off. What it left is released by an operator, as the message of the other one says.
+    fn retire_copy(&mut self, index: usize) -> io::Result<()> {
+        let original = self.hosts[index].name.clone();
+        let name = format!("{original}{}", chaos_check::COPY);
+        let Some(place) = self.copies.iter().position(|copy| copy.name == name) else {
+            return Ok(());
+        };
+        let mut copy = self.copies.remove(place);
+        copy.retire(&self.ledger)?;
+        let boots = copy.boots;
+        let members: Vec<_> = self.members.iter().map(|member| member.address).collect();
+        self.hosts[index].tell(Signal::TERM, Instant::now() + Duration::from_millis(500));
+        self.hosts[index].copied = false;
+        let claim = format!("{LOCK_KEY}/claims/{original}");
+        let left = move || -> Option<bool> {
+            let read = |member| etcd::range(member, &claim, ONE_REQUEST).ok();
+            let pairs = members.iter().copied().find_map(read)?;
+            let its_own = |value: &str| boots.iter().any(|boot| value.contains(boot.as_str()));
+            Some(
+                pairs
+                    .iter()
+                    .any(|pair| pair.key == claim && its_own(&pair.value)),
+            )
+        };
+        self.operate_when(
+            left,
+            &[
+                "release",
+                &original,
+                "--yes",
+                "--reason",
+                "a copy of the machine",
+            ],
+        );
+        Ok(())
+    }
+
     /// Makes the members write, through those whose disks are not full.
     fn write_junk(&mut self, full: usize) {
         let addresses = (0..MEMBERS).filter(|index| *index != full);
@@ -211,6 +319,15 @@ impl Run {
 
     /// An operator's command, repeated until it succeeds: an operator would, too.
     fn operate(&mut self, arguments: &[&str]) {
+        self.operate_when(|| Some(true), arguments);
+    }
+
+    /// The same as long as there is a need for it. What was on its way when the operator came is waited for.
+    fn operate_when(
+        &mut self,
+        needed: impl Fn() -> Option<bool> + Send + 'static,
+        arguments: &[&str],
+    ) {
         let mut command = Command::new(&self.daemon);
         command
             .args(arguments)
@@ -232,7 +349,8 @@ impl Run {
                 let _ = before.join();
             }
             // As an operator would, who gets no answer while the members are cut off.
-            while !command.status().is_ok_and(|status| status.success()) {
+            while needed() != Some(false) && !command.status().is_ok_and(|status| status.success())
+            {
                 thread::sleep(Duration::from_millis(200));
             }
         });
