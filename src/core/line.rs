@@ -55,7 +55,8 @@ pub fn judge(
         known.is_some_and(|known| known.get(it.node) == Some(&it.id))
     };
     let standing: Vec<&Failed> = failed.iter().filter(|it| !excused(it)).collect();
-    if word.is_some() && standing.is_empty() {
+    // Only a word excuses, and there is a failure.
+    if standing.is_empty() {
         return Ok(word);
     }
     let named: Vec<String> = standing
@@ -76,5 +77,74 @@ fn words(known: &Known) -> String {
     match &known.failure {
         Ok(failure) => format!("{}, since {}", failure.detail, failure.since),
         Err(error) => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::{Failure, FailureKind};
+
+    fn known(node: &str, id: i64) -> Known {
+        let failure = Failure {
+            v: 1,
+            node: node.to_owned(),
+            claim: id,
+            kind: FailureKind::NotBack,
+            detail: "rebooting and not moved for 9 s".to_owned(),
+            reasons: Vec::new(),
+            since: "2026-01-01T00:00:00Z".to_owned(),
+            by: None,
+        };
+        Known {
+            node: node.to_owned(),
+            id,
+            failure: Ok(failure),
+        }
+    }
+
+    fn line(failures: Vec<Known>, excused: &[(&str, i64)]) -> Line {
+        let known = excused.iter().map(|(node, id)| ((*node).to_owned(), *id));
+        let word = GoOn {
+            v: 1,
+            by: "me".to_owned(),
+            reason: "looked at".to_owned(),
+            since: String::new(),
+            left: None,
+            known: known.collect(),
+        };
+        Line {
+            failures,
+            more: false,
+            go_on: (!excused.is_empty()).then_some((7, Ok(word))),
+        }
+    }
+
+    #[test]
+    fn a_failure_that_is_marked_and_seen_counts_once() {
+        let marked = line(vec![known("b", 3)], &[]);
+        let seen = |node: &str| Still {
+            node: node.to_owned(),
+            claim: 3,
+            why: "still".to_owned(),
+        };
+        assert_eq!(judge(2, "a", &marked, &[seen("b")]), Ok(None));
+        let both = "b (rebooting and not moved for 9 s, since 2026-01-01T00:00:00Z), c (still)";
+        assert_eq!(
+            judge(2, "a", &marked, &[seen("b"), seen("c")]),
+            Err(both.to_owned())
+        );
+    }
+
+    #[test]
+    fn a_word_is_about_the_failures_that_it_names_and_no_others() {
+        let failures = || vec![known("b", 3), known("c", 4)];
+        let all = line(failures(), &[("b", 3), ("c", 4)]);
+        let word = judge(1, "a", &all, &[]).unwrap();
+        assert_eq!(word.map(|(modified, _)| modified), Some(7));
+        for excused in [[("b", 3), ("c", 5)], [("b", 3), ("d", 4)]] {
+            let why = judge(1, "a", &line(failures(), &excused), &[]).unwrap_err();
+            assert!(why.starts_with("c (") && !why.contains("b ("), "{why}");
+        }
     }
 }

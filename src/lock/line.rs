@@ -118,3 +118,15 @@ pub(super) fn put(keys: &Keys, failure: &Failure) -> Op {
 pub(super) fn forget(keys: &Keys, node: &str) -> Op {
     Op::Delete(Delete::of(Span::one(keys.failed(node))))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_failures_are_read_than_a_judge_needs() {
+        let range = failures(&Keys::new("", "/rc"));
+        assert_eq!(range.keys, Span::prefix("/rc/line/failed/"));
+        assert_eq!(range.limit, MOST);
+    }
+}

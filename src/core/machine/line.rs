@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use etcd_rs_sync::{Error, Reply, Request};
+use jiff::Timestamp;
 
 use super::judge::stands;
 use super::queue::{End, Queue, Seen, TakingAway};
@@ -65,7 +66,8 @@ impl Machine {
             let known: Vec<String> = still.iter().map(|still| still.node.clone()).collect();
             let old = read.claims.iter().filter_map(|(node, found)| {
                 let new = !known.contains(node);
-                new.then(|| self.looks_old(node, found)).flatten()
+                new.then(|| looks_old((node, found), self.patience(), self.now.wall))
+                    .flatten()
             });
             still.extend(old);
         }
@@ -83,26 +85,6 @@ impl Machine {
     /// Whether the line stands only because of what this node saw itself.
     pub(super) fn suspects(&self) -> bool {
         self.queue.as_ref().is_some_and(|queue| queue.suspects)
-    }
-
-    /// A claim that was committed so long ago, by the clocks of its node and of this one, that it must have moved since.
-    fn looks_old(&self, node: &str, found: &Found) -> Option<Still> {
-        let claim = found.claim.as_ref().ok()?;
-        let at: jiff::Timestamp = claim.committed_at.as_ref()?.parse().ok()?;
-        let age = Duration::try_from(self.now.wall.duration_since(at)).ok()?;
-        let patience = claim
-            .patience_sec
-            .map_or(self.patience(), Duration::from_secs);
-        let drain = Duration::from_secs(claim.drain_sec.unwrap_or_default());
-        (age > patience + drain).then(|| Still {
-            node: node.to_owned(),
-            claim: found.create,
-            why: format!(
-                "it is {}, and was committed {} s ago by its clock",
-                claim.phase.as_str(),
-                age.as_secs()
-            ),
-        })
     }
 
     /// What is to be said of the own claim, once: that it is held after a reboot command ran, or that its node is back and ill.
@@ -248,6 +230,25 @@ impl Queue {
     }
 }
 
+/// A claim that was committed so long ago, by the clocks of its node and of this one, that it must have moved since; `own` is what
+/// this node allows itself, for one that does not say.
+fn looks_old((node, found): (&str, &Found), own: Duration, now: Timestamp) -> Option<Still> {
+    let claim = found.claim.as_ref().ok()?;
+    let at: Timestamp = claim.committed_at.as_ref()?.parse().ok()?;
+    let age = Duration::try_from(now.duration_since(at)).ok()?;
+    let patience = claim.patience_sec.map_or(own, Duration::from_secs);
+    let drain = Duration::from_secs(claim.drain_sec.unwrap_or_default());
+    (age > patience + drain).then(|| Still {
+        node: node.to_owned(),
+        claim: found.create,
+        why: format!(
+            "it is {}, and was committed {} s ago by its clock",
+            claim.phase.as_str(),
+            age.as_secs()
+        ),
+    })
+}
+
 /// How long this claim may stand still; `own` is what this node allows itself, for one that does not say.
 fn patience(claim: &Claim, own: Duration) -> Duration {
     let patience = claim.patience_sec.map_or(own, Duration::from_secs);
@@ -263,4 +264,93 @@ fn stands_still(claim: &Claim, waited: Duration) -> String {
         claim.phase.as_str(),
         waited.as_secs()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: Duration = Duration::from_secs(50);
+
+    fn sec(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn found(phase: Phase, patience_sec: Option<u64>, drain_sec: Option<u64>) -> Found {
+        let claim = Claim {
+            v: RECORD_VERSION,
+            node: "b".to_owned(),
+            node_id: "b".to_owned(),
+            boot_id: "b".to_owned(),
+            session: "b".to_owned(),
+            phase,
+            limit: 1,
+            domains: crate::lock::Domains::default(),
+            reasons: Vec::new(),
+            since: String::new(),
+            committed_at: Some("2026-01-01T00:00:00Z".to_owned()),
+            attempts: 1,
+            patience_sec,
+            drain_sec,
+            version: String::new(),
+        };
+        Found {
+            create: 3,
+            modified: 4,
+            lease: 0,
+            claim: Ok(claim),
+        }
+    }
+
+    #[test]
+    fn a_claim_may_stand_still_for_as_long_as_it_says_and_longer_while_it_drains() {
+        for (phase, says, drain, allowed) in [
+            (Phase::Draining, Some(100), Some(30), 130),
+            (Phase::Rebooting, Some(100), Some(30), 100),
+            (Phase::Draining, Some(100), None, 100),
+            (Phase::Rebooting, None, None, 50),
+        ] {
+            let found = found(phase, says, drain);
+            assert_eq!(patience(&found.claim.unwrap(), OWN), sec(allowed));
+        }
+    }
+
+    #[test]
+    fn those_that_stand_still_are_known_and_told_one_after_the_other() {
+        let late = || found(Phase::Rebooting, Some(100), None);
+        let mut queue = Queue::default();
+        for (key, at) in [("/rc/claims/b", 10), ("/rc/claims/c", 20)] {
+            let seen = Seen::again(None, &late(), sec(at));
+            queue.behind.insert(key.to_owned(), seen);
+        }
+        let queued = Seen::again(None, &found(Phase::Queued, Some(1), None), sec(0));
+        queue.ahead.insert("/rc/claims/d".to_owned(), queued);
+        let still = |now: u64| queue.still(sec(now), OWN, "/rc/claims/");
+        assert_eq!(still(109), []);
+        let first = Still {
+            node: "b".to_owned(),
+            claim: 3,
+            why: "rebooting and not moved for 105 s".to_owned(),
+        };
+        assert_eq!(still(115), [first]);
+        assert_eq!(still(120).len(), 2);
+        assert_eq!(queue.next_to_tell(OWN), Some(sec(110)));
+        for seen in queue.behind.values_mut().take(1) {
+            seen.told = true;
+        }
+        assert_eq!(queue.next_to_tell(OWN), Some(sec(120)));
+    }
+
+    #[test]
+    fn a_claim_looks_old_when_it_had_all_its_time_by_the_clocks() {
+        let found = found(Phase::Rebooting, Some(100), Some(30));
+        let at = |second: i64| {
+            let now = Timestamp::from_second(1_767_225_600 + second).unwrap();
+            looks_old(("b", &found), OWN, now).map(|still| still.why)
+        };
+        assert_eq!(at(130), None);
+        let why = "it is rebooting, and was committed 131 s ago by its clock";
+        assert_eq!(at(131).as_deref(), Some(why));
+        assert_eq!(at(-1), None);
+    }
 }

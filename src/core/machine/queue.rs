@@ -36,7 +36,7 @@ pub enum Entry {
 }
 
 /// What a waiting node knows of the queue before it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Queue {
     /// The claims before this one: all of them when `near`, else only the nearest.
     pub(super) ahead: BTreeMap<String, Seen>,
