@@ -7,7 +7,8 @@ use etcd_rs_sync::{Error, Reply, Request};
 use jiff::Timestamp;
 
 use super::judge::stands;
-use super::queue::{End, Queue, Seen, TakingAway};
+use super::queue::{Queue, Seen};
+use super::taking_away::{End, TakingAway};
 use super::{Machine, State, nonsense, rfc3339, words};
 use crate::core::line::{self, Still};
 use crate::core::{Note, Refusal};

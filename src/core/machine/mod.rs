@@ -41,8 +41,10 @@ mod sign;
 mod standing;
 mod start;
 mod state;
+mod taking_away;
 mod verify;
 mod view;
+mod waiting;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -67,11 +69,12 @@ pub use commit::Pending;
 pub use gates::{Gates, Stage};
 pub(super) use judge::describe;
 pub use judge::{judge_budget, judge_cooldown, judge_detectors, judge_pause, judge_window};
-pub use queue::{Entry, Queue, TakingAway};
+pub use queue::{Entry, Queue};
 pub use release::Ending;
 pub use reload::Reload;
 pub use requests::{DETECTOR, Noting};
 pub use state::{After, Grant, State};
+pub use taking_away::TakingAway;
 pub use verify::{Outcome, Verify};
 pub use view::{Commitment, View};
 

@@ -1,21 +1,17 @@
-//! The queue: joining it, knowing when it is this node's turn, and the session lease that guards the place.
+//! The queue: joining it on the session lease that guards the place, and counting who is before this node.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use etcd_rs_sync::{Error, Keys as Span, Range, Reply, Request};
+use etcd_rs_sync::{Error, Keys as Span, Reply, Request};
 
-use super::{
-    After, Gates, Grant, LEASE_MARGIN, Lease, Machine, Stage, State, nonsense, rfc3339, seconds,
-    words,
-};
-use crate::core::io::{Action, WatchEvent};
-use crate::core::settings::Mode;
+use super::{After, Grant, LEASE_MARGIN, Lease, Machine, State, nonsense, rfc3339, seconds, words};
+use crate::core::io::Action;
 use crate::core::{Note, Refusal};
 use crate::lock::domains::Older;
 use crate::lock::outcome::{self, Ahead, Found, Write};
-use crate::lock::record::{RECORD_VERSION, decode};
-use crate::lock::{Claim, Domains, Held, History, Phase, request};
+use crate::lock::record::RECORD_VERSION;
+use crate::lock::{Claim, Domains, Held, Phase, request};
 
 /// How long a waiting node relies on its watch alone before it counts again.
 const RECOUNT: Duration = Duration::from_secs(600);
@@ -43,21 +39,21 @@ pub struct Queue {
     /// The claims after this one that were committed, or cannot be read, when the gates were judged last.
     pub(super) behind: BTreeMap<String, Seen>,
     /// Whether all of them are known and followed.
-    near: bool,
+    pub(super) near: bool,
     /// How many keys that are no claims stand among them.
     foreign: usize,
     /// Whether something happened that only a new count can tell.
-    stale: bool,
+    pub(super) stale: bool,
     /// When the gates are judged again.
-    check_at: Duration,
+    pub(super) check_at: Duration,
     /// When the queue is counted again whatever the watch says.
     pub(super) recount_at: Duration,
     /// Since when the watch does not stand.
     pub(super) blind: Option<Duration>,
     /// When it was counted last.
-    counted_at: Duration,
+    pub(super) counted_at: Duration,
     /// The turn is here, but a gate that closes for everybody is closed; until when it is left alone.
-    retry_at: Option<Duration>,
+    pub(super) retry_at: Option<Duration>,
     /// A gate may be closed only because of what this node saw, which it forgets when it leaves.
     pub(super) suspects: bool,
     pub(super) held: Option<Refusal>,
@@ -76,34 +72,9 @@ pub(super) struct Seen {
     /// Since when it is known at this mod revision.
     pub(super) since: Duration,
     /// When its node was last found healthy though it stood still; `since` when never.
-    well_at: Duration,
+    pub(super) well_at: Duration,
     /// Whether its failure was told.
     pub(super) told: bool,
-}
-
-/// Taking away a claim: first the lease of the history entry, then one transaction. Or saying that its node failed.
-#[derive(Debug)]
-pub struct TakingAway {
-    pub(super) key: String,
-    pub(super) create: i64,
-    pub(super) modified: i64,
-    pub(super) claim: Box<Claim>,
-    pub(super) end: End,
-}
-
-/// What is done about a claim that stands still.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
-    /// Its failure is told: it was seen standing still for so long.
-    Told(Duration),
-    /// It is taken away.
-    Taken {
-        /// Mod revision of its node's report, which does not say that it is healthy; 0 for none, `None` before it was looked at.
-        report: Option<i64>,
-        /// The lease of the history entry, and whether it was granted.
-        lease: i64,
-        granted: bool,
-    },
 }
 
 impl Queue {
@@ -120,7 +91,7 @@ impl Queue {
     }
 
     /// Whether it is the turn of the claim that says `own`, under a limit in all.
-    fn turn(&self, own: &Domains, limit: u32, claims: &str) -> Result<(), String> {
+    pub(super) fn turn(&self, own: &Domains, limit: u32, claims: &str) -> Result<(), String> {
         if !self.near {
             return Err(format!("{} or more before it", self.ahead.len()));
         }
@@ -394,321 +365,6 @@ impl Machine {
         }
         self.go(State::Queued);
     }
-
-    pub(super) fn on_watch(&mut self, event: WatchEvent) {
-        let own = self.settings.keys.claim(&self.settings.node);
-        let now = self.now.mono;
-        if let WatchEvent::Failing(why) = &event {
-            self.on_watch_failing(why);
-        }
-        let again_at = self.settings.backoff_min;
-        let Some(queue) = &mut self.queue else { return };
-        match event {
-            // What is lost each time it is counted would be counted without end.
-            WatchEvent::Lost if now < queue.counted_at + again_at => {
-                queue.recount_at = queue.recount_at.min(queue.counted_at + again_at);
-            }
-            WatchEvent::Lost => queue.stale = true,
-            WatchEvent::Stands => queue.blind = None,
-            WatchEvent::Failing(_) => {}
-            WatchEvent::Deleted(key) if key == own.as_bytes() => {
-                if self.needs_lease() {
-                    self.leave(Refusal::Lost("the claim was deleted".to_owned()));
-                }
-                return;
-            }
-            WatchEvent::Deleted(key) => {
-                let key = String::from_utf8_lossy(&key);
-                queue.behind.remove(&*key);
-                let known = queue.ahead.remove(&*key).is_some();
-                if known && !queue.near {
-                    queue.stale = true;
-                }
-            }
-            WatchEvent::Written(key, modified, value) => {
-                let key = String::from_utf8_lossy(&key);
-                let claim = decode(&value).ok();
-                let ahead = queue.ahead.get_mut(&*key);
-                if let Some(seen) = ahead.or_else(|| queue.behind.get_mut(&*key)) {
-                    *seen = Seen {
-                        create: seen.create,
-                        modified,
-                        domains: claim.as_ref().map(|claim: &Claim| claim.domains.clone()),
-                        committed: committed(claim),
-                        since: now,
-                        well_at: now,
-                        told: false,
-                    };
-                }
-            }
-        }
-        if matches!(self.state, State::Queued) {
-            self.look_around();
-        }
-    }
-
-    /// In the queue: is there something to do, and if not, when will there be?
-    pub(super) fn look_around(&mut self) {
-        let now = self.now.mono;
-        let give_up_at = match self.settings.mode {
-            Mode::Daemon => None,
-            Mode::Once { wait } => Some(self.started + wait),
-        };
-        let hold_timeout = self.settings.hold_timeout;
-        let Some(queue) = &self.queue else { return };
-        if queue.stale || queue.recount_at <= now {
-            return self.go(State::Counting);
-        }
-        let patience = self.patience();
-        if let Some(away) = queue.to_tell(now, patience) {
-            return self.go(State::TakingAway(away));
-        }
-        let turn = self.turn(queue);
-        if turn.is_ok() && queue.retry_at.is_none_or(|at| at <= now) {
-            return self.my_turn();
-        }
-        if give_up_at.is_some_and(|at| at <= now) {
-            let held = queue.held.clone();
-            let refusal = held.or(turn.err().map(Refusal::NotTurn));
-            return self.leave(refusal.unwrap_or_else(|| Refusal::NotTurn(String::new())));
-        }
-        if queue.check_at <= now {
-            return self.check_while_waiting();
-        }
-        if let Some(away) = hold_timeout.and_then(|limit| queue.expired(now, limit)) {
-            return self.begin_taking_away(away);
-        }
-        let expiry = hold_timeout.and_then(|limit| queue.next_expiry(limit));
-        let retry = queue.retry_at.filter(|_| turn.is_ok());
-        self.timer = [
-            Some(queue.check_at),
-            Some(queue.recount_at),
-            retry,
-            expiry,
-            queue.next_to_tell(patience),
-            give_up_at,
-        ]
-        .into_iter()
-        .flatten()
-        .min();
-    }
-
-    /// Whether it is this node's turn, by what its claim says and what the others said; else what it waits for. A claim is judged
-    /// by the labels that it was made with: others have counted on those.
-    fn turn(&self, queue: &Queue) -> Result<(), String> {
-        let Some(held) = &self.held else {
-            return Err("it has no claim".to_owned());
-        };
-        let (limit, claims) = (
-            self.settings.max_concurrent_reboots,
-            self.settings.keys.claims(),
-        );
-        queue.turn(&held.claim.domains, limit, &claims)
-    }
-
-    /// How many claims before this node's own it looks at.
-    pub(super) fn window(&self) -> u32 {
-        let held = self.held.as_ref();
-        let domains = held.map_or(&self.settings.domains, |held| &held.claim.domains);
-        domains.window(self.settings.max_concurrent_reboots)
-    }
-
-    fn my_turn(&mut self) {
-        let waited = self
-            .queue
-            .as_ref()
-            .map_or(Duration::ZERO, |queue| self.now.mono - queue.since);
-        self.note(
-            Note::info("turn", "it is this node's turn; judging every gate again")
-                .with("lock_wait_ms", millis(waited))
-                .repeating(),
-        );
-        self.go(State::Gates(Gates::at(Stage::PostLock)));
-    }
-
-    fn check_while_waiting(&mut self) {
-        let pause = self.check_pause();
-        let now = self.now.mono;
-        if let Some(queue) = &mut self.queue {
-            queue.check_at = now + pause;
-        }
-        self.go(State::Gates(Gates::at(Stage::Waiting)));
-    }
-
-    /// Whether there is time left to wait in the queue.
-    pub(super) fn may_wait(&self) -> bool {
-        match self.settings.mode {
-            Mode::Daemon => true,
-            Mode::Once { wait } => self.started + wait > self.now.mono,
-        }
-    }
-
-    /// The turn is here, but a gate that closes for everybody is closed.
-    pub(super) fn hold_turn(&mut self, refusal: Refusal) {
-        self.note_held(&refusal);
-        let pause = self.check_pause();
-        let now = self.now.mono;
-        if let Some(queue) = &mut self.queue {
-            queue.retry_at = Some(now + pause);
-            queue.held = Some(refusal);
-        }
-        self.go(State::Queued);
-    }
-
-    fn note_held(&mut self, refusal: &Refusal) {
-        self.note(
-            Note::warn(
-                "blocked",
-                format!("this node keeps its place in the queue: {}", refusal.text()),
-            )
-            .with("reason", refusal.label())
-            .repeating(),
-        );
-    }
-
-    // ---- the claim of a node that never returned ----
-
-    fn begin_taking_away(&mut self, (key, create, modified, claim): Expired) {
-        let end = End::Taken {
-            report: None,
-            lease: self.rng.lease_id(),
-            granted: false,
-        };
-        self.go(State::TakingAway(TakingAway {
-            key,
-            create,
-            modified,
-            claim,
-            end,
-        }));
-    }
-
-    fn take_away_request(&self, away: &TakingAway) -> Option<Request> {
-        // The key decides whose claim it is; the record is only what somebody wrote there.
-        let keys = &self.settings.keys;
-        let node = away.key.strip_prefix(&keys.claims())?.to_owned();
-        let (report, lease) = match away.end {
-            End::Told(waited) => return self.tell_request(away, waited),
-            End::Taken { report: None, .. } => {
-                return Some(Request::Range(Range::of(Span::one(keys.alive(&node)))));
-            }
-            End::Taken {
-                lease,
-                granted: false,
-                ..
-            } => return self.grant_request(lease, HISTORY_TTL),
-            End::Taken {
-                report: Some(report),
-                lease,
-                granted: true,
-            } => (report, lease),
-        };
-        let now = rfc3339(self.now.wall);
-        let history = History {
-            v: RECORD_VERSION,
-            node: node.clone(),
-            outcome: "taken-away".to_owned(),
-            detail: "hold_timeout_sec passed without a sign of the node".to_owned(),
-            reasons: away.claim.reasons.clone(),
-            since: away.claim.since.clone(),
-            committed_at: away.claim.committed_at.clone(),
-            ended_at: now.clone(),
-            by: Some(self.settings.node.clone()),
-            count: None,
-        };
-        Some(Request::Txn(request::take_away(
-            &self.settings.keys,
-            (&node, away.create, away.modified, report),
-            (&history, lease, &now),
-        )))
-    }
-
-    /// The report of a node whose claim stood still for `hold_timeout_sec`.
-    fn on_report_seen(&mut self, result: Result<Reply, Error>) {
-        let State::TakingAway(away) = &mut self.state else {
-            return;
-        };
-        match result.map(outcome::health) {
-            Ok(Ok((false, modified))) => {
-                if let End::Taken { report, .. } = &mut away.end {
-                    *report = Some(modified);
-                }
-                self.begin();
-            }
-            // Up and healthy: it drains, or settles, or its reboot may still come. Its time begins anew.
-            Ok(Ok((true, _))) => {
-                let key = away.key.clone();
-                let elder = self
-                    .queue
-                    .as_mut()
-                    .and_then(|queue| queue.ahead.get_mut(&key));
-                if let Some(elder) = elder {
-                    elder.well_at = self.now.mono;
-                }
-                self.go(State::Queued);
-            }
-            Ok(Err(malformed)) => self.retry(&nonsense(&malformed)),
-            Err(error) => self.retry(&words(&error)),
-        }
-    }
-
-    pub(super) fn on_taken_away(&mut self, result: Result<Reply, Error>) {
-        let State::TakingAway(away) = &mut self.state else {
-            return;
-        };
-        match &mut away.end {
-            End::Told(_) => return self.on_told_of(result),
-            End::Taken { report: None, .. } => return self.on_report_seen(result),
-            End::Taken {
-                granted: granted @ false,
-                ..
-            } => match outcome::granted(result, seconds(HISTORY_TTL)) {
-                Ok(_) => {
-                    *granted = true;
-                    return self.begin();
-                }
-                Err(error) => return self.retry(&words(&error)),
-            },
-            End::Taken { granted: true, .. } => {}
-        }
-        let node = away.claim.node.clone();
-        match result {
-            Ok(reply) => match outcome::write(reply) {
-                Ok(Write::Done(_)) => self.note(
-                    Note::warn(
-                        "taken_away",
-                        format!("took the claim of {node} away: hold_timeout_sec passed without a sign of it"),
-                    )
-                    .with("taken_from", node),
-                ),
-                Ok(Write::Refused(_)) => {}
-                Err(malformed) => return self.retry(&nonsense(&malformed)),
-            },
-            Err(error) => return self.retry(&words(&error)),
-        }
-        self.go(State::Counting);
-    }
-}
-
-/// Key, create and mod revision, and content of a claim that was held for too long.
-type Expired = (String, i64, i64, Box<Claim>);
-
-impl Queue {
-    fn expired(&self, now: Duration, limit: Duration) -> Option<Expired> {
-        self.ahead.iter().find_map(|(key, seen)| {
-            let claim = seen.committed.as_ref()?;
-            (seen.well_at + limit <= now)
-                .then(|| (key.clone(), seen.create, seen.modified, claim.clone()))
-        })
-    }
-
-    fn next_expiry(&self, limit: Duration) -> Option<Duration> {
-        self.ahead
-            .values()
-            .filter(|seen| seen.committed.is_some())
-            .map(|seen| seen.well_at + limit)
-            .min()
-    }
 }
 
 impl Seen {
@@ -727,7 +383,7 @@ impl Seen {
     }
 }
 
-fn committed(claim: Option<Claim>) -> Option<Box<Claim>> {
+pub(super) fn committed(claim: Option<Claim>) -> Option<Box<Claim>> {
     claim.filter(|claim| claim.phase.committed()).map(Box::new)
 }
 

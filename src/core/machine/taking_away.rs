@@ -1,0 +1,181 @@
+//! The claim of a node that never returned: looked at, taken away, with an entry of the history.
+
+use std::time::Duration;
+
+use etcd_rs_sync::{Error, Keys as Span, Range, Reply, Request};
+
+use super::queue::HISTORY_TTL;
+use super::{Machine, Queue, State, nonsense, rfc3339, seconds, words};
+use crate::core::Note;
+use crate::lock::outcome::{self, Write};
+use crate::lock::record::RECORD_VERSION;
+use crate::lock::{Claim, History, request};
+
+/// Taking away a claim: first the lease of the history entry, then one transaction. Or saying that its node failed.
+#[derive(Debug)]
+pub struct TakingAway {
+    pub(super) key: String,
+    pub(super) create: i64,
+    pub(super) modified: i64,
+    pub(super) claim: Box<Claim>,
+    pub(super) end: End,
+}
+
+/// What is done about a claim that stands still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// Its failure is told: it was seen standing still for so long.
+    Told(Duration),
+    /// It is taken away.
+    Taken {
+        /// Mod revision of its node's report, which does not say that it is healthy; 0 for none, `None` before it was looked at.
+        report: Option<i64>,
+        /// The lease of the history entry, and whether it was granted.
+        lease: i64,
+        granted: bool,
+    },
+}
+
+impl Machine {
+    pub(super) fn begin_taking_away(&mut self, (key, create, modified, claim): Expired) {
+        let end = End::Taken {
+            report: None,
+            lease: self.rng.lease_id(),
+            granted: false,
+        };
+        self.go(State::TakingAway(TakingAway {
+            key,
+            create,
+            modified,
+            claim,
+            end,
+        }));
+    }
+
+    pub(super) fn take_away_request(&self, away: &TakingAway) -> Option<Request> {
+        // The key decides whose claim it is; the record is only what somebody wrote there.
+        let keys = &self.settings.keys;
+        let node = away.key.strip_prefix(&keys.claims())?.to_owned();
+        let (report, lease) = match away.end {
+            End::Told(waited) => return self.tell_request(away, waited),
+            End::Taken { report: None, .. } => {
+                return Some(Request::Range(Range::of(Span::one(keys.alive(&node)))));
+            }
+            End::Taken {
+                lease,
+                granted: false,
+                ..
+            } => return self.grant_request(lease, HISTORY_TTL),
+            End::Taken {
+                report: Some(report),
+                lease,
+                granted: true,
+            } => (report, lease),
+        };
+        let now = rfc3339(self.now.wall);
+        let history = History {
+            v: RECORD_VERSION,
+            node: node.clone(),
+            outcome: "taken-away".to_owned(),
+            detail: "hold_timeout_sec passed without a sign of the node".to_owned(),
+            reasons: away.claim.reasons.clone(),
+            since: away.claim.since.clone(),
+            committed_at: away.claim.committed_at.clone(),
+            ended_at: now.clone(),
+            by: Some(self.settings.node.clone()),
+            count: None,
+        };
+        Some(Request::Txn(request::take_away(
+            &self.settings.keys,
+            (&node, away.create, away.modified, report),
+            (&history, lease, &now),
+        )))
+    }
+
+    /// The report of a node whose claim stood still for `hold_timeout_sec`.
+    fn on_report_seen(&mut self, result: Result<Reply, Error>) {
+        let State::TakingAway(away) = &mut self.state else {
+            return;
+        };
+        match result.map(outcome::health) {
+            Ok(Ok((false, modified))) => {
+                if let End::Taken { report, .. } = &mut away.end {
+                    *report = Some(modified);
+                }
+                self.begin();
+            }
+            // Up and healthy: it drains, or settles, or its reboot may still come. Its time begins anew.
+            Ok(Ok((true, _))) => {
+                let key = away.key.clone();
+                let elder = self
+                    .queue
+                    .as_mut()
+                    .and_then(|queue| queue.ahead.get_mut(&key));
+                if let Some(elder) = elder {
+                    elder.well_at = self.now.mono;
+                }
+                self.go(State::Queued);
+            }
+            Ok(Err(malformed)) => self.retry(&nonsense(&malformed)),
+            Err(error) => self.retry(&words(&error)),
+        }
+    }
+
+    pub(super) fn on_taken_away(&mut self, result: Result<Reply, Error>) {
+        let State::TakingAway(away) = &mut self.state else {
+            return;
+        };
+        match &mut away.end {
+            End::Told(_) => return self.on_told_of(result),
+            End::Taken { report: None, .. } => return self.on_report_seen(result),
+            End::Taken {
+                granted: granted @ false,
+                ..
+            } => match outcome::granted(result, seconds(HISTORY_TTL)) {
+                Ok(_) => {
+                    *granted = true;
+                    return self.begin();
+                }
+                Err(error) => return self.retry(&words(&error)),
+            },
+            End::Taken { granted: true, .. } => {}
+        }
+        let node = away.claim.node.clone();
+        match result {
+            Ok(reply) => match outcome::write(reply) {
+                Ok(Write::Done(_)) => self.note(
+                    Note::warn(
+                        "taken_away",
+                        format!("took the claim of {node} away: hold_timeout_sec passed without a sign of it"),
+                    )
+                    .with("taken_from", node),
+                ),
+                Ok(Write::Refused(_)) => {}
+                Err(malformed) => return self.retry(&nonsense(&malformed)),
+            },
+            Err(error) => return self.retry(&words(&error)),
+        }
+        self.go(State::Counting);
+    }
+}
+
+/// Key, create and mod revision, and content of a claim that was held for too long.
+type Expired = (String, i64, i64, Box<Claim>);
+
+impl Queue {
+    pub(super) fn expired(&self, now: Duration, limit: Duration) -> Option<Expired> {
+        self.ahead.iter().find_map(|(key, seen)| {
+            let claim = seen.committed.as_ref()?;
+            (seen.well_at + limit <= now)
+                .then(|| (key.clone(), seen.create, seen.modified, claim.clone()))
+        })
+    }
+
+    pub(super) fn next_expiry(&self, limit: Duration) -> Option<Duration> {
+        self.ahead
+            .values()
+            .filter(|seen| seen.committed.is_some())
+            .map(|seen| seen.well_at + limit)
+            .min()
+    }
+}
