@@ -16,9 +16,8 @@ impl World {
         if !host.up || host.boot != boot || host.process.is_some() {
             return;
         }
-        // A dry run makes no record where there is none.
-        let forgets = host.plan.settings.dry_run && host.memory.is_none();
-        if host.blind.boot != Some(boot) || forgets {
+        // A dry run makes no record where there is none, so that the next process knows as little; it may be one in earnest.
+        if host.blind.boot != Some(boot) || host.memory.is_none() {
             self.note_blindness(index);
         }
         let host = &mut self.hosts[index];
