@@ -52,6 +52,12 @@ fn a_watch_begins_where_it_is_told_is_opened_anew_when_it_is_silent_and_ends_wit
     daemon.lanes.silence_limit = Duration::from_millis(50);
     daemon.lanes.watch(from(0));
     wait("a third stream", || (opened() >= 3).then_some(()));
+    // One that silence does not end: it is there until somebody ends it.
+    daemon.lanes.silence_limit = Duration::from_secs(3600);
+    daemon.lanes.watch(from(0));
+    wait("the last one alone", || {
+        (lab.etcd.watches().0 == 1).then_some(())
+    });
     drop(daemon);
     wait("the end of the watch", || {
         (lab.etcd.watches().0 == 0).then_some(())
