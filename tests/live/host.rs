@@ -162,7 +162,9 @@ impl Host {
             .iter()
             .map(|(field, value)| format!("{field}: {value}\n"))
             .collect();
-        fs::write(self.path("config.yaml"), lines.concat()).unwrap();
+        // As a whole: a daemon that runs may read it at any moment.
+        fs::write(self.path("config.yaml.new"), lines.concat()).unwrap();
+        fs::rename(self.path("config.yaml.new"), self.path("config.yaml")).unwrap();
     }
 
     /// The program with these arguments and this host's configuration.
