@@ -47,7 +47,7 @@ pub(crate) fn text(view: &View, other: Option<&str>, now: Timestamp) -> String {
     if other.is_none() {
         let begun = has_begun(view, node);
         lines.push(folded(&if begun {
-            format!("{node} has begun its reboot and goes through with it. What blocks below keeps it, and others, from beginning another:")
+            format!("{node} has begun its reboot and waits for none of these; the kill switch can still stop it before the reboot command runs.")
         } else {
             summary(node, &view.gates)
         }));

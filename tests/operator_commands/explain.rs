@@ -155,7 +155,7 @@ fn a_node_that_has_begun_does_not_wait_for_a_gate() {
     );
     let told = run(&field.config("admin", ""), &["explain"]).stdout;
     let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
-    let begun = "admin has begun its reboot and goes through with it. What blocks below keeps it, and others, from beginning another:";
+    let begun = "admin has begun its reboot and waits for none of these; the kill switch can still stop it before the reboot command runs.";
     assert!(told.contains(begun), "{told}");
     assert!(
         told.contains("pause blocks") && !told.contains("Next to let it pass"),
