@@ -174,6 +174,7 @@ impl Cluster {
         let mut last = String::new();
         for attempt in 0..TRIES {
             if attempt > 0 {
+                // Nothing but the person at this command waits for it.
                 sleep(pause);
                 pause *= 2;
             }
@@ -210,6 +211,7 @@ impl Cluster {
                 Err(error) if error.is_definite() || attempt == TRIES => {
                     return Err(trouble(&error));
                 }
+                // As above.
                 Err(_) => sleep(pause),
             }
             pause *= 2;

@@ -144,6 +144,7 @@ impl Inner {
             }
             self.changed.notify_all();
             drop(state);
+            // Who asks meanwhile is shown this look; a slow etcd is asked less often.
             thread::sleep(rest);
             if !self.is_asked_since(began, LINGER) {
                 return;
