@@ -143,7 +143,8 @@ pub struct Process {
 pub struct Blind {
     /// In which of its boots that is so.
     pub boot: Option<u32>,
-    /// The newest revision when it had its first answer there.
+    /// The newest revision when it first wrote down, there, that etcd had answered. An answer that was garbled, or that a process
+    /// took to its end, tells the next one nothing.
     pub since: Option<i64>,
     /// Whether it remembered no boot at all.
     pub to_all: bool,

@@ -184,11 +184,6 @@ impl World {
         };
         if result.is_err() {
             process.unanswered = now;
-        } else if channel == Channel::Main {
-            self.hosts[host]
-                .blind
-                .since
-                .get_or_insert(self.etcd.revision());
         }
         let input = match channel {
             Channel::Main => reboot_coordinator::core::Input::Etcd(ticket, result),

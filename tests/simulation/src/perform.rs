@@ -91,7 +91,12 @@ impl World {
                 }
             }
             Action::Watch(wanted) => self.watch(index, pid, wanted),
-            Action::Remember(memory) => self.hosts[index].memory = Some(memory),
+            Action::Remember(memory) => {
+                let now = self.etcd.revision();
+                let host = &mut self.hosts[index];
+                host.memory = Some(memory);
+                host.blind.since.get_or_insert(now);
+            }
             Action::RecordCompleted(_) | Action::Note(_) => {}
             Action::Exit(code) => self.exits(index, code),
         }

@@ -61,7 +61,8 @@ impl World {
         if self.check.taken.contains_key(&before.create) {
             return;
         }
-        let old = blind.since.is_some_and(|since| before.create <= since);
+        // Who has written nothing down yet began just now.
+        let old = blind.since.is_none_or(|since| before.create <= since);
         let known = blind.to_boots.contains(&before.claim.boot_id);
         if old && (blind.to_all || known) {
             let now = self.now;
