@@ -224,8 +224,10 @@ impl Machine {
     /// A queued claim of an earlier process on this host, which the instance lock proves dead.
     fn adopt_queued(&mut self, found: Found, held: &Held) {
         let same_boot = held.claim.boot_id == self.settings.boot_id;
-        // Whoever joined had seen to what was left undone.
-        self.remember(|_| {});
+        if same_boot {
+            // Whoever joined had seen to what was left undone. A place of another boot may be a copy's.
+            self.remember(|_| {});
+        }
         let same_place = held.claim.domains == self.settings.domains;
         let daemon = self.settings.mode == Mode::Daemon;
         if same_boot && same_place && daemon && self.next.is_none() {

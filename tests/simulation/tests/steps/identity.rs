@@ -188,6 +188,20 @@ fn a_host_without_a_record_of_its_past_undoes_once_and_never_in_a_dry_run() {
     assert!(!undoes(&mut node));
 }
 
+/// The machine that a copy was made of is back, without a record: the place in the queue is no sign that it undid anything.
+#[test]
+fn a_place_that_a_copy_left_does_not_count_as_a_record_of_this_host() {
+    for (boot, undone) in [("boot-1", false), ("boot-2", true)] {
+        let mut node = Node::new(of_boot("boot-1"));
+        node.elder("n9", Phase::Rebooting);
+        node.until_state("queued");
+        node.memory = None;
+        let mut node = node.followed_by(of_boot(boot));
+        node.detectors = vec![detector(DetectorResult::Clear)];
+        assert_eq!(undoes(&mut node), undone, "{boot}");
+    }
+}
+
 #[test]
 fn a_node_that_is_back_undoes_its_drain_though_etcd_cannot_write() {
     let mut node = Node::new(of_boot("boot-1"));
