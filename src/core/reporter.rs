@@ -189,13 +189,17 @@ impl Reporter {
         Some(Ask::Send(ticket, request))
     }
 
-    /// The lease comes first, then what is not in etcd yet, then the renewal.
+    /// The lease comes first, then what is not in etcd yet, then the renewal. One that was not renewed for its TTL has ended: what
+    /// answers to its id may be a late copy of its grant, under which nothing stands.
     fn due(
         &mut self,
         settings: &Settings,
         rng: &mut Rng,
         now: Duration,
     ) -> Option<(Sent, Request)> {
+        if (self.lease.as_ref()).is_some_and(|lease| lease.renewed + lease.ttl <= now) {
+            self.lost();
+        }
         let Some(lease) = &self.lease else {
             if self.verdict.is_none() && self.standing.is_none() {
                 return None;

@@ -185,6 +185,22 @@ fn a_lease_of_the_report_that_is_gone_is_asked_for_again_and_the_report_written_
     }
 }
 
+/// A late copy of the grant answers to the old id, and the report that stood under it is gone.
+#[test]
+fn a_lease_of_the_report_that_was_not_renewed_for_its_ttl_is_not_trusted_again() {
+    let mut node = reported();
+    let (begun, ttl) = (node.now, settings().lock_ttl);
+    loop {
+        let (ticket, request) = until_report(&mut node);
+        if node.now >= begun + ttl {
+            assert!(matches!(request, Request::Grant { .. }), "{request:?}");
+            break;
+        }
+        assert!(matches!(request, Request::KeepAlive { .. }), "{request:?}");
+        node.give(Input::Reported(ticket, Err(unreachable())));
+    }
+}
+
 #[test]
 fn a_node_that_stops_takes_its_report_back_even_when_its_lease_was_only_asked_for() {
     let mut node = reporting();
