@@ -251,6 +251,9 @@ impl World {
             return;
         };
         if message.garbled {
+            if let Some(process) = self.hosts[host].process(pid) {
+                process.unanswered = self.now;
+            }
             result = Ok(Reply::Txn(TxnReply::default()));
         }
         if let Some(planted) = self.planted {
