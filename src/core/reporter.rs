@@ -258,7 +258,7 @@ impl Reporter {
         Some(healthy)
     }
 
-    /// etcd answered, or not; why it is tried again later.
+    /// etcd answered, or not; then what that means, the key, and why.
     pub(super) fn answered(
         &mut self,
         settings: &Settings,
@@ -266,7 +266,7 @@ impl Reporter {
         ticket: Ticket,
         now: Duration,
         result: Result<Reply, Error>,
-    ) -> Option<String> {
+    ) -> Option<(&'static str, String, String)> {
         let (_, sent, sent_at) = self.asked.take_if(|(asked, ..)| *asked == ticket)?;
         let done = match (sent, result) {
             (Sent::Grant(id), result) => {
@@ -295,7 +295,22 @@ impl Reporter {
         let pause = backoff(self.failures, settings.backoff_min, settings.backoff_max);
         self.failures += 1;
         self.retry_at = Some(now + rng.jitter(pause));
-        done.err()
+        let (keys, node) = (&settings.keys, settings.node.as_str());
+        let (means, key) = match sent {
+            Sent::Grant(_) | Sent::Put(_) => (
+                "the health report of this node is not in etcd, so that it counts as not healthy",
+                keys.alive(node),
+            ),
+            Sent::KeepAlive => (
+                "the health report of this node cannot be renewed; once its lease ends the node counts as not healthy",
+                keys.alive(node),
+            ),
+            Sent::Standing => (
+                "what this node says of itself is not in etcd, so that others see what it said before",
+                keys.standing(node),
+            ),
+        };
+        done.err().map(|why| (means, key, why))
     }
 
     fn granted(&mut self, id: i64, sent_at: Duration, ttl: Duration) {

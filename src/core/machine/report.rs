@@ -55,12 +55,9 @@ impl Machine {
         let now = self.now.mono;
         let settings = &self.settings;
         let failed = reporter.answered(settings, &mut self.rng, ticket, now, result);
-        if let Some(why) = failed {
-            let key = settings.keys.alive(&settings.node);
+        if let Some((means, key, why)) = failed {
             let cause = etcd_rs_sync::cause(&why);
-            let text = format!(
-                "the health report of this node is not in etcd, so that it counts as not healthy: {key}: {why}; trying again"
-            );
+            let text = format!("{means}: {key}: {why}; trying again");
             self.note(
                 Note::warn("report_failed", text)
                     .with("key", key)

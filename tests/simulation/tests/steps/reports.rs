@@ -5,7 +5,7 @@ use std::time::Duration;
 use etcd_rs_sync::{Error, KeepAliveReply, Reply, Request};
 use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
 use reboot_coordinator::core::io::Ticket;
-use reboot_coordinator::core::{Action, Input, Settings};
+use reboot_coordinator::core::{Action, Input, Reload, Settings};
 use reboot_coordinator::lock::record::{Report, Standing, decode};
 use simulation::by_hand::{Node, detector, settings, unreachable};
 
@@ -231,4 +231,111 @@ fn a_report_whose_lease_was_lost_before_it_was_written_is_written_under_another(
     node.give(Input::Reported(ticket, Err(Error::LeaseNotFound)));
     let (_, request) = until_report(&mut node);
     assert!(matches!(request, Request::Grant { .. }));
+}
+
+#[test]
+fn a_lease_is_renewed_in_time_when_nothing_else_wakes_the_node() {
+    let mut node = Node::new(Settings {
+        health_publish_interval: Some(Duration::from_secs(3600)),
+        check_interval: Duration::from_secs(3600),
+        ..settings()
+    });
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    node.until_state("idle");
+    node.settle();
+    let begun = node.now;
+    let (_, request) = until_report(&mut node);
+    assert!(matches!(request, Request::KeepAlive { .. }), "{request:?}");
+    assert_eq!((node.now - begun).as_secs(), 20);
+}
+
+#[test]
+fn what_a_node_says_of_itself_does_not_wait_for_its_health_script() {
+    let mut node = reporting();
+    while node.stands("/r/standing/n0").is_none() {
+        match node.next_action() {
+            Action::Monitor(..) => {} // it never ends
+            action => node.perform(action),
+        }
+    }
+    assert!(node.stands("/r/alive/n0").is_none());
+}
+
+#[test]
+fn an_idle_node_that_cannot_ask_etcd_says_nothing_of_it_when_it_can() {
+    let mut node = Node::new(Settings {
+        health_publish_interval: Some(Duration::from_secs(3600)),
+        ..settings()
+    });
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    node.until_state("idle");
+    node.settle();
+    let before = node.stands("/r/standing/n0").cloned();
+    let (ticket, _) = node.until_sending("checking");
+    node.answer(ticket, Err(unreachable()));
+    let begun = node.now;
+    assert_eq!(node.machine.standing().unwrap().state, "blocked");
+    while node.now < begun + Duration::from_secs(20) {
+        let action = node.next_action();
+        node.perform(action);
+    }
+    assert_eq!(node.stands("/r/standing/n0").cloned(), before);
+}
+
+/// What stands there is compared once, and replaced; what is written again and again is another program's.
+#[test]
+fn what_an_earlier_process_left_is_replaced_and_what_another_program_writes_is_said() {
+    let first = reported();
+    for key in ["/r/alive/n0", "/r/standing/n0"] {
+        // Word for word the same, but under no lease of this process.
+        let equal = first.stands(key).unwrap().value.clone();
+        for left in [equal, b"{}".to_vec()] {
+            let mut node = reporting();
+            node.put(key, left.clone());
+            node.until_state("idle");
+            node.settle();
+            let stands = node.stands(key).unwrap();
+            assert_eq!(
+                (stands.lease != 0, &stands.value),
+                (true, &first.stands(key).unwrap().value)
+            );
+            assert!(!node.said("report_failed", ""));
+            let mut node = reporting();
+            while !node.said(
+                "report_failed",
+                &format!("{key}: another program writes it"),
+            ) {
+                let report = until_report(&mut node);
+                node.put(key, left.clone());
+                node.perform(Action::Report(report.0, report.1));
+                assert!(node.now < Duration::from_secs(1100), "{key}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_reload_runs_the_script_at_once_and_sends_again_what_was_under_way() {
+    let mut node = reported();
+    node.wait(Duration::from_secs(5));
+    node.settle();
+    let now = node.now;
+    node.health = ScriptOutcome::Exited(1);
+    let settings = Settings {
+        health_publish_interval: Some(Duration::from_secs(10)),
+        check_interval: Duration::from_secs(3600),
+        ..settings()
+    };
+    let reload = |node: &mut Node| {
+        node.give(Input::Reload(Box::new(Reload {
+            settings: settings.clone(),
+            drains_otherwise: false,
+        })));
+    };
+    reload(&mut node);
+    let (_, lost) = until_report(&mut node);
+    assert_eq!(node.now, now);
+    reload(&mut node);
+    let (_, again) = until_report(&mut node);
+    assert_eq!((node.now, again), (now, lost));
 }

@@ -1,0 +1,82 @@
+//! A new configuration while a node joins, waits or drains.
+
+use etcd_rs_sync::Request;
+use reboot_coordinator::core::facts::ScriptOutcome;
+use reboot_coordinator::core::io::Ticket;
+use reboot_coordinator::core::{Action, Input, Reload, Settings};
+use reboot_coordinator::lock::Phase;
+use simulation::by_hand::{Node, ended, settings};
+
+fn reload(node: &mut Node, name: &str, drains_otherwise: bool) {
+    let settings = Settings {
+        node: name.to_owned(),
+        ..settings()
+    };
+    node.give(Input::Reload(Box::new(Reload {
+        settings,
+        drains_otherwise,
+    })));
+}
+
+#[test]
+fn a_node_that_joins_keeps_its_lease_under_its_name_and_gives_it_back_with_another() {
+    for (name, keeps) in [("n0", true), ("web", false)] {
+        let mut node = Node::new(settings());
+        let (ticket, grant) = node.until_sending("joining");
+        let Request::Grant { id, .. } = grant else {
+            panic!("a lease comes first: {grant:?}");
+        };
+        reload(&mut node, name, false);
+        let (_, request) = match node.until("etcd") {
+            Action::Etcd(ticket, request) => (ticket, request),
+            other => panic!("{other:?}"),
+        };
+        match request {
+            Request::Grant { id: again, .. } => assert_eq!((again, keeps), (id, true)),
+            Request::Revoke { id: given } => assert_eq!((given, keeps), (id, false)),
+            other => panic!("{name}: {other:?}"),
+        }
+        let _ = ticket; // nobody waits for that answer any more
+    }
+}
+
+#[test]
+fn a_node_that_waits_keeps_its_place_under_its_name_and_gives_it_up_with_another() {
+    for (name, keeps) in [("n0", true), ("web", false)] {
+        let mut node = Node::new(settings());
+        node.elder("n9", Phase::Queued);
+        node.until_state("queued");
+        node.settle();
+        let place = node.stands("/r/claims/n0").unwrap().clone();
+        reload(&mut node, name, false);
+        node.until_state("queued");
+        let stands = node.stands("/r/claims/n0");
+        let kept = stands.is_some_and(|kv| kv.create_revision == place.create_revision);
+        assert_eq!(kept, keeps, "{name}");
+        assert_eq!(node.stands("/r/claims/web").is_some(), !keeps);
+    }
+}
+
+#[test]
+fn a_drain_goes_on_unless_its_hook_or_its_limit_is_another() {
+    for otherwise in [false, true] {
+        let mut node = Node::new(settings());
+        let Action::Hook(ticket, ..) = node.until("hook") else {
+            unreachable!("it was waited for");
+        };
+        reload(&mut node, "n0", otherwise);
+        let cancelled =
+            std::iter::from_fn(|| node.due()).any(|action| matches!(action, Action::CancelScripts));
+        assert_eq!(cancelled, otherwise);
+        if !otherwise {
+            drained(&mut node, ticket);
+        }
+    }
+}
+
+/// The gates are judged anew before the command runs: the permit was given by the old file.
+fn drained(node: &mut Node, ticket: Ticket) {
+    node.give(Input::Script(ticket, ended(ScriptOutcome::Exited(0))));
+    node.until("detect");
+    assert!(!node.done.contains(&"reboot"));
+}

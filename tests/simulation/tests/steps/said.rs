@@ -1,0 +1,302 @@
+//! What a node says of itself at each moment of its life, word by word.
+
+use std::time::Duration;
+
+use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
+use reboot_coordinator::core::settings::Mode;
+use reboot_coordinator::core::verdict::Word;
+use reboot_coordinator::core::{Action, Input, Refusal, Settings, WatchEvent};
+use reboot_coordinator::lock::Phase;
+use reboot_coordinator::lock::record::{Blocked, Standing};
+use simulation::by_hand::{Node, detector, ended, name, settings, time, unreachable};
+
+/// What stands in the way, and what it is at, whenever that changes.
+fn said(node: &Node) -> String {
+    let Some(standing) = node.machine.standing() else {
+        return String::new();
+    };
+    let blocked = standing.blocked.as_ref();
+    let blocked = blocked.map(|blocked| format!(" [{}] {}", blocked.label, blocked.text));
+    let doing = standing.doing.as_deref().unwrap_or_default();
+    format!("{}{}: {doing}", standing.state, blocked.unwrap_or_default())
+}
+
+/// What it says from now on, until `end` is to be done or a state is reached.
+fn sayings(node: &mut Node, end: &str) -> Vec<String> {
+    let mut all: Vec<String> = vec![said(node)];
+    for _ in 0..400 {
+        let action = node.next_action();
+        if name(&action) == end {
+            return all;
+        }
+        match action {
+            Action::Reboot(ticket, ..) => node.give(Input::RebootCommand(
+                ticket,
+                ended(ScriptOutcome::Exited(0)),
+            )),
+            action => node.perform(action),
+        }
+        let now = said(node);
+        if all.last() != Some(&now) {
+            all.push(now);
+        }
+        if node.machine.view().state == end {
+            return all;
+        }
+    }
+    panic!("no {end}: {all:#?}");
+}
+
+fn of_boot(boot: &str) -> Settings {
+    Settings {
+        boot_id: boot.to_owned(),
+        ..settings()
+    }
+}
+
+const COMMAND: &str = "rebooting: the reboot command is run, and again when the host is still up 60 s after the commit";
+
+#[test]
+fn a_node_says_where_it_is_in_a_reboot_that_works() {
+    let mut node = Node::new(settings());
+    node.elder("n9", Phase::Queued);
+    assert_eq!(sayings(&mut node, "queued"), ["", "queued: "]);
+    node.settle();
+    let claim = "/r/claims/n9";
+    node.delete(claim);
+    let (watch, ..) = node.watch.clone().unwrap();
+    node.give(Input::Watch(watch, WatchEvent::Deleted(claim.into())));
+    assert_eq!(
+        sayings(&mut node, "reboot"),
+        [
+            "queued: ",
+            "draining: the drain hook runs, at most 60 s",
+            COMMAND
+        ]
+    );
+    let mut node = node.followed_by(of_boot("boot-2"));
+    node.health = ScriptOutcome::Exited(3);
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    let proof = "verifying: is back and has to prove that it is healthy";
+    let ill = "verifying [health] the health script does not pass: exit code 3: is back";
+    let health = node.until("health");
+    assert_eq!(said(&node), proof);
+    node.perform(health);
+    while said(&node) == proof {
+        let action = node.next_action();
+        node.perform(action);
+    }
+    assert_eq!(said(&node), ill);
+    node.health = ScriptOutcome::Exited(0);
+    assert_eq!(
+        sayings(&mut node, "idle"),
+        [ill, "verifying: gives its claim back"]
+    );
+}
+
+#[test]
+fn a_node_that_never_goes_down_says_so_each_time() {
+    let mut node = Node::new(settings());
+    node.until("hook");
+    let mut node = node.followed_by(settings());
+    let text = "the attempt was called off: the host is still up 60 s after the reboot command, in attempt 3 of 3";
+    assert_eq!(
+        sayings(&mut node, "holding"),
+        [
+            "",
+            "draining: judges its gates before the drain",
+            "draining: the drain hook runs, at most 60 s",
+            COMMAND,
+            "retrying: never went down: 2 of 3 attempts led to no reboot; judges its gates and tries again",
+            COMMAND,
+            &format!("holding [aborted] {text}: is still up and may yet go down"),
+        ]
+    );
+    // Since when counts from the first time that it said so, and the gate of the attempt says the same.
+    let (since, begun) = (node.machine.standing().unwrap().since.clone(), node.now);
+    while node.now < begun + Duration::from_secs(100) {
+        let action = node.next_action();
+        node.perform(action);
+    }
+    let standing = node.machine.standing().unwrap();
+    assert_eq!(standing.since, since);
+    assert_eq!(standing.blocked.as_ref().unwrap().since, since);
+    assert_eq!(gate(&node, "attempt"), (Word::Blocks, text.to_owned()));
+}
+
+#[test]
+fn an_attempt_that_ended_otherwise_is_said_to_have() {
+    let proof = |what: &str| format!("verifying: {what} and has to prove that it is healthy");
+    // Nothing to drain.
+    let mut node = Node::new(Settings {
+        drain_timeout: None,
+        ..settings()
+    });
+    assert_eq!(sayings(&mut node, "reboot"), ["", "queued: ", COMMAND]);
+    // Called off.
+    let mut node = Node::new(settings());
+    let hook = node.until("hook");
+    node.hook = ScriptOutcome::Exited(1);
+    node.perform(hook);
+    node.hook = ScriptOutcome::Exited(0);
+    let all = sayings(&mut node, "idle");
+    let why = "the drain hook failed: exit code 1";
+    assert_eq!(all[0], proof(&format!("called its attempt off ({why})")));
+    assert_eq!(all[1], "verifying: gives its claim back");
+    let off =
+        format!("blocked [aborted] the attempt was called off: {why}; tried again 2026-07-14 ");
+    assert!(all[2].starts_with(&off), "{all:?}");
+    // Taken away.
+    let mut node = Node::new(settings());
+    node.until("reboot");
+    node.delete("/r/claims/n0");
+    let mut node = node.followed_by(of_boot("boot-2"));
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    let lost = proof("lost its claim to an operator or hold_timeout_sec");
+    assert_eq!(sayings(&mut node, "idle"), ["", &lost, "idle: "]);
+    // Without a record.
+    let mut node = Node::new(Settings {
+        memory: None,
+        ..settings()
+    });
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    let unknown = proof("has no record of what it began, and undoes a drain once");
+    assert_eq!(sayings(&mut node, "idle"), ["", &unknown, "idle: "]);
+    // The command fails.
+    let mut node = Node::new(settings());
+    let Action::Reboot(ticket, ..) = node.until("reboot") else {
+        unreachable!("it was waited for");
+    };
+    node.give(Input::RebootCommand(
+        ticket,
+        ended(ScriptOutcome::Exited(1)),
+    ));
+    let failed = "rebooting: the reboot command failed (exit code 1); it may go down all the same";
+    assert_eq!(said(&node), failed);
+}
+
+/// What a gate says, and why.
+fn gate(node: &Node, name: &str) -> (Word, String) {
+    let mut all = node.machine.verdicts().iter();
+    let said = all.find(|said| said.gate == name);
+    let said = said.unwrap_or_else(|| panic!("{name} is a gate"));
+    (said.verdict, said.text.clone())
+}
+
+#[test]
+fn the_gate_of_the_turn_says_how_many_are_before_the_node() {
+    let turn = |node: &Node| gate(node, "turn");
+    let mut node = Node::new(settings());
+    let look = node.until("look");
+    assert_eq!(turn(&node), (Word::NotAsked, "not in the queue".to_owned()));
+    node.perform(look);
+    node.elder("n9", Phase::Queued);
+    node.until_state("queued");
+    let before = Refusal::NotTurn("1 before it".to_owned()).text();
+    assert_eq!(turn(&node), (Word::Blocks, before));
+    let here = (Word::Ok, "its turn is here".to_owned());
+    // A turn that is held while the cluster is paused, and one that is judged.
+    let mut node = Node::new(settings());
+    let count = node.until_sending("queued");
+    node.put("/r/pause", "unreadable, but there");
+    node.pass(count);
+    node.settle();
+    assert_eq!(node.machine.view().state, "queued");
+    assert_eq!(turn(&node), here);
+    node.delete("/r/pause");
+    node.until("detect");
+    assert_eq!(turn(&node), here);
+}
+
+#[test]
+fn a_pass_that_is_over_leaves_what_it_found_unless_etcd_could_not_be_asked() {
+    let once = || Settings {
+        mode: Mode::Once {
+            wait: Duration::ZERO,
+        },
+        ..settings()
+    };
+    let ended = |mut node: Node| {
+        while node.exit.is_none() {
+            let action = node.next_action();
+            node.perform(action);
+        }
+        let parting = node.machine.parting();
+        parting.map(|standing| (standing.state.clone(), standing.once))
+    };
+    let mut ill = Node::new(once());
+    ill.health = ScriptOutcome::Exited(1);
+    assert_eq!(ended(ill), Some(("blocked".to_owned(), true)));
+    let mut cut_off = Node::new(once());
+    let read = cut_off.until_sending("checking");
+    cut_off.answer(read.0, Err(unreachable()));
+    assert_eq!(said(&cut_off).split(']').next(), Some("blocked [etcd"));
+    assert_eq!(ended(cut_off), None);
+    let mut daemon = Node::new(settings());
+    daemon.detectors = vec![detector(DetectorResult::Clear)];
+    daemon.until_state("idle");
+    assert_eq!(
+        (said(&daemon).as_str(), daemon.machine.parting()),
+        ("idle: ", None)
+    );
+}
+
+#[test]
+fn a_machine_whose_name_another_one_has_says_which() {
+    let mut other = Node::new(settings());
+    other.detectors = vec![detector(DetectorResult::Clear)];
+    other.until_state("idle");
+    let mut node = other.followed_by(Settings {
+        node_id: "machine-7".to_owned(),
+        ..settings()
+    });
+    while node.exit.is_none() {
+        let action = node.next_action();
+        node.perform(action);
+    }
+    let since = "2026-07-14T03:50:01.000Z".to_owned();
+    let why = "two machines use the name n0: machine-0 has it, and machine-7 was refused";
+    assert_eq!(
+        node.machine.parting(),
+        Some(&Standing {
+            v: 1,
+            node: "n0".to_owned(),
+            node_id: "machine-7".to_owned(),
+            state: "refused".to_owned(),
+            since: since.clone(),
+            blocked: Some(Blocked {
+                gate: "name".to_owned(),
+                label: "name_taken".to_owned(),
+                text: why.to_owned(),
+                since,
+            }),
+            once: true,
+            ..Standing::default()
+        })
+    );
+}
+
+#[test]
+fn trouble_with_etcd_is_remembered_from_its_beginning_and_its_end_is_said_when_it_was_long() {
+    for (away, told) in [(19, false), (20, true)] {
+        let mut node = Node::new(settings());
+        node.detectors = vec![detector(DetectorResult::Clear)];
+        let began = time(node.now).wall;
+        for _ in 0..2 {
+            let (ticket, _) = node.until_sending("starting");
+            node.answer(ticket, Err(unreachable()));
+            let trouble = node.machine.etcd_trouble().unwrap();
+            assert_eq!(*trouble, (began, unreachable().to_string()));
+        }
+        let again = node.until_sending("starting");
+        node.now = Duration::from_secs(1000 + away);
+        node.pass(again);
+        assert_eq!(node.machine.etcd_trouble(), None);
+        node.settle();
+        assert_eq!(
+            node.said("etcd_back", "etcd answers again"),
+            told,
+            "{away} s"
+        );
+    }
+}
