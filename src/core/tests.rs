@@ -4,32 +4,46 @@ use std::time::Duration;
 
 use super::budget::backoff;
 use super::facts::{HealthPhase, ScriptOutcome};
+use super::note::Note;
 use super::refusal::Refusal;
 use super::rng::Rng;
 
 #[test]
 fn each_refusal_has_its_label_its_exit_code_and_its_words() {
     let why = || "why".to_owned();
-    let table: [(Refusal, &str, u8, bool); 16] = [
-        (Refusal::NotRequired, "not_required", 0, false),
-        (Refusal::DryRun, "dry_run", 0, false),
-        (Refusal::Unknown(why()), "detector", 6, true),
-        (Refusal::KillSwitch(why()), "kill_switch", 5, true),
-        (Refusal::Configuration(why()), "configuration", 2, true),
-        (Refusal::Paused(why()), "paused", 5, true),
-        (Refusal::Window(why()), "window", 7, false),
-        (Refusal::Cooldown(why()), "cooldown", 8, true),
-        (Refusal::Budget(why()), "budget", 8, true),
-        (Refusal::Health(why()), "health", 3, true),
-        (Refusal::Policy(why()), "policy", 3, true),
-        (Refusal::Line(why()), "line", 5, true),
-        (Refusal::NotTurn(why()), "not_turn", 4, false),
-        (Refusal::Etcd(why()), "etcd", 1, false),
-        (Refusal::Lost(why()), "lost", 1, false),
-        (Refusal::Aborted(why()), "aborted", 1, true),
+    let table: [(Refusal, &str, &str, u8, bool); 16] = [
+        (Refusal::NotRequired, "not_required", "detectors", 0, false),
+        (Refusal::DryRun, "dry_run", "dry run", 0, false),
+        (Refusal::Unknown(why()), "detector", "detectors", 6, true),
+        (
+            Refusal::KillSwitch(why()),
+            "kill_switch",
+            "kill switch",
+            5,
+            true,
+        ),
+        (
+            Refusal::Configuration(why()),
+            "configuration",
+            "configuration",
+            2,
+            true,
+        ),
+        (Refusal::Paused(why()), "paused", "pause", 5, true),
+        (Refusal::Window(why()), "window", "window", 7, false),
+        (Refusal::Cooldown(why()), "cooldown", "cooldown", 8, true),
+        (Refusal::Budget(why()), "budget", "budget", 8, true),
+        (Refusal::Health(why()), "health", "health", 3, true),
+        (Refusal::Policy(why()), "policy", "policies", 3, true),
+        (Refusal::Line(why()), "line", "line", 5, true),
+        (Refusal::NotTurn(why()), "not_turn", "turn", 4, false),
+        (Refusal::Etcd(why()), "etcd", "etcd", 1, false),
+        (Refusal::Lost(why()), "lost", "turn", 1, false),
+        (Refusal::Aborted(why()), "aborted", "attempt", 1, true),
     ];
-    for (refusal, label, exit_code, has_remedy) in table {
+    for (refusal, label, gate, exit_code, has_remedy) in table {
         assert_eq!((refusal.label(), refusal.exit_code()), (label, exit_code));
+        assert_eq!(refusal.gate(), gate, "{label}");
         let (text, remedy) = (refusal.text(), refusal.remedy());
         assert!(text.contains(' '), "{label}: {text}");
         // A remedy is more than a word.
@@ -110,4 +124,34 @@ fn a_lease_counts_whole_seconds_and_at_least_one() {
     assert_eq!(seconds(1_000_000_000), 1);
     assert_eq!(seconds(1_000_000_001), 2);
     assert_eq!(seconds(90_000_000_000), 90);
+}
+
+#[test]
+fn notes_take_each_others_place_by_what_they_are_about() {
+    let detector = |name: &str| Note::info("detector", "x").with("detector", name);
+    for (event, is_outcome) in [
+        ("blocked", true),
+        ("released", true),
+        ("etcd_back", true),
+        ("queued", false),
+    ] {
+        assert_eq!(Note::info(event, "x").is_outcome(), is_outcome, "{event}");
+    }
+    let outcome = Note::info("holding", "x").key();
+    assert_eq!(
+        Note::info("blocked", "y").with("detector", "d").key(),
+        outcome
+    );
+    assert_eq!(detector("a").key(), detector("a").with("why", "b").key());
+    assert_ne!(detector("a").key(), detector("b").key());
+    assert_ne!(
+        detector("a").key(),
+        Note::info("detector", "x").with("other", "a").key()
+    );
+    let (plain, caused) = (
+        Note::warn("e", "words"),
+        Note::warn("e", "words").caused_by("c"),
+    );
+    assert_eq!((plain.same(), caused.same()), ("words", "c"));
+    assert_ne!(plain.key(), caused.key());
 }

@@ -80,3 +80,29 @@ fn drained(node: &mut Node, ticket: Ticket) {
     node.until("detect");
     assert!(!node.done.contains(&"reboot"));
 }
+
+#[test]
+fn what_names_a_node_waits_until_its_claim_is_given_back() {
+    let mut node = Node::new(settings());
+    let hook = node.until("hook");
+    let before = node.claim().unwrap();
+    let other = Settings {
+        node_id: "machine-7".to_owned(),
+        boot_id: "boot-7".to_owned(),
+        keys: reboot_coordinator::lock::Keys::new("", "/other"),
+        ..settings()
+    };
+    node.give(Input::Reload(Box::new(Reload {
+        settings: other,
+        drains_otherwise: false,
+    })));
+    node.perform(hook);
+    node.until("reboot");
+    let after = node.claim().unwrap();
+    assert_eq!(after.phase, Phase::Rebooting);
+    assert_eq!(
+        (after.node_id, after.boot_id),
+        (before.node_id, before.boot_id)
+    );
+    assert!(node.said("reload_waits", "when this node's claim is given back"));
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
 use reboot_coordinator::core::settings::Mode;
 use reboot_coordinator::core::verdict::Word;
-use reboot_coordinator::core::{Action, Input, Refusal, Settings, WatchEvent};
+use reboot_coordinator::core::{Action, Input, Refusal, Reload, Settings, WatchEvent};
 use reboot_coordinator::lock::Phase;
 use reboot_coordinator::lock::record::{Blocked, Standing};
 use simulation::by_hand::{Node, detector, ended, name, settings, time, unreachable};
@@ -298,5 +298,36 @@ fn trouble_with_etcd_is_remembered_from_its_beginning_and_its_end_is_said_when_i
             told,
             "{away} s"
         );
+    }
+}
+
+#[test]
+fn what_a_failing_script_said_last_is_told_until_it_passes() {
+    let mut node = Node::new(Settings {
+        health_publish_interval: Some(Duration::from_secs(10)),
+        ..settings()
+    });
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    for (outcome, told) in [
+        (ScriptOutcome::Exited(1), Some("disk is full")),
+        (ScriptOutcome::Cancelled, Some("disk is full")),
+        (ScriptOutcome::Exited(0), None),
+    ] {
+        let Action::Monitor(ticket, _) = node.until("monitor") else {
+            unreachable!("it was waited for");
+        };
+        let mut report = ended(outcome);
+        report.stderr.text = "first\ndisk is full\n \n".to_owned();
+        node.give(Input::Monitored(ticket, report));
+        node.until("monitor");
+        // What was waited for is left out, and asked for again after the reload.
+        node.give(Input::Reload(Box::new(Reload {
+            settings: Settings {
+                health_publish_interval: Some(Duration::from_secs(10)),
+                ..settings()
+            },
+            drains_otherwise: false,
+        })));
+        assert_eq!(node.machine.standing().unwrap().said.as_deref(), told);
     }
 }
