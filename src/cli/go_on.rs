@@ -10,9 +10,8 @@ use super::exit::Exit;
 use super::print;
 use crate::lock::GoOn;
 use crate::lock::operator::{go_on as write, goes_on};
-use crate::lock::outcome::Found;
 use crate::lock::record::RECORD_VERSION;
-use crate::status::times::{instant, rfc3339};
+use crate::status::times::rfc3339;
 use crate::store::Trouble;
 
 /// How often it starts over because a commit counts the word down at the same time.
@@ -29,22 +28,23 @@ pub(super) fn go_on(path: &Path, reason: &str, nodes: Option<u32>) -> Exit {
 fn attempt(cluster: &Cluster, reason: &str, nodes: Option<u32>) -> Result<Exit, Trouble> {
     for _ in 0..TRIES {
         let survey = cluster.survey()?;
-        let now = Timestamp::now();
-        let old = survey.claims.iter().filter(|(_, found)| is_old(found, now));
-        let mut known: BTreeMap<String, i64> = old
-            .map(|(node, found)| (node.clone(), found.create))
-            .collect();
+        // A claim that only looks old, by two clocks, may be of a reboot that goes well.
         let marked = survey.line.failures.iter();
-        known.extend(marked.map(|failure| (failure.node.clone(), failure.id)));
+        let known: BTreeMap<String, i64> = marked
+            .map(|failure| (failure.node.clone(), failure.id))
+            .collect();
         if known.is_empty() {
-            print("no reboot is known to have failed: the line does not stand");
+            print(
+                "no reboot is marked as failed, so there is nothing to go on in spite of; a node that waits marks one once it has seen \
+                 its claim stand still for too long",
+            );
             return Ok(Exit::Done);
         }
         let word = GoOn {
             v: RECORD_VERSION,
             by: operator(),
             reason: reason.to_owned(),
-            since: rfc3339(now),
+            since: rfc3339(Timestamp::now()),
             left: nodes,
             known,
         };
@@ -67,15 +67,4 @@ fn attempt(cluster: &Cluster, reason: &str, nodes: Option<u32>) -> Result<Exit, 
     Err(Trouble::new(
         "nodes commit or somebody else decides at the same time; look with `reboot-coordinator status`",
     ))
-}
-
-/// Whether a claim was committed so long ago, by the clocks of its node and of this one, that nodes hold it for failed.
-fn is_old(found: &Found, now: Timestamp) -> bool {
-    let Ok(claim) = &found.claim else {
-        return false;
-    };
-    let patience = claim.patience_sec.unwrap_or(0) + claim.drain_sec.unwrap_or(0);
-    let committed = claim.committed_at.as_deref().and_then(instant);
-    let age = committed.and_then(|at| u64::try_from(now.as_second() - at.as_second()).ok());
-    claim.phase.committed() && age.is_some_and(|age| age > patience)
 }

@@ -162,6 +162,7 @@ impl Etcd for Client {
                         deadline
                     },
                 };
+                let in_doubt = self.session.known.in_doubt();
                 match self.attempt(request, &body, endpoint, limits) {
                     Ok(reply) => {
                         endpoints.worked(endpoint);
@@ -174,8 +175,8 @@ impl Etcd for Client {
                     Err(Attempt::Elsewhere(error)) => {
                         endpoints.failed(endpoint, &error.to_string());
                         slow |= Instant::now() >= limits.connect_until;
-                        // What a second look tells is to be known at once.
-                        slow |= self.session.known.in_doubt();
+                        // What a second look tells is to be known at once. An older doubt is none of this attempt's.
+                        slow |= !in_doubt && self.session.known.in_doubt();
                         failures.push(error);
                     }
                 }
@@ -186,7 +187,7 @@ impl Etcd for Client {
             if !slow {
                 return Err(failures.into_error("no endpoint works"));
             }
-            share *= 2;
+            share = self.timeout.min(share * 2);
         }
     }
 }

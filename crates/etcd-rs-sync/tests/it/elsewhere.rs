@@ -206,6 +206,37 @@ fn one_older_answer_is_no_verdict_on_the_store() {
     });
 }
 
+/// The store went back and is away again, as while it is restored: what fails at once is not asked again and again.
+#[test]
+fn a_doubt_that_nobody_can_settle_is_no_busy_loop() {
+    let cluster = Cluster::single();
+    let direct = client_of(&[cluster.client_url(0).to_owned()], LIMIT);
+    direct.put(Put::new("k", "v", 0)).unwrap();
+    let header = direct.range(Range::of(Keys::one("k"))).unwrap().header;
+    let older = format!(
+        r#"{{"header":{{"cluster_id":"{}","member_id":"{}","revision":"1"}}}}"#,
+        header.cluster_id, header.member_id
+    );
+    let proxy = Proxy::new(cluster.client_address(0));
+    let etcd = client_of(&[proxy.url()], LIMIT);
+    etcd.range(Range::of(Keys::one("k"))).unwrap();
+    let answer = |status: &str, body: &str| {
+        let length = body.len();
+        format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}").into_bytes()
+    };
+    proxy.rule(Rule::on("kv/range", Action::Answer(answer("200 OK", &older))).times(1));
+    proxy.rule(Rule::on(
+        "kv/range",
+        Action::Answer(answer("502 Bad Gateway", "")),
+    ));
+    for asked in [3, 4] {
+        let failed = etcd.range(Range::of(Keys::one("k"))).unwrap_err();
+        assert!(failed.to_string().contains("502"), "{failed}");
+        assert_eq!(proxy.count("kv/range"), asked);
+    }
+    assert_eq!(etcd.distrust(), None);
+}
+
 /// Something that holds back what is streamed, and something that sends nothing but white space.
 #[test]
 fn a_watch_that_nobody_confirms_is_none_and_silence_is_counted_in_messages() {
