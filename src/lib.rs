@@ -31,6 +31,7 @@ pub mod core;
 pub mod daemon;
 pub mod detect;
 #[cfg(any(test, fuzzing))]
+#[path = "../tests/fuzz/mod.rs"]
 pub mod fuzz;
 pub mod health;
 pub mod host;

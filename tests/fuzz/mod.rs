@@ -1,4 +1,5 @@
-//! What the fuzz targets of `tests/fuzz/` run; the tests run it over their collected inputs. Compiled for these two only.
+//! What the fuzz targets run; the tests run it over their collected inputs. Compiled for these two only, as a module of the
+//! program, whose insides it looks at.
 
 mod shown;
 
