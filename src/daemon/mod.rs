@@ -14,6 +14,7 @@ mod certificates;
 mod clock;
 mod endpoints;
 mod events;
+mod host_gate;
 mod lanes;
 mod lookout;
 mod observer;

@@ -2,27 +2,24 @@
 //! of its own while it lasts, so that the main thread never waits for the operator's scripts. A task that could not be begun
 //! returns its answer at once.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::clock::Clock;
+use super::host_gate::{follow_host, forbids};
 use super::lanes::STACK;
-use super::{Event, Inbox, Start, reload, setup};
+use super::{Inbox, Start, setup};
 use crate::config::Config;
 use crate::core::facts::{
     Captured, DetectorReport, DetectorResult, HealthPhase, ScriptOutcome, ScriptReport,
 };
 use crate::core::io::ScriptFacts;
-use crate::core::{Hook, Input, Mode, Refusal, Ticket};
+use crate::core::{Hook, Input, Refusal, Ticket};
 use crate::health::{self, ScriptContext};
-use crate::host::{self, KillSwitch};
 use crate::lock::Permit;
-use crate::lock::outcome::HOST_LIMIT;
 use crate::observe::metrics::Metrics;
-use crate::process::bounded;
 use crate::process::{self, Cancel, Command};
 use crate::{config, detect};
 
@@ -176,23 +173,7 @@ impl Tasks {
         let file = self.start.path.clone();
         let cancel = self.cancel.clone();
         self.spawn(
-            move || {
-                let began = Instant::now();
-                let path = config.kill_switch_file.clone();
-                let shown = path.display().to_string();
-                let look = move || host::kill_switch(&path);
-                let switch = bounded("kill switch", HOST_LIMIT, &cancel, look);
-                let forbidden = forbids(switch.ok(), &shown).map(Refusal::KillSwitch);
-                let left = HOST_LIMIT.saturating_sub(began.elapsed());
-                let forbidden = forbidden.or_else(|| {
-                    let (of, look) = (file.clone(), move || unlike(&file, &config));
-                    let unlike = bounded("configuration", left, &cancel, look);
-                    let unknown =
-                        |_| Some(format!("no answer about {} or a path in it", of.display()));
-                    unlike.unwrap_or_else(unknown).map(Refusal::Configuration)
-                });
-                Input::Host(ticket, forbidden)
-            },
+            move || Input::Host(ticket, forbids(&file, config, &cancel)),
             |why| Input::Host(ticket, Some(Refusal::KillSwitch(why))),
         )
     }
@@ -284,88 +265,6 @@ impl Tasks {
     }
 }
 
-/// Hands the configuration over when it takes another name or time zone from the host than before.
-fn follow_host(start: &Start, config: &Arc<Config>, inbox: &Inbox, cancel: &Cancel) {
-    let (begun, running) = (start.clone(), Arc::clone(config));
-    let look = move || reload::of_host(&begun, &running);
-    if start.mode == Mode::Daemon
-        && let Ok(Some(found)) = bounded("name and zone", HOST_LIMIT, cancel, look)
-    {
-        inbox.hand_over(Event::Host(Box::new(found)));
-    }
-}
-
-/// Why the kill switch forbids a reboot, or `None`. No answer is a "no".
-fn forbids(seen: Option<KillSwitch>, path: &str) -> Option<String> {
-    match seen {
-        Some(KillSwitch::Absent) => None,
-        Some(KillSwitch::Present { text, since }) => {
-            let since = since
-                .and_then(|at| jiff::Timestamp::try_from(at).ok())
-                .map_or_else(String::new, |at| {
-                    format!(" since {}", at.strftime("%Y-%m-%dT%H:%M:%SZ"))
-                });
-            let text = if text.is_empty() {
-                String::new()
-            } else {
-                format!(" ({text})")
-            };
-            Some(format!("{path} exists{since}{text}"))
-        }
-        Some(KillSwitch::Unknown(why)) => Some(format!("it cannot be checked: {why}")),
-        None => Some(format!("it cannot be checked: no answer about {path}")),
-    }
-}
-
-/// Why a start with what the configuration file says now would not find the claim that this process commits, or `None`.
-fn unlike(file: &Path, running: &Config) -> Option<String> {
-    let found = match config::load(file) {
-        Ok(loaded) => loaded.config,
-        Err(problems) => {
-            let first = problems.0.first().map(ToString::to_string);
-            return Some(first.unwrap_or_else(|| "no configuration".to_owned()));
-        }
-    };
-    // Whether other endpoints lead to the same cluster only a reload can tell.
-    let told = |config: &Config| {
-        let tls = config.etcd.tls.as_ref();
-        let client = tls.and_then(|tls| tls.client.as_ref());
-        [
-            ("node_name", config.node_name.clone()),
-            ("node_id", config.node_id.clone()),
-            ("etcd_namespace", config.etcd.namespace.clone()),
-            ("lock_key", config.lock_key.clone()),
-            ("etcd_endpoints", config.etcd.endpoints.join(", ")),
-            (
-                "etcd_tls",
-                format!(
-                    "{:?}",
-                    tls.map(|tls| (&tls.ca_file, client, tls.insecure_skip_verify))
-                ),
-            ),
-            (
-                "etcd_auth",
-                format!(
-                    "{:?}",
-                    config
-                        .etcd
-                        .auth
-                        .as_ref()
-                        .map(|auth| (&auth.username, &auth.password_file))
-                ),
-            ),
-            ("run_dir", config.run_dir.display().to_string()),
-            ("boot_id_file", config.boot_id_file.display().to_string()),
-        ]
-    };
-    let pairs = told(running).into_iter().zip(told(&found));
-    let ((name, before), (_, after)) = pairs.into_iter().find(|(before, after)| before != after)?;
-    let file = file.display();
-    Some(format!(
-        "{name} is {before:?} in this process and {after:?} in {file}"
-    ))
-}
-
 fn all_failed(names: Vec<String>, why: &str) -> Vec<DetectorReport> {
     let failed = |name| DetectorReport {
         name,
@@ -435,7 +334,9 @@ fn millis(span: Duration) -> u64 {
 mod tests {
     use std::sync::mpsc::sync_channel;
 
+    use super::super::Event;
     use super::*;
+    use crate::core::Mode;
 
     /// The host may be suspended between the machine's decision and the thread that acts on it.
     #[test]
@@ -492,23 +393,5 @@ pre_reboot_hook: {{command: [/bin/touch, {}]}}
         let told = reports.iter().map(|it| (it.name.as_str(), &it.result));
         let failed = DetectorResult::Failed("no thread".to_owned());
         assert!(told.eq([("one", &failed), ("two", &failed)]));
-    }
-
-    /// Whatever somebody has written there, it must not end the daemon.
-    #[test]
-    fn a_file_of_brackets_is_read_within_the_stack_of_a_bounded_check() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("config.yaml");
-        for depth in [100, 126, 127, 128, 10_000] {
-            let nested = format!("log: {}1{}\n", "[".repeat(depth), "]".repeat(depth));
-            std::fs::write(&file, nested).unwrap();
-            let (file, cancel) = (file.clone(), Cancel::new());
-            // The stack is what this is about, and not the time.
-            let limit = 12 * HOST_LIMIT;
-            let read = bounded("brackets", limit, &cancel, move || {
-                config::load(&file).is_err()
-            });
-            assert_eq!(read, Ok(true), "{depth}");
-        }
     }
 }
