@@ -186,3 +186,101 @@ impl Verdicts {
         *place = said;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    /// What some gates say and since which second.
+    fn said(verdicts: &Verdicts) -> Vec<(&str, &str, Option<i64>)> {
+        let since = |it: &Verdict| {
+            let since: Timestamp = it.since.as_ref()?.parse().unwrap();
+            Some(since.as_second())
+        };
+        let all = verdicts.all().iter();
+        all.map(|it| (it.gate.as_str(), it.verdict.as_str(), since(it)))
+            .filter(|(gate, ..)| ["window", "pause", "cooldown", "line", "turn"].contains(gate))
+            .collect()
+    }
+
+    const GATES: [&str; 3] = ["window", "pause", "cooldown"];
+    const LATER: [&str; 2] = ["line", "turn"];
+
+    #[test]
+    fn up_to_the_gate_that_refuses_all_let_pass_and_what_comes_after_was_not_asked() {
+        let mut verdicts = Verdicts::default();
+        let paused = Refusal::Paused("by me".to_owned());
+        let line = Err(Refusal::Line("b failed".to_owned()));
+        verdicts.judged(&GATES, &Ok(()), &LATER, at(1));
+        let none = ["line", "turn"].map(|gate| (gate, "not asked", None));
+        let open = GATES.map(|gate| (gate, "ok", Some(1)));
+        assert_eq!(said(&verdicts), [&open[..], &none].concat());
+        // What it said last stands since it was first said.
+        for now in [2, 3] {
+            verdicts.judged(&GATES, &Err(paused.clone()), &LATER, at(now));
+            let asked = [("window", "ok", Some(1)), ("pause", "blocks", Some(2))];
+            let after = [("cooldown", "not asked", None)];
+            assert_eq!(said(&verdicts), [&asked[..], &after, &none].concat());
+        }
+        let pause = verdicts.of("pause").unwrap();
+        assert_eq!(pause.reason.as_deref(), Some("paused"));
+        assert!(pause.blocks() && pause.text.contains("by me"));
+        assert_eq!(pause.remedy, paused.remedy());
+        for now in [4, 5] {
+            verdicts.judged(&GATES, &line, &LATER, at(now));
+            let asked = GATES.map(|gate| (gate, "not asked", None));
+            let later = [("line", "blocks", Some(4)), ("turn", "not asked", None)];
+            assert_eq!(said(&verdicts), [&asked[..], &later].concat());
+        }
+        verdicts.say(Verdict::ok("no gate", ""), at(6));
+        assert_eq!(verdicts.of("no gate"), None);
+        assert_eq!(verdicts.all().len(), super::GATES.len());
+    }
+
+    #[test]
+    fn a_gate_says_something_else_by_another_word_or_for_another_reason() {
+        let mut verdicts = Verdicts::default();
+        let mut since = |reason: &str, verdict: Word, now: i64| {
+            let said = Verdict {
+                reason: Some(reason.to_owned()),
+                ..Verdict::new("turn", verdict, format!("at {now}"))
+            };
+            verdicts.say(said, at(now));
+            let turn = verdicts.of("turn").unwrap();
+            assert_eq!(turn.text, format!("at {now}"), "the newest words");
+            turn.since.clone()
+        };
+        for (reason, word, now, first) in [
+            ("not_turn", Word::Blocks, 1, Some(1)),
+            ("not_turn", Word::Blocks, 2, Some(1)),
+            ("lost", Word::Blocks, 3, Some(3)),
+            ("lost", Word::Unknown, 4, Some(4)),
+            ("lost", Word::NotAsked, 5, None),
+            ("lost", Word::Unknown, 6, Some(6)),
+        ] {
+            let first = first.map(|first| rfc3339(at(first)));
+            assert_eq!(since(reason, word, now), first, "{now}");
+        }
+    }
+
+    #[test]
+    fn a_judgement_becomes_a_verdict() {
+        let lost = Err(Refusal::Lost("it".to_owned()));
+        for (judged, word, blocks) in [(Ok(()), "ok", false), (lost, "unknown", true)] {
+            let verdict = Verdict::of("turn", &judged, "passed");
+            assert_eq!(
+                (verdict.gate.as_str(), verdict.verdict.as_str()),
+                ("turn", word)
+            );
+            assert_eq!(
+                (verdict.blocks(), verdict.text == "passed"),
+                (blocks, !blocks)
+            );
+        }
+        assert!(!Verdict::not_asked("turn", "").blocks());
+    }
+}

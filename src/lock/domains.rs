@@ -175,6 +175,8 @@ mod tests {
         assert_eq!(waits(&own, 3, &two), None);
         assert_eq!(waits(&own, 2, &two).as_deref(), Some("2 before it"));
         assert_eq!(own.window(3), 3 + NEAR);
+        let roomy = waits(&rack("b", 9), 2, &two);
+        assert_eq!(roomy.as_deref(), Some("2 before it"));
     }
 
     #[test]

@@ -12,6 +12,8 @@ pub mod record;
 pub mod request;
 pub mod requests;
 pub mod survey;
+#[cfg(test)]
+mod tests;
 
 pub use domains::Domains;
 pub use keys::Keys;

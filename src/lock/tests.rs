@@ -1,0 +1,340 @@
+//! Keys, guards and answers that the simulation looks at only from afar.
+
+use std::collections::BTreeMap;
+
+use etcd_rs_sync::{
+    Compare, Delete, KeyValue, Keys as Span, Op, OpReply, Order, Put, Range, RangeReply, Reply,
+    Txn, TxnReply,
+};
+use serde_json::json;
+
+use super::outcome::Malformed;
+use super::record::{self, Blocked, RecordError, Report, Required, Standing, decode, encode};
+use super::request::Others;
+use super::survey::Pages;
+use super::*;
+
+fn keys() -> Keys {
+    Keys::new("ns/", "rc")
+}
+
+fn kv(key: &str, value: impl Into<Vec<u8>>) -> KeyValue {
+    KeyValue {
+        key: key.into(),
+        value: value.into(),
+        create_revision: 3,
+        mod_revision: 4,
+        ..KeyValue::default()
+    }
+}
+
+/// The answer to a transaction that reads: the pairs of each read.
+fn answer(succeeded: bool, reads: impl IntoIterator<Item = Vec<KeyValue>>) -> Reply {
+    let read = |kvs| {
+        OpReply::Range(RangeReply {
+            kvs,
+            ..RangeReply::default()
+        })
+    };
+    Reply::Txn(TxnReply {
+        succeeded,
+        replies: reads.into_iter().map(read).collect(),
+        ..TxnReply::default()
+    })
+}
+
+fn claim(node: &str, phase: &str) -> Vec<u8> {
+    let claim = json!({
+        "v": 1, "node": node, "node_id": "m", "boot_id": "b", "session": "s", "phase": phase, "limit": 1,
+        "labels": {}, "limits": {}, "reasons": [], "since": "", "version": "1",
+    });
+    decode::<Claim>(claim.to_string().as_bytes()).unwrap();
+    claim.to_string().into_bytes()
+}
+
+fn failure() -> Failure {
+    Failure {
+        v: 1,
+        node: "a".to_owned(),
+        claim: 3,
+        kind: FailureKind::NotBack,
+        detail: String::new(),
+        reasons: Vec::new(),
+        since: String::new(),
+        by: None,
+    }
+}
+
+fn word(left: Option<u32>) -> GoOn {
+    GoOn {
+        v: 1,
+        by: "me".to_owned(),
+        reason: "looked at".to_owned(),
+        since: String::new(),
+        left,
+        known: BTreeMap::new(),
+    }
+}
+
+fn standing(state: &str, node: &str, node_id: &str) -> Standing {
+    Standing {
+        v: 1,
+        node: node.to_owned(),
+        node_id: node_id.to_owned(),
+        state: state.to_owned(),
+        ..Standing::default()
+    }
+}
+
+#[test]
+fn a_standing_lies_below_what_all_of_them_start_with() {
+    let keys = keys();
+    assert_eq!(keys.standings(), "ns/rc/standing/");
+    for (state, key) in [
+        ("idle", "ns/rc/standing/a"),
+        (Standing::REFUSED, "ns/rc/standing/a/m"),
+    ] {
+        assert_eq!(standing(state, "a", "m").key(&keys), key);
+    }
+}
+
+#[test]
+fn a_standing_is_another_one_by_what_it_says_and_not_by_its_words() {
+    let blocked = |label: &str, text: &str| {
+        Some(Blocked {
+            label: label.to_owned(),
+            text: text.to_owned(),
+            ..Blocked::default()
+        })
+    };
+    let one = Standing {
+        blocked: blocked("window", "opens at 2"),
+        ..standing("blocked", "a", "m")
+    };
+    let said_otherwise = Standing {
+        blocked: blocked("window", "opens at 3"),
+        since: "later".to_owned(),
+        said: Some("words".to_owned()),
+        ..one.clone()
+    };
+    assert!(one.same(&said_otherwise));
+    let others: [fn(&mut Standing); 5] = [
+        |it| it.state = "queued".to_owned(),
+        |it| it.blocked = None,
+        |it| it.required = Some(Required::default()),
+        |it| it.hampered = Some(String::new()),
+        |it| it.once = true,
+    ];
+    for (at, change) in others.iter().enumerate() {
+        let mut other = one.clone();
+        change(&mut other);
+        assert!(!one.same(&other) && !other.same(&one), "{at}");
+    }
+}
+
+#[test]
+fn attempts_are_alike_that_differ_in_their_times_only() {
+    let history = |of: [&str; 3], at: &str| -> History {
+        let [outcome, detail, reason] = of;
+        let text = json!({
+            "v": 1, "node": "a", "outcome": outcome, "detail": detail, "reasons": [reason], "since": at, "ended_at": at,
+        });
+        decode(text.to_string().as_bytes()).unwrap()
+    };
+    let one = history(["aborted", "why", "kernel"], "1");
+    assert!(one.is_like(&history(["aborted", "why", "kernel"], "2")));
+    for other in [
+        ["completed", "why", "kernel"],
+        ["aborted", "else", "kernel"],
+        ["aborted", "why", "libc"],
+    ] {
+        assert!(!one.is_like(&history(other, "1")), "{other:?}");
+    }
+}
+
+#[test]
+fn a_cooldown_without_a_lease_is_endless() {
+    let value = br#"{"v":1,"node":"a","since":"then","until":"soon"}"#;
+    assert_eq!(record::cooldown(value, 7).unwrap().node, "a");
+    let endless = Err(RecordError::Endless("a wrote it at then".to_owned()));
+    assert_eq!(record::cooldown(value, 0), endless);
+}
+
+#[test]
+fn a_record_is_read_up_to_the_longest() {
+    let long = |length: usize| {
+        let mut value = br#"{"v":1,"node":"a","since":"","until":""}"#.to_vec();
+        value.resize(length, b' ');
+        decode::<Cooldown>(&value)
+    };
+    assert!(long(65_536).is_ok());
+    let why = "it has 65537 bytes, 65536 are allowed".to_owned();
+    assert_eq!(long(65_537), Err(RecordError::Malformed(why)));
+    assert!(long(65_538).is_err());
+}
+
+#[test]
+fn an_operators_transaction_changes_what_was_seen_and_else_answers_what_stands_there() {
+    let guarded = |key: &str, change: Op| Txn {
+        compares: vec![Compare::mod_revision(Span::one(key), 7)],
+        success: vec![change],
+        failure: vec![Op::Range(Range::of(Span::one(key)))],
+    };
+    let key = "ns/rc/cooldown";
+    let delete = Op::Delete(Delete::of(Span::one(key)));
+    assert_eq!(operator::end_cooldown(&keys(), 7), guarded(key, delete));
+    let (key, said) = ("ns/rc/line/go-on", word(Some(2)));
+    let put = Op::Put(Put::new(key, encode(&said), 0));
+    assert_eq!(operator::go_on(&keys(), &said, 7), guarded(key, put));
+}
+
+#[test]
+fn a_cooldown_is_over_when_it_was_deleted_or_nothing_stands_there() {
+    let ended = |succeeded, reads| operator::cooldown_ended(answer(succeeded, reads));
+    assert_eq!(ended(true, vec![]), Ok(true));
+    assert_eq!(ended(false, vec![vec![]]), Ok(true));
+    let stands = kv("ns/rc/cooldown", "{}");
+    assert_eq!(ended(false, vec![vec![stands]]), Ok(false));
+    assert!(ended(false, vec![]).is_err());
+}
+
+#[test]
+fn the_line_goes_on_by_the_word_that_was_given_however_much_of_it_is_left() {
+    let goes_on = |found: Option<&GoOn>| {
+        let pairs = found.map(|word| kv("ns/rc/line/go-on", encode(word)));
+        operator::goes_on(answer(false, [pairs.into_iter().collect()]), &word(Some(3)))
+    };
+    let another = GoOn {
+        by: "you".to_owned(),
+        ..word(Some(3))
+    };
+    assert_eq!(operator::goes_on(answer(true, []), &another), Ok(true));
+    assert_eq!(goes_on(Some(&word(Some(3)))), Ok(true));
+    assert_eq!(goes_on(Some(&word(Some(1)))), Ok(true));
+    assert_eq!(goes_on(Some(&another)), Ok(false));
+    assert_eq!(goes_on(None), Ok(false));
+    let none = Err(Malformed("a txn answered another number of reads"));
+    assert_eq!(operator::goes_on(answer(false, []), &another), none);
+}
+
+#[test]
+fn the_gates_read_claims_as_far_as_they_are_asked_for() {
+    let keys = keys();
+    let read = |others: Vec<Vec<KeyValue>>| {
+        let own = vec![Vec::new(); 7];
+        outcome::gate_read(answer(true, [own, others].concat()), &keys).map(|read| {
+            let names = read.claims.into_iter().map(|(node, _)| node);
+            (names.collect::<Vec<_>>(), read.members.is_some())
+        })
+    };
+    let claims = || {
+        let pairs = ["queued", "draining", "rebooting", "verifying", "nonsense"];
+        let of = |phase: &str| {
+            let value = claim_or_nonsense(phase);
+            kv(&format!("ns/rc/claims/{phase}"), value)
+        };
+        pairs.map(of).to_vec()
+    };
+    let down = ["draining", "rebooting", "verifying", "nonsense"].map(str::to_owned);
+    assert_eq!(read(vec![]), Ok((vec![], false)));
+    assert_eq!(read(vec![claims()]), Ok((down.to_vec(), false)));
+    let members = vec![vec![], vec![], claims()];
+    assert_eq!(read(members), Ok((down.to_vec(), true)));
+    assert!(read(vec![vec![], vec![]]).is_err());
+}
+
+fn claim_or_nonsense(phase: &str) -> Vec<u8> {
+    match phase {
+        "nonsense" => phase.into(),
+        _ => claim("a", phase),
+    }
+}
+
+#[test]
+fn the_oldest_claims_are_asked_for_in_the_order_of_the_queue() {
+    let txn = request::gate_read(&keys(), "a", Others::Oldest(3));
+    let Some(Op::Range(range)) = txn.success.last() else {
+        panic!("{txn:?}");
+    };
+    let oldest = Range {
+        limit: 3,
+        order: Order::CreateRevision,
+        ..Range::of(Span::prefix("ns/rc/claims/"))
+    };
+    assert_eq!(*range, oldest);
+}
+
+#[test]
+fn the_queue_before_a_claim_is_read_past_whatever_lies_in_between() {
+    let limit = |foreign| request::recount(&keys(), 9, 4, foreign).limit;
+    assert_eq!((limit(0), limit(3)), (5, 8));
+    assert!(limit(usize::MAX) > i64::MAX / 4);
+}
+
+#[test]
+fn a_failure_is_marked_once_for_the_claim_that_was_seen() {
+    let (claim, failed) = ("ns/rc/claims/a", "ns/rc/line/failed/a");
+    let older = Compare {
+        result: etcd_rs_sync::Is::Less,
+        ..Compare::mod_revision(Span::one(failed), 3)
+    };
+    let marked = Txn {
+        compares: vec![
+            Compare::create_revision(Span::one(claim), 3),
+            Compare::mod_revision(Span::one(claim), 5),
+            older,
+        ],
+        success: vec![Op::Put(Put::new(failed, encode(&failure()), 0))],
+        failure: vec![Op::Range(Range::of(Span::one(claim)))],
+    };
+    assert_eq!(request::mark(&keys(), (3, 5), &failure()), marked);
+}
+
+#[test]
+fn with_a_whole_budget_a_registration_ends_a_failure_and_with_a_used_one_it_does_not() {
+    for (used, ends) in [(0, true), (1, false)] {
+        let text =
+            json!({"v": 1, "node": "a", "node_id": "m", "version": "1", "budget_used": used});
+        let record: NodeRecord = decode(text.to_string().as_bytes()).unwrap();
+        let forget = Op::Delete(Delete::of(Span::one("ns/rc/line/failed/a")));
+        let txn = request::register(&keys(), &record, 7);
+        assert_eq!(txn.success.contains(&forget), ends, "{used}");
+    }
+}
+
+#[test]
+fn a_survey_tells_standings_refusals_and_what_is_not_ours_apart() {
+    let below = |key: &str, said: &Standing| kv(&format!("ns/rc/{key}"), encode(said));
+    let refused = standing(Standing::REFUSED, "b", "m2");
+    let idle = standing("idle", "a", "m1");
+    let standings = vec![
+        below("standing/a", &idle),
+        below("standing/b/m2", &refused),
+        below("standing/b/m3", &refused),
+        below("standing/a/m1", &idle),
+    ];
+    let report = Report {
+        v: 1,
+        node: "a".to_owned(),
+        node_id: "m1".to_owned(),
+        healthy: true,
+        reason: None,
+        since: "then".to_owned(),
+    };
+    let mut reads = vec![Vec::new(); 10];
+    reads[2] = vec![kv("ns/rc/claims/a", claim("a", "queued"))];
+    reads[3] = vec![kv("ns/rc/nodes/of/a-tool", "{}")];
+    reads[4] = vec![kv("ns/rc/alive/a", encode(&report))];
+    reads[6] = standings;
+    reads[8] = vec![kv("ns/rc/line/go-on", encode(&word(None)))];
+    reads[9] = vec![kv("ns/rc/line/failed/a", encode(&failure()))];
+    let survey = Pages::of(answer(true, reads), &keys()).unwrap().complete();
+    assert_eq!(survey.standings, [("a".to_owned(), Ok(idle))]);
+    assert_eq!(survey.refused, [refused]);
+    let foreign = ["nodes/of/a-tool", "standing/b/m3", "standing/a/m1"];
+    assert_eq!(survey.foreign, foreign.map(|key| format!("ns/rc/{key}")));
+    assert_eq!(survey.line.failures[0].failure, Ok(failure()));
+    assert_eq!(survey.line.go_on, Some((4, Ok(word(None)))));
+    assert_eq!(survey.reports[0].1.since.as_deref(), Some("then"));
+    assert_eq!((survey.claims.len(), survey.partial), (1, false));
+}
