@@ -42,6 +42,7 @@ pub const FIELDS: &[Field] = &[
     field("max_concurrent_reboots", "1"),
     field("labels", "none"),
     field("limits", "none"),
+    field("wave", "0"),
     field("lock_key", "required"),
     field("lock_ttl_sec", "90"),
     field("hold_timeout_sec", "none"),

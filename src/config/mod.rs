@@ -88,6 +88,8 @@ pub struct Config {
     pub post_boot_settle: Duration,
     /// Reboots that did not clear the requirement before the node waits (P6).
     pub max_reboots_without_clearing: u32,
+    /// Members of lower waves go first.
+    pub wave: i32,
     /// How many failed reboots stop the line; 0: none does (P3).
     pub halt_after: u32,
     /// Cluster policies.

@@ -26,6 +26,7 @@ pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
     let max_concurrent_reboots = at_least(1, &top.field("max_concurrent_reboots"), 1);
     let (labels, limits) = (top.field("labels"), top.field("limits"));
     let domains = domains::read(&labels, &limits, max_concurrent_reboots.unwrap_or(1));
+    let wave = wave(&top.field("wave"));
     let lock_key = key::lock_key(&top.field("lock_key"));
     let lock_ttl = lock_ttl(
         &top.field("lock_ttl_sec"),
@@ -88,6 +89,7 @@ pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
         min_reboot_interval: min_reboot_interval?,
         max_concurrent_reboots: max_concurrent_reboots?,
         domains: domains?,
+        wave: wave?,
         lock_key: lock_key?,
         lock_ttl: lock_ttl?,
         hold_timeout,
@@ -110,6 +112,16 @@ pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
         run_dir,
         boot_id_file,
     })
+}
+
+/// The first and the last wave.
+const WAVES: [i64; 2] = [-99, 99];
+
+fn wave(field: &Field<'_>) -> Option<i32> {
+    if !field.is_set() {
+        return Some(0);
+    }
+    i32::try_from(field.whole(WAVES[0], WAVES[1])?).ok()
 }
 
 /// The name, and as it is written.

@@ -18,6 +18,7 @@ pub mod settings;
 #[cfg(test)]
 mod tests;
 pub mod verdict;
+pub mod wave;
 pub mod windows;
 
 pub use io::{Action, Hook, Input, Now, Ticket, WatchEvent};

@@ -27,6 +27,8 @@ pub enum Refusal {
     Policy(String),
     /// Reboots of other nodes failed: the line stands.
     Line(String),
+    /// A member of a lower wave goes first.
+    Wave(String),
     /// Other nodes are before this one.
     NotTurn(String),
     /// etcd does not answer, or not as it must.
@@ -41,7 +43,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every [label](Refusal::label) there is, so that metrics can name them all from the start.
-    pub const LABELS: [&str; 16] = [
+    pub const LABELS: [&str; 17] = [
         "not_required",
         "detector",
         "kill_switch",
@@ -53,6 +55,7 @@ impl Refusal {
         "health",
         "policy",
         "line",
+        "wave",
         "not_turn",
         "etcd",
         "lost",
@@ -74,6 +77,7 @@ impl Refusal {
             Refusal::Health(_) => "health",
             Refusal::Policy(_) => "policy",
             Refusal::Line(_) => "line",
+            Refusal::Wave(_) => "wave",
             Refusal::NotTurn(_) => "not_turn",
             Refusal::Etcd(_) => "etcd",
             Refusal::Lost(_) => "lost",
@@ -95,6 +99,7 @@ impl Refusal {
             Refusal::Health(_) => "health",
             Refusal::Policy(_) => "policies",
             Refusal::Line(_) => "line",
+            Refusal::Wave(_) => "wave",
             Refusal::NotTurn(_) | Refusal::Lost(_) => "turn",
             Refusal::Etcd(_) => "etcd",
             Refusal::Aborted(_) => "attempt",
@@ -116,6 +121,7 @@ impl Refusal {
             | Refusal::Health(_)
             | Refusal::Policy(_)
             | Refusal::Line(_)
+            | Refusal::Wave(_)
             | Refusal::NotTurn(_)
             | Refusal::Aborted(_)
             | Refusal::DryRun => Word::Blocks,
@@ -129,7 +135,7 @@ impl Refusal {
             Refusal::Etcd(_) | Refusal::Lost(_) | Refusal::Aborted(_) => 1,
             Refusal::Configuration(_) => 2,
             Refusal::Health(_) | Refusal::Policy(_) => 3,
-            Refusal::NotTurn(_) => 4,
+            Refusal::NotTurn(_) | Refusal::Wave(_) => 4,
             Refusal::KillSwitch(_) | Refusal::Paused(_) | Refusal::Line(_) => 5,
             Refusal::Unknown(_) => 6,
             Refusal::Window(_) => 7,
@@ -159,6 +165,7 @@ impl Refusal {
             Refusal::Health(why) => format!("the health script does not allow it: {why}"),
             Refusal::Policy(why) => format!("a cluster policy forbids it: {why}"),
             Refusal::Line(why) => format!("the line stands, because a reboot failed: {why}"),
+            Refusal::Wave(why) => format!("members of lower waves go first: {why}"),
             Refusal::NotTurn(why) => format!("it is not this node's turn: {why}"),
             Refusal::Etcd(why) => format!("etcd: {why}"),
             Refusal::Lost(why) => format!("the place in the queue was lost: {why}"),
@@ -193,6 +200,9 @@ impl Refusal {
             }
             Refusal::Line(_) => {
                 "repair the node named here, or `reboot-coordinator release` it when it is gone; `reboot-coordinator go-on` lets the others go all the same"
+            }
+            Refusal::Wave(_) => {
+                "see to the member named here, or `reboot-coordinator forget` it when it is gone for good; to go on without it, change its `wave`"
             }
             Refusal::Aborted(_) => "repair what failed; a restart of the daemon tries it at once",
         }

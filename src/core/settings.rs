@@ -24,6 +24,8 @@ pub struct Settings {
     pub max_concurrent_reboots: u32,
     /// This node's failure domains, and how many may be down at once in each.
     pub domains: Domains,
+    /// Members of lower waves go first.
+    pub wave: i32,
     /// How many failed reboots of others stop this node; 0: none does.
     pub halt_after: u32,
     /// How often detectors run.

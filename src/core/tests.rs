@@ -11,7 +11,7 @@ use super::rng::Rng;
 #[test]
 fn each_refusal_has_its_label_its_exit_code_and_its_words() {
     let why = || "why".to_owned();
-    let table: [(Refusal, &str, &str, u8, bool); 16] = [
+    let table: [(Refusal, &str, &str, u8, bool); 17] = [
         (Refusal::NotRequired, "not_required", "detectors", 0, false),
         (Refusal::DryRun, "dry_run", "dry run", 0, false),
         (Refusal::Unknown(why()), "detector", "detectors", 6, true),
@@ -36,6 +36,7 @@ fn each_refusal_has_its_label_its_exit_code_and_its_words() {
         (Refusal::Health(why()), "health", "health", 3, true),
         (Refusal::Policy(why()), "policy", "policies", 3, true),
         (Refusal::Line(why()), "line", "line", 5, true),
+        (Refusal::Wave(why()), "wave", "wave", 4, true),
         (Refusal::NotTurn(why()), "not_turn", "turn", 4, false),
         (Refusal::Etcd(why()), "etcd", "etcd", 1, false),
         (Refusal::Lost(why()), "lost", "turn", 1, false),

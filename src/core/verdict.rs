@@ -7,7 +7,7 @@ use super::Refusal;
 use super::machine::rfc3339;
 
 /// The gates, in the order in which people read them.
-pub const GATES: [&str; 13] = [
+pub const GATES: [&str; 14] = [
     "etcd",
     "detectors",
     "kill switch",
@@ -19,6 +19,7 @@ pub const GATES: [&str; 13] = [
     "attempt",
     "line",
     "policies",
+    "wave",
     "health",
     "turn",
 ];

@@ -22,6 +22,7 @@ pub(super) fn settings(config: &Config, mode: Mode) -> Result<Settings, String> 
         keys: Keys::new(&config.etcd.namespace, &config.lock_key),
         max_concurrent_reboots: config.max_concurrent_reboots,
         domains: config.domains.clone(),
+        wave: config.wave,
         halt_after: config.halt_after,
         check_interval: config.check_interval,
         health_publish_interval: (mode == Mode::Daemon).then_some(config.health_publish_interval),

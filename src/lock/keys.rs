@@ -49,6 +49,16 @@ impl Keys {
         format!("{}/nodes/", self.prefix)
     }
 
+    /// That one member is in a wave below 0.
+    pub fn wave(&self, node: &str) -> String {
+        format!("{}/waves/{node}", self.prefix)
+    }
+
+    /// What all of those start with.
+    pub fn waves(&self) -> String {
+        format!("{}/waves/", self.prefix)
+    }
+
     /// The health report of one member.
     pub fn alive(&self, node: &str) -> String {
         format!("{}/alive/{node}", self.prefix)

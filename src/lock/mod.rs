@@ -14,6 +14,7 @@ pub mod requests;
 pub mod survey;
 #[cfg(test)]
 mod tests;
+pub mod waves;
 
 pub use domains::Domains;
 pub use keys::Keys;

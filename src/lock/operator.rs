@@ -5,11 +5,11 @@
 
 use etcd_rs_sync::{Delete, Keys as Span, Op, OpReply, Put, Range, Reply, Txn};
 
-use super::Keys;
 use super::line::{self, GoOn};
 use super::outcome::{Found, Malformed, ranges, single, txn};
 use super::record::{History, Pause, RecordError, decode, encode};
 use super::request::{absent, read, same, unchanged};
+use super::{Keys, waves};
 
 /// What is to be taken away from among the claims, with the revisions that were shown to the operator.
 #[derive(Clone, Copy, Debug)]
@@ -211,6 +211,7 @@ pub fn forget(keys: &Keys, node: &str) -> Txn {
             remove(keys.request(node)),
             remove(keys.standing(node)),
             line::forget(keys, node),
+            waves::unnamed(keys, node),
         ],
         failure: vec![read(keys.claim(node))],
     }

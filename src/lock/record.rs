@@ -125,6 +125,9 @@ pub struct NodeRecord {
     pub node_id: String,
     /// Version of the daemon that registered it.
     pub version: String,
+    /// Its wave: members of lower ones go first.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub wave: i32,
     /// The boot of the machine that wrote this last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot_id: Option<String>,
@@ -140,6 +143,10 @@ pub struct NodeRecord {
     /// The mod revision of the operator's request that the last commit was made for, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<i64>,
+}
+
+fn is_zero(wave: &i32) -> bool {
+    *wave == 0
 }
 
 /// An operator's request to reboot a node, satisfied by a boot after it.

@@ -4,7 +4,7 @@ use etcd_rs_sync::{Compare, Delete, Keys as Span, Op, Order, Put, Range, Txn};
 
 use super::line::{self, Failure, GoOn};
 use super::record::{Claim, Cooldown, History, NodeRecord, Report, Standing, encode};
-use super::{Held, Keys, requests};
+use super::{Held, Keys, requests, waves};
 
 /// A revision no store will reach: a guard that demands it must fail.
 const IMPOSSIBLE_REVISION: i64 = i64::MAX - 1;
@@ -72,7 +72,8 @@ pub fn remove(keys: &Keys, node: &str, create: i64, modified: i64) -> Txn {
 
 /// Delete the registration that a machine had under a name which it has no more, while it is the one with this mod revision and
 /// neither a claim nor a failure of that name stands.
-pub fn unregister(keys: &Keys, node: &str, modified: i64) -> Txn {
+pub fn unregister(keys: &Keys, record: &NodeRecord, modified: i64) -> Txn {
+    let node = record.node.as_str();
     let key = keys.node(node);
     Txn {
         compares: vec![
@@ -80,7 +81,9 @@ pub fn unregister(keys: &Keys, node: &str, modified: i64) -> Txn {
             absent(keys.claim(node)),
             absent(keys.failed(node)),
         ],
-        success: vec![Op::Delete(Delete::of(Span::one(key)))],
+        success: std::iter::once(Op::Delete(Delete::of(Span::one(key))))
+            .chain((record.wave < 0).then(|| waves::unnamed(keys, node)))
+            .collect(),
         failure: vec![],
     }
 }
@@ -171,6 +174,8 @@ pub struct Judged {
     /// The revision of the store at which the line was judged, when failures stop it at all, and the word of an operator that it
     /// needed, with its mod revision.
     pub line: Option<(i64, Option<(i64, GoOn)>)>,
+    /// The revision of the store at which the waves were judged, when somebody is in a lower one.
+    pub waves: Option<i64>,
 }
 
 /// How many reports a commit requires to be there still. etcd takes 128 guards in one transaction.
@@ -179,8 +184,8 @@ const MOST_REPORTS: usize = 100;
 /// Turn the place at the head of the queue into a record that does not expire. Only its success permits disruption.
 ///
 /// It holds only while nobody paused, nothing cools down, the claim is the one seen, and registration and request are the
-/// ones that were judged; while no failure became known since; and, when cluster policies were judged, while no claim and no
-/// report was written since. Otherwise it answers what [`gate_read`] does, without the others.
+/// ones that were judged; while no failure became known since; when cluster policies were judged, while no claim and no
+/// report was written since; and when somebody is in a lower wave, while no claim and no registration was written since. Otherwise it answers what [`gate_read`] does, without the others.
 pub fn commit(
     keys: &Keys,
     seen: &Held,
@@ -210,6 +215,11 @@ pub fn commit(
         Op::Put(Put::new(key, encode(claim), 0)),
         Op::Put(Put::new(node_key, encode(registration), 0)),
     ];
+    if let Some(revision) = judged.waves {
+        compares.push(unchanged_since(keys.claims(), revision));
+        compares.push(unchanged_since(keys.nodes(), revision));
+    }
+    success.extend(waves::named(keys, registration, 0));
     if let Some((revision, go_on)) = judged.line {
         compares.push(unchanged_since(keys.failures(), revision));
         if let Some((modified, go_on)) = go_on {
@@ -283,6 +293,8 @@ pub fn release(keys: &Keys, release: &Release<'_>) -> Txn {
         encode(release.registration),
         0,
     )));
+    txn.success
+        .extend(waves::named(keys, release.registration, 0));
     if let Some((cooldown, lease)) = release.cooldown {
         txn.success
             .push(Op::Put(Put::new(keys.cooldown(), encode(cooldown), lease)));
@@ -305,11 +317,12 @@ pub fn release(keys: &Keys, release: &Release<'_>) -> Txn {
     txn
 }
 
-/// Register a member, or change its registration, when it still has the mod revision seen (0: when there is none). With a whole
-/// budget nothing is left of a reboot that did not help.
-pub fn register(keys: &Keys, record: &NodeRecord, seen_modified: i64) -> Txn {
+/// Register a member, or change its registration, when it still has the mod revision seen (0: when there is none), and its wave
+/// was that. With a whole budget nothing is left of a reboot that did not help.
+pub fn register(keys: &Keys, record: &NodeRecord, (seen_modified, was): (i64, i32)) -> Txn {
     let key = keys.node(&record.node);
     let mut success = vec![Op::Put(Put::new(key.clone(), encode(record), 0))];
+    success.extend(waves::named(keys, record, was));
     if record.budget_used == 0 {
         success.push(line::forget(keys, &record.node));
     }

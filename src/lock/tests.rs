@@ -297,7 +297,7 @@ fn with_a_whole_budget_a_registration_ends_a_failure_and_with_a_used_one_it_does
             json!({"v": 1, "node": "a", "node_id": "m", "version": "1", "budget_used": used});
         let record: NodeRecord = decode(text.to_string().as_bytes()).unwrap();
         let forget = Op::Delete(Delete::of(Span::one("ns/rc/line/failed/a")));
-        let txn = request::register(&keys(), &record, 7);
+        let txn = request::register(&keys(), &record, (7, 0));
         assert_eq!(txn.success.contains(&forget), ends, "{used}");
     }
 }

@@ -36,6 +36,7 @@ pub(crate) fn local() -> Local {
         dry_run: false,
         patience: Duration::from_secs(600),
         halt_after: 1,
+        wave: 0,
         policies: None,
         windows: Some(Windows::parse("UTC", &[], &["Mon 08:00-18:00".into()]).unwrap()),
         kill_switch_file: "/etc/reboot-coordinator/disable".into(),
@@ -83,6 +84,7 @@ pub(crate) fn member(
     budget_used: u32,
 ) -> (String, Result<NodeRecord, crate::lock::record::RecordError>) {
     let record = NodeRecord {
+        wave: 0,
         boot_id: None,
         v: 1,
         node: node.into(),

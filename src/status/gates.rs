@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 
 use self::judge::{
     cooldown, detectors, health, kill_switch, line, name, pause, policies, spent, turn, unasked,
-    window,
+    waves, window,
 };
 use super::local::Local;
 use super::own::Own;
@@ -57,6 +57,7 @@ pub(crate) fn gates(
     }
     gates.extend(survey.and_then(|survey| line(local, survey)));
     gates.extend(policies(local, survey));
+    gates.extend(survey.and_then(|survey| waves(local, survey)));
     gates.push(health(local, survey, now));
     gates.push(match survey {
         Some(survey) => turn(local, survey, now),

@@ -34,6 +34,7 @@ pub(crate) struct Local {
     /// After how much time a node that has not come back is one to worry about: `reboot_timeout_sec`.
     pub(crate) patience: Duration,
     pub(crate) halt_after: u32,
+    pub(crate) wave: i32,
     pub(crate) policies: Option<Policies>,
     pub(crate) windows: Option<Windows>,
     pub(crate) kill_switch_file: PathBuf,
@@ -64,6 +65,7 @@ impl Local {
             dry_run: config.dry_run,
             patience: config.reboot_timeout,
             halt_after: config.halt_after,
+            wave: config.wave,
             policies: config.cluster_policies.clone(),
             windows: config.windows.clone(),
             kill_switch_file: config.kill_switch_file.clone(),

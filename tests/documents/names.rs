@@ -235,7 +235,8 @@ fn every_alert_has_its_section_in_the_runbook() {
 #[test]
 fn every_field_of_a_record_is_documented() {
     let text = read("docs/reference/records.md");
-    let files = ["record", "line", "domains"].map(|file| read(format!("src/lock/{file}.rs")));
+    let files =
+        ["record", "line", "domains", "waves"].map(|file| read(format!("src/lock/{file}.rs")));
     let source = files.concat();
     let fields_of = |name: &str| -> BTreeSet<String> {
         let start = format!("pub struct {name} {{\n");
@@ -257,6 +258,7 @@ fn every_field_of_a_record_is_documented() {
         ("History", "history"),
         ("Failure", "line/failed"),
         ("GoOn", "line/go-on"),
+        ("Below", "waves"),
     ];
     for (name, heading) in structs {
         let mut exist = fields_of(name);

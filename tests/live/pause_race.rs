@@ -42,6 +42,7 @@ fn registration(node: usize) -> NodeRecord {
         node: format!("n{node}"),
         node_id: String::new(),
         version: String::new(),
+        wave: 0,
         boot_id: None,
         last_reboot: None,
         budget_used: 1,
@@ -96,6 +97,7 @@ fn commit(client: &Client, keys: &Keys, node: usize, held: i64) {
         ..claim(node)
     };
     let judged = Judged {
+        waves: None,
         registration: 0,
         request: 0,
         members: None,

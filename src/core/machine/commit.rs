@@ -98,6 +98,7 @@ impl Machine {
                         .filter(|_| self.settings.policies.is_some())
                         .map(|revision| (revision, self.members.healthy.clone())),
                     line: self.judged_line.clone(),
+                    waves: self.judged_waves,
                 },
             ),
             State::Fencing(pending) => request::fence(keys, &pending.seen),

@@ -10,7 +10,8 @@ use crate::core::facts::{DetectorReport, DetectorResult, HealthPhase, ScriptRepo
 use crate::core::io::Action;
 use crate::core::settings::Mode;
 use crate::core::{Hook, Note, Refusal};
-use crate::lock::outcome::{self, Found, GateRead, Members, Registered};
+use crate::lock::outcome::{self, Found, GateRead, Malformed, Members, Registered};
+use crate::lock::waves::Seen;
 use crate::lock::{request, requests};
 
 /// When the gates are judged.
@@ -55,6 +56,7 @@ impl Step {
                 "budget",
                 "line",
                 "policies",
+                "wave",
             ],
             Step::Health => &["health"],
         }
@@ -169,11 +171,17 @@ impl Machine {
         if self.asks_for_request() {
             return Request::Txn(requests::look(&self.settings.keys, &self.settings.node));
         }
-        Request::Txn(request::gate_read(
-            &self.settings.keys,
-            &self.settings.node,
-            self.others(),
-        ))
+        let keys = &self.settings.keys;
+        let mut txn = request::gate_read(keys, &self.settings.node, self.others());
+        if self.judges_waves() {
+            self.look.ask(keys, &mut txn);
+        }
+        Request::Txn(txn)
+    }
+
+    /// After the commit the order of the waves is kept already.
+    fn judges_waves(&self) -> bool {
+        matches!(&self.state, State::Gates(gates) if !gates.committed())
     }
 
     /// Whether the next thing to find out is an operator's request.
@@ -358,25 +366,45 @@ impl Machine {
             return self.on_request_seen(result);
         }
         let read = match result {
-            Ok(reply) => outcome::gate_read(reply, &self.settings.keys)
+            Ok(reply) => self
+                .read_gates(reply)
                 .map_err(|malformed| nonsense(&malformed)),
             Err(error) => Err(words(&error)),
         };
-        if let (State::Gates(gates), Some(held), Ok(read)) = (&self.state, &self.held, &read)
+        if let (State::Gates(gates), Some(held), Ok((read, _))) = (&self.state, &self.held, &read)
             && gates.committed()
             && !stands(held, read.claim.as_ref())
         {
             let found = read.claim.clone();
             return self.not_as_held(found.as_ref());
         }
+        self.judged_waves = None;
         let verdict = match read {
-            Ok(read) => self.judge_read(read),
+            Ok((read, seen)) => {
+                let revision = read.revision;
+                let judged = self.judge_read(read);
+                match seen.filter(|_| judged.is_ok() && self.judges_waves()) {
+                    Some(seen) if self.must_look_further(&seen) => return self.ask(),
+                    Some(seen) => self.judge_waves(revision, &seen),
+                    None => judged,
+                }
+            }
             Err(why) => Err(Refusal::Etcd(why)),
         };
         // A machine that ended itself over what it read is not to go on.
         if let State::Gates(_) = self.state {
             self.judged(verdict);
         }
+    }
+
+    /// What etcd says of the gates, and of those who may go first.
+    fn read_gates(&self, mut reply: Reply) -> Result<(GateRead, Option<Seen>), Malformed> {
+        let keys = &self.settings.keys;
+        let judges = self.judges_waves();
+        let seen = judges
+            .then(|| self.look.take(keys, &mut reply))
+            .transpose()?;
+        Ok((outcome::gate_read(reply, keys)?, seen))
     }
 
     /// Judges what etcd says. Updates the registration the commit will compare.

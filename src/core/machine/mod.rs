@@ -45,6 +45,7 @@ mod taking_away;
 mod verify;
 mod view;
 mod waiting;
+mod waves;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -63,6 +64,7 @@ use super::{Memory, Note, Refusal};
 use crate::identity::is_same;
 use crate::lock::outcome::{Malformed, Members};
 use crate::lock::record::Standing;
+use crate::lock::waves::Look;
 use crate::lock::{GoOn, Held, History, NodeRecord};
 
 pub use commit::Pending;
@@ -145,6 +147,10 @@ pub struct Machine {
     judged_at: Option<i64>,
     /// The revision at which the line was judged last, when failures stop it, and the operator's word that it needed.
     judged_line: Option<(i64, Option<(i64, GoOn)>)>,
+    /// Whom the gate of the waves looks at next.
+    look: Look,
+    /// The revision at which the waves were judged last, when somebody is in a lower one.
+    judged_waves: Option<i64>,
     /// The create revision of the own claim whose failure was told.
     told: i64,
     /// A reboot command ran under the own claim and the host is still up: it may yet go down.
@@ -159,6 +165,8 @@ pub struct Machine {
     standing: Option<Standing>,
     /// Since when a reboot is required.
     required_since: Option<String>,
+    /// The same by the monotonic clock.
+    required_at: Option<Duration>,
     /// Since when and why etcd cannot be used.
     etcd_trouble: Option<(Timestamp, String)>,
     /// Why the proof of health does not succeed.
@@ -242,6 +250,8 @@ impl Machine {
             counted: (0, 0),
             judged_at: None,
             judged_line: None,
+            look: Look::default(),
+            judged_waves: None,
             told: 0,
             may_go_down: false,
             refused: None,
@@ -250,6 +260,7 @@ impl Machine {
             verdicts: Verdicts::default(),
             standing: None,
             required_since: None,
+            required_at: None,
             etcd_trouble: None,
             ill: None,
             said: None,
@@ -641,6 +652,7 @@ impl Machine {
             node: self.settings.node.clone(),
             node_id: self.settings.node_id.clone(),
             version: self.settings.version.clone(),
+            wave: self.settings.wave,
             boot_id: None,
             last_reboot: None,
             budget_used: 0,
@@ -651,6 +663,7 @@ impl Machine {
             // What an older release wrote shows the machine id itself, until it is written again.
             Some((_, record)) if is_same(&record.node_id, &self.settings.node_id) => NodeRecord {
                 node_id: self.settings.node_id.clone(),
+                wave: self.settings.wave,
                 ..record.clone()
             },
             Some((_, record)) => record.clone(),

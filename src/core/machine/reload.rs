@@ -140,8 +140,7 @@ impl Machine {
             if let Some((modified, record)) = self.registration.take()
                 && record.attempt.is_none()
             {
-                let Settings { keys, node, .. } = &self.settings;
-                let former = request::unregister(keys, node, modified);
+                let former = request::unregister(&self.settings.keys, &record, modified);
                 self.renamed = Some(Request::Txn(former));
             }
             self.settings = *settings;

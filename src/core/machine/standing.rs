@@ -116,8 +116,9 @@ impl Machine {
         match (self.reasons.is_empty(), &self.state) {
             (false, _) => {
                 self.required_since.get_or_insert_with(|| rfc3339(now));
+                self.required_at.get_or_insert(self.now.mono);
             }
-            (true, State::Idle(_)) => self.required_since = None,
+            (true, State::Idle(_)) => (self.required_since, self.required_at) = (None, None),
             (true, _) => {}
         }
     }

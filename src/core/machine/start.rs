@@ -29,7 +29,10 @@ impl Machine {
             State::Registering(record) => Request::Txn(request::register(
                 keys,
                 record,
-                self.registration_modified(),
+                (
+                    self.registration_modified(),
+                    self.registration.as_ref().map_or(0, |(_, it)| it.wave),
+                ),
             )),
             State::Removing(found) => {
                 Request::Txn(request::remove(keys, node, found.create, found.modified))
@@ -215,7 +218,10 @@ impl Machine {
             .registration
             .as_ref()
             .is_some_and(|(_, stands)| *stands == record);
-        if known || self.settings.mode != Mode::Daemon {
+        // A pass of `--once` registers where others wait for its wave, or would wait for the one it had.
+        let waves = self.registration.as_ref();
+        let waves = waves.is_some_and(|(_, stands)| stands.wave != record.wave) || record.wave < 0;
+        if known || self.settings.mode != Mode::Daemon && !waves {
             return self.go(State::Gates(Gates::at(Stage::PreLock)));
         }
         self.go(State::Registering(Box::new(record)));

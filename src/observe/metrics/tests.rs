@@ -154,6 +154,7 @@ fn every_reason_to_refuse_is_among_the_labels() {
         Refusal::Health(why()),
         Refusal::Policy(why()),
         Refusal::Line(why()),
+        Refusal::Wave(why()),
         Refusal::NotTurn(why()),
         Refusal::Etcd(why()),
         Refusal::Lost(why()),

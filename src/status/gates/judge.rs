@@ -1,5 +1,6 @@
 //! What closes each gate, for people.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -11,11 +12,12 @@ use crate::core::line;
 use crate::core::machine::DETECTOR;
 use crate::core::machine::{judge_budget, judge_cooldown, judge_pause, judge_window};
 use crate::core::windows::Windows;
-use crate::core::{Refusal, Verdict, Word, judge_detectors, policy};
+use crate::core::{Refusal, Verdict, Word, judge_detectors, policy, wave};
 use crate::host::KillSwitch;
 use crate::identity::is_same;
 use crate::lock::outcome::{Found, Members};
 use crate::lock::survey::Survey;
+use crate::lock::waves::Member;
 use crate::status::describe::{age, committed, names, pause_text, phase, request_text, until_text};
 use crate::status::local::{Detectors, Local};
 use crate::status::times::{ago, ago_text, clock, instant, since_text, until};
@@ -344,6 +346,45 @@ pub(crate) fn line(local: &Local, survey: &Survey) -> Option<Verdict> {
             Some(refused(NAME, &refusal, text))
         }
     }
+}
+
+/// Members of lower waves, when there are any. What only the daemon knows is when it came to require a reboot.
+pub(crate) fn waves(local: &Local, survey: &Survey) -> Option<Verdict> {
+    const NAME: &str = "wave";
+    let members = members(survey);
+    match wave::judge(local.wave, &local.node, &members) {
+        Ok(()) => wave::is_after(local.wave, &local.node, &members)
+            .then(|| Verdict::ok(NAME, "nobody of a lower wave requires a reboot")),
+        Err(first) => {
+            let refusal = Refusal::Wave(first.why);
+            let text = format!("{}; {}", refusal.text(), refusal.remedy());
+            Some(refused(NAME, &refusal, text))
+        }
+    }
+}
+
+/// The members as a judge of waves sees them.
+fn members(survey: &Survey) -> Vec<Member> {
+    let nodes: BTreeMap<_, _> = survey.nodes.iter().map(|(node, it)| (node, it)).collect();
+    let claims: BTreeMap<_, _> = survey.claims.iter().map(|(node, it)| (node, it)).collect();
+    let said: BTreeMap<_, _> = survey
+        .standings
+        .iter()
+        .map(|(node, it)| (node, it))
+        .collect();
+    let all = nodes.keys().chain(claims.keys()).chain(said.keys());
+    let all: BTreeSet<&String> = all.copied().collect();
+    let member = |node: &String| {
+        let (claim, said) = (claims.get(node), said.get(node));
+        let claim = claim.map(|found| (*found).clone());
+        Member::of(
+            node,
+            nodes.get(node).copied(),
+            claim,
+            said.map(|it| (*it).clone()),
+        )
+    };
+    all.into_iter().filter_map(member).collect()
 }
 
 /// The health script is not run; what it said last as monitor stands in this node's report.

@@ -7,6 +7,7 @@
 mod acts;
 mod domains;
 mod permission;
+mod waves;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -70,6 +71,8 @@ pub struct Checker {
     pub requests: Vec<Option<u32>>,
     /// When the newest of them was sent.
     reported: Vec<Time>,
+    /// When what a node says of itself changed last.
+    said_at: Vec<Time>,
     /// When the last completed reboot was released, and how long nobody goes after it.
     last_completed: Option<(Time, Time)>,
     seen: usize,
@@ -94,6 +97,7 @@ impl Checker {
             reports: vec![Reported::Unhealthy; nodes],
             requests: vec![None; nodes],
             reported: vec![0; nodes],
+            said_at: vec![0; nodes],
             taken: BTreeMap::new(),
             last_completed: None,
             seen: 0,
@@ -150,6 +154,8 @@ impl World {
                 self.claim_changed(node, change, by, completed);
             } else if let Some(node) = node_of(&change.key, b"/r/alive/n") {
                 self.report_changed(node, change, by);
+            } else if let Some(node) = node_of(&change.key, b"/r/standing/n") {
+                self.check.said_at[node] = self.now;
             } else if let Some(node) = node_of(&change.key, b"/r/requests/n") {
                 self.request_changed(node, change, by);
             } else if let Some(node) = node_of(&change.key, b"/r/line/failed/n") {

@@ -64,7 +64,9 @@ impl World {
     fn idle(&mut self) {
         let now = self.now;
         let writes = self.check.node_writes;
-        if !self.plan.seed.is_multiple_of(8) {
+        // Who waits for a wave that cannot go on says so, and why, as that changes.
+        let waits = (0..self.hosts.len()).any(|index| self.waits_for_wave(index));
+        if waits || !self.plan.seed.is_multiple_of(8) {
             self.done = true;
             return;
         }
@@ -102,13 +104,16 @@ impl World {
                     state(host)
                 ));
             }
-            if host.required && self.budget_left(index) {
+            if host.required && self.budget_left(index) && !self.waits_for_wave(index) {
                 return Some(format!(
                     "n{index} needs a reboot; its process: {}",
                     state(host)
                 ));
             }
-            if self.check.requests[index].is_some() && self.budget_left(index) {
+            if self.check.requests[index].is_some()
+                && self.budget_left(index)
+                && !self.waits_for_wave(index)
+            {
                 return Some(format!("a reboot of n{index} is requested"));
             }
             // A copy that could not know better may have given its claim back.
@@ -122,7 +127,7 @@ impl World {
         None
     }
 
-    fn budget_left(&self, index: usize) -> bool {
+    pub(crate) fn budget_left(&self, index: usize) -> bool {
         let key = format!("/r/nodes/n{index}");
         let used = self
             .etcd

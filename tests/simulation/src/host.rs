@@ -65,6 +65,8 @@ pub struct Rules {
     pub cooldown: Time,
     /// How many failures stop it.
     pub halt_after: u32,
+    /// Its wave.
+    pub wave: i32,
     /// After which time it takes away what stands still.
     pub hold: Option<Time>,
     /// How many must stay healthy.
@@ -290,6 +292,7 @@ impl Host {
         Rules {
             cooldown: micros(settings.min_reboot_interval).saturating_sub(travels),
             halt_after: settings.halt_after,
+            wave: settings.wave,
             hold: settings.hold_timeout.map(|hold| self.span(hold)),
             least_healthy: settings
                 .policies

@@ -15,7 +15,7 @@ use self::draw::{
 };
 pub(crate) use self::draw::{every_other_hour, rack};
 pub use self::surroundings::FOREIGN;
-use self::surroundings::{draw_copy, draw_long_drains, draw_surroundings, how_many};
+use self::surroundings::{draw_copy, draw_long_drains, draw_surroundings, draw_waves, how_many};
 use crate::rng::Rng;
 use crate::{SECOND, Time};
 
@@ -178,6 +178,8 @@ pub enum Rewrite {
     Cooldown(u64),
     /// How many failures stop this node.
     HaltAfter(u32),
+    /// Its wave.
+    Wave(i32),
     /// After how many seconds it takes away what stands still; 0: never.
     Hold(u64),
     /// Reboots without clearing.
@@ -296,6 +298,7 @@ pub fn plain_settings(node: usize) -> Settings {
         keys: Keys::new("", "/r"),
         max_concurrent_reboots: 1,
         domains: Domains::default(),
+        wave: 0,
         halt_after: 1,
         check_interval: Duration::from_secs(30),
         health_publish_interval: None,
@@ -380,6 +383,7 @@ impl Plan {
         faults.extend(draw_domains(seed, &mut nodes, quiet_at));
         faults.extend(draw_surroundings(seed, count, quiet_at));
         draw_long_drains(seed, &mut nodes);
+        faults.extend(draw_waves(seed, &mut nodes, quiet_at));
         draw_copy(seed, &mut nodes, &mut faults, quiet_at);
         Plan {
             seed,

@@ -38,7 +38,7 @@ planted! {
     /// The commit does not compare the cooldown.
     CommitIgnoresCooldown: ["P2"],
     /// The commit does not compare the claims and reports that were judged.
-    CommitIgnoresMembers: ["P2"],
+    CommitIgnoresMembers: ["P2", "wave"],
     /// The commit does not demand that the reports that were judged are there still.
     CommitIgnoresEndedReports: ["P2"],
     /// The commit does not compare the operator's request.
@@ -165,6 +165,12 @@ planted! {
     FailureUnguarded: ["line"],
     /// The gates do not look at the claims of others.
     OthersUnseen: ["line"],
+    /// Nobody of a lower wave is seen.
+    WavesUnseen: ["wave"],
+    /// Who says nothing counts as having nothing to do.
+    SilentCountAsThrough: ["wave"],
+    /// The commit does not compare the claims and registrations that were judged.
+    CommitIgnoresWaves: ["wave"],
     /// A health report is written whatever stands there.
     ReportUnguarded: ["reports"],
     /// A commit that is refused counts as not done, though an earlier copy of it stands there.

@@ -47,6 +47,7 @@ impl World {
             }
             Rewrite::Cooldown(long) => settings.min_reboot_interval = seconds(long),
             Rewrite::HaltAfter(many) => settings.halt_after = many,
+            Rewrite::Wave(wave) => settings.wave = wave,
             Rewrite::Hold(long) => settings.hold_timeout = (long > 0).then(|| seconds(long)),
             Rewrite::Budget(budget) => {
                 settings.max_reboots_without_clearing = budget;

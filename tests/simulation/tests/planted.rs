@@ -4,12 +4,13 @@ use simulation::planted::Planted;
 use simulation::run::history;
 
 /// These show in one of some thousand histories only; `scripts/simulate --faults` looks for all of them.
-const RARE: [Planted; 14] = [
+const RARE: [Planted; 15] = [
     Planted::ClockStopsInSleep,
     Planted::CommitComparesCreateOnly,
     Planted::CommitIgnoresCooldown,
     Planted::CommitIgnoresEndedReports,
     Planted::CommitIgnoresMembers,
+    Planted::CommitIgnoresWaves,
     Planted::DeadlineFromReceipt,
     Planted::DrainNeverTooLong,
     Planted::GatesNeverTooOld,

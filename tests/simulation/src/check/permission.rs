@@ -27,6 +27,7 @@ impl World {
         }
         if first {
             self.check_line(node, message);
+            self.check_waves(node, message);
         }
         let pid = message.pid();
         let started = self.hosts[node].process(pid).map(|process| process.started);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reboot_coordinator::core::{Memory, Mode};
 
-use super::{Copied, Fault, NodePlan, Trouble, When};
+use super::{Copied, Fault, NodePlan, Rewrite, Trouble, When};
 use crate::rng::Rng;
 use crate::{SECOND, Time};
 
@@ -69,6 +69,36 @@ pub(super) fn draw_long_drains(seed: u64, nodes: &mut [NodePlan]) {
         node.settings.drain_timeout = Some(Duration::from_secs(300));
         node.drain_takes = 250 * SECOND;
     }
+}
+
+/// Waves in a part of the histories; nodes that get another one, and some that are gone for long.
+pub(super) fn draw_waves(seed: u64, nodes: &mut [NodePlan], quiet_at: Time) -> Vec<(When, Fault)> {
+    let mut rng = Rng::new(seed, 11);
+    if nodes.len() < 2 || !rng.chance(1, 5) {
+        return Vec::new();
+    }
+    let waves = rng.pick(&[&[-1, 0][..], &[0, 1], &[-1, 0, 1], &[-2, -1], &[1, 2]]);
+    let publish = Duration::from_secs(rng.between(20, 60));
+    let together = rng.between(10, 60) * SECOND;
+    for node in nodes.iter_mut() {
+        node.settings.mode = Mode::Daemon;
+        node.settings.health_publish_interval = Some(publish);
+        node.settings.wave = rng.pick(waves);
+        if rng.chance(2, 3) {
+            node.required_at = Some(together + rng.between(0, 40) * SECOND);
+        }
+    }
+    let many = rng.pick(&[0, 0, 1, 2]);
+    let mut draw = || {
+        let node = rng.index(nodes.len());
+        let fault = match rng.between(0, 2) {
+            0 => Fault::Reload(node, Rewrite::Wave(rng.pick(waves))),
+            1 => Fault::Stop(node, rng.between(60, 400) * SECOND),
+            _ => Fault::Require(node),
+        };
+        (When::At(rng.between(0, quiet_at)), fault)
+    };
+    (0..many).map(|_| draw()).collect()
 }
 
 /// A machine that was made from the image of another one runs beside it until everything is repaired.

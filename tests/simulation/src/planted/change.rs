@@ -9,7 +9,7 @@ use etcd_rs_sync::{Target, Txn, TxnReply};
 use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome, ScriptReport};
 use reboot_coordinator::core::machine::{Entry, Stage};
 use reboot_coordinator::core::{Input, Machine, Memory, Refusal, Settings, State};
-use reboot_coordinator::lock::record::{decode, encode};
+use reboot_coordinator::lock::record::{Standing, decode, encode};
 use reboot_coordinator::lock::{Claim, NodeRecord, RebootRequest};
 
 use super::Planted;
@@ -63,6 +63,25 @@ impl Planted {
             (Planted::OthersUnseen, State::Gates(_)) if machine.settings().policies.is_none() => txn
                 .success
                 .retain(|op| !matches!(op, Op::Range(range) if is(&range.keys.key, "/claims/") && !range.keys.range_end.is_empty())),
+            (Planted::WavesUnseen, State::Gates(_)) => {
+                for op in &mut txn.success {
+                    if let Op::Range(range) = op
+                        && ["/nodes/", "/standing/", "/waves/", "/claims/"]
+                            .iter()
+                            .any(|part| range.keys.key.ends_with(part.as_bytes()))
+                        && range.limit == 0
+                    {
+                        range.keys = Keys::one("/r/nothing");
+                    }
+                }
+            }
+            (Planted::CommitIgnoresWaves, State::Committing(_))
+                if machine.settings().policies.is_none() =>
+            {
+                txn.compares.retain(|compare| {
+                    !compare.keys.key.ends_with(b"/claims/") && !compare.keys.key.ends_with(b"/nodes/")
+                });
+            }
             (Planted::GoOnUnguarded, State::Committing(_)) => unguard(txn, "/line/go-on"),
             (Planted::GoOnNotCounted, State::Committing(_)) => txn
                 .success
@@ -297,6 +316,11 @@ impl Planted {
             {
                 not_started(report);
             }
+            (Planted::SilentCountAsThrough, Input::Etcd(_, Ok(Reply::Txn(txn))))
+                if matches!(state, State::Gates(_)) =>
+            {
+                say_for_the_silent(txn);
+            }
             (Planted::WatchIsDeaf, input @ Input::Watch(..)) => *input = Input::Tick,
             _ => {}
         }
@@ -357,6 +381,33 @@ fn committed() -> TxnReply {
             OpReply::Put(PutReply::default()),
             OpReply::Put(PutReply::default()),
         ],
+    }
+}
+
+/// Whoever is registered and says nothing says that it is idle, in a look at everybody.
+fn say_for_the_silent(txn: &mut TxnReply) {
+    let [
+        ..,
+        OpReply::Range(nodes),
+        OpReply::Range(_),
+        OpReply::Range(said),
+    ] = txn.replies.as_mut_slice()
+    else {
+        return;
+    };
+    for kv in nodes.kvs.iter().filter(|kv| is(&kv.key, "/nodes/n")) {
+        let key = String::from_utf8_lossy(&kv.key).replace("/nodes/", "/standing/");
+        if said.kvs.iter().any(|kv| kv.key == key.as_bytes()) {
+            continue;
+        }
+        let standing = Standing {
+            v: 1,
+            state: "idle".to_owned(),
+            ..Standing::default()
+        };
+        let mut kv = kv.clone();
+        (kv.key, kv.value) = (key.into_bytes(), encode(&standing));
+        said.kvs.push(kv);
     }
 }
 

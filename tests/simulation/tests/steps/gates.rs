@@ -267,6 +267,7 @@ fn member() -> NodeRecord {
         node: String::new(),
         node_id: String::new(),
         version: "0".to_owned(),
+        wave: 0,
         boot_id: None,
         last_reboot: None,
         budget_used: 0,

@@ -18,3 +18,4 @@ mod requests;
 mod said;
 mod start;
 mod stop;
+mod waves;

@@ -1,0 +1,60 @@
+//! The waves: a node that commits comes after every member of a lower wave.
+
+use reboot_coordinator::lock::record::{Standing, decode};
+use reboot_coordinator::lock::{NodeRecord, record};
+
+use crate::MILLI;
+use crate::network::Message;
+use crate::world::World;
+
+impl World {
+    /// A first commit took effect. What members say of themselves is judged in the gates' read, and nothing that the commit compares
+    /// shows what they say meanwhile: that is excused. A claim, and who is in which wave, it compares.
+    pub(super) fn check_waves(&mut self, node: usize, message: &Message) {
+        let (own, home) = (message.truth.rules.wave, self.home(node));
+        let timeout = self.hosts[node].span(self.hosts[node].plan.settings.etcd_timeout);
+        let judged = message.gates.look.map_or(0, |(at, _)| at);
+        let read = judged.saturating_sub(timeout + 100 * MILLI);
+        for other in (0..self.check.claims.len()).filter(|other| *other != home) {
+            if self.wave_of(other).is_none_or(|wave| wave >= own) {
+                continue;
+            }
+            let why = if self.check.claims[other].is_some() {
+                "has a claim"
+            } else if self.check.said_at[other] < read && !self.is_through(other) {
+                "may require a reboot"
+            } else {
+                continue;
+            };
+            self.fail(
+                "wave",
+                format!("n{node} committed, and n{other}, in a lower wave, {why}"),
+            );
+        }
+    }
+
+    /// The wave that its registration says.
+    fn wave_of(&self, node: usize) -> Option<i32> {
+        let key = format!("/r/nodes/n{node}");
+        let record = self.etcd.get(key.as_bytes())?;
+        decode(&record.value).ok().map(|it: NodeRecord| it.wave)
+    }
+
+    /// Whether a node says that it is up and needs no reboot.
+    fn is_through(&self, node: usize) -> bool {
+        let key = format!("/r/standing/n{node}");
+        let said = self.etcd.get(key.as_bytes());
+        let said: Option<Result<Standing, record::RecordError>> = said.map(|it| decode(&it.value));
+        matches!(said, Some(Ok(said)) if said.required.is_none() && said.state == "idle")
+    }
+
+    /// Whether a node waits for one of a lower wave whose budget is used up: that is left to an operator.
+    pub(crate) fn waits_for_wave(&self, index: usize) -> bool {
+        let own = self.hosts[index].plan.settings.wave;
+        (0..self.check.claims.len()).any(|other| {
+            let host = &self.hosts[other];
+            let asks = host.required || self.check.requests[other].is_some();
+            host.plan.settings.wave < own && asks && !self.budget_left(other)
+        })
+    }
+}
