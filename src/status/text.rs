@@ -94,7 +94,7 @@ pub(crate) fn gate_table(local: &Local, gates: &[Verdict]) -> Table {
         None => (
             Tone::Notice,
             "none",
-            "no daemon runs here (a timer may run `run --once`)".to_owned(),
+            "no daemon runs here (its journal says why, or a timer runs `run --once`)".to_owned(),
         ),
     };
     table.row([plain("daemon"), cell(tone, runs), plain(text)]);
@@ -322,7 +322,9 @@ pub(crate) fn rebooted(record: &NodeRecord, now: Timestamp) -> String {
         ),
         None => "no reboot yet".to_owned(),
     };
-    match record.budget_used {
+    // How an attempt that is under way ends decides whether it counts.
+    let open = u32::from(record.attempt.is_some());
+    match record.budget_used.saturating_sub(open) {
         0 => last,
         used => format!("{last}; budget used: {used}"),
     }

@@ -6,6 +6,9 @@ use crate::status::table::Tone;
 /// The longest piece of text from elsewhere.
 const LONGEST: usize = 300;
 
+/// The longest word that is kept on one line.
+const WHOLE: usize = 20;
+
 /// Markup under construction.
 pub(crate) struct Html(String);
 
@@ -20,9 +23,16 @@ impl Html {
         self
     }
 
-    /// Anybody's text.
+    /// Anybody's text. A narrow screen would break a name after its hyphens.
     pub(crate) fn text(&mut self, words: &str) -> &mut Html {
-        self.raw(&text(words))
+        for (index, word) in text(words).split(' ').enumerate() {
+            self.raw(if index > 0 { " " } else { "" });
+            match word.contains('-') && word.len() <= WHOLE {
+                true => self.raw("<span class=\"w\">").raw(word).raw("</span>"),
+                false => self.raw(word),
+            };
+        }
+        self
     }
 
     /// Text in the colour of its meaning, which the words say too.

@@ -51,6 +51,21 @@ This node  node-c
 }
 
 #[test]
+fn an_attempt_that_is_under_way_has_used_nothing_yet() {
+    let (_, record) = crate::status::fixtures::member("node-a", None, 2);
+    let mut record = record.unwrap();
+    assert_eq!(rebooted(&record, now()), "no reboot yet; budget used: 2");
+    for (used, told) in [(2, "no reboot yet; budget used: 1"), (1, "no reboot yet")] {
+        record.budget_used = used;
+        record.attempt = Some(crate::lock::record::Attempt {
+            boot_before: String::new(),
+            committed_at: String::new(),
+        });
+        assert_eq!(rebooted(&record, now()), told);
+    }
+}
+
+#[test]
 fn an_empty_cluster() {
     let text = shown(&view(local(), Survey::default()));
     for line in [
