@@ -132,6 +132,9 @@ const SIGNS: &[(&str, &str)] = &[
     (")", ""),
 ];
 
+/// Days as cron and systemd count them.
+const DAYS: [&str; 8] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+
 /// What to say where nothing can be rewritten: a sign in the text, and the advice.
 const ADVICE: &[(&[&str], &str)] = &[
     (
@@ -167,11 +170,8 @@ pub(super) fn hint(text: &str, fits: impl Fn(&str) -> bool) -> Option<String> {
             "cron names an instant, and a window has an end; write for example {cron:?}"
         ));
     }
-    if text.contains(';') || text.matches(':').count() > 3 && text.contains(',') {
-        let mut parts = text.split([';', ',']).map(str::trim);
-        if parts.all(&fits) {
-            return Some("write each window as an entry of its own".to_owned());
-        }
+    if text.split([';', ',']).map(str::trim).all(&fits) {
+        return Some("write each window as an entry of its own".to_owned());
     }
     let meant = rewritten(text);
     if let Some(entry) = orders(&meant).into_iter().find(|entry| fits(entry)) {
@@ -265,14 +265,13 @@ fn rewritten(text: &str) -> String {
     let has_times = text.contains(':') || text.contains("am") || text.contains("pm");
     let mut out = String::new();
     let mut rest = text.as_str();
-    let mut timed = false;
     while let Some(first) = rest.chars().next() {
         let kind = |c: char| (c.is_alphabetic() || c == '\'', c.is_ascii_digit());
         if kind(first).1 {
             let end = rest
                 .find(|c: char| !(c.is_ascii_digit() || ".:/-hamp".contains(c)))
                 .unwrap_or(rest.len());
-            let (used, number) = number(&rest[..end], has_times, &mut timed);
+            let (used, number) = number(&rest[..end], has_times);
             out.push_str(&number);
             rest = &rest[used..];
         } else if kind(first).0 {
@@ -280,7 +279,6 @@ fn rewritten(text: &str) -> String {
             let word = &rest[..end];
             let ours = WORDS.iter().find(|(theirs, _)| *theirs == word);
             let ours = ours.map_or(word, |(_, ours)| *ours);
-            timed |= ours.contains(':');
             // Days as people write them, the first letter large.
             let mut letters = ours.chars();
             out.extend(letters.next().map(|c| c.to_ascii_uppercase()));
@@ -301,11 +299,11 @@ fn rewritten(text: &str) -> String {
 }
 
 /// A date, a time, a day or an hour at the beginning: how much of the text it takes, and how we write it.
-fn number(text: &str, has_times: bool, timed: &mut bool) -> (usize, String) {
+fn number(text: &str, has_times: bool) -> (usize, String) {
     let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
     let first = digits(text);
     let (head, tail) = text.split_at(first);
-    let value: u32 = head.parse().unwrap_or(u32::MAX);
+    let value: usize = head.parse().unwrap_or(usize::MAX);
     // 2026-2-3, 2026/02/03, 20260203, 3.2.2026
     let mut parts = text.splitn(3, ['-', '/', '.']);
     let three = (parts.next(), parts.next(), parts.next());
@@ -313,7 +311,7 @@ fn number(text: &str, has_times: bool, timed: &mut bool) -> (usize, String) {
         let c = &c[..digits(c)];
         let used = a.len() + b.len() + c.len() + 2;
         let date = |year: &str, month: &str, day: &str| format!("{year}-{month:0>2}-{day:0>2}");
-        let short = |part: &str| (1..=2).contains(&part.len()) && digits(part) == part.len();
+        let short = |part: &str| (1..=2).contains(&part.len());
         if a.len() == 4 && digits(a) == 4 && short(b) && short(c) {
             return (used, date(a, b, c));
         }
@@ -342,33 +340,18 @@ fn number(text: &str, has_times: bool, timed: &mut bool) -> (usize, String) {
     }
     let after = &text[used..];
     let half = ["am", "pm"].iter().find(|half| after.starts_with(**half));
-    let spread = first == 4 && !parted && !has_times;
-    if spread {
-        *timed = true;
+    if first == 4 && !parted && !has_times {
         return (first, format!("{}:{}", &head[..2], &head[2..]));
     }
     if first > 2 {
         return (first, head.to_owned());
     }
     if let Some(half) = half {
-        *timed = true;
         let hour = value % 12 + if *half == "pm" { 12 } else { 0 };
         return (used + 2, format!("{hour:02}:{minute:0>2}"));
     }
-    if parted && used > first {
-        *timed = true;
+    if used > first || !has_times {
         return (used, format!("{value:02}:{minute:0>2}"));
     }
-    let ordinal = after.starts_with(['a', 'h', 'm', 'p']) || after.is_empty();
-    if has_times && !*timed && value <= 7 && (ordinal || after.starts_with(['-', '/', '.'])) {
-        // Days as cron and systemd count them.
-        const DAYS: [&str; 8] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
-        let day = usize::try_from(value).ok().and_then(|at| DAYS.get(at));
-        return (first, day.map_or(head, |day| *day).to_owned());
-    }
-    if !has_times && value <= 24 {
-        *timed = true;
-        return (first, format!("{value:02}:00"));
-    }
-    (first, head.to_owned())
+    (first, DAYS.get(value).copied().unwrap_or(head).to_owned())
 }

@@ -316,6 +316,93 @@ fn texts_are_kept_and_decide_equality() {
     assert_ne!(one, windows("UTC", &deny, &allow[..1]));
 }
 
+#[test]
+fn entries_are_counted_together() {
+    let parse = |deny: usize, allow: usize| {
+        let entries = |count| vec!["* 02:00-04:00".to_owned(); count];
+        let parsed = Windows::parse("UTC", &entries(deny), &entries(allow));
+        parsed.map_err(|errors| errors.into_iter().map(|error| error.field).collect())
+    };
+    for (deny, allow) in [(0, 1), (1, 0), (3, 4), (100, 100), (0, 200), (200, 0)] {
+        let windows = parse(deny, allow).unwrap_or_else(|wrong: Vec<_>| panic!("{wrong:?}"));
+        let looks = windows.most_boundaries() * (deny + allow);
+        let most = MOST_LOOKS / 2..=MOST_LOOKS;
+        assert!(most.contains(&looks), "{looks}");
+    }
+    for (deny, allow, wrong) in [
+        (101, 100, WindowsField::Deny(100)),
+        (100, 101, WindowsField::Allow(100)),
+        (101, 101, WindowsField::Allow(99)),
+        (202, 0, WindowsField::Deny(200)),
+    ] {
+        assert_eq!(parse(deny, allow), Err(vec![wrong]), "{deny} {allow}");
+    }
+}
+
+#[test]
+fn windows_are_the_same_by_their_words_wherever_local_is() {
+    let one = windows("UTC", &["Mon 01:00-02:00"], &["* 02:00-04:00"]);
+    let moved = Windows {
+        zone: TimeZone::get("Europe/Berlin").unwrap(),
+        ..one.clone()
+    };
+    assert!(one != moved && one.are_written_as(&moved));
+    let open = one.without_deny();
+    assert_eq!(open, windows("UTC", &[], &["* 02:00-04:00"]));
+    for other in [
+        open,
+        windows("UTC", &["Mon 01:00-02:00"], &[]),
+        windows("utc", &["Mon 01:00-02:00"], &["* 02:00-04:00"]),
+    ] {
+        assert!(!one.are_written_as(&other), "{other:?}");
+    }
+}
+
+#[test]
+fn the_longest_opening_is_told_when_all_of_them_end() {
+    let now = at("UTC", "2026-07-01T12:00");
+    let longest = |deny: &[&str], allow: &[&str]| windows("UTC", deny, allow).longest(now);
+    let hours = |hours: u64| Some(Duration::from_secs(hours * 3600));
+    assert_eq!(
+        longest(&[], &["* 02:00-04:00", "Sun 01:00-06:00"]),
+        hours(5)
+    );
+    assert_eq!(longest(&["Sun 02:00-06:00"], &["* 02:00-04:00"]), hours(2));
+    assert_eq!(longest(&[], &["* 00:00-24:00"]), None);
+    assert_eq!(longest(&["2026-07-02 00:00-24:00"], &[]), None);
+    assert_eq!(longest(&["* 00:00-24:00"], &[]), None);
+}
+
+/// A last Sunday that is not the 4th comes in every month but February within a year.
+#[test]
+fn what_comes_once_a_year_is_found_and_what_comes_more_rarely_when_it_is_near() {
+    let yearly = windows("UTC", &[], &["Feb last Sun 02:00-04:00"]);
+    // 371 days.
+    let next = yearly.next_open(at("UTC", "2026-02-22T04:00"));
+    assert_eq!(next, Some(at("UTC", "2027-02-28T02:00")));
+    // Five Sundays of February: in 2032.
+    let rare = windows(
+        "UTC",
+        &["4th Sun 00:00-24:00"],
+        &["Feb last Sun 02:00-04:00"],
+    );
+    assert_eq!(rare.next_open(at("UTC", "2026-12-01T00:00")), None);
+    let next = rare.next_open(at("UTC", "2031-03-01T00:00"));
+    assert_eq!(next, Some(at("UTC", "2032-02-29T02:00")));
+}
+
+/// Entries of every week cost a search no more than a fortnight, so that it gets to a date however many they are.
+#[test]
+fn a_date_far_ahead_is_found_behind_many_entries_of_every_day() {
+    let minute = |at: usize| format!("* {:02}:{:02}-{:02}:00", at / 60, at % 60, at / 60 + 1);
+    let mut allow: Vec<String> = (0..198).map(minute).collect();
+    allow.push("* 00:00-24:00".to_owned());
+    let deny = ["2040-01-01 00:00-24:00".to_owned()];
+    let windows = Windows::parse("UTC", &deny, &allow).unwrap();
+    let next = windows.next_change(at("UTC", "2026-07-01T12:00"));
+    assert_eq!(next, Some(at("UTC", "2040-01-01T00:00")));
+}
+
 /// A zone file of version 1 has a table and no rule for what follows it; neither have the `right/` zones of some systems.
 #[test]
 fn a_search_ends_in_a_zone_whose_table_has_ended() {
@@ -333,6 +420,9 @@ fn a_search_ends_in_a_zone_whose_table_has_ended() {
         assert_eq!(next.to_string(), "2026-11-30T02:00:00Z");
         let since = windows.since(now, SignedDuration::from_hours(48)).unwrap();
         assert_eq!(since.to_string(), "2026-11-27T04:00:00Z");
+        // A Saturday, at the last transition of the table to the second.
+        let next = windows.next_change("1972-07-01T00:00:00Z".parse().unwrap());
+        assert_eq!(next.unwrap().to_string(), "1972-07-03T02:00:00Z");
     }
 }
 

@@ -191,6 +191,7 @@ const COVERS: &[(&str, &[&str], &[&str])] = &[
         &["03T10:00"],
     ),
     ("Jan-Jun,aug-December Sat 10:00-11:00", &[], &["04T10:00"]),
+    ("Sept-Oct 10:00-11:00", &[], &["01T10:00"]),
     (
         "Nov-July 10:00-11:00",
         &["01T10:00", "31T10:00"],
@@ -415,6 +416,41 @@ const HINTS: &[(&str, &str)] = &[
         "not Mon 02:00-04:00",
         "exceptions are entries of windows.deny",
     ),
+    ("2026-02-300 00:00-24:00", "is not a date; write YYYY-MM-DD"),
+    (
+        "Mon 02:00-04:00; Tue 03:00-05:00",
+        "write each window as an entry of its own",
+    ),
+    (
+        "Mon 02:00-04:00 UTC",
+        "\"Mon 02:00-04:00\", and UTC as windows.timezone",
+    ),
+    (
+        "Mon 02:00-04:00 GMT",
+        "\"Mon 02:00-04:00\", and UTC as windows.timezone",
+    ),
+    (
+        "Mon 02:00-04:00 CET",
+        "\"Mon 02:00-04:00\", and a name such as Europe/Berlin as windows.timezone",
+    ),
+    (
+        "2026-12-20T20:00/2026-12-20T22:00",
+        "write \"2026-12-20 20:00-2026-12-20 22:00\"",
+    ),
+    (
+        "2026-12-20T10:00/2026-12-20T12:00",
+        "write \"2026-12-20 10:00-2026-12-20 12:00\"",
+    ),
+    ("20:00-22:00 Tue", "write \"Tue 20:00-22:00\""),
+    ("20260203 02:00-04:00", "write \"2026-02-03 02:00-04:00\""),
+    ("1-5 2am-4am", "write \"Mon-Fri 02:00-04:00\""),
+    ("1-5 2pm-4pm", "write \"Mon-Fri 14:00-16:00\""),
+    ("02:00-04:00 1-5", "write \"Mon-Fri 02:00-04:00\""),
+    ("Mon 22:00-2 04:00", "write \"Mon 22:00-Tue 04:00\""),
+    ("Mon noon-14:00", "write \"Mon 12:00-14:00\""),
+    ("Mon 2:30-4.30", "write \"Mon 02:30-04:30\""),
+    ("Mon 2.30-4.30", "write \"Mon 02:30-04:30\""),
+    ("2-4", "write \"02:00-04:00\""),
 ];
 
 #[test]
@@ -424,6 +460,19 @@ fn first_tries_are_told_what_to_write() {
         assert!(
             why.contains(expected),
             "{text}: {why}\ndoes not contain\n{expected}"
+        );
+    }
+}
+
+#[test]
+fn what_is_longer_than_anybody_writes_gets_no_hint() {
+    for (length, has_hint) in [(199, true), (200, true), (201, false), (202, false)] {
+        let width = length - "02:00-04:00".len();
+        let why = Entry::parse(&format!("{:<width$}02:00-04:00", "Montag")).unwrap_err();
+        assert_eq!(
+            why.ends_with("; write \"Mon 02:00-04:00\""),
+            has_hint,
+            "{length}"
         );
     }
 }
