@@ -13,7 +13,7 @@ use super::plight::{Plight, plights};
 use super::table::{Style, Table, Tone, cell, folded};
 use super::text::{gate_table, part_rows, rebooted};
 use super::times::since_text;
-use crate::core::{Verdict, Word};
+use crate::core::{Refusal, Verdict, Word};
 use crate::lock::survey::Survey;
 
 /// Whether anything is known under this name.
@@ -136,6 +136,13 @@ fn plight(view: &View, node: &str, now: Timestamp) -> Option<Plight> {
     all.find(|plight| plight.node == node)
 }
 
+/// What to do where other nodes are the reason, from wherever one looks. What is wrong on its own host is told there.
+fn remedy(label: &str) -> String {
+    let of_others = [Refusal::Line, Refusal::Wave].map(|refusal| refusal(String::new()));
+    let refusal = of_others.iter().find(|refusal| refusal.label() == label);
+    refusal.map_or_else(String::new, |refusal| format!("; {}", refusal.remedy()))
+}
+
 /// What the cluster knows of it.
 fn facts(view: &View, node: &str, now: Timestamp) -> Table {
     let mut table = Table::new(2);
@@ -171,7 +178,12 @@ fn facts(view: &View, node: &str, now: Timestamp) -> Table {
             row(
                 "blocked by",
                 Tone::Bad,
-                format!("{} for {since}: {}", blocked.gate, blocked.text),
+                format!(
+                    "{} for {since}: {}{}",
+                    blocked.gate,
+                    blocked.text,
+                    remedy(&blocked.label)
+                ),
             );
         }
         if let Some(doing) = &standing.doing {

@@ -31,5 +31,6 @@ mod start;
 mod stop;
 mod store;
 mod upgrade;
+mod waves;
 mod worn;
 mod zones;
