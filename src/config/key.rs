@@ -27,6 +27,19 @@ pub(super) fn namespace(field: &Field<'_>) -> Option<String> {
     part(field, &field.text()?)
 }
 
+/// What tells machines of one name apart: the last part of a key, where a machine was refused its name.
+pub(super) fn node_id(field: &Field<'_>) -> Option<String> {
+    let text = field.text()?;
+    if !text.contains('/') {
+        return part(field, &text);
+    }
+    field.problem(format!(
+        "\"{}\" must not contain /; remove it",
+        shown(&text)
+    ));
+    None
+}
+
 /// A part of every key in etcd. Two that look alike must be alike: nodes that differ in one nobody sees form two groups, each
 /// with a limit of its own.
 fn part(field: &Field<'_>, text: &str) -> Option<String> {

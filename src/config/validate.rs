@@ -146,7 +146,7 @@ fn node_name(field: &Field<'_>, host: &Host) -> Option<(String, String)> {
 
 fn node_id(field: &Field<'_>, host: &Host) -> Option<String> {
     if field.is_set() && !field.is_blank() {
-        return field.text();
+        return key::node_id(field);
     }
     host.machine_id().map_err(|why| field.problem(why)).ok()
 }

@@ -80,6 +80,7 @@ fn cluster(survey: &Survey) -> Value {
         "holders": claims(true),
         "queue": claims(false),
         "requests": requests,
+        "foreign": survey.foreign,
         "members": members,
         "recent": survey.recent,
         "partial": survey.partial,

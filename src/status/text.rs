@@ -150,6 +150,7 @@ fn cluster(lines: &mut Vec<String>, view: &View, survey: &Survey, now: Timestamp
     lines.extend(waiting(&queue, &view.reader(now)).lines(style));
     more(lines, queue.len(), LISTED);
     requests(lines, survey, now, style);
+    foreign(lines, survey, style);
     lines.extend(members(view, survey, now, style, LISTED));
     recent(lines, &survey.recent, now, style);
 }
@@ -256,6 +257,27 @@ fn requests(lines: &mut Vec<String>, survey: &Survey, now: Timestamp, style: Sty
     }
     lines.extend(rows.lines(style));
     more(lines, survey.requests.len(), LISTED);
+}
+
+/// Keys that are no records of this group, so that who looks for a cause sees what is ignored; nothing when there are none.
+fn foreign(lines: &mut Vec<String>, survey: &Survey, style: Style) {
+    let keys = &survey.foreign;
+    if keys.is_empty() {
+        return;
+    }
+    let mut table = Table::new(0);
+    let whose = "ignored: of a tool, or of a group whose lock_key lies below";
+    table.row([
+        heading("Foreign  "),
+        cell(Tone::Notice, format!("{}, {whose}", keys.len())),
+    ]);
+    lines.extend(table.lines(style));
+    let mut rows = Table::new(2);
+    for key in keys.iter().take(LISTED) {
+        rows.row([plain(key)]);
+    }
+    lines.extend(rows.lines(style));
+    more(lines, keys.len(), LISTED);
 }
 
 /// What matters first; those with nothing the matter are only counted when they are many.

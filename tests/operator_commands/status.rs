@@ -108,6 +108,7 @@ fn json_holds_everything_and_is_stable() {
     field.put("claims/node-b", &json!({"v": 2}));
     field.put("nodes/node-a", &member("node-a"));
     field.put("alive/node-a", &json!({"v": 1, "healthy": true}));
+    field.put("claims/nodes/x", &json!({}));
     field.put(
         "pause",
         &json!({"v": 1, "by": "eva@x", "reason": "r", "since": "2026-01-05T10:00:00.000Z"}),
@@ -127,6 +128,11 @@ fn json_holds_everything_and_is_stable() {
     assert_eq!(cluster["pause"]["by"], "eva@x");
     assert_eq!(cluster["cooldown"], Value::Null);
     assert_eq!(cluster["members"][0]["healthy"], true);
+    let foreign = cluster["foreign"].as_array().unwrap();
+    assert!(
+        foreign.len() == 1 && foreign[0].as_str().unwrap().ends_with("/claims/nodes/x"),
+        "{status}"
+    );
     assert_eq!(status["etcd"]["reachable"], true);
     assert_eq!(status["node"]["claim"], "none");
     let keys =

@@ -37,6 +37,15 @@ const REFUSED: &[(&str, &str)] = &[
         "lock_key: /cluster/%H",
         "lock_key: \"%H\" is not replaced here, only %H and %l in node_name",
     ),
+    ("node_id: a/b", "node_id: \"a/b\" must not contain /"),
+    (
+        "node_id: \"web-7\\n\"",
+        "node_id: \"web-7\\n\" must not contain spaces",
+    ),
+    (
+        "node_id: \"web\\u00a07\"",
+        "node_id: \"web\\u{a0}7\" must not contain",
+    ),
     ("node_id: '%H'", "node_id: \"%H\" is not replaced here"),
     (
         "node_id: '{{ id }}'",

@@ -134,6 +134,27 @@ fn what_cannot_be_read_is_shown_and_counts() {
 }
 
 #[test]
+fn keys_that_are_no_records_are_shown_and_are_no_members() {
+    assert!(!shown(&view(local(), busy())).contains("Foreign"));
+    let survey = Survey {
+        foreign: (0..25)
+            .map(|n| format!("/cluster/lock/claims/nodes/x{n}"))
+            .collect(),
+        ..busy()
+    };
+    let text = shown(&view(local(), survey));
+    assert!(
+        text.contains(
+            "\nForeign    25, ignored: of a tool, or of a group whose lock_key lies below
+  /cluster/lock/claims/nodes/x0
+"
+        ) && text.contains("x19\n  and 5 more")
+            && text.contains("Members    3, "),
+        "{text}"
+    );
+}
+
+#[test]
 fn who_is_ill_or_silent_comes_first_and_with_why() {
     let survey = Survey {
         claims: vec![],
