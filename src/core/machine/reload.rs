@@ -144,6 +144,8 @@ impl Machine {
                 self.renamed = Some(Request::Txn(former));
             }
             self.settings = *settings;
+            // Said under the old name, it would be written there again by whoever reports under the new one.
+            self.standing = None;
             self.signed = false;
             self.refused = None;
             self.cleared = false;

@@ -252,6 +252,34 @@ fn a_node_that_has_another_name_leaves_no_member_of_the_old_one_behind() {
 }
 
 #[test]
+fn what_a_node_says_of_itself_is_not_said_under_its_old_name() {
+    let named = |name: &str| Settings {
+        node: name.to_owned(),
+        health_publish_interval: Some(Duration::from_secs(30)),
+        ..of_boot("boot-1")
+    };
+    let mut node = Node::new(named("n0"));
+    node.elder("n9", Phase::Rebooting);
+    let says = |node: &mut Node, key: &str| {
+        let until = node.now + settings().check_interval;
+        while node.stands(key).is_none() && node.now < until {
+            let action = node.next_action();
+            node.perform(action);
+        }
+        node.stands(key).is_some()
+    };
+    node.until_state("queued");
+    assert!(says(&mut node, "/r/standing/n0"));
+    let reload = Reload {
+        settings: named("web"),
+        drains_otherwise: false,
+    };
+    node.give(Input::Reload(Box::new(reload)));
+    assert!(says(&mut node, "/r/standing/web"));
+    assert!(node.stands("/r/standing/n0").is_none());
+}
+
+#[test]
 fn the_old_name_stays_where_something_else_of_it_stands() {
     for key in ["/r/claims/n0", "/r/line/failed/n0"] {
         let mut node = idle();
