@@ -321,3 +321,25 @@ fn the_policy_allows_this_style_and_this_script_and_nothing_else() {
         "{page}"
     );
 }
+
+#[test]
+fn a_name_is_not_broken_at_its_hyphen_and_a_tab_shows_no_markup() {
+    let page = page(&of_daemon(busy()), now());
+    let whole = "<span class=\"w\">node-a</span>";
+    let title = page.split_once("<title>").unwrap().1;
+    assert!(
+        title.starts_with("\u{2717} node-a has not come back"),
+        "{title}"
+    );
+    for place in [
+        format!("<span class=\"bad\">{whole} has not"),
+        format!("<th scope=\"row\">{whole}</th>"),
+    ] {
+        assert!(page.contains(&place), "{place}\n{page}");
+    }
+    // A narrow screen has no room for this one, which may be broken.
+    let long = format!("node-{}", "x".repeat(40));
+    let mut html = Html::new();
+    html.text(&long);
+    assert_eq!(html.done(), long);
+}
