@@ -49,6 +49,57 @@ fn nobody_reboots_after_a_failure_until_its_claim_is_taken_away() {
 }
 
 #[test]
+fn four_of_twelve_hosts_are_down_at_once_and_never_two_of_a_rack() {
+    let (report, printed) = run(|options| {
+        (options.nodes, options.limit) = (12, 4);
+        (options.racks, options.rack_limit) = (Some(4), 1);
+    });
+    assert_eq!(report.reboots, 12, "{printed}");
+    assert_eq!(
+        (report.most_committed, report.most_of_a_rack),
+        (4, 1),
+        "{printed}"
+    );
+    let (report, printed) = run(|options| {
+        (options.nodes, options.limit) = (4, 4);
+        (options.racks, options.rack_limit) = (Some(1), 1);
+    });
+    assert_eq!(
+        (report.most_committed, report.most_of_a_rack),
+        (1, 1),
+        "{printed}"
+    );
+}
+
+#[test]
+fn the_line_stands_behind_a_kernel_that_does_not_boot_until_an_operator_lets_it_go_on() {
+    let (report, printed) = run(|options| {
+        options.nodes = 3;
+        options.bad_kernel = true;
+    });
+    assert_eq!(report.reboots, 3, "{printed}");
+    assert!(report.stopped >= Some(Duration::from_secs(1)), "{printed}");
+    let at = |text: &str| {
+        printed
+            .find(text)
+            .unwrap_or_else(|| panic!("{text}\n{printed}"))
+    };
+    assert!(at("node-1   FAILED") < at("operator goes on"), "{printed}");
+    assert!(
+        at("operator goes on") < at("node-2   committed"),
+        "{printed}"
+    );
+}
+
+#[test]
+fn waves_go_one_after_the_other() {
+    let (report, printed) = run(|options| {
+        (options.nodes, options.limit, options.waves) = (6, 6, 3);
+    });
+    assert_eq!((report.reboots, report.most_committed), (6, 2), "{printed}");
+}
+
+#[test]
 fn hosts_that_an_operator_asks_reboot_once_each_in_order_and_leave_no_request() {
     let (report, printed) = run(|options| {
         options.nodes = 4;

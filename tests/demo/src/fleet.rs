@@ -69,10 +69,11 @@ impl Fleet {
             let metrics = options.metrics.zip(u16::try_from(number).ok());
             let metrics = metrics.map(|(port, number)| port + number);
             let name = format!("node-{number}");
-            let lines = way.lines(&cluster, &name);
+            let lines = way.lines(&cluster, &name) + &place(options, number);
             let host = Host::new(&plant, folder.path(), &name, metrics, &lines);
             let mut host = host.map_err(Error::io("a host's folder cannot be made"))?;
             host.fails = options.fail == Some(number);
+            host.old_kernel = options.bad_kernel && number == 1;
             hosts.push(host);
         }
         listen_to_power(&plant.power, sender.clone())?;
@@ -92,21 +93,22 @@ impl Fleet {
         })
     }
 
-    /// An operator asks every member for a reboot; what the command said.
-    pub(crate) fn request_all(&self) -> Result<String, Error> {
+    /// An operator gives a command; what it said.
+    pub(crate) fn command(&self, words: &[&str]) -> Result<String, Error> {
         let Some(host) = self.hosts.first() else {
             return Ok(String::new());
         };
         let config = self.operators_config(host)?;
         let output = Command::new(&self.plant.daemon)
-            .args(["request", "--all", "--reason", "the demo", "--config"])
+            .args(words)
+            .arg("--config")
             .arg(config)
             .stdin(Stdio::null())
             .output()
-            .map_err(Error::io("the command request cannot be run"))?;
+            .map_err(Error::io("an operator's command cannot be run"))?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
-            return Err(Error::Died(format!("`request --all` failed: {said}")));
+            return Err(Error::Died(format!("`{}` failed: {said}", words.join(" "))));
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
@@ -181,6 +183,15 @@ impl Drop for Fleet {
         // Without the word the reader stays, asleep, until the program ends.
         let _ = fifo.and_then(|mut fifo| writeln!(fifo, "{NOBODY}"));
     }
+}
+
+/// In which rack a host is, and in which wave.
+fn place(options: &Options, number: usize) -> String {
+    let limit = options.rack_limit;
+    let rack = options.rack(number).map_or_else(String::new, |rack| {
+        format!("labels: {{rack: r{rack}}}\nlimits: {{rack: {limit}}}\n")
+    });
+    format!("{rack}wave: {}\n", options.wave(number))
 }
 
 fn listen_to_power(path: &Path, sender: Sender<Event>) -> Result<(), Error> {

@@ -35,6 +35,8 @@ pub(crate) struct Host {
     power: Power,
     /// It goes down and stays down.
     pub(crate) fails: bool,
+    /// Its next boot is one of the old kernel, so that it still needs a reboot.
+    pub(crate) old_kernel: bool,
     /// Each time it was down: from the order to end the daemon to the start of the next daemon.
     pub(crate) outages: Vec<(Instant, Option<Instant>)>,
 }
@@ -72,6 +74,7 @@ impl Host {
             folder: parent.join(name),
             power: Power::Off(None),
             fails: false,
+            old_kernel: false,
             outages: Vec::new(),
         };
         DirBuilder::new().mode(0o700).create(&host.folder)?;
@@ -105,9 +108,12 @@ impl Host {
         // Of the shape of a boot id, and another one each time.
         let boot_id = fs::read("/proc/sys/kernel/random/uuid")?;
         fs::write(self.folder.join("boot_id"), boot_id)?;
-        match fs::remove_file(self.marker()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
+        let old_kernel = !self.outages.is_empty() && std::mem::take(&mut self.old_kernel);
+        if !old_kernel {
+            match fs::remove_file(self.marker()) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
         }
         let log = File::options()
             .append(true)

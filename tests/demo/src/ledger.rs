@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use etcd_rs_sync::{Event, EventKind};
 
+use crate::Options;
+
 /// How far a claim has come, as this reader sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
@@ -50,19 +52,24 @@ pub(crate) struct Turn {
 /// Everything that happened to the claims.
 pub(crate) struct Ledger {
     limit: usize,
+    options: Options,
     claims: BTreeMap<String, Claim>,
     pub(crate) commits: Vec<Turn>,
     pub(crate) releases: Vec<Turn>,
     /// The most claims that were committed at once.
     pub(crate) most_at_once: usize,
+    /// The most of one rack.
+    pub(crate) most_of_a_rack: usize,
     /// What must not happen.
     pub(crate) broken: Vec<String>,
 }
 
 impl Ledger {
-    pub(crate) fn new(limit: usize) -> Ledger {
+    pub(crate) fn new(options: &Options) -> Ledger {
         Ledger {
-            limit,
+            limit: options.limit,
+            options: options.clone(),
+            most_of_a_rack: 0,
             claims: BTreeMap::new(),
             commits: Vec::new(),
             releases: Vec::new(),
@@ -135,6 +142,7 @@ impl Ledger {
                 self.commits
                     .push(turn(node, event.kv.mod_revision, at, &claim));
                 self.count();
+                self.count_rack(node);
                 self.check_order(node, &claim);
                 Some(Step::Committed)
             }
@@ -152,11 +160,33 @@ impl Ledger {
         }
     }
 
+    /// With racks: how many of the same one are committed.
+    fn count_rack(&mut self, node: &str) {
+        let rack_of = |node: &str| {
+            let number = node.strip_prefix("node-")?.parse().ok()?;
+            self.options.rack(number)
+        };
+        let Some(rack) = rack_of(node) else { return };
+        let committed = self.claims.iter();
+        let committed = committed.filter(|(_, claim)| claim.stage != Stage::Queued);
+        let now = committed
+            .filter(|(node, _)| rack_of(node) == Some(rack))
+            .count();
+        self.most_of_a_rack = self.most_of_a_rack.max(now);
+        let limit = self.options.rack_limit;
+        if now > limit {
+            self.broken.push(format!(
+                "{now} of rack r{rack} were committed at once, the limit is {limit}"
+            ));
+        }
+    }
+
     /// Nobody commits while as many as the limit allows came before and are not done.
     fn check_order(&mut self, node: &str, claim: &Claim) {
         let before = |other: &&Claim| other.create_revision < claim.create_revision;
         let elders = self.claims.values().filter(before).count();
-        if elders >= self.limit {
+        // Who waits for its rack is passed.
+        if elders >= self.limit && self.options.racks.is_none() {
             self.broken.push(format!(
                 "{node} committed out of its turn, with {elders} before it"
             ));
@@ -210,7 +240,10 @@ mod tests {
     impl Story {
         fn new(limit: usize) -> Story {
             Story {
-                ledger: Ledger::new(limit),
+                ledger: Ledger::new(&Options {
+                    limit,
+                    ..Options::new("daemon".into())
+                }),
                 start: Instant::now(),
                 revision: 0,
             }

@@ -16,6 +16,7 @@
 mod failure;
 mod fleet;
 mod host;
+mod kernel;
 mod ledger;
 mod options;
 mod report;

@@ -8,7 +8,8 @@ const MOST_NODES: usize = 64;
 
 /// Help of the program, and of the script in front of it.
 pub const USAGE: &str = "\
-Usage: scripts/demo [--nodes N] [--limit K] [--fail NODE] [--request]
+Usage: scripts/demo [--nodes N] [--limit K] [--racks R] [--rack-limit K]
+                    [--waves W] [--fail NODE] [--bad-kernel] [--request]
                     [--tls] [--auth]
                     [--boot-sec S] [--hold-sec S] [--idle-sec S]
                     [--metrics PORT] [--plain] [--keep] [--help]
@@ -20,6 +21,12 @@ on etcd and from the hosts' power supplies, not from the daemons.
 
   --nodes N     how many hosts (default: 5)
   --limit K     max_concurrent_reboots (default: 1)
+  --racks R     the hosts stand in so many racks
+  --rack-limit K  how many of one rack may be down at once (default: 1)
+  --waves W     the first hosts are in wave 0, and so on: a wave goes when those
+                before it are through
+  --bad-kernel  node-1 comes back with the old kernel. The line stands, whatever
+                the limit, until the demo lets it go on with `go-on`
   --fail NODE   this host, such as node-2, does not come back. The line stops
                 until its claim is taken away: by you, where the demo is drawn
                 on a terminal, otherwise by the demo
@@ -53,6 +60,14 @@ pub struct Options {
     pub nodes: usize,
     /// `max_concurrent_reboots`.
     pub limit: usize,
+    /// How many racks there are, when the hosts stand in racks.
+    pub racks: Option<usize>,
+    /// How many of one rack may be down at once.
+    pub rack_limit: usize,
+    /// How many waves there are.
+    pub waves: usize,
+    /// The first host comes back with the old kernel.
+    pub bad_kernel: bool,
     /// The number of the host that does not come back, from 1.
     pub fail: Option<usize>,
     /// Reboots are asked for by `request --all` instead of by the hosts' detectors.
@@ -83,6 +98,10 @@ impl Options {
         Options {
             nodes: 5,
             limit: 1,
+            racks: None,
+            rack_limit: 1,
+            waves: 1,
+            bad_kernel: false,
             fail: None,
             request: false,
             tls: false,
@@ -116,6 +135,10 @@ impl Options {
                     let number = |text: &str| text.strip_prefix("node-").unwrap_or(text).parse();
                     options.fail = Some(parser.value()?.parse_with(number)?);
                 }
+                Long("racks") => options.racks = Some(parser.value()?.parse()?),
+                Long("rack-limit") => options.rack_limit = parser.value()?.parse()?,
+                Long("waves") => options.waves = parser.value()?.parse()?,
+                Long("bad-kernel") => options.bad_kernel = true,
                 Long("request") => options.request = true,
                 Long("tls") => options.tls = true,
                 Long("auth") => options.auth = true,
@@ -148,7 +171,22 @@ impl Options {
         {
             return Err("--metrics needs a port for every host above it".into());
         }
+        let racks = self.racks.unwrap_or(1);
+        if [racks, self.waves, self.rack_limit]
+            .iter()
+            .any(|it| !(1..=MOST_NODES).contains(it))
+        {
+            return Err(
+                format!("--racks, --rack-limit and --waves are from 1 to {MOST_NODES}").into(),
+            );
+        }
+        if self.bad_kernel
+            && (self.request || self.fail.is_some() || self.waves > 1 || self.nodes < 2)
+        {
+            return Err("--bad-kernel needs another host that waits, and goes with neither --request, --fail nor --waves".into());
+        }
         match self.fail {
+            Some(_) if self.waves > 1 => Err("--waves does not go with --fail".into()),
             Some(_) if self.request => Err("--request does not go with --fail".into()),
             Some(_) if self.nodes < 2 => Err("--fail needs another host that waits".into()),
             Some(node) if !(1..=self.nodes).contains(&node) => {
@@ -156,6 +194,21 @@ impl Options {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The rack of a host, by its number.
+    pub(crate) fn rack(&self, number: usize) -> Option<usize> {
+        Some((number - 1) % self.racks? + 1)
+    }
+
+    /// The wave of a host, by its number.
+    pub(crate) fn wave(&self, number: usize) -> usize {
+        (number - 1) * self.waves / self.nodes
+    }
+
+    /// The number of the host that the others wait behind.
+    pub(crate) fn first(&self) -> Option<usize> {
+        self.fail.or(self.bad_kernel.then_some(1))
     }
 
     /// The hosts' numbers in the order in which they ask. One that fails is not the last: somebody has to wait behind it.
@@ -207,11 +260,27 @@ mod tests {
             "--boot-sec -1",
             "--boot-sec soon",
             "--metrics 65533",
+            "--racks 0",
+            "--waves 65",
+            "--rack-limit 0",
+            "--bad-kernel --fail 2",
+            "--bad-kernel --nodes 1",
+            "--waves 2 --fail 2",
             "--what",
             "extra",
         ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn hosts_stand_in_racks_by_turns_and_in_waves_one_after_the_other() {
+        let options = parse("--nodes 6 --racks 4 --waves 3").unwrap().unwrap();
+        let racks = (1..=6).map(|number| options.rack(number).unwrap());
+        assert_eq!(racks.collect::<Vec<_>>(), [1, 2, 3, 4, 1, 2]);
+        let waves = (1..=6).map(|number| options.wave(number));
+        assert_eq!(waves.collect::<Vec<_>>(), [0, 0, 1, 1, 2, 2]);
+        assert_eq!(parse("").unwrap().unwrap().rack(1), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use crate::failure::stops_everyone;
+use crate::ledger::Turn;
 use crate::show::Show;
 use crate::{Error, Options};
 
@@ -14,6 +15,8 @@ pub struct Report {
     pub reboots: usize,
     /// The most claims that were committed at once, in the order of etcd's revisions.
     pub most_committed: usize,
+    /// The most of one rack among them.
+    pub most_of_a_rack: usize,
     /// The most hosts that were off at once, by their power supplies.
     pub most_down: usize,
     /// From each release to the commit that it made possible, ascending.
@@ -121,17 +124,46 @@ fn judge(show: &Show<'_>) -> Result<Report, Error> {
         }
         Some(_) | None => {}
     }
+    let line = show.line_stood();
+    match &line {
+        Some(line) if line.commits > 0 => {
+            broken.push(format!("{} committed while the line stood", line.commits));
+        }
+        None if show.options.bad_kernel => broken.push("the line did not stop".to_owned()),
+        Some(_) | None => {}
+    }
+    broken.extend(out_of_wave(show));
     let mut handovers = show.ledger.handovers();
     handovers.sort();
     Ok(Report {
         reboots: outages().filter(|(_, back)| back.is_some()).count(),
         most_committed: show.ledger.most_at_once,
+        most_of_a_rack: show.ledger.most_of_a_rack,
         most_down,
         handovers,
-        stopped: stopped.map(|stop| stop.lasted),
+        stopped: stopped
+            .map(|stop| stop.lasted)
+            .or(line.map(|line| line.lasted)),
         broken,
         interrupted: false,
     })
+}
+
+/// Who committed before all of a lower wave had given their claims back.
+fn out_of_wave(show: &Show<'_>) -> Vec<String> {
+    let wave = |node: &str| {
+        let number = node.strip_prefix("node-").and_then(|it| it.parse().ok());
+        number.map_or(0, |number| show.options.wave(number))
+    };
+    let (commits, releases) = (&show.ledger.commits, &show.ledger.releases);
+    let early = commits.iter().filter(|commit| {
+        let late =
+            |turn: &&Turn| wave(&turn.node) < wave(&commit.node) && turn.revision > commit.revision;
+        releases.iter().any(|turn| late(&turn))
+    });
+    early
+        .map(|commit| format!("{} committed before a lower wave was through", commit.node))
+        .collect()
 }
 
 /// The most of these that overlap. One without an end is for ever.
@@ -163,7 +195,22 @@ fn print(report: &Report, options: &Options, version: &str, out: &mut dyn Write)
         "at once      {} committed by etcd's history, {} off by the hosts' power; limit {}",
         report.most_committed, report.most_down, options.limit
     )?;
+    if let Some(racks) = options.racks {
+        writeln!(
+            out,
+            "racks        {racks}, never more than {} of one at once; limit {}",
+            report.most_of_a_rack, options.rack_limit
+        )?;
+    }
     print_handovers(&report.handovers, out)?;
+    if let (true, Some(stood)) = (options.bad_kernel, report.stopped) {
+        writeln!(
+            out,
+            "line         stood for {:.1} s behind node-1, until an operator let it go on;\n\
+             \x20            nobody committed meanwhile",
+            stood.as_secs_f64()
+        )?;
+    }
     if let (Some(number), Some(lasted)) = (options.fail, report.stopped) {
         let others = if stops_everyone(options) {
             "until then nobody else rebooted".to_owned()

@@ -11,6 +11,7 @@ use etcd_rs_sync::{Event as EtcdEvent, EventKind};
 use crate::failure::Failure;
 use crate::fleet::{Event, Fleet};
 use crate::host::Change;
+use crate::kernel::BadKernel;
 use crate::ledger::{Ledger, Step};
 use crate::report::{self, Report};
 use crate::style::Style;
@@ -47,6 +48,7 @@ pub(crate) struct Show<'a> {
     pub(crate) view: View<'a>,
     pub(crate) style: Style,
     pub(crate) failure: Option<Failure>,
+    pub(crate) kernel: BadKernel,
     /// Promises that were broken, besides those in the ledger.
     pub(crate) broken: Vec<String>,
     registered: BTreeSet<String>,
@@ -90,7 +92,8 @@ impl<'a> Show<'a> {
         }
         fleet.switch_on()?;
         Ok(Show {
-            ledger: Ledger::new(options.limit),
+            ledger: Ledger::new(options),
+            kernel: BadKernel::default(),
             failure: options
                 .fail
                 .map(|number| Failure::of(format!("node-{number}"))),
@@ -121,6 +124,7 @@ impl<'a> Show<'a> {
             self.look_at_hosts()?;
             self.go_on()?;
             self.attend_failure()?;
+            self.attend_line()?;
             self.draw()?;
             if matches!(self.part, Part::Aftermath(until) if until <= Instant::now()) {
                 return Ok(false);
@@ -157,6 +161,9 @@ impl<'a> Show<'a> {
             && event.kind == EventKind::Put
         {
             self.registered.insert(node.to_owned());
+        }
+        if let Some(what) = below.strip_prefix("/line/") {
+            return self.line_written(at, what, event);
         }
         let Some(node) = below.strip_prefix("/claims/") else {
             return Ok(());
@@ -241,7 +248,9 @@ impl<'a> Show<'a> {
     /// in the queue before the others are.
     fn ask(&mut self, asked: usize) -> Result<(), Error> {
         if self.options.request {
-            let said = self.fleet.request_all()?;
+            let said = self
+                .fleet
+                .command(&["request", "--all", "--reason", "the demo"])?;
             self.part = Part::Running;
             self.last_event = Instant::now();
             return self.event(Instant::now(), "operator", "asks", said.trim());
@@ -257,7 +266,7 @@ impl<'a> Show<'a> {
         }
         let one_by_one = order
             .iter()
-            .position(|number| self.options.fail == Some(*number))
+            .position(|number| self.options.first() == Some(*number))
             .is_some_and(|position| asked <= position);
         let next = if one_by_one { asked + 1 } else { order.len() };
         for number in &order[asked..next] {
@@ -292,7 +301,7 @@ fn expected(options: &Options) -> Duration {
     let turns = options.nodes.div_ceil(options.limit);
     let turns = u32::try_from(turns).unwrap_or(u32::MAX);
     let failure = options
-        .fail
+        .first()
         .map_or(Duration::ZERO, |_| options.hold + Duration::from_secs(2));
     Duration::from_millis(2500)
         + 2 * options.idle
