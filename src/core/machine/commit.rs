@@ -55,6 +55,8 @@ impl Machine {
             reasons: self.reasons.clone(),
             committed_at: Some(now.clone()),
             attempts: seen.claim.attempts.saturating_add(1),
+            patience_sec: Some(self.patience().as_secs()),
+            drain_sec: self.settings.drain_timeout.map(|drain| drain.as_secs()),
             version: self.settings.version.clone(),
             ..seen.claim.clone()
         };

@@ -6,6 +6,7 @@ use etcd_rs_sync::{Error, Reply, Request};
 
 use super::judge::{judge_cooldown, judge_detectors, judge_pause, stands};
 use super::{Entry, Machine, Outcome, State, Verify, nonsense, words};
+use crate::core::Verdict;
 use crate::core::facts::{DetectorReport, DetectorResult, HealthPhase, ScriptReport};
 use crate::core::io::Action;
 use crate::core::settings::Mode;
@@ -145,7 +146,9 @@ impl Machine {
             return self.gates_open(gates.stage);
         };
         match step {
-            Step::Request if self.detected.is_none() => self.judged(Ok(())),
+            Step::Request if self.detected.is_none() && !self.asks_all_the_same(gates) => {
+                self.judged(Ok(()));
+            }
             Step::Request | Step::Read => self.ask(),
             Step::Detect => {
                 let ticket = self.begin_task();
@@ -165,6 +168,13 @@ impl Machine {
                 self.out.push_back(Action::Health(ticket, phase, facts));
             }
         }
+    }
+
+    /// Where this host itself forbade the reboot when it was asked last, a pass ends before etcd is read, and the look for a request
+    /// is all by which its node finds out that it was forgotten.
+    fn asks_all_the_same(&self, gates: Gates) -> bool {
+        let blocks = |gate: &&str| self.verdicts.of(gate).is_some_and(Verdict::blocks);
+        gates.stage == Stage::PreLock && Step::Host.gates().iter().any(blocks)
     }
 
     pub(super) fn gate_request(&self) -> Request {

@@ -89,23 +89,32 @@ impl Machine {
         let since = *queue.blind.get_or_insert(now);
         let blind = now.saturating_sub(since);
         self.count_again_within(if blind.is_zero() { ttl / 3 } else { ttl });
-        let (every, cause) = (ttl.as_secs(), etcd_rs_sync::cause(why));
-        self.note(if blind < ttl {
+        if blind >= ttl {
+            return self.note_blind(why);
+        }
+        let every = ttl.as_secs();
+        self.note(
             Note::warn(
                 "watch_failing",
                 format!("the watch of the queue is interrupted, so that it is counted every {every} s until it stands: {why}"),
             )
-            .caused_by(cause)
-        } else {
+            .caused_by(etcd_rs_sync::cause(why)),
+        );
+    }
+
+    /// What is seen of the queue comes from counting it.
+    pub(super) fn note_blind(&mut self, why: &str) {
+        let every = self.settings.lock_ttl.as_secs();
+        self.note(
             Note::warn(
                 "watch_blind",
                 format!(
                     "this node cannot watch the queue, so that it learns of its turn up to {every} s late: {why}; a proxy before etcd has \
-                     to pass on what is streamed, at once: for nginx, proxy_http_version 1.1; proxy_buffering off; proxy_read_timeout 1h;"
+                     to pass on what is streamed, at once (for nginx, proxy_http_version 1.1; proxy_buffering off; proxy_read_timeout 1h)"
                 ),
             )
-            .caused_by("")
-        });
+            .caused_by(""),
+        );
     }
 
     fn count_again_within(&mut self, span: Duration) {

@@ -319,10 +319,17 @@ impl Machine {
             .queue
             .as_ref()
             .is_some_and(|queue| queue.blind.is_some());
+        // A proxy may keep to itself what a watch tells. The nearer the turn, the more often that is looked at.
+        let (limit, before) = (self.settings.max_concurrent_reboots, counted.claims.len());
+        let before = u32::try_from(before).unwrap_or(u32::MAX);
         let recount_at = now
             + match blind {
                 true => self.settings.lock_ttl,
-                false => self.rng.jitter(RECOUNT),
+                false => self.rng.jitter(RECOUNT).min(
+                    self.settings
+                        .lock_ttl
+                        .saturating_mul((before / limit.max(1)).max(1)),
+                ),
             };
         let claims = self.settings.keys.claims();
         let furthest = counted.claims.last().map(|(key, _)| key.clone());
@@ -336,6 +343,7 @@ impl Machine {
             return self.go(State::Counting);
         }
         let first = queue.stale && queue.ahead.is_empty();
+        let watched = !queue.stale && !blind;
         queue.near = !counted.more;
         queue.stale = false;
         (queue.recount_at, queue.counted_at) = (recount_at, now);
@@ -345,6 +353,9 @@ impl Machine {
             queue.ahead.insert(key, seen);
         }
         let (known, near) = (queue.ahead.len(), queue.near);
+        if watched && !before.is_empty() {
+            self.note_blind("it did not tell that a claim is gone");
+        }
         let span = match furthest {
             Some(key) if !near => Span::one(key),
             _ => Span::prefix(claims),

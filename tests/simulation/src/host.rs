@@ -93,7 +93,7 @@ pub struct Process {
     pub started: Time,
     /// Whether it is stopped, until when.
     pub paused_until: Option<Time>,
-    /// Since when it is or was stopped.
+    /// When it was stopped, or went on, last.
     pub paused_at: Time,
     /// What arrived meanwhile.
     pub backlog: Vec<Input>,

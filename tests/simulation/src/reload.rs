@@ -28,7 +28,8 @@ impl World {
         if paused || host.plan.settings.mode != Mode::Daemon {
             return;
         }
-        let ending = host.process.as_ref().is_some_and(|process| {
+        // What a process sent before its death may be on its way.
+        let ending = host.process.as_ref().is_none_or(|process| {
             let state = process.machine.state();
             matches!(state, State::Ending(_))
         });

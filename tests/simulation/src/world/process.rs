@@ -68,7 +68,7 @@ impl World {
             return;
         }
         process.paused_until = None;
-        let paused_at = process.paused_at;
+        let paused_at = std::mem::replace(&mut process.paused_at, now);
         if self.planted == Some(Planted::ClockStopsInSleep) {
             self.hosts[index].stood_still += now - paused_at;
         }

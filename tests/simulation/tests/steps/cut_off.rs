@@ -108,6 +108,27 @@ fn a_queue_that_cannot_be_watched_is_counted_each_ttl_and_the_remedy_is_said_onc
     assert!(node.now - stands <= ttl);
 }
 
+/// A proxy passes on that the watch stands, and then keeps everything to itself.
+#[test]
+fn a_watch_that_tells_nothing_is_made_up_for_by_counting_each_ttl_near_the_head_and_that_is_said() {
+    let mut node = waiting();
+    let ttl = node.machine.settings().lock_ttl;
+    node.elder("n8", Phase::Queued); // behind this node
+    let (begun, mut counts) = (node.now, 0);
+    while node.now < begun + 4 * ttl {
+        let action = node.next_action();
+        counts += u32::from(matches!(&action, Action::Etcd(_, Request::Range(_))));
+        node.perform(action);
+    }
+    assert!((3..=4).contains(&counts), "{counts}");
+    assert!(!node.said("watch_blind", ""));
+    node.delete("/r/claims/a");
+    let gone = node.now;
+    node.until("detect");
+    assert!(node.now - gone <= ttl);
+    assert!(node.said("watch_blind", "it did not tell that a claim is gone"));
+}
+
 #[test]
 fn events_that_are_lost_again_and_again_are_counted_with_a_pause() {
     let mut node = waiting();

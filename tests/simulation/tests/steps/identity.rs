@@ -7,7 +7,7 @@ use reboot_coordinator::core::facts::DetectorResult;
 use reboot_coordinator::core::{Action, Hook, Input, Reload, Settings};
 use reboot_coordinator::lock::record::encode;
 use reboot_coordinator::lock::{Claim, Domains, Phase};
-use simulation::by_hand::{Node, detector, settings};
+use simulation::by_hand::{Node, detector, settings, unreachable};
 
 fn of_boot(boot: &str) -> Settings {
     Settings {
@@ -150,6 +150,35 @@ fn a_member_that_was_forgotten_registers_and_reports_again_within_an_interval() 
         node.perform(action);
     }
     assert!(node.now - forgotten <= settings().check_interval * 3 / 2);
+}
+
+#[test]
+fn a_member_that_needs_a_reboot_and_may_not_finds_out_that_it_was_forgotten_as_well() {
+    let mut node = Node::new(of_boot("boot-1"));
+    node.kill_switch = Some("the file is there".to_owned());
+    node.until_state("idle");
+    node.delete("/r/nodes/n0");
+    let forgotten = node.now;
+    while node.stands("/r/nodes/n0").is_none() {
+        let action = node.next_action();
+        node.perform(action);
+    }
+    assert!(node.now - forgotten <= settings().check_interval * 3 / 2);
+    // An etcd that does not answer that look is no reason to judge otherwise.
+    node.until_state("idle");
+    let (ticket, _) = node.until_sending("checking");
+    node.answer(ticket, Err(unreachable()));
+    node.until_state("idle");
+    assert_eq!(
+        node.machine
+            .standing()
+            .unwrap()
+            .blocked
+            .as_ref()
+            .unwrap()
+            .label,
+        "kill_switch"
+    );
 }
 
 #[test]

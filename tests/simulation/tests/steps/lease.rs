@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use etcd_rs_sync::{Error, KeepAliveReply, Reply};
-use reboot_coordinator::core::{Action, Input, Refusal, Settings, Ticket};
+use reboot_coordinator::core::{Action, Input, Refusal, Settings, Ticket, WatchEvent};
 use reboot_coordinator::lock::Phase;
 use simulation::by_hand::{Node, settings, unreachable};
 
@@ -63,6 +63,10 @@ fn a_renewal_counts_from_when_it_was_sent_and_never_for_more_than_was_granted() 
         node.now += MS(2000);
         answered(&mut node, ticket, Some(ttl));
         assert_eq!(node.pause(), MS(8000));
+        node.wait(MS(7000));
+        let (watch, ..) = node.watch.clone().unwrap();
+        node.give(Input::Watch(watch, WatchEvent::Lost)); // the next count is far away
+        node.settle();
         renewal(&mut node);
         assert_eq!(node.pause(), MS(16_250));
     }

@@ -353,9 +353,9 @@ fn an_entry_of_the_history_lasts_for_thirty_days() {
 
 #[test]
 fn only_a_claim_that_was_written_meanwhile_gets_its_time_anew_when_the_queue_is_counted() {
-    for (written, expected) in [(false, 40), (true, 100)] {
+    for (written, expected) in [(false, 55), (true, 100)] {
         let mut node = impatient();
-        let until = node.now + Duration::from_secs(60);
+        let until = node.now + Duration::from_secs(45);
         while node.now < until {
             if node.pause() > until - node.now {
                 node.wait(until - node.now);

@@ -106,3 +106,24 @@ fn what_names_a_node_waits_until_its_claim_is_given_back() {
     );
     assert!(node.said("reload_waits", "when this node's claim is given back"));
 }
+
+/// Others wait for a claim by what it says, and a drain that is none any more would only keep them longer.
+#[test]
+fn a_commit_says_how_long_its_claim_may_stand_by_the_file_of_now() {
+    let mut node = Node::new(settings());
+    node.elder("n9", Phase::Queued);
+    node.until_state("queued");
+    node.settle();
+    node.delete("/r/claims/n9");
+    node.give(Input::Reload(Box::new(Reload {
+        settings: Settings {
+            drain_timeout: None,
+            reboot_timeout: std::time::Duration::from_secs(777),
+            ..settings()
+        },
+        drains_otherwise: true,
+    })));
+    node.until("reboot");
+    let claim = node.claim().unwrap();
+    assert_eq!((claim.patience_sec, claim.drain_sec), (Some(777), None));
+}

@@ -39,6 +39,8 @@ fn a_pass_that_failed_is_repeated_soon_and_later_each_time_and_any_other_at_the_
     ));
     assert!(within(node.pause(), 31_500, 33_000));
     node.kill_switch = None;
+    let look = node.until_sending("checking"); // whether it was forgotten meanwhile
+    node.pass(look);
     let (ticket, _) = node.until_sending("checking");
     node.answer(ticket, Err(unreachable()));
     assert!(within(node.pause(), 1000, 2000), "the count begins anew");
