@@ -73,6 +73,8 @@ pub struct Checker {
     reported: Vec<Time>,
     /// When what a node says of itself changed last.
     said_at: Vec<Time>,
+    /// When it registered, first or again after it was forgotten.
+    pub(crate) member_since: Vec<Time>,
     /// When the last completed reboot was released, and how long nobody goes after it.
     last_completed: Option<(Time, Time)>,
     seen: usize,
@@ -98,6 +100,7 @@ impl Checker {
             requests: vec![None; nodes],
             reported: vec![0; nodes],
             said_at: vec![0; nodes],
+            member_since: vec![0; nodes],
             taken: BTreeMap::new(),
             last_completed: None,
             seen: 0,
@@ -162,10 +165,12 @@ impl World {
                 self.failure_changed(node, change, by);
             } else if change.key == b"/r/line/go-on" {
                 self.word_changed(change, by);
-            } else if let Some(node) = node_of(&change.key, b"/r/nodes/n")
-                && change.after.is_none()
-            {
-                self.forgotten(node);
+            } else if let Some(node) = node_of(&change.key, b"/r/nodes/n") {
+                match (&change.before, &change.after) {
+                    (_, None) => self.forgotten(node),
+                    (None, Some(_)) => self.check.member_since[node] = self.now,
+                    (Some(_), Some(_)) => {}
+                }
             }
         }
         if completed {

@@ -207,13 +207,17 @@ impl World {
         host.rebooted += 1;
         host.fruitless += 1;
         let (count, budget) = (host.fruitless, host.most_budget);
-        let taken = self.check.taken.contains_key(&claim);
+        let taken = self.check.taken.get(&claim).copied();
         let key = format!("/r/nodes/n{index}");
-        if taken && self.etcd.get(key.as_bytes()).is_none() {
+        let (none, since) = (
+            self.etcd.get(key.as_bytes()).is_none(),
+            self.check.member_since[index],
+        );
+        if taken.is_some_and(|at| none || at <= since) {
             host.fruitless = 0; // its claim was taken away and it was forgotten: nothing is left that could remember
         }
         // Of two machines with one name either makes the budget of both whole.
-        if count > budget && !taken && !self.has_copy(index) {
+        if count > budget && taken.is_none() && !self.has_copy(index) {
             self.fail(
                 "P6",
                 format!("n{index} reboots {count} times without clearing, the budget is {budget}"),

@@ -9,14 +9,16 @@ use crate::world::World;
 
 impl World {
     /// A first commit took effect. What members say of themselves is judged in the gates' read, and nothing that the commit compares
-    /// shows what they say meanwhile: that is excused. A claim, and who is in which wave, it compares.
+    /// shows what they say meanwhile: that is excused, and so is one who registers meanwhile where no lower wave was known. A claim, and
+    /// who is in which wave, it compares.
     pub(super) fn check_waves(&mut self, node: usize, message: &Message) {
         let (own, home) = (message.truth.rules.wave, self.home(node));
         let timeout = self.hosts[node].span(self.hosts[node].plan.settings.etcd_timeout);
         let judged = message.gates.look.map_or(0, |(at, _)| at);
         let read = judged.saturating_sub(timeout + 100 * MILLI);
         for other in (0..self.check.claims.len()).filter(|other| *other != home) {
-            if self.wave_of(other).is_none_or(|wave| wave >= own) {
+            let new = self.check.member_since[other] >= read;
+            if new || self.wave_of(other).is_none_or(|wave| wave >= own) {
                 continue;
             }
             let why = if self.check.claims[other].is_some() {
