@@ -62,9 +62,15 @@ pub const REMEDIES: &[Remedy] = &[
     },
     Remedy {
         name: "server-unknown",
-        words: &["UnknownIssuer", "BadSignature", "CaUsedAsEndEntity"],
+        words: &["UnknownIssuer", "BadSignature"],
         found: "a server certificate that the CA in ca_file did not sign",
         todo: "put the CA that signed etcd's certificate into ca_file",
+    },
+    Remedy {
+        name: "server-ca",
+        words: &["CaUsedAsEndEntity"],
+        found: "a server certificate that is an authority's own, as openssl req -x509 makes it",
+        todo: "give etcd a certificate that an authority signed and that is none itself (basicConstraints=CA:FALSE)",
     },
     Remedy {
         name: "server-kind",

@@ -134,7 +134,10 @@ fn certificates_of_servers() {
     ours.signed("server-name", key(), |params| {
         params.subject_alt_names = vec![SanType::DnsName("etcd.example".try_into().unwrap())];
     });
-    for row in ["server-expired", "server-early", "server-name"] {
+    ours.signed("server-ca", key(), |params| {
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    });
+    for row in ["server-expired", "server-early", "server-name", "server-ca"] {
         let server = ours.serve(row, false);
         let (_proxy, url) = through(&server);
         is(row, put(&url, Some(ours.trusted())));
