@@ -113,7 +113,12 @@ impl Tasks {
         let env = self.environment(phase.as_str(), facts);
         let cancel = self.cancel.clone();
         let metrics = Arc::clone(&self.metrics);
+        let (start, inbox) = (self.start.clone(), self.inbox.clone());
         self.spawn_script(ticket, "health_check", phase.as_str(), move || {
+            // A proof may last for days, and no detector is asked meanwhile.
+            if phase == HealthPhase::PostBoot {
+                follow_host(&start, &config, &inbox, &cancel);
+            }
             let limit = config.health_timeout;
             let report = health::check(&config.health_script, limit, &env, &cancel);
             metrics.health_checked(phase, &report);

@@ -109,6 +109,36 @@ fn a_host_that_gets_its_name_late_is_a_member_under_that_name_only() {
 }
 
 #[test]
+fn a_name_that_changes_while_a_node_proves_its_health_is_said_at_once_and_taken_over_afterwards() {
+    let cluster = Cluster::single();
+    let store = Store::of(&cluster);
+    let Some(mut host) = apart("node-a", &cluster) else {
+        return;
+    };
+    host.set("node_name", "\"%H\"");
+    set_zone(&host, "Etc/UTC");
+    host.start();
+    host.wait_until("the reboot command", || host.reboots() == 1);
+    host.set("health_script", "/bin/false");
+    host.write_config();
+    host.reboot();
+    host.wait_event("not_healthy");
+    set_name(&host, "web-1");
+    host.wait_event("host_changed");
+    host.wait_event("reload_waits");
+    assert_eq!(store.claims(), ["localhost"]);
+    host.set("health_script", "/bin/true");
+    host.reload();
+    host.wait_event("released");
+    host.wait_until("the new name", || {
+        let all = store.list("/rc/nodes/");
+        all.iter()
+            .map(|(key, _)| key.as_str())
+            .eq(["/rc/nodes/web-1"])
+    });
+}
+
+#[test]
 fn a_file_that_was_changed_and_not_reloaded_is_not_read_for_the_name_of_the_host() {
     let cluster = Cluster::single();
     let mut host = Host::new("node-a", &cluster.endpoints());
