@@ -208,6 +208,11 @@ impl Reporter {
             let ttl_sec = super::machine::seconds(settings.lock_ttl);
             return Some((Sent::Grant(id), Request::Grant { id, ttl_sec }));
         };
+        // A write that is refused again and again, as by a full database, must not cost the lease.
+        let renewal = (Sent::KeepAlive, Request::KeepAlive { id: lease.id });
+        if lease.renew_at() <= now {
+            return Some(renewal);
+        }
         if let Some(verdict) = &self.verdict
             && self.published != Some(verdict.healthy)
         {
@@ -221,8 +226,7 @@ impl Reporter {
             self.sending.clone_from(&self.standing);
             return Some((Sent::Standing, Request::Txn(txn)));
         }
-        let renewal = Request::KeepAlive { id: lease.id };
-        (lease.may_renew_at() <= now).then_some((Sent::KeepAlive, renewal))
+        (lease.may_renew_at() <= now).then_some(renewal)
     }
 
     /// The script has ended. Anything but success is unhealthy.
@@ -294,7 +298,12 @@ impl Reporter {
         }
         let pause = backoff(self.failures, settings.backoff_min, settings.backoff_max);
         self.failures += 1;
-        self.retry_at = Some(now + rng.jitter(pause));
+        let again = now + rng.jitter(pause);
+        let renew = self.lease.as_ref().map(Lease::renew_at);
+        self.retry_at = match sent {
+            Sent::Put(_) | Sent::Standing => renew.into_iter().chain([again]).min(),
+            Sent::Grant(_) | Sent::KeepAlive => Some(again),
+        };
         let (keys, node) = (&settings.keys, settings.node.as_str());
         let (means, key) = match sent {
             Sent::Grant(_) | Sent::Put(_) => (

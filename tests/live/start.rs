@@ -213,13 +213,13 @@ fn a_second_machine_with_the_same_name_is_refused() {
     first.start();
     first.wait_event("not_required");
     let mut second =
-        Host::new("node-a", &cluster.endpoints()).with("node_id", "\"another machine\"");
+        Host::new("node-a", &cluster.endpoints()).with("node_id", "\"another-machine\"");
     second.start();
     assert_eq!(second.wait_exit().code(), Some(2), "{}", second.log());
     let refused = second.wait_event("name_taken");
     let text = refused["msg"].as_str().unwrap();
     assert!(
-        text.contains("id-of-node-a") && text.contains("another machine"),
+        text.contains("id-of-node-a") && text.contains("another-machine"),
         "{text}"
     );
 }

@@ -7,7 +7,7 @@ use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
 use reboot_coordinator::core::io::Ticket;
 use reboot_coordinator::core::{Action, Input, Reload, Settings};
 use reboot_coordinator::lock::record::{Report, Standing, decode};
-use simulation::by_hand::{Node, detector, settings, unreachable};
+use simulation::by_hand::{Node, denied, detector, settings, unreachable};
 
 fn reporting() -> Node {
     let mut node = Node::new(Settings {
@@ -338,4 +338,30 @@ fn a_reload_runs_the_script_at_once_and_sends_again_what_was_under_way() {
     reload(&mut node);
     let (_, again) = until_report(&mut node);
     assert_eq!((node.now, again), (now, lost));
+}
+
+/// A full database takes renewals and no writes.
+#[test]
+fn a_write_that_is_refused_again_and_again_does_not_cost_the_lease() {
+    let mut node = reported();
+    node.health = ScriptOutcome::Exited(2);
+    let ttl = settings().lock_ttl;
+    let (begun, mut renewed, mut refused) = (node.now, node.now, 0);
+    while node.now < begun + 10 * ttl {
+        match node.next_action() {
+            Action::Report(ticket, Request::Txn(_)) => {
+                refused += 1;
+                node.give(Input::Reported(ticket, Err(denied())));
+            }
+            action => {
+                if matches!(&action, Action::Report(_, Request::KeepAlive { .. })) {
+                    renewed = node.now;
+                }
+                node.perform(action);
+            }
+        }
+        assert!(node.now - renewed <= ttl * 2 / 3, "{:?}", node.now - begun);
+    }
+    assert!((10..200).contains(&refused), "{refused}");
+    assert!(node.stands("/r/alive/n0").is_some());
 }
