@@ -302,6 +302,35 @@ fn with_a_whole_budget_a_registration_ends_a_failure_and_with_a_used_one_it_does
     }
 }
 
+/// Not even the right to the keys of waves is needed in a fleet without any.
+#[test]
+fn only_a_member_that_is_or_was_below_wave_0_writes_a_key_of_waves() {
+    let at = |wave: i32| -> NodeRecord {
+        let text = json!({"v": 1, "node": "a", "node_id": "m", "version": "1", "budget_used": 1, "wave": wave});
+        decode(text.to_string().as_bytes()).unwrap()
+    };
+    let touches = |txn: &Txn| {
+        let keys = txn.success.iter().map(|op| match op {
+            Op::Put(put) => &put.key,
+            Op::Delete(delete) => &delete.keys.key,
+            other => panic!("{other:?}"),
+        });
+        keys.filter(|key| *key == b"ns/rc/waves/a").count() == 1
+    };
+    for (wave, was, either, is) in [
+        (-1, 0, true, true),
+        (-1, -2, true, true),
+        (0, -1, true, false),
+        (0, 0, false, false),
+        (1, 0, false, false),
+    ] {
+        let register = request::register(&keys(), &at(wave), (7, was));
+        assert_eq!(touches(&register), either, "{wave} {was}");
+        let unregister = request::unregister(&keys(), &at(wave), 7);
+        assert_eq!(touches(&unregister), is, "{wave}");
+    }
+}
+
 #[test]
 fn a_survey_tells_standings_refusals_and_what_is_not_ours_apart() {
     let below = |key: &str, said: &Standing| kv(&format!("ns/rc/{key}"), encode(said));

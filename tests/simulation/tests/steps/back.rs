@@ -331,3 +331,16 @@ fn a_claim_that_an_operator_released_before_the_node_could_is_not_taken_for_rele
     assert!(!node.said("released", ""));
     assert_eq!(node.registration().attempt, None);
 }
+
+/// The boot is not proved: the claim says first that the attempt is called off.
+#[test]
+fn an_attempt_that_was_called_off_is_marked_before_its_drain_is_undone() {
+    let mut node = Node::new(settings());
+    let hook = node.until("hook");
+    node.hook = ScriptOutcome::Exited(1);
+    node.perform(hook);
+    let (ticket, _) = node.until_sending("verifying");
+    node.answer(ticket, Err(unknown()));
+    node.until("hook"); // the undo
+    assert_eq!(node.claim().unwrap().phase, Phase::Verifying);
+}

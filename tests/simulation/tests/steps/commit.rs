@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reboot_coordinator::core::facts::{Captured, ScriptOutcome, ScriptReport};
-use reboot_coordinator::core::{Action, Commitment, Hook, Input, Refusal, Settings};
+use reboot_coordinator::core::{Action, Commitment, Hook, Input, Refusal, Reload, Settings};
 use reboot_coordinator::lock::record::encode;
 use reboot_coordinator::lock::{Claim, Failure, FailureKind, GoOn, Phase};
 use simulation::by_hand::{Node, denied, ended, name, settings, unknown};
@@ -502,4 +502,55 @@ fn whether_a_reboot_is_under_way_has_a_word_at_every_moment() {
         ..settings()
     });
     assert_eq!(words(&mut node, "marker"), ["unknown", "committed", "none"]);
+}
+
+fn reload(node: &mut Node) {
+    node.give(Input::Reload(Box::new(Reload {
+        settings: settings(),
+        drains_otherwise: false,
+    })));
+}
+
+/// What stands after a commit whose answer was lost tells: it was made, it was fenced off, or a guard refused it.
+#[test]
+fn a_commit_that_was_not_made_is_judged_from_its_first_gate_and_after_a_reload_from_the_queue() {
+    for (reloaded, fenced, state) in [
+        (false, true, "turn"),
+        (true, true, "queued"),
+        (false, false, "turn"),
+        (true, false, "queued"),
+    ] {
+        let mut node = Node::new(settings());
+        let (ticket, commit) = node.until_sending("committing");
+        if fenced {
+            node.answer(ticket, Err(unknown()));
+            let mut fence = node.until_sending("fencing");
+            if reloaded {
+                reload(&mut node);
+                fence = node.until_sending("fencing");
+            }
+            node.pass(fence);
+        } else {
+            let stands = node.registration();
+            node.put("/r/nodes/n0", encode(&stands)); // nothing in it changes, and the commit is refused
+            let refused = node.etcd.apply(0, &commit);
+            if reloaded {
+                reload(&mut node);
+                let fence = node.until_sending("fencing");
+                node.pass(fence);
+            } else {
+                node.answer(ticket, refused);
+            }
+        }
+        assert_eq!(node.machine.view().state, state, "{reloaded} {fenced}");
+        let mut next = node.next_action();
+        while name(&next) == "unwatch" {
+            next = node.next_action();
+        }
+        let read_again = !fenced && !reloaded;
+        assert_eq!(name(&next), if read_again { "etcd" } else { "detect" });
+        node.perform(next);
+        node.until("reboot");
+        assert_eq!(node.claim().unwrap().attempts, 1);
+    }
 }

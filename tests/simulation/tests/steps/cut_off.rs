@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use etcd_rs_sync::Request;
+use reboot_coordinator::core::facts::DetectorResult;
 use reboot_coordinator::core::{Action, Input, Settings, WatchEvent};
-use reboot_coordinator::lock::Phase;
-use simulation::by_hand::{Node, settings, unreachable};
+use reboot_coordinator::lock::record::encode;
+use reboot_coordinator::lock::{Phase, RebootRequest};
+use simulation::by_hand::{Node, detector, settings, unreachable};
 
 /// A node behind another that it can follow.
 fn waiting() -> Node {
@@ -31,9 +33,9 @@ fn a_place_that_its_node_cannot_use_is_given_up_after_a_ttl_although_it_is_renew
     let ttl = node.machine.settings().lock_ttl;
     watch_says(&mut node, WatchEvent::Failing("no route".to_owned()));
     let (begun, mut renewed) = (node.now, 0);
-    loop {
+    let revoke = loop {
         match node.next_action() {
-            Action::Etcd(_, Request::Revoke { .. }) => break,
+            Action::Etcd(ticket, revoke @ Request::Revoke { .. }) => break (ticket, revoke),
             Action::Etcd(ticket, _) => node.answer(ticket, Err(unreachable())),
             action => {
                 renewed += u32::from(matches!(action, Action::Renew(..)));
@@ -41,7 +43,8 @@ fn a_place_that_its_node_cannot_use_is_given_up_after_a_ttl_although_it_is_renew
             }
         }
         assert!(node.now - begun < 4 * ttl, "{:?}", node.machine.state());
-    }
+    };
+    let silence = (node.now - begun).as_secs();
     assert!(renewed > 0);
     assert!(
         node.now - begun >= ttl && node.now - begun <= 2 * ttl,
@@ -54,6 +57,15 @@ fn a_place_that_its_node_cannot_use_is_given_up_after_a_ttl_although_it_is_renew
     assert!(
         !renews,
         "it ends by itself when the revoke does not get through"
+    );
+    node.pass(revoke);
+    node.until_state("idle");
+    let told: Vec<u64> = (0..=silence)
+        .filter(|told| node.said("blocked", &format!("for {told} s every request")))
+        .collect();
+    assert!(
+        matches!(told[..], [told] if told >= ttl.as_secs()),
+        "{told:?}"
     );
 }
 
@@ -144,6 +156,16 @@ fn events_that_are_lost_again_and_again_are_counted_with_a_pause() {
             .unwrap()
             .max(1);
     assert!(counts > 2 && counts <= most + 5, "{counts}, {most}");
+    // That a claim is gone was not kept from it: it was told that it had to count.
+    for pause in [Duration::ZERO, Duration::from_secs(20)] {
+        let mut node = waiting();
+        node.wait(pause);
+        node.settle();
+        node.delete("/r/claims/a");
+        watch_says(&mut node, WatchEvent::Lost);
+        node.until("reboot");
+        assert!(!node.said("watch_blind", ""), "{pause:?}");
+    }
 }
 
 /// What the driver would log of these notes: one line for each key until an hour has passed.
@@ -173,4 +195,58 @@ fn one_cause_is_one_line_however_its_words_change_while_it_lasts() {
         2,
         "the network, and the client's certificate"
     );
+}
+
+/// No answer came to the look for the request it waits for, and the place is kept: whether it was an accident is found out soon.
+#[test]
+fn a_request_that_failed_while_a_node_waits_is_followed_by_a_count() {
+    let mut node = Node::new(Settings {
+        check_interval: Duration::from_secs(11),
+        ..settings()
+    });
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    let request = RebootRequest {
+        v: 1,
+        node: "n0".to_owned(),
+        by: "eva@admin".to_owned(),
+        reason: "new firmware".to_owned(),
+        since: "noon".to_owned(),
+        boot_id: None,
+    };
+    node.put("/r/requests/n0", encode(&request));
+    node.elder("a", Phase::Queued);
+    node.until_state("queued");
+    node.settle();
+    let look = node.until("detect");
+    node.perform(look);
+    let (ticket, _) = node.until_sending("queued");
+    node.answer(ticket, Err(unreachable()));
+    let failed = node.now;
+    let (_, next) = node.until_sending("queued");
+    assert!(matches!(next, Request::Range(_)), "{next:?}");
+    assert!(node.now - failed <= node.machine.settings().lock_ttl / 3);
+}
+
+#[test]
+fn a_pass_that_etcd_ends_is_told_by_its_cause_and_followed_by_the_next_at_the_interval() {
+    let mut node = Node::new(settings());
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    for detail in [
+        "http://a: io: Broken pipe",
+        "http://b: io: Connection reset",
+    ] {
+        let (ticket, _) = node.until_sending("checking");
+        let detail = detail.to_owned();
+        node.answer(ticket, Err(etcd_rs_sync::Error::NotSent { detail }));
+        node.until_state("idle");
+        assert!(node.pause() >= node.machine.settings().check_interval);
+    }
+    let causes: std::collections::BTreeSet<_> = node
+        .notes
+        .iter()
+        .filter(|note| note.event == "blocked")
+        .map(|note| note.cause.clone())
+        .collect();
+    assert_eq!(causes.len(), 1);
+    assert!(causes.iter().all(Option::is_some));
 }

@@ -355,3 +355,35 @@ fn a_node_looks_again_when_its_window_opens_however_long_its_interval_is() {
         assert!(node.pause() >= interval, "{:?}", node.pause());
     }
 }
+
+/// No command has run, so nothing keeps the claim.
+#[test]
+fn an_interrupted_drain_whose_reason_is_gone_is_called_off_and_not_held() {
+    let mut node = draining().followed_by(settings());
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    node.until_state("idle");
+    assert!(node.said("aborted", "no reboot is required"));
+    assert!(!node.said("holding", ""));
+    assert_eq!(node.claim(), None);
+}
+
+#[test]
+fn each_gate_says_what_the_step_that_asks_it_found() {
+    let of = |node: &Node, word: &str| -> Vec<String> {
+        let all = node.machine.verdicts().iter();
+        let such = all.filter(|it| it.verdict.as_str() == word);
+        such.map(|it| it.gate.clone()).collect()
+    };
+    let mut node = Node::new(settings());
+    node.kill_switch = Some("maintenance".to_owned());
+    pass(&mut node);
+    assert_eq!(of(&node, "blocks"), ["kill switch"]);
+    node.kill_switch = None;
+    node.health = ScriptOutcome::Exited(1);
+    pass(&mut node);
+    assert_eq!(of(&node, "blocks"), ["health"]);
+    assert_eq!(of(&node, "not asked"), ["attempt", "turn"]);
+    node.health = ScriptOutcome::Exited(0);
+    node.until("reboot");
+    assert!(of(&node, "ok").contains(&"health".to_owned()));
+}

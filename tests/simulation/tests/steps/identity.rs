@@ -318,3 +318,72 @@ fn the_old_name_stays_where_something_else_of_it_stands() {
         assert!(node.stands("/r/nodes/n0").is_some(), "{key}");
     }
 }
+
+/// The next process must not undo what this one never began.
+#[test]
+fn a_host_that_undoes_nothing_has_a_record_after_its_first_look_but_for_a_dry_run() {
+    for dry_run in [false, true] {
+        let mut node = Node::new(Settings {
+            memory: None,
+            undoes: false,
+            dry_run,
+            ..of_boot("boot-1")
+        });
+        node.detectors = vec![detector(DetectorResult::Clear)];
+        node.until_state("idle");
+        assert_eq!(node.memory.is_none(), dry_run);
+    }
+}
+
+#[test]
+fn a_copy_that_registers_at_once_after_this_machine_is_known_for_one() {
+    let mut node = Node::new(of_boot("boot-1"));
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    node.until("detect");
+    let mut record = node.registration();
+    record.boot_id = Some("boot-x".to_owned());
+    node.put("/r/nodes/n0", encode(&record));
+    node.give(Input::Reload(Box::new(Reload {
+        settings: of_boot("boot-1"),
+        drains_otherwise: false,
+    })));
+    assert_eq!(until_exit(&mut node), 2);
+}
+
+#[test]
+fn what_an_older_release_registered_shows_the_machine_id_until_it_is_written_again() {
+    let machine = "0123456789abcdef0123456789abcdef";
+    let shown = "fcc73eb3b76a4e28a0c80e1b1fc245f4"; // as systemd-id128 makes it for this program
+    let with = |node_id: &str| Settings {
+        node_id: node_id.to_owned(),
+        ..of_boot("boot-1")
+    };
+    let mut node = Node::new(with(machine));
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    node.until_state("idle");
+    assert_eq!(node.registration().node_id, machine);
+    let mut node = node.followed_by(with(shown));
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    node.until_state("idle");
+    assert_eq!(node.registration().node_id, shown);
+}
+
+#[test]
+fn a_node_below_wave_0_that_has_another_name_leaves_no_wave_of_the_old_one_behind() {
+    let in_wave = |name: &str| Settings {
+        node: name.to_owned(),
+        wave: -1,
+        ..of_boot("boot-1")
+    };
+    let mut node = Node::new(in_wave("n0"));
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    node.until_state("idle");
+    assert!(node.stands("/r/waves/n0").is_some());
+    node.give(Input::Reload(Box::new(Reload {
+        settings: in_wave("web"),
+        drains_otherwise: false,
+    })));
+    node.until_state("idle");
+    assert!(node.stands("/r/waves/web").is_some());
+    assert!(node.stands("/r/waves/n0").is_none());
+}

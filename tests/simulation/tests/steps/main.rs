@@ -10,6 +10,7 @@ mod doubled;
 mod gates;
 mod identity;
 mod lease;
+mod line;
 mod patience;
 mod queue;
 mod reload;

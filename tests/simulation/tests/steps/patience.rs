@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
-use reboot_coordinator::core::{Action, Hook, Input, Settings};
+use reboot_coordinator::core::{Action, Hook, Input, Reload, Settings};
 use reboot_coordinator::lock::record::{RECORD_VERSION, Report, decode, encode};
 use reboot_coordinator::lock::{History, Phase};
-use simulation::by_hand::{Node, asks, detector, ended, settings};
+use simulation::by_hand::{Node, asks, detector, ended, settings, unknown};
 
 const HOLD: Duration = Duration::from_secs(100);
 
@@ -317,4 +317,118 @@ fn a_monitor_that_was_stopped_says_nothing() {
     };
     node.give(Input::Monitored(ticket, ended(ScriptOutcome::Cancelled)));
     assert!(!node.said("unhealthy", ""));
+}
+
+#[test]
+fn a_drain_ends_at_the_sign_that_finds_its_claim_taken_away() {
+    let mut node = Node::new(impatient());
+    node.until("hook");
+    node.delete("/r/claims/n0");
+    let begun = node.now;
+    let cancel = node.until("cancel");
+    assert_eq!(node.now, begun + HOLD / 4);
+    node.perform(cancel);
+    let Action::Hook(_, Hook::Undo, _) = node.until("hook") else {
+        panic!("the drain is undone");
+    };
+    assert!(node.said("claim_gone", "was taken away"));
+}
+
+#[test]
+fn a_shorter_time_to_hold_brings_the_next_sign_forward() {
+    let mut node = Node::new(impatient());
+    node.until("hook");
+    let before = node.stands("/r/claims/n0").unwrap().mod_revision;
+    let short = HOLD / 10;
+    node.give(Input::Reload(Box::new(Reload {
+        settings: Settings {
+            hold_timeout: Some(short),
+            ..impatient()
+        },
+        drains_otherwise: false,
+    })));
+    run(&mut node, short / 4);
+    assert_eq!(
+        node.stands("/r/claims/n0").unwrap().mod_revision,
+        before + 1
+    );
+}
+
+/// Nobody heard of it, and the release that met it was refused.
+#[test]
+fn a_sign_that_comes_after_all_does_not_make_the_claim_a_strangers() {
+    let settings = |boot: &str| Settings {
+        boot_id: boot.to_owned(),
+        post_boot_settle: HOLD / 3,
+        ..impatient()
+    };
+    let mut node = Node::new(settings("boot-1"));
+    node.until("reboot");
+    let mut node = node.followed_by(settings("boot-2"));
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    let health = node.until("health");
+    node.perform(health);
+    let (ticket, sign) = node.until_sending("verifying");
+    node.answer(ticket, Err(unknown()));
+    let history = node.until_sending("releasing");
+    node.pass(history);
+    let release = node.until_sending("releasing");
+    assert!(node.etcd.apply(0, &sign).is_ok());
+    node.pass(release);
+    assert_eq!(node.machine.view().state, "releasing");
+    node.until_state("idle");
+    assert!(node.said("released", "the reboot is complete"));
+    assert!(!node.said("claim_gone", ""));
+}
+
+#[test]
+fn after_a_reload_health_must_hold_for_the_whole_time_to_settle_again() {
+    let settings = |boot: &str| Settings {
+        boot_id: boot.to_owned(),
+        post_boot_settle: HOLD,
+        ..settings()
+    };
+    let mut node = Node::new(settings("boot-1"));
+    node.until("reboot");
+    let mut node = node.followed_by(settings("boot-2"));
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    let health = node.until("health");
+    node.perform(health);
+    run(&mut node, HOLD / 2);
+    let reloaded = node.now;
+    node.give(Input::Reload(Box::new(Reload {
+        settings: settings("boot-2"),
+        drains_otherwise: false,
+    })));
+    node.until_sending("releasing");
+    assert_eq!(node.now, reloaded + HOLD);
+}
+
+/// Only a reboot, or a host that needs none, ends the pauses that grow.
+#[test]
+fn the_pause_between_attempts_grows_until_nothing_asks_for_a_reboot_any_more() {
+    let drain_fails = |node: &mut Node| {
+        let Action::Hook(ticket, Hook::Drain { .. }, _) = node.until("hook") else {
+            panic!("it drains");
+        };
+        node.give(Input::Script(ticket, ended(ScriptOutcome::Exited(1))));
+        node.until_state("idle");
+        node.pause().as_millis()
+    };
+    for (clears, longest) in [(false, 8000), (true, 2000)] {
+        let mut node = Node::new(settings());
+        drain_fails(&mut node);
+        drain_fails(&mut node);
+        match clears {
+            true => node.detectors = vec![detector(DetectorResult::Clear)],
+            false => node.kill_switch = Some("there".to_owned()),
+        }
+        let look = node.until("detect");
+        node.perform(look);
+        node.until_state("idle");
+        node.detectors = vec![asks("kernel")];
+        node.kill_switch = None;
+        let pause = drain_fails(&mut node);
+        assert!((longest / 2..=longest).contains(&pause), "{clears} {pause}");
+    }
 }

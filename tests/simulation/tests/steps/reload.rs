@@ -1,11 +1,12 @@
 //! A new configuration while a node joins, waits or drains.
 
 use etcd_rs_sync::Request;
-use reboot_coordinator::core::facts::ScriptOutcome;
+use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
 use reboot_coordinator::core::io::Ticket;
-use reboot_coordinator::core::{Action, Input, Reload, Settings};
-use reboot_coordinator::lock::Phase;
-use simulation::by_hand::{Node, ended, settings};
+use reboot_coordinator::core::{Action, Input, Reload, Settings, State};
+use reboot_coordinator::lock::record::encode;
+use reboot_coordinator::lock::{Phase, RebootRequest};
+use simulation::by_hand::{Node, detector, ended, settings};
 
 fn reload(node: &mut Node, name: &str, drains_otherwise: bool) {
     let settings = Settings {
@@ -87,6 +88,7 @@ fn what_names_a_node_waits_until_its_claim_is_given_back() {
     let hook = node.until("hook");
     let before = node.claim().unwrap();
     let other = Settings {
+        node: "web".to_owned(),
         node_id: "machine-7".to_owned(),
         boot_id: "boot-7".to_owned(),
         keys: reboot_coordinator::lock::Keys::new("", "/other"),
@@ -126,4 +128,81 @@ fn a_commit_says_how_long_its_claim_may_stand_by_the_file_of_now() {
     node.until("reboot");
     let claim = node.claim().unwrap();
     assert_eq!((claim.patience_sec, claim.drain_sec), (Some(777), None));
+}
+
+#[test]
+fn a_node_that_writes_its_place_writes_it_again_under_its_name_and_leaves_with_another() {
+    for (name, keeps) in [("n0", true), ("web", false)] {
+        let mut node = Node::new(settings());
+        let grant = node.until_sending("joining");
+        node.pass(grant);
+        let (_, join) = node.until_sending("joining");
+        reload(&mut node, name, false);
+        let Action::Etcd(_, next) = node.until("etcd") else {
+            unreachable!("it was waited for");
+        };
+        assert_eq!(next == join, keeps, "{name}: {next:?}");
+        assert_eq!(matches!(next, Request::Revoke { .. }), !keeps);
+    }
+}
+
+/// Others count on what it says.
+#[test]
+fn the_place_of_a_node_that_waits_says_the_limit_of_the_new_file() {
+    let mut node = Node::new(settings());
+    for elder in ["n7", "n8", "n9"] {
+        node.elder(elder, Phase::Queued);
+    }
+    node.until_state("queued");
+    node.settle();
+    let place = node.stands("/r/claims/n0").unwrap().create_revision;
+    node.give(Input::Reload(Box::new(Reload {
+        settings: Settings {
+            max_concurrent_reboots: 3,
+            check_interval: std::time::Duration::from_secs(3600),
+            ..settings()
+        },
+        drains_otherwise: false,
+    })));
+    node.settle();
+    assert_eq!(node.claim().unwrap().limit, 3);
+    let kept = node.stands("/r/claims/n0").unwrap();
+    assert_eq!(kept.create_revision, place);
+}
+
+#[test]
+fn a_turn_that_was_held_is_judged_again_at_once_under_a_new_file() {
+    let mut node = Node::new(settings());
+    let count = node.until_sending("queued");
+    node.put("/r/pause", "unreadable, but there");
+    node.pass(count);
+    node.settle();
+    assert_eq!(node.machine.view().state, "queued");
+    node.delete("/r/pause");
+    let now = node.now;
+    reload(&mut node, "n0", false);
+    node.until("hook");
+    assert_eq!(node.now, now);
+}
+
+#[test]
+fn a_write_to_a_request_that_a_reload_interrupts_is_judged_anew() {
+    let mut node = Node::new(settings());
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    let request = RebootRequest {
+        v: 1,
+        node: "n0".to_owned(),
+        by: "eva@admin".to_owned(),
+        reason: "new firmware".to_owned(),
+        since: "noon".to_owned(),
+        boot_id: None,
+    };
+    node.put("/r/requests/n0", encode(&request));
+    while !matches!(node.machine.state(), State::Noting(_)) {
+        let action = node.next_action();
+        node.perform(action);
+    }
+    node.until("etcd");
+    reload(&mut node, "n0", false);
+    node.until("reboot");
 }

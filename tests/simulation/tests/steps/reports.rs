@@ -365,3 +365,63 @@ fn a_write_that_is_refused_again_and_again_does_not_cost_the_lease() {
     assert!((10..200).contains(&refused), "{refused}");
     assert!(node.stands("/r/alive/n0").is_some());
 }
+
+#[test]
+fn a_renewal_goes_along_with_what_wakes_the_node_once_half_of_its_time_is_over() {
+    let mut node = Node::new(Settings {
+        health_publish_interval: Some(Duration::from_secs(16)),
+        check_interval: Duration::from_secs(3600),
+        ..settings()
+    });
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    node.until_state("idle");
+    node.settle();
+    let begun = node.now;
+    let (_, request) = until_report(&mut node);
+    assert!(matches!(request, Request::KeepAlive { .. }), "{request:?}");
+    assert_eq!((node.now - begun).as_secs(), 16);
+}
+
+/// A write over what was there finds nothing: that is not the write.
+#[test]
+fn what_somebody_deleted_is_written_again_at_once_when_it_changes() {
+    let mut node = Node::new(Settings {
+        health_publish_interval: Some(Duration::from_secs(10)),
+        ..settings()
+    });
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    node.until_state("idle");
+    node.settle();
+    for key in ["/r/alive/n0", "/r/standing/n0"] {
+        assert!(node.stands(key).is_some());
+        node.delete(key);
+    }
+    node.health = ScriptOutcome::Exited(2);
+    let monitor = node.until("monitor");
+    node.perform(monitor);
+    node.settle();
+    assert!(!report(&node).healthy);
+    node.detectors = vec![detector(DetectorResult::Required("so it is".to_owned()))];
+    let health = node.until("health");
+    node.perform(health);
+    node.settle();
+    assert_eq!(standing(&node).state, "blocked");
+}
+
+#[test]
+fn a_reason_in_other_words_is_written_once_the_old_ones_have_stood_for_two_minutes() {
+    for (seconds, code) in [(119, "1"), (120, "2")] {
+        let mut node = Node::new(Settings {
+            health_publish_interval: Some(Duration::from_secs(3600)),
+            ..settings()
+        });
+        node.health = ScriptOutcome::Exited(1);
+        node.until_state("idle");
+        node.settle();
+        node.health = ScriptOutcome::Exited(2);
+        node.wait(Duration::from_secs(seconds));
+        node.settle();
+        let told = standing(&node).blocked.expect("health blocks").text;
+        assert!(told.ends_with(&format!("exit code {code}")), "{told}");
+    }
+}

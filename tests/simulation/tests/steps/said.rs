@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
 use reboot_coordinator::core::settings::Mode;
-use reboot_coordinator::core::verdict::Word;
+use reboot_coordinator::core::verdict::{Verdict, Word};
 use reboot_coordinator::core::{Action, Input, Refusal, Reload, Settings, WatchEvent};
 use reboot_coordinator::lock::Phase;
 use reboot_coordinator::lock::record::{Blocked, Standing};
@@ -122,6 +122,9 @@ fn a_node_that_never_goes_down_says_so_each_time() {
     assert_eq!(standing.since, since);
     assert_eq!(standing.blocked.as_ref().unwrap().since, since);
     assert_eq!(gate(&node, "attempt"), (Word::Blocks, text.to_owned()));
+    let attempt = |it: &&Verdict| it.gate == "attempt";
+    let attempt = node.machine.verdicts().iter().find(attempt).unwrap();
+    assert_eq!(attempt.changes_at, None, "a command may still work");
 }
 
 #[test]
@@ -203,6 +206,9 @@ fn the_gate_of_the_turn_says_how_many_are_before_the_node() {
     node.settle();
     assert_eq!(node.machine.view().state, "queued");
     assert_eq!(turn(&node), here);
+    let mut at_once = Node::new(settings());
+    at_once.until_sending("turn");
+    assert_eq!(turn(&at_once), here);
     node.delete("/r/pause");
     node.until("detect");
     assert_eq!(turn(&node), here);
@@ -330,4 +336,27 @@ fn what_a_failing_script_said_last_is_told_until_it_passes() {
         })));
         assert_eq!(node.machine.standing().unwrap().said.as_deref(), told);
     }
+}
+
+/// An attempt that was called off did not take away what it was for; a reboot that is over has, until it is asked for again.
+#[test]
+fn a_reboot_is_required_on_after_an_attempt_and_anew_after_a_reboot() {
+    let mut node = Node::new(settings());
+    let hook = node.until("hook");
+    let required = |node: &Node| node.machine.standing().unwrap().required.clone();
+    let since = required(&node).unwrap().since;
+    node.hook = ScriptOutcome::Exited(1);
+    node.perform(hook);
+    node.hook = ScriptOutcome::Exited(0);
+    node.until_state("idle");
+    assert_eq!(required(&node).unwrap().since, since);
+    node.until("reboot");
+    let mut node = node.followed_by(of_boot("boot-2"));
+    node.until("marker");
+    let released = time(node.now).wall;
+    let detect = node.until("detect");
+    node.perform(detect);
+    node.until_state("idle");
+    let since: jiff::Timestamp = required(&node).unwrap().since.parse().unwrap();
+    assert!(since > released, "{since} {released}");
 }

@@ -253,3 +253,19 @@ fn the_command_of_an_earlier_process_is_not_waited_for_when_its_end_is_known() {
     assert!(node.said("reboot_command_done", "") || node.due().is_none());
     assert_eq!(node.pause(), Duration::from_secs(60));
 }
+
+/// Whoever restarts the daemon may have mended what kept the host from going down.
+#[test]
+fn a_claim_that_was_committed_three_times_is_tried_again_after_a_restart() {
+    let mut node = Node::new(settings());
+    while node.machine.view().state != "holding" {
+        match node.next_action() {
+            Action::Reboot(..) => {} // it never answers
+            other => node.perform(other),
+        }
+    }
+    assert_eq!(node.claim().unwrap().attempts, 3);
+    let mut node = node.followed_by(settings());
+    node.until("reboot");
+    assert_eq!(node.claim().unwrap().attempts, 4);
+}

@@ -91,6 +91,8 @@ fn looked_at((_, request): &(reboot_coordinator::core::Ticket, Request)) -> Vec<
     };
     let all = txn.success.iter().map(|op| match op {
         Op::Range(range) => {
+            let names = range.keys.key == b"/r/waves/";
+            assert_eq!(range.keys_only, names, "of an index the names are enough");
             let key = String::from_utf8_lossy(&range.keys.key).into_owned();
             (key, !range.keys.range_end.is_empty())
         }
@@ -224,10 +226,18 @@ fn those_before_a_node_have_the_time_to_look_and_without_them_it_waits_for_nobod
         waited >= 2 * interval && waited < 5 * interval,
         "{waited:?}"
     );
-    let mut node = Node::new(in_wave(1));
-    let began = node.now;
+    for mut node in [Node::new(in_wave(1)), beside(-1, -1), beside(3, 3)] {
+        let began = node.now;
+        node.until("reboot");
+        assert!(node.now - began < interval);
+    }
+    // To the moment: the next look is the one at which the time is over.
+    let mut node = beside(0, -1);
+    held_up(&mut node);
+    node.now = began + 2 * interval;
+    node.give(Input::Tick);
     node.until("reboot");
-    assert!(node.now - began < interval);
+    assert_eq!(node.now, began + 2 * interval);
     let mut node = beside(0, -1);
     let began = node.now;
     let once = Settings {
@@ -275,6 +285,11 @@ fn without_waves_one_short_read_says_so_and_with_them_those_are_read_who_matter(
     assert_eq!(looked_at(&look), everybody());
     node.pass(look);
     assert!(why(&node).starts_with("b (wave 0)"));
+    // When all are through, everybody is read until its own time has come.
+    let mut node = beside(1, 0);
+    assert_eq!(reads(&mut node), [index()]);
+    assert!(held_up(&mut node).starts_with("none of them"));
+    assert_eq!(reads(&mut node), everybody());
 }
 
 #[test]
@@ -294,6 +309,24 @@ fn many_below_wave_0_are_read_together() {
         assert!(why(&node).starts_with("c07 (wave -1)"));
         says(&mut node, "c07", &idle());
         node.until("reboot");
+    }
+}
+
+/// Of those who are many and all through, the names are asked for again before anything else.
+#[test]
+fn after_a_look_at_everybody_the_next_pass_begins_with_the_short_read() {
+    let mut node = Node::new(settings());
+    for number in 0..21 {
+        let name = format!("c{number:02}");
+        register(&mut node, &name, -1);
+        says(&mut node, &name, &idle());
+    }
+    for _ in 0..2 {
+        assert_eq!(reads(&mut node), [all("/r/waves/")]);
+        let look = node.until_sending("checking");
+        assert_eq!(looked_at(&look)[0], all("/r/nodes/"));
+        node.pass(look);
+        assert!(why(&node).starts_with("none of them is known to require a reboot"));
     }
 }
 
@@ -319,11 +352,14 @@ fn a_commit_compares_the_claims_and_registrations_that_were_judged_where_there_a
         (0, -1, joins, "idle"),
         (1, 0, joins, "idle"),
         (0, -1, registers, "idle"),
+        // Above wave 0 somebody may come to be before it.
+        (1, 1, registers, "idle"),
         (0, -1, nothing, "draining"),
         (1, 0, nothing, "draining"),
         // Nobody is before it: nothing is compared.
         (0, 0, joins, "draining"),
         (0, 0, registers, "draining"),
+        (-1, -1, registers, "draining"),
     ] {
         let mut node = beside(own, other);
         let commit = node.until_sending("committing");

@@ -1,0 +1,177 @@
+//! The line: whom a node suspects, whom it stops for, and what it says of itself.
+
+use std::time::Duration;
+
+use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
+use reboot_coordinator::core::{Mode, Settings};
+use reboot_coordinator::lock::record::{decode, encode};
+use reboot_coordinator::lock::{Claim, Failure, FailureKind, GoOn, Phase};
+use simulation::by_hand::{Node, detector, settings, time};
+
+fn two_may_go() -> Settings {
+    Settings {
+        max_concurrent_reboots: 2,
+        ..settings()
+    }
+}
+
+/// Somebody else says that the reboot of `n1` failed.
+fn told(node: &mut Node) {
+    let failure = Failure {
+        v: 1,
+        node: "n1".to_owned(),
+        claim: 3,
+        kind: FailureKind::Unhealthy,
+        detail: "disk".to_owned(),
+        reasons: Vec::new(),
+        since: "s".to_owned(),
+        by: None,
+    };
+    node.put("/r/line/failed/n1", encode(&failure));
+}
+
+/// A claim that, by the clock of its node, should have moved long ago; nobody has told of it.
+fn looks_old(node: &mut Node) {
+    node.elder("a", Phase::Rebooting);
+    let stands = node.stands("/r/claims/a").unwrap().value.clone();
+    let claim = Claim {
+        committed_at: Some((time(node.now).wall - jiff::SignedDuration::from_hours(1)).to_string()),
+        ..decode(&stands).unwrap()
+    };
+    node.put("/r/claims/a", encode(&claim));
+}
+
+/// A failure that is known leaves its node a way to the front; one that this node only suspects it watches on.
+#[test]
+fn a_place_is_kept_for_what_a_node_suspects_and_left_for_what_is_known() {
+    type Change = fn(&mut Node);
+    let suspected: Change = looks_old;
+    let known: Change = told;
+    for (change, keeps) in [(suspected, true), (known, false)] {
+        let mut node = Node::new(two_may_go());
+        let count = node.until_sending("queued");
+        node.pass(count);
+        change(&mut node);
+        let read = node.until_sending("turn");
+        node.pass(read);
+        node.settle();
+        let state = node.machine.view().state;
+        assert_eq!(state, if keeps { "queued" } else { "idle" });
+        assert_eq!(node.claim().is_some(), keeps);
+        assert_eq!(node.said("blocked", "keeps its place"), keeps);
+        assert!(node.said("blocked", if keeps { "a (" } else { "n1 (disk" }));
+    }
+}
+
+#[test]
+fn a_run_of_once_that_may_not_wait_keeps_no_place_for_what_it_suspects() {
+    for wait in [0, 20] {
+        let mut node = Node::new(Settings {
+            mode: Mode::Once {
+                wait: Duration::from_secs(wait),
+            },
+            ..two_may_go()
+        });
+        let count = node.until_sending("queued");
+        node.pass(count);
+        looks_old(&mut node);
+        while node.exit.is_none() {
+            let action = node.next_action();
+            node.perform(action);
+        }
+        assert_eq!(node.said("blocked", "keeps its place"), wait > 0);
+        assert!(node.claims("n0").iter().all(|it| !it.phase.committed()));
+    }
+}
+
+/// Where failures stop nobody, one that is told while the commit travels does not refuse it.
+#[test]
+fn without_halt_after_a_commit_compares_no_failures() {
+    for (halt_after, state) in [(0, "draining"), (1, "turn")] {
+        let mut node = Node::new(Settings {
+            halt_after,
+            ..settings()
+        });
+        let commit = node.until_sending("committing");
+        told(&mut node);
+        node.pass(commit);
+        assert_eq!(node.machine.view().state, state);
+    }
+}
+
+/// A claim behind this node's own was committed, since its labels let it, and does not come back.
+#[test]
+fn a_node_at_the_head_tells_of_a_claim_behind_it_that_stands_still() {
+    let mut node = Node::new(two_may_go());
+    let count = node.until_sending("queued");
+    node.put("/r/pause", "unreadable, but there");
+    node.pass(count);
+    node.elder("z", Phase::Rebooting);
+    let (begun, patience) = (node.now, settings().reboot_timeout);
+    while node.stands("/r/line/failed/z").is_none() {
+        let action = node.next_action();
+        node.perform(action);
+        assert!(node.now < begun + 3 * patience);
+    }
+    assert!(node.now >= begun + patience);
+    assert!(node.stands("/r/line/failed/n0").is_none());
+}
+
+#[test]
+fn a_node_that_is_back_and_ill_says_after_a_quarter_of_its_timeout_that_its_reboot_failed() {
+    let mut node = Node::new(settings());
+    node.until("reboot");
+    let mut node = node.followed_by(Settings {
+        boot_id: "boot-2".to_owned(),
+        ..settings()
+    });
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    node.health = ScriptOutcome::Exited(1);
+    let health = node.until("health");
+    let (ill, quarter) = (node.now, settings().reboot_timeout / 4);
+    node.perform(health);
+    while node.stands("/r/line/failed/n0").is_none() {
+        let action = node.next_action();
+        node.perform(action);
+        assert!(node.now <= ill + quarter + settings().backoff_max);
+    }
+    assert!(node.now >= ill + quarter, "{:?}", node.now - ill);
+    // Once is enough, and recovery ends it.
+    let revision = node.etcd.revision();
+    while node.now < ill + 4 * quarter {
+        let action = node.next_action();
+        node.perform(action);
+    }
+    assert_eq!(node.etcd.revision(), revision);
+    node.health = ScriptOutcome::Exited(0);
+    node.until_state("idle");
+    assert!(node.stands("/r/line/failed/n0").is_none());
+}
+
+#[test]
+fn a_word_of_an_operator_that_is_used_up_lets_nobody_go() {
+    for left in [None, Some(1), Some(0)] {
+        let mut node = Node::new(settings());
+        told(&mut node);
+        let word = GoOn {
+            v: 1,
+            by: "operator".to_owned(),
+            reason: "known".to_owned(),
+            since: "s".to_owned(),
+            left,
+            known: [("n1".to_owned(), 3)].into(),
+        };
+        node.put("/r/line/go-on", encode(&word));
+        let detect = node.until("detect");
+        node.perform(detect);
+        loop {
+            let state = node.machine.view().state;
+            if state == "idle" || state == "draining" {
+                assert_eq!(state == "draining", left != Some(0), "{left:?}");
+                break;
+            }
+            let action = node.next_action();
+            node.perform(action);
+        }
+    }
+}
