@@ -43,7 +43,7 @@ pub struct Queue {
     /// How many keys that are no claims stand among them.
     foreign: usize,
     /// Whether something happened that only a new count can tell.
-    pub(super) stale: bool,
+    stale: bool,
     /// When the gates are judged again.
     pub(super) check_at: Duration,
     /// When the queue is counted again whatever the watch says.
@@ -85,9 +85,15 @@ impl Queue {
 
     /// What is known of the queue, and what was judged at its head, is to be found out again.
     pub(super) fn begin_anew(&mut self) {
-        self.stale = true;
+        self.count_anew(Duration::ZERO);
         self.retry_at = None;
         self.held = None;
+    }
+
+    /// What the watch told is not all that happened: it is counted at this time at the latest.
+    pub(super) fn count_anew(&mut self, at: Duration) {
+        self.stale = true;
+        self.recount_at = self.recount_at.min(at);
     }
 
     /// Whether it is the turn of the claim that says `own`, under a limit in all.

@@ -49,7 +49,7 @@ impl Machine {
                 let id = grant.id;
                 self.leave_lease(id, After::Block(renaming()));
             }
-            State::Granting(entry, grant) if !renamed => {
+            State::Granting(entry, grant) => {
                 let mut grant = *grant;
                 // The lease may run since then.
                 grant.first_sent = grant.first_sent.or(asked.map(|(_, sent_at)| sent_at));
@@ -57,11 +57,9 @@ impl Machine {
             }
             State::Entering(..) if !renamed => self.begin(),
             State::Gates(_) | State::Noting(_) => self.judge_anew(renamed),
-            State::Granting(..)
-            | State::Entering(..)
-            | State::Counting
-            | State::Queued
-            | State::TakingAway(_) => self.keep_place(renamed),
+            State::Entering(..) | State::Counting | State::Queued | State::TakingAway(_) => {
+                self.keep_place(renamed)
+            }
             State::Leaving(..) | State::Left(_) | State::Fencing(_) | State::Moving(..) => {
                 self.begin()
             }

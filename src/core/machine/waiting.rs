@@ -21,10 +21,7 @@ impl Machine {
         let Some(queue) = &mut self.queue else { return };
         match event {
             // What is lost each time it is counted would be counted without end.
-            WatchEvent::Lost if now < queue.counted_at + again_at => {
-                queue.recount_at = queue.recount_at.min(queue.counted_at + again_at);
-            }
-            WatchEvent::Lost => queue.stale = true,
+            WatchEvent::Lost => queue.count_anew(queue.counted_at + again_at),
             WatchEvent::Stands => queue.blind = None,
             WatchEvent::Failing(_) => {}
             WatchEvent::Deleted(key) if key == own.as_bytes() => {
@@ -38,7 +35,7 @@ impl Machine {
                 queue.behind.remove(&*key);
                 let known = queue.ahead.remove(&*key).is_some();
                 if known && !queue.near {
-                    queue.stale = true;
+                    queue.count_anew(now);
                 }
             }
             WatchEvent::Written(key, modified, value) => {
@@ -72,7 +69,7 @@ impl Machine {
         };
         let hold_timeout = self.settings.hold_timeout;
         let Some(queue) = &self.queue else { return };
-        if queue.stale || queue.recount_at <= now {
+        if queue.recount_at <= now {
             return self.go(State::Counting);
         }
         let patience = self.patience();
