@@ -273,6 +273,10 @@ impl Session {
             return Ok(None); // it may be enabled later: then requests are refused and we come here again
         }
         // In our own words: whatever answers here has just been told the password, and may repeat it.
+        const NAMED: &str = "CommonName of client";
+        if refusal.message.contains(NAMED) {
+            return Err(not_sent(format!("it refuses the {NAMED} certificates")));
+        }
         match wire::classify(status, refusal) {
             Error::Rejected { .. }
             | Error::Unauthenticated { .. }

@@ -40,6 +40,8 @@ pub struct Pki {
     pub server: CertFiles,
     /// A client's. Its subject is empty: etcd's gateway refuses client certificates with a common name when users are enabled.
     pub client: CertFiles,
+    /// A client's with a common name.
+    pub named_client: CertFiles,
     /// A CA that signed nothing of this cluster.
     pub other_ca: PathBuf,
     /// A client's, signed by the other CA.
@@ -100,20 +102,22 @@ impl Pki {
             write(&path, &text);
             path
         };
-        let signed = |name: &str, by: &CertifiedIssuer<'static, KeyPair>, subject: Vec<String>| {
-            let key = KeyPair::generate().expect("a key can be made");
-            let certificate = member(subject)
-                .signed_by(&key, by)
-                .expect("the CA can sign");
-            CertFiles {
-                cert: write(&format!("{name}.pem"), certificate.pem()),
-                key: write(&format!("{name}-key.pem"), key.serialize_pem()),
-            }
-        };
+        let make =
+            |name: &str, by: &CertifiedIssuer<'static, KeyPair>, params: CertificateParams| {
+                let key = KeyPair::generate().expect("a key can be made");
+                let certificate = params.signed_by(&key, by).expect("the CA can sign");
+                CertFiles {
+                    cert: write(&format!("{name}.pem"), certificate.pem()),
+                    key: write(&format!("{name}-key.pem"), key.serialize_pem()),
+                }
+            };
+        let mut named = member(Vec::new());
+        named.distinguished_name.push(DnType::CommonName, "node");
         Pki {
-            server: signed("server", &ca, names(host)),
-            client: signed("client", &ca, Vec::new()),
-            other_client: signed("other-client", &other, Vec::new()),
+            server: make("server", &ca, member(names(host))),
+            client: make("client", &ca, member(Vec::new())),
+            named_client: make("named-client", &ca, named),
+            other_client: make("other-client", &other, member(Vec::new())),
             ca: write("ca.pem", ca.pem()),
             other_ca: write("other-ca.pem", other.pem()),
             ca_key: write("ca-key.pem", ca.key().serialize_pem()),

@@ -1,6 +1,7 @@
 //! What is found at an endpoint, against the real thing: each row of the table of remedies is met here.
 
 use std::fs;
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -208,9 +209,41 @@ fn certificates_of_clients() {
 }
 
 #[test]
+fn another_store_than_before() {
+    let (first, other) = (Cluster::single(), Cluster::single());
+    let connect = |urls: &[&str]| {
+        let mut options = Options::new(urls.iter().copied());
+        options.timeout = Duration::from_secs(10);
+        Client::new(options).unwrap()
+    };
+    let put = |etcd: &Client| etcd.put(Put::new("k", "v", 0));
+    let one = connect(&[first.client_url(0)]);
+    for _ in 0..5 {
+        put(&one).unwrap();
+    }
+    let both = connect(&[first.client_url(0), other.client_url(0)]);
+    both.range(Range::of(Keys::one("k"))).unwrap();
+    first.lose_data(0);
+    is("went-back", put(&one).unwrap_err());
+    first.stop(0);
+    is("other-cluster", put(&both).unwrap_err());
+}
+
+/// A port whose backlog is full, as a firewall that drops what is sent: whoever connects gets no answer.
+fn port_without_an_answer() -> (String, Vec<TcpStream>, TcpListener) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap();
+    let connect = || TcpStream::connect_timeout(&at, Duration::from_millis(200));
+    let standing = std::iter::from_fn(|| connect().ok()).collect();
+    (format!("http://{at}"), standing, listener)
+}
+
+#[test]
 fn addresses() {
     let cluster = Cluster::single();
     is("refused", put("http://127.0.0.1:1", None));
+    let (url, _standing, _listener) = port_without_an_answer();
+    is("unreachable", put(&url, None));
     is("name", put("http://no-such-host.invalid:1", None));
     for (row, action) in [("closed", Action::CutRequest), ("silent", Action::Swallow)] {
         let proxy = Proxy::new(cluster.client_address(0));
@@ -265,6 +298,17 @@ fn what_etcd_itself_refuses() {
         is("login-refused", read(Some(("node", "x"))));
         is("login-refused", read(Some(("nobody", "x"))));
         is("denied", read(Some(("node", "pw"))));
+        let mutual = Cluster::builder().version(version).tls(Tls::Mutual);
+        let mutual = mutual.auth("root-pw").start();
+        let mut options = Options::new(mutual.endpoints());
+        options.auth = Some(("root".to_owned(), "root-pw".to_owned()));
+        options.tls = Some(TlsOptions {
+            ca_pem: Some(mutual.pki().ca_pem()),
+            client_pem: Some(mutual.pki().named_client.pem()),
+            ..TlsOptions::default()
+        });
+        let etcd = Client::new(options).unwrap();
+        is("common-name", etcd.put(Put::new("k", "v", 0)).unwrap_err());
         let full = Cluster::builder()
             .version(version)
             .arg("--quota-backend-bytes=16777216")
