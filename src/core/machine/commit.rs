@@ -181,7 +181,6 @@ impl Machine {
         let cluster = judge_pause(read.pause.as_ref());
         match cluster.and_then(|()| judge_cooldown(read.cooldown.as_ref())) {
             Err(refusal) => self.gate_closed(stage, refusal),
-            Ok(()) if self.outdated => self.judge_all(stage),
             Ok(()) => self.go(State::Gates(Gates::reading(stage))),
         }
     }

@@ -94,6 +94,8 @@ fn a_queue_that_cannot_be_watched_is_counted_each_ttl_and_the_remedy_is_said_onc
     let mut node = waiting();
     let ttl = node.machine.settings().lock_ttl;
     watch_says(&mut node, WatchEvent::Failing("silence".to_owned()));
+    node.settle();
+    assert!(node.said("watch_failing", "silence") && !node.said("watch_blind", ""));
     let (begun, mut counted) = (node.now, Vec::new());
     while node.now < begun + 4 * ttl {
         let action = node.next_action();
@@ -110,7 +112,6 @@ fn a_queue_that_cannot_be_watched_is_counted_each_ttl_and_the_remedy_is_said_onc
         "{counted:?}"
     );
     assert!(counted.len() <= 9, "{counted:?}");
-    assert!(node.said("watch_failing", "silence"));
     assert!(node.said("watch_blind", "proxy_buffering off"));
     watch_says(&mut node, WatchEvent::Stands);
     node.settle();
@@ -139,6 +140,25 @@ fn a_watch_that_tells_nothing_is_made_up_for_by_counting_each_ttl_near_the_head_
     node.until("detect");
     assert!(node.now - gone <= ttl);
     assert!(node.said("watch_blind", "it did not tell that a claim is gone"));
+}
+
+#[test]
+fn the_nearer_the_turn_the_sooner_a_queue_that_tells_nothing_is_counted() {
+    for (limit, elders, ttls) in [(1, 1, 1), (1, 3, 3), (2, 4, 2), (2, 5, 2)] {
+        let mut node = Node::new(Settings {
+            check_interval: Duration::from_secs(3600),
+            max_concurrent_reboots: limit,
+            ..settings()
+        });
+        for elder in 0..elders {
+            node.elder(&format!("e{elder}"), Phase::Queued);
+        }
+        node.until_state("queued");
+        node.settle();
+        let counted = node.now;
+        node.until_sending("queued");
+        assert_eq!(node.now - counted, ttls * node.machine.settings().lock_ttl);
+    }
 }
 
 #[test]
