@@ -41,8 +41,11 @@ const SLOW: Duration = Duration::from_millis(500);
 /// A run without a mutant takes this long at most.
 const LONGEST: Duration = Duration::from_secs(600);
 
-/// How much longer a stage may take with a mutant than without: on a busy machine, and when a mutant makes more of a history.
+/// How much longer a stage may take with a mutant than without, when a mutant makes more of a history.
 const PATIENCE: u32 = 10;
+
+/// How many times that is waited for a test that computes only, and has not had so much of a busy machine.
+const STARVED: u32 = 20;
 
 /// Memory of a run in KiB: a mutant that fills it is not to take others with it. Address space says nothing: etcd maps 10 GiB.
 const MEMORY_KIB: u32 = 4_000_000;
@@ -257,7 +260,13 @@ fn run(
         .spawn()
         .expect("a binary that was just built can be run");
     let lines = child.stdout.take().map(lines);
-    let verdict = lines.map_or(Verdict::Hung, |lines| listen(&lines, limit, passed));
+    // What waits for others uses no time of the processor.
+    let computes = binary.part == Part::Core;
+    let pid = child.id();
+    let starves = || computes && used(pid).is_some_and(|used| used < limit);
+    let verdict = lines.map_or(Verdict::Hung, |lines| {
+        listen(&lines, limit, &starves, passed)
+    });
     end(&mut child, verdict)
 }
 
@@ -274,11 +283,26 @@ fn lines(from: impl Read + Send + 'static) -> Receiver<String> {
     receiver
 }
 
+/// The time of the processor that a process has had, in hundredths of a second in its status.
+fn used(pid: u32) -> Option<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(')')?;
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    let ticks: Option<Vec<u64>> = ticks.map(|ticks| ticks.parse().ok()).collect();
+    Some(Duration::from_millis(ticks?.iter().sum::<u64>() * 10))
+}
+
 /// Until a test fails, the output ends, or the time is over. `Missed` means that the exit status decides.
-fn listen(lines: &Receiver<String>, limit: Duration, passed: &mut dyn FnMut(&str)) -> Verdict {
+fn listen(
+    lines: &Receiver<String>,
+    limit: Duration,
+    starves: &dyn Fn() -> bool,
+    passed: &mut dyn FnMut(&str),
+) -> Verdict {
     let begun = Instant::now();
+    let mut until = limit;
     loop {
-        match lines.recv_timeout(limit.saturating_sub(begun.elapsed())) {
+        match lines.recv_timeout(until.saturating_sub(begun.elapsed())) {
             Ok(line) => match line
                 .strip_prefix("test ")
                 .and_then(|l| l.split_once(" ... "))
@@ -288,6 +312,9 @@ fn listen(lines: &Receiver<String>, limit: Duration, passed: &mut dyn FnMut(&str
                 None => {}
             },
             Err(RecvTimeoutError::Disconnected) => return Verdict::Missed,
+            Err(RecvTimeoutError::Timeout) if until < limit * STARVED && starves() => {
+                until += limit;
+            }
             Err(RecvTimeoutError::Timeout) => return Verdict::Hung,
         }
     }
