@@ -464,6 +464,15 @@ fn first_tries_are_told_what_to_write() {
     }
 }
 
+/// Some write the month first.
+#[test]
+fn a_date_that_may_be_another_day_gets_no_hint() {
+    for text in ["3/2/2026 02:00-04:00", "3-2-2026 02:00-04:00"] {
+        let why = Entry::parse(text).unwrap_err();
+        assert!(!why.contains("2026-0"), "{text}: {why}");
+    }
+}
+
 #[test]
 fn what_is_longer_than_anybody_writes_gets_no_hint() {
     for (length, has_hint) in [(199, true), (200, true), (201, false), (202, false)] {

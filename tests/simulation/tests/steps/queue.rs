@@ -191,6 +191,7 @@ fn a_node_says_once_that_it_is_in_the_queue_however_often_it_counts() {
     for _ in 0..3 {
         let (watch, ..) = node.watch.clone().unwrap();
         node.give(Input::Watch(watch, WatchEvent::Lost));
+        node.wait(settings().backoff_min); // until it counts
         node.settle();
     }
     let queued = node.notes.iter().filter(|note| note.event == "queued");
