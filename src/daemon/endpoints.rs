@@ -218,6 +218,12 @@ mod tests {
         let later = seen(answered(0, "3.5.17"));
         assert_eq!(later.version.as_deref(), Some("3.5.17"));
         assert_ne!(later.answered, first.answered);
+        // Nobody has asked for its version yet.
+        let endpoints = self::endpoints();
+        for answered in [false, true] {
+            endpoints.learn(&[health("http://a", answered, None, false)]);
+            assert_eq!(endpoints.shown()[0].answered.is_some(), answered);
+        }
     }
 
     #[test]

@@ -211,3 +211,32 @@ fn a_drain_is_stopped_when_the_new_file_drains_otherwise() {
     lab.wait_step("reboot");
     lab.stop();
 }
+
+#[test]
+fn the_same_file_changes_nothing_of_a_node_that_keeps_no_claim() {
+    let lab = Lab::new();
+    let (mut daemon, events) = lab.daemon();
+    while daemon.machine.next_action().is_some() {}
+    daemon.read_again();
+    match events.recv_timeout(LIMIT) {
+        Ok(Event::Configuration(found)) => daemon.on_configuration(found),
+        _ => panic!("the file is read"),
+    }
+    let action = daemon.machine.next_action();
+    assert!(action.is_none(), "{action:?}");
+}
+
+#[test]
+fn the_same_file_makes_a_node_that_keeps_its_claim_try_again() {
+    let mut lab = Lab::new();
+    lab.set("reboot_timeout_sec", "0.5");
+    lab.start();
+    wait("that it is stuck", || {
+        let said = fs::read_to_string(lab.path("run/standing.json")).ok()?;
+        said.contains("in attempt 3 of 3").then_some(())
+    });
+    assert_eq!(lab.count("reboot"), 3);
+    lab.reload();
+    wait("another try", || (lab.count("reboot") > 3).then_some(()));
+    lab.stop();
+}

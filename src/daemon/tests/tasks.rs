@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use super::super::{Daemon, Event};
-use super::lab::{Lab, input, wait};
+use super::lab::{LIMIT, Lab, input, wait};
 use crate::core::facts::{DetectorResult, HealthPhase, ScriptOutcome, ScriptReport};
 use crate::core::io::ScriptFacts;
 use crate::core::{Hook, Input, Refusal, Ticket};
@@ -258,6 +258,24 @@ fn a_failed_script_is_told_as_such_in_every_phase() {
     };
     assert_eq!(report.outcome, ScriptOutcome::Exited(1));
     assert_eq!(lab.actions(), ["post-boot", "undo"]);
+}
+
+#[test]
+fn a_proof_of_health_looks_for_what_the_host_has_changed_and_no_other_script_does() {
+    let lab = Lab::new();
+    for (phase, looks) in [
+        (HealthPhase::PostBoot, true),
+        (HealthPhase::PreLock, false),
+        (HealthPhase::PostLock, false),
+    ] {
+        let (mut daemon, events) = lab.daemon();
+        let mut config = daemon.config.clone();
+        config.node_name = "localhost".to_owned();
+        daemon.tasks.follow(&config);
+        assert!(daemon.tasks.health(Ticket(4), phase, &facts()).is_none());
+        let first = events.recv_timeout(LIMIT).unwrap();
+        assert_eq!(matches!(first, Event::Host(_)), looks, "{phase:?}");
+    }
 }
 
 #[test]

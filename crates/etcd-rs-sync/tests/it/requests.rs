@@ -11,7 +11,9 @@ fn what_is_put_is_read_listed_and_deleted() {
     each_version_and_tls(|cluster| {
         let etcd = client(cluster);
         let binary: Vec<u8> = (0..=255).collect();
+        assert_eq!(etcd.revision(), 0);
         let first = etcd.put(Put::new("a/1", binary.clone(), 0)).unwrap();
+        assert_eq!(etcd.revision(), first.header.revision);
         etcd.put(Put::new("a/2", "", 0)).unwrap();
         let replaced = etcd
             .put(Put {
