@@ -6,6 +6,7 @@ use serde_json::json;
 use super::View;
 use super::describe::{names, phase, reasons, request_text};
 use super::domains;
+use super::forecast::forecast;
 use super::gates::next_opening;
 use super::headline::{Part, headline};
 use super::json::{gate, part, readable};
@@ -116,6 +117,7 @@ pub(crate) fn json(view: &View, other: Option<&str>, now: Timestamp) -> String {
         "what": own_part(view, node, now).as_ref().map(part),
         "standing": standing.map(|(_, standing)| readable(standing)),
         "daemon": own,
+        "forecast": forecast(view, Some(node), now),
         "gates": other.is_none().then(|| view.gates.iter().map(gate).collect::<Vec<_>>()),
     })
     .to_string()
@@ -208,6 +210,10 @@ fn facts(view: &View, node: &str, now: Timestamp) -> Table {
         let before = names(survey.claims[..place].iter().map(|(name, _)| name.as_str()));
         if !before.is_empty() {
             row("before it", Tone::Notice, before);
+        }
+        if let Some(ahead) = forecast(view, Some(node), now) {
+            let text = format!("{} before it, {}", ahead.left, ahead.text);
+            row("forecast", Tone::Plain, text);
         }
         if let Some(waits) = domains::waits(survey, place) {
             row("waits for", Tone::Notice, waits);

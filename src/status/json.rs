@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::View;
 use super::describe::{committed, phase};
 use super::domains::in_use;
+use super::forecast::forecast;
 use super::headline::{Part, headline};
 use super::text::{healthy, limits};
 use super::times::rfc3339;
@@ -31,6 +32,7 @@ pub(crate) fn json(view: &View, now: Timestamp) -> Value {
         },
         "headline": headline(view, now).iter().map(part).collect::<Vec<_>>(),
         "cluster": view.known().map(cluster),
+        "forecast": forecast(view, None, now),
         "node": {
             "name": view.local.node,
             "node_id": view.local.node_id,

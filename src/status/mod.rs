@@ -7,6 +7,7 @@ mod endpoints;
 pub(crate) mod explanation;
 #[cfg(test)]
 pub(crate) mod fixtures;
+mod forecast;
 pub(crate) mod gates;
 mod headline;
 mod json;

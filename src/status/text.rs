@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::View;
 use super::describe::{committed, holder_row, pause_text, reasons, request_text, until_text};
 use super::domains;
+use super::forecast::forecast;
 use super::headline::{Part, headline};
 use super::local::Local;
 use super::plight::{Plight, Rank, plights};
@@ -149,6 +150,12 @@ fn cluster(lines: &mut Vec<String>, view: &View, survey: &Survey, now: Timestamp
     lines.extend(table.lines(style));
     lines.extend(waiting(&queue, &view.reader(now)).lines(style));
     more(lines, queue.len(), LISTED);
+    if let Some(forecast) = forecast(view, None, now) {
+        let mut table = Table::new(0);
+        let text = format!("{} left, {}", forecast.left, forecast.text);
+        table.row([heading("Forecast "), plain(text)]);
+        lines.extend(table.lines(style));
+    }
     requests(lines, survey, now, style);
     foreign(lines, survey, style);
     lines.extend(members(view, survey, now, style, LISTED));
