@@ -199,8 +199,8 @@ pub struct Machine {
     recorded: bool,
     /// The registration has said this boot: no earlier boot can write it any more.
     signed: bool,
-    /// What deletes the registration under the name before, once one stands under the new name.
-    renamed: Option<Request>,
+    /// What stands registered under names that it had before, with its mod revision. It goes when a new name is registered.
+    former: Vec<(i64, NodeRecord)>,
     state: State,
 }
 
@@ -213,7 +213,7 @@ impl Machine {
             recorded: settings.memory.is_some(),
             memory: settings.memory.clone().unwrap_or_default(),
             signed: false,
-            renamed: None,
+            former: Vec::new(),
             sign_at: None,
             drained: None,
             unordered: false,
@@ -655,7 +655,7 @@ impl Machine {
             wave: self.settings.wave,
             boot_id: None,
             last_reboot: None,
-            budget_used: 0,
+            budget_used: self.former_budget(),
             attempt: None,
             request: None,
         };
@@ -664,11 +664,18 @@ impl Machine {
             Some((_, record)) if is_same(&record.node_id, &self.settings.node_id) => NodeRecord {
                 node_id: self.settings.node_id.clone(),
                 wave: self.settings.wave,
+                budget_used: record.budget_used.max(self.former_budget()),
                 ..record.clone()
             },
             Some((_, record)) => record.clone(),
             None => fresh(),
         }
+    }
+
+    /// Another name is no new host: what it used up under the old one is used up.
+    fn former_budget(&self) -> u32 {
+        let used = self.former.iter().map(|(_, record)| record.budget_used);
+        used.max().unwrap_or(0)
     }
 
     fn registration_modified(&self) -> i64 {

@@ -40,6 +40,12 @@ impl Machine {
         self.take_settings(reload.settings);
         self.sign_in_time();
         match &self.state {
+            // What an earlier process left under the old name is found out first.
+            State::SelfTest | State::ReadOwn | State::Registering(_) | State::Removing(_)
+                if self.has_another_name() =>
+            {
+                self.begin();
+            }
             State::SelfTest
             | State::ReadOwn
             | State::Registering(_)
@@ -126,6 +132,12 @@ impl Machine {
         }
     }
 
+    /// Only the name is another one, so that this cluster is still asked about the old one.
+    fn has_another_name(&self) -> bool {
+        let next = self.next.as_ref();
+        next.is_some_and(|next| next.keys == self.settings.keys)
+    }
+
     /// From the self-test on, as at the start of a process, when nothing of this node stands in etcd but its registration.
     pub(super) fn start_afresh(&mut self) {
         self.cancel_task();
@@ -134,13 +146,17 @@ impl Machine {
             if let Some(id) = lease {
                 self.out.push_back(Action::Farewell(Request::Revoke { id }));
             }
-            // Nobody is there any more under the old name, and policies would count it for ever.
-            if let Some((modified, record)) = self.registration.take()
-                && record.attempt.is_none()
-            {
-                let former = request::unregister(&self.settings.keys, &record, modified);
-                self.renamed = Some(Request::Txn(former));
+            let registered = self.registration.take();
+            self.former
+                .extend(registered.filter(|(_, record)| record.attempt.is_none()));
+            if settings.keys != self.settings.keys {
+                for (modified, record) in self.former.drain(..) {
+                    let former = request::unregister(&self.settings.keys, &record, modified);
+                    self.out.push_back(Action::Farewell(Request::Txn(former)));
+                }
             }
+            self.former
+                .retain(|(_, record)| record.node != settings.node);
             self.settings = *settings;
             // Said under the old name, it would be written there again by whoever reports under the new one.
             self.standing = None;

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use etcd_rs_sync::{Error, Reply, Request};
+use etcd_rs_sync::{Error, Op, Reply, Request};
 
 use super::{After, Entry, Gates, Machine, Outcome, Stage, State, Verify, nonsense, words};
-use crate::core::io::Action;
 use crate::core::settings::Mode;
 use crate::core::{Note, Refusal};
 use crate::identity::is_same;
@@ -26,14 +25,18 @@ impl Machine {
         Some(match &self.state {
             State::SelfTest => Request::Txn(request::self_test(keys, node)),
             State::ReadOwn | State::Left(_) => Request::Txn(request::read_own(keys, node)),
-            State::Registering(record) => Request::Txn(request::register(
-                keys,
-                record,
-                (
+            State::Registering(record) => {
+                let seen = (
                     self.registration_modified(),
                     self.registration.as_ref().map_or(0, |(_, it)| it.wave),
-                ),
-            )),
+                );
+                let mut txn = request::register(keys, record, seen);
+                // Nobody is there any more under a former name, and policies would count it for ever.
+                let former = self.former.iter();
+                let former = former.map(|(modified, it)| request::unregister(keys, it, *modified));
+                txn.success.extend(former.map(Op::Txn));
+                Request::Txn(txn)
+            }
             State::Removing(found) => {
                 Request::Txn(request::remove(keys, node, found.create, found.modified))
             }
@@ -217,7 +220,8 @@ impl Machine {
         let known = self
             .registration
             .as_ref()
-            .is_some_and(|(_, stands)| *stands == record);
+            .is_some_and(|(_, stands)| *stands == record)
+            && self.former.is_empty();
         // A pass of `--once` registers where others wait for its wave, or would wait for the one it had.
         let waves = self.registration.as_ref();
         let waves = waves.is_some_and(|(_, stands)| stands.wave != record.wave) || record.wave < 0;
@@ -394,7 +398,10 @@ impl Machine {
         if let State::Registering(record) = &self.state {
             self.signed = record.boot_id.as_ref() == Some(&self.settings.boot_id);
             self.registration = Some((modified, (**record).clone()));
-            self.out.extend(self.renamed.take().map(Action::Farewell));
+            self.former.clear();
+            if self.next.is_some() {
+                return self.start_afresh();
+            }
             self.go(State::Gates(Gates::at(Stage::PreLock)));
         }
     }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use etcd_rs_sync::Error;
 use reboot_coordinator::core::facts::DetectorResult;
-use reboot_coordinator::core::{Action, Hook, Input, Reload, Settings};
-use reboot_coordinator::lock::record::encode;
-use reboot_coordinator::lock::{Claim, Domains, Phase};
+use reboot_coordinator::core::{Action, Hook, Input, Reload, Settings, State};
+use reboot_coordinator::lock::record::{decode, encode};
+use reboot_coordinator::lock::{Claim, Domains, NodeRecord, Phase};
 use simulation::by_hand::{Node, detector, settings, unreachable};
 
 fn of_boot(boot: &str) -> Settings {
@@ -260,14 +260,7 @@ fn a_node_that_is_back_undoes_its_drain_though_etcd_cannot_write() {
 
 /// The same node with another name.
 fn renamed(node: &mut Node, name: &str) {
-    let reload = Reload {
-        settings: Settings {
-            node: name.to_owned(),
-            ..of_boot("boot-1")
-        },
-        drains_otherwise: false,
-    };
-    node.give(Input::Reload(Box::new(reload)));
+    is_named(node, name, "boot-1");
     node.until_state("idle");
 }
 
@@ -386,4 +379,81 @@ fn a_node_below_wave_0_that_has_another_name_leaves_no_wave_of_the_old_one_behin
     node.until_state("idle");
     assert!(node.stands("/r/waves/web").is_some());
     assert!(node.stands("/r/waves/n0").is_none());
+}
+
+/// A process that has just begun does not know yet what an earlier one left under the name.
+#[test]
+fn a_name_that_changes_before_the_claim_is_read_waits_until_that_claim_is_given_back() {
+    let mut node = Node::new(of_boot("boot-1"));
+    node.until("reboot");
+    let mut node = node.followed_by(of_boot("boot-2"));
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    is_named(&mut node, "web", "boot-2");
+    node.until_state("idle");
+    assert!(node.claim().is_none());
+    assert!(node.stands("/r/nodes/web").is_some());
+    assert!(node.stands("/r/nodes/n0").is_none());
+}
+
+/// The same node is told of another name, and goes on.
+fn is_named(node: &mut Node, name: &str, boot: &str) {
+    let reload = Reload {
+        settings: Settings {
+            node: name.to_owned(),
+            ..of_boot(boot)
+        },
+        drains_otherwise: false,
+    };
+    node.give(Input::Reload(Box::new(reload)));
+}
+
+#[test]
+fn one_request_registers_the_new_name_and_takes_the_old_one_away() {
+    let mut node = idle();
+    is_named(&mut node, "web", "boot-1");
+    // Its answer is lost once: it is asked again, as nothing that is sent without waiting for an answer would be.
+    let sent = loop {
+        let (ticket, request) = node.until_sending("starting");
+        if matches!(node.machine.state(), State::Registering(_)) {
+            break (ticket, request);
+        }
+        node.perform(Action::Etcd(ticket, request));
+    };
+    node.answer(sent.0, Err(unreachable()));
+    while node.stands("/r/nodes/web").is_none() {
+        assert!(node.stands("/r/nodes/n0").is_some());
+        let action = node.next_action();
+        node.perform(action);
+    }
+    assert!(node.stands("/r/nodes/n0").is_none());
+}
+
+#[test]
+fn a_name_that_comes_back_to_a_registration_of_this_host_takes_the_other_one_away_too() {
+    let mut node = idle();
+    let before = node.registration();
+    renamed(&mut node, "web");
+    node.put("/r/nodes/n0", encode(&before));
+    renamed(&mut node, "n0");
+    assert!(node.stands("/r/nodes/n0").is_some());
+    assert!(node.stands("/r/nodes/web").is_none());
+}
+
+#[test]
+fn another_name_does_not_make_the_budget_whole() {
+    let mut node = Node::new(of_boot("boot-1"));
+    node.until("reboot");
+    let mut node = node.followed_by(of_boot("boot-2"));
+    node.until_state("idle");
+    assert_eq!(node.registration().budget_used, 1);
+    // What failed is seen to; what asks for the reboot is not.
+    node.delete("/r/line/failed/n0");
+    is_named(&mut node, "web", "boot-2");
+    node.until_state("idle");
+    let record = node.stands("/r/nodes/web").map(|kv| decode(&kv.value));
+    assert!(matches!(
+        record,
+        Some(Ok(NodeRecord { budget_used: 1, .. }))
+    ));
+    assert!(node.stands("/r/nodes/n0").is_none());
 }
