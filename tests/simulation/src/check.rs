@@ -166,11 +166,7 @@ impl World {
             } else if change.key == b"/r/line/go-on" {
                 self.word_changed(change, by);
             } else if let Some(node) = node_of(&change.key, b"/r/nodes/n") {
-                match (&change.before, &change.after) {
-                    (_, None) => self.forgotten(node),
-                    (None, Some(_)) => self.check.member_since[node] = self.now,
-                    (Some(_), Some(_)) => {}
-                }
+                self.member_changed(node, change, by);
             }
         }
         if completed {
@@ -212,7 +208,30 @@ impl World {
         });
     }
 
+    fn member_changed(&mut self, node: usize, change: &Change, by: Option<&Message>) {
+        let sender = by.map(|message| message.sender);
+        match (sender, &change.after) {
+            // It goes by another name.
+            (Some(Sender::Node { .. }), None) => {}
+            (_, None) => self.forgotten(node),
+            (sender, Some(_)) => {
+                if change.before.is_none() {
+                    self.check.member_since[node] = self.now;
+                }
+                // On its way for long, from a process that is gone or has another name since.
+                if let Some(Sender::Node { host, .. }) = sender
+                    && self.home(host) != node
+                {
+                    self.leaves(host, node);
+                }
+            }
+        }
+    }
+
     fn forgotten(&mut self, node: usize) {
+        let Some(node) = self.host_named(node) else {
+            return;
+        };
         let host = &mut self.hosts[node];
         host.fruitless = 0;
         host.forgotten = true;
@@ -284,14 +303,14 @@ impl World {
             });
         if commits && let Some(message) = by {
             let first = was.is_some_and(|(phase, _)| phase == Phase::Queued);
-            self.committed(host, message, first);
+            self.committed((host, node), message, first);
         }
     }
 
     /// The machine of this name that sent it.
     fn sent_by(&self, node: usize, by: Option<&Message>) -> Option<usize> {
         match by.map(|message| message.sender) {
-            Some(Sender::Node { host, .. }) if self.home(host) == node => Some(host),
+            Some(Sender::Node { host, .. }) if self.hosts[host].names.contains(&node) => Some(host),
             Some(Sender::Node { .. } | Sender::Operator(_)) | None => None,
         }
     }

@@ -87,6 +87,15 @@ impl World {
 
     /// What is missing.
     fn unfinished(&self) -> Option<String> {
+        for (name, standing) in self.check.claims.iter().enumerate() {
+            if let Some(standing) = standing {
+                let process = state(&self.hosts[standing.holder]);
+                return Some(format!("n{name} has a claim; its process: {process}"));
+            }
+        }
+        if let Some(name) = self.ghost() {
+            return Some(format!("n{name} is a member, and no host is named so"));
+        }
         for (index, host) in self.hosts.iter().enumerate() {
             if host.retired {
                 continue;
@@ -98,26 +107,23 @@ impl World {
             if daemon && host.process.is_none() {
                 return Some(format!("n{index} has no process"));
             }
-            if self.check.claims[index].is_some() {
-                return Some(format!(
-                    "n{index} has a claim; its process: {}",
-                    state(host)
-                ));
-            }
             if host.required && self.budget_left(index) && !self.waits_for_wave(index) {
                 return Some(format!(
                     "n{index} needs a reboot; its process: {}",
                     state(host)
                 ));
             }
-            if self.check.requests[index].is_some()
+            if self.check.requests[self.home(index)].is_some()
                 && self.budget_left(index)
                 && !self.waits_for_wave(index)
             {
                 return Some(format!("a reboot of n{index} is requested"));
             }
             // A copy that could not know better may have given its claim back.
-            if host.disrupted.is_some() && !host.forgotten && !self.has_copy(index) {
+            // Of what another name of it left, an operator has decided.
+            let decided = |create| self.check.taken.contains_key(&create);
+            let released = host.names.len() > 1 && host.disrupted.is_some_and(decided);
+            if host.disrupted.is_some() && !released && !host.forgotten && !self.has_copy(index) {
                 return Some(format!("n{index} is not proven healthy"));
             }
             if host.drained && host.plan.settings.undoes && !host.forgotten {
@@ -128,7 +134,7 @@ impl World {
     }
 
     pub(crate) fn budget_left(&self, index: usize) -> bool {
-        let key = format!("/r/nodes/n{index}");
+        let key = format!("/r/nodes/n{}", self.home(index));
         let used = self
             .etcd
             .get(key.as_bytes())
@@ -147,15 +153,21 @@ impl World {
                 self.operator_goes_on(None);
             }
         }
-        for index in 0..self.hosts.len() {
-            let host = &self.hosts[index];
-            let Some(standing) = &self.check.claims[index] else {
+        self.forget_left();
+        for name in 0..self.check.claims.len() {
+            let Some(standing) = &self.check.claims[name] else {
                 continue;
             };
+            let holder = standing.holder;
+            let index = self.host_named(name).unwrap_or(holder);
+            let host = &self.hosts[index];
             let waited = self.now - standing.written_at;
             let limit = host.span(host.plan.settings.reboot_timeout) + CALL_AFTER;
             let tried = host.plan.settings.mode != Mode::Daemon && standing.claim.attempts >= 3;
-            let stuck = self.hosts[standing.holder].retired
+            // What a process does not know of, or keeps because it would not be found by the next one.
+            let renamed = self.home(holder) != name || self.named_otherwise(holder).is_some();
+            let stuck = renamed
+                || self.hosts[holder].retired
                 || match host.process.as_ref().map(|process| process.machine.state()) {
                     Some(State::Holding(None, _)) => true,
                     Some(State::Holding(Some(Stage::Retry), _)) => !host.asks(self.now),
@@ -164,8 +176,8 @@ impl World {
             let create = standing.create;
             let committed = standing.claim.phase.committed();
             if stuck && committed && waited > limit && self.check.called.insert(create) {
-                self.tell(|| format!("an operator is called to n{index}"));
-                self.operator_releases(index);
+                self.tell(|| format!("an operator is called to n{name}"));
+                self.operator_releases_name(name);
             }
         }
     }

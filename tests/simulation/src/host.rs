@@ -137,6 +137,8 @@ pub struct Process {
     pub busy: (Time, u32),
     /// What it says, for others on its host, of a reboot that is under way.
     pub commitment: Commitment,
+    /// The name in the configuration that it took over last.
+    pub named: usize,
 }
 
 /// What a machine cannot tell from its own: committed claims that were there before it used etcd in this boot, when it remembers
@@ -215,6 +217,12 @@ pub struct Host {
     pub rebooted: u32,
     /// What it remembers of itself.
     pub memory: Option<Memory>,
+    /// The names that it has had, by number, the present one last.
+    pub names: Vec<usize>,
+    /// Names under which something of it stands that none of its processes can know of.
+    pub left: Vec<usize>,
+    /// What the ids of all its boots begin with.
+    boots_of: String,
     /// Its registration was removed while it was away.
     pub forgotten: bool,
     /// Whether it is down for good until everything is repaired.
@@ -234,7 +242,11 @@ pub struct Host {
 impl Host {
     /// A host that is up, without a process.
     pub fn new(plan: NodePlan) -> Host {
+        let copy = if plan.copy_of.is_some() { "copy-" } else { "" };
         Host {
+            names: vec![number(&plan.settings.node)],
+            left: Vec::new(),
+            boots_of: format!("{}-{copy}boot-", plan.settings.node),
             up: true,
             boot: 0,
             process: None,
@@ -303,24 +315,17 @@ impl Host {
 
     /// The kernel's boot id.
     pub fn boot_id(&self) -> String {
-        format!("{}{}", self.boots_of(), self.boot)
+        format!("{}{}", self.boots_of, self.boot)
     }
 
     /// What the ids of all its boots begin with.
-    pub fn boots_of(&self) -> String {
-        let copy = if self.plan.copy_of.is_some() {
-            "copy-"
-        } else {
-            ""
-        };
-        format!("{}-{copy}boot-", self.plan.settings.node)
+    pub fn boots_of(&self) -> &str {
+        &self.boots_of
     }
 
     /// Whether it ran this boot before the present one.
     pub fn had_boot(&self, boot_id: &str) -> bool {
-        let number = boot_id
-            .strip_prefix(&self.boots_of())
-            .map(str::parse::<u32>);
+        let number = boot_id.strip_prefix(self.boots_of()).map(str::parse::<u32>);
         matches!(number, Some(Ok(number)) if number < self.boot)
     }
 
@@ -376,7 +381,6 @@ impl Process {
     pub fn new(pid: u64, machine: Machine, started: Time) -> Process {
         Process {
             pid,
-            machine,
             started,
             paused_until: None,
             paused_at: 0,
@@ -400,7 +404,9 @@ impl Process {
             drains: 0,
             reboots: 0,
             busy: (0, 0),
+            named: number(&machine.settings().node),
             commitment: Commitment::Unknown,
+            machine,
         }
     }
 
@@ -420,4 +426,12 @@ impl Process {
         self.open.retain(|open| *open != (channel, ticket));
         self.open.len() < before
     }
+}
+
+/// The number in a name.
+pub(crate) fn number(name: &str) -> usize {
+    let digits = name.strip_prefix('n').map(str::parse);
+    digits
+        .and_then(Result::ok)
+        .expect("names are n and a number")
 }

@@ -22,6 +22,7 @@ mod goal;
 pub mod host;
 pub mod late;
 pub mod line;
+mod names;
 mod network;
 mod perform;
 pub mod plan;

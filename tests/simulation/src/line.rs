@@ -24,6 +24,13 @@ pub struct Line {
     word: Option<(GoOn, u32)>,
 }
 
+impl Line {
+    /// Whether a failure of this name is in etcd.
+    pub(crate) fn failed(&self, name: usize) -> bool {
+        self.failed.contains_key(&name)
+    }
+}
+
 impl World {
     /// Lets the line go on in spite of all failures that are known; with a number for so many more.
     pub(crate) fn operator_goes_on(&mut self, left: Option<u32>) {
@@ -72,7 +79,7 @@ impl World {
         };
         let itself = matches!(
             by.map(|message| message.sender),
-            Some(Sender::Node { host, .. }) if self.home(host) == node
+            Some(Sender::Node { host, .. }) if self.hosts[host].names.contains(&node)
         );
         let standing = self.check.claims[node].as_ref();
         if !itself && standing.is_none_or(|standing| standing.create != failure.claim) {
@@ -140,7 +147,6 @@ impl World {
     /// P3: a first commit took effect.
     pub(crate) fn check_line(&mut self, node: usize, message: &Message) {
         let halt_after = message.truth.rules.halt_after;
-        let node = self.home(node);
         let mut failed = self.check.line.failed.clone();
         for (other, claim) in self.stand_still(message) {
             failed.entry(other).or_insert(claim);

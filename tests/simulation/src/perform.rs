@@ -58,6 +58,7 @@ impl World {
                 self.send(index, pid, Channel::Farewell, ticket, request);
             }
             Action::Detect(ticket) => {
+                self.follow_host(index);
                 self.script(index, pid, ticket, |host, pid, ticket| {
                     Event::Detected(host, pid, ticket)
                 });
@@ -70,6 +71,9 @@ impl World {
             }
             Action::Health(ticket, phase, _) => {
                 let proof = phase == HealthPhase::PostBoot;
+                if proof {
+                    self.follow_host(index);
+                }
                 self.script(index, pid, ticket, move |host, pid, ticket| {
                     Event::Health(host, pid, ticket, proof)
                 });
@@ -199,6 +203,7 @@ impl World {
             false => there.then_some("the file is there"),
         };
         let why = why.map(|why| Refusal::KillSwitch(why.to_owned()));
+        let why = why.or_else(|| self.named_otherwise(index));
         self.deliver(index, pid, Input::Host(ticket, why));
     }
 

@@ -15,7 +15,9 @@ use self::draw::{
 };
 pub(crate) use self::draw::{every_other_hour, rack};
 pub use self::surroundings::FOREIGN;
-use self::surroundings::{draw_copy, draw_long_drains, draw_surroundings, draw_waves, how_many};
+use self::surroundings::{
+    draw_copy, draw_long_drains, draw_names, draw_surroundings, draw_waves, how_many,
+};
 use crate::rng::Rng;
 use crate::{SECOND, Time};
 
@@ -149,6 +151,8 @@ pub enum Fault {
     ForeignKey(usize),
     /// The detectors ask again, although nothing was cleared.
     Require(usize),
+    /// The host has another name, by its number. From the number of hosts on they are names that no host had at first.
+    Named(usize, usize),
     /// An operator requests a reboot of the node.
     OperatorRequest(usize),
     /// An operator withdraws the request.
@@ -352,6 +356,15 @@ impl Plan {
         }
     }
 
+    /// How many names its hosts may have in all.
+    pub(crate) fn names(&self) -> usize {
+        let named = self.faults.iter().map(|(_, fault)| match fault {
+            Fault::Named(_, name) => name + 1,
+            _ => 0,
+        });
+        named.max().unwrap_or(0).max(self.nodes.len())
+    }
+
     /// The history of a seed.
     pub fn of_seed(seed: u64) -> Plan {
         let mut rng = Rng::new(seed, 1);
@@ -385,6 +398,7 @@ impl Plan {
         draw_long_drains(seed, &mut nodes);
         faults.extend(draw_waves(seed, &mut nodes, quiet_at));
         draw_copy(seed, &mut nodes, &mut faults, quiet_at);
+        draw_names(seed, &nodes, &mut faults, quiet_at);
         Plan {
             seed,
             nodes,

@@ -189,4 +189,12 @@ planted! {
     ForeignCounts: ["P5"],
     /// The release removes everything that begins with the name of its claim.
     ReleaseSweeps: ["foreign"],
+    /// Another name of the host is taken over at once, whatever is held under the old one.
+    NameTakenAtOnce: ["names"],
+    /// A new name is registered, and the old one stays a member.
+    FormerNameStays: ["P5"],
+    /// What stands under the own name counts as the own, whichever machine wrote it.
+    ForeignNameIsOwn: ["copies", "P1", "P3"],
+    /// Another name makes the budget whole.
+    NameRefunds: ["P6"],
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reboot_coordinator::core::{Input, Mode, Reload, State};
 
-use crate::host::Channel;
+use crate::host::{Channel, number};
 use crate::plan::{Rewrite, every_other_hour, rack};
 use crate::world::{Event, World};
 
@@ -84,6 +84,7 @@ impl World {
         };
         let pid = process.pid;
         process.reloaded = now;
+        process.named = number(&settings.node);
         // The connections are new ones; what was asked over the old ones may take effect all the same.
         process
             .open
@@ -92,6 +93,9 @@ impl World {
             planted.on_settings(&mut settings, pid);
         }
         self.tell(|| format!("n{index} takes a new configuration over: {rewrite:?}"));
+        if self.takes_name_at_once(index) {
+            return;
+        }
         let reload = Reload {
             settings,
             drains_otherwise: matches!(rewrite, Rewrite::Drain(_)),

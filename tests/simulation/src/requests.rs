@@ -72,7 +72,6 @@ impl World {
 
     /// Whether a request stands at a commit that took effect. Then it must be one of the boot that committed.
     pub(crate) fn check_request(&mut self, node: usize) -> bool {
-        let node = self.home(node);
         if self.check.requests[node].is_none() {
             return false;
         }
@@ -95,6 +94,6 @@ impl World {
     }
 
     fn boot_of(&self, node: usize, boot: u32) -> String {
-        format!("{}-boot-{boot}", self.hosts[node].plan.settings.node)
+        format!("{}{boot}", self.hosts[node].boots_of())
     }
 }

@@ -104,6 +104,7 @@ fn concerns(when: When, fault: Fault) -> usize {
         | Fault::Reload(node, _)
         | Fault::FilesHang(node, _)
         | Fault::Require(node)
+        | Fault::Named(node, _)
         | Fault::OperatorRequest(node)
         | Fault::OperatorWithdraws(node) => node,
         Fault::ServerDown(_)

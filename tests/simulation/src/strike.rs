@@ -84,6 +84,7 @@ impl World {
                 self.operator(Operator::Tool, Request::Put(put));
             }
             Fault::Require(node) => self.hosts[node].required = true,
+            Fault::Named(node, name) => self.name_host(node, name),
         }
     }
 
@@ -199,7 +200,10 @@ impl World {
 
     /// Takes the claim away that stands there now.
     pub(crate) fn operator_releases(&mut self, node: usize) {
-        let node = self.home(node);
+        self.operator_releases_name(self.home(node));
+    }
+
+    pub(crate) fn operator_releases_name(&mut self, node: usize) {
         let key = format!("/r/claims/n{node}");
         let Some(kv) = self.etcd.get(key.as_bytes()) else {
             return;
@@ -219,7 +223,10 @@ impl World {
     }
 
     fn operator_forgets(&mut self, node: usize) {
-        let node = self.home(node);
+        self.operator_forgets_name(self.home(node));
+    }
+
+    pub(crate) fn operator_forgets_name(&mut self, node: usize) {
         let delete = Delete::of(Span::one(format!("/r/nodes/n{node}")));
         self.operator(Operator::Forget(node), Request::Delete(delete));
     }
@@ -240,6 +247,7 @@ impl World {
             self.operator_resumes();
         }
         self.retire_copies();
+        self.part_names();
         for index in 0..self.hosts.len() {
             let host = &mut self.hosts[index];
             host.trouble = None;
@@ -319,6 +327,7 @@ fn name(fault: Fault) -> &'static str {
         Fault::FilesHang(..) => "files hang",
         Fault::ForeignKey(..) => "key of a tool",
         Fault::Require(..) => "asks again",
+        Fault::Named(..) => "name changes",
         Fault::OperatorRequest(..) => "operator requests",
         Fault::OperatorWithdraws(..) => "operator withdraws",
     }

@@ -195,7 +195,7 @@ impl World {
             story: None,
             quiet: false,
             planted: None,
-            check: Checker::new(hosts.len()),
+            check: Checker::new(plan.names()),
             rng: Rng::new(plan.seed, 2),
             watchers: Vec::new(),
             held_back: Vec::new(),

@@ -31,9 +31,9 @@ impl World {
             let Some(create) = self.hosts[node].disrupted else {
                 continue;
             };
-            let covered = self.claim_of(node).is_some_and(|standing| {
-                standing.create == create && standing.claim.phase.committed()
-            });
+            let covered = self
+                .claims_of(node)
+                .any(|standing| standing.create == create && standing.claim.phase.committed());
             if !covered && !self.check.taken.contains_key(&create) {
                 self.fail(
                     "P1",
@@ -203,15 +203,16 @@ impl World {
 
     /// P6: a host goes down by its reboot command.
     pub(crate) fn check_reboot(&mut self, index: usize, claim: i64) {
+        let name = self.home(index);
         let host = &mut self.hosts[index];
         host.rebooted += 1;
         host.fruitless += 1;
         let (count, budget) = (host.fruitless, host.most_budget);
         let taken = self.check.taken.get(&claim).copied();
-        let key = format!("/r/nodes/n{index}");
+        let key = format!("/r/nodes/n{name}");
         let (none, since) = (
             self.etcd.get(key.as_bytes()).is_none(),
-            self.check.member_since[index],
+            self.check.member_since[name],
         );
         if taken.is_some_and(|at| none || at <= since) {
             host.fruitless = 0; // its claim was taken away and it was forgotten: nothing is left that could remember

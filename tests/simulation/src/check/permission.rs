@@ -11,9 +11,14 @@ use crate::{SECOND, Time};
 
 impl World {
     /// P2: a commit that took effect in etcd.
-    pub(super) fn committed(&mut self, node: usize, message: &Message, first: bool) {
+    pub(super) fn committed(
+        &mut self,
+        (node, name): (usize, usize),
+        message: &Message,
+        first: bool,
+    ) {
         self.stats.commits += 1;
-        let Some(standing) = self.claim_of(node).cloned() else {
+        let Some(standing) = self.check.claims[name].clone() else {
             return;
         };
         for key in [b"/r/pause".as_slice(), b"/r/cooldown"] {
@@ -26,21 +31,21 @@ impl World {
             self.fail("turn", format!("n{node} committed, {why}"));
         }
         if first {
-            self.check_line(node, message);
-            self.check_waves(node, message);
+            self.check_line(name, message);
+            self.check_waves((node, name), message);
         }
         let pid = message.pid();
         let started = self.hosts[node].process(pid).map(|process| process.started);
         let since = if first { standing.turn_at } else { started };
         let mut gates = message.gates;
-        if self.check_request(node) {
+        if self.check_request(name) {
             // An operator asks, whatever the detectors of the host say.
             gates.detect = gates.detect.map(|(at, _)| (at, true));
         }
         self.check_gates(node, &gates, since.unwrap_or_default());
         self.check_gates_age(node, &gates, message.sent_at);
         self.check_cooldown(node);
-        self.check_policy(node, message);
+        self.check_policy((node, name), message);
         if let Some(process) = self.hosts[node].process(pid) {
             process.commits += 1;
             process.committed = Some(standing.create);
@@ -101,16 +106,15 @@ impl World {
     }
 
     /// P2: enough others stay healthy. What vanished while the commit was on its way was there when it was judged.
-    pub(super) fn check_policy(&mut self, node: usize, message: &Message) {
+    pub(super) fn check_policy(&mut self, (node, name): (usize, usize), message: &Message) {
         let Some(least) = message.truth.rules.least_healthy else {
             return;
         };
         let settings = &self.hosts[node].plan.settings;
         let timeout = self.hosts[node].span(settings.etcd_timeout);
-        let home = self.home(node);
         let judged = message.gates.look.map_or(0, |(at, _)| at);
-        let stay = (0..self.hosts.len())
-            .filter(|other| *other != home)
+        let stay = (0..self.check.claims.len())
+            .filter(|other| *other != name)
             .filter(|other| {
                 let claim = &self.check.claims[*other];
                 !claim

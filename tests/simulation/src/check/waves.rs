@@ -11,12 +11,12 @@ impl World {
     /// A first commit took effect. What members say of themselves is judged in the gates' read, and nothing that the commit compares
     /// shows what they say meanwhile: that is excused, and so is one who registers meanwhile where no lower wave was known. A claim, and
     /// who is in which wave, it compares.
-    pub(super) fn check_waves(&mut self, node: usize, message: &Message) {
-        let (own, home) = (message.truth.rules.wave, self.home(node));
+    pub(super) fn check_waves(&mut self, (node, name): (usize, usize), message: &Message) {
+        let own = message.truth.rules.wave;
         let timeout = self.hosts[node].span(self.hosts[node].plan.settings.etcd_timeout);
         let judged = message.gates.look.map_or(0, |(at, _)| at);
         let read = judged.saturating_sub(timeout + 100 * MILLI);
-        for other in (0..self.check.claims.len()).filter(|other| *other != home) {
+        for other in (0..self.check.claims.len()).filter(|other| *other != name) {
             let new = self.check.member_since[other] >= read;
             if new || self.wave_of(other).is_none_or(|wave| wave >= own) {
                 continue;
@@ -53,9 +53,12 @@ impl World {
     /// Whether a node waits for one of a lower wave whose budget is used up: that is left to an operator.
     pub(crate) fn waits_for_wave(&self, index: usize) -> bool {
         let own = self.hosts[index].plan.settings.wave;
-        (0..self.check.claims.len()).any(|other| {
+        (0..self.hosts.len()).any(|other| {
             let host = &self.hosts[other];
-            let asks = host.required || self.check.requests[other].is_some();
+            if host.plan.copy_of.is_some() {
+                return false;
+            }
+            let asks = host.required || self.check.requests[self.home(other)].is_some();
             host.plan.settings.wave < own && asks && !self.budget_left(other)
         })
     }

@@ -148,3 +148,78 @@ pub(super) fn draw_copy(
         faults.push((when, fault));
     }
 }
+
+/// The states in whose requests a name changes.
+const NAMED_IN: [&str; 14] = [
+    "SelfTest",
+    "ReadOwn",
+    "Registering",
+    "Gates(PreLock)",
+    "Granting",
+    "Entering",
+    "Counting",
+    "Gates(PostLock)",
+    "Committing",
+    "Moving",
+    "Gates(Retry)",
+    "Verifying",
+    "Ending",
+    "Leaving",
+];
+
+/// Hosts get other names, at moments, in states and at boots, and some the old one back. In a few histories it is that of another.
+pub(super) fn draw_names(
+    seed: u64,
+    nodes: &[NodePlan],
+    faults: &mut Vec<(When, Fault)>,
+    quiet_at: Time,
+) {
+    let mut rng = Rng::new(seed, 12);
+    let plain = |node: &NodePlan| node.settings.mode == Mode::Daemon && node.copy_of.is_none();
+    if !nodes.iter().all(plain) || !rng.chance(1, 8) {
+        return;
+    }
+    // A request is for a name. Those of names that nobody has any more are left to other histories.
+    faults.retain(|(_, fault)| {
+        !matches!(
+            fault,
+            Fault::OperatorRequest(_) | Fault::OperatorWithdraws(_)
+        )
+    });
+    let count = nodes.len();
+    let collide = rng.chance(1, 4);
+    for _ in 0..rng.pick(&[1, 1, 2, 3, 5]) {
+        let node = rng.index(count);
+        let name = match collide && rng.chance(1, 2) {
+            true => rng.index(count),
+            false => count + node,
+        };
+        let at = rng.between(0, quiet_at);
+        let state = rng.pick(&NAMED_IN);
+        let when = match rng.between(0, 5) {
+            0 | 1 => When::At(at),
+            2 => When::Before(node, rng.between(1, 80)),
+            3 => When::Sending(node, state, rng.between(1, 2)),
+            4 => When::Sent(node, state, rng.between(1, 2)),
+            _ => {
+                // At a boot, and the old one is there again a little later.
+                let takes = rng.between(5, 30) * SECOND;
+                let later = at + takes + rng.between(1, 120) * SECOND;
+                faults.push((When::At(at), Fault::PowerLoss(node, takes)));
+                faults.push((When::At(later), Fault::Named(node, node)));
+                When::At(at)
+            }
+        };
+        faults.push((when, Fault::Named(node, name)));
+        if rng.chance(1, 4) {
+            faults.push((when, Fault::Reload(node, Rewrite::Connections)));
+        }
+        if rng.chance(1, 3) {
+            let back = When::At(at + rng.between(1, 200) * SECOND);
+            faults.push((back, Fault::Named(node, node)));
+        }
+        if rng.chance(1, 4) {
+            faults.push((when, Fault::Require(node)));
+        }
+    }
+}

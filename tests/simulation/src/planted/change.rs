@@ -156,6 +156,19 @@ impl Planted {
                 txn.compares.clear();
             }
             (Planted::DrainShowsNoSign, State::Draining(_)) => txn.success.clear(),
+            (Planted::FormerNameStays, State::Registering(_)) => {
+                txn.success.retain(|op| !matches!(op, Op::Txn(_)));
+            }
+            (Planted::NameRefunds, State::Registering(_))
+                if txn.success.iter().any(|op| matches!(op, Op::Txn(_))) =>
+            {
+                for put in puts(txn).filter(|put| is(&put.key, "/nodes/")) {
+                    if let Ok(mut record) = decode::<NodeRecord>(&put.value) {
+                        record.budget_used = 0;
+                        put.value = encode(&record);
+                    }
+                }
+            }
             (Planted::ReleaseSweeps, State::Ending(_)) => {
                 for op in &mut txn.success {
                     if let Op::Delete(delete) = op
@@ -321,6 +334,11 @@ impl Planted {
             {
                 say_for_the_silent(txn);
             }
+            (Planted::ForeignNameIsOwn, Input::Etcd(_, Ok(Reply::Txn(txn))))
+                if matches!(state, State::ReadOwn) =>
+            {
+                make_own(txn, machine.settings());
+            }
             (Planted::WatchIsDeaf, input @ Input::Watch(..)) => *input = Input::Tick,
             _ => {}
         }
@@ -381,6 +399,26 @@ fn committed() -> TxnReply {
             OpReply::Put(PutReply::default()),
             OpReply::Put(PutReply::default()),
         ],
+    }
+}
+
+/// The records that were read are those of this machine.
+fn make_own(txn: &mut TxnReply, own: &Settings) {
+    for reply in &mut txn.replies {
+        let OpReply::Range(range) = reply else {
+            continue;
+        };
+        for kv in &mut range.kvs {
+            if let Ok(mut claim) = decode::<Claim>(&kv.value) {
+                claim.node_id.clone_from(&own.node_id);
+                claim.boot_id.clone_from(&own.boot_id);
+                kv.value = encode(&claim);
+            } else if let Ok(mut record) = decode::<NodeRecord>(&kv.value) {
+                record.node_id.clone_from(&own.node_id);
+                record.boot_id = Some(own.boot_id.clone());
+                kv.value = encode(&record);
+            }
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use reboot_coordinator::core::{Action, Input, Machine};
 
 use super::{Event, MAX_ACTIONS_A_SECOND, MAX_OVERDUE, World};
 use crate::coverage::{STATES, state_index};
-use crate::host::Process;
+use crate::host::{Process, number};
 use crate::plan::When;
 use crate::planted::Planted;
 use crate::rng::Rng;
@@ -32,7 +32,8 @@ impl World {
         let mut seed = Rng::new(self.plan.seed, 1000 + pid);
         let machine = Machine::new(settings, seed.word(), host.now(now));
         host.process = Some(Process::new(pid, machine, now));
-        let mode = host.plan.settings.mode;
+        self.note_left(index);
+        let mode = self.hosts[index].plan.settings.mode;
         self.tell(|| format!("n{index} starts process {pid} ({mode:?})"));
         self.drain(index, pid);
     }
@@ -89,6 +90,7 @@ impl World {
         let host = &mut self.hosts[index];
         let clocks = host.now(now);
         let window = host.window_open(now);
+        let renamed = host.names.len() > 1;
         let Some(process) = host.process(pid) else {
             return;
         };
@@ -102,16 +104,20 @@ impl World {
             planted.on_input(&mut input, &process.machine);
         }
         self.stats.coverage.count(process.machine.state(), &input);
+        let before = renamed.then(|| number(&process.machine.settings().node));
         process.machine.handle(clocks, input);
         if heard_clear {
             host.fruitless = 0;
+        }
+        if let Some(before) = before {
+            self.check_name(index, before);
         }
         self.drain(index, pid);
     }
 
     /// Performs everything the machine asks for, then looks after its wake-up. A pause begins after that: nothing can be done
     /// about one between the last look and the act.
-    pub(super) fn drain(&mut self, index: usize, pid: u64) {
+    pub(crate) fn drain(&mut self, index: usize, pid: u64) {
         let now = self.now;
         // As the daemon does: said before anything is sent.
         if let Some(process) = self.hosts[index].process(pid)

@@ -5,17 +5,21 @@ use reboot_coordinator::lock::Phase;
 
 use super::World;
 use crate::check::Standing;
-use crate::host::Blind;
+use crate::host::{Blind, number};
 use crate::{SECOND, Time};
 
 /// Before this a turn may have come, or a request been lost, for another reason.
 const JUST_NOW: Time = 100 * SECOND;
 
 impl World {
-    /// The node whose name a machine has: its own, or that of the machine it is a copy of.
+    /// The number of the name that a machine goes by: its own, that of the machine it is a copy of, or another that its host got.
     pub(crate) fn home(&self, host: usize) -> usize {
-        let copied = self.hosts[host].plan.copy_of;
-        copied.map_or(host, |copied| copied.node)
+        let host = &self.hosts[host];
+        match (host.names.as_slice(), &host.process) {
+            ([only], _) => *only,
+            (_, Some(process)) => number(&process.machine.settings().node),
+            (names, None) => names.last().copied().unwrap_or_default(),
+        }
     }
 
     /// The claim in etcd that this machine made.
@@ -39,7 +43,7 @@ impl World {
             self.hosts[index].memory = self.hosts[copied.node].memory.clone();
         }
         let host = &mut self.hosts[index];
-        let own = host.boots_of();
+        let own = host.boots_of().to_owned();
         let Memory {
             boots, committed, ..
         } = host.memory.clone().unwrap_or_default();
@@ -57,23 +61,25 @@ impl World {
 
     /// A machine writes or removes the committed claim that another one of its name made.
     pub(crate) fn check_copies(&mut self, host: usize, before: &Standing) {
+        let holder = before.holder;
         let blind = &self.hosts[host].blind;
+        let copied = |of: usize| self.hosts[of].plan.copy_of.is_some();
+        let copies = copied(host) || copied(holder);
         if self.check.taken.contains_key(&before.create) {
             return;
         }
         // Who has written nothing down yet began just now.
         let old = blind.since.is_none_or(|since| before.create <= since);
         let known = blind.to_boots.contains(&before.claim.boot_id);
-        if old && (blind.to_all || known) {
+        if copies && old && (blind.to_all || known) {
             let now = self.now;
             self.check.taken.insert(before.create, now);
             return;
         }
-        let holder = before.holder;
         self.fail(
             "copies",
             format!(
-                "n{host} takes the committed claim of n{holder}, of which it is a copy, for its own"
+                "n{host} takes the committed claim of n{holder}, which has the same name, for its own"
             ),
         );
     }
