@@ -383,7 +383,11 @@ impl World {
             Some(Sender::Operator(_)) => {
                 self.fail("P3", format!("the committed claim of n{node} went away"));
             }
-            Some(Sender::Node { host, .. }) if host == before.holder => {
+            // Under another name it waits for its own claim as everybody does.
+            Some(Sender::Node { host, .. })
+                if host == before.holder
+                    && by.is_some_and(|message| message.truth.name == node) =>
+            {
                 let sent = by.map(|message| (message.sent_at, message.truth));
                 self.check_return(host, before, sent, completed);
             }

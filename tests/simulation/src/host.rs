@@ -46,6 +46,8 @@ pub struct GateLog {
 /// What is true of a host at a moment, as far as it bears on a return.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Truth {
+    /// The name that its machine goes by.
+    pub name: usize,
     /// Whether it is up.
     pub up: bool,
     /// Whether it is drained and an undo hook should have run.
@@ -289,11 +291,21 @@ impl Host {
     /// What is true of it now.
     pub fn truth(&self) -> Truth {
         Truth {
+            name: self.name(),
             up: self.up,
             drained: self.drained && self.plan.settings.undoes,
             healthy_since: self.healthy_since,
             acts: self.acts,
             rules: self.rules(),
+        }
+    }
+
+    /// The number of the name that its machine goes by: its own, that of the machine it is a copy of, or another that it got.
+    pub fn name(&self) -> usize {
+        match (self.names.as_slice(), &self.process) {
+            ([only], _) => *only,
+            (_, Some(process)) => number(&process.machine.settings().node),
+            (names, None) => names.last().copied().unwrap_or_default(),
         }
     }
 

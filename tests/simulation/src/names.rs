@@ -132,25 +132,20 @@ impl World {
 
     /// Whoever repairs everything finds two hosts with one name, and gives each its own.
     pub(crate) fn part_names(&mut self) {
-        let last = |world: &World, host: usize| world.hosts[host].names.last().copied();
-        for index in 0..self.hosts.len() {
-            let twice = (0..self.hosts.len())
-                .any(|other| other != index && last(self, other) == last(self, index));
-            let taken = last(self, index) != Some(index);
-            if self.hosts[index].plan.copy_of.is_none() && twice && taken {
-                self.name_host(index, index);
+        let mut seen = Vec::new();
+        for host in &self.hosts {
+            if host.plan.copy_of.is_none() {
+                seen.extend(host.names.last().copied());
             }
         }
-        // That may be a name which another one has got meanwhile.
-        for index in 0..self.hosts.len() {
-            let other = (0..self.hosts.len())
-                .find(|other| *other != index && last(self, *other) == Some(index));
-            if let Some(other) = other
-                && self.hosts[other].plan.copy_of.is_none()
-                && last(self, index) == Some(index)
-            {
-                self.name_host(other, other);
-            }
+        let many = seen.len();
+        seen.sort_unstable();
+        seen.dedup();
+        if seen.len() == many {
+            return;
+        }
+        for index in (0..self.hosts.len()).filter(|index| *index < many) {
+            self.name_host(index, index);
         }
     }
 

@@ -5,21 +5,16 @@ use reboot_coordinator::lock::Phase;
 
 use super::World;
 use crate::check::Standing;
-use crate::host::{Blind, number};
+use crate::host::Blind;
 use crate::{SECOND, Time};
 
 /// Before this a turn may have come, or a request been lost, for another reason.
 const JUST_NOW: Time = 100 * SECOND;
 
 impl World {
-    /// The number of the name that a machine goes by: its own, that of the machine it is a copy of, or another that its host got.
+    /// The number of the name that a machine goes by.
     pub(crate) fn home(&self, host: usize) -> usize {
-        let host = &self.hosts[host];
-        match (host.names.as_slice(), &host.process) {
-            ([only], _) => *only,
-            (_, Some(process)) => number(&process.machine.settings().node),
-            (names, None) => names.last().copied().unwrap_or_default(),
-        }
+        self.hosts[host].name()
     }
 
     /// The claim in etcd that this machine made.

@@ -457,3 +457,30 @@ fn another_name_does_not_make_the_budget_whole() {
     ));
     assert!(node.stands("/r/nodes/n0").is_none());
 }
+
+/// As `%H` is `localhost` at an early boot, and right a little later.
+#[test]
+fn a_name_that_is_right_only_after_the_boot_gives_the_claim_back_and_leaves_no_member() {
+    let named = |name: &str| Settings {
+        node: name.to_owned(),
+        ..of_boot("boot-2")
+    };
+    let mut node = Node::new(of_boot("boot-1"));
+    node.until("reboot");
+    let mut node = node.followed_by(named("localhost"));
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    node.until_state("idle");
+    assert!(node.stands("/r/nodes/localhost").is_some() && node.claim().is_some());
+    is_named(&mut node, "n0", "boot-2");
+    while node.claim().is_some() {
+        let action = node.next_action();
+        node.perform(action);
+    }
+    let released = node.now;
+    while node.stands("/r/nodes/localhost").is_some() {
+        let action = node.next_action();
+        node.perform(action);
+    }
+    assert!(node.stands("/r/nodes/n0").is_some());
+    assert!(node.now - released <= settings().check_interval * 3 / 2);
+}
