@@ -229,12 +229,14 @@ impl World {
     }
 
     fn forgotten(&mut self, node: usize) {
+        // Its next process may go by another name, and nothing tells it what was used up under this one.
+        let had = self.hosts.iter_mut();
+        had.filter(|host| host.names.contains(&node))
+            .for_each(|host| host.fruitless = 0);
         let Some(node) = self.host_named(node) else {
             return;
         };
-        let host = &mut self.hosts[node];
-        host.fruitless = 0;
-        host.forgotten = true;
+        self.hosts[node].forgotten = true;
         if self.quiet {
             self.restart_forgotten(node);
         }

@@ -13,6 +13,7 @@ const RARE: [Planted; 15] = [
     Planted::CommitIgnoresWaves,
     Planted::DeadlineFromReceipt,
     Planted::DrainNeverTooLong,
+    Planted::ForeignNameIsOwn,
     Planted::GatesNeverTooOld,
     Planted::PermitNeverExpires,
     Planted::RemoveUnguarded,
