@@ -15,7 +15,15 @@ impl World {
         let own = message.truth.rules.wave;
         let timeout = self.hosts[node].span(self.hosts[node].plan.settings.etcd_timeout);
         let judged = message.gates.look.map_or(0, |(at, _)| at);
-        let read = judged.saturating_sub(timeout + 100 * MILLI);
+        let mut read = judged.saturating_sub(timeout + 100 * MILLI);
+        // The read follows on the health script, and a process that stood still had its answer before that.
+        if let (Some((health, _)), Some(process)) = (
+            message.gates.health,
+            self.hosts[node].process(message.pid()),
+        ) && process.paused_at >= health
+        {
+            read = read.min(health);
+        }
         for other in (0..self.check.claims.len()).filter(|other| *other != name) {
             let new = self.check.member_since[other] >= read;
             if new || self.wave_of(other).is_none_or(|wave| wave >= own) {
