@@ -304,7 +304,7 @@ fn clocks_differ_by_three_hours() {
     let date = then.strftime("%a, %d %b %Y %H:%M:%S GMT");
     let version = json!({"etcdserver": "3.5.0", "etcdcluster": "3.5.0"}).to_string();
     let reply = format!(
-        "HTTP/1.1 200 OK\r\nConnection: close\r\nDate: {date}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{version}",
+        "HTTP/1.1 200 OK\r\nDate: {date}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{version}",
         version.len()
     );
     proxy.rule(Rule::on("/version", Action::Answer(reply.into_bytes())));

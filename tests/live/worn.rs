@@ -55,7 +55,7 @@ fn endpoints_that_fail_in_turns_are_one_line() {
     for (proxy, other) in [(0, 1), (1, 0)] {
         let cut = Rule::on("/v3/", Action::CutRequest);
         proxies[proxy].rule(cut.times(1));
-        let bad = b"HTTP/1.1 502 Bad Gateway\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+        let bad = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n";
         proxies[other].rule(Rule::on("/v3/", Action::Answer(bad.to_vec())).times(2));
     }
     for proxy in &proxies {

@@ -244,7 +244,7 @@ fn proxies_that_hold_back_repeat_nothing_and_ignore_guards_and_clocks_that_diffe
     let late = proxy();
     let body = r#"{"etcdserver":"3.5.16","etcdcluster":"3.5.0"}"#;
     let answer = format!(
-        "HTTP/1.1 200 OK\r\nConnection: close\r\nDate: Mon, 23 Nov 2026 08:00:00 GMT\r\nContent-Length: {}\r\n\r\n{body}",
+        "HTTP/1.1 200 OK\r\nDate: Mon, 23 Nov 2026 08:00:00 GMT\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
     late.rule(Rule::on("/version", Action::Answer(answer.into_bytes())));

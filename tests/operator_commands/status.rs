@@ -139,7 +139,9 @@ fn json_holds_everything_and_is_stable() {
         |value: &Value| -> Vec<String> { value.as_object().unwrap().keys().cloned().collect() };
     assert_eq!(
         keys(&status),
-        ["at", "cluster", "etcd", "headline", "lock_key", "node"]
+        [
+            "at", "cluster", "etcd", "forecast", "headline", "lock_key", "node"
+        ]
     );
     assert_eq!(
         keys(&status["node"]["gates"][0]),

@@ -197,7 +197,8 @@ fn failure(error: ureq::Error) -> Failure {
     // Its own words are "timeout: global".
     let detail = match error {
         ureq::Error::Timeout(Timeout::Resolve) => "its name was not resolved in time".to_owned(),
-        ureq::Error::Timeout(Timeout::Connect) => "no connection in time".to_owned(),
+        // Of two limits that end together ureq names either.
+        ureq::Error::Timeout(_) if !SENT.get() => "no connection in time".to_owned(),
         ureq::Error::Timeout(_) => "no answer in time".to_owned(),
         ureq::Error::BodyExceedsLimit(most) => format!("{TOO_LONG} than {most} bytes"),
         error => wire::one_line(&error.to_string()),

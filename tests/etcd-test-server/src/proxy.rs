@@ -327,7 +327,7 @@ impl Shared {
                 Action::Drip(lines) => return self.drip(client, &lines),
                 Action::Answer(bytes) => {
                     let mut client = client;
-                    return client.write_all(&bytes);
+                    return client.write_all(&announced(bytes));
                 }
                 Action::Odd(odd) => return odd.answer(&request, client),
             }
@@ -410,6 +410,16 @@ impl Shared {
                 .unwrap_or_else(PoisonError::into_inner),
         );
     }
+}
+
+/// An answer that says, where it has a head, what follows on it: else a client may use the connection again while it ends.
+fn announced(answer: Vec<u8>) -> Vec<u8> {
+    const END: &[u8] = b"\r\n\r\n";
+    let Some(end) = answer.windows(END.len()).position(|four| four == END) else {
+        return answer;
+    };
+    let (head, rest) = answer.split_at(end);
+    [head, b"\r\nConnection: close", rest].concat()
 }
 
 fn forward(upstream: &TcpStream, request: &HttpRequest) -> io::Result<()> {

@@ -182,7 +182,8 @@ fn the_proxy_breaks_what_it_is_told_to() {
         "kv/put",
         Action::Answer(b"HTTP/1.1 503 No\r\n\r\n".to_vec()),
     ));
-    assert_eq!(put(&proxy, "NA==").unwrap(), "HTTP/1.1 503 No\r\n\r\n");
+    let answer = "HTTP/1.1 503 No\r\nConnection: close\r\n\r\n";
+    assert_eq!(put(&proxy, "NA==").unwrap(), answer);
     proxy.clear();
     proxy.rule(Rule::on("kv/put", Action::Hold(Duration::from_millis(100))));
     assert!(put(&proxy, "NA==").is_some());

@@ -14,8 +14,7 @@ const HEADER: &str = r#""header":{"cluster_id":"1","member_id":"2","revision":"5
 
 fn answer(status: &str, body: &str) -> Action {
     let length = body.len();
-    let head =
-        format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
+    let head = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n");
     Action::Answer((head + body).into_bytes())
 }
 

@@ -134,7 +134,7 @@ fn every_way_of_refusing_a_token_leads_to_one_renewal() {
             let proxy = Proxy::new(cluster.client_address(0));
             let body = format!(r#"{{"error":"{words}","message":"{words}","code":{code}}}"#);
             let reply = format!(
-                "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                "HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}",
                 body.len()
             );
             let etcd = as_user(through(&proxy), "node", PASSWORD);
