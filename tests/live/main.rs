@@ -8,6 +8,7 @@ mod attacked;
 mod certificates;
 mod claim_file;
 mod commit;
+mod costs;
 mod detectors;
 mod domains;
 mod doubled;
