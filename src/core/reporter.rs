@@ -182,9 +182,10 @@ impl Reporter {
         if self.asked.is_some() || self.retry_at.is_some_and(|at| at > now) {
             return None;
         }
+        // Also when nothing is left to be tried again: a moment that is over would be waited for without end.
+        self.retry_at = None;
         let (sent, request) = self.due(settings, rng, now)?;
         let ticket = ticket();
-        self.retry_at = None;
         self.asked = Some((ticket, sent, now));
         Some(Ask::Send(ticket, request))
     }

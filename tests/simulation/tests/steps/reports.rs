@@ -367,6 +367,31 @@ fn a_write_that_is_refused_again_and_again_does_not_cost_the_lease() {
 }
 
 #[test]
+fn a_verdict_that_is_as_it_was_before_it_could_be_written_is_waited_for_no_more() {
+    let seconds = Duration::from_secs;
+    let mut node = Node::new(Settings {
+        health_publish_interval: Some(seconds(1)),
+        backoff_min: seconds(5),
+        backoff_max: seconds(5),
+        check_interval: seconds(3600),
+        ..settings()
+    });
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    node.until_state("idle");
+    node.settle();
+    node.health = ScriptOutcome::Exited(1);
+    let (ticket, _) = until_report(&mut node);
+    node.give(Input::Reported(ticket, Err(unreachable())));
+    node.health = ScriptOutcome::Exited(0);
+    let end = node.now + seconds(9);
+    while node.now < end {
+        node.settle();
+        assert!(node.pause() > Duration::ZERO, "it does not wait");
+        node.wait(node.pause());
+    }
+}
+
+#[test]
 fn a_renewal_goes_along_with_what_wakes_the_node_once_half_of_its_time_is_over() {
     let mut node = Node::new(Settings {
         health_publish_interval: Some(Duration::from_secs(16)),
