@@ -29,7 +29,7 @@ _reboot_coordinator() {
         history) words='--json --config -c --help -h --version -V' ;;
         pause) words='--reason --for --yes -y --config -c --help -h --version -V' ;;
         resume) words='--config -c --help -h --version -V' ;;
-        request) words='--reason --all --cancel --config -c --help -h --version -V' ;;
+        request) words='--reason --for --all --cancel --urgent --config -c --help -h --version -V' ;;
         release) words='--reason --yes -y --config -c --help -h --version -V' ;;
         go-on) words='--reason --nodes --config -c --help -h --version -V' ;;
         reset-budget) words='--reason --config -c --help -h --version -V' ;;

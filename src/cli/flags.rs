@@ -154,7 +154,10 @@ pub const COMMANDS: &[CommandSpec] = &[
         details: "Each of them reboots once, in its turn, when its gates let it; a boot after the request satisfies\n\
                   it, whoever caused it. To repeat it is safe: a request that stands stays as it is. Nodes\n\
                   look for one at every check_interval_sec. With --cancel it is withdrawn: once that returns,\n\
-                  no node commits to a reboot for it. A node that had committed before is named and goes on.",
+                  no node commits to a reboot for it. A node that had committed before is named and goes on.\n\
+                  With --urgent, and a reason, it waits for no maintenance window and no cooldown; every other\n\
+                  gate and the turn count as ever. It ends after 4 hours, or --for, whether it was served or\n\
+                  not, and takes the place of an ordinary request. The history says what it was let past.",
     },
     CommandSpec {
         name: CommandName::Release,
@@ -263,6 +266,8 @@ pub enum FlagName {
     All,
     /// `--cancel`
     Cancel,
+    /// `--urgent`
+    Urgent,
     /// `--help`
     Help,
     /// `--version`
@@ -370,8 +375,8 @@ pub const FLAGS: &[FlagSpec] = &[
         long: "for",
         short: None,
         value: Some("DURATION"),
-        help: "end the pause by itself after that time, such as 30m, 4h or 2d",
-        commands: &[CommandName::Pause],
+        help: "when the pause, or the urgent request, ends by itself, such as 30m, 4h or 2d",
+        commands: &[CommandName::Pause, CommandName::Request],
     },
     FlagSpec {
         name: FlagName::Nodes,
@@ -395,6 +400,14 @@ pub const FLAGS: &[FlagSpec] = &[
         short: None,
         value: None,
         help: "withdraw the request instead",
+        commands: &[CommandName::Request],
+    },
+    FlagSpec {
+        name: FlagName::Urgent,
+        long: "urgent",
+        short: None,
+        value: None,
+        help: "wait for no maintenance window and no cooldown; ends after 4h, or --for",
         commands: &[CommandName::Request],
     },
     FlagSpec {

@@ -103,6 +103,7 @@ mod tests {
             ended_at: "2026-11-23T11:25:30.000Z".into(),
             by: None,
             count: None,
+            passed: Vec::new(),
         }
     }
 

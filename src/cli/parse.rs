@@ -1,6 +1,7 @@
 //! The command line to an [`Invocation`]. Parsing only parses: no file is looked at.
 
 use std::ffi::{OsStr, OsString};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -135,7 +136,16 @@ pub struct RequestOptions {
     pub cancel: bool,
     /// Why, for the others.
     pub reason: Option<String>,
+    /// Past windows and cooldown, for so long.
+    pub urgent: Option<Duration>,
 }
+
+/// How long an urgent request stands, when nothing else is said.
+const URGENT: Duration = Duration::from_secs(4 * 3600);
+
+/// How long it may stand. A window that is wrong for longer than a day is to be changed.
+const URGENT_BOUNDS: RangeInclusive<Duration> =
+    Duration::from_secs(60)..=Duration::from_secs(86_400);
 
 /// The longest reason, in characters. It is shown in every status.
 const REASON_CHARS: usize = 500;
@@ -375,9 +385,7 @@ fn value(flags: &Flags, name: FlagName) -> Option<&OsStr> {
 
 fn run_options(flags: &Flags) -> Result<RunOptions, String> {
     let has = |name: FlagName| flags.iter().any(|(flag, _)| flag.name == name);
-    let wait = value(flags, FlagName::Wait)
-        .map(|text| duration(&text.to_string_lossy()))
-        .transpose()?;
+    let wait = span(flags, FlagName::Wait)?;
     if wait.is_some() && !has(FlagName::Once) {
         return Err("--wait needs --once; a daemon waits anyway".to_owned());
     }
@@ -389,9 +397,7 @@ fn run_options(flags: &Flags) -> Result<RunOptions, String> {
 }
 
 fn pause_options(flags: &Flags) -> Result<PauseOptions, String> {
-    let length = value(flags, FlagName::For)
-        .map(|text| duration(&text.to_string_lossy()))
-        .transpose()?;
+    let length = span(flags, FlagName::For)?;
     if length.is_some_and(|length| length.is_zero()) {
         return Err("--for must be longer than nothing".to_owned());
     }
@@ -411,6 +417,7 @@ fn request_options(flags: &Flags, operands: &[OsString]) -> Result<RequestOption
             .collect::<Result<_, _>>()?,
         cancel: has(FlagName::Cancel),
         reason: reason(flags)?,
+        urgent: urgent(flags)?,
     };
     match (options.nodes.is_empty(), has(FlagName::All)) {
         (true, false) => Err("`request` needs a NODE, several, or --all".to_owned()),
@@ -418,8 +425,33 @@ fn request_options(flags: &Flags, operands: &[OsString]) -> Result<RequestOption
         _ if options.cancel && options.reason.is_some() => {
             Err("--reason does not go with --cancel: nobody would read it".to_owned())
         }
+        _ if options.urgent.is_some() && (options.cancel || has(FlagName::All)) => Err(
+            "--urgent is for nodes that are named; --cancel withdraws an urgent request as any other"
+                .to_owned(),
+        ),
+        _ if options.urgent.is_some() && options.reason.is_none() => {
+            Err("--urgent needs --reason TEXT: it passes what others rely on".to_owned())
+        }
         _ => Ok(options),
     }
+}
+
+fn urgent(flags: &Flags) -> Result<Option<Duration>, String> {
+    let urgent = flags.iter().any(|(flag, _)| flag.name == FlagName::Urgent);
+    match (urgent, span(flags, FlagName::For)?) {
+        (true, Some(span)) if !URGENT_BOUNDS.contains(&span) => {
+            Err("--for of an urgent request is 1m at least and 24h at most".to_owned())
+        }
+        (true, span) => Ok(Some(span.unwrap_or(URGENT))),
+        (false, Some(_)) => Err("--for goes with --urgent: other requests do not end".to_owned()),
+        (false, None) => Ok(None),
+    }
+}
+
+fn span(flags: &Flags, name: FlagName) -> Result<Option<Duration>, String> {
+    value(flags, name)
+        .map(|text| duration(&text.to_string_lossy()))
+        .transpose()
 }
 
 fn reason(flags: &Flags) -> Result<Option<String>, String> {

@@ -140,6 +140,7 @@ fn entry(node: &str, found: &Found, reason: &str, by: String, now: Timestamp) ->
         ended_at: rfc3339(now),
         by: Some(by),
         count: None,
+        passed: claim.map_or_else(Vec::new, |claim| claim.passed.clone()),
     }
 }
 
@@ -221,6 +222,7 @@ mod tests {
                 attempts: 1,
                 patience_sec: None,
                 drain_sec: None,
+                passed: Vec::new(),
                 version: "0.1.0".into(),
             }),
         }

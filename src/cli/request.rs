@@ -1,9 +1,10 @@
 //! `request`: operators ask for reboots, and withdraw what they asked for.
 
 use std::path::Path;
+use std::time::Duration;
 
 use etcd_rs_sync::KeyValue;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::cluster::{Cluster, failed, operator, unknown};
 use super::exit::Exit;
@@ -16,10 +17,10 @@ use crate::lock::requests::{self, Seen};
 use crate::lock::{Keys, NodeRecord, RebootRequest};
 use crate::status::describe::{age, committed, names, phase, request_text};
 use crate::status::table::folded;
-use crate::status::times::rfc3339;
+use crate::status::times::{clock, rfc3339};
 use crate::store::Trouble;
 
-/// How often a withdrawal starts over because its node wrote its boot into the request meanwhile.
+/// How often a command starts over because its node wrote its boot into the request meanwhile.
 const TRIES: u32 = 5;
 
 /// Asks, or withdraws.
@@ -60,6 +61,7 @@ fn ask(cluster: &Cluster, options: &RequestOptions) -> Result<Exit, Trouble> {
         )));
     }
     let reason = options.reason.as_deref().unwrap_or("no reason given");
+    let (lease, until) = urgency(cluster, options.urgent)?;
     let (mut fresh, mut standing) = (Vec::new(), Vec::new());
     for node in &nodes {
         let wanted = RebootRequest {
@@ -69,28 +71,82 @@ fn ask(cluster: &Cluster, options: &RequestOptions) -> Result<Exit, Trouble> {
             reason: reason.to_owned(),
             since: rfc3339(Timestamp::now()),
             boot_id: None,
+            urgent_until: until.map(rfc3339),
         };
-        let txn = requests::ask(&cluster.keys, &wanted);
-        match cluster.settle(txn, |reply| requests::asked(reply, &wanted)) {
+        match put(cluster, &wanted, lease) {
             Ok(Ok(())) => fresh.push(node.as_str()),
             Ok(Err(other)) => standing.push((node.as_str(), other)),
             Err(trouble) => {
-                say_fresh(&fresh);
+                say_fresh(cluster, &fresh, until);
                 return Err(trouble);
             }
         }
     }
-    say_fresh(&fresh);
+    if fresh.is_empty() {
+        cluster.revoke(lease);
+    }
+    say_fresh(cluster, &fresh, until);
     say_standing(&standing);
     remarks(cluster, &nodes, &fresh, &members)?;
     Ok(Exit::Done)
 }
 
-fn say_fresh(fresh: &[&str]) {
-    if !fresh.is_empty() {
-        let names = names(fresh.iter().copied());
-        print(&folded(&format!("requested a reboot of {names}")));
+/// The lease that ends urgent requests, 0 for others, and when it does.
+fn urgency(
+    cluster: &Cluster,
+    length: Option<Duration>,
+) -> Result<(i64, Option<Timestamp>), Trouble> {
+    let Some(length) = length else {
+        return Ok((0, None));
+    };
+    let (lease, granted) = cluster.grant(i64::try_from(length.as_secs()).unwrap_or(i64::MAX))?;
+    let until = Timestamp::now().checked_add(SignedDuration::from_secs(granted));
+    Ok((lease, Some(until.unwrap_or(Timestamp::MAX))))
+}
+
+/// Makes a request, an urgent one also in the place of one that is not; else what stands there.
+fn put(cluster: &Cluster, wanted: &RebootRequest, lease: i64) -> Result<Result<(), Seen>, Trouble> {
+    let mut stands = None;
+    if lease != 0 {
+        stands = cluster.one(cluster.keys.request(&wanted.node))?;
     }
+    for _ in 0..TRIES {
+        let seen = stands.as_ref().map(requests::of);
+        let modified = match &seen {
+            None => 0,
+            Some((modified, Ok(found))) if found.urgent_until.is_none() => *modified,
+            Some(_) => return Ok(Err(seen)),
+        };
+        let txn = requests::ask(&cluster.keys, wanted, lease, modified);
+        let asked = cluster.settle(txn, |reply| requests::asked(reply, wanted))?;
+        if lease == 0 || asked.is_ok() {
+            return Ok(asked);
+        }
+        // Its node noted its boot, or somebody else asked.
+        stands = cluster.one(cluster.keys.request(&wanted.node))?;
+    }
+    Err(busy(&wanted.node))
+}
+
+fn busy(node: &str) -> Trouble {
+    Trouble::new(format!(
+        "somebody else changes the request for {node} at the same time; try again"
+    ))
+}
+
+fn say_fresh(cluster: &Cluster, fresh: &[&str], until: Option<Timestamp>) {
+    if fresh.is_empty() {
+        return;
+    }
+    let names = names(fresh.iter().copied());
+    print(&folded(&match until {
+        None => format!("requested a reboot of {names}"),
+        Some(until) => format!(
+            "requested an urgent reboot of {names}: past maintenance windows and the cooldown, and nothing else; it ends at {}, \
+             served or not",
+            clock(until, &cluster.zone())
+        ),
+    }));
 }
 
 fn say_standing(standing: &[(&str, Seen)]) {
@@ -200,13 +256,11 @@ fn withdraw(cluster: &Cluster, node: &str) -> Result<Option<String>, Trouble> {
         let txn = requests::withdraw(&cluster.keys, node, pair.mod_revision);
         // Gone is gone, whoever did it.
         if let Ok(()) | Err(None) = cluster.settle(txn, requests::written)? {
-            let request = decode(&pair.value);
+            let (_, request) = requests::of(&pair);
             return Ok(Some(request_text(&request, Timestamp::now())));
         }
     }
-    Err(Trouble::new(format!(
-        "somebody else changes the request for {node} at the same time; try again"
-    )))
+    Err(busy(node))
 }
 
 fn requested(cluster: &Cluster) -> Result<Vec<String>, Trouble> {

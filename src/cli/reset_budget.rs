@@ -96,5 +96,6 @@ fn entry(node: &str, reason: &str, record: &NodeRecord, now: Timestamp) -> Histo
         ended_at: rfc3339(now),
         by: Some(operator()),
         count: None,
+        passed: Vec::new(),
     }
 }

@@ -10,7 +10,7 @@ use etcd_rs_sync::{Error, KeyValue, OpReply, RangeReply, Reply, TxnReply};
 use super::keys::shown;
 use super::line::{Failure, Known, Line};
 use super::record::{self, Claim, Cooldown, NodeRecord, Pause, RecordError, Report, decode};
-use super::requests::Seen;
+use super::requests::{self, Seen};
 use super::{Held, Keys};
 
 /// An answer that cannot be what etcd meant.
@@ -487,7 +487,7 @@ fn gates(revision: i64, own: &[&RangeReply]) -> Result<GateRead, Malformed> {
         cooldown: single(cooldown)?.map(|kv| record::cooldown(&kv.value, kv.lease)),
         claim: single(claim)?.map(Found::of),
         registration: single(node)?.map(|kv| (kv.mod_revision, decode(&kv.value))),
-        request: single(request)?.map(|kv| (kv.mod_revision, decode(&kv.value))),
+        request: single(request)?.map(requests::of),
         line: Line::default(),
         claims: Vec::new(),
         members: None,

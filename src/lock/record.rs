@@ -81,6 +81,9 @@ pub struct Claim {
     /// How much longer while its node drains, seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain_sec: Option<u64>,
+    /// The gates that it was let past by an urgent request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed: Vec<String>,
     /// The writer's version.
     pub version: String,
 }
@@ -165,12 +168,20 @@ pub struct RebootRequest {
     /// The boot in which the node first saw it, written by the node itself; any other one later proves a boot after it.
     #[serde(default)]
     pub boot_id: Option<String>,
+    /// Until when it does not wait for a window or a cooldown, RFC 3339, by the writer's clock. The lease decides, not this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub urgent_until: Option<String>,
 }
 
 impl RebootRequest {
     /// As a reason for a reboot.
     pub fn text(&self) -> String {
-        format!("requested by {}: {}", self.by, self.reason)
+        let urgently = if self.urgent_until.is_some() {
+            "urgently "
+        } else {
+            ""
+        };
+        format!("{urgently}requested by {}: {}", self.by, self.reason)
     }
 }
 
@@ -318,6 +329,9 @@ pub struct History {
     /// How many attempts in a row ended so, when more than one did: times are of the first claim and the last end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u32>,
+    /// The gates that it was let past by an urgent request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed: Vec<String>,
 }
 
 impl History {
@@ -326,6 +340,19 @@ impl History {
         (&self.outcome, &self.detail, &self.reasons)
             == (&other.outcome, &other.detail, &other.reasons)
     }
+}
+
+/// The request in this pair. One that hangs on no lease would be urgent for ever, so it is not.
+///
+/// # Errors
+/// As [`decode`].
+pub fn request(value: &[u8], lease: i64) -> Result<RebootRequest, RecordError> {
+    let request: RebootRequest = decode(value)?;
+    let urgent_until = request.urgent_until.clone().filter(|_| lease != 0);
+    Ok(RebootRequest {
+        urgent_until,
+        ..request
+    })
 }
 
 /// The cooldown in this pair.

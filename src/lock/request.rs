@@ -169,6 +169,8 @@ pub struct Judged {
     pub registration: i64,
     /// Mod revision of the operator's request; 0 for none.
     pub request: i64,
+    /// Whether that one is urgent and a cooldown was there, which it passes.
+    pub past_cooldown: bool,
     /// The revision of the store at which cluster policies were judged, when there are any, and who counted as healthy then.
     pub members: Option<(i64, Vec<String>)>,
     /// The revision of the store at which the line was judged, when failures stop it at all, and the word of an operator that it
@@ -183,7 +185,7 @@ const MOST_REPORTS: usize = 100;
 
 /// Turn the place at the head of the queue into a record that does not expire. Only its success permits disruption.
 ///
-/// It holds only while nobody paused, nothing cools down, the claim is the one seen, and registration and request are the
+/// It holds only while nobody paused, nothing cools down that no urgent request passes, the claim is the one seen, and registration and request are the
 /// ones that were judged; while no failure became known since; when cluster policies were judged, while no claim and no
 /// report was written since; and when somebody is in a lower wave, while no claim and no registration was written since. Otherwise it answers what [`gate_read`] does, without the others.
 pub fn commit(
@@ -197,7 +199,10 @@ pub fn commit(
     let node_key = keys.node(&claim.node);
     let mut compares = same(key.as_bytes(), seen.create, seen.modified);
     compares.push(absent(keys.pause()));
-    compares.push(absent(keys.cooldown()));
+    // The request that lets it past is compared below: its lease ends it as a whole.
+    if !judged.past_cooldown {
+        compares.push(absent(keys.cooldown()));
+    }
     compares.push(unchanged(node_key.clone(), judged.registration));
     compares.push(unchanged(keys.request(&claim.node), judged.request));
     if let Some((revision, healthy)) = judged.members {

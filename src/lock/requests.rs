@@ -3,13 +3,15 @@
 //! The node writes into it the boot in which it first saw it, guarded by its mod revision. From then on another boot id proves
 //! a boot after the request, whatever clocks say and whoever caused the boot. A commit compares the request's mod revision, so
 //! that no commit is made without knowing of every request before it, and none for a request that was withdrawn.
+//!
+//! An urgent one hangs on a lease. While it stands its node waits for no window and no cooldown; etcd ends it, as a whole.
 
 use etcd_rs_sync::{Delete, KeyValue, Keys as Span, Op, Put, Reply, Txn};
 
 use super::Keys;
 use super::outcome::{Malformed, Registered, ranges, single, txn};
-use super::record::{RebootRequest, RecordError, decode, encode};
-use super::request::{absent, read, reads, unchanged};
+use super::record::{self, RebootRequest, RecordError, decode, encode};
+use super::request::{read, reads, unchanged};
 
 /// A request with its mod revision, when there is one.
 pub type Seen = Option<(i64, Result<RebootRequest, RecordError>)>;
@@ -35,12 +37,16 @@ pub fn seen(reply: Reply) -> Result<(Seen, Registered), Malformed> {
     ))
 }
 
-/// Write the boot into a request that still has the mod revision seen.
+/// Write the boot into a request that still has the mod revision seen. It ends when it would have ended.
 pub fn note(keys: &Keys, node: &str, noted: &RebootRequest, seen_modified: i64) -> Txn {
     let key = keys.request(node);
+    let put = Put {
+        ignore_lease: true,
+        ..Put::new(key.clone(), encode(noted), 0)
+    };
     Txn {
         compares: vec![unchanged(key.clone(), seen_modified)],
-        success: vec![Op::Put(Put::new(key.clone(), encode(noted), 0))],
+        success: vec![Op::Put(put)],
         failure: vec![read(key)],
     }
 }
@@ -55,12 +61,13 @@ pub fn withdraw(keys: &Keys, node: &str, seen_modified: i64) -> Txn {
     }
 }
 
-/// Make a request, unless there is one. Then answer that one.
-pub fn ask(keys: &Keys, request: &RebootRequest) -> Txn {
+/// Make a request over the one with the mod revision seen (0: none); `lease` 0 for one that lasts. Otherwise answer the one that
+/// is there.
+pub fn ask(keys: &Keys, request: &RebootRequest, lease: i64, seen_modified: i64) -> Txn {
     let key = keys.request(&request.node);
     Txn {
-        compares: vec![absent(key.clone())],
-        success: vec![Op::Put(Put::new(key.clone(), encode(request), 0))],
+        compares: vec![unchanged(key.clone(), seen_modified)],
+        success: vec![Op::Put(Put::new(key.clone(), encode(request), lease))],
         failure: vec![read(key)],
     }
 }
@@ -98,6 +105,7 @@ pub fn written(reply: Reply) -> Result<Result<(), Seen>, Malformed> {
     Ok(Err(single(found)?.map(of)))
 }
 
-fn of(kv: &KeyValue) -> (i64, Result<RebootRequest, RecordError>) {
-    (kv.mod_revision, decode(&kv.value))
+/// The request in this pair, with its mod revision.
+pub fn of(kv: &KeyValue) -> (i64, Result<RebootRequest, RecordError>) {
+    (kv.mod_revision, record::request(&kv.value, kv.lease))
 }

@@ -1,6 +1,7 @@
 //! One consistent look at everything that is known of the cluster.
 
 use etcd_rs_sync::{KeyValue, Keys as Span, Op, Order, Range, RangeReply, Reply, Txn};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Keys;
@@ -11,6 +12,7 @@ use super::record::{
     self, Cooldown, History, NodeRecord, Pause, RebootRequest, RecordError, Standing, decode,
 };
 use super::request::read;
+use super::requests;
 
 /// How many pairs are read at once. A registration with its JSON and base64 is under a kilobyte, so a page stays far below
 /// what a server sends and the client takes.
@@ -204,11 +206,11 @@ impl Pages {
             foreign,
             refused,
             claims: claims_of(&claims.0, &claims.1),
-            nodes: named(&nodes, decode),
-            reports: named(&reports, said),
+            nodes: named(&nodes, value),
+            reports: named(&reports, |kv| said(&kv.value)),
             partial,
-            requests: named(&requests, decode),
-            standings: named(&standings, decode),
+            requests: named(&requests, |kv| requests::of(kv).1),
+            standings: named(&standings, value),
             ..self.survey
         }
     }
@@ -231,12 +233,16 @@ pub fn claims_of(prefix: &str, pairs: &[KeyValue]) -> Vec<(String, Found)> {
 
 fn named<T>(
     (prefix, pairs, _): &(String, Vec<KeyValue>, bool),
-    of: impl Fn(&[u8]) -> T,
+    of: impl Fn(&KeyValue) -> T,
 ) -> Vec<(String, T)> {
     pairs
         .iter()
-        .filter_map(|kv| Some((Keys::node_of(prefix, &kv.key)?.to_owned(), of(&kv.value))))
+        .filter_map(|kv| Some((Keys::node_of(prefix, &kv.key)?.to_owned(), of(kv))))
         .collect()
+}
+
+fn value<T: DeserializeOwned>(kv: &KeyValue) -> Result<T, RecordError> {
+    decode(&kv.value)
 }
 
 fn said(value: &[u8]) -> Said {

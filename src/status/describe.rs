@@ -110,12 +110,21 @@ pub(crate) fn pause_text(pause: &Pause, now: Timestamp, zone: &TimeZone) -> Stri
 /// A request in words, also when it cannot be read.
 pub(crate) fn request_text(request: &Result<RebootRequest, RecordError>, now: Timestamp) -> String {
     match request {
-        Ok(request) => format!(
-            "by {} {}: {}",
-            request.by,
-            ago_text(now, &request.since),
-            request.reason
-        ),
+        Ok(request) => {
+            let urgent = request
+                .urgent_until
+                .as_deref()
+                .map_or_else(String::new, |at| {
+                    let end = instant(at).map_or_else(|| format!("{at:?}"), |at| until(now, at));
+                    format!("urgently (ends {end}) ")
+                });
+            format!(
+                "{urgent}by {} {}: {}",
+                request.by,
+                ago_text(now, &request.since),
+                request.reason
+            )
+        }
         Err(error) => error.to_string(),
     }
 }

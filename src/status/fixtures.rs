@@ -67,6 +67,7 @@ pub(crate) fn found(node: &str, phase: Phase, create: i64, since: &str) -> (Stri
         attempts: 1,
         patience_sec: None,
         drain_sec: None,
+        passed: Vec::new(),
         version: "0.1.0".into(),
     };
     let found = Found {
@@ -143,6 +144,7 @@ pub(crate) fn history(node: &str, outcome: &str) -> History {
         ended_at: at("11:25"),
         by: None,
         count: None,
+        passed: Vec::new(),
     }
 }
 

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use self::judge::{
-    cooldown, detectors, health, kill_switch, line, name, pause, policies, spent, turn, unasked,
-    waves, window,
+    cooldown, detectors, health, kill_switch, line, name, past, pause, policies, spent, turn,
+    unasked, urgent, waves, window,
 };
 use super::local::Local;
 use super::own::Own;
@@ -42,15 +42,16 @@ pub(crate) fn gates(
         .and_then(|survey| name(local, survey))
         .into_iter()
         .collect();
+    let urgent = survey.and_then(|survey| urgent(local, survey));
     gates.extend([
         detectors(local, survey, now),
         kill_switch(local, now),
-        window(local.windows.as_ref(), now, window_at),
+        past(window(local.windows.as_ref(), now, window_at), urgent),
     ]);
     match survey {
         Some(survey) => gates.extend([
             pause(survey, now, &local.zone()),
-            cooldown(survey, now, &local.zone()),
+            past(cooldown(survey, now, &local.zone()), urgent),
             spent(local, survey, now),
         ]),
         None => gates.extend(["pause", "cooldown", "budget"].map(unasked)),

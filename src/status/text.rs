@@ -392,7 +392,10 @@ pub(crate) fn outcome_tone(entry: &History) -> Tone {
 
 /// Why it ended so: what it was for when that went well, else what happened and who did it.
 pub(crate) fn ending(entry: &History) -> String {
-    let reasons = entry.reasons.join(", ");
+    let mut reasons = entry.reasons.join(", ");
+    if !entry.passed.is_empty() {
+        reasons = format!("{reasons}; past the {}", entry.passed.join(" and the "));
+    }
     let by = entry
         .by
         .as_ref()

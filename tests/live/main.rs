@@ -32,6 +32,7 @@ mod start;
 mod stop;
 mod store;
 mod upgrade;
+mod urgent;
 mod waves;
 mod worn;
 mod zones;

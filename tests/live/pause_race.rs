@@ -32,6 +32,7 @@ fn claim(node: usize) -> Claim {
         attempts: 0,
         patience_sec: None,
         drain_sec: None,
+        passed: Vec::new(),
         version: String::new(),
     }
 }
@@ -100,6 +101,7 @@ fn commit(client: &Client, keys: &Keys, node: usize, held: i64) {
         waves: None,
         registration: 0,
         request: 0,
+        past_cooldown: false,
         members: None,
         line: None,
     };

@@ -49,10 +49,21 @@ fn a_node_with_the_least_rights_reboots_once() {
     assert!(!node.log().contains("permission"), "{}", node.log());
     // An operator may do what operators do.
     let desk = host(&cluster, "node-a", "eva");
-    for command in [&["pause", "--reason", "work"][..], &["resume"][..]] {
+    let urge = ["request", "node-a", "--urgent", "--reason", "work"];
+    for command in [&["pause", "--reason", "work"][..], &["resume"][..], &urge] {
         let output = desk.command(command).output().unwrap();
         assert!(output.status.success(), "{output:?}");
     }
+    // What the operator's lease ends its node may note, and end.
+    node.wait_until("the second reboot", || node.reboots() == 2);
+    node.reboot();
+    node.wait_until("the release", || {
+        !node.log().contains("permission") && {
+            cluster
+                .etcdctl(&["get", "--prefix", "/rc/requests/"])
+                .is_empty()
+        }
+    });
 }
 
 #[test]

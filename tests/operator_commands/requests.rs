@@ -1,8 +1,9 @@
 //! `request`.
 
+use etcd_rs_sync::{Etcd as _, Keys, Range};
 use serde_json::json;
 
-use crate::support::{Field, run};
+use crate::support::{Field, LOCK, run};
 
 fn member(field: &Field, node: &str, budget_used: u32) {
     let record = json!({"v": 1, "node": node, "node_id": format!("id-{node}"), "version": "0.1.0", "budget_used": budget_used});
@@ -31,6 +32,58 @@ fn a_request_says_who_asks_and_why_and_stands_as_it_is() {
         "{again:?}"
     );
     assert_eq!(field.get("requests/node-a").unwrap(), record);
+}
+
+/// What hangs on a lease ends by itself.
+fn leased(field: &Field, node: &str) -> bool {
+    let key = format!("{LOCK}/requests/{node}");
+    let found = field.client.range(Range::of(Keys::one(key))).unwrap();
+    found.kvs[0].lease != 0
+}
+
+#[test]
+fn an_urgent_request_ends_by_itself_and_takes_the_place_of_an_ordinary_one_only() {
+    let field = Field::new();
+    member(&field, "node-a", 0);
+    member(&field, "node-b", 0);
+    field.run(&["request", "node-a", "--reason", "new firmware"]);
+    assert!(!leased(&field, "node-a"));
+    let urge = |more: &[&str]| {
+        let arguments = ["request", "node-a", "node-b", "--urgent", "--reason"];
+        let ended = field.run(&[&arguments[..], more].concat());
+        assert_eq!(ended.code, 0, "{ended:?}");
+        ended.stdout.replace('\n', " ")
+    };
+    let said = urge(&["it drops packets", "--for", "2h"]);
+    let words = "requested an urgent reboot of node-a, node-b: past maintenance windows and the cooldown, and nothing else; it ends at";
+    assert!(said.contains(words), "{said}");
+    for node in ["node-a", "node-b"] {
+        let record = field.get(&format!("requests/{node}")).unwrap();
+        assert_eq!(record["reason"], "it drops packets");
+        let time =
+            |name: &str| -> jiff::Timestamp { record[name].as_str().unwrap().parse().unwrap() };
+        let length = time("urgent_until").duration_since(time("since"));
+        assert!((7190..=7210).contains(&length.as_secs()), "{record}");
+        assert!(leased(&field, node));
+    }
+    // Neither another urgent one nor an ordinary one changes it, and what was granted for nothing is given back.
+    let (before, leases) = (field.get("requests/node-a"), field.leases());
+    let again = urge(&["once more"]);
+    assert!(again.contains("requested already"), "{again}");
+    let ordinary = field.run(&["request", "node-a"]).stdout;
+    let words = "requested already: urgently (ends in ";
+    assert!(ordinary.replace('\n', " ").contains(words), "{ordinary}");
+    assert_eq!(
+        (field.get("requests/node-a"), field.leases()),
+        (before, leases)
+    );
+    let cancelled = field.run(&["request", "--cancel", "node-a"]);
+    assert!(
+        cancelled
+            .stdout
+            .contains("withdrew the request for node-a, urgently")
+    );
+    assert_eq!(field.get("requests/node-a"), None);
 }
 
 #[test]
@@ -99,6 +152,8 @@ fn the_command_line_is_checked() {
         &["request", "--all", "node-a"],
         &["request", "a/b"],
         &["request", "--cancel", "node-a", "--reason", "x"],
+        &["request", "node-a", "--urgent"],
+        &["request", "node-a", "--for", "2h"],
         &["reset-budget", "node-a"],
         &["reset-budget", "a", "b", "--reason", "x"],
     ] {

@@ -214,6 +214,24 @@ fn mistakes_are_explained() {
             "request a --cancel --reason x",
             "--reason does not go with --cancel",
         ),
+        ("request a --urgent", "--urgent needs --reason TEXT"),
+        (
+            "request --all --urgent --reason x",
+            "--urgent is for nodes that are named",
+        ),
+        (
+            "request a --urgent --cancel",
+            "--urgent is for nodes that are named",
+        ),
+        ("request a --for 2h", "--for goes with --urgent"),
+        (
+            "request a --urgent --reason x --for 59",
+            "is 1m at least and 24h at most",
+        ),
+        (
+            "request a --urgent --reason x --for 25h",
+            "is 1m at least and 24h at most",
+        ),
         (
             "release a --reason x --all",
             "--all does not belong to `release`",
@@ -240,7 +258,7 @@ fn mistakes_are_explained() {
 
 #[test]
 fn requests_name_several_nodes_or_all() {
-    let request = |text| match line(text).expect(text).command {
+    let request = |text: &str| match line(text).expect(text).command {
         Command::Request(options) => options,
         other => panic!("{other:?}"),
     };
@@ -250,8 +268,14 @@ fn requests_name_several_nodes_or_all() {
             nodes: vec!["b".into(), "a".into()],
             cancel: false,
             reason: Some("x".into()),
+            urgent: None,
         }
     );
+    for (text, hours) in [("", 4), ("--for 2h", 2), ("--for 24h", 24)] {
+        let text = format!("request a --urgent --reason x {text}");
+        let options = request(&text);
+        assert_eq!(options.urgent, Some(Duration::from_secs(hours * 3600)));
+    }
     let all = RequestOptions {
         cancel: true,
         ..RequestOptions::default()

@@ -48,7 +48,11 @@ impl Machine {
             }
             Stage::PreLock | Stage::Waiting | Stage::PostLock | Stage::Resume => Phase::Rebooting,
         };
+        let mut passed = seen.claim.passed.clone();
+        let now_passed = self.passed.iter().map(|gate| (*gate).to_owned());
+        passed.extend(now_passed.filter(|gate| !seen.claim.passed.contains(gate)));
         let claim = Claim {
+            passed,
             session: self.session.clone(),
             phase,
             limit: self.settings.max_concurrent_reboots,
@@ -95,6 +99,7 @@ impl Machine {
                 Judged {
                     registration: self.registration_modified(),
                     request: self.request_modified,
+                    past_cooldown: self.passed.contains(&"cooldown"),
                     members: self
                         .judged_at
                         .filter(|_| self.settings.policies.is_some())
@@ -179,7 +184,13 @@ impl Machine {
     fn commit_refused(&mut self, stage: Stage, read: GateRead) {
         self.paused = read.pause.is_some();
         let cluster = judge_pause(read.pause.as_ref());
-        match cluster.and_then(|()| judge_cooldown(read.cooldown.as_ref())) {
+        // Whether an urgent request that was judged stands still is found out by judging again.
+        let cooldown =
+            judge_cooldown(read.cooldown.as_ref()).or_else(|refusal| match self.urgent {
+                true => Ok(()),
+                false => Err(refusal),
+            });
+        match cluster.and(cooldown) {
             Err(refusal) => self.gate_closed(stage, refusal),
             Ok(()) => self.go(State::Gates(Gates::reading(stage))),
         }
@@ -204,13 +215,24 @@ impl Machine {
             .take()
             .map(|queue| millis(self.now.mono.saturating_sub(queue.since)));
         self.lease = None;
+        let passed = &held.claim.passed;
+        let gates = match passed.as_slice() {
+            [] => "every gate passed".to_owned(),
+            some => format!(
+                "every gate passed, {} by an urgent request,",
+                some.join(" and ")
+            ),
+        };
         let mut note = Note::info(
             "committed",
-            "every gate passed and the claim is committed: this node goes down now and keeps its claim until it is back and healthy",
+            format!("{gates} and the claim is committed: this node goes down now and keeps its claim until it is back and healthy"),
         )
         .with("phase", held.claim.phase.as_str())
         .with("reasons", pending.claim.reasons.clone())
         .with("attempt", held.claim.attempts);
+        if !passed.is_empty() {
+            note = note.with("passed", passed.clone());
+        }
         if let Some(waited) = waited {
             note = note.with("lock_wait_ms", waited);
         }

@@ -34,7 +34,8 @@ pub enum Stage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Detect,
-    /// Whether an operator asks; looked up only when no detector does, because what is read later says it too.
+    /// Whether an operator asks; looked up when no detector does, because what is read later says it too, and where it may be
+    /// urgent before that.
     Request,
     Host,
     Read,
@@ -140,7 +141,7 @@ impl Machine {
         };
         if gates.step == 0 {
             self.judging_since = self.now.mono;
-            self.outdated = false;
+            (self.outdated, self.urgent) = (false, false);
         }
         let Some(step) = gates.steps().get(gates.step) else {
             return self.gates_open(gates.stage);
@@ -171,10 +172,16 @@ impl Machine {
     }
 
     /// Where this host itself forbade the reboot when it was asked last, a pass ends before etcd is read, and the look for a request
-    /// is all by which its node finds out that it was forgotten.
+    /// is all by which its node finds out that it was forgotten. And where the window is closed before etcd is read, an urgent request
+    /// lets the node past it.
     fn asks_all_the_same(&self, gates: Gates) -> bool {
         let blocks = |gate: &&str| self.verdicts.of(gate).is_some_and(Verdict::blocks);
-        gates.stage == Stage::PreLock && Step::Host.gates().iter().any(blocks)
+        let closed = || self.judge_window().is_err();
+        match gates.stage {
+            Stage::PreLock => closed() || Step::Host.gates().iter().any(blocks),
+            Stage::Waiting => closed(),
+            Stage::PostLock | Stage::Resume | Stage::Retry => false,
+        }
     }
 
     pub(super) fn gate_request(&self) -> Request {
@@ -367,7 +374,7 @@ impl Machine {
         }
         let verdict = match refusal {
             Some(refusal) => Err(refusal),
-            None => self.judge_window(),
+            None => self.unless_urgent(self.judge_window()),
         };
         self.judged(verdict);
     }
@@ -424,6 +431,7 @@ impl Machine {
             return Ok(());
         };
         self.paused = read.pause.is_some();
+        self.passed.clear();
         self.look_at_others(&read);
         self.take_registration(read.registration.take())?;
         if !matches!(self.state, State::Gates(_)) {
@@ -441,7 +449,7 @@ impl Machine {
             return Ok(());
         }
         judge_pause(read.pause.as_ref())?;
-        judge_cooldown(read.cooldown.as_ref())?;
+        self.unless_urgent(judge_cooldown(read.cooldown.as_ref()))?;
         self.judged_line = None;
         if !gates.committed() {
             self.judge_budget()?;

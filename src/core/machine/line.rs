@@ -293,6 +293,7 @@ mod tests {
             attempts: 1,
             patience_sec,
             drain_sec,
+            passed: Vec::new(),
             version: String::new(),
         };
         Found {

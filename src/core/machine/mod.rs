@@ -135,6 +135,10 @@ pub struct Machine {
     requested: bool,
     /// The mod revision of the request at the last look; 0 for none.
     request_modified: i64,
+    /// Whether that request is urgent. Known not to be at the beginning of each judgement.
+    urgent: bool,
+    /// The gates that it let this node past since etcd was read last.
+    passed: Vec<&'static str>,
     attempts: u32,
     reporter: Option<Reporter>,
     /// Leases that are being revoked at the end.
@@ -243,6 +247,8 @@ impl Machine {
             unanswered: None,
             requested: false,
             request_modified: 0,
+            urgent: false,
+            passed: Vec::new(),
             attempts: 0,
             reporter: None,
             farewells: 0,

@@ -195,6 +195,7 @@ impl Machine {
             attempts: 0,
             patience_sec: Some(self.patience().as_secs()),
             drain_sec: self.settings.drain_timeout.map(|drain| drain.as_secs()),
+            passed: Vec::new(),
             version: self.settings.version.clone(),
         }
     }

@@ -89,6 +89,7 @@ impl Machine {
             ended_at: now.clone(),
             by: None,
             count: None,
+            passed: held.claim.passed.clone(),
         };
         let helped = verify.outcome != Outcome::Completed || verify.cleared;
         let failure =

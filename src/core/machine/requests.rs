@@ -43,7 +43,7 @@ impl Machine {
     /// What stands in etcd: no request, one that counts, or one that is to be written first. Then the state says so.
     pub(super) fn weigh(&mut self, seen: Seen) -> Result<(), Refusal> {
         self.request_modified = seen.as_ref().map_or(0, |(modified, _)| *modified);
-        self.requested = false;
+        (self.requested, self.urgent) = (false, false);
         let (modified, request) = match seen {
             None => {
                 self.note_detector("clear");
@@ -80,9 +80,26 @@ impl Machine {
             .repeating(),
         );
         self.requested = true;
+        self.urgent = request.urgent_until.is_some();
         if !self.reasons.contains(&text) {
             self.reasons.push(text);
         }
+    }
+
+    /// What a closed window and a cooldown come to: an urgent request lets its node past these two.
+    pub(super) fn unless_urgent(&mut self, judged: Result<(), Refusal>) -> Result<(), Refusal> {
+        let Err(refusal) = judged else { return Ok(()) };
+        if !self.urgent {
+            return Err(refusal);
+        }
+        let what = format!("an urgent request lets this node past: {}", refusal.text());
+        self.note(
+            Note::warn("urgent", what)
+                .with("reason", refusal.label())
+                .repeating(),
+        );
+        self.passed.push(refusal.gate());
+        Ok(())
     }
 
     /// etcd did not say whether there is a request.

@@ -84,6 +84,7 @@ impl Machine {
             ended_at: now.clone(),
             by: Some(self.settings.node.clone()),
             count: None,
+            passed: away.claim.passed.clone(),
         };
         Some(Request::Txn(request::take_away(
             &self.settings.keys,

@@ -15,7 +15,9 @@ use crate::core::windows::Windows;
 use crate::core::{Refusal, Verdict, Word, judge_detectors, policy, wave};
 use crate::host::KillSwitch;
 use crate::identity::is_same;
+use crate::lock::RebootRequest;
 use crate::lock::outcome::{Found, Members};
+use crate::lock::record::RecordError;
 use crate::lock::survey::Survey;
 use crate::lock::waves::Member;
 use crate::status::describe::{age, committed, names, pause_text, phase, request_text, until_text};
@@ -62,20 +64,13 @@ pub(crate) fn detectors(local: &Local, survey: Option<&Survey>, now: Timestamp) 
 
 /// What the detector says that is always on: an operator's request that no boot has satisfied yet.
 fn requested(local: &Local, survey: Option<&Survey>, now: Timestamp) -> DetectorReport {
-    let own = survey.map(|survey| {
-        let mut requests = survey.requests.iter();
-        requests.find(|(node, _)| *node == local.node)
-    });
+    let own = survey.map(|survey| own_request(local, survey));
     let result = match own {
         None => DetectorResult::Failed("could not be asked".to_owned()),
         Some(None) => DetectorResult::Clear,
-        Some(Some((_, Err(error)))) => DetectorResult::Failed(error.to_string()),
-        Some(Some((_, Ok(request))))
-            if request.boot_id.is_some() && request.boot_id != local.boot_id =>
-        {
-            DetectorResult::Clear
-        }
-        Some(Some((_, request))) => {
+        Some(Some(Err(error))) => DetectorResult::Failed(error.to_string()),
+        Some(Some(Ok(request))) if satisfied(local, request) => DetectorResult::Clear,
+        Some(Some(request)) => {
             DetectorResult::Required(format!("requested {}", request_text(request, now)))
         }
     };
@@ -83,6 +78,35 @@ fn requested(local: &Local, survey: Option<&Survey>, now: Timestamp) -> Detector
         name: DETECTOR.to_owned(),
         result,
         took: Duration::ZERO,
+    }
+}
+
+fn own_request<'a>(
+    local: &Local,
+    survey: &'a Survey,
+) -> Option<&'a Result<RebootRequest, RecordError>> {
+    let mut requests = survey.requests.iter();
+    let own = requests.find(|(node, _)| *node == local.node);
+    own.map(|(_, request)| request)
+}
+
+fn satisfied(local: &Local, request: &RebootRequest) -> bool {
+    request.boot_id.is_some() && request.boot_id != local.boot_id
+}
+
+/// The urgent request for this node, when there is one that no boot has satisfied.
+pub(crate) fn urgent<'a>(local: &Local, survey: &'a Survey) -> Option<&'a RebootRequest> {
+    let request = own_request(local, survey)?.as_ref().ok()?;
+    (request.urgent_until.is_some() && !satisfied(local, request)).then_some(request)
+}
+
+/// What a gate says that an urgent request passes.
+pub(crate) fn past(gate: Verdict, urgent: Option<&RebootRequest>) -> Verdict {
+    match urgent {
+        Some(request) if gate.blocks() => {
+            Verdict::ok(&gate.gate, format!("{}; {}", request.text(), gate.text))
+        }
+        _ => gate,
     }
 }
 

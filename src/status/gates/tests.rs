@@ -102,6 +102,47 @@ fn detectors() {
 }
 
 #[test]
+fn an_urgent_request_passes_the_window_and_the_cooldown_and_nothing_else() {
+    let windows = Windows::parse("UTC", &["* 00:00-24:00".to_owned()], &[]);
+    let local = Local {
+        windows: Some(windows.unwrap()),
+        ..local()
+    };
+    for (boot_id, urgent_until, passes) in [
+        (None, Some("2026-11-23T14:00:00Z"), true),
+        (local.boot_id.as_deref(), Some("2026-11-23T14:00:00Z"), true),
+        (Some("another"), Some("2026-11-23T14:00:00Z"), false),
+        (None, None, false),
+    ] {
+        let request = crate::lock::RebootRequest {
+            v: 1,
+            node: local.node.clone(),
+            by: "eva@admin".into(),
+            reason: "it drops packets".into(),
+            since: "2026-11-23T11:50:00.000Z".into(),
+            boot_id: boot_id.map(str::to_owned),
+            urgent_until: urgent_until.map(str::to_owned),
+        };
+        let survey = Survey {
+            cooldown: Some(Ok(cooldown())),
+            pause: Some(Ok(pause(None))),
+            requests: vec![(local.node.clone(), Ok(request))],
+            ..busy()
+        };
+        for name in ["window", "cooldown"] {
+            let gate = gate(&local, &survey, name);
+            assert_eq!(gate.blocks(), !passes, "{gate:?}");
+            let why = "urgently requested by eva@admin: it drops packets; ";
+            assert_eq!(gate.text.starts_with(why), passes, "{gate:?}");
+        }
+        assert!(gate(&local, &survey, "pause").blocks());
+        let detectors = gate(&local, &survey, "detectors").text;
+        let when = "(etcd: requested urgently (ends in 2 h) by eva@admin 10 min ago";
+        assert_eq!(detectors.contains(when), passes, "{detectors}");
+    }
+}
+
+#[test]
 fn kill_switch() {
     let since =
         SystemTime::UNIX_EPOCH + Duration::from_secs(now().as_second().unsigned_abs() - 3 * 3600);

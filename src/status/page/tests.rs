@@ -119,6 +119,7 @@ fn whose_reboot_is_requested_is_shown() {
         reason: "new <firmware>".into(),
         since: "2026-11-23T11:50:00.000Z".into(),
         boot_id: None,
+        urgent_until: None,
     };
     let survey = Survey {
         requests: vec![("node-b".into(), Ok(request))],

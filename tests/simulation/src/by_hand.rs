@@ -324,6 +324,7 @@ impl Node {
             attempts: u32::from(phase.committed()),
             patience_sec: None,
             drain_sec: None,
+            passed: Vec::new(),
             version: "0".to_owned(),
         };
         self.put(&format!("/r/claims/{node}"), encode(&claim))

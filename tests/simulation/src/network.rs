@@ -33,6 +33,7 @@ pub(crate) enum Operator {
     Forget(usize),
     Request,
     Withdraw,
+    Urge,
     GoOn,
     Tool,
 }

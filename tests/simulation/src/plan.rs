@@ -3,6 +3,7 @@
 
 mod draw;
 mod surroundings;
+mod urgent;
 
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ pub use self::surroundings::FOREIGN;
 use self::surroundings::{
     draw_copy, draw_long_drains, draw_names, draw_surroundings, draw_waves, how_many,
 };
+use self::urgent::draw_urgent;
 use crate::rng::Rng;
 use crate::{SECOND, Time};
 
@@ -157,6 +159,8 @@ pub enum Fault {
     OperatorRequest(usize),
     /// An operator withdraws the request.
     OperatorWithdraws(usize),
+    /// An operator makes an urgent request, which ends after a while.
+    OperatorUrges(usize, Time),
 }
 
 /// What is changed in a configuration that is reloaded.
@@ -397,6 +401,7 @@ impl Plan {
         faults.extend(draw_surroundings(seed, count, quiet_at));
         draw_long_drains(seed, &mut nodes);
         faults.extend(draw_waves(seed, &mut nodes, quiet_at));
+        faults.extend(draw_urgent(seed, &mut nodes, quiet_at));
         draw_copy(seed, &mut nodes, &mut faults, quiet_at);
         draw_names(seed, &nodes, &mut faults, quiet_at);
         Plan {

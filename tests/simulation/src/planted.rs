@@ -171,6 +171,12 @@ planted! {
     SilentCountAsThrough: ["wave"],
     /// The commit does not compare the claims and registrations that were judged.
     CommitIgnoresWaves: ["wave"],
+    /// What is noted in an urgent request never ends, and counts all the same.
+    UrgencyNeverEnds: ["P2"],
+    /// The commit does not compare the urgent request that let its node past a gate.
+    CommitIgnoresUrgency: ["P2"],
+    /// An urgent request lets its node past a pause, too.
+    UrgencyPassesPause: ["P2"],
     /// A health report is written whatever stands there.
     ReportUnguarded: ["reports"],
     /// A commit that is refused counts as not done, though an earlier copy of it stands there.

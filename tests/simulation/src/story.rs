@@ -106,7 +106,8 @@ fn concerns(when: When, fault: Fault) -> usize {
         | Fault::Require(node)
         | Fault::Named(node, _)
         | Fault::OperatorRequest(node)
-        | Fault::OperatorWithdraws(node) => node,
+        | Fault::OperatorWithdraws(node)
+        | Fault::OperatorUrges(node, _) => node,
         Fault::ServerDown(_)
         | Fault::LeaderChange(..)
         | Fault::Compact

@@ -75,6 +75,7 @@ impl World {
             Fault::Reload(node, rewrite) => self.reload(node, rewrite),
             Fault::OperatorRequest(node) => self.operator_requests(node),
             Fault::OperatorWithdraws(node) => self.operator_withdraws(node),
+            Fault::OperatorUrges(node, span) => self.operator_urges(node, span),
             Fault::FilesHang(node, pause) => {
                 self.hosts[node].hang_until = now + pause;
                 self.after(TURN_GIVEN_UP, Event::FilesStillHang(node, now));
@@ -330,5 +331,6 @@ fn name(fault: Fault) -> &'static str {
         Fault::Named(..) => "name changes",
         Fault::OperatorRequest(..) => "operator requests",
         Fault::OperatorWithdraws(..) => "operator withdraws",
+        Fault::OperatorUrges(..) => "operator urges",
     }
 }

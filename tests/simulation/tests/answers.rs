@@ -63,6 +63,7 @@ fn claim(phase: Phase, attempts: u32) -> Claim {
         attempts,
         patience_sec: None,
         drain_sec: None,
+        passed: Vec::new(),
         version: "0".to_owned(),
     }
 }
@@ -325,6 +326,7 @@ fn a_survey_tells_of_pause_cooldown_requests_and_the_last_five_attempts() {
             ended_at: number.to_string(),
             by: None,
             count: None,
+            passed: Vec::new(),
         };
         put(&mut etcd, &format!("/r/history/{number}-n"), encode(&entry));
     }
@@ -448,6 +450,7 @@ fn a_request_is_made_once_noted_and_withdrawn_as_it_was_seen() {
         reason: "new firmware".to_owned(),
         since: "s".to_owned(),
         boot_id: None,
+        urgent_until: None,
     };
     let other = RebootRequest {
         by: "somebody else".to_owned(),
@@ -458,19 +461,19 @@ fn a_request_is_made_once_noted_and_withdrawn_as_it_was_seen() {
         ..mine.clone()
     };
     let mut send = |txn| etcd.apply(0, &Request::Txn(txn)).unwrap();
-    assert_eq!(asked(send(ask(&keys(), &mine)), &mine), Ok(Ok(())));
+    assert_eq!(asked(send(ask(&keys(), &mine, 0, 0)), &mine), Ok(Ok(())));
     assert_eq!(
-        asked(send(ask(&keys(), &mine)), &mine),
+        asked(send(ask(&keys(), &mine, 0, 0)), &mine),
         Ok(Ok(())),
         "a copy"
     );
     assert!(matches!(
-        asked(send(ask(&keys(), &other)), &other),
+        asked(send(ask(&keys(), &other, 0, 0)), &other),
         Ok(Err(Some(_)))
     ));
     assert_eq!(written(send(note(&keys(), "n", &noted, 2))), Ok(Ok(())));
     assert_eq!(
-        asked(send(ask(&keys(), &mine)), &mine),
+        asked(send(ask(&keys(), &mine, 0, 0)), &mine),
         Ok(Ok(())),
         "noted already"
     );

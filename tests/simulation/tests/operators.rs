@@ -52,6 +52,7 @@ fn entry(outcome: &str) -> History {
         ended_at: "e".to_owned(),
         by: Some("op".to_owned()),
         count: None,
+        passed: Vec::new(),
     }
 }
 

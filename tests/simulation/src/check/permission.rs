@@ -21,11 +21,8 @@ impl World {
         let Some(standing) = self.check.claims[name].clone() else {
             return;
         };
-        for key in [b"/r/pause".as_slice(), b"/r/cooldown"] {
-            if self.etcd.get(key).is_some() {
-                let key = String::from_utf8_lossy(key);
-                self.fail("P2", format!("n{node} committed although {key} is there"));
-            }
+        if self.etcd.get(b"/r/pause").is_some() {
+            self.fail("P2", format!("n{node} committed in a pause"));
         }
         if first && let Some(why) = self.waits(&standing) {
             self.fail("turn", format!("n{node} committed, {why}"));
@@ -37,14 +34,16 @@ impl World {
         let pid = message.pid();
         let started = self.hosts[node].process(pid).map(|process| process.started);
         let since = if first { standing.turn_at } else { started };
-        let mut gates = message.gates;
+        let mut gates = self.check_urgent(name, message.gates, first);
         if self.check_request(name) {
             // An operator asks, whatever the detectors of the host say.
             gates.detect = gates.detect.map(|(at, _)| (at, true));
         }
         self.check_gates(node, &gates, since.unwrap_or_default());
         self.check_gates_age(node, &gates, message.sent_at);
-        self.check_cooldown(node);
+        if !self.is_urgent(name) {
+            self.check_cooldown(node);
+        }
         self.check_policy((node, name), message);
         if let Some(process) = self.hosts[node].process(pid) {
             process.commits += 1;

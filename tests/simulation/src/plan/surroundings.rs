@@ -128,7 +128,7 @@ pub(super) fn draw_copy(
     faults.retain(|(_, fault)| {
         !matches!(
             fault,
-            Fault::OperatorRequest(_) | Fault::OperatorWithdraws(_)
+            Fault::OperatorRequest(_) | Fault::OperatorWithdraws(_) | Fault::OperatorUrges(..)
         )
     });
     for _ in 0..rng.between(0, 4) {
@@ -183,7 +183,7 @@ pub(super) fn draw_names(
     faults.retain(|(_, fault)| {
         !matches!(
             fault,
-            Fault::OperatorRequest(_) | Fault::OperatorWithdraws(_)
+            Fault::OperatorRequest(_) | Fault::OperatorWithdraws(_) | Fault::OperatorUrges(..)
         )
     });
     let count = nodes.len();

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use etcd_rs_sync::{
-    Compare, Delete, Error, Header, Keys, Op, OpReply, Put, PutReply, RangeReply, Reply, Request,
+    Compare, Delete, Error, Header, KeyValue, Keys, Op, OpReply, Put, PutReply, RangeReply, Reply,
+    Request,
 };
 use etcd_rs_sync::{Target, Txn, TxnReply};
 use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome, ScriptReport};
@@ -96,6 +97,15 @@ impl Planted {
             }
             (Planted::CommitIgnoresEndedReports, State::Committing(_)) => unguard(txn, "/alive/n"),
             (Planted::CommitIgnoresRequest, State::Committing(_)) => unguard(txn, "/requests/n"),
+            (Planted::CommitIgnoresUrgency, State::Committing(_)) if passes(txn) => {
+                unguard(txn, "/requests/n");
+            }
+            (Planted::UrgencyPassesPause, State::Committing(_)) if passes(txn) => {
+                unguard(txn, "/pause");
+            }
+            (Planted::UrgencyNeverEnds, State::Noting(_)) => {
+                puts(txn).for_each(|put| put.ignore_lease = false);
+            }
             (Planted::RequestNotedWrongly, State::Noting(_)) => {
                 for put in puts(txn) {
                     if let Ok(mut record) = decode::<RebootRequest>(&put.value) {
@@ -334,6 +344,21 @@ impl Planted {
             {
                 say_for_the_silent(txn);
             }
+            (Planted::UrgencyNeverEnds, Input::Etcd(_, Ok(Reply::Txn(txn))))
+                if matches!(state, State::Gates(_)) =>
+            {
+                let all = ranges(txn).flat_map(|range| &mut range.kvs);
+                let endless = all.filter(|kv| is(&kv.key, "/requests/n") && kv.lease == 0);
+                endless.for_each(|kv| kv.lease = 1);
+            }
+            (Planted::UrgencyPassesPause, Input::Etcd(_, Ok(Reply::Txn(txn))))
+                if matches!(state, State::Gates(_)) =>
+            {
+                let urgent = |kv: &KeyValue| is(&kv.key, "/requests/n") && kv.lease != 0;
+                if ranges(txn).any(|range| range.kvs.iter().any(urgent)) {
+                    ranges(txn).for_each(|range| range.kvs.retain(|kv| !is(&kv.key, "/pause")));
+                }
+            }
             (Planted::ForeignNameIsOwn, Input::Etcd(_, Ok(Reply::Txn(txn))))
                 if matches!(state, State::ReadOwn) =>
             {
@@ -382,6 +407,18 @@ fn puts(txn: &mut Txn) -> impl Iterator<Item = &mut Put> {
         Op::Put(put) => Some(put),
         Op::Range(_) | Op::Delete(_) | Op::Txn(_) => None,
     })
+}
+
+fn ranges(txn: &mut TxnReply) -> impl Iterator<Item = &mut RangeReply> {
+    txn.replies.iter_mut().filter_map(|reply| match reply {
+        OpReply::Range(range) => Some(range),
+        OpReply::Put(_) | OpReply::Delete(_) | OpReply::Txn(_) => None,
+    })
+}
+
+/// Whether this commit says that an urgent request let its node past a gate.
+fn passes(txn: &mut Txn) -> bool {
+    puts(txn).any(|put| decode::<Claim>(&put.value).is_ok_and(|claim| !claim.passed.is_empty()))
 }
 
 fn is(key: &[u8], part: &str) -> bool {

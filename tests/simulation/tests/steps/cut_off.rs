@@ -232,6 +232,7 @@ fn a_request_that_failed_while_a_node_waits_is_followed_by_a_count() {
         reason: "new firmware".to_owned(),
         since: "noon".to_owned(),
         boot_id: None,
+        urgent_until: None,
     };
     node.put("/r/requests/n0", encode(&request));
     node.elder("a", Phase::Queued);

@@ -43,6 +43,7 @@ fn copy_commits(node: &mut Node) {
         attempts: 1,
         patience_sec: None,
         drain_sec: None,
+        passed: Vec::new(),
         version: "0".to_owned(),
     };
     node.put("/r/claims/n0", encode(&claim));

@@ -19,4 +19,5 @@ mod requests;
 mod said;
 mod start;
 mod stop;
+mod urgent;
 mod waves;

@@ -196,6 +196,7 @@ fn a_write_to_a_request_that_a_reload_interrupts_is_judged_anew() {
         reason: "new firmware".to_owned(),
         since: "noon".to_owned(),
         boot_id: None,
+        urgent_until: None,
     };
     node.put("/r/requests/n0", encode(&request));
     while !matches!(node.machine.state(), State::Noting(_)) {

@@ -14,6 +14,7 @@ fn request(boot_id: Option<&str>) -> Vec<u8> {
         reason: "new firmware".to_owned(),
         since: "noon".to_owned(),
         boot_id: boot_id.map(str::to_owned),
+        urgent_until: None,
     })
 }
 
