@@ -519,6 +519,8 @@ impl Machine {
         }
         self.timer = None;
         match &self.state {
+            // A reload that kept a place in the queue left the registration as it was.
+            State::Idle(_) if self.is_in_another_wave() => self.start_afresh(),
             State::Idle(_) => self.go(State::Gates(Gates::at(Stage::PreLock))),
             State::Rebooting { .. } => self.on_reboot_timeout(),
             State::Holding(..) => self.ask(),
@@ -676,6 +678,11 @@ impl Machine {
             Some((_, record)) => record.clone(),
             None => fresh(),
         }
+    }
+
+    fn is_in_another_wave(&self) -> bool {
+        let registered = self.registration.as_ref();
+        registered.is_some_and(|(_, record)| record.wave != self.settings.wave)
     }
 
     /// Another name is no new host: what it used up under the old one is used up.

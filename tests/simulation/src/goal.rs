@@ -120,9 +120,10 @@ impl World {
                 return Some(format!("a reboot of n{index} is requested"));
             }
             // A copy that could not know better may have given its claim back.
-            // Of what another name of it left, an operator has decided.
+            // Of what another name of it left, or whom another host kept from its name, an operator has decided.
             let decided = |create| self.check.taken.contains_key(&create);
-            let released = host.names.len() > 1 && host.disrupted.is_some_and(decided);
+            let renamed = self.hosts.iter().any(|host| host.names.len() > 1);
+            let released = renamed && host.disrupted.is_some_and(decided);
             if host.disrupted.is_some() && !released && !host.forgotten && !self.has_copy(index) {
                 return Some(format!("n{index} is not proven healthy"));
             }

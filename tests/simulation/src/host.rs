@@ -215,6 +215,8 @@ pub struct Host {
     pub healthy_since: Option<Time>,
     /// Reboots by its command since the detectors last asked for none.
     pub fruitless: u32,
+    /// When they last asked for none.
+    pub cleared: Time,
     /// Reboots by its command in all.
     pub rebooted: u32,
     /// What it remembers of itself.
@@ -275,6 +277,7 @@ impl Host {
             acts: 0,
             healthy_since: None,
             fruitless: 0,
+            cleared: 0,
             rebooted: 0,
             memory: plan.settings.memory.clone(),
             forgotten: false,

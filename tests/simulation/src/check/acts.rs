@@ -214,8 +214,9 @@ impl World {
             self.etcd.get(key.as_bytes()).is_none(),
             self.check.member_since[name],
         );
-        if taken.is_some_and(|at| none || at <= since) {
-            host.fruitless = 0; // its claim was taken away and it was forgotten: nothing is left that could remember
+        // Its claim was taken away, and it was forgotten or asked for none since then: nothing is left that could remember.
+        if taken.is_some_and(|at| none || at <= since || at <= host.cleared) {
+            host.fruitless = 0;
         }
         // Of two machines with one name either makes the budget of both whole.
         if count > budget && taken.is_none() && !self.has_copy(index) {

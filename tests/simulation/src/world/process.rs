@@ -107,7 +107,7 @@ impl World {
         let before = renamed.then(|| number(&process.machine.settings().node));
         process.machine.handle(clocks, input);
         if heard_clear {
-            host.fruitless = 0;
+            (host.fruitless, host.cleared) = (0, self.now);
         }
         if let Some(before) = before {
             self.check_name(index, before);

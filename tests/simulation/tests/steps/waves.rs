@@ -460,3 +460,26 @@ fn a_pass_of_once_registers_where_others_wait_for_its_wave() {
         assert_eq!(node.stands("/r/waves/n0").is_some(), wave < 0);
     }
 }
+
+/// Two that wait for each other would wait for ever: a place is kept over a reload, and what is registered says the old wave.
+#[test]
+fn a_wave_that_changed_while_a_place_was_kept_is_registered_when_it_is_given_up() {
+    let mut node = Node::new(in_wave(-1));
+    register(&mut node, "a", 0);
+    says(&mut node, "a", &blocked(true));
+    node.elder("n9", Phase::Queued);
+    node.until_state("queued");
+    node.settle();
+    node.give(Input::Reload(Box::new(Reload {
+        settings: in_wave(1),
+        drains_otherwise: false,
+    })));
+    node.until_state("queued");
+    node.settle();
+    node.delete("/r/claims/n9");
+    assert!(held_up(&mut node).starts_with("a (wave 0)"));
+    assert!(node.claim().is_none());
+    node.until("detect");
+    assert_eq!(node.registration().wave, 1);
+    assert!(node.stands("/r/waves/n0").is_none());
+}
