@@ -15,7 +15,7 @@ use etcd_rs_sync::KeyValue;
 use reboot_coordinator::core::facts::DetectorResult;
 use reboot_coordinator::core::{Commitment, Input, State};
 use reboot_coordinator::lock::record::decode;
-use reboot_coordinator::lock::{Claim, History, Phase};
+use reboot_coordinator::lock::{Claim, History, NodeRecord, Phase};
 
 use crate::etcd::Change;
 use crate::host::Truth;
@@ -75,6 +75,8 @@ pub struct Checker {
     said_at: Vec<Time>,
     /// When it registered, first or again after it was forgotten.
     pub(crate) member_since: Vec<Time>,
+    /// Since when its registration says its wave.
+    pub(crate) wave_since: Vec<Time>,
     /// When the last completed reboot was released, and how long nobody goes after it.
     last_completed: Option<(Time, Time)>,
     seen: usize,
@@ -101,6 +103,7 @@ impl Checker {
             reported: vec![0; nodes],
             said_at: vec![0; nodes],
             member_since: vec![0; nodes],
+            wave_since: vec![0; nodes],
             taken: BTreeMap::new(),
             last_completed: None,
             seen: 0,
@@ -217,6 +220,13 @@ impl World {
             (sender, Some(_)) => {
                 if change.before.is_none() {
                     self.check.member_since[node] = self.now;
+                }
+                let wave = |kv: &Option<KeyValue>| {
+                    let record = kv.as_ref().map(|kv| decode::<NodeRecord>(&kv.value));
+                    record.and_then(Result::ok).map(|record| record.wave)
+                };
+                if wave(&change.before) != wave(&change.after) {
+                    self.check.wave_since[node] = self.now;
                 }
                 // On its way for long, from a process that is gone or has another name since.
                 if let Some(Sender::Node { host, .. }) = sender
@@ -406,8 +416,10 @@ impl World {
     fn taken_away(&mut self, node: usize, before: &Standing) {
         self.stats.taken += 1;
         let key = format!("/r/nodes/n{node}");
-        if self.etcd.get(key.as_bytes()).is_none() {
-            self.hosts[before.holder].fruitless = 0; // nothing is left that could remember
+        // Not registered, or forgotten and registered anew since it joined: nothing is left that could remember.
+        let registered = self.etcd.get(key.as_bytes());
+        if registered.is_none_or(|it| it.create_revision > before.create) {
+            self.hosts[before.holder].fruitless = 0;
         }
         self.check.taken.insert(before.create, self.now);
     }

@@ -122,6 +122,10 @@ impl World {
             let own = settings(standing.holder);
             let patience = own.reboot_timeout + own.post_boot_settle;
             let allowed = patience + own.drain_timeout.unwrap_or_default();
+            // What it says counts, where a reload has shortened it since.
+            let (said, drain) = (standing.claim.patience_sec, standing.claim.drain_sec);
+            let said = Duration::from_secs(said.unwrap_or_default() + drain.unwrap_or_default());
+            let allowed = allowed.max(said);
             let seen = standing.written_at
                 + self.hosts[standing.holder].span(own.gates_limit)
                 + 2 * SECOND;

@@ -72,10 +72,12 @@ impl World {
         }
         let own = self.home(index);
         for name in self.hosts[index].names.clone() {
+            let claim = self.check.claims[name].as_ref();
+            let claims = claim.is_some_and(|claim| claim.holder == index);
+            let registered = self.registered(name);
             if name != own
-                && self
-                    .registered(name)
-                    .is_some_and(|it| it == self.hosts[index].plan.settings.node_id)
+                && (claims
+                    || registered.is_some_and(|it| it == self.hosts[index].plan.settings.node_id))
             {
                 self.leaves(index, name);
             }

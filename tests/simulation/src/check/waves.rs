@@ -9,7 +9,7 @@ use crate::world::World;
 
 impl World {
     /// A first commit took effect. What members say of themselves is judged in the gates' read, and nothing that the commit compares
-    /// shows what they say meanwhile: that is excused, and so is one who registers meanwhile where no lower wave was known. A claim, and
+    /// shows what they say meanwhile: that is excused, and so is one who comes to a lower wave meanwhile where none was known. A claim, and
     /// who is in which wave, it compares.
     pub(super) fn check_waves(&mut self, (node, name): (usize, usize), message: &Message) {
         let own = message.truth.rules.wave;
@@ -25,7 +25,7 @@ impl World {
             read = read.min(health);
         }
         for other in (0..self.check.claims.len()).filter(|other| *other != name) {
-            let new = self.check.member_since[other] >= read;
+            let new = self.check.wave_since[other] >= read;
             if new || self.wave_of(other).is_none_or(|wave| wave >= own) {
                 continue;
             }
