@@ -117,6 +117,12 @@ struct Out<'a> {
     act: &'a Line,
 }
 
+impl Out<'_> {
+    fn node(&self) -> &str {
+        disrupted(&self.act.what).map_or("", |(node, _)| node_of(node))
+    }
+}
+
 /// P1: never more hosts out than the limit allows, by the hosts' own lines. A host counts as back at its first good health
 /// report afterwards, or at the earliest moment at which its claim can have ended: both are early rather than late.
 fn overlaps(ledger: &Ledger, spans: &[Span], clock: &Clock, verdict: &mut Verdict) {
@@ -169,6 +175,29 @@ fn overlaps(ledger: &Ledger, spans: &[Span], clock: &Clock, verdict: &mut Verdic
             );
             verdict.accuse("P1", what, at_once);
         }
+        rack_overlaps(out, &outs, ledger, verdict);
+    }
+}
+
+/// P1, of the hosts that stand in the rack of this one.
+fn rack_overlaps(out: &Out<'_>, outs: &[Out<'_>], ledger: &Ledger, verdict: &mut Verdict) {
+    let Some(rack) = ledger.setup.rack(out.node()) else {
+        return;
+    };
+    let together = outs.iter().filter(|other| {
+        let at_once = other.from <= out.from && out.from < other.until;
+        at_once && ledger.setup.rack(other.node()) == Some(rack)
+    });
+    let together: BTreeMap<&str, String> = together
+        .map(|other| (other.node(), other.act.to_string()))
+        .collect();
+    if together.len() > ledger.setup.rack_limit {
+        let what = format!(
+            "{} hosts of rack {rack} are out at {:.2}",
+            together.len(),
+            out.from
+        );
+        verdict.accuse("P1", what, together.into_values().collect());
     }
 }
 

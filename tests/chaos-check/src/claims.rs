@@ -1,12 +1,12 @@
 //! What etcd's history alone shows: who was permitted, in which order, and how many at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use crate::Verdict;
 use crate::history::Event;
-use crate::ledger::{Ledger, What};
+use crate::ledger::{Ledger, Setup, What};
 
 /// A committed claim, from its first commit to its end.
 pub(crate) struct Span {
@@ -28,7 +28,9 @@ struct Claim {
 }
 
 struct Follower<'a> {
-    limit: usize,
+    setup: &'a Setup,
+    /// Who has had a committed claim: from then on the others know its wave.
+    known: BTreeSet<String>,
     claims: BTreeMap<String, Claim>,
     spans: Vec<Span>,
     /// What forbids every commit while it exists, by key: the pause and the cooldown.
@@ -42,7 +44,8 @@ pub(crate) fn follow(events: &[Event], ledger: &Ledger, verdict: &mut Verdict) -
     let claims = format!("{}/claims/", setup.lock_key);
     let closes = ["pause", "cooldown"].map(|name| format!("{}/{name}", setup.lock_key));
     let mut follower = Follower {
-        limit: setup.limit,
+        setup,
+        known: BTreeSet::new(),
         claims: BTreeMap::new(),
         spans: Vec::new(),
         closed: BTreeMap::new(),
@@ -125,17 +128,69 @@ impl Follower<'_> {
             ended: None,
             evidence: vec![event.to_string()],
         });
-        let older = self.claims.values().filter(|c| c.create < event.create);
-        let mut evidence: Vec<String> = older.map(|claim| claim.event.clone()).collect();
-        if evidence.len() >= self.limit {
-            let what = format!(
-                "{node} committed before its turn: {} older claims, the limit is {}",
-                evidence.len(),
-                self.limit
-            );
-            evidence.push(event.to_string());
-            self.verdict.accuse("P5", what, evidence);
+        self.turn(node, event);
+        self.racks(node, event);
+        self.waves(node, event);
+        self.known.insert(node.to_owned());
+    }
+
+    /// Of the older claims, all with their racks full, fewer than the limit can be committed.
+    fn turn(&mut self, node: &str, event: &Event) {
+        let setup = self.setup;
+        let older = self.claims.iter().filter(|(_, c)| c.create < event.create);
+        let mut evidence = Vec::new();
+        let mut racks: BTreeMap<Option<&str>, usize> = BTreeMap::new();
+        for (other, claim) in older {
+            evidence.push(claim.event.clone());
+            *racks.entry(setup.rack(other)).or_default() += 1;
         }
+        let within = |(rack, count): (&Option<&str>, &usize)| match rack {
+            Some(_) => setup.rack_limit.min(*count),
+            None => *count,
+        };
+        let most: usize = racks.iter().map(within).sum();
+        let rack = setup.rack(node);
+        let own = rack.and_then(|_| racks.get(&rack)).copied().unwrap_or(0);
+        if most < setup.limit && own < setup.rack_limit {
+            return;
+        }
+        let what = format!(
+            "{node} committed before its turn: {} older claims, {own} of its rack, and {most} could go at once, the limit is {}",
+            evidence.len(),
+            setup.limit
+        );
+        evidence.push(event.to_string());
+        self.verdict.accuse("P5", what, evidence);
+    }
+
+    /// No more of one rack than its limit.
+    fn racks(&mut self, node: &str, event: &Event) {
+        let setup = self.setup;
+        let Some(rack) = setup.rack(node) else { return };
+        let of_rack = |(other, claim): &(&String, &Claim)| {
+            claim.span.is_some() && setup.rack(other) == Some(rack)
+        };
+        let others = self.claims.iter().filter(of_rack);
+        let mut evidence: Vec<String> = others.map(|(_, claim)| claim.event.clone()).collect();
+        evidence.push(event.to_string());
+        if evidence.len() > setup.rack_limit {
+            let what = format!("{} claims of rack {rack} are committed", evidence.len());
+            self.verdict.accuse("P1", what, evidence);
+        }
+    }
+
+    /// Nobody commits while one of a lower wave has a claim, once that one is known.
+    fn waves(&mut self, node: &str, event: &Event) {
+        let setup = self.setup;
+        let first = |(other, _): &(&String, &Claim)| {
+            self.known.contains(*other) && setup.wave(other) < setup.wave(node)
+        };
+        let Some((other, claim)) = self.claims.iter().find(first) else {
+            return;
+        };
+        let what = format!("{node} committed while {other}, of a lower wave, had a claim");
+        let evidence = vec![claim.event.clone(), event.to_string()];
+        self.verdict.accuse("P2", what, evidence);
     }
 
     fn count(&mut self, event: &Event) {
@@ -145,12 +200,12 @@ impl Follower<'_> {
         let rises = evidence.len() > *most;
         *most = evidence.len().max(*most);
         // Once for each new height: the same claims stand for many revisions.
-        if evidence.len() > self.limit && rises {
+        if evidence.len() > self.setup.limit && rises {
             let what = format!(
                 "{} claims are committed at revision {}, the limit is {}",
                 evidence.len(),
                 event.revision,
-                self.limit
+                self.setup.limit
             );
             self.verdict.accuse("P1", what, evidence);
         }

@@ -9,10 +9,34 @@ pub struct Setup {
     pub limit: usize,
     /// The nodes.
     pub nodes: Vec<String>,
+    /// The rack in which each node stands, in their order; empty when there are none.
+    pub racks: Vec<String>,
+    /// How many nodes of one rack may be down at once.
+    pub rack_limit: usize,
+    /// The wave of each node; empty when they are all in one.
+    pub waves: Vec<i32>,
     /// `lock_key`.
     pub lock_key: String,
     /// Where the run writes its clock.
     pub clock_key: String,
+}
+
+impl Setup {
+    fn place(&self, node: &str) -> Option<usize> {
+        self.nodes.iter().position(|name| name == node)
+    }
+
+    pub(crate) fn rack(&self, node: &str) -> Option<&str> {
+        self.racks.get(self.place(node)?).map(String::as_str)
+    }
+
+    pub(crate) fn wave(&self, node: &str) -> i32 {
+        let place = self.place(node);
+        place
+            .and_then(|place| self.waves.get(place))
+            .copied()
+            .unwrap_or(0)
+    }
 }
 
 pub(crate) struct Ledger {
@@ -109,7 +133,16 @@ fn setup(text: &str) -> Option<Setup> {
         let mut words = text.split(' ');
         words.find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
     };
+    let list = |name: &str| {
+        let words = field(name).unwrap_or_default().split(',');
+        words.filter(|word| !word.is_empty())
+    };
     Some(Setup {
+        racks: list("racks").map(str::to_owned).collect(),
+        rack_limit: field("rack_limit").map_or(Some(usize::MAX), |it| it.parse().ok())?,
+        waves: list("waves")
+            .map(|it| it.parse().ok())
+            .collect::<Option<_>>()?,
         limit: field("limit")?.parse().ok()?,
         nodes: field("nodes")?.split(',').map(str::to_owned).collect(),
         lock_key: field("lock_key")?.to_owned(),

@@ -226,6 +226,88 @@ fn a_commit_before_its_turn() {
     );
 }
 
+/// Four nodes in two racks, a and c in the first; d goes last. Two at once, of a rack one.
+fn racks() -> Story {
+    Story::new(2, "a,b,c,d racks=r0,r1,r0,r1 rack_limit=1 waves=0,0,0,1")
+}
+
+#[test]
+fn a_rack_that_waits_for_itself_lets_the_others_pass() {
+    let mut story = racks();
+    story
+        .need(0.5, "a")
+        .need(0.5, "b")
+        .claim(1.0, "a", "queued", 1)
+        .claim(1.2, "c", "queued", 1)
+        .claim(1.4, "b", "queued", 1)
+        .claim(2.0, "a", "rebooting", 1)
+        .claim(2.2, "b", "rebooting", 1)
+        .act(3.0, "a")
+        .act(3.5, "b");
+    story.returns(5.0, "a").returns(5.0, "b").gone(8.0, "a");
+    story.gone(8.2, "b").claim(9.0, "c", "rebooting", 1);
+    assert_eq!(story.accused(), Vec::<String>::new());
+}
+
+#[test]
+fn two_of_a_rack_at_once() {
+    let mut story = racks();
+    story
+        .claim(1.0, "a", "rebooting", 1)
+        .claim(2.0, "c", "rebooting", 1);
+    accuses(&mut story, "P1: 2 claims of rack r0 are committed");
+    let mut story = racks();
+    story
+        .claim(1.0, "c", "queued", 1)
+        .claim(2.0, "a", "queued", 1)
+        .claim(3.0, "a", "rebooting", 1);
+    accuses_of_nothing_else(
+        &mut story,
+        "P5: a committed before its turn: 1 older claims, 1 of its rack",
+    );
+    // The hosts' own words, although the claims are in order.
+    let mut story = racks();
+    story.need(0.5, "a").need(0.5, "c");
+    story.claim(1.0, "a", "rebooting", 1).act(2.0, "a");
+    story.act(3.0, "c").returns(4.0, "a").gone(6.0, "a");
+    accuses(&mut story, "P1: 2 hosts of rack r0 are out at 3.00");
+}
+
+#[test]
+fn older_claims_of_several_racks_count_one_for_each() {
+    let mut story = Story::new(2, "a,b,c racks=r0,r1,r2 rack_limit=1");
+    story
+        .claim(1.0, "a", "queued", 1)
+        .claim(2.0, "b", "queued", 1)
+        .claim(3.0, "c", "queued", 1)
+        .claim(4.0, "c", "rebooting", 1);
+    accuses_of_nothing_else(
+        &mut story,
+        "P5: c committed before its turn: 2 older claims, 0 of its rack, and 2 could go at once",
+    );
+}
+
+#[test]
+fn a_commit_before_a_lower_wave() {
+    let mut story = racks();
+    story.need(0.2, "a").turn(1.0, "a");
+    story
+        .claim(10.0, "d", "queued", 1)
+        .claim(11.0, "a", "queued", 2)
+        .claim(12.0, "d", "rebooting", 1);
+    accuses_of_nothing_else(
+        &mut story,
+        "P2: d committed while a, of a lower wave, had a claim",
+    );
+    // The other way round is in order, and so is one that had no claim yet from which its wave is known.
+    let mut story = racks();
+    story
+        .claim(1.0, "a", "queued", 1)
+        .claim(2.0, "d", "rebooting", 1)
+        .claim(3.0, "a", "rebooting", 1);
+    assert_eq!(story.accused(), Vec::<String>::new());
+}
+
 #[test]
 fn a_commit_while_the_cluster_is_paused_or_cools_down() {
     for key in ["/k/pause", "/k/cooldown"] {

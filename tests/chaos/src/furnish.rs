@@ -66,6 +66,7 @@ pub(crate) fn config(
     name: &str,
     settings: &Settings,
     limit: usize,
+    (rack, wave): (Option<(String, usize)>, i32),
     endpoints: &[String],
 ) -> String {
     let own = own.display();
@@ -109,6 +110,14 @@ pub(crate) fn config(
     }
     if settings.policies {
         text.push_str("cluster_policies: {min_healthy_fraction: 0.4}\n");
+    }
+    if let Some((rack, limit)) = rack {
+        text.push_str(&format!(
+            "labels: {{rack: {rack}}}\nlimits: {{rack: {limit}}}\n"
+        ));
+    }
+    if wave != 0 {
+        text.push_str(&format!("wave: {wave}\n"));
     }
     text
 }

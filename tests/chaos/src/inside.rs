@@ -21,7 +21,7 @@ use crate::member::{MEMBERS, Member};
 use crate::network::{Network, host_address, member_address};
 use crate::observer::{Observer, stamp};
 use crate::options::{Options, Planted};
-use crate::plan::{Faults, Settings};
+use crate::plan::{Faults, RACK_LIMIT, Settings};
 use crate::report;
 use crate::rng::Rng;
 use crate::strike::Active;
@@ -107,7 +107,7 @@ impl Run {
             .map(|index| Member::create(&network, index, &version.etcd, folder))
             .collect::<io::Result<Vec<Member>>>()?;
         let names: Vec<String> = (1..=options.nodes).map(|n| format!("n{n}")).collect();
-        let ledger = Ledger::create(&folder.join("ledger"), settings.limit, &names)?;
+        let ledger = Ledger::create(&folder.join("ledger"), &settings, &names)?;
         let power = listen(&folder.join("power"))?;
         let mut hosts = Vec::new();
         for (index, name) in names.iter().enumerate() {
@@ -318,11 +318,13 @@ pub(crate) fn make_host(
         .map(|member| format!("http://{}:2379", member_address(member)))
         .collect();
     endpoints.rotate_left(index % MEMBERS);
-    let limit = match options.plant {
-        Some(Planted::Limit) if index == PLANTED_LIMIT.0 => PLANTED_LIMIT.1,
-        _ => settings.limit,
+    let (limit, rack_limit) = match options.plant {
+        Some(Planted::Limit) if index == PLANTED_LIMIT.0 => (PLANTED_LIMIT.1, PLANTED_LIMIT.1),
+        _ => (settings.limit, RACK_LIMIT),
     };
-    let config = furnish::config(&folder.join(name), node, settings, limit, &endpoints);
+    let rack = settings.rack(index).map(|rack| (rack, rack_limit));
+    let place = (rack, settings.wave(index, options.nodes));
+    let config = furnish::config(&folder.join(name), node, settings, limit, place, &endpoints);
     let scripts = furnish::scripts(folder, name, &folder.join("ledger"), &folder.join("power"));
     let stream = 100 + u64::try_from(index).unwrap_or(0);
     let rng = Rng::new(options.seed, stream);

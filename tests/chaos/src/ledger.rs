@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
+use crate::plan::{RACK_LIMIT, Settings};
 use crate::system::uptime;
 
 /// Below this key the daemons keep their records.
@@ -19,14 +20,25 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    pub(crate) fn create(path: &Path, limit: usize, nodes: &[String]) -> io::Result<Ledger> {
+    pub(crate) fn create(path: &Path, settings: &Settings, nodes: &[String]) -> io::Result<Ledger> {
         let file = File::options().append(true).create_new(true).open(path)?;
         let ledger = Ledger {
             file: RefCell::new(file),
         };
-        let nodes = nodes.join(",");
+        let limit = settings.limit;
+        let list = |words: Vec<String>| words.join(",");
+        let hosts = 0..nodes.len();
+        let racks = list(
+            hosts
+                .clone()
+                .filter_map(|host| settings.rack(host))
+                .collect(),
+        );
+        let waves = hosts.map(|host| settings.wave(host, nodes.len()).to_string());
+        let (waves, nodes) = (list(waves.collect()), nodes.join(","));
         ledger.line(&format!(
-            "run setup limit={limit} nodes={nodes} lock_key={LOCK_KEY} clock_key={CLOCK_KEY}"
+            "run setup limit={limit} nodes={nodes} racks={racks} rack_limit={RACK_LIMIT} waves={waves} \
+             lock_key={LOCK_KEY} clock_key={CLOCK_KEY}"
         ))?;
         Ok(ledger)
     }

@@ -28,7 +28,7 @@ scripts write, with a checker that shares no code with the program.
   --keep          leave the history, the ledger and all logs, and say where;
                   after a violation they stay in any case
   --plant FAULT   spoil the run, to see that the judge notices:
-                    limit   one node believes in a limit of 9
+                    limit   one node believes in a limit of 9, of its rack too
                     rogue   a host reboots without having been permitted
                     delete  the claim of a host that is down is deleted
   --judge FOLDER  judge a folder that --keep left once more

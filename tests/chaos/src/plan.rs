@@ -7,6 +7,9 @@ use crate::rng::Rng;
 /// `lock_ttl_sec` of all daemons: short, so that much happens in a minute.
 pub(crate) const TTL_SEC: u32 = 4;
 
+/// How many hosts of one rack may be down at once.
+pub(crate) const RACK_LIMIT: usize = 1;
+
 /// How the fleet is set up.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -20,6 +23,10 @@ pub(crate) struct Settings {
     pub(crate) version: usize,
     /// A failed reboot stops everybody. Then every reboot clears what asked for it, or nobody would go any more.
     pub(crate) halts: bool,
+    /// In how many racks the hosts stand by turns; no two of one rack go at once. 0: there are none.
+    pub(crate) racks: usize,
+    /// The first host goes before all others, and the last one after them. Then every reboot clears what asked for it, too.
+    pub(crate) waves: bool,
 }
 
 impl Settings {
@@ -33,6 +40,23 @@ impl Settings {
             settle_sec: if rng.chance(40) { 0.6 } else { 0.0 },
             version: rng.below(1000),
             halts: rng.chance(50),
+            racks: if rng.chance(50) { 2 + rng.below(3) } else { 0 },
+            waves: rng.chance(40),
+        }
+    }
+
+    /// The rack in which a host stands.
+    pub(crate) fn rack(&self, host: usize) -> Option<String> {
+        (self.racks > 0).then(|| format!("r{}", host % self.racks))
+    }
+
+    /// The wave in which a host goes, of so many hosts.
+    pub(crate) fn wave(&self, host: usize, hosts: usize) -> i32 {
+        match host {
+            _ if !self.waves => 0,
+            0 => -1,
+            last if last + 1 == hosts => 1,
+            _ => 0,
         }
     }
 }

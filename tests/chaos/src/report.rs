@@ -37,7 +37,7 @@ pub(crate) fn announce(options: &Options, settings: &Settings, version: &Version
     let yes = |is: bool| if is { "yes" } else { "no" };
     println!(
         "chaos: seed {}, {:.1} minutes, {} hosts, three members of etcd {version}\n\
-         \x20      limit {}, drain hooks: {}, policies: {}, cooldown {} s, settle {} s, failures stop the line: {}",
+         \x20      limit {}, drain hooks: {}, policies: {}, cooldown {} s, settle {} s, failures stop the line: {}, racks: {}, waves: {}",
         options.seed,
         options.length.as_secs_f64() / 60.0,
         options.nodes,
@@ -47,6 +47,8 @@ pub(crate) fn announce(options: &Options, settings: &Settings, version: &Version
         settings.cooldown_sec,
         settings.settle_sec,
         yes(settings.halts),
+        settings.racks,
+        yes(settings.waves),
     );
 }
 

@@ -52,7 +52,7 @@ impl Run {
         };
         let now = Instant::now();
         for host in &mut self.hosts {
-            let stubborn = self.rng.chance(10) && !self.settings.halts;
+            let stubborn = self.rng.chance(10) && !self.settings.halts && !self.settings.waves;
             host.need_reboot_at(now + self.rng.seconds(0.0, spread), stubborn);
         }
         self.strike_until(faults_until)?;
