@@ -116,7 +116,7 @@ fn every_line_that_calls_a_script_of_ours_has_flags_that_its_help_names() {
 /// help may build something first.
 fn flags_of(script: &str) -> String {
     let mut text = read(script);
-    for package in ["chaos", "demo", "mutants", "simulation"] {
+    for package in ["chaos", "demo", "fleet", "mutants", "simulation"] {
         if text.contains(package) {
             let mut files = Vec::new();
             collect(
