@@ -199,6 +199,8 @@ fn trouble_that_comes_and_goes_is_told_once() {
     let cluster = Cluster::single();
     let mut daemon = Daemon::new(&cluster);
     daemon.host.set("backoff_max_sec", "60");
+    // A busy machine is late at times, and that is another trouble, told for itself.
+    daemon.host.set("etcd_timeout_sec", "2");
     daemon.host.remove("required");
     let count = AtomicUsize::new(0);
     daemon.proxy.rule(Rule {
@@ -214,8 +216,8 @@ fn trouble_that_comes_and_goes_is_told_once() {
     // Beside what a pass comes to, which is told when it changes, once a check_interval_sec at most.
     let events = daemon.host.events();
     for event in ["etcd_error", "etcd_back", "report_failed"] {
-        let times = events.iter().filter(|line| line["event"] == event).count();
-        assert!(times <= 2, "{event}: {times} times in 40 requests");
+        let told: Vec<_> = events.iter().filter(|it| it["event"] == event).collect();
+        assert!(told.len() <= 2, "{event} in 40 requests: {told:#?}");
     }
     assert!(daemon.host.stop() < END);
 }
