@@ -1,5 +1,7 @@
 //! One real etcd and one simulated, which get the same requests.
 
+use std::time::Duration;
+
 use etcd_rs_sync::{
     Client, Delete, Error, Etcd, Event, EventKind, Header, KeyValue, Keys, OpReply, Options, Put,
     Range, Reply, Request, TxnReply, WatchItem, WatchRequest,
@@ -42,8 +44,11 @@ impl Both {
             Some(translator) => vec![translator.url()],
             None => server.endpoints(),
         };
+        let mut options = Options::new(endpoints);
+        // What is compared is answers; a disk that stalls is none.
+        options.timeout = Duration::from_secs(60);
         Both {
-            client: Client::new(Options::new(endpoints)).unwrap(),
+            client: Client::new(options).unwrap(),
             fake: FakeEtcd::default(),
             replies: 0,
             errors: 0,
