@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use etcd_rs_sync::{Error, Reply, Request};
 
-use super::judge::{describe, judge_cooldown, judge_pause};
+use super::judge::{describe, judge_pause};
 use super::queue::millis;
 use super::start::MAX_ATTEMPTS;
 use super::{Gates, Machine, Stage, State, nonsense, rfc3339, words};
@@ -179,18 +179,11 @@ impl Machine {
         }
     }
 
-    /// The commit's own guards refused. What it read is judged like any other; when that finds nothing, the registration, a
-    /// claim or a report moved in between, and what etcd says is judged again.
+    /// The commit's own guards refused. When it was no pause, something else that was judged moved in between, and what etcd says is
+    /// judged again.
     fn commit_refused(&mut self, stage: Stage, read: GateRead) {
         self.paused = read.pause.is_some();
-        let cluster = judge_pause(read.pause.as_ref());
-        // Whether an urgent request that was judged stands still is found out by judging again.
-        let cooldown =
-            judge_cooldown(read.cooldown.as_ref()).or_else(|refusal| match self.urgent {
-                true => Ok(()),
-                false => Err(refusal),
-            });
-        match cluster.and(cooldown) {
+        match judge_pause(read.pause.as_ref()) {
             Err(refusal) => self.gate_closed(stage, refusal),
             Ok(()) => self.go(State::Gates(Gates::reading(stage))),
         }
