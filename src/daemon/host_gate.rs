@@ -3,7 +3,8 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::{Event, Inbox, Start, reload};
 use crate::config::{self, Config};
@@ -11,6 +12,12 @@ use crate::core::{Mode, Refusal};
 use crate::host::{self, KillSwitch};
 use crate::lock::outcome::HOST_LIMIT;
 use crate::process::{Cancel, bounded};
+
+/// Between two reads of a configuration that cannot be used.
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// What is left of [`HOST_LIMIT`] for the last of them.
+const LAST_READ: Duration = Duration::from_secs(1);
 
 /// Why the host forbids a reboot now, within [`HOST_LIMIT`]. No answer is a "no".
 pub(super) fn forbids(file: &Path, config: Arc<Config>, cancel: &Cancel) -> Option<Refusal> {
@@ -23,15 +30,35 @@ pub(super) fn forbids(file: &Path, config: Arc<Config>, cancel: &Cancel) -> Opti
         return Some(Refusal::KillSwitch(why));
     }
     let left = HOST_LIMIT.saturating_sub(began.elapsed());
-    let of = file.to_owned();
-    let unlike = bounded("configuration", left, cancel, move || unlike(&of, &config));
-    let unknown = |_| {
-        Some(format!(
+    let (of, ended) = (file.to_owned(), cancel.clone());
+    let patience = left.saturating_sub(LAST_READ);
+    let look = move || once_whole(patience, &ended, || unlike(&of, &config));
+    let why = match bounded("configuration", left, cancel, look) {
+        Ok(Ok(like)) => like,
+        Ok(Err(unusable)) => Some(unusable),
+        Err(_) => Some(format!(
             "no answer about {} or a path in it",
             file.display()
-        ))
+        )),
     };
-    unlike.unwrap_or_else(unknown).map(Refusal::Configuration)
+    why.map(Refusal::Configuration)
+}
+
+/// Reads what cannot be used again for as long as `patience`: files are replaced one after the other, and who reads in between finds
+/// a key that does not belong to its certificate. A place in the queue is not given up for that moment.
+fn once_whole<T>(
+    patience: Duration,
+    cancel: &Cancel,
+    mut read: impl FnMut() -> Result<T, String>,
+) -> Result<T, String> {
+    let began = Instant::now();
+    loop {
+        let found = read();
+        if found.is_ok() || cancel.is_cancelled() || began.elapsed() >= patience {
+            return found;
+        }
+        thread::sleep(AGAIN);
+    }
 }
 
 /// Hands the configuration over when it takes another name or time zone from the host than before.
@@ -68,14 +95,15 @@ fn switched_off(seen: Option<KillSwitch>, path: &str) -> Option<String> {
 }
 
 /// Why a start with what the configuration file says now would not find the claim that this process commits, or `None`.
-fn unlike(file: &Path, running: &Config) -> Option<String> {
-    let found = match config::load(file) {
-        Ok(loaded) => loaded.config,
-        Err(problems) => {
-            let first = problems.0.first().map(ToString::to_string);
-            return Some(first.unwrap_or_else(|| "no configuration".to_owned()));
-        }
+///
+/// # Errors
+/// What makes it unusable.
+fn unlike(file: &Path, running: &Config) -> Result<Option<String>, String> {
+    let unusable = |problems: config::Problems| {
+        let first = problems.0.first().map(ToString::to_string);
+        first.unwrap_or_else(|| "no configuration".to_owned())
     };
+    let found = config::load(file).map_err(unusable)?.config;
     // Whether other endpoints lead to the same cluster only a reload can tell.
     let told = |config: &Config| {
         let tls = config.etcd.tls.as_ref();
@@ -109,16 +137,38 @@ fn unlike(file: &Path, running: &Config) -> Option<String> {
         ]
     };
     let pairs = told(running).into_iter().zip(told(&found));
-    let ((name, before), (_, after)) = pairs.into_iter().find(|(before, after)| before != after)?;
-    let file = file.display();
-    Some(format!(
-        "{name} is {before:?} in this process and {after:?} in {file}"
-    ))
+    let unlike = pairs.into_iter().find(|(before, after)| before != after);
+    Ok(unlike.map(|((name, before), (_, after))| {
+        let file = file.display();
+        format!("{name} is {before:?} in this process and {after:?} in {file}")
+    }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_that_are_replaced_one_after_the_other_are_read_again_until_they_fit_together() {
+        let mut reads = 0;
+        let torn_twice = || {
+            reads += 1;
+            if reads > 2 {
+                Ok(())
+            } else {
+                Err("torn".to_owned())
+            }
+        };
+        assert_eq!(once_whole(HOST_LIMIT, &Cancel::new(), torn_twice), Ok(()));
+        assert_eq!(reads, 3);
+        let torn = || Err::<(), _>("torn".to_owned());
+        let began = Instant::now();
+        assert!(once_whole(Duration::ZERO, &Cancel::new(), torn).is_err());
+        let cancel = Cancel::new();
+        cancel.cancel();
+        assert!(once_whole(HOST_LIMIT, &cancel, torn).is_err());
+        assert!(began.elapsed() < HOST_LIMIT);
+    }
 
     /// Whatever somebody has written there, it must not end the daemon.
     #[test]

@@ -31,14 +31,18 @@ fn session(store: &Store, node: &str) -> Option<String> {
 fn certificates_replaced_before_the_old_ones_end_cost_no_place_and_no_restart() {
     let cluster = Cluster::builder().tls(Tls::Mutual).start();
     let pki = cluster.pki();
-    let began = Instant::now();
-    pki.renew(LIFETIME);
     let mut options = Options::new(cluster.endpoints());
-    options.tls = Some(TlsOptions {
+    let tls = || TlsOptions {
         ca_pem: Some(pki.ca_pem()),
         client_pem: Some(pki.client.pem()),
         insecure_skip_verify: false,
-    });
+    };
+    options.tls = Some(tls());
+    // A server that starts reads its files once, and ends when they do not fit together.
+    Store::with(options.clone()).revision();
+    let began = Instant::now();
+    pki.renew(LIFETIME);
+    options.tls = Some(tls());
     // One whose files are not replaced.
     let late = tempfile::tempdir().unwrap();
     let kept = CertFiles {
@@ -71,7 +75,7 @@ fn certificates_replaced_before_the_old_ones_end_cost_no_place_and_no_restart() 
             .contains("renew the certificate in cert_file")
     });
     // Each renewed its lease with the new ones: nobody's place is older than a TTL by then.
-    options.tls.as_mut().unwrap().client_pem = Some(pki.client.pem());
+    options.tls = Some(tls());
     let store = Store::with(options);
     store.wait_gone("forgotten");
     assert_eq!(
