@@ -223,6 +223,7 @@ mod tests {
                 patience_sec: None,
                 drain_sec: None,
                 passed: Vec::new(),
+                target: None,
                 version: "0.1.0".into(),
             }),
         }

@@ -75,6 +75,7 @@ pub const FIELDS: &[Field] = &[
     field("post_boot_settle_sec", "0"),
     field("max_reboots_without_clearing", "1"),
     field("halt_after", "1"),
+    field("halt_scope", "`all`"),
     field("cluster_policies", "none"),
     field("cluster_policies.min_healthy_fraction", "none"),
     field("cluster_policies.min_healthy_absolute", "none"),

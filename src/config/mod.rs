@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::core::line::HaltScope;
 pub use crate::core::policy::Policies as ClusterPolicies;
 use crate::core::windows::Windows;
 use crate::lock::Domains;
@@ -92,6 +93,8 @@ pub struct Config {
     pub wave: i32,
     /// How many failed reboots stop the line; 0: none does (P3).
     pub halt_after: u32,
+    /// Which of them count (P3).
+    pub halt_scope: HaltScope,
     /// Cluster policies.
     pub cluster_policies: Option<ClusterPolicies>,
     /// Maintenance windows; `None` when there are none.

@@ -7,8 +7,9 @@ use std::time::Duration;
 use super::host::Host;
 use super::reader::{Field, Map, Sink};
 use super::tree::Node;
-use super::{Config, Log, LogFormat};
+use super::{Config, Detector, DetectorKind, Log, LogFormat};
 use super::{commands, detectors, domains, etcd, files, key, policies};
+use crate::core::line::HaltScope;
 use crate::lock::keys::{NODE_NAME_RULE, is_node_name};
 
 /// Reads the whole tree. Problems and warnings go to the sink; the configuration counts only if there are no problems.
@@ -46,6 +47,7 @@ pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
     let hold_timeout = hold_timeout(&top.field("hold_timeout_sec"), away);
     let max_reboots_without_clearing = at_least(1, &top.field("max_reboots_without_clearing"), 1);
     let halt_after = at_least(0, &top.field("halt_after"), 1);
+    let halt_scope = halt_scope(&top.field("halt_scope"), detectors.as_deref());
     let cluster_policies = policies::cluster_policies(&top.field("cluster_policies"));
     if let Some(policies) = &cluster_policies {
         let limit = max_concurrent_reboots.unwrap_or(1);
@@ -102,6 +104,7 @@ pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
         post_boot_settle: post_boot_settle?,
         max_reboots_without_clearing: max_reboots_without_clearing?,
         halt_after: halt_after?,
+        halt_scope,
         cluster_policies,
         windows,
         kill_switch_file,
@@ -112,6 +115,22 @@ pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
         run_dir,
         boot_id_file,
     })
+}
+
+fn halt_scope(field: &Field<'_>, detectors: Option<&[Detector]>) -> HaltScope {
+    match field.text().as_deref() {
+        None | Some("all") => return HaltScope::All,
+        Some("target") => {}
+        Some(other) => field.problem(format!("{other:?} is no scope; use all or target")),
+    }
+    let kernel = |it: &Detector| matches!(it.kind, DetectorKind::Kernel);
+    if detectors.is_some_and(|detectors| !detectors.iter().any(kernel)) {
+        field.warning(
+            "without a detector of type kernel it is not known what this node would boot, so that every failure counts; add one"
+                .to_owned(),
+        );
+    }
+    HaltScope::Target
 }
 
 /// The first and the last wave.

@@ -9,6 +9,8 @@ pub struct DetectorReport {
     pub name: String,
     /// What it says.
     pub result: DetectorResult,
+    /// What the host would boot that it does not run, where the detector knows: the release of a kernel.
+    pub target: Option<String>,
     /// How long it took.
     pub took: Duration,
 }

@@ -2,6 +2,16 @@
 
 use crate::lock::line::{GoOn, Known, Line};
 
+/// Which failures stop a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HaltScope {
+    /// All.
+    #[default]
+    All,
+    /// Those of the kernel that the node would boot, and all of which one of the two kernels is not known.
+    Target,
+}
+
 /// A claim that stands still for too long, as far as the judge saw it himself or its node's clock tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Still {
@@ -9,18 +19,21 @@ pub struct Still {
     pub node: String,
     /// Its create revision.
     pub claim: i64,
+    /// What was to be booted.
+    pub target: Option<String>,
     /// What was seen.
     pub why: String,
 }
 
-/// Judges whether `node` may go, when `halt_after` failed reboots of others stop the line (0: none does). Answers the operator's
-/// word, with its mod revision, when it goes only because of that.
+/// Judges whether `node` may go, when `halt_after` failed reboots of others stop the line (0: none does). Those to another kernel
+/// than `target` do not, where both are known. Answers the operator's word, with its mod revision, when it goes only because of that.
 ///
 /// # Errors
 /// Which failures stop it.
 pub fn judge(
     halt_after: u32,
     node: &str,
+    target: Option<&str>,
     line: &Line,
     still: &[Still],
 ) -> Result<Option<(i64, GoOn)>, String> {
@@ -33,15 +46,25 @@ pub fn judge(
     let marked = line.failures.iter().map(|known| Failed {
         node: &known.node,
         id: known.id,
+        target: known
+            .failure
+            .as_ref()
+            .ok()
+            .and_then(|it| it.target.as_deref()),
         why: words(known),
     });
     let unmarked = |still: &&Still| !line.failures.iter().any(|known| known.node == still.node);
     let seen = still.iter().filter(unmarked).map(|still| Failed {
         node: &still.node,
         id: still.claim,
+        target: still.target.as_deref(),
         why: still.why.clone(),
     });
-    let failed: Vec<Failed> = marked.chain(seen).filter(|it| it.node != node).collect();
+    let other = |of: Option<&str>| target.zip(of).is_some_and(|(target, of)| target != of);
+    let failed: Vec<Failed> = marked
+        .chain(seen)
+        .filter(|it| it.node != node && !other(it.target))
+        .collect();
     let many = |count: usize, limit: u32| count >= usize::try_from(limit).unwrap_or(usize::MAX);
     if !many(failed.len(), halt_after) {
         return Ok(None);
@@ -70,12 +93,17 @@ pub fn judge(
 struct Failed<'a> {
     node: &'a str,
     id: i64,
+    target: Option<&'a str>,
     why: String,
 }
 
 fn words(known: &Known) -> String {
     match &known.failure {
-        Ok(failure) => format!("{}, since {}", failure.detail, failure.since),
+        Ok(failure) => {
+            let target = failure.target.as_ref();
+            let to = target.map_or_else(String::new, |target| format!(" to kernel {target}"));
+            format!("{}{to}, since {}", failure.detail, failure.since)
+        }
         Err(error) => error.to_string(),
     }
 }
@@ -83,6 +111,7 @@ fn words(known: &Known) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lock::record::RecordError;
     use crate::lock::{Failure, FailureKind};
 
     fn known(node: &str, id: i64) -> Known {
@@ -93,6 +122,7 @@ mod tests {
             kind: FailureKind::NotBack,
             detail: "rebooting and not moved for 9 s".to_owned(),
             reasons: Vec::new(),
+            target: None,
             since: "2026-01-01T00:00:00Z".to_owned(),
             by: None,
         };
@@ -126,12 +156,13 @@ mod tests {
         let seen = |node: &str| Still {
             node: node.to_owned(),
             claim: 3,
+            target: None,
             why: "still".to_owned(),
         };
-        assert_eq!(judge(2, "a", &marked, &[seen("b")]), Ok(None));
+        assert_eq!(judge(2, "a", None, &marked, &[seen("b")]), Ok(None));
         let both = "b (rebooting and not moved for 9 s, since 2026-01-01T00:00:00Z), c (still)";
         assert_eq!(
-            judge(2, "a", &marked, &[seen("b"), seen("c")]),
+            judge(2, "a", None, &marked, &[seen("b"), seen("c")]),
             Err(both.to_owned())
         );
     }
@@ -140,11 +171,44 @@ mod tests {
     fn a_word_is_about_the_failures_that_it_names_and_no_others() {
         let failures = || vec![known("b", 3), known("c", 4)];
         let all = line(failures(), &[("b", 3), ("c", 4)]);
-        let word = judge(1, "a", &all, &[]).unwrap();
+        let word = judge(1, "a", None, &all, &[]).unwrap();
         assert_eq!(word.map(|(modified, _)| modified), Some(7));
         for excused in [[("b", 3), ("c", 5)], [("b", 3), ("d", 4)]] {
-            let why = judge(1, "a", &line(failures(), &excused), &[]).unwrap_err();
+            let why = judge(1, "a", None, &line(failures(), &excused), &[]).unwrap_err();
             assert!(why.starts_with("c (") && !why.contains("b ("), "{why}");
         }
+    }
+
+    #[test]
+    fn a_failure_of_another_kernel_counts_unless_both_kernels_are_known() {
+        let marked = |target: Option<&str>| {
+            let mut known = known("b", 3);
+            if let Ok(failure) = &mut known.failure {
+                failure.target = target.map(str::to_owned);
+            }
+            line(vec![known], &[])
+        };
+        let seen = |target: Option<&str>| Still {
+            node: "b".to_owned(),
+            claim: 3,
+            target: target.map(str::to_owned),
+            why: "still".to_owned(),
+        };
+        for (own, of, goes) in [
+            (Some("6.1"), Some("6.2"), true),
+            (Some("6.1"), Some("6.1"), false),
+            (Some("6.1"), None, false),
+            (None, Some("6.2"), false),
+            (None, None, false),
+        ] {
+            let by_mark = judge(1, "a", own, &marked(of), &[]);
+            assert_eq!(by_mark.is_ok(), goes, "{own:?} {of:?}");
+            let by_sight = judge(1, "a", own, &Line::default(), &[seen(of)]);
+            assert_eq!(by_sight.is_ok(), goes, "{own:?} {of:?}");
+        }
+        let mut garbled = known("b", 3);
+        garbled.failure = Err(RecordError::Malformed("x".to_owned()));
+        let unknown = line(vec![garbled], &[]);
+        assert!(judge(1, "a", Some("6.1"), &unknown, &[]).is_err());
     }
 }

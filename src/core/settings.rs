@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::line::HaltScope;
 use super::memory::Memory;
 use super::policy::Policies;
 use super::windows::Windows;
@@ -28,6 +29,8 @@ pub struct Settings {
     pub wave: i32,
     /// How many failed reboots of others stop this node; 0: none does.
     pub halt_after: u32,
+    /// Which of them count.
+    pub halt_scope: HaltScope,
     /// How often detectors run.
     pub check_interval: Duration,
     /// How often the node reports its health; `None` for never.

@@ -24,6 +24,7 @@ pub(super) fn settings(config: &Config, mode: Mode) -> Result<Settings, String> 
         domains: config.domains.clone(),
         wave: config.wave,
         halt_after: config.halt_after,
+        halt_scope: config.halt_scope,
         check_interval: config.check_interval,
         health_publish_interval: (mode == Mode::Daemon).then_some(config.health_publish_interval),
         backoff_min: config.backoff_min,

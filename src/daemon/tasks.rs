@@ -274,6 +274,7 @@ fn all_failed(names: Vec<String>, why: &str) -> Vec<DetectorReport> {
     let failed = |name| DetectorReport {
         name,
         result: DetectorResult::Failed(why.to_owned()),
+        target: None,
         took: Duration::ZERO,
     };
     names.into_iter().map(failed).collect()

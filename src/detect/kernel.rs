@@ -92,18 +92,18 @@ const IMAGE_BASED: &[(&str, (&str, &str))] = &[
 /// What it cannot see: a rebuild under the same release, and images that a boot loader keeps elsewhere. An image-based system is
 /// an error, with what to ask instead. Where GRUB or systemd-boot is told to start an older kernel than the newest, that one
 /// counts; what starts next in other ways is not known, and the reboot budget is for that. A container or a machine whose
-/// kernel comes from its host gets an error.
-pub fn check(roots: &Roots) -> DetectorResult {
+/// kernel comes from its host gets an error. Answers as well which newer kernel would be booted.
+pub fn check(roots: &Roots) -> (DetectorResult, Option<String>) {
     if let Some(why) = image_based(&roots.root) {
-        return DetectorResult::Failed(why);
+        return (DetectorResult::Failed(why), None);
     }
     let verdict = running(&roots.osrelease)
         .and_then(|running| installed(roots).map(|installed| (running, installed)))
         .and_then(|(running, installed)| judge(&running, &installed, &roots.root));
     match verdict {
-        Ok(None) => DetectorResult::Clear,
-        Ok(Some(why)) => DetectorResult::Required(why),
-        Err(why) => DetectorResult::Failed(why),
+        Ok(None) => (DetectorResult::Clear, None),
+        Ok(Some((why, next))) => (DetectorResult::Required(why), next),
+        Err(why) => (DetectorResult::Failed(why), None),
     }
 }
 
@@ -140,12 +140,12 @@ impl Found {
     }
 }
 
-/// Why a reboot is required, if it is.
+/// Why a reboot is required, if it is, and for which kernel, if that is certain.
 fn judge(
     running: &Release,
     installed: &BTreeMap<String, Found>,
     root: &Path,
-) -> Result<Option<String>, String> {
+) -> Result<Option<(String, Option<String>)>, String> {
     // Whether images are named by release is asked for each flavour: one of another flavour says nothing of module trees here.
     let of_its_flavour = |name: &str| Release::parse(name).filter(|it| it.same_flavour(running));
     let images = installed
@@ -168,23 +168,28 @@ fn judge(
         Some(newest) if newest.compare(running) == Ordering::Greater => {
             let next = loader::next(root, &newest.name)
                 .filter(|next| of_flavour().any(|it| it.name == next.release));
-            Ok(match next {
-                Some(next) if next.release == *name => None,
-                Some(next) => Some(format!(
-                    "kernel {} is what {} starts next, {name} is running",
-                    next.release, next.says
-                )),
-                None => Some(format!(
-                    "kernel {} is installed, {name} is running",
-                    newest.name
-                )),
-            })
+            let (why, target) = match next {
+                Some(next) if next.release == *name => return Ok(None),
+                Some(next) => (
+                    format!(
+                        "kernel {} is what {} starts next, {name} is running",
+                        next.release, next.says
+                    ),
+                    next.release,
+                ),
+                None => (
+                    format!("kernel {} is installed, {name} is running", newest.name),
+                    newest.name.clone(),
+                ),
+            };
+            Ok(Some((why, Some(target))))
         }
         _ if here.is_some() => Ok(None),
-        Some(newest) => Ok(Some(format!(
-            "running kernel {name} is no longer installed, {} is",
-            newest.name
-        ))),
+        Some(newest) => {
+            let newest = &newest.name;
+            let why = format!("running kernel {name} is no longer installed, {newest} is");
+            Ok(Some((why, None)))
+        }
         None => {
             let names: Vec<&str> = kernels.iter().map(|kernel| kernel.name.as_str()).collect();
             Err(format!(

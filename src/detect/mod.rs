@@ -32,11 +32,13 @@ pub fn run_all(
 fn run(detector: &Detector, env: &[(String, String)], cancel: &Cancel) -> DetectorReport {
     let began = Instant::now();
     let limit = detector.timeout;
+    let mut target = None;
     let result = match &detector.kind {
         DetectorKind::File { path } => {
             let owned = path.clone();
             let key = format!("file {}", path.display());
             limited(&key, limit, cancel, move || file(&owned))
+                .unwrap_or_else(DetectorResult::Failed)
         }
         DetectorKind::Command {
             cmd,
@@ -52,34 +54,37 @@ fn run(detector: &Detector, env: &[(String, String)], cancel: &Cancel) -> Detect
             command(&process::run(&spec, cancel), success_exit_codes)
         }
         DetectorKind::Http(check) => http::ask(check, limit, cancel),
-        DetectorKind::Kernel => limited("kernel", limit, cancel, || {
-            kernel::check(&kernel::Roots::default())
-        }),
+        DetectorKind::Kernel => {
+            let check = || kernel::check(&kernel::Roots::default());
+            let (result, next) = limited("kernel", limit, cancel, check)
+                .unwrap_or_else(|why| (DetectorResult::Failed(why), None));
+            target = next;
+            result
+        }
     };
     DetectorReport {
         name: detector.name.clone(),
         result,
+        target,
         took: began.elapsed(),
     }
 }
 
 /// A check of files with a limit, because a path on a dead network file system blocks without end.
-fn limited(
+fn limited<T: Send + 'static>(
     key: &str,
     limit: Duration,
     cancel: &Cancel,
-    check: impl FnOnce() -> DetectorResult + Send + 'static,
-) -> DetectorResult {
-    bounded(key, limit, cancel, check).unwrap_or_else(|why| {
-        DetectorResult::Failed(match why {
-            NoAnswer::TimedOut => format!(
-                "no answer from the file system within {} s",
-                limit.as_secs_f64()
-            ),
-            NoAnswer::StillBusy => "the file system has not answered an earlier check yet".into(),
-            NoAnswer::Cancelled => ScriptOutcome::Cancelled.to_string(),
-            NoAnswer::NotStarted(why) => why,
-        })
+    check: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, String> {
+    bounded(key, limit, cancel, check).map_err(|why| match why {
+        NoAnswer::TimedOut => format!(
+            "no answer from the file system within {} s",
+            limit.as_secs_f64()
+        ),
+        NoAnswer::StillBusy => "the file system has not answered an earlier check yet".into(),
+        NoAnswer::Cancelled => ScriptOutcome::Cancelled.to_string(),
+        NoAnswer::NotStarted(why) => why,
     })
 }
 

@@ -40,6 +40,9 @@ pub struct Failure {
     pub detail: String,
     /// Why the reboot was asked for.
     pub reasons: Vec<String>,
+    /// The kernel that was to be booted, where a detector knew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
     /// When it was noticed, RFC 3339. For people only.
     pub since: String,
     /// Who noticed, when not the node itself.

@@ -84,6 +84,9 @@ pub struct Claim {
     /// The gates that it was let past by an urgent request.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub passed: Vec<String>,
+    /// The kernel that was to be booted when it was committed, where a detector knew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
     /// The writer's version.
     pub version: String,
 }

@@ -60,6 +60,7 @@ fn failure() -> Failure {
         kind: FailureKind::NotBack,
         detail: String::new(),
         reasons: Vec::new(),
+        target: None,
         since: String::new(),
         by: None,
     }

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use super::View;
 use super::gates::gates;
 use super::local::{Detectors, Local};
+use crate::core::line::HaltScope;
 use crate::core::windows::Windows;
 use crate::host::KillSwitch;
 use crate::lock::outcome::Found;
@@ -36,6 +37,7 @@ pub(crate) fn local() -> Local {
         dry_run: false,
         patience: Duration::from_secs(600),
         halt_after: 1,
+        halt_scope: HaltScope::All,
         wave: 0,
         policies: None,
         windows: Some(Windows::parse("UTC", &[], &["Mon 08:00-18:00".into()]).unwrap()),
@@ -68,6 +70,7 @@ pub(crate) fn found(node: &str, phase: Phase, create: i64, since: &str) -> (Stri
         patience_sec: None,
         drain_sec: None,
         passed: Vec::new(),
+        target: None,
         version: "0.1.0".into(),
     };
     let found = Found {

@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 
 use crate::config::{Config, Detector, DetectorKind};
 use crate::core::facts::{DetectorReport, DetectorResult};
+use crate::core::line::HaltScope;
 use crate::core::policy::Policies;
 use crate::core::windows::Windows;
 use crate::detect;
@@ -34,6 +35,7 @@ pub(crate) struct Local {
     /// After how much time a node that has not come back is one to worry about: `reboot_timeout_sec`.
     pub(crate) patience: Duration,
     pub(crate) halt_after: u32,
+    pub(crate) halt_scope: HaltScope,
     pub(crate) wave: i32,
     pub(crate) policies: Option<Policies>,
     pub(crate) windows: Option<Windows>,
@@ -65,6 +67,7 @@ impl Local {
             dry_run: config.dry_run,
             patience: config.reboot_timeout,
             halt_after: config.halt_after,
+            halt_scope: config.halt_scope,
             wave: config.wave,
             policies: config.cluster_policies.clone(),
             windows: config.windows.clone(),

@@ -33,6 +33,7 @@ fn claim(node: usize) -> Claim {
         patience_sec: None,
         drain_sec: None,
         passed: Vec::new(),
+        target: None,
         version: String::new(),
     }
 }

@@ -57,6 +57,7 @@ impl Machine {
             phase,
             limit: self.settings.max_concurrent_reboots,
             reasons: self.reasons.clone(),
+            target: self.target.clone(),
             committed_at: Some(now.clone()),
             attempts: seen.claim.attempts.saturating_add(1),
             patience_sec: Some(self.patience().as_secs()),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use etcd_rs_sync::{Error, Reply, Request};
 
-use super::judge::{judge_cooldown, judge_detectors, judge_pause, stands};
+use super::judge::{judge_cooldown, judge_detectors, judge_pause, stands, target};
 use super::{Entry, Machine, Outcome, State, Verify, nonsense, words};
 use crate::core::Verdict;
 use crate::core::facts::{DetectorReport, DetectorResult, HealthPhase, ScriptReport};
@@ -332,6 +332,7 @@ impl Machine {
             return self.verify_detected(reports);
         }
         self.note_detectors(reports);
+        self.target = target(reports);
         match judge_detectors(reports) {
             Ok(reasons) => {
                 self.note(

@@ -120,6 +120,13 @@ pub fn judge_detectors(reports: &[DetectorReport]) -> Result<Vec<String>, Refusa
     Err(Refusal::NotRequired)
 }
 
+/// The kernel that would be booted, when it is certain.
+pub fn target(reports: &[DetectorReport]) -> Option<String> {
+    let mut known = reports.iter().filter_map(|report| report.target.as_ref());
+    let first = known.next()?;
+    known.all(|other| other == first).then(|| first.clone())
+}
+
 /// The kill switch of the cluster. A record that cannot be read still blocks.
 ///
 /// # Errors

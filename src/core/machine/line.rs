@@ -10,7 +10,7 @@ use super::judge::stands;
 use super::queue::{Queue, Seen};
 use super::taking_away::{End, TakingAway};
 use super::{Machine, State, nonsense, rfc3339, words};
-use crate::core::line::{self, Still};
+use crate::core::line::{self, HaltScope, Still};
 use crate::core::{Note, Refusal};
 use crate::lock::outcome::{self, Found, GateRead, Write};
 use crate::lock::record::RECORD_VERSION;
@@ -73,7 +73,12 @@ impl Machine {
             still.extend(old);
         }
         let (halt_after, node) = (self.settings.halt_after, self.settings.node.clone());
-        let judge = |still: &[Still]| line::judge(halt_after, &node, &read.line, still);
+        let target = match self.settings.halt_scope {
+            HaltScope::All => None,
+            HaltScope::Target => self.target.clone(),
+        };
+        let target = target.as_deref();
+        let judge = |still: &[Still]| line::judge(halt_after, &node, target, &read.line, still);
         let known = judge(&[]).is_err();
         if let Some(queue) = &mut self.queue {
             queue.suspects = !known;
@@ -111,6 +116,7 @@ impl Machine {
             kind,
             detail: detail.to_owned(),
             reasons: held.claim.reasons.clone(),
+            target: held.claim.target.clone(),
             since: rfc3339(self.now.wall),
             by: None,
         }
@@ -142,6 +148,7 @@ impl Machine {
             kind: FailureKind::NotBack,
             detail: stands_still(&away.claim, waited),
             reasons: away.claim.reasons.clone(),
+            target: away.claim.target.clone(),
             since: rfc3339(self.now.wall),
             by: Some(self.settings.node.clone()),
         };
@@ -203,6 +210,7 @@ impl Queue {
         late.map(|(key, seen, claim)| Still {
             node: key.strip_prefix(claims).unwrap_or(key).to_owned(),
             claim: seen.create,
+            target: claim.target.clone(),
             why: stands_still(claim, now.saturating_sub(seen.since)),
         })
         .collect()
@@ -242,6 +250,7 @@ fn looks_old((node, found): (&str, &Found), own: Duration, now: Timestamp) -> Op
     (age > patience + drain).then(|| Still {
         node: node.to_owned(),
         claim: found.create,
+        target: claim.target.clone(),
         why: format!(
             "it is {}, and was committed {} s ago by its clock",
             claim.phase.as_str(),
@@ -294,6 +303,7 @@ mod tests {
             patience_sec,
             drain_sec,
             passed: Vec::new(),
+            target: None,
             version: String::new(),
         };
         Found {
@@ -332,6 +342,7 @@ mod tests {
         let first = Still {
             node: "b".to_owned(),
             claim: 3,
+            target: None,
             why: "rebooting and not moved for 105 s".to_owned(),
         };
         assert_eq!(still(115), [first]);

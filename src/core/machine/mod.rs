@@ -70,7 +70,7 @@ use crate::lock::{GoOn, Held, History, NodeRecord};
 pub use commit::Pending;
 pub use gates::{Gates, Stage};
 pub(super) use judge::describe;
-pub use judge::{judge_budget, judge_cooldown, judge_detectors, judge_pause, judge_window};
+pub use judge::{judge_budget, judge_cooldown, judge_detectors, judge_pause, judge_window, target};
 pub use queue::{Entry, Queue};
 pub use release::Ending;
 pub use reload::Reload;
@@ -122,6 +122,8 @@ pub struct Machine {
     held: Option<Held>,
     queue: Option<Queue>,
     reasons: Vec<String>,
+    /// The kernel that would be booted, as the detectors said last.
+    target: Option<String>,
     /// Why the host's own detectors do not ask, when they do not.
     detected: Option<Refusal>,
     /// The host's own detectors asked for nothing at some look since the last commit: etcd may have been away just then, and the
@@ -241,6 +243,7 @@ impl Machine {
             held: None,
             queue: None,
             reasons: Vec::new(),
+            target: None,
             detected: None,
             cleared: false,
             judging_since: now.mono,

@@ -196,6 +196,7 @@ impl Machine {
             patience_sec: Some(self.patience().as_secs()),
             drain_sec: self.settings.drain_timeout.map(|drain| drain.as_secs()),
             passed: Vec::new(),
+            target: None,
             version: self.settings.version.clone(),
         }
     }

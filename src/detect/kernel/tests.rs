@@ -214,7 +214,7 @@ fn host(running: &str, files: &[&str]) -> (tempfile::TempDir, Roots) {
 fn every_host_gets_its_verdict() {
     for (what, running, files, expected) in HOSTS {
         let (_dir, roots) = host(running, files);
-        let result = check(&roots);
+        let result = check(&roots).0;
         let expected = match expected {
             Clear => DetectorResult::Clear,
             Newer(name) => DetectorResult::Required(format!(
@@ -239,11 +239,11 @@ fn every_host_gets_its_verdict() {
 fn missing_folders_hold_nothing_and_unreadable_ones_are_errors() {
     let (dir, mut roots) = host("6.6.35", &["boot/vmlinuz-6.6.35"]);
     roots.modules.push(dir.path().join("missing"));
-    assert_eq!(check(&roots), DetectorResult::Clear);
+    assert_eq!(check(&roots).0, DetectorResult::Clear);
     roots.modules.push(dir.path().join("osrelease"));
-    assert!(matches!(check(&roots), DetectorResult::Failed(why) if why.contains("osrelease")));
+    assert!(matches!(check(&roots).0, DetectorResult::Failed(why) if why.contains("osrelease")));
     roots.osrelease = dir.path().join("missing");
-    assert!(matches!(check(&roots), DetectorResult::Failed(why) if why.contains("missing")));
+    assert!(matches!(check(&roots).0, DetectorResult::Failed(why) if why.contains("missing")));
 }
 
 #[test]
@@ -252,14 +252,14 @@ fn a_link_from_lib_to_usr_counts_once() {
     let link = dir.path().join("link");
     std::os::unix::fs::symlink(dir.path().join("usr"), &link).unwrap();
     roots.modules.push(link);
-    assert_eq!(check(&roots), DetectorResult::Clear);
+    assert_eq!(check(&roots).0, DetectorResult::Clear);
 }
 
 #[test]
 fn a_rescue_image_is_no_installed_kernel() {
     let rescue = "boot/vmlinuz-0-rescue-0123456789abcdef0123456789abcdef";
     let (_dir, roots) = host("5.14.0-427.13.1.el9_4.x86_64", &[rescue]);
-    let DetectorResult::Failed(why) = check(&roots) else {
+    let DetectorResult::Failed(why) = check(&roots).0 else {
         panic!("nothing is installed");
     };
     assert!(why.contains("no installed kernel found"), "{why}");
@@ -275,8 +275,8 @@ fn what_only_resembles_an_image_based_system_is_none() {
         "run/ostree-booted.d",
     ] {
         make(path);
-        assert_eq!(check(&roots), DetectorResult::Clear, "{path}");
+        assert_eq!(check(&roots).0, DetectorResult::Clear, "{path}");
     }
     make("ostree/boot.1.1");
-    assert!(matches!(check(&roots), DetectorResult::Failed(why) if why.contains("bootc")));
+    assert!(matches!(check(&roots).0, DetectorResult::Failed(why) if why.contains("bootc")));
 }

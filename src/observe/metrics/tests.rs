@@ -170,6 +170,7 @@ fn detectors_are_counted_and_a_reload_keeps_the_counts_of_those_that_stay() {
     let report = |name: &str, result| DetectorReport {
         name: name.into(),
         result,
+        target: None,
         took: Duration::from_millis(20),
     };
     metrics.detected(&[

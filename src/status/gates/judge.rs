@@ -8,9 +8,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{changing, refused};
 use crate::core::facts::{DetectorReport, DetectorResult};
-use crate::core::line;
+use crate::core::line::{self, HaltScope};
 use crate::core::machine::DETECTOR;
-use crate::core::machine::{judge_budget, judge_cooldown, judge_pause, judge_window};
+use crate::core::machine::{judge_budget, judge_cooldown, judge_pause, judge_window, target};
 use crate::core::windows::Windows;
 use crate::core::{Refusal, Verdict, Word, judge_detectors, policy, wave};
 use crate::host::KillSwitch;
@@ -77,6 +77,7 @@ fn requested(local: &Local, survey: Option<&Survey>, now: Timestamp) -> Detector
     DetectorReport {
         name: DETECTOR.to_owned(),
         result,
+        target: None,
         took: Duration::ZERO,
     }
 }
@@ -355,7 +356,12 @@ pub(crate) fn policies(local: &Local, survey: Option<&Survey>) -> Option<Verdict
 /// Failed reboots of others, when there are as many as stop it. What only a node saw that waits in the queue is not told here.
 pub(crate) fn line(local: &Local, survey: &Survey) -> Option<Verdict> {
     const NAME: &str = "line";
-    match line::judge(local.halt_after, &local.node, &survey.line, &[]) {
+    let target = match (local.halt_scope, &local.detectors) {
+        (HaltScope::Target, Detectors::Asked(reports, _)) => target(reports),
+        _ => None,
+    };
+    let target = target.as_deref();
+    match line::judge(local.halt_after, &local.node, target, &survey.line, &[]) {
         Ok(word) => {
             let (_, word) = word?;
             let (by, why) = (word.by, word.reason);

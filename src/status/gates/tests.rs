@@ -24,6 +24,7 @@ fn report(name: &str, result: DetectorResult) -> DetectorReport {
     DetectorReport {
         name: name.into(),
         result,
+        target: None,
         took: Duration::ZERO,
     }
 }

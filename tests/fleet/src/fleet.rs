@@ -14,6 +14,7 @@ use reboot_coordinator::core::facts::{
     Captured, DetectorReport, DetectorResult, ScriptOutcome, ScriptReport,
 };
 use reboot_coordinator::core::{Action, Input, Machine, Memory, Now, Settings, State, Ticket};
+use reboot_coordinator::lock::Domains;
 use simulation::plan::plain_settings;
 
 use crate::watches::{Wanted, Watches};
@@ -60,6 +61,8 @@ struct Node {
 /// All nodes of a fleet.
 pub(crate) struct Fleet {
     begun: Instant,
+    /// How many racks they stand in, of which one node may be down each; 0: no failure domains.
+    racks: usize,
     nodes: Vec<Node>,
     /// When which node is to be looked at; one that is started or woken otherwise is there twice.
     due: BinaryHeap<Reverse<(Instant, Whose)>>,
@@ -75,7 +78,12 @@ pub(crate) struct Fleet {
 
 impl Fleet {
     /// As many nodes, none of which runs.
-    pub(crate) fn new(size: usize, client: &Client, at: std::net::SocketAddr) -> Fleet {
+    pub(crate) fn new(
+        size: usize,
+        racks: usize,
+        client: &Client,
+        at: std::net::SocketAddr,
+    ) -> Fleet {
         let (tell, told) = channel();
         let (orders, carried) = channel::<Order>();
         let carried = Arc::new(Mutex::new(carried));
@@ -96,6 +104,7 @@ impl Fleet {
         };
         Fleet {
             begun: Instant::now(),
+            racks,
             nodes: (0..size).map(node).collect(),
             due: BinaryHeap::new(),
             orders,
@@ -178,7 +187,7 @@ impl Fleet {
             return;
         }
         if node.machine.is_none() {
-            let settings = settings(whose, node.memory.clone());
+            let settings = settings(whose, self.racks, node.memory.clone());
             let seed = (whose.node as u64) << 32 | u64::from(whose.boot);
             node.machine = Some(Machine::new(settings, seed, now));
             return self.perform(whose);
@@ -241,6 +250,7 @@ impl Fleet {
                 let report = DetectorReport {
                     name: "kernel".to_owned(),
                     result,
+                    target: None,
                     took: Duration::ZERO,
                 };
                 self.tell(whose, Input::Detected(ticket, vec![report]));
@@ -329,9 +339,18 @@ fn passed() -> ScriptReport {
 }
 
 /// What a configuration without anything optional comes to.
-fn settings(whose: Whose, memory: Memory) -> Settings {
+fn settings(whose: Whose, racks: usize, memory: Memory) -> Settings {
     let Whose { node, boot } = whose;
+    let rack = || "rack".to_owned();
+    let domains = match racks {
+        0 => Domains::default(),
+        racks => Domains {
+            labels: BTreeMap::from([(rack(), format!("r{}", node % racks))]),
+            limits: BTreeMap::from([(rack(), 1)]),
+        },
+    };
     Settings {
+        domains,
         boot_id: format!(
             "b0070000-0000-4000-8000-{:012x}",
             (node << 16) + boot as usize

@@ -19,11 +19,11 @@ use crate::etcd::{Handovers, Spent, resident, spent, store};
 use crate::fleet::{Fleet, LOCK};
 
 const HELP: &str = "\
-Usage: scripts/fleet [--nodes N,N,...] [--handovers N] [--json]
+Usage: scripts/fleet [--nodes N,N,...] [--handovers N] [--racks N] [--json]
 
 Measures what a fleet costs etcd: all nodes start within a minute, have nothing to do for a minute, require a reboot within a
 minute; some reboot, one after the other; etcd restarts while they wait; all lose their place at once. Default: 100, 1,000 and
-10,000 nodes, 50 handovers, about seven minutes each. A benchmark, not a test.
+10,000 nodes, 50 handovers, no racks, about seven minutes each. With racks one node of each may be down. A benchmark, not a test.
 ";
 
 /// A minute: the interval of the detectors, and of the renewals of a health report.
@@ -32,7 +32,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(600);
 
 fn main() -> ExitCode {
-    let (sizes, handovers, as_json) = match arguments() {
+    let (sizes, handovers, racks, as_json) = match arguments() {
         Ok(Some(it)) => it,
         Ok(None) => {
             print!("{HELP}");
@@ -44,7 +44,10 @@ fn main() -> ExitCode {
         }
     };
     raise_limit();
-    let figures: Vec<Value> = sizes.iter().map(|size| measure(*size, handovers)).collect();
+    let figures: Vec<Value> = sizes
+        .iter()
+        .map(|size| measure(*size, racks, handovers))
+        .collect();
     match as_json {
         true => println!("{}", Value::from(figures)),
         false => print_table(&figures),
@@ -52,11 +55,11 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-type Wishes = (Vec<usize>, usize, bool);
+type Wishes = (Vec<usize>, usize, usize, bool);
 
 fn arguments() -> Result<Option<Wishes>, lexopt::Error> {
     use lexopt::prelude::*;
-    let mut wishes = (vec![100, 1_000, 10_000], 50, false);
+    let mut wishes = (vec![100, 1_000, 10_000], 50, 0, false);
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
@@ -66,7 +69,8 @@ fn arguments() -> Result<Option<Wishes>, lexopt::Error> {
                 wishes.0 = sizes.map_err(|error| format!("--nodes {text}: {error}"))?;
             }
             Long("handovers") => wishes.1 = parser.value()?.parse()?,
-            Long("json") => wishes.2 = true,
+            Long("racks") => wishes.2 = parser.value()?.parse()?,
+            Long("json") => wishes.3 = true,
             Long("help") | Short('h') => return Ok(None),
             other => return Err(other.unexpected()),
         }
@@ -109,10 +113,10 @@ struct Mark {
     revision: i64,
 }
 
-fn measure(size: usize, handovers: usize) -> Value {
+fn measure(size: usize, racks: usize, handovers: usize) -> Value {
     let cluster = Cluster::builder().arg("--log-level=error").start();
     let client = Client::new(Options::new(cluster.endpoints())).expect("a client");
-    let fleet = Fleet::new(size, &client, cluster.client_address(0));
+    let fleet = Fleet::new(size, racks, &client, cluster.client_address(0));
     let observed = Handovers::observe(&client);
     let mut field = Field {
         cluster,

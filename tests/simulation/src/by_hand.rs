@@ -325,6 +325,7 @@ impl Node {
             patience_sec: None,
             drain_sec: None,
             passed: Vec::new(),
+            target: None,
             version: "0".to_owned(),
         };
         self.put(&format!("/r/claims/{node}"), encode(&claim))
@@ -375,6 +376,7 @@ pub fn detector(result: DetectorResult) -> DetectorReport {
     DetectorReport {
         name: "kernel".to_owned(),
         result,
+        target: None,
         took: Duration::ZERO,
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use etcd_rs_sync::Reply;
 use jiff::Timestamp;
+use reboot_coordinator::core::line::HaltScope;
 use reboot_coordinator::core::{Commitment, Input, Machine, Memory, Now, Ticket};
 
 use crate::coverage::STATES;
@@ -67,6 +68,8 @@ pub struct Rules {
     pub cooldown: Time,
     /// How many failures stop it.
     pub halt_after: u32,
+    /// Which of them count.
+    pub halt_scope: HaltScope,
     /// Its wave.
     pub wave: i32,
     /// After which time it takes away what stands still.
@@ -312,6 +315,11 @@ impl Host {
         }
     }
 
+    /// The kernel that it would boot, as its detectors say.
+    pub fn kernel(&self) -> Option<String> {
+        self.plan.kernel.map(|kernel| format!("k{kernel}"))
+    }
+
     fn rules(&self) -> Rules {
         let settings = &self.plan.settings;
         let micros = |of: Duration| Time::try_from(of.as_micros()).unwrap_or(0);
@@ -319,6 +327,7 @@ impl Host {
         Rules {
             cooldown: micros(settings.min_reboot_interval).saturating_sub(travels),
             halt_after: settings.halt_after,
+            halt_scope: settings.halt_scope,
             wave: settings.wave,
             hold: settings.hold_timeout.map(|hold| self.span(hold)),
             least_healthy: settings

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use etcd_rs_sync::Request;
+use reboot_coordinator::core::line::HaltScope;
 use reboot_coordinator::lock::record::decode;
 use reboot_coordinator::lock::{Failure, GoOn, Keys, NodeRecord, operator};
 
@@ -18,8 +19,8 @@ use crate::{SECOND, Time};
 /// What the checks know of the line.
 #[derive(Debug, Default)]
 pub struct Line {
-    /// The failures that are in etcd: for which claim of which node.
-    failed: BTreeMap<usize, i64>,
+    /// The failures that are in etcd: for which claim of which node, and the kernel.
+    failed: BTreeMap<usize, (i64, Option<String>)>,
     /// The operator's word as it was given, and how many commits needed it.
     word: Option<(GoOn, u32)>,
 }
@@ -36,7 +37,7 @@ impl World {
     pub(crate) fn operator_goes_on(&mut self, left: Option<u32>) {
         let failed = self.check.line.failed.iter();
         let known: BTreeMap<String, i64> = failed
-            .map(|(node, claim)| (format!("n{node}"), *claim))
+            .map(|(node, (claim, _))| (format!("n{node}"), *claim))
             .collect();
         if known.is_empty() {
             return;
@@ -61,7 +62,7 @@ impl World {
     pub(crate) fn line_stands(&self) -> bool {
         let failed = &self.check.line.failed;
         let word = self.check.line.word.as_ref();
-        failed.iter().any(|(node, claim)| {
+        failed.iter().any(|(node, (claim, _))| {
             word.is_none_or(|(word, used)| {
                 word.left.is_some_and(|left| *used >= left)
                     || word.known.get(&format!("n{node}")) != Some(claim)
@@ -89,7 +90,8 @@ impl World {
             );
         }
         self.stats.failed += u64::from(change.before.is_none());
-        self.check.line.failed.insert(node, failure.claim);
+        let known = (failure.claim, failure.target);
+        self.check.line.failed.insert(node, known);
     }
 
     /// A completed reboot that leaves the budget used cleared nothing, and has failed.
@@ -112,7 +114,7 @@ impl World {
     }
 
     /// Claims that stand still for so long that every clock says so, when none was moved.
-    fn stand_still(&self, message: &Message) -> Vec<(usize, i64)> {
+    fn stand_still(&self, message: &Message) -> Vec<(usize, (i64, Option<String>))> {
         let right = |host: &Host| host.plan.wall_offset_sec == 0 && host.wall_jump_sec == 0;
         if !self.hosts.iter().all(right) {
             return Vec::new();
@@ -137,7 +139,7 @@ impl World {
         claims
             .filter_map(|(node, standing)| Some((node, standing.as_ref()?)))
             .filter(|(_, standing)| still(standing))
-            .map(|(node, standing)| (node, standing.create))
+            .map(|(node, standing)| (node, (standing.create, standing.claim.target.clone())))
             .collect()
     }
 
@@ -151,11 +153,24 @@ impl World {
     /// P3: a first commit took effect.
     pub(crate) fn check_line(&mut self, node: usize, message: &Message) {
         let halt_after = message.truth.rules.halt_after;
+        let Some(standing) = &self.check.claims[node] else {
+            return;
+        };
+        let target = standing.claim.target.clone();
+        if target.is_some() && self.hosts[standing.holder].kernel() != target {
+            self.fail(
+                "line",
+                format!("n{node} committed for {target:?}, which is not its kernel"),
+            );
+        }
         let mut failed = self.check.line.failed.clone();
         for (other, claim) in self.stand_still(message) {
             failed.entry(other).or_insert(claim);
         }
         failed.remove(&node);
+        if message.truth.rules.halt_scope == HaltScope::Target && target.is_some() {
+            failed.retain(|_, (_, of)| of.is_none() || *of == target);
+        }
         let many = usize::try_from(halt_after).unwrap_or(usize::MAX);
         if halt_after == 0 || failed.len() < many {
             return;
@@ -167,7 +182,7 @@ impl World {
                 let known = |other| word.known.get(&format!("n{other}"));
                 let new = failed
                     .iter()
-                    .any(|(other, claim)| known(*other) != Some(claim));
+                    .any(|(other, (claim, _))| known(*other) != Some(claim));
                 if new {
                     Some("and the operator did not know them all")
                 } else if word.left.is_some_and(|left| *used > left) {

@@ -184,12 +184,17 @@ impl World {
         } else {
             DetectorResult::Clear
         };
-        let report = |name: &str, result| DetectorReport {
+        let asks = matches!(result, DetectorResult::Required(_));
+        let report = |name: &str, result, target| DetectorReport {
             name: name.to_owned(),
             result,
+            target,
             took: Duration::ZERO,
         };
-        let reports = vec![report("one", result), report("two", DetectorResult::Clear)];
+        let reports = vec![
+            report("one", result, host.kernel().filter(|_| asks)),
+            report("two", DetectorResult::Clear, None),
+        ];
         self.deliver(index, pid, Input::Detected(ticket, reports));
     }
 

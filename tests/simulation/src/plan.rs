@@ -7,6 +7,7 @@ mod urgent;
 
 use std::time::Duration;
 
+use reboot_coordinator::core::line::HaltScope;
 use reboot_coordinator::core::{Memory, Mode, Settings};
 use reboot_coordinator::lock::{Domains, Keys};
 
@@ -17,7 +18,7 @@ use self::draw::{
 pub(crate) use self::draw::{every_other_hour, rack};
 pub use self::surroundings::FOREIGN;
 use self::surroundings::{
-    draw_copy, draw_long_drains, draw_names, draw_surroundings, draw_waves, how_many,
+    draw_copy, draw_kernels, draw_long_drains, draw_names, draw_surroundings, draw_waves, how_many,
 };
 use self::urgent::draw_urgent;
 use crate::rng::Rng;
@@ -61,6 +62,8 @@ pub struct NodePlan {
     pub zone: u32,
     /// How long its drain hook takes at most.
     pub drain_takes: Time,
+    /// The kernel that it would boot, where its detectors know.
+    pub kernel: Option<u32>,
     /// The machine that it is a copy of, with its name and its machine id.
     pub copy_of: Option<Copied>,
 }
@@ -186,6 +189,8 @@ pub enum Rewrite {
     Cooldown(u64),
     /// How many failures stop this node.
     HaltAfter(u32),
+    /// Whether only failures of the own kernel do.
+    HaltScope(HaltScope),
     /// Its wave.
     Wave(i32),
     /// After how many seconds it takes away what stands still; 0: never.
@@ -308,6 +313,7 @@ pub fn plain_settings(node: usize) -> Settings {
         domains: Domains::default(),
         wave: 0,
         halt_after: 1,
+        halt_scope: HaltScope::All,
         check_interval: Duration::from_secs(30),
         health_publish_interval: None,
         memory: Some(Memory::default()),
@@ -345,6 +351,7 @@ pub fn plain_node(node: usize) -> NodePlan {
         windows: false,
         zone: 0,
         drain_takes: 10 * SECOND,
+        kernel: None,
         copy_of: None,
     }
 }
@@ -402,6 +409,7 @@ impl Plan {
         draw_long_drains(seed, &mut nodes);
         faults.extend(draw_waves(seed, &mut nodes, quiet_at));
         faults.extend(draw_urgent(seed, &mut nodes, quiet_at));
+        faults.extend(draw_kernels(seed, &mut nodes, quiet_at));
         draw_copy(seed, &mut nodes, &mut faults, quiet_at);
         draw_names(seed, &nodes, &mut faults, quiet_at);
         Plan {

@@ -153,6 +153,8 @@ planted! {
     ReloadIgnoredAfterCommit: ["reload"],
     /// Failed reboots stop nobody.
     LineIgnored: ["line"],
+    /// Failures of other kernels count as little as if `halt_scope` said so.
+    ScopeIgnored: ["line"],
     /// The commit does not demand that no failure became known since it was judged.
     CommitIgnoresFailures: ["line"],
     /// The commit does not compare the operator's word.

@@ -48,6 +48,7 @@ impl World {
             }
             Rewrite::Cooldown(long) => settings.min_reboot_interval = seconds(long),
             Rewrite::HaltAfter(many) => settings.halt_after = many,
+            Rewrite::HaltScope(scope) => settings.halt_scope = scope,
             Rewrite::Wave(wave) => settings.wave = wave,
             Rewrite::Hold(long) => settings.hold_timeout = (long > 0).then(|| seconds(long)),
             Rewrite::Budget(budget) => {

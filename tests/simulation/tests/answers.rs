@@ -64,6 +64,7 @@ fn claim(phase: Phase, attempts: u32) -> Claim {
         patience_sec: None,
         drain_sec: None,
         passed: Vec::new(),
+        target: None,
         version: "0".to_owned(),
     }
 }

@@ -40,6 +40,7 @@ fn the_claim_says_the_same_of_its_node_from_the_queue_to_the_reboot() {
             patience_sec: Some(60),
             drain_sec: Some(60),
             passed: Vec::new(),
+            target: None,
             phase: claim.phase,
         };
         assert_eq!(*claim, expected);

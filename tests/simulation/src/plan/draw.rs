@@ -149,6 +149,7 @@ pub(super) fn draw_node(rng: &mut Rng, node: usize, shape: &Shape) -> NodePlan {
         windows: shape.windows,
         zone: 0,
         drain_takes: 10 * SECOND,
+        kernel: None,
         copy_of: None,
     }
 }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use reboot_coordinator::core::line::HaltScope;
 use reboot_coordinator::core::{Memory, Mode};
 
 use super::{Copied, Fault, NodePlan, Rewrite, Trouble, When};
@@ -69,6 +70,31 @@ pub(super) fn draw_long_drains(seed: u64, nodes: &mut [NodePlan]) {
         node.settings.drain_timeout = Some(Duration::from_secs(300));
         node.drain_takes = 250 * SECOND;
     }
+}
+
+/// Two kernels in a part of the histories, and nodes that only failures of their own one stop. Some do not know theirs.
+pub(super) fn draw_kernels(
+    seed: u64,
+    nodes: &mut [NodePlan],
+    quiet_at: Time,
+) -> Vec<(When, Fault)> {
+    let mut rng = Rng::new(seed, 14);
+    if !rng.chance(1, 3) {
+        return Vec::new();
+    }
+    for node in nodes.iter_mut() {
+        node.kernel = rng.pick(&[None, Some(1), Some(1), Some(2), Some(2)]);
+        node.settings.halt_scope =
+            rng.pick(&[HaltScope::Target, HaltScope::Target, HaltScope::All]);
+    }
+    let many = rng.pick(&[0, 0, 1, 2]);
+    let mut draw = || {
+        let scope = rng.pick(&[HaltScope::Target, HaltScope::All]);
+        let node = rng.index(nodes.len());
+        let at = rng.between(0, quiet_at);
+        (When::At(at), Fault::Reload(node, Rewrite::HaltScope(scope)))
+    };
+    (0..many).map(|_| draw()).collect()
 }
 
 /// Waves in a part of the histories; nodes that get another one, and some that are gone for long.

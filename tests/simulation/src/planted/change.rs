@@ -8,6 +8,7 @@ use etcd_rs_sync::{
 };
 use etcd_rs_sync::{Target, Txn, TxnReply};
 use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome, ScriptReport};
+use reboot_coordinator::core::line::HaltScope;
 use reboot_coordinator::core::machine::{Entry, Stage};
 use reboot_coordinator::core::{Input, Machine, Memory, Refusal, Settings, State};
 use reboot_coordinator::lock::record::{Standing, decode, encode};
@@ -29,6 +30,7 @@ impl Planted {
             }
             Planted::CopiesUnseen => settings.memory = Some(Memory::default()),
             Planted::LineIgnored => settings.halt_after = 0,
+            Planted::ScopeIgnored => settings.halt_scope = HaltScope::Target,
             Planted::BudgetIgnored => settings.max_reboots_without_clearing = 99,
             Planted::BootIdChanges => settings.boot_id = format!("process-{pid}"),
             Planted::BootIdConstant => settings.boot_id = "same".to_owned(),

@@ -60,6 +60,7 @@ fn failed(node: &mut Node) {
         kind: FailureKind::Unhealthy,
         detail: "disk".to_owned(),
         reasons: Vec::new(),
+        target: None,
         since: "s".to_owned(),
         by: None,
     };

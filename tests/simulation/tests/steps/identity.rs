@@ -44,6 +44,7 @@ fn copy_commits(node: &mut Node) {
         patience_sec: None,
         drain_sec: None,
         passed: Vec::new(),
+        target: None,
         version: "0".to_owned(),
     };
     node.put("/r/claims/n0", encode(&claim));

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
+use reboot_coordinator::core::facts::{DetectorReport, DetectorResult, ScriptOutcome};
+use reboot_coordinator::core::line::HaltScope;
 use reboot_coordinator::core::{Mode, Settings};
 use reboot_coordinator::lock::record::{decode, encode};
 use reboot_coordinator::lock::{Claim, Failure, FailureKind, GoOn, Phase};
-use simulation::by_hand::{Node, detector, settings, time};
+use simulation::by_hand::{Node, asks, detector, settings, time};
 
 fn two_may_go() -> Settings {
     Settings {
@@ -17,6 +18,10 @@ fn two_may_go() -> Settings {
 
 /// Somebody else says that the reboot of `n1` failed.
 fn told(node: &mut Node) {
+    told_to_boot(node, None);
+}
+
+fn told_to_boot(node: &mut Node, kernel: Option<&str>) {
     let failure = Failure {
         v: 1,
         node: "n1".to_owned(),
@@ -24,6 +29,7 @@ fn told(node: &mut Node) {
         kind: FailureKind::Unhealthy,
         detail: "disk".to_owned(),
         reasons: Vec::new(),
+        target: kernel.map(str::to_owned),
         since: "s".to_owned(),
         by: None,
     };
@@ -96,6 +102,39 @@ fn without_halt_after_a_commit_compares_no_failures() {
         told(&mut node);
         node.pass(commit);
         assert_eq!(node.machine.view().state, state);
+    }
+}
+
+/// What its claim says is what another node's mark would say of it.
+#[test]
+fn a_failure_of_another_kernel_stops_nobody_who_looks_for_his_own_only() {
+    for (halt_scope, of, goes) in [
+        (HaltScope::Target, Some("6.2"), true),
+        (HaltScope::Target, Some("6.1"), false),
+        (HaltScope::Target, None, false),
+        (HaltScope::All, Some("6.2"), false),
+    ] {
+        let mut node = Node::new(Settings {
+            halt_scope,
+            ..two_may_go()
+        });
+        node.detectors = vec![DetectorReport {
+            target: Some("6.1".to_owned()),
+            ..asks("newer")
+        }];
+        told_to_boot(&mut node, of);
+        let mut claims = Vec::new();
+        while !node.said("blocked", "n1 (disk")
+            && !claims.iter().any(|it: &Claim| it.phase.committed())
+        {
+            let action = node.next_action();
+            node.perform(action);
+            claims = node.claims("n0");
+        }
+        let committed = claims.iter().find(|it| it.phase.committed());
+        assert_eq!(committed.is_some(), goes, "{halt_scope:?} {of:?}");
+        let says = committed.map(|claim| claim.target.as_deref());
+        assert!(says.is_none_or(|target| target == Some("6.1")));
     }
 }
 

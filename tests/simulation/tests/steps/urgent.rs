@@ -191,6 +191,7 @@ fn it_lets_its_node_past_nothing_else() {
         kind: FailureKind::Unhealthy,
         detail: "disk".to_owned(),
         reasons: Vec::new(),
+        target: None,
         since: "s".to_owned(),
         by: None,
     };
