@@ -9,17 +9,17 @@ _reboot_coordinator() {
             mapfile -t COMPREPLY < <(compgen -f -- "$word")
             return
             ;;
-        --wait|--windows|--at|--reason|--for|--nodes) return ;;
+        --wait|--windows|--at|--from|--reason|--for|--nodes) return ;;
     esac
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
             --config|-c) i=$((i + 1)); config=(--config "${COMP_WORDS[i]}") ;;
-            --wait|--windows|--at|--reason|--for|--nodes) i=$((i + 1)) ;;
-            run|validate-config|check-etcd|simulate|status|explain|history|pause|resume|request|release|go-on|reset-budget|forget|completions|version|help) [[ -n $command ]] || command=${COMP_WORDS[i]} ;;
+            --wait|--windows|--at|--from|--reason|--for|--nodes) i=$((i + 1)) ;;
+            run|validate-config|check-etcd|simulate|status|explain|history|verify-history|pause|resume|request|release|go-on|reset-budget|forget|completions|version|help) [[ -n $command ]] || command=${COMP_WORDS[i]} ;;
         esac
     done
     case $command in
-        '') words='--once --wait --dry-run --config -c --help -h --version -V run validate-config check-etcd simulate status explain history pause resume request release go-on reset-budget forget completions version help' ;;
+        '') words='--once --wait --dry-run --config -c --help -h --version -V run validate-config check-etcd simulate status explain history verify-history pause resume request release go-on reset-budget forget completions version help' ;;
         run) words='--once --wait --dry-run --config -c --help -h --version -V' ;;
         validate-config) words='--json --windows --config -c --help -h --version -V' ;;
         check-etcd) words='--json --config -c --help -h --version -V' ;;
@@ -27,6 +27,7 @@ _reboot_coordinator() {
         status) words='--json --watch --verbose -v --config -c --help -h --version -V' ;;
         explain) words='--json --at --config -c --help -h --version -V' ;;
         history) words='--json --config -c --help -h --version -V' ;;
+        verify-history) words='--json --from --config -c --help -h --version -V' ;;
         pause) words='--reason --for --yes -y --config -c --help -h --version -V' ;;
         resume) words='--config -c --help -h --version -V' ;;
         request) words='--reason --for --all --cancel --urgent --config -c --help -h --version -V' ;;
@@ -36,7 +37,7 @@ _reboot_coordinator() {
         forget) words='--config -c --help -h --version -V' ;;
         completions) words='--config -c --help -h --version -V bash zsh fish' ;;
         version) words='--json --config -c --help -h --version -V' ;;
-        help) words='--config -c --help -h --version -V run validate-config check-etcd simulate status explain history pause resume request release go-on reset-budget forget completions version help' ;;
+        help) words='--config -c --help -h --version -V run validate-config check-etcd simulate status explain history verify-history pause resume request release go-on reset-budget forget completions version help' ;;
     esac
     case $command in
         explain|request|reset-budget|forget) names=nodes ;;

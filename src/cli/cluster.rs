@@ -130,9 +130,18 @@ impl Cluster {
     }
 
     fn pages(&self, prefix: &str) -> Result<Vec<KeyValue>, Error> {
-        let mut range = survey::first_page(prefix);
         let mut pairs = Vec::new();
-        let mut revision = None;
+        self.each(survey::first_page(prefix), |pair| pairs.push(pair))?;
+        Ok(pairs)
+    }
+
+    /// Takes every pair of a range, whose `limit` is the size of a page, in the order of the keys and at one revision, which is
+    /// returned.
+    pub(super) fn each(
+        &self,
+        mut range: Range,
+        mut take: impl FnMut(KeyValue),
+    ) -> Result<i64, Error> {
         loop {
             let page = match self.client.range(range.clone()) {
                 // A page of long values is more than is read at once.
@@ -142,16 +151,16 @@ impl Cluster {
                 }
                 page => page?,
             };
-            let revision = *revision.get_or_insert(page.header.revision);
-            let more = page.more && !page.kvs.is_empty();
-            pairs.extend(page.kvs);
-            if !more {
-                return Ok(pairs);
+            if range.revision == 0 {
+                range.revision = page.header.revision;
             }
-            range = Range {
-                limit: range.limit,
-                ..survey::next_page(prefix, &pairs, revision)
-            };
+            let last = page.kvs.last().filter(|_| page.more);
+            let next = last.map(|last| [last.key.as_slice(), &[0]].concat());
+            page.kvs.into_iter().for_each(&mut take);
+            match next {
+                Some(key) => range.keys.key = key,
+                None => return Ok(range.revision),
+            }
         }
     }
 

@@ -72,6 +72,7 @@ fn names_for(spec: &CommandSpec) -> Option<&'static str> {
         | CommandName::Simulate
         | CommandName::Status
         | CommandName::History
+        | CommandName::VerifyHistory
         | CommandName::Pause
         | CommandName::Resume
         | CommandName::GoOn
@@ -122,6 +123,7 @@ fn operands(spec: &CommandSpec) -> String {
         | CommandName::Status
         | CommandName::Explain
         | CommandName::History
+        | CommandName::VerifyHistory
         | CommandName::Pause
         | CommandName::Resume
         | CommandName::Release

@@ -24,6 +24,8 @@ pub enum Exit {
     Window = 7,
     /// Cooldown, or no reboot budget left.
     CooldownOrBudget = 8,
+    /// etcd's history shows that a promise was broken.
+    Violated = 9,
     /// The command line is wrong.
     Usage = 64,
     /// Another instance runs on this host.
@@ -45,6 +47,7 @@ impl Exit {
         (Exit::DetectorFailed, "a detector failed"),
         (Exit::Window, "outside of the maintenance window"),
         (Exit::CooldownOrBudget, "cooldown, or no reboot budget left"),
+        (Exit::Violated, "etcd's history shows a violation"),
         (Exit::Usage, "wrong command line"),
         (Exit::AnotherInstance, "another instance runs on this host"),
     ];

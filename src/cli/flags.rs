@@ -30,6 +30,8 @@ pub enum CommandName {
     Explain,
     /// Lists finished attempts.
     History,
+    /// Judges etcd's history.
+    VerifyHistory,
     /// Stops reboots in the whole cluster.
     Pause,
     /// Lets them go on.
@@ -63,6 +65,7 @@ impl CommandName {
             CommandName::Status => "status",
             CommandName::Explain => "explain",
             CommandName::History => "history",
+            CommandName::VerifyHistory => "verify-history",
             CommandName::Pause => "pause",
             CommandName::Resume => "resume",
             CommandName::Release => "release",
@@ -131,6 +134,15 @@ pub const COMMANDS: &[CommandSpec] = &[
         operand: "",
         summary: "list finished attempts of the last 30 days, newest last",
         details: "DOWN is the time from the commit to the end of the attempt.",
+    },
+    CommandSpec {
+        name: CommandName::VerifyHistory,
+        operand: "",
+        summary: "prove from etcd's history that no limit, turn, pause or wave was violated",
+        details: "Read-only. It reads every revision below lock_key from --from, or from the oldest that is not\n\
+                  compacted, to the one that stands when it begins. A finding proves that something else\n\
+                  wrote there, or a fault of this program: the exit code is 9. It is 1 when it cannot be\n\
+                  told, also when --from is compacted, and 0 when nothing was violated.",
     },
     CommandSpec {
         name: CommandName::Pause,
@@ -254,6 +266,8 @@ pub enum FlagName {
     Windows,
     /// `--at TIME`
     At,
+    /// `--from REVISION`
+    From,
     /// `--reason TEXT`
     Reason,
     /// `--for DURATION`
@@ -321,6 +335,7 @@ pub const FLAGS: &[FlagSpec] = &[
             CommandName::Status,
             CommandName::Explain,
             CommandName::History,
+            CommandName::VerifyHistory,
             CommandName::Version,
         ],
     },
@@ -355,6 +370,14 @@ pub const FLAGS: &[FlagSpec] = &[
         value: Some("TIME"),
         help: "judge the maintenance window at that time",
         commands: &[CommandName::Explain],
+    },
+    FlagSpec {
+        name: FlagName::From,
+        long: "from",
+        short: None,
+        value: Some("REVISION"),
+        help: "the first revision that is judged; what stood before it counts",
+        commands: &[CommandName::VerifyHistory],
     },
     FlagSpec {
         name: FlagName::Reason,
@@ -488,6 +511,7 @@ mod tests {
             CommandName::Status,
             CommandName::Explain,
             CommandName::History,
+            CommandName::VerifyHistory,
             CommandName::Pause,
             CommandName::Resume,
             CommandName::Release,

@@ -26,6 +26,7 @@ mod run;
 mod simulate;
 mod status;
 mod validate_config;
+mod verify_history;
 mod version;
 mod watch;
 
@@ -108,6 +109,9 @@ fn dispatch(invocation: &Invocation) -> Exit {
             explain::explain(&invocation.config, node.as_deref(), *at, invocation.json)
         }
         Command::History => history::history(&invocation.config, invocation.json),
+        Command::VerifyHistory { from } => {
+            verify_history::verify_history(&invocation.config, *from, invocation.json)
+        }
         Command::Completions(shell) => {
             print(completions::script(*shell).trim_end());
             Exit::Done

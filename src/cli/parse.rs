@@ -58,6 +58,11 @@ pub enum Command {
     },
     /// List finished attempts.
     History,
+    /// Judge etcd's history.
+    VerifyHistory {
+        /// The first revision; without it the oldest there is.
+        from: Option<i64>,
+    },
     /// Stop reboots in the whole cluster.
     Pause(PauseOptions),
     /// Let them go on.
@@ -251,6 +256,14 @@ fn own(name: CommandName, flags: &Flags, operands: &[OsString]) -> Result<Comman
                 .transpose()?,
         },
         CommandName::History => Command::History,
+        CommandName::VerifyHistory => Command::VerifyHistory {
+            from: value(flags, FlagName::From)
+                .map(|text| match text.to_string_lossy().parse() {
+                    Ok(revision) if revision > 0 => Ok(revision),
+                    _ => Err("`--from` needs a revision of etcd, 1 or more"),
+                })
+                .transpose()?,
+        },
         CommandName::Pause => Command::Pause(pause_options(flags)?),
         CommandName::Resume => Command::Resume,
         CommandName::Release => Command::Release {

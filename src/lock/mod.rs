@@ -8,6 +8,7 @@ pub mod keys;
 pub mod line;
 pub mod operator;
 pub mod outcome;
+pub mod proof;
 pub mod record;
 pub mod request;
 pub mod requests;

@@ -301,6 +301,20 @@ fn every_key_of_the_json_is_documented() {
         "src/cli/validate_config.rs",
         "src/cli/version.rs",
     ];
+    // Its names are those of fields.
+    let proof = read("src/lock/proof.rs");
+    let told = proof.split_once("pub struct Finding").unwrap().1;
+    let told = told.split_once("pub struct Proof").unwrap().0;
+    let fields = told
+        .lines()
+        .filter_map(|it| it.strip_prefix("    pub ")?.split_once(':'));
+    let section = section(&text, "## verify-history");
+    for (field, _) in fields {
+        assert!(
+            section.contains(&format!("{field}`")),
+            "verify-history: {field}"
+        );
+    }
     for file in sources {
         let source = read(file);
         for (at, _) in source.match_indices("\":") {

@@ -13,3 +13,4 @@ mod requests;
 mod reset_budget;
 mod status;
 mod support;
+mod verify_history;

@@ -92,6 +92,18 @@ fn command_lines_are_understood() {
         ),
         ("history -c /c", "/c", false, Command::History),
         (
+            "verify-history --from 17 --json",
+            DEFAULT_CONFIG,
+            true,
+            Command::VerifyHistory { from: Some(17) },
+        ),
+        (
+            "verify-history",
+            DEFAULT_CONFIG,
+            false,
+            Command::VerifyHistory { from: None },
+        ),
+        (
             "pause",
             DEFAULT_CONFIG,
             false,
@@ -176,7 +188,7 @@ fn mistakes_are_explained() {
         ("validate", "did you mean `validate-config`?"),
         (
             "frobnicate",
-            "known are run, validate-config, check-etcd, simulate, status, explain, history, pause, resume, request, release, go-on, reset-budget, forget, completions, version, help",
+            "known are run, validate-config, check-etcd, simulate, status, explain, history, verify-history, pause, resume, request, release, go-on, reset-budget, forget, completions, version, help",
         ),
         ("help frobnicate", "unknown command \"frobnicate\""),
         ("run now", "unexpected argument \"now\""),
@@ -242,6 +254,15 @@ fn mistakes_are_explained() {
         ("pause --for 0", "--for must be longer than nothing"),
         ("pause --reason", "--reason needs a value"),
         ("explain --at soon", "\"soon\" is not a time"),
+        (
+            "verify-history --from 0",
+            "`--from` needs a revision of etcd, 1 or more",
+        ),
+        ("verify-history --from now", "`--from` needs a revision"),
+        (
+            "history --from 3",
+            "--from does not belong to `history`, but to `verify-history`",
+        ),
         ("completions tcsh", "unknown shell \"tcsh\""),
         ("completions", "`completions` needs a SHELL"),
         (
