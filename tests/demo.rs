@@ -17,6 +17,11 @@ fn run(set: impl FnOnce(&mut Options)) -> (Report, String) {
     let report = report.expect("the demo can be run");
     let printed = String::from_utf8(printed).expect("it prints text");
     assert_eq!(report.broken, Vec::<String>::new(), "{printed}");
+    let by_etcdctl = printed.contains("VIOLATED: 1 findings\n");
+    assert!(
+        printed.contains("history      KEPT: no limit, ") || by_etcdctl,
+        "{printed}"
+    );
     (report, printed)
 }
 

@@ -62,6 +62,7 @@ fn never_two_of_a_rack_are_down_and_a_rack_that_waits_for_itself_holds_up_no_oth
     assert_eq!(down(&store), ["a3"]);
     let rebooted: Vec<usize> = hosts.iter().map(Host::reboots).collect();
     assert_eq!(rebooted, [1; 5]);
+    assert_eq!(hosts[0].history_proves(), ("kept".to_owned(), 5, vec![]));
 }
 
 /// A claim of a version that knows no labels counts against every rack.

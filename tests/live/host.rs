@@ -339,6 +339,22 @@ impl Host {
         self.wait_until(step, || self.exists(&format!("reached-{step}")));
     }
 
+    /// What etcd's history proves: the verdict, how many committed, and which rules were broken.
+    pub(crate) fn history_proves(&self) -> (String, u64, Vec<String>) {
+        let output = self
+            .command(&["verify-history", "--json"])
+            .output()
+            .unwrap();
+        let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let rules = told["findings"].as_array().unwrap().iter();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        (
+            text(&told["verdict"]),
+            told["commits"].as_u64().unwrap(),
+            rules.map(|it| text(&it["rule"])).collect(),
+        )
+    }
+
     pub(crate) fn wait_until(&self, what: &str, condition: impl FnMut() -> bool) {
         if !wait(condition) {
             panic!("{}: no sign of {what}; log:\n{}", self.name, self.log());

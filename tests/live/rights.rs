@@ -47,6 +47,7 @@ fn a_node_with_the_least_rights_reboots_once() {
     node.wait_event("released");
     assert_eq!(node.reboots(), 1);
     assert!(!node.log().contains("permission"), "{}", node.log());
+    assert_eq!(node.history_proves(), ("kept".to_owned(), 1, vec![]));
     // An operator may do what operators do.
     let desk = host(&cluster, "node-a", "eva");
     let urge = ["request", "node-a", "--urgent", "--reason", "work"];

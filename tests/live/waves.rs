@@ -1,6 +1,7 @@
 //! Waves: members of a lower wave go first, one that is held up holds up the later ones, and how they go on without it.
 
 use etcd_test_server::Cluster;
+use serde_json::json;
 
 use crate::host::Host;
 use crate::store::Store;
@@ -54,6 +55,23 @@ fn twelve_nodes_in_three_waves_go_in_order() {
     }
     let rebooted = waves.iter().flatten().map(Host::reboots);
     assert!(rebooted.eq([1; 12]));
+    assert_eq!(
+        waves[0][0].history_proves(),
+        ("kept".to_owned(), 12, vec![])
+    );
+    // By hand, as no node does it.
+    let claim = |node: &Host, phase: &str| {
+        let record = json!({
+            "v": 1, "node": node.name, "node_id": "x", "boot_id": "x", "session": "x", "phase": phase, "limit": 12,
+            "reasons": [], "since": "", "version": "",
+        });
+        store.put(&format!("/rc/claims/{}", node.name), &record);
+    };
+    claim(&waves[2][0], "queued");
+    claim(&waves[0][0], "queued");
+    claim(&waves[0][0], "rebooting");
+    let broken = ("violated".to_owned(), 13, vec!["wave".to_owned()]);
+    assert_eq!(waves[0][0].history_proves(), broken);
 }
 
 #[test]

@@ -107,7 +107,8 @@ impl Fleet {
             .output()
             .map_err(Error::io("an operator's command cannot be run"))?;
         if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
+            let said = [output.stdout, output.stderr].concat();
+            let said = String::from_utf8_lossy(&said);
             return Err(Error::Died(format!("`{}` failed: {said}", words.join(" "))));
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())

@@ -23,6 +23,8 @@ pub struct Report {
     pub handovers: Vec<Duration>,
     /// How long the claim of the host that failed stood.
     pub stopped: Option<Duration>,
+    /// What `verify-history` makes of etcd's history.
+    pub proved: String,
     /// The promises that were not kept; empty when all were.
     pub broken: Vec<String>,
     /// It was stopped before its end; nothing was judged.
@@ -133,6 +135,13 @@ fn judge(show: &Show<'_>) -> Result<Report, Error> {
         Some(_) | None => {}
     }
     broken.extend(out_of_wave(show));
+    let proved = show.fleet.command(&["verify-history"]);
+    let proved = proved.unwrap_or_else(|error| error.to_string());
+    // A claim that etcdctl deletes is one that no program of ours deletes, and it is told as that.
+    let kept = ["KEPT: ", "`verify-history` failed: VIOLATED: 1 findings"];
+    if !proved.starts_with(kept[usize::from(show.options.fail.is_some())]) {
+        broken.push(proved.clone());
+    }
     let mut handovers = show.ledger.handovers();
     handovers.sort();
     Ok(Report {
@@ -144,6 +153,7 @@ fn judge(show: &Show<'_>) -> Result<Report, Error> {
         stopped: stopped
             .map(|stop| stop.lasted)
             .or(line.map(|line| line.lasted)),
+        proved: proved.lines().next().unwrap_or_default().to_owned(),
         broken,
         interrupted: false,
     })
@@ -235,6 +245,7 @@ fn print(report: &Report, options: &Options, version: &str, out: &mut dyn Write)
         options.limit,
         options.boot.as_secs_f64()
     )?;
+    writeln!(out, "history      {}", report.proved)?;
     if report.broken.is_empty() {
         return writeln!(out, "result       every promise held");
     }
