@@ -235,6 +235,7 @@ impl Report {
             Exit::Done => {
                 "KEPT: no limit, domain, turn, pause, cooldown or wave was violated".to_owned()
             }
+            Exit::Violated if told.violations == 1 => "VIOLATED: 1 finding".to_owned(),
             Exit::Violated => format!("VIOLATED: {} findings", told.violations),
             _ => "NOT PROVED: nothing was found, and not all could be judged".to_owned(),
         };
