@@ -303,7 +303,7 @@ mod tests {
             patience_sec,
             drain_sec,
             passed: Vec::new(),
-            target: None,
+            target: Some("6.1".to_owned()),
             version: String::new(),
         };
         Found {
@@ -342,7 +342,7 @@ mod tests {
         let first = Still {
             node: "b".to_owned(),
             claim: 3,
-            target: None,
+            target: Some("6.1".to_owned()),
             why: "rebooting and not moved for 105 s".to_owned(),
         };
         assert_eq!(still(115), [first]);
@@ -359,11 +359,16 @@ mod tests {
         let found = found(Phase::Rebooting, Some(100), Some(30));
         let at = |second: i64| {
             let now = Timestamp::from_second(1_767_225_600 + second).unwrap();
-            looks_old(("b", &found), OWN, now).map(|still| still.why)
+            looks_old(("b", &found), OWN, now)
         };
         assert_eq!(at(130), None);
-        let why = "it is rebooting, and was committed 131 s ago by its clock";
-        assert_eq!(at(131).as_deref(), Some(why));
+        let still = Still {
+            node: "b".to_owned(),
+            claim: 3,
+            target: Some("6.1".to_owned()),
+            why: "it is rebooting, and was committed 131 s ago by its clock".to_owned(),
+        };
+        assert_eq!(at(131), Some(still));
         assert_eq!(at(-1), None);
     }
 }

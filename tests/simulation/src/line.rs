@@ -78,6 +78,14 @@ impl World {
         let Ok(failure) = decode::<Failure>(&kv.value) else {
             return self.fail("records", format!("the failure of n{node} is unreadable"));
         };
+        let of = self.check.claims[node].as_ref();
+        let of = of.filter(|standing| standing.create == failure.claim);
+        if of.is_some_and(|standing| standing.claim.target != failure.target) {
+            self.fail(
+                "line",
+                format!("the failure of n{node} is told for another kernel"),
+            );
+        }
         let itself = matches!(
             by.map(|message| message.sender),
             Some(Sender::Node { host, .. }) if self.hosts[host].names.contains(&node)

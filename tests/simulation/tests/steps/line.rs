@@ -105,6 +105,31 @@ fn without_halt_after_a_commit_compares_no_failures() {
     }
 }
 
+fn asks_for(kernel: &str) -> DetectorReport {
+    DetectorReport {
+        target: Some(kernel.to_owned()),
+        ..asks("newer")
+    }
+}
+
+fn mark(node: &Node, of: &str) -> Option<Failure> {
+    let stands = node.stands(&format!("/r/line/failed/{of}"))?;
+    Some(decode(&stands.value).unwrap())
+}
+
+#[test]
+fn a_claim_says_which_kernel_was_there_at_the_last_look_before_its_commit() {
+    let mut node = Node::new(settings());
+    node.detectors = vec![asks_for("6.1")];
+    let count = node.until_sending("queued");
+    node.detectors = vec![asks_for("6.2")];
+    node.pass(count);
+    node.until("reboot");
+    let claims = node.claims("n0");
+    let committed = claims.iter().find(|it| it.phase.committed()).unwrap();
+    assert_eq!(committed.target.as_deref(), Some("6.2"));
+}
+
 /// What its claim says is what another node's mark would say of it.
 #[test]
 fn a_failure_of_another_kernel_stops_nobody_who_looks_for_his_own_only() {
@@ -118,10 +143,7 @@ fn a_failure_of_another_kernel_stops_nobody_who_looks_for_his_own_only() {
             halt_scope,
             ..two_may_go()
         });
-        node.detectors = vec![DetectorReport {
-            target: Some("6.1".to_owned()),
-            ..asks("newer")
-        }];
+        node.detectors = vec![asks_for("6.1")];
         told_to_boot(&mut node, of);
         let mut claims = Vec::new();
         while !node.said("blocked", "n1 (disk")
@@ -142,10 +164,16 @@ fn a_failure_of_another_kernel_stops_nobody_who_looks_for_his_own_only() {
 #[test]
 fn a_node_at_the_head_tells_of_a_claim_behind_it_that_stands_still() {
     let mut node = Node::new(two_may_go());
+    node.detectors = vec![asks_for("6.1")];
     let count = node.until_sending("queued");
     node.put("/r/pause", "unreadable, but there");
     node.pass(count);
     node.elder("z", Phase::Rebooting);
+    let claim = Claim {
+        target: Some("6.2".to_owned()),
+        ..node.claims("z").pop().unwrap()
+    };
+    node.put("/r/claims/z", encode(&claim));
     let (begun, patience) = (node.now, settings().reboot_timeout);
     while node.stands("/r/line/failed/z").is_none() {
         let action = node.next_action();
@@ -154,11 +182,14 @@ fn a_node_at_the_head_tells_of_a_claim_behind_it_that_stands_still() {
     }
     assert!(node.now >= begun + patience);
     assert!(node.stands("/r/line/failed/n0").is_none());
+    // The kernel of its claim, and not of whoever tells.
+    assert_eq!(mark(&node, "z").unwrap().target.as_deref(), Some("6.2"));
 }
 
 #[test]
 fn a_node_that_is_back_and_ill_says_after_a_quarter_of_its_timeout_that_its_reboot_failed() {
     let mut node = Node::new(settings());
+    node.detectors = vec![asks_for("6.1")];
     node.until("reboot");
     let mut node = node.followed_by(Settings {
         boot_id: "boot-2".to_owned(),
@@ -175,6 +206,7 @@ fn a_node_that_is_back_and_ill_says_after_a_quarter_of_its_timeout_that_its_rebo
         assert!(node.now <= ill + quarter + settings().backoff_max);
     }
     assert!(node.now >= ill + quarter, "{:?}", node.now - ill);
+    assert_eq!(mark(&node, "n0").unwrap().target.as_deref(), Some("6.1"));
     // Once is enough, and recovery ends it.
     let revision = node.etcd.revision();
     while node.now < ill + 4 * quarter {
