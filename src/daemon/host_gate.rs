@@ -1,8 +1,9 @@
 //! What on this host forbids a reboot: the kill switch, and a configuration by which the next start would not find its claim. And
 //! what the host has changed under the configuration: its name, its time zone.
 
-use std::path::Path;
+use std::path::{Display, Path};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,29 +20,33 @@ const AGAIN: Duration = Duration::from_millis(200);
 /// What is left of [`HOST_LIMIT`] for the last of them.
 const LAST_READ: Duration = Duration::from_secs(1);
 
+/// The look under way, or the one that hangs, is past the kill switch. There is one at a time.
+static PAST_SWITCH: AtomicBool = AtomicBool::new(false);
+
 /// Why the host forbids a reboot now, within [`HOST_LIMIT`]. No answer is a "no".
 pub(super) fn forbids(file: &Path, config: Arc<Config>, cancel: &Cancel) -> Option<Refusal> {
-    let began = Instant::now();
-    let path = config.kill_switch_file.clone();
-    let shown = path.display().to_string();
-    let look = move || host::kill_switch(&path);
-    let switch = bounded("kill switch", HOST_LIMIT, cancel, look).ok();
-    if let Some(why) = switched_off(switch, &shown) {
-        return Some(Refusal::KillSwitch(why));
-    }
-    let left = HOST_LIMIT.saturating_sub(began.elapsed());
     let (of, ended) = (file.to_owned(), cancel.clone());
-    let patience = left.saturating_sub(LAST_READ);
-    let look = move || once_whole(patience, &ended, || unlike(&of, &config));
-    let why = match bounded("configuration", left, cancel, look) {
-        Ok(Ok(like)) => like,
-        Ok(Err(unusable)) => Some(unusable),
-        Err(_) => Some(format!(
-            "no answer about {} or a path in it",
-            file.display()
-        )),
+    let switch = config.kill_switch_file.clone();
+    let look = move || {
+        PAST_SWITCH.store(false, Ordering::Release);
+        let shown = config.kill_switch_file.display();
+        if let Some(why) = switched_off(host::kill_switch(&config.kill_switch_file), &shown) {
+            return Some(Refusal::KillSwitch(why));
+        }
+        PAST_SWITCH.store(true, Ordering::Release);
+        let patience = HOST_LIMIT.saturating_sub(LAST_READ);
+        let like = once_whole(patience, &ended, || unlike(&of, &config));
+        like.unwrap_or_else(Some).map(Refusal::Configuration)
     };
-    why.map(Refusal::Configuration)
+    bounded("host", HOST_LIMIT, cancel, look).unwrap_or_else(|_| {
+        Some(if PAST_SWITCH.load(Ordering::Acquire) {
+            let file = file.display();
+            Refusal::Configuration(format!("no answer about {file} or a path in it"))
+        } else {
+            let path = switch.display();
+            Refusal::KillSwitch(format!("it cannot be checked: no answer about {path}"))
+        })
+    })
 }
 
 /// Reads what cannot be used again for as long as `patience`: files are replaced one after the other, and who reads in between finds
@@ -72,11 +77,11 @@ pub(super) fn follow_host(start: &Start, config: &Arc<Config>, inbox: &Inbox, ca
     }
 }
 
-/// Why the kill switch forbids a reboot, or `None`. No answer is a "no".
-fn switched_off(seen: Option<KillSwitch>, path: &str) -> Option<String> {
+/// Why the kill switch forbids a reboot, or `None`.
+fn switched_off(seen: KillSwitch, path: &Display<'_>) -> Option<String> {
     match seen {
-        Some(KillSwitch::Absent) => None,
-        Some(KillSwitch::Present { text, since }) => {
+        KillSwitch::Absent => None,
+        KillSwitch::Present { text, since } => {
             let since = since
                 .and_then(|at| jiff::Timestamp::try_from(at).ok())
                 .map_or_else(String::new, |at| {
@@ -89,8 +94,7 @@ fn switched_off(seen: Option<KillSwitch>, path: &str) -> Option<String> {
             };
             Some(format!("{path} exists{since}{text}"))
         }
-        Some(KillSwitch::Unknown(why)) => Some(format!("it cannot be checked: {why}")),
-        None => Some(format!("it cannot be checked: no answer about {path}")),
+        KillSwitch::Unknown(why) => Some(format!("it cannot be checked: {why}")),
     }
 }
 

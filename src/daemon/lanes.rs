@@ -1,6 +1,7 @@
 //! The threads that talk to etcd: one for the machine's requests, one for the keepalive, one for the health report, one for
 //! the watch.
 
+use std::cell::OnceCell;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Once};
 use std::thread;
@@ -26,20 +27,36 @@ const LAST_WORD: Duration = Duration::from_millis(700);
 
 /// The connections of one machine.
 pub(super) struct Lanes {
-    client: Client,
+    /// With the connection of the machine's requests.
+    client: Arc<Client>,
     /// Dropping it ends the thread that follows the certificate files.
     _certificates: Option<Sender<()>>,
-    main: Sender<(Ticket, Request)>,
-    keepalive: Sender<(Ticket, Request)>,
-    reports: Sender<(Ticket, Request)>,
+    main: Lane,
+    keepalive: Lane,
+    reports: Lane,
     watching: Option<WatchStop>,
     /// After this the watch is opened anew: a network that swallows packets delays a turn by no more than a TTL. A waiting node
     /// sends three keepalives in that time, so this adds little to its cost.
     pub(super) silence_limit: Duration,
+    /// How long what was seen of etcd's revision is worth keeping.
+    patience: Duration,
     inbox: Inbox,
     metrics: Arc<Metrics>,
     endpoints: Arc<Endpoints>,
 }
+
+/// A thread that performs one request after the other, on a connection of its own. It begins with the first, since many a pass
+/// needs one of them only, and ends when this is dropped.
+struct Lane {
+    name: &'static str,
+    answer: Answer,
+    /// Not a connection of its own but the one that [`Lanes::client`] gives.
+    shared: bool,
+    sender: OnceCell<Sender<(Ticket, Request)>>,
+}
+
+/// What the machine is told.
+type Answer = fn(Ticket, Result<Reply, Error>) -> Input;
 
 impl Lanes {
     pub(super) fn start(
@@ -48,37 +65,27 @@ impl Lanes {
         inbox: Inbox,
         (metrics, endpoints): (Arc<Metrics>, Arc<Endpoints>),
     ) -> Result<Lanes, String> {
-        let text = |error: Error| error.to_string();
-        let measured = |client| Measured {
-            client,
-            metrics: Arc::clone(&metrics),
-        };
-        let start = |name, answer| {
-            let client = measured(client.fork().map_err(text)?);
-            let (endpoints, patience) = (Arc::clone(&endpoints), config.reboot_timeout);
-            let learn = move |client: &Client| {
-                endpoints.saw(client.revision(), patience);
-                endpoints.learn(&client.endpoints());
-            };
-            lane(name, client, inbox.clone(), learn, answer)
-        };
-        let main = start("etcd", Input::Etcd)?;
-        let keepalive = start("keepalive", Input::Renewed)?;
-        let reports = start("reports", Input::Reported)?;
         let certificates = certificates::follow(
             config,
-            client.fork().map_err(text)?,
+            client.fork().map_err(|error| error.to_string())?,
             Arc::clone(&metrics),
             LOOK_EVERY,
         )?;
+        let lane = |name, answer, shared| Lane {
+            name,
+            answer,
+            shared,
+            sender: OnceCell::new(),
+        };
         Ok(Lanes {
             _certificates: certificates,
-            client,
-            main,
-            keepalive,
-            reports,
+            client: Arc::new(client),
+            main: lane("etcd", Input::Etcd, true),
+            keepalive: lane("keepalive", Input::Renewed, false),
+            reports: lane("reports", Input::Reported, false),
             watching: None,
             silence_limit: SILENCE_LIMIT.min(config.lock_ttl),
+            patience: config.reboot_timeout,
             inbox,
             metrics,
             endpoints,
@@ -114,17 +121,50 @@ impl Lanes {
 
     /// Sends a request of the machine; the answer arrives in the inbox.
     pub(super) fn etcd(&self, ticket: Ticket, request: Request) -> Option<Input> {
-        hand_over(&self.main, ticket, request, Input::Etcd)
+        self.hand_over(&self.main, ticket, request)
     }
 
     /// Sends a renewal, on the keepalive's own connection.
     pub(super) fn renew(&self, ticket: Ticket, request: Request) -> Option<Input> {
-        hand_over(&self.keepalive, ticket, request, Input::Renewed)
+        self.hand_over(&self.keepalive, ticket, request)
     }
 
     /// Sends a request of the health report, on a connection of its own.
     pub(super) fn report(&self, ticket: Ticket, request: Request) -> Option<Input> {
-        hand_over(&self.reports, ticket, request, Input::Reported)
+        self.hand_over(&self.reports, ticket, request)
+    }
+
+    fn hand_over(&self, lane: &Lane, ticket: Ticket, request: Request) -> Option<Input> {
+        let refused = |error| Some((lane.answer)(ticket, Err(error)));
+        if lane.sender.get().is_none() {
+            match self.begin(lane) {
+                Ok(sender) => lane.sender.set(sender).expect("there was none"),
+                Err(detail) => return refused(Error::NotSent { detail }),
+            }
+        }
+        let handed = lane.sender.get()?.send((ticket, request));
+        let detail = "the thread that talks to etcd has ended".to_owned();
+        handed
+            .err()
+            .and_then(|_| refused(Error::OutcomeUnknown { detail }))
+    }
+
+    fn begin(&self, lane: &Lane) -> Result<Sender<(Ticket, Request)>, String> {
+        let client = if lane.shared {
+            Arc::clone(&self.client)
+        } else {
+            Arc::new(self.client.fork().map_err(|error| error.to_string())?)
+        };
+        let client = Measured {
+            client,
+            metrics: Arc::clone(&self.metrics),
+        };
+        let (endpoints, patience) = (Arc::clone(&self.endpoints), self.patience);
+        let learn = move |client: &Client| {
+            endpoints.saw(client.revision(), patience);
+            endpoints.learn(&client.endpoints());
+        };
+        perform(lane.name, client, self.inbox.clone(), learn, lane.answer)
     }
 
     /// Sends the machine's last word, past everything that may be stuck.
@@ -134,7 +174,7 @@ impl Lanes {
             return Some(Input::Farewell);
         };
         let client = Measured {
-            client,
+            client: Arc::new(client),
             metrics: Arc::clone(&self.metrics),
         };
         let send = move || {
@@ -223,7 +263,7 @@ fn count(metrics: &Metrics, item: &Result<WatchItem, Error>) {
 
 /// A connection whose requests are counted and timed.
 pub(super) struct Measured {
-    pub(super) client: Client,
+    pub(super) client: Arc<Client>,
     pub(super) metrics: Arc<Metrics>,
 }
 
@@ -272,13 +312,12 @@ fn result(error: &Error) -> &'static str {
 /// That etcd is not believed any more.
 static SAID: Once = Once::new();
 
-/// A thread that performs one request after the other. It ends when its sender is dropped.
-fn lane(
+fn perform(
     name: &str,
     client: Measured,
     inbox: Inbox,
     learn: impl Fn(&Client) + Send + 'static,
-    answer: fn(Ticket, Result<Reply, Error>) -> Input,
+    answer: Answer,
 ) -> Result<Sender<(Ticket, Request)>, String> {
     let (sender, requests): (_, Receiver<(Ticket, Request)>) = channel();
     let work = move || {
@@ -300,17 +339,4 @@ fn lane(
         .spawn(work)
         .map_err(|error| format!("the {name} thread cannot be started: {error}"))?;
     Ok(sender)
-}
-
-fn hand_over(
-    lane: &Sender<(Ticket, Request)>,
-    ticket: Ticket,
-    request: Request,
-    answer: fn(Ticket, Result<Reply, Error>) -> Input,
-) -> Option<Input> {
-    let handed = lane.send((ticket, request));
-    handed.err().map(|_| {
-        let detail = "the thread that talks to etcd has ended".to_owned();
-        answer(ticket, Err(Error::OutcomeUnknown { detail }))
-    })
 }

@@ -165,7 +165,7 @@ impl Inner {
 
     fn client(&self) -> Result<Measured, String> {
         Ok(Measured {
-            client: self.client.fork().map_err(|error| error.to_string())?,
+            client: Arc::new(self.client.fork().map_err(|error| error.to_string())?),
             metrics: Arc::clone(&self.metrics),
         })
     }

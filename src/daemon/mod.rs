@@ -61,6 +61,10 @@ const INBOX: usize = 64;
 /// The whole stop is to take less than a second.
 const CHILDREN_GRACE: Duration = Duration::from_millis(900);
 
+/// How long the answer to what was just asked is waited for before the machine is shown: what follows at once is shown once, and
+/// a commit does not wait for words about the steps before it.
+const SOON: Duration = Duration::from_millis(20);
+
 /// What reaches the main thread.
 enum Event {
     /// For the machine.
@@ -157,6 +161,8 @@ struct Daemon {
     commitment: Option<Commitment>,
     /// Answers that were there at once: the main thread must not wait for room in its own inbox.
     immediate: VecDeque<Input>,
+    /// Something was asked since the machine was shown last.
+    asked: bool,
     exit: Option<u8>,
     /// When the first signal to stop came.
     stopped_at: Option<Duration>,
@@ -198,6 +204,7 @@ impl Daemon {
             hampered: None,
             commitment: None,
             immediate: VecDeque::new(),
+            asked: false,
             exit: None,
             stopped_at: None,
         })
@@ -238,16 +245,12 @@ impl Daemon {
                 self.machine.handle(self.clock.now(), input);
                 continue;
             }
-            let wake = self.observer.rests(&self.machine);
-            if self.hampered.as_ref() != self.observer.hampered() {
-                self.hampered = self.observer.hampered().cloned();
-                let input = Input::Hampered(self.hampered.clone());
-                self.machine.handle(self.clock.now(), input);
-                continue;
-            }
-            let event = match wake {
-                Some(at) => events.recv_timeout(at.saturating_sub(self.clock.now().mono)),
-                None => events.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            let event = match self.soon(events) {
+                Some(event) => Ok(event),
+                None => match self.rest(events) {
+                    Some(event) => event,
+                    None => continue,
+                },
             };
             self.observer.works();
             match event {
@@ -268,10 +271,40 @@ impl Daemon {
         }
     }
 
+    /// What comes at once of what was asked.
+    fn soon(&mut self, events: &Receiver<Event>) -> Option<Event> {
+        let due = self.machine.wake_at();
+        let due = due.map_or(SOON, |at| at.saturating_sub(self.clock.now().mono));
+        if !std::mem::take(&mut self.asked) || due < SOON {
+            return None;
+        }
+        events.recv_timeout(SOON).ok()
+    }
+
+    /// Shows what the machine is at, and waits until something arrives or its next moment comes. None when the machine hears of
+    /// something first.
+    fn rest(&mut self, events: &Receiver<Event>) -> Option<Result<Event, RecvTimeoutError>> {
+        let wake = self.observer.rests(&self.machine);
+        if self.hampered.as_ref() != self.observer.hampered() {
+            self.hampered = self.observer.hampered().cloned();
+            let input = Input::Hampered(self.hampered.clone());
+            self.machine.handle(self.clock.now(), input);
+            return None;
+        }
+        Some(match wake {
+            Some(at) => events.recv_timeout(at.saturating_sub(self.clock.now().mono)),
+            None => events.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        })
+    }
+
     /// Performs everything the machine asks for.
     fn perform(&mut self) {
         self.write_claim();
         while let Some(action) = self.machine.next_action() {
+            self.asked |= matches!(
+                action,
+                Action::Etcd(..) | Action::Detect(_) | Action::Health(..) | Action::LookAtHost(_)
+            );
             let answer = match action {
                 Action::Etcd(ticket, request) => self.lanes.etcd(ticket, request),
                 Action::Renew(ticket, request) => self.lanes.renew(ticket, request),

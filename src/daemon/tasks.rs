@@ -88,9 +88,9 @@ impl Tasks {
             .collect();
         let metrics = Arc::clone(&self.metrics);
         let (start, inbox) = (self.start.clone(), self.inbox.clone());
-        self.spawn(
+        let (named, ended) = (Arc::clone(&self.config), self.cancel.clone());
+        self.spawn_and(
             move || {
-                follow_host(&start, &config, &inbox, &cancel);
                 let reports = detect::run_all(&config.detectors, &env, &cancel);
                 log_detectors(&reports);
                 // Those that were stopped report failures that are none.
@@ -99,6 +99,8 @@ impl Tasks {
                 }
                 Input::Detected(ticket, reports)
             },
+            // A turn does not wait for it; a name that a claim goes by is looked at again before the commit.
+            move || follow_host(&start, &named, &inbox, &ended),
             |why| Input::Detected(ticket, all_failed(names, &why)),
         )
     }
@@ -251,6 +253,16 @@ impl Tasks {
         work: impl FnOnce() -> Input + Send + 'static,
         otherwise: impl FnOnce(String) -> Input,
     ) -> Option<Input> {
+        self.spawn_and(work, || {}, otherwise)
+    }
+
+    /// The same, and does `after` when the answer was handed over.
+    fn spawn_and(
+        &self,
+        work: impl FnOnce() -> Input + Send + 'static,
+        after: impl FnOnce() + Send + 'static,
+        otherwise: impl FnOnce(String) -> Input,
+    ) -> Option<Input> {
         let inbox = self.inbox.clone();
         let running = Arc::clone(&self.running);
         running.fetch_add(1, Ordering::AcqRel);
@@ -258,6 +270,7 @@ impl Tasks {
             let input = work();
             running.fetch_sub(1, Ordering::AcqRel);
             inbox.send(input);
+            after();
         };
         let spawned = thread::Builder::new()
             .name("task".to_owned())

@@ -1,5 +1,7 @@
 //! What a turn and a reboot cost etcd, counted: that does not depend on how busy the machine is.
 
+use std::fs;
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use etcd_test_server::{Cluster, HttpRequest, Proxy};
@@ -50,4 +52,38 @@ fn a_turn_and_a_reboot_cost_no_more_requests_than_agreed() {
     assert!(reboot.len() <= REBOOT, "{reboot:#?}");
     let document = include_str!("../../docs/performance.md");
     assert!(document.contains(&format!("at most {REBOOT} requests")));
+}
+
+fn threads(host: &Host) -> Vec<String> {
+    let tasks = fs::read_dir(format!("/proc/{}/task", host.pid())).unwrap();
+    // One that has ended meanwhile has no name any more.
+    let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    names.map(|name| name.trim().to_owned()).collect()
+}
+
+#[test]
+fn a_thread_begins_with_what_it_is_for() {
+    let cluster = Cluster::single();
+    let store = Store::of(&cluster);
+    store.claim_of_another("other");
+    let mut host = Host::new("node-a", &cluster.endpoints());
+    host.remove("required");
+    host.start();
+    store.wait("its word that it idles", || {
+        let standing = store.get("/rc/standing/node-a");
+        standing.is_some_and(|standing| standing.to_string().contains("idle"))
+    });
+    let idle = threads(&host);
+    assert!(idle.contains(&"etcd".to_owned()), "{idle:?}");
+    for missing in ["keepalive", "watch", "certificates", "http"] {
+        assert!(!idle.contains(&missing.to_owned()), "{idle:?}");
+    }
+    host.touch("required");
+    host.wait_event("queued");
+    host.wait_until("a watch and a renewed lease", || {
+        let waiting = threads(&host);
+        ["keepalive", "watch"]
+            .iter()
+            .all(|name| waiting.contains(&(*name).to_owned()))
+    });
 }

@@ -63,7 +63,7 @@ fn ready_status_reload_and_stop_are_told() {
     let manager = Manager::new();
     let daemon = manager.start(&etcd.endpoints(), "");
     let start = manager.until("READY=1");
-    assert_eq!(start[0], "STATUS=starting");
+    assert!(start[0].starts_with("STATUS="), "{start:?}"); // of which step depends on how soon etcd answers
     assert_eq!(start[start.len() - 2], "STATUS=idle: no reboot is required");
     configure(&daemon.folder, &etcd.endpoints(), "127.0.0.1:0", 2);
     daemon.signal(Signal::HUP);
