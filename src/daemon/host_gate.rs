@@ -28,7 +28,6 @@ pub(super) fn forbids(file: &Path, config: Arc<Config>, cancel: &Cancel) -> Opti
     let (of, ended) = (file.to_owned(), cancel.clone());
     let switch = config.kill_switch_file.clone();
     let look = move || {
-        PAST_SWITCH.store(false, Ordering::Release);
         let shown = config.kill_switch_file.display();
         if let Some(why) = switched_off(host::kill_switch(&config.kill_switch_file), &shown) {
             return Some(Refusal::KillSwitch(why));
@@ -36,6 +35,7 @@ pub(super) fn forbids(file: &Path, config: Arc<Config>, cancel: &Cancel) -> Opti
         PAST_SWITCH.store(true, Ordering::Release);
         let patience = HOST_LIMIT.saturating_sub(LAST_READ);
         let like = once_whole(patience, &ended, || unlike(&of, &config));
+        PAST_SWITCH.store(false, Ordering::Release);
         like.unwrap_or_else(Some).map(Refusal::Configuration)
     };
     bounded("host", HOST_LIMIT, cancel, look).unwrap_or_else(|_| {

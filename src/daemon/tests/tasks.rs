@@ -89,7 +89,7 @@ fn no_answer_about_the_kill_switch_is_no_permission() {
     };
     let never = Cancel::new();
     let short = Duration::from_millis(1);
-    let answer = bounded("kill switch", short, &never, stuck);
+    let answer = bounded("host", short, &never, stuck);
     assert_eq!(answer, Err(NoAnswer::TimedOut));
     let Some(Refusal::KillSwitch(why)) = look(&daemon, &events) else {
         panic!("nobody knows");
