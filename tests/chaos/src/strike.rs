@@ -265,7 +265,8 @@ impl Run {
         Ok(true)
     }
 
-    /// The copy is found and switched off. What it left is released by an operator, as the message of the other one says.
+    /// The copy is found and switched off. What it left is released by an operator, as the message of the other one says, and an attempt
+    /// of the copy, which nobody knows the end of, is taken off the budget of the one that is left.
     fn retire_copy(&mut self, index: usize) -> io::Result<()> {
         let original = self.hosts[index].name.clone();
         let name = format!("{original}{}", chaos_check::COPY);
@@ -299,6 +300,12 @@ impl Run {
                 "a copy of the machine",
             ],
         );
+        self.operate(&[
+            "reset-budget",
+            &original,
+            "--reason",
+            "a copy of the machine had its turn",
+        ]);
         Ok(())
     }
 
