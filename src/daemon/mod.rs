@@ -65,6 +65,9 @@ const CHILDREN_GRACE: Duration = Duration::from_millis(900);
 /// a commit does not wait for words about the steps before it.
 const SOON: Duration = Duration::from_millis(20);
 
+/// After this the machine is shown however fast answers come: signs of life are given with it.
+const SHOWN_EVERY: Duration = Duration::from_secs(1);
+
 /// What reaches the main thread.
 enum Event {
     /// For the machine.
@@ -163,6 +166,8 @@ struct Daemon {
     immediate: VecDeque<Input>,
     /// Something was asked since the machine was shown last.
     asked: bool,
+    /// Until when what was shown stood.
+    shown: Duration,
     exit: Option<u8>,
     /// When the first signal to stop came.
     stopped_at: Option<Duration>,
@@ -205,6 +210,7 @@ impl Daemon {
             commitment: None,
             immediate: VecDeque::new(),
             asked: false,
+            shown: clock.now().mono,
             exit: None,
             stopped_at: None,
         })
@@ -273,9 +279,11 @@ impl Daemon {
 
     /// What comes at once of what was asked.
     fn soon(&mut self, events: &Receiver<Event>) -> Option<Event> {
+        let now = self.clock.now().mono;
         let due = self.machine.wake_at();
-        let due = due.map_or(SOON, |at| at.saturating_sub(self.clock.now().mono));
-        if !std::mem::take(&mut self.asked) || due < SOON {
+        let due = due.map_or(SOON, |at| at.saturating_sub(now));
+        let asked = std::mem::take(&mut self.asked);
+        if !asked || due < SOON || now >= self.shown + SHOWN_EVERY {
             return None;
         }
         events.recv_timeout(SOON).ok()
@@ -291,10 +299,12 @@ impl Daemon {
             self.machine.handle(self.clock.now(), input);
             return None;
         }
-        Some(match wake {
+        let event = match wake {
             Some(at) => events.recv_timeout(at.saturating_sub(self.clock.now().mono)),
             None => events.recv().map_err(|_| RecvTimeoutError::Disconnected),
-        })
+        };
+        self.shown = self.clock.now().mono;
+        Some(event)
     }
 
     /// Performs everything the machine asks for.
