@@ -183,6 +183,8 @@ pub struct Ahead {
     pub claims: Vec<(String, Found)>,
     /// Whether there are more than these.
     pub more: bool,
+    /// How many claims there are, those after it among them.
+    pub all: u32,
     /// Keys in between that name no node.
     pub foreign: Vec<String>,
 }
@@ -249,6 +251,24 @@ pub fn write(reply: Reply) -> Result<Write, Malformed> {
         return Err(Malformed("a refused write did not answer the key"));
     };
     Ok(Write::Refused(single(range)?.map(Found::of).map(Box::new)))
+}
+
+/// How many claims there are after a [join](super::request::join), this one among them; 0 when the answer does not say.
+pub fn queued(reply: &Reply) -> u32 {
+    let Reply::Txn(txn) = reply else { return 0 };
+    let count = reads(txn).first().map_or(0, |range| range.count);
+    u32::try_from(count).unwrap_or_default()
+}
+
+/// The create revisions of the two claims that were [looked at](super::request::look_at), as far as they are there.
+///
+/// # Errors
+/// [`Malformed`] when the reply has another shape.
+pub fn looked_at(reply: Reply) -> Result<(Option<i64>, Option<i64>), Malformed> {
+    let txn = txn(reply)?;
+    let [own, other] = ranges(&txn)?;
+    let create = |range| single(range).map(|kv| kv.map(|kv: &KeyValue| kv.create_revision));
+    Ok((create(own)?, create(other)?))
 }
 
 /// What [`super::request::gate_read`] found.
@@ -453,6 +473,7 @@ pub fn recount(
         revision: range.header.revision,
         claims,
         more: range.more,
+        all: u32::try_from(range.count).unwrap_or_default(),
         foreign,
     }))
 }

@@ -40,12 +40,19 @@ pub fn read_own(keys: &Keys, node: &str) -> Txn {
     reads(&[keys.claim(node), keys.node(node)])
 }
 
-/// Take the last place in the queue; when there is a claim already, answer it.
+/// Take the last place in the queue, and count all; when there is a claim already, answer it.
 pub fn join(keys: &Keys, claim: &Claim, lease: i64) -> Txn {
     let key = keys.claim(&claim.node);
+    let all = Range {
+        count_only: true,
+        ..Range::of(Span::prefix(keys.claims()))
+    };
     Txn {
         compares: vec![Compare::create_revision(Span::one(key.clone()), 0)],
-        success: vec![Op::Put(Put::new(key.clone(), encode(claim), lease))],
+        success: vec![
+            Op::Put(Put::new(key.clone(), encode(claim), lease)),
+            Op::Range(all),
+        ],
         failure: vec![read(key)],
     }
 }
@@ -117,6 +124,17 @@ pub fn recount(keys: &Keys, create: i64, window: u32, foreign: usize) -> Range {
         max_create_revision: create,
         ..Range::of(Span::prefix(keys.claims()))
     }
+}
+
+/// Whether this node's claim and another one are there.
+pub fn look_at(keys: &Keys, node: &str, other: &str) -> Txn {
+    let mut txn = reads(&[keys.claim(node), other.to_owned()]);
+    for op in &mut txn.success {
+        if let Op::Range(range) = op {
+            range.keys_only = true;
+        }
+    }
+    txn
 }
 
 /// Whom the gates look at beside this node.

@@ -32,11 +32,12 @@ impl Machine {
     }
 
     /// Whose claims the gates need beside the own one: all that can be committed are among the oldest, also under a limit that is
-    /// a little larger than this node's.
+    /// a little larger than this node's. Without a place in the queue they are nobody's to judge.
     pub(super) fn others(&self) -> Others {
-        match self.settings.policies {
-            Some(_) => Others::Members,
-            None => Others::Oldest(self.window()),
+        match (&self.settings.policies, &self.queue) {
+            (Some(_), _) => Others::Members,
+            (None, Some(_)) => Others::Oldest(self.window()),
+            (None, None) => Others::Nobody,
         }
     }
 

@@ -16,6 +16,12 @@ use crate::lock::{Claim, Domains, Held, Phase, request};
 /// How long a waiting node relies on its watch alone before it counts again.
 const RECOUNT: Duration = Duration::from_secs(600);
 
+/// So many claims are a crowd: etcd sorts all of them for each count, so that a node far back in `n` crowds counts `n` times more seldom.
+const CROWD: u32 = 1000;
+
+/// For each crowd there is, within what time those that join count for the first time.
+const SPREAD: Duration = Duration::from_secs(60);
+
 /// How many grants are tried before the lease id is given up.
 const GRANT_TRIES: u32 = 3;
 
@@ -46,8 +52,10 @@ pub struct Queue {
     stale: bool,
     /// When the gates are judged again.
     pub(super) check_at: Duration,
-    /// When the queue is counted again whatever the watch says.
+    /// When the queue is looked at again whatever the watch says: far back, whether the claim is there that this node follows.
     pub(super) recount_at: Duration,
+    /// When all of it is counted, whatever is found there.
+    count_at: Duration,
     /// Since when the watch does not stand.
     pub(super) blind: Option<Duration>,
     /// When it was counted last.
@@ -78,6 +86,14 @@ pub(super) struct Seen {
 }
 
 impl Queue {
+    /// Of the claims before this one the furthest known.
+    fn furthest(&self) -> Option<(&str, i64)> {
+        let ahead = self.ahead.iter();
+        ahead
+            .map(|(key, seen)| (key.as_str(), seen.create))
+            .min_by_key(|(_, create)| *create)
+    }
+
     /// How many claims are known to be before this one, and whether there may be more.
     pub(super) fn ahead(&self) -> (usize, bool) {
         (self.ahead.len(), !self.near)
@@ -212,12 +228,24 @@ impl Machine {
             State::Entering(Entry::TakeOver(seen), claim) => {
                 Some(Request::Txn(request::rewrite(keys, seen, claim, lease?)))
             }
-            State::Counting => Some(Request::Range(request::recount(
-                keys,
-                self.held.as_ref()?.create,
-                self.window(),
-                self.queue.as_ref().map_or(0, |queue| queue.foreign),
-            ))),
+            State::Counting => {
+                let queue = self.queue.as_ref()?;
+                let far = !queue.near && !queue.stale && self.now.mono < queue.count_at;
+                if let (true, Some((followed, _))) = (far, queue.furthest()) {
+                    return Some(Request::Txn(request::look_at(
+                        keys,
+                        &self.settings.node,
+                        followed,
+                    )));
+                }
+                let create = self.held.as_ref()?.create;
+                Some(Request::Range(request::recount(
+                    keys,
+                    create,
+                    self.window(),
+                    queue.foreign,
+                )))
+            }
             State::TakingAway(away) => self.take_away_request(away),
             _ => None,
         }
@@ -230,6 +258,7 @@ impl Machine {
         let Some(lease) = self.lease.as_ref().map(|lease| lease.id) else {
             return;
         };
+        let all = result.as_ref().map_or(0, outcome::queued);
         let write = match result {
             Ok(reply) => outcome::write(reply),
             Err(Error::LeaseNotFound) => {
@@ -247,12 +276,12 @@ impl Machine {
                     Entry::TakeOver(seen) => seen.create,
                 };
                 let claim = (**claim).clone();
-                self.entered(create, revision, claim);
+                self.entered(create, revision, claim, all);
             }
             // The copy of a join whose answer was lost.
             Ok(Write::Refused(Some(found))) if found.lease == lease => {
                 match found.held_by(&self.session) {
-                    Some(held) => self.entered(held.create, held.modified, held.claim),
+                    Some(held) => self.entered(held.create, held.modified, held.claim, all),
                     None => self.start_over(lease),
                 }
             }
@@ -261,7 +290,8 @@ impl Machine {
         }
     }
 
-    fn entered(&mut self, create: i64, modified: i64, claim: Claim) {
+    /// In the queue, as one of `all` as far as the answer says.
+    fn entered(&mut self, create: i64, modified: i64, claim: Claim, all: u32) {
         self.held = Some(Held {
             create,
             modified,
@@ -271,6 +301,11 @@ impl Machine {
             return;
         }
         let now = self.now.mono;
+        // Those that come in crowds do not all count at once.
+        let put_off = match SPREAD * (all / CROWD) {
+            Duration::ZERO => Duration::ZERO,
+            spread => self.rng.jitter(2 * spread) - spread,
+        };
         self.queue = Some(Queue {
             ahead: BTreeMap::new(),
             behind: BTreeMap::new(),
@@ -283,7 +318,8 @@ impl Machine {
             } else {
                 now + self.settings.check_interval
             },
-            recount_at: now,
+            recount_at: now + put_off,
+            count_at: now,
             blind: None,
             counted_at: now,
             retry_at: None,
@@ -291,7 +327,7 @@ impl Machine {
             held: None,
             since: now,
         });
-        self.go(State::Counting);
+        self.go(State::Queued);
     }
 
     /// When the record of the place says what a reload has changed since, it is written anew as that of a dead process is, on
@@ -311,6 +347,7 @@ impl Machine {
             return;
         };
         let counted = match result {
+            Ok(reply @ Reply::Txn(_)) => return self.on_looked(reply, create),
             Ok(reply) => outcome::recount(reply, &self.settings.keys, &self.settings.node, create),
             Err(error) => return self.retry(&words(&error)),
         };
@@ -321,24 +358,58 @@ impl Machine {
         }
     }
 
+    /// A proxy may keep to itself what a watch tells. The nearer the turn, the more often that is looked at.
+    fn look_next(&self, before: usize) -> Duration {
+        let limit = self.settings.max_concurrent_reboots.max(1);
+        let before = u32::try_from(before).unwrap_or(u32::MAX);
+        let blind = |queue: &Queue| queue.blind.is_some();
+        let rounds = match self.queue.as_ref().is_some_and(blind) {
+            true => 1,
+            false => (before / limit).max(1),
+        };
+        self.now.mono + self.settings.lock_ttl.saturating_mul(rounds)
+    }
+
+    /// Far back: whether the own claim and the one that is followed are there.
+    fn on_looked(&mut self, reply: Reply, create: i64) {
+        let (own, followed) = match outcome::looked_at(reply) {
+            Ok(looked) => looked,
+            Err(malformed) => return self.retry(&nonsense(&malformed)),
+        };
+        if own != Some(create) {
+            return self.leave(Refusal::Lost("the claim was deleted".to_owned()));
+        }
+        let now = self.now.mono;
+        let Some(queue) = &mut self.queue else { return };
+        let stands = queue.furthest().map(|(_, create)| create) == followed;
+        let watched = !queue.stale && queue.blind.is_none();
+        if !stands {
+            queue.count_anew(now);
+        } else if !queue.stale {
+            let (known, count_at) = (queue.ahead.len(), queue.count_at);
+            let at = self.look_next(known).min(count_at);
+            if let Some(queue) = &mut self.queue {
+                queue.recount_at = at;
+            }
+        }
+        if !stands && watched {
+            self.note_blind("it did not tell that a claim is gone");
+        }
+        self.go(State::Queued);
+    }
+
     fn counted(&mut self, counted: Ahead) {
         let now = self.now.mono;
         let blind = self
             .queue
             .as_ref()
             .is_some_and(|queue| queue.blind.is_some());
-        // A proxy may keep to itself what a watch tells. The nearer the turn, the more often that is looked at.
-        let (limit, before) = (self.settings.max_concurrent_reboots, counted.claims.len());
-        let before = u32::try_from(before).unwrap_or(u32::MAX);
-        let recount_at = now
-            + match blind {
-                true => self.settings.lock_ttl,
-                false => self.rng.jitter(RECOUNT).min(
-                    self.settings
-                        .lock_ttl
-                        .saturating_mul((before / limit.max(1)).max(1)),
-                ),
-            };
+        let recount_at = self.look_next(counted.claims.len());
+        let crowds = match counted.more {
+            true => (counted.all / CROWD).max(1),
+            false => 1,
+        };
+        let count_at = now + self.rng.jitter(RECOUNT) * crowds;
         let claims = self.settings.keys.claims();
         let furthest = counted.claims.last().map(|(key, _)| key.clone());
         if let Some(key) = counted.foreign.first() {
@@ -354,7 +425,8 @@ impl Machine {
         let watched = !queue.stale && !blind;
         queue.near = !counted.more;
         queue.stale = false;
-        (queue.recount_at, queue.counted_at) = (recount_at, now);
+        (queue.recount_at, queue.counted_at) = (recount_at.min(count_at), now);
+        queue.count_at = count_at;
         let mut before = std::mem::take(&mut queue.ahead);
         for (key, found) in counted.claims {
             let seen = Seen::again(before.remove(&key), &found, now);

@@ -156,6 +156,11 @@ impl Machine {
             },
             Err(error) => return self.retry(&words(&error)),
         }
+        // Taken away or not, what was known of it is not so any more.
+        let now = self.now.mono;
+        if let Some(queue) = &mut self.queue {
+            queue.count_anew(now);
+        }
         self.go(State::Counting);
     }
 }

@@ -207,7 +207,7 @@ impl Field {
         let after = self.mark();
         let time = (after.at - before.at).as_secs_f64();
         let requests = |kind: usize| (after.requests[kind] - before.requests[kind]) as f64 / time;
-        self.figures[name] = json!({
+        let stretch = json!({
             "seconds": time,
             "renewals_a_second": requests(0),
             "others_a_second": requests(1),
@@ -221,6 +221,8 @@ impl Field {
             "database_mb": store(&self.client).0,
             "waiting": self.fleet.waiting(),
         });
+        eprintln!("fleet: {name}: {stretch}");
+        self.figures[name] = stretch;
     }
 
     /// Measures how long it takes until that is so.

@@ -161,6 +161,104 @@ fn the_nearer_the_turn_the_sooner_a_queue_that_tells_nothing_is_counted() {
     }
 }
 
+/// A node behind so many others.
+fn behind(elders: usize) -> Node {
+    let mut node = Node::new(Settings {
+        check_interval: Duration::from_secs(360_000),
+        ..settings()
+    });
+    for elder in 0..elders {
+        node.elder(&format!("e{elder}"), Phase::Queued);
+    }
+    // Its random numbers are others for each number of elders.
+    let settings = node.machine.settings().clone();
+    node.followed_by(settings)
+}
+
+/// Lets time pass until the queue is looked at; whether all of it is read.
+fn next_look(node: &mut Node) -> (bool, Duration) {
+    let before = node.now;
+    let (ticket, request) = node.until_sending("queued");
+    let whole = matches!(request, Request::Range(_));
+    let took = node.now - before;
+    node.pass((ticket, request));
+    node.settle();
+    (whole, took)
+}
+
+/// Sorting a queue costs etcd as much as the queue is long.
+#[test]
+fn far_back_a_look_at_two_claims_backs_the_watch_up_and_all_is_read_now_and_then() {
+    let mut node = behind(7);
+    node.until_state("queued");
+    let (begun, ttl) = (node.now, node.machine.settings().lock_ttl);
+    let mut looks = 0;
+    let counted = loop {
+        let (whole, took) = next_look(&mut node);
+        assert!(took <= 5 * ttl, "{took:?}");
+        match whole {
+            true => break node.now - begun,
+            false => looks += 1,
+        }
+    };
+    assert!(looks > 1, "{looks}");
+    let minutes = counted.as_secs() / 60;
+    assert!((5..=10).contains(&minutes), "{counted:?}");
+    // One goes of whom nothing is told, and who is not the one that is followed: it is found at the next count.
+    for elder in 0..7 {
+        if elder != 2 {
+            node.delete(&format!("/r/claims/e{elder}"));
+        }
+    }
+    while !next_look(&mut node).0 {}
+    assert_eq!(node.machine.view().ahead, Some((1, false)));
+}
+
+#[test]
+fn far_back_it_is_noticed_that_the_one_that_is_followed_or_the_own_claim_is_gone() {
+    for (gone, blind) in [("e2", true), ("n0", false)] {
+        let mut node = behind(7);
+        node.until_state("queued");
+        node.delete(&format!("/r/claims/{gone}"));
+        assert!(!next_look(&mut node).0);
+        assert_eq!(node.said("watch_blind", "that a claim is gone"), blind);
+        match blind {
+            true => assert_eq!(node.machine.view().ahead, Some((5, true))),
+            false => assert_ne!(node.machine.view().state, "queued"),
+        }
+    }
+}
+
+/// Ten thousand that join within a minute would have etcd sort ten thousand claims ten thousand times in that minute.
+#[test]
+fn those_that_join_a_crowd_count_it_one_after_the_other_and_seldom() {
+    let first_count = |elders| {
+        let mut node = behind(elders);
+        while node.claim().is_none() {
+            let action = node.next_action();
+            node.perform(action);
+        }
+        let (whole, took) = next_look(&mut node);
+        assert!(whole && node.machine.view().ahead == Some((5, true)));
+        (node, took)
+    };
+    assert_eq!(first_count(998).1, Duration::ZERO);
+    let pauses: Vec<Duration> = (2_000..2_008).map(|elders| first_count(elders).1).collect();
+    let within = |from, to| {
+        let seconds = from..to;
+        pauses
+            .iter()
+            .any(|pause| seconds.contains(&pause.as_secs()))
+    };
+    assert!(within(0, 60) && within(60, 120), "{pauses:?}");
+    assert!(!within(120, u64::MAX), "{pauses:?}");
+    let (mut node, _) = first_count(2_000);
+    let begun = node.now;
+    while !next_look(&mut node).0 {}
+    let minutes = (node.now - begun).as_secs() / 60;
+    assert!((10..=20).contains(&minutes), "{minutes}");
+}
+
 #[test]
 fn events_that_are_lost_again_and_again_are_counted_with_a_pause() {
     let mut node = waiting();

@@ -307,6 +307,28 @@ fn impatient() -> Node {
     node
 }
 
+/// Far back a look at two keys would not tell that it is gone, and that it is to be taken away would be known for ever.
+#[test]
+fn what_a_node_far_back_took_away_is_out_of_its_count() {
+    let mut node = Node::new(Settings {
+        hold_timeout: Some(Duration::from_secs(100)),
+        ..settings()
+    });
+    for elder in ["a", "b", "c", "d", "e"] {
+        node.elder(elder, Phase::Queued);
+    }
+    node.elder("z", Phase::Rebooting);
+    node.until_state("queued");
+    assert_eq!(node.machine.view().ahead, Some((5, true)));
+    while node.stands("/r/claims/z").is_some() {
+        let action = node.next_action();
+        node.perform(action);
+    }
+    node.settle();
+    assert_eq!(node.machine.view().ahead, Some((5, false)));
+    assert!(!node.said("watch_blind", ""));
+}
+
 /// Seconds from now until the claim is taken away.
 fn patience(node: &mut Node) -> u64 {
     let begun = node.now;
