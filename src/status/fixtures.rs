@@ -43,7 +43,7 @@ pub(crate) fn local() -> Local {
         windows: Some(Windows::parse("UTC", &[], &["Mon 08:00-18:00".into()]).unwrap()),
         kill_switch_file: "/etc/reboot-coordinator/disable".into(),
         kill_switch: KillSwitch::Absent,
-        daemon: Some(123),
+        daemon: Ok(Some(123)),
         detectors: Detectors::NotRun,
     }
 }

@@ -38,7 +38,7 @@ pub(crate) fn json(view: &View, now: Timestamp) -> Value {
             "node_id": view.local.node_id,
             "max_concurrent_reboots": view.local.limit,
             "dry_run": view.local.dry_run,
-            "daemon_pid": view.local.daemon,
+            "daemon_pid": view.local.daemon.as_ref().ok(),
             "claim": survey.ok().and_then(|survey| own_claim(survey, &view.local.node)),
             "state": view.own.as_ref().map(|own| own.state.as_str()),
             "state_text": view.own.as_ref().map(|own| own.text.as_str()),

@@ -1,6 +1,7 @@
 //! What can be seen of this host without running anything of the operator's and without taking a lock.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::host::{self, KillSwitch};
 use crate::lock::outcome::HOST_LIMIT;
 use crate::process::{Cancel, bounded};
 use crate::status::times::ago;
-use crate::trust;
+use crate::trust::{self, Doubt};
 
 /// The first 15 bytes of our name: all that the kernel keeps of it.
 const COMM: &str = "reboot-coordina";
@@ -41,8 +42,8 @@ pub(crate) struct Local {
     pub(crate) windows: Option<Windows>,
     pub(crate) kill_switch_file: PathBuf,
     pub(crate) kill_switch: KillSwitch,
-    /// The process id of the daemon, when one runs.
-    pub(crate) daemon: Option<u32>,
+    /// The process id of the daemon, when one runs; or why this user cannot know.
+    pub(crate) daemon: Result<Option<u32>, String>,
     pub(crate) detectors: Detectors,
 }
 
@@ -135,9 +136,43 @@ fn add_age(detector: &Detector, report: &mut DetectorReport) {
 
 /// Whose process id stands in the lock file, if that process lives and is one of ours. The lock itself is not touched: a look
 /// must not keep a daemon from starting.
-fn daemon(run_dir: &Path) -> Option<u32> {
-    let text = trust::read(&run_dir.join("instance.lock"), 64).ok()?;
-    let pid: u32 = std::str::from_utf8(&text).ok()?.trim().parse().ok()?;
-    let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
-    (name.trim() == COMM).then_some(pid)
+fn daemon(run_dir: &Path) -> Result<Option<u32>, String> {
+    of_lock_file(trust::read(&run_dir.join("instance.lock"), 64))
+}
+
+/// The daemon's files are root's: who may not read one has not seen that there is no daemon.
+fn of_lock_file(found: Result<Vec<u8>, Doubt>) -> Result<Option<u32>, String> {
+    match found {
+        Ok(text) => {
+            let text = String::from_utf8_lossy(&text);
+            Ok(text.trim().parse().ok().filter(|pid| is_ours(*pid)))
+        }
+        Err(Doubt::Unreadable(error)) if error.kind() == ErrorKind::PermissionDenied => {
+            Err("only root may see whether a daemon runs here; use sudo".to_owned())
+        }
+        Err(_) => Ok(None),
+    }
+}
+
+fn is_ours(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == COMM)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unreadable(kind: ErrorKind) -> Result<Vec<u8>, Doubt> {
+        Err(Doubt::Unreadable(kind.into()))
+    }
+
+    #[test]
+    fn a_lock_file_that_may_not_be_read_does_not_say_that_no_daemon_runs() {
+        assert_eq!(of_lock_file(unreadable(ErrorKind::NotFound)), Ok(None));
+        assert_eq!(of_lock_file(Ok(b"no number\n".to_vec())), Ok(None));
+        // The first process of a host is none of ours.
+        assert_eq!(of_lock_file(Ok(b"1\n".to_vec())), Ok(None));
+        let why = of_lock_file(unreadable(ErrorKind::PermissionDenied)).unwrap_err();
+        assert!(why.contains("sudo"), "{why}");
+    }
 }

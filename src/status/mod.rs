@@ -139,7 +139,7 @@ impl View {
         now: Timestamp,
     ) -> View {
         let local = Local::look(config, false);
-        let pid = local.daemon;
+        let pid = local.daemon.as_ref().ok().copied().flatten();
         let own = own.or_else(|| Own::read(&config.run_dir, pid?));
         let seen = gates(&local, survey.as_deref().ok(), now, now);
         let keys = Keys::new(&config.etcd.namespace, &config.lock_key);

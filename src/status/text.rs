@@ -90,9 +90,10 @@ pub(crate) fn part_rows(table: &mut Table, part: &Part) {
 /// The gates of a node, and whether a daemon judges them.
 pub(crate) fn gate_table(local: &Local, gates: &[Verdict]) -> Table {
     let mut table = Table::new(2);
-    let (tone, runs, text) = match local.daemon {
-        Some(pid) => (Tone::Good, "runs", format!("process id {pid}")),
-        None => (
+    let (tone, runs, text) = match &local.daemon {
+        Ok(Some(pid)) => (Tone::Good, "runs", format!("process id {pid}")),
+        Err(why) => (Tone::Notice, "unknown", why.clone()),
+        Ok(None) => (
             Tone::Notice,
             "none",
             "no daemon runs here (its journal says why, or a timer runs `run --once`)".to_owned(),

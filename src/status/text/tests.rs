@@ -235,3 +235,14 @@ fn everything_fits_and_no_record_commands_the_terminal() {
         assert!(line.chars().count() <= WIDTH, "{line}");
     }
 }
+
+#[test]
+fn a_daemon_that_this_user_may_not_see_is_not_said_to_be_away() {
+    let mut local = local();
+    local.daemon = Err("only root may see whether a daemon runs here".into());
+    let text = shown(&view(local, busy()));
+    assert!(
+        text.contains("\n  daemon       unknown    only root may see whether a daemon runs here\n"),
+        "{text}"
+    );
+}
