@@ -44,6 +44,7 @@ fn follow(document: &str, cluster: &Cluster) -> (Vec<String>, String) {
         )
         .replace("/usr/bin/", &format!("{folder}/usr/bin/"))
         .replace("127.0.0.1:2379", endpoint)
+        .replace("10.0.0.1:2379", endpoint)
         .replace(
             "dry_run: true",
             &format!("dry_run: true\nnode_id: typed\nrun_dir: {folder}/run"),
