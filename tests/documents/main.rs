@@ -6,6 +6,7 @@ mod commands;
 mod interface;
 mod links;
 mod names;
+mod secure;
 mod typed;
 
 use std::fs;
