@@ -1,0 +1,52 @@
+//! What this node registers of itself.
+
+use super::Machine;
+use crate::identity::is_same;
+use crate::lock::NodeRecord;
+use crate::lock::record::RECORD_VERSION;
+
+impl Machine {
+    /// The registration as read, or a new one.
+    pub(super) fn record(&self) -> NodeRecord {
+        let fresh = || NodeRecord {
+            v: RECORD_VERSION,
+            node: self.settings.node.clone(),
+            node_id: self.settings.node_id.clone(),
+            version: self.settings.version.clone(),
+            wave: self.settings.wave,
+            boot_id: None,
+            last_reboot: None,
+            budget_used: self.former_budget(),
+            attempt: None,
+            request: None,
+        };
+        match &self.registration {
+            // What an older release wrote shows the machine id itself, until it is written again.
+            Some((_, record)) if is_same(&record.node_id, &self.settings.node_id) => NodeRecord {
+                node_id: self.settings.node_id.clone(),
+                wave: self.settings.wave,
+                budget_used: record.budget_used.max(self.former_budget()),
+                ..record.clone()
+            },
+            Some((_, record)) => record.clone(),
+            None => fresh(),
+        }
+    }
+
+    pub(super) fn is_in_another_wave(&self) -> bool {
+        let registered = self.registration.as_ref();
+        registered.is_some_and(|(_, record)| record.wave != self.settings.wave)
+    }
+
+    /// Another name is no new host: what it used up under the old one is used up.
+    pub(super) fn former_budget(&self) -> u32 {
+        let used = self.former.iter().map(|(_, record)| record.budget_used);
+        used.max().unwrap_or(0)
+    }
+
+    pub(super) fn registration_modified(&self) -> i64 {
+        self.registration
+            .as_ref()
+            .map_or(0, |(modified, _)| *modified)
+    }
+}
