@@ -6,6 +6,7 @@ mod commands;
 mod interface;
 mod links;
 mod names;
+mod prose;
 mod secure;
 mod typed;
 
