@@ -80,3 +80,20 @@ fn a_right_that_is_missing_is_named_with_its_key() {
     assert_eq!(node.reboots(), 0);
     assert_eq!(cluster.etcdctl(&["get", "--prefix", "/rc/claims/"]), "");
 }
+
+#[test]
+fn a_machine_that_is_refused_its_name_may_say_so() {
+    let cluster = Cluster::builder().auth("root").start();
+    make_roles(&cluster, &["/rc", "node-a"]);
+    user(&cluster, "a", "reboot-node-node-a");
+    let mut first = host(&cluster, "node-a", "a");
+    first.remove("required");
+    first.start();
+    first.wait_event("not_required");
+    let mut second = host(&cluster, "node-a", "a").with("node_id", "\"another-machine\"");
+    second.start();
+    assert_eq!(second.wait_exit().code(), Some(2), "{}", second.log());
+    let key = "/rc/standing/node-a/another-machine";
+    let said = cluster.etcdctl(&["get", key]);
+    assert!(said.contains("name_taken"), "{said}, {}", second.log());
+}
