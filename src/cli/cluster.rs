@@ -56,6 +56,30 @@ fn say_root(problems: &str) {
     }
 }
 
+/// Does a command that reads.
+pub(super) fn reading(
+    path: &Path,
+    command: impl FnOnce(&Cluster) -> Result<Exit, Trouble>,
+) -> Exit {
+    match load(path) {
+        Ok(config) => Cluster::of(config)
+            .and_then(|cluster| command(&cluster))
+            .unwrap_or_else(failed),
+        Err(exit) => exit,
+    }
+}
+
+/// Does a command that writes, where guards are honoured.
+pub(super) fn writing(
+    path: &Path,
+    command: impl FnOnce(&Cluster) -> Result<Exit, Trouble>,
+) -> Exit {
+    reading(path, |cluster| {
+        cluster.prove_guards()?;
+        command(cluster)
+    })
+}
+
 impl Cluster {
     /// A client for this configuration. Nothing is sent yet.
     pub(super) fn of(config: Config) -> Result<Cluster, Trouble> {
@@ -75,25 +99,17 @@ impl Cluster {
         windows.map_or_else(TimeZone::system, |windows| windows.zone().clone())
     }
 
-    /// For a command that writes: the configuration, a client, and proof that the server honours guards.
-    pub(super) fn to_write(path: &Path) -> Result<Cluster, Exit> {
-        let cluster = Cluster::of(load(path)?).map_err(failed)?;
-        let test = request::self_test(&cluster.keys, &cluster.config.node_name);
-        let reply = cluster.read(&Request::Txn(test)).map_err(failed)?;
-        match outcome::self_test(reply) {
-            Ok(true) => Ok(cluster),
-            Ok(false) => Err(failed(Trouble::new(
+    /// Before anything is written: proof that the server honours guards.
+    fn prove_guards(&self) -> Result<(), Trouble> {
+        let test = Request::Txn(request::self_test(&self.keys, &self.config.node_name));
+        let reply = self.client.call(&test).map_err(|error| trouble(&error))?;
+        match outcome::self_test(reply).map_err(|malformed| nonsense(&malformed))? {
+            true => Ok(()),
+            false => Err(Trouble::new(
                 "etcd, or a proxy before it, does not honour the guards of a transaction, so nothing was written; connect to \
-                 etcd 3.4 or later directly"
-                    .to_owned(),
-            ))),
-            Err(malformed) => Err(failed(nonsense(&malformed))),
+                 etcd 3.4 or later directly",
+            )),
         }
-    }
-
-    /// One request that changes nothing.
-    pub(super) fn read(&self, request: &Request) -> Result<Reply, Trouble> {
-        self.client.call(request).map_err(|error| trouble(&error))
     }
 
     /// Everything that is known of the cluster, at one revision.
@@ -235,10 +251,13 @@ impl Cluster {
     }
 }
 
-/// That nothing is known under this name, with the nearest that is.
-pub(super) fn unknown<'a>(node: &str, known: impl Iterator<Item = &'a str>) -> String {
+/// Says that nothing is known under this name, with the nearest that is.
+pub(super) fn unknown<'a>(node: &str, known: impl Iterator<Item = &'a str>) -> Exit {
     let near = nearest(node, known).map_or_else(String::new, |near| format!("; there is a {near}"));
-    format!("reboot-coordinator: no member is called {node}{near}; nothing was changed")
+    complain(&format!(
+        "reboot-coordinator: no member is called {node}{near}; nothing was changed"
+    ));
+    Exit::Failure
 }
 
 /// Tells it and gives the exit code.

@@ -2,29 +2,23 @@
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
-/// What became of a question.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
-    /// Go on.
-    Yes,
-    /// Do not.
-    No,
-    /// There is nobody to ask.
-    Nobody,
-}
+use super::complain;
+use super::exit::Exit;
 
-/// Asks on the terminal. Only a typed yes is a yes.
-pub(super) fn confirm(question: &str) -> Answer {
+/// Asks on the terminal. Only a typed yes is a yes; anything else is told, with `nobody` where nobody can be asked.
+pub(super) fn confirm(question: &str, nobody: &str) -> Result<(), Exit> {
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-        return Answer::Nobody;
+        complain(&format!("reboot-coordinator: {nobody}"));
+        return Err(Exit::Usage);
     }
-    let mut err = std::io::stderr().lock();
+    let mut err = std::io::stderr();
     let _ = write!(err, "{question} [y/N] ").and_then(|()| err.flush());
     let mut line = String::new();
-    match std::io::stdin().lock().read_line(&mut line) {
-        Ok(_) if is_yes(&line) => Answer::Yes,
-        Ok(_) | Err(_) => Answer::No,
+    if std::io::stdin().lock().read_line(&mut line).is_ok() && is_yes(&line) {
+        return Ok(());
     }
+    complain("reboot-coordinator: nothing was changed");
+    Err(Exit::Failure)
 }
 
 fn is_yes(line: &str) -> bool {

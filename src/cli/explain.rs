@@ -10,6 +10,7 @@ use super::exit::Exit;
 use super::moment::Moment;
 use super::{complain, print};
 use crate::status::View;
+use crate::status::describe::named;
 use crate::status::explanation;
 
 /// Says it. What etcd knows is missing when etcd cannot be reached.
@@ -38,9 +39,7 @@ pub(super) fn explain(path: &Path, node: Option<&str>, at: Option<Moment>, json:
     if let (Some(node), Ok(survey)) = (other, &view.survey)
         && !explanation::knows(survey, node)
     {
-        let names = survey.nodes.iter().map(|(name, _)| name.as_str());
-        complain(&unknown(node, names));
-        return Exit::Failure;
+        return unknown(node, named(&survey.nodes));
     }
     print(&match json {
         true => explanation::json(&view, other, now),

@@ -1,27 +1,18 @@
 //! `forget`: a decommissioned member is removed.
 
-use std::path::Path;
-
 use jiff::Timestamp;
 
-use super::cluster::{Cluster, failed, unknown};
+use super::cluster::{Cluster, unknown};
 use super::exit::Exit;
 use super::{complain, print};
 use crate::lock::operator::{self as request, Forgotten};
 use crate::lock::outcome::Found;
-use crate::status::describe::{age, committed, phase};
+use crate::status::describe::{age, committed, named, phase};
 use crate::status::table::folded;
 use crate::store::Trouble;
 
 /// Removes what is known of a member that holds no claim.
-pub(super) fn forget(path: &Path, node: &str) -> Exit {
-    match Cluster::to_write(path) {
-        Ok(cluster) => attempt(&cluster, node).unwrap_or_else(failed),
-        Err(exit) => exit,
-    }
-}
-
-fn attempt(cluster: &Cluster, node: &str) -> Result<Exit, Trouble> {
+pub(super) fn forget(cluster: &Cluster, node: &str) -> Result<Exit, Trouble> {
     let txn = request::forget(&cluster.keys, node);
     match cluster.settle(txn, request::forgotten)? {
         Forgotten::Claimed(found) => {
@@ -32,11 +23,7 @@ fn attempt(cluster: &Cluster, node: &str) -> Result<Exit, Trouble> {
             registration: false,
             report: false,
             request: false,
-        } => {
-            let known = cluster.members()?;
-            complain(&unknown(node, known.iter().map(|(name, _)| name.as_str())));
-            Ok(Exit::Failure)
-        }
+        } => Ok(unknown(node, named(&cluster.members()?))),
         Forgotten::Done { report, .. } => {
             print(&format!("forgot {node}"));
             if report {

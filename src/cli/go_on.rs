@@ -1,11 +1,10 @@
 //! `go-on`: the line goes on in spite of reboots that are known to have failed.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::cluster::{Cluster, failed, operator};
+use super::cluster::{Cluster, operator};
 use super::exit::Exit;
 use super::print;
 use crate::lock::GoOn;
@@ -18,14 +17,7 @@ use crate::store::Trouble;
 const TRIES: u32 = 5;
 
 /// Says which failures are known, and lets the others go in spite of them, `nodes` of them at the most.
-pub(super) fn go_on(path: &Path, reason: &str, nodes: Option<u32>) -> Exit {
-    match Cluster::to_write(path) {
-        Ok(cluster) => attempt(&cluster, reason, nodes).unwrap_or_else(failed),
-        Err(exit) => exit,
-    }
-}
-
-fn attempt(cluster: &Cluster, reason: &str, nodes: Option<u32>) -> Result<Exit, Trouble> {
+pub(super) fn go_on(cluster: &Cluster, reason: &str, nodes: Option<u32>) -> Result<Exit, Trouble> {
     for _ in 0..TRIES {
         let survey = cluster.survey()?;
         // A claim that only looks old, by two clocks, may be of a reboot that goes well.

@@ -1,11 +1,9 @@
 //! `history`: finished attempts.
 
-use std::path::Path;
-
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::cluster::{Cluster, failed, load};
+use super::cluster::Cluster;
 use super::exit::Exit;
 use super::print;
 use crate::lock::History;
@@ -16,31 +14,18 @@ use crate::status::times::{ago_text, instant, span};
 use crate::store::Trouble;
 
 /// Lists them, newest last.
-pub(super) fn history(path: &Path, json: bool) -> Exit {
-    let config = match load(path) {
-        Ok(config) => config,
-        Err(exit) => return exit,
-    };
-    match Cluster::of(config).and_then(|cluster| entries(&cluster)) {
-        Ok(entries) if json => {
-            print(&as_json(&entries));
-            Exit::Done
-        }
-        Ok(entries) => {
-            print(&text(&entries, Timestamp::now(), Style::of_stdout()));
-            Exit::Done
-        }
-        Err(trouble) => failed(trouble),
-    }
+pub(super) fn history(cluster: &Cluster, json: bool) -> Result<Exit, Trouble> {
+    // The keys begin with the time, so that their order is the right one.
+    let pairs = cluster.all(&cluster.keys.histories())?;
+    let entries: Entries = pairs.iter().map(|pair| decode(&pair.value)).collect();
+    print(&match json {
+        true => as_json(&entries),
+        false => text(&entries, Timestamp::now(), Style::of_stdout()),
+    });
+    Ok(Exit::Done)
 }
 
 type Entries = Vec<Result<History, RecordError>>;
-
-/// The keys begin with the time, so that their order is the right one.
-fn entries(cluster: &Cluster) -> Result<Entries, Trouble> {
-    let pairs = cluster.all(&cluster.keys.histories())?;
-    Ok(pairs.iter().map(|pair| decode(&pair.value)).collect())
-}
 
 fn as_json(entries: &Entries) -> String {
     let readable: Vec<&History> = entries

@@ -34,6 +34,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use self::cluster::{reading, writing};
 use self::exit::Exit;
 use self::parse::{Command, Invocation};
 
@@ -77,47 +78,47 @@ static UNWRITTEN: AtomicBool = AtomicBool::new(false);
 
 /// Help and version come first and touch no file, so that they work whatever the configuration is.
 fn dispatch(invocation: &Invocation) -> Exit {
+    let (config, json) = (&invocation.config, invocation.json);
     match &invocation.command {
         Command::Help(topic) => {
             print(help::text(*topic).trim_end());
             Exit::Done
         }
-        Command::Version => version::version(invocation.json),
+        Command::Version => version::version(json),
         Command::ValidateConfig { windows } => {
-            validate_config::validate_config(&invocation.config, *windows, invocation.json)
+            validate_config::validate_config(config, *windows, json)
         }
-        Command::CheckEtcd => check_etcd::check_etcd(&invocation.config, invocation.json),
-        Command::Run(options) => run::run(&invocation.config, options),
-        Command::Simulate { health } => {
-            simulate::simulate(&invocation.config, *health, invocation.json)
-        }
-        Command::Pause(options) => pause::pause(&invocation.config, options),
-        Command::Resume => resume::resume(&invocation.config),
+        Command::CheckEtcd => check_etcd::check_etcd(config, json),
+        Command::Run(options) => run::run(config, options),
+        Command::Simulate { health } => simulate::simulate(config, *health, json),
+        Command::Pause(options) => writing(config, |it| pause::pause(it, options)),
+        Command::Resume => writing(config, resume::resume),
         Command::Release { node, reason, yes } => {
-            release::release(&invocation.config, node, reason, *yes)
+            writing(config, |it| release::release(it, node, reason, *yes))
         }
-        Command::Request(options) => request::request(&invocation.config, options),
-        Command::GoOn { reason, nodes } => go_on::go_on(&invocation.config, reason, *nodes),
+        Command::Request(options) => writing(config, |it| request::request(it, options)),
+        Command::GoOn { reason, nodes } => writing(config, |it| go_on::go_on(it, reason, *nodes)),
         Command::ResetBudget { node, reason } => {
-            reset_budget::reset_budget(&invocation.config, node, reason)
+            writing(config, |it| reset_budget::reset_budget(it, node, reason))
         }
+        Command::Forget { node } => writing(config, |it| forget::forget(it, node)),
         Command::Status { watch, verbose } => {
-            let (json, verbose) = (invocation.json, *verbose);
-            status::status(&invocation.config, status::Form { json, verbose }, *watch)
+            let form = status::Form {
+                json,
+                verbose: *verbose,
+            };
+            reading(config, |it| status::status(it, form, *watch))
         }
-        Command::Explain { node, at } => {
-            explain::explain(&invocation.config, node.as_deref(), *at, invocation.json)
-        }
-        Command::History => history::history(&invocation.config, invocation.json),
+        Command::Explain { node, at } => explain::explain(config, node.as_deref(), *at, json),
+        Command::History => reading(config, |it| history::history(it, json)),
         Command::VerifyHistory { from } => {
-            verify_history::verify_history(&invocation.config, *from, invocation.json)
+            reading(config, |it| verify_history::verify_history(it, *from, json))
         }
         Command::Completions(shell) => {
             print(completions::script(*shell).trim_end());
             Exit::Done
         }
-        Command::Names { claims } => completions::names(&invocation.config, *claims),
-        Command::Forget { node } => forget::forget(&invocation.config, node),
+        Command::Names { claims } => completions::names(config, *claims),
     }
 }
 

@@ -1,16 +1,15 @@
 //! `pause`: the kill switch of the whole cluster.
 
-use std::path::Path;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::cluster::{Cluster, failed, operator};
-use super::confirm::{Answer, confirm};
+use super::cluster::{Cluster, operator};
+use super::confirm::confirm;
 use super::exit::Exit;
 use super::parse::PauseOptions;
-use super::{complain, print};
+use super::print;
 use crate::lock::Pause;
 use crate::lock::operator::{self as request, Standing};
 use crate::lock::outcome::Found;
@@ -23,14 +22,6 @@ use crate::store::Trouble;
 /// How often it starts over because somebody else changed the pause in the same moment.
 const TRIES: u32 = 3;
 
-/// Pauses the cluster, or changes the pause there is.
-pub(super) fn pause(path: &Path, options: &PauseOptions) -> Exit {
-    match Cluster::to_write(path) {
-        Ok(cluster) => attempt(&cluster, options).unwrap_or_else(failed),
-        Err(exit) => exit,
-    }
-}
-
 /// The pause that stands.
 pub(super) fn standing(cluster: &Cluster) -> Result<Option<Standing>, Trouble> {
     Ok(cluster.one(cluster.keys.pause())?.map(|pair| Standing {
@@ -39,7 +30,8 @@ pub(super) fn standing(cluster: &Cluster) -> Result<Option<Standing>, Trouble> {
     }))
 }
 
-fn attempt(cluster: &Cluster, options: &PauseOptions) -> Result<Exit, Trouble> {
+/// Pauses the cluster, or changes the pause there is.
+pub(super) fn pause(cluster: &Cluster, options: &PauseOptions) -> Result<Exit, Trouble> {
     let zone = cluster.zone();
     for _ in 0..TRIES {
         let standing = standing(cluster)?;
@@ -53,7 +45,8 @@ fn attempt(cluster: &Cluster, options: &PauseOptions) -> Result<Exit, Trouble> {
                 return past_commit(cluster);
             }
             if ends_earlier(standing, options.length, now)
-                && let Some(exit) = not_confirmed(standing, options, now, &zone)
+                && !options.yes
+                && let Err(exit) = confirm_earlier(standing, now, &zone)
             {
                 return Ok(exit);
             }
@@ -155,32 +148,16 @@ fn ends_earlier(standing: &Standing, length: Option<Duration>, now: Timestamp) -
     until.and_then(instant).is_none_or(|until| end < until)
 }
 
-fn not_confirmed(
-    standing: &Standing,
-    options: &PauseOptions,
-    now: Timestamp,
-    zone: &TimeZone,
-) -> Option<Exit> {
-    if options.yes {
-        return None;
-    }
+/// Whether the operator wants a pause that ends earlier than the one there is.
+fn confirm_earlier(standing: &Standing, now: Timestamp, zone: &TimeZone) -> Result<(), Exit> {
     print(&folded(&format!(
         "already {}",
         standing_text(standing, now, zone)
     )));
-    match confirm("Replace it by a pause that ends earlier?") {
-        Answer::Yes => None,
-        Answer::No => {
-            complain("reboot-coordinator: nothing was changed");
-            Some(Exit::Failure)
-        }
-        Answer::Nobody => {
-            complain(
-                "reboot-coordinator: the new pause would end earlier, so nothing was changed; add --yes to replace it",
-            );
-            Some(Exit::Usage)
-        }
-    }
+    confirm(
+        "Replace it by a pause that ends earlier?",
+        "the new pause would end earlier, so nothing was changed; add --yes to replace it",
+    )
 }
 
 /// Who had begun before the pause and will finish. No commit can follow a pause, so that what is read now is all there is.

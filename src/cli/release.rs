@@ -1,12 +1,10 @@
 //! `release`: a claim is taken away from a node that will not return.
 
-use std::path::Path;
-
 use etcd_rs_sync::KeyValue;
 use jiff::Timestamp;
 
-use super::cluster::{Cluster, failed, operator, unknown};
-use super::confirm::{Answer, confirm};
+use super::cluster::{Cluster, operator, unknown};
+use super::confirm::confirm;
 use super::exit::Exit;
 use super::{complain, print};
 use crate::lock::History;
@@ -14,7 +12,7 @@ use crate::lock::keys::{self, is_node_name};
 use crate::lock::operator::{self as request, Released, Shown};
 use crate::lock::outcome::Found;
 use crate::lock::record::RECORD_VERSION;
-use crate::status::describe::{claim_table, committed, names};
+use crate::status::describe::{claim_table, committed, named, names};
 use crate::status::table::{Style, WIDTH, wrap};
 use crate::status::times::rfc3339;
 use crate::store::Trouble;
@@ -23,14 +21,12 @@ use crate::store::Trouble;
 const VALUE_CHARS: usize = 200;
 
 /// Shows the claim, asks, and takes it away.
-pub(super) fn release(path: &Path, node: &str, reason: &str, yes: bool) -> Exit {
-    match Cluster::to_write(path) {
-        Ok(cluster) => attempt(&cluster, node, reason, yes).unwrap_or_else(failed),
-        Err(exit) => exit,
-    }
-}
-
-fn attempt(cluster: &Cluster, node: &str, reason: &str, yes: bool) -> Result<Exit, Trouble> {
+pub(super) fn release(
+    cluster: &Cluster,
+    node: &str,
+    reason: &str,
+    yes: bool,
+) -> Result<Exit, Trouble> {
     let Some(pair) = find(cluster, node)? else {
         return already_gone(cluster, node);
     };
@@ -42,20 +38,10 @@ fn attempt(cluster: &Cluster, node: &str, reason: &str, yes: bool) -> Result<Exi
     };
     loop {
         show(&found);
-        if !yes {
-            match confirm(&format!("Release the claim of {node}?")) {
-                Answer::Yes => {}
-                Answer::No => {
-                    complain("reboot-coordinator: nothing was changed");
-                    return Ok(Exit::Failure);
-                }
-                Answer::Nobody => {
-                    complain(
-                        "reboot-coordinator: nobody can be asked here, so nothing was changed; add --yes to release it",
-                    );
-                    return Ok(Exit::Usage);
-                }
-            }
+        let nobody = "nobody can be asked here, so nothing was changed; add --yes to release it";
+        let question = format!("Release the claim of {node}?");
+        if !yes && let Err(exit) = confirm(&question, nobody) {
+            return Ok(exit);
         }
         match take(cluster, (node, &pair.key), &found, reason)? {
             Released::Done => return Ok(done(cluster, node)),
@@ -170,7 +156,7 @@ fn done(cluster: &Cluster, node: &str) -> Exit {
     if let Ok(claims) = cluster.claims()
         && !claims.is_empty()
     {
-        let left = names(claims.iter().map(|(node, _)| node.as_str()));
+        let left = names(named(&claims));
         print(&format!("claims left, first come first: {left}"));
     }
     Exit::Done
@@ -179,17 +165,14 @@ fn done(cluster: &Cluster, node: &str) -> Exit {
 fn already_gone(cluster: &Cluster, node: &str) -> Result<Exit, Trouble> {
     let claims = cluster.claims()?;
     let members = cluster.members()?;
-    if !members.iter().any(|(name, _)| name == node) {
-        let holders = claims.iter().map(|(name, _)| name.as_str());
-        let known = members.iter().map(|(name, _)| name.as_str());
-        complain(&unknown(node, known.chain(holders)));
-        return Ok(Exit::Failure);
+    if !named(&members).any(|name| name == node) {
+        return Ok(unknown(node, named(&members).chain(named(&claims))));
     }
     print(&format!(
         "{node} holds no claim: there is nothing to release"
     ));
     if !claims.is_empty() {
-        let others = names(claims.iter().map(|(node, _)| node.as_str()));
+        let others = names(named(&claims));
         print(&format!("claims there are, first come first: {others}"));
     }
     Ok(Exit::Done)

@@ -1,12 +1,11 @@
 //! `request`: operators ask for reboots, and withdraw what they asked for.
 
-use std::path::Path;
 use std::time::Duration;
 
 use etcd_rs_sync::KeyValue;
 use jiff::{SignedDuration, Timestamp};
 
-use super::cluster::{Cluster, failed, operator, unknown};
+use super::cluster::{Cluster, operator, unknown};
 use super::exit::Exit;
 use super::parse::RequestOptions;
 use super::{complain, print};
@@ -15,7 +14,7 @@ use crate::lock::outcome::Found;
 use crate::lock::record::{RECORD_VERSION, decode};
 use crate::lock::requests::{self, Seen};
 use crate::lock::{Keys, NodeRecord, RebootRequest};
-use crate::status::describe::{age, committed, names, phase, request_text};
+use crate::status::describe::{age, committed, named, names, phase, request_text};
 use crate::status::table::folded;
 use crate::status::times::{clock, rfc3339};
 use crate::store::Trouble;
@@ -24,17 +23,11 @@ use crate::store::Trouble;
 const TRIES: u32 = 5;
 
 /// Asks, or withdraws.
-pub(super) fn request(path: &Path, options: &RequestOptions) -> Exit {
-    let cluster = match Cluster::to_write(path) {
-        Ok(cluster) => cluster,
-        Err(exit) => return exit,
-    };
-    let done = if options.cancel {
-        cancel(&cluster, &options.nodes)
-    } else {
-        ask(&cluster, options)
-    };
-    done.unwrap_or_else(failed)
+pub(super) fn request(cluster: &Cluster, options: &RequestOptions) -> Result<Exit, Trouble> {
+    match options.cancel {
+        true => cancel(cluster, &options.nodes),
+        false => ask(cluster, options),
+    }
 }
 
 fn ask(cluster: &Cluster, options: &RequestOptions) -> Result<Exit, Trouble> {
@@ -47,14 +40,10 @@ fn ask(cluster: &Cluster, options: &RequestOptions) -> Result<Exit, Trouble> {
         complain("reboot-coordinator: no member is registered yet, so nothing was requested");
         return Ok(Exit::Failure);
     }
-    let known = || members.iter().map(|(name, _)| name.as_str());
-    for node in nodes
-        .iter()
-        .filter(|node| !known().any(|name| name == *node))
-    {
-        if nearest(node, known()).is_some() {
-            complain(&unknown(node, known()));
-            return Ok(Exit::Failure);
+    let is_known = |node: &&String| named(&members).any(|name| name == **node);
+    for node in nodes.iter().filter(|node| !is_known(node)) {
+        if nearest(node, named(&members)).is_some() {
+            return Ok(unknown(node, named(&members)));
         }
         print(&folded(&format!(
             "no member is called {node} yet: the request waits until its program has run once"
@@ -223,12 +212,8 @@ fn cancel(cluster: &Cluster, nodes: &[String]) -> Result<Exit, Trouble> {
     for node in &nodes {
         match withdraw(cluster, node)? {
             Some(text) => print(&folded(&format!("withdrew the request for {node}, {text}"))),
-            None if !members.iter().any(|(name, _)| name == node) => {
-                complain(&unknown(
-                    node,
-                    members.iter().map(|(name, _)| name.as_str()),
-                ));
-                return Ok(Exit::Failure);
+            None if !named(&members).any(|name| name == node) => {
+                return Ok(unknown(node, named(&members)));
             }
             None => print(&format!("no reboot of {node} is requested")),
         }

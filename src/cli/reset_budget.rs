@@ -1,18 +1,16 @@
 //! `reset-budget`: a node whose reboots did not help may try again.
 
-use std::path::Path;
-
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::cluster::{Cluster, failed, operator, unknown};
+use super::cluster::{Cluster, operator, unknown};
 use super::exit::Exit;
 use super::{complain, print};
 use crate::lock::operator::{reset_budget as write, was_reset};
 use crate::lock::outcome::Found;
 use crate::lock::record::{RECORD_VERSION, decode};
 use crate::lock::{History, NodeRecord};
-use crate::status::describe::{age, committed, phase};
+use crate::status::describe::{age, committed, named, phase};
 use crate::status::times::rfc3339;
 use crate::store::Trouble;
 
@@ -20,19 +18,10 @@ use crate::store::Trouble;
 const TRIES: u32 = 5;
 
 /// Makes the budget whole and says so in the history.
-pub(super) fn reset_budget(path: &Path, node: &str, reason: &str) -> Exit {
-    match Cluster::to_write(path) {
-        Ok(cluster) => attempt(&cluster, node, reason).unwrap_or_else(failed),
-        Err(exit) => exit,
-    }
-}
-
-fn attempt(cluster: &Cluster, node: &str, reason: &str) -> Result<Exit, Trouble> {
+pub(super) fn reset_budget(cluster: &Cluster, node: &str, reason: &str) -> Result<Exit, Trouble> {
     for _ in 0..TRIES {
         let Some(pair) = cluster.one(cluster.keys.node(node))? else {
-            let known = cluster.members()?;
-            complain(&unknown(node, known.iter().map(|(name, _)| name.as_str())));
-            return Ok(Exit::Failure);
+            return Ok(unknown(node, named(&cluster.members()?)));
         };
         let record: NodeRecord = decode(&pair.value)
             .map_err(|error| Trouble::new(format!("the registration of {node}: {error}")))?;

@@ -1,50 +1,19 @@
 //! `resume`: the end of a pause.
 
-use std::path::Path;
-
 use jiff::Timestamp;
 
-use super::cluster::{Cluster, failed};
+use super::cluster::Cluster;
 use super::exit::Exit;
 use super::pause::standing;
 use super::print;
 use crate::lock::record::{self, RecordError};
 use crate::lock::{keys, operator as request};
-use crate::status::describe::{names, standing_text};
+use crate::status::describe::{named, names, standing_text};
 use crate::status::table::folded;
 use crate::store::Trouble;
 
 /// Lifts the pause there is.
-pub(super) fn resume(path: &Path) -> Exit {
-    match Cluster::to_write(path) {
-        Ok(cluster) => attempt(&cluster).unwrap_or_else(failed),
-        Err(exit) => exit,
-    }
-}
-
-/// Removes a cooldown that would last for ever, because it hangs on no lease. Any other ends by itself.
-fn end_cooldown(cluster: &Cluster) -> Result<(), Trouble> {
-    let Some(pair) = cluster.one(cluster.keys.cooldown())? else {
-        return Ok(());
-    };
-    let Err(error @ RecordError::Endless(_)) = record::cooldown(&pair.value, pair.lease) else {
-        return Ok(());
-    };
-    let says = keys::shown(&pair.value);
-    print(&folded(&format!(
-        "a cooldown stands there: {error}; it says {says}"
-    )));
-    let txn = request::end_cooldown(&cluster.keys, pair.mod_revision);
-    if !cluster.settle(txn, request::cooldown_ended)? {
-        return Err(Trouble::new(
-            "the cooldown changed meanwhile, so nothing was done; run resume again".to_owned(),
-        ));
-    }
-    print("removed that cooldown");
-    Ok(())
-}
-
-fn attempt(cluster: &Cluster) -> Result<Exit, Trouble> {
+pub(super) fn resume(cluster: &Cluster) -> Result<Exit, Trouble> {
     end_cooldown(cluster)?;
     let Some(standing) = standing(cluster)? else {
         print("the cluster is not paused");
@@ -67,8 +36,30 @@ fn attempt(cluster: &Cluster) -> Result<Exit, Trouble> {
     if let Ok(claims) = cluster.claims()
         && !claims.is_empty()
     {
-        let waiting = names(claims.iter().map(|(node, _)| node.as_str()));
+        let waiting = names(named(&claims));
         print(&folded(&format!("claims, first come first: {waiting}")));
     }
     Ok(Exit::Done)
+}
+
+/// Removes a cooldown that would last for ever, because it hangs on no lease. Any other ends by itself.
+fn end_cooldown(cluster: &Cluster) -> Result<(), Trouble> {
+    let Some(pair) = cluster.one(cluster.keys.cooldown())? else {
+        return Ok(());
+    };
+    let Err(error @ RecordError::Endless(_)) = record::cooldown(&pair.value, pair.lease) else {
+        return Ok(());
+    };
+    let says = keys::shown(&pair.value);
+    print(&folded(&format!(
+        "a cooldown stands there: {error}; it says {says}"
+    )));
+    let txn = request::end_cooldown(&cluster.keys, pair.mod_revision);
+    if !cluster.settle(txn, request::cooldown_ended)? {
+        return Err(Trouble::new(
+            "the cooldown changed meanwhile, so nothing was done; run resume again".to_owned(),
+        ));
+    }
+    print("removed that cooldown");
+    Ok(())
 }

@@ -1,11 +1,10 @@
 //! `status`: the cluster and this node, as they are now.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::cluster::{Cluster, load};
+use super::cluster::Cluster;
 use super::exit::Exit;
 use super::{print, watch};
 use crate::lock::survey::Survey;
@@ -32,25 +31,16 @@ impl Form {
 }
 
 /// Shows it once, or again and again.
-pub(super) fn status(path: &Path, form: Form, follow: bool) -> Exit {
-    let config = match load(path) {
-        Ok(config) => config,
-        Err(exit) => return exit,
-    };
-    let cluster = match Cluster::of(config) {
-        Ok(cluster) => cluster,
-        Err(trouble) => return super::cluster::failed(trouble),
-    };
+pub(super) fn status(cluster: &Cluster, form: Form, follow: bool) -> Result<Exit, Trouble> {
     if follow {
-        return watch::watch(&cluster, form);
+        return watch::watch(cluster, form);
     }
-    let view = look(&cluster, cluster.survey().map(Arc::new));
+    let view = look(cluster, cluster.survey().map(Arc::new));
     print(&form.shown(&view));
-    if view.survey.is_ok() {
-        Exit::Done
-    } else {
-        Exit::Failure
-    }
+    Ok(match view.survey {
+        Ok(_) => Exit::Done,
+        Err(_) => Exit::Failure,
+    })
 }
 
 /// Looks at this host, and takes what was read of the cluster.

@@ -4,14 +4,13 @@
 //! revision that last wrote it, as it stood when the command began.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use etcd_rs_sync::{Error, Event, Keys, Range, Watch, WatchItem, WatchRequest};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::cluster::{Cluster, failed, load};
+use super::cluster::Cluster;
 use super::exit::Exit;
 use super::print;
 use crate::lock::proof::{Proof, Told};
@@ -48,21 +47,17 @@ struct Report {
 }
 
 /// Reads etcd's history and judges it.
-pub(super) fn verify_history(path: &Path, from: Option<i64>, json: bool) -> Exit {
-    let config = match load(path) {
-        Ok(config) => config,
-        Err(exit) => return exit,
-    };
-    match Cluster::of(config).and_then(|cluster| read(&cluster, from)) {
-        Ok(report) => {
-            print(&match json {
-                true => report.json(),
-                false => report.text(Timestamp::now(), Style::of_stdout()),
-            });
-            report.judged().0
-        }
-        Err(trouble) => failed(trouble),
-    }
+pub(super) fn verify_history(
+    cluster: &Cluster,
+    from: Option<i64>,
+    json: bool,
+) -> Result<Exit, Trouble> {
+    let report = read(cluster, from)?;
+    print(&match json {
+        true => report.json(),
+        false => report.text(Timestamp::now(), Style::of_stdout()),
+    });
+    Ok(report.judged().0)
 }
 
 /// From `from`, or the oldest revision there is, to the one that stands now.

@@ -11,7 +11,7 @@ use etcd_rs_sync::{Error, Keys, Watch, WatchItem, WatchRequest};
 use jiff::Timestamp;
 use rustix::termios::tcgetwinsize;
 
-use super::cluster::{Cluster, failed};
+use super::cluster::Cluster;
 use super::exit::Exit;
 use super::print_if_open;
 use super::status::{Form, look};
@@ -32,17 +32,14 @@ const CLEAR: &str = "\x1b[H\x1b[2J";
 struct Changed;
 
 /// Until Ctrl-C, whose default effect is the right one, or until nobody reads any more.
-pub(super) fn watch(cluster: &Cluster, form: Form) -> Exit {
-    let changes = match follow(cluster) {
-        Ok(changes) => changes,
-        Err(trouble) => return failed(trouble),
-    };
+pub(super) fn watch(cluster: &Cluster, form: Form) -> Result<Exit, Trouble> {
+    let changes = follow(cluster)?;
     let terminal = std::io::stdout().is_terminal() && !form.json;
     let mut survey = cluster.survey().map(Arc::new);
     loop {
         let drawn = Instant::now();
         if !draw(cluster, &survey, form, terminal) {
-            return Exit::Done;
+            return Ok(Exit::Done);
         }
         match changes.recv_timeout(if terminal { REDRAW } else { Duration::MAX }) {
             Ok(Changed) => {
@@ -52,7 +49,7 @@ pub(super) fn watch(cluster: &Cluster, form: Form) -> Exit {
                 survey = cluster.survey().map(Arc::new);
             }
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return Exit::Failure,
+            Err(RecvTimeoutError::Disconnected) => return Ok(Exit::Failure),
         }
     }
 }

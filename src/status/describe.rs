@@ -50,6 +50,11 @@ pub(crate) fn reasons(found: &Found) -> String {
     }
 }
 
+/// The names in a list of what is known of nodes.
+pub(crate) fn named<T>(list: &[(String, T)]) -> impl Iterator<Item = &str> {
+    list.iter().map(|(name, _)| name.as_str())
+}
+
 /// A few names, and how many more there are.
 pub(crate) fn names<'a>(all: impl IntoIterator<Item = &'a str>) -> String {
     const SHOWN: usize = 5;
