@@ -62,23 +62,7 @@ fn command_names() -> Vec<&'static str> {
 fn names_for(spec: &CommandSpec) -> Option<&'static str> {
     match spec.name {
         CommandName::Release => Some("claims"),
-        CommandName::Explain
-        | CommandName::Forget
-        | CommandName::Request
-        | CommandName::ResetBudget => Some("nodes"),
-        CommandName::Run
-        | CommandName::ValidateConfig
-        | CommandName::CheckEtcd
-        | CommandName::Simulate
-        | CommandName::Status
-        | CommandName::History
-        | CommandName::VerifyHistory
-        | CommandName::Pause
-        | CommandName::Resume
-        | CommandName::GoOn
-        | CommandName::Completions
-        | CommandName::Version
-        | CommandName::Help => None,
+        _ => spec.operand.contains("NODE").then_some("nodes"),
     }
 }
 
@@ -113,25 +97,10 @@ fn is_plain(byte: u8) -> bool {
 
 /// What may follow a command besides flags, when it can be listed.
 fn operands(spec: &CommandSpec) -> String {
-    match spec.name {
-        CommandName::Help => command_names().join(" "),
-        CommandName::Completions => Shell::NAMES.to_owned(),
-        CommandName::Run
-        | CommandName::ValidateConfig
-        | CommandName::CheckEtcd
-        | CommandName::Simulate
-        | CommandName::Status
-        | CommandName::Explain
-        | CommandName::History
-        | CommandName::VerifyHistory
-        | CommandName::Pause
-        | CommandName::Resume
-        | CommandName::Release
-        | CommandName::Forget
-        | CommandName::Request
-        | CommandName::GoOn
-        | CommandName::ResetBudget
-        | CommandName::Version => String::new(),
+    match spec.operand {
+        "[COMMAND]" => command_names().join(" "),
+        "SHELL" => Shell::NAMES.to_owned(),
+        _ => String::new(),
     }
 }
 

@@ -470,6 +470,13 @@ pub const FLAGS: &[FlagSpec] = &[
 /// Where the configuration is unless `--config` says otherwise.
 pub const DEFAULT_CONFIG: &str = "/etc/reboot-coordinator/config.yaml";
 
+impl FlagSpec {
+    /// Whether it goes with a command.
+    pub fn is_of(&self, command: CommandName) -> bool {
+        self.commands.is_empty() || self.commands.contains(&command)
+    }
+}
+
 impl CommandSpec {
     /// Whether several words may follow the command.
     pub fn takes_many(&self) -> bool {
@@ -492,9 +499,7 @@ pub fn spec(name: CommandName) -> &'static CommandSpec {
 
 /// The flags that a command takes.
 pub fn flags_of(command: CommandName) -> impl Iterator<Item = &'static FlagSpec> {
-    FLAGS
-        .iter()
-        .filter(move |flag| flag.commands.is_empty() || flag.commands.contains(&command))
+    FLAGS.iter().filter(move |flag| flag.is_of(command))
 }
 
 #[cfg(test)]

@@ -1,15 +1,15 @@
 //! The command line to an [`Invocation`]. Parsing only parses: no file is looked at.
 
+mod line;
+
 use std::ffi::{OsStr, OsString};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use lexopt::Arg;
-
+use self::line::Line;
 use super::completions::Shell;
-use super::duration::duration;
-use super::flags::{COMMANDS, CommandName, DEFAULT_CONFIG, FLAGS, FlagName, FlagSpec, spec};
+use super::flags::{COMMANDS, CommandName, DEFAULT_CONFIG, FlagName, spec};
 use super::moment::Moment;
 use crate::config::nearest::nearest;
 use crate::lock::keys::{NODE_NAME_RULE, is_node_name};
@@ -152,28 +152,27 @@ const URGENT: Duration = Duration::from_secs(4 * 3600);
 const URGENT_BOUNDS: RangeInclusive<Duration> =
     Duration::from_secs(60)..=Duration::from_secs(86_400);
 
-/// The longest reason, in characters. It is shown in every status.
-const REASON_CHARS: usize = 500;
-
 /// Parses arguments, the program's name not among them.
 ///
 /// # Errors
 /// What is wrong, on one line, with the nearest known name.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, String> {
-    let Words { flags, operands } = words(arguments)?;
-    let has = |name: FlagName| flags.iter().any(|(flag, _)| flag.name == name);
-    let mut operands = operands.into_iter();
-    let command = operands.next().map(|word| command(&word)).transpose()?;
-    let operands: Vec<OsString> = operands.collect();
+    let mut line = Line::of(arguments)?;
+    let command = line
+        .operands
+        .first()
+        .map(|word| command(word))
+        .transpose()?;
+    line.operands.drain(..line.operands.len().min(1));
     let room = match command.map(spec) {
         Some(spec) if spec.takes_many() => usize::MAX,
         Some(spec) if !spec.operand.is_empty() => 1,
         Some(_) | None => 0,
     };
-    if let Some(word) = operands.get(room) {
-        return Err(surplus(word));
+    if let Some(word) = line.operands.get(room) {
+        return Err(format!("unexpected argument {:?}", word.to_string_lossy()));
     }
-    let topic = match operands.first() {
+    let topic = match line.operands.first() {
         Some(word) if command == Some(CommandName::Help) => Some(self::command(word)?),
         _ => None,
     };
@@ -185,29 +184,27 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
         })
     };
     // Both answer before anything else is judged, so that they can be added to any command line.
-    if has(FlagName::Help) {
+    if line.has(FlagName::Help) {
         return plain(Command::Help(
             topic.or(command).filter(|name| *name != CommandName::Help),
         ));
     }
-    let name = if has(FlagName::Version) {
+    let name = if line.has(FlagName::Version) {
         CommandName::Version
     } else {
         command.ok_or("a command is missing")?
     };
-    for (flag, _) in &flags {
-        check_belongs(flag, name)?;
-    }
+    line.check_flags_of(name)?;
     if name == CommandName::Help {
         return plain(Command::Help(topic));
     }
-    let command = own(name, &flags, &operands)?;
-    let config =
-        value(&flags, FlagName::Config).map_or(PathBuf::from(DEFAULT_CONFIG), PathBuf::from);
+    let config = line
+        .value(FlagName::Config)
+        .unwrap_or(DEFAULT_CONFIG.as_ref());
     Ok(Invocation {
-        config,
-        json: has(FlagName::Json),
-        command,
+        command: own(name, &line)?,
+        config: PathBuf::from(config),
+        json: line.has(FlagName::Json),
     })
 }
 
@@ -220,79 +217,62 @@ fn count(text: &OsStr) -> Result<usize, String> {
 }
 
 /// The command with its own flags and its operands.
-fn own(name: CommandName, flags: &Flags, operands: &[OsString]) -> Result<Command, String> {
-    let has = |name: FlagName| flags.iter().any(|(flag, _)| flag.name == name);
+fn own(name: CommandName, line: &Line) -> Result<Command, String> {
     let spec = spec(name);
-    if operands.is_empty() && spec.needs_operand() {
-        let command = name.as_str();
-        return Err(format!(
-            "`{command}` needs a {}: reboot-coordinator {command} {}",
-            spec.operand, spec.operand
-        ));
-    }
-    let operand = || {
-        operands
-            .first()
-            .map(OsString::as_os_str)
-            .unwrap_or_default()
+    let operand = match line.operands.first() {
+        None if spec.needs_operand() => {
+            let (command, operand) = (name.as_str(), spec.operand);
+            return Err(format!(
+                "`{command}` needs a {operand}: reboot-coordinator {command} {operand}"
+            ));
+        }
+        operand => operand.map(OsString::as_os_str).unwrap_or_default(),
     };
     Ok(match name {
-        CommandName::Run => Command::Run(run_options(flags)?),
+        CommandName::Run => Command::Run(run_options(line)?),
         CommandName::ValidateConfig => Command::ValidateConfig {
-            windows: value(flags, FlagName::Windows).map_or(Ok(0), count)?,
+            windows: line.value(FlagName::Windows).map_or(Ok(0), count)?,
         },
         CommandName::CheckEtcd => Command::CheckEtcd,
         CommandName::Simulate => Command::Simulate {
-            health: has(FlagName::Health),
+            health: line.has(FlagName::Health),
         },
         CommandName::Status => Command::Status {
-            watch: has(FlagName::Watch),
-            verbose: has(FlagName::Verbose),
+            watch: line.has(FlagName::Watch),
+            verbose: line.has(FlagName::Verbose),
         },
         CommandName::Explain => Command::Explain {
-            node: operands.first().map(|word| node(word)).transpose()?,
-            at: value(flags, FlagName::At)
+            node: line.operands.first().map(|word| node(word)).transpose()?,
+            at: line
+                .value(FlagName::At)
                 .map(|text| text.to_string_lossy().parse())
                 .transpose()?,
         },
         CommandName::History => Command::History,
         CommandName::VerifyHistory => Command::VerifyHistory {
-            from: value(flags, FlagName::From)
-                .map(|text| match text.to_string_lossy().parse() {
-                    Ok(revision) if revision > 0 => Ok(revision),
-                    _ => Err("`--from` needs a revision of etcd, 1 or more"),
-                })
-                .transpose()?,
+            from: line.number(FlagName::From, "`--from` needs a revision of etcd")?,
         },
-        CommandName::Pause => Command::Pause(pause_options(flags)?),
+        CommandName::Pause => Command::Pause(pause_options(line)?),
         CommandName::Resume => Command::Resume,
         CommandName::Release => Command::Release {
             // Whatever stands among the claims can be released, also what no node is called.
-            node: operand().to_string_lossy().into_owned(),
-            reason: reason(flags)?
-                .ok_or("`release` needs --reason TEXT: it goes into the history")?,
-            yes: has(FlagName::Yes),
+            node: operand.to_string_lossy().into_owned(),
+            reason: line.needed_reason("release", "it goes into the history")?,
+            yes: line.has(FlagName::Yes),
         },
-        CommandName::Request => Command::Request(request_options(flags, operands)?),
+        CommandName::Request => Command::Request(request_options(line)?),
         CommandName::GoOn => Command::GoOn {
-            reason: reason(flags)?
-                .ok_or("`go-on` needs --reason TEXT: it stands beside the failures")?,
-            nodes: value(flags, FlagName::Nodes)
-                .map(|text| match text.to_string_lossy().parse() {
-                    Ok(nodes) if nodes > 0 => Ok(nodes),
-                    _ => Err("`--nodes` needs a number of nodes, 1 or more"),
-                })
-                .transpose()?,
+            reason: line.needed_reason("go-on", "it stands beside the failures")?,
+            nodes: line.number(FlagName::Nodes, "`--nodes` needs a number of nodes")?,
         },
         CommandName::ResetBudget => Command::ResetBudget {
-            node: node(operand())?,
-            reason: reason(flags)?
-                .ok_or("`reset-budget` needs --reason TEXT: it goes into the history")?,
+            node: node(operand)?,
+            reason: line.needed_reason("reset-budget", "it goes into the history")?,
         },
         CommandName::Forget => Command::Forget {
-            node: node(operand())?,
+            node: node(operand)?,
         },
-        CommandName::Completions => match operand().to_string_lossy().as_ref() {
+        CommandName::Completions => match operand.to_string_lossy().as_ref() {
             "nodes" => Command::Names { claims: false },
             "claims" => Command::Names { claims: true },
             shell => Command::Completions(shell.parse()?),
@@ -300,54 +280,6 @@ fn own(name: CommandName, flags: &Flags, operands: &[OsString]) -> Result<Comman
         CommandName::Version => Command::Version,
         CommandName::Help => Command::Help(None),
     })
-}
-
-type Flags = Vec<(&'static FlagSpec, Option<OsString>)>;
-
-/// A command line taken apart.
-struct Words {
-    flags: Flags,
-    operands: Vec<OsString>,
-}
-
-fn words(arguments: impl IntoIterator<Item = OsString>) -> Result<Words, String> {
-    let mut parser = lexopt::Parser::from_args(arguments);
-    let mut words = Words {
-        flags: Vec::new(),
-        operands: Vec::new(),
-    };
-    while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
-        let flag = match argument {
-            Arg::Value(word) => {
-                words.operands.push(word);
-                continue;
-            }
-            Arg::Long(name) => FLAGS
-                .iter()
-                .find(|flag| flag.long == name)
-                .ok_or_else(|| unknown_flag(name))?,
-            Arg::Short(letter) => FLAGS
-                .iter()
-                .find(|flag| flag.short == Some(letter))
-                .ok_or_else(|| format!("unknown flag -{letter}"))?,
-        };
-        let value = match flag.value {
-            Some(name) => {
-                let missing = |_| format!("--{} needs a value: --{} {name}", flag.long, flag.long);
-                Some(parser.value().map_err(missing)?)
-            }
-            None => None,
-        };
-        words.flags.push((flag, value));
-    }
-    Ok(words)
-}
-
-fn unknown_flag(name: &str) -> String {
-    match nearest(name, FLAGS.iter().map(|flag| flag.long)) {
-        Some(near) => format!("unknown flag --{name}; did you mean --{near}?"),
-        None => format!("unknown flag --{name}"),
-    }
 }
 
 fn command(word: &OsStr) -> Result<CommandName, String> {
@@ -365,80 +297,46 @@ fn command(word: &OsStr) -> Result<CommandName, String> {
     })
 }
 
-fn surplus(word: &OsStr) -> String {
-    format!("unexpected argument {:?}", word.to_string_lossy())
-}
-
-fn check_belongs(flag: &FlagSpec, command: CommandName) -> Result<(), String> {
-    if flag.commands.is_empty() || flag.commands.contains(&command) {
-        return Ok(());
-    }
-    let homes: Vec<_> = flag
-        .commands
-        .iter()
-        .map(|name| format!("`{}`", name.as_str()))
-        .collect();
-    Err(format!(
-        "--{} does not belong to `{}`, but to {}",
-        flag.long,
-        command.as_str(),
-        homes.join(", ")
-    ))
-}
-
-fn value(flags: &Flags, name: FlagName) -> Option<&OsStr> {
-    // The last one wins, so that a wrapper's default can be overridden.
-    flags
-        .iter()
-        .rev()
-        .find(|(flag, _)| flag.name == name)?
-        .1
-        .as_deref()
-}
-
-fn run_options(flags: &Flags) -> Result<RunOptions, String> {
-    let has = |name: FlagName| flags.iter().any(|(flag, _)| flag.name == name);
-    let wait = span(flags, FlagName::Wait)?;
-    if wait.is_some() && !has(FlagName::Once) {
+fn run_options(line: &Line) -> Result<RunOptions, String> {
+    let options = RunOptions {
+        once: line.has(FlagName::Once),
+        wait: line.span(FlagName::Wait)?,
+        dry_run: line.has(FlagName::DryRun),
+    };
+    if options.wait.is_some() && !options.once {
         return Err("--wait needs --once; a daemon waits anyway".to_owned());
     }
-    Ok(RunOptions {
-        once: has(FlagName::Once),
-        wait,
-        dry_run: has(FlagName::DryRun),
-    })
+    Ok(options)
 }
 
-fn pause_options(flags: &Flags) -> Result<PauseOptions, String> {
-    let length = span(flags, FlagName::For)?;
+fn pause_options(line: &Line) -> Result<PauseOptions, String> {
+    let length = line.span(FlagName::For)?;
     if length.is_some_and(|length| length.is_zero()) {
         return Err("--for must be longer than nothing".to_owned());
     }
     Ok(PauseOptions {
-        reason: reason(flags)?,
+        reason: line.reason()?,
         length,
-        yes: flags.iter().any(|(flag, _)| flag.name == FlagName::Yes),
+        yes: line.has(FlagName::Yes),
     })
 }
 
-fn request_options(flags: &Flags, operands: &[OsString]) -> Result<RequestOptions, String> {
-    let has = |name: FlagName| flags.iter().any(|(flag, _)| flag.name == name);
+fn request_options(line: &Line) -> Result<RequestOptions, String> {
+    let nodes = line.operands.iter().map(|word| node(word));
     let options = RequestOptions {
-        nodes: operands
-            .iter()
-            .map(|word| node(word))
-            .collect::<Result<_, _>>()?,
-        cancel: has(FlagName::Cancel),
-        reason: reason(flags)?,
-        urgent: urgent(flags)?,
+        nodes: nodes.collect::<Result<_, _>>()?,
+        cancel: line.has(FlagName::Cancel),
+        reason: line.reason()?,
+        urgent: urgent(line)?,
     };
-    match (options.nodes.is_empty(), has(FlagName::All)) {
+    let all = line.has(FlagName::All);
+    match (options.nodes.is_empty(), all) {
         (true, false) => Err("`request` needs a NODE, several, or --all".to_owned()),
         (false, true) => Err("`request` takes either nodes or --all".to_owned()),
         _ if options.cancel && options.reason.is_some() => {
             Err("--reason does not go with --cancel: nobody would read it".to_owned())
         }
-        _ if options.urgent.is_some() && (options.cancel || has(FlagName::All)) => Err(
+        _ if options.urgent.is_some() && (options.cancel || all) => Err(
             "--urgent is for nodes that are named; --cancel withdraws an urgent request as any other"
                 .to_owned(),
         ),
@@ -449,9 +347,8 @@ fn request_options(flags: &Flags, operands: &[OsString]) -> Result<RequestOption
     }
 }
 
-fn urgent(flags: &Flags) -> Result<Option<Duration>, String> {
-    let urgent = flags.iter().any(|(flag, _)| flag.name == FlagName::Urgent);
-    match (urgent, span(flags, FlagName::For)?) {
+fn urgent(line: &Line) -> Result<Option<Duration>, String> {
+    match (line.has(FlagName::Urgent), line.span(FlagName::For)?) {
         (true, Some(span)) if !URGENT_BOUNDS.contains(&span) => {
             Err("--for of an urgent request is 1m at least and 24h at most".to_owned())
         }
@@ -459,29 +356,6 @@ fn urgent(flags: &Flags) -> Result<Option<Duration>, String> {
         (false, Some(_)) => Err("--for goes with --urgent: other requests do not end".to_owned()),
         (false, None) => Ok(None),
     }
-}
-
-fn span(flags: &Flags, name: FlagName) -> Result<Option<Duration>, String> {
-    value(flags, name)
-        .map(|text| duration(&text.to_string_lossy()))
-        .transpose()
-}
-
-fn reason(flags: &Flags) -> Result<Option<String>, String> {
-    let Some(text) = value(flags, FlagName::Reason) else {
-        return Ok(None);
-    };
-    let text = text.to_str().ok_or("--reason is not valid UTF-8")?.trim();
-    if text.is_empty() {
-        return Err("--reason is empty".to_owned());
-    }
-    if text.chars().count() > REASON_CHARS {
-        return Err(format!("--reason is longer than {REASON_CHARS} characters"));
-    }
-    if text.chars().any(char::is_control) {
-        return Err("--reason holds control characters; it is one line of text".to_owned());
-    }
-    Ok(Some(text.to_owned()))
 }
 
 fn node(word: &OsStr) -> Result<String, String> {

@@ -1,0 +1,132 @@
+//! A command line taken apart: flags with their values, operands, and what the values of flags may be.
+
+use std::ffi::{OsStr, OsString};
+use std::str::FromStr;
+use std::time::Duration;
+
+use lexopt::Arg;
+
+use crate::cli::duration::duration;
+use crate::cli::flags::{CommandName, FLAGS, FlagName, FlagSpec};
+use crate::config::nearest::nearest;
+
+/// The longest reason, in characters. It is shown in every status.
+pub(super) const REASON_CHARS: usize = 500;
+
+/// The words behind the program's name.
+pub(super) struct Line {
+    flags: Vec<(&'static FlagSpec, Option<OsString>)>,
+    /// The command among them, first.
+    pub(super) operands: Vec<OsString>,
+}
+
+impl Line {
+    /// Every flag is known and has its value, whether or not it belongs to the command.
+    pub(super) fn of(arguments: impl IntoIterator<Item = OsString>) -> Result<Line, String> {
+        let mut parser = lexopt::Parser::from_args(arguments);
+        let mut line = Line {
+            flags: Vec::new(),
+            operands: Vec::new(),
+        };
+        while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
+            let flag = match argument {
+                Arg::Value(word) => {
+                    line.operands.push(word);
+                    continue;
+                }
+                Arg::Long(name) => FLAGS
+                    .iter()
+                    .find(|flag| flag.long == name)
+                    .ok_or_else(|| unknown_flag(name))?,
+                Arg::Short(letter) => FLAGS
+                    .iter()
+                    .find(|flag| flag.short == Some(letter))
+                    .ok_or_else(|| format!("unknown flag -{letter}"))?,
+            };
+            let value = match flag.value {
+                Some(name) => {
+                    let missing =
+                        |_| format!("--{} needs a value: --{} {name}", flag.long, flag.long);
+                    Some(parser.value().map_err(missing)?)
+                }
+                None => None,
+            };
+            line.flags.push((flag, value));
+        }
+        Ok(line)
+    }
+
+    pub(super) fn check_flags_of(&self, command: CommandName) -> Result<(), String> {
+        let strange = self.flags.iter().map(|(flag, _)| flag);
+        let strange = strange.into_iter().find(|flag| !flag.is_of(command));
+        let Some(flag) = strange else { return Ok(()) };
+        let homes = flag.commands.iter().map(|name| name.as_str());
+        let homes: Vec<String> = homes.map(|name| format!("`{name}`")).collect();
+        Err(format!(
+            "--{} does not belong to `{}`, but to {}",
+            flag.long,
+            command.as_str(),
+            homes.join(", ")
+        ))
+    }
+
+    pub(super) fn has(&self, name: FlagName) -> bool {
+        self.flags.iter().any(|(flag, _)| flag.name == name)
+    }
+
+    pub(super) fn value(&self, name: FlagName) -> Option<&OsStr> {
+        // The last one wins, so that a wrapper's default can be overridden.
+        let mut flags = self.flags.iter().rev();
+        flags.find(|(flag, _)| flag.name == name)?.1.as_deref()
+    }
+
+    pub(super) fn span(&self, name: FlagName) -> Result<Option<Duration>, String> {
+        self.value(name)
+            .map(|text| duration(&text.to_string_lossy()))
+            .transpose()
+    }
+
+    /// A number, 1 or more, of what it says.
+    pub(super) fn number<T: FromStr + Default + PartialOrd>(
+        &self,
+        name: FlagName,
+        what: &str,
+    ) -> Result<Option<T>, String> {
+        self.value(name)
+            .map(|text| match text.to_string_lossy().parse() {
+                Ok(number) if number > T::default() => Ok(number),
+                _ => Err(format!("{what}, 1 or more")),
+            })
+            .transpose()
+    }
+
+    pub(super) fn reason(&self) -> Result<Option<String>, String> {
+        let Some(text) = self.value(FlagName::Reason) else {
+            return Ok(None);
+        };
+        let text = text.to_str().ok_or("--reason is not valid UTF-8")?.trim();
+        if text.is_empty() {
+            return Err("--reason is empty".to_owned());
+        }
+        if text.chars().count() > REASON_CHARS {
+            return Err(format!("--reason is longer than {REASON_CHARS} characters"));
+        }
+        if text.chars().any(char::is_control) {
+            return Err("--reason holds control characters; it is one line of text".to_owned());
+        }
+        Ok(Some(text.to_owned()))
+    }
+
+    /// The reason that a command needs, for what is done with it.
+    pub(super) fn needed_reason(&self, command: &str, why: &str) -> Result<String, String> {
+        self.reason()?
+            .ok_or_else(|| format!("`{command}` needs --reason TEXT: {why}"))
+    }
+}
+
+fn unknown_flag(name: &str) -> String {
+    match nearest(name, FLAGS.iter().map(|flag| flag.long)) {
+        Some(near) => format!("unknown flag --{name}; did you mean --{near}?"),
+        None => format!("unknown flag --{name}"),
+    }
+}
