@@ -1,5 +1,7 @@
 //! Claims and pauses in words.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -8,7 +10,7 @@ use super::times::{ago_text, clock, instant, since_text, until};
 use crate::lock::operator::Standing;
 use crate::lock::outcome::Found;
 use crate::lock::record::RecordError;
-use crate::lock::{Claim, Pause, RebootRequest};
+use crate::lock::{Claim, Cooldown, Pause, RebootRequest};
 
 /// Whether a claim is past the point of no return. One that cannot be read is, unless it hangs on a lease.
 pub(crate) fn committed(found: &Found) -> bool {
@@ -53,6 +55,17 @@ pub(crate) fn reasons(found: &Found) -> String {
 /// The names in a list of what is known of nodes.
 pub(crate) fn named<T>(list: &[(String, T)]) -> impl Iterator<Item = &str> {
     list.iter().map(|(name, _)| name.as_str())
+}
+
+/// What such a list holds of a node.
+pub(crate) fn of_node<'a, T>(list: &'a [(String, T)], node: &str) -> Option<&'a T> {
+    let mut all = list.iter();
+    all.find(|(name, _)| name == node).map(|(_, it)| it)
+}
+
+/// The same for whoever asks of many nodes.
+pub(crate) fn by_node<T>(list: &[(String, T)]) -> BTreeMap<&str, &T> {
+    list.iter().map(|(name, it)| (name.as_str(), it)).collect()
 }
 
 /// A few names, and how many more there are.
@@ -136,10 +149,26 @@ pub(crate) fn request_text(request: &Result<RebootRequest, RecordError>, now: Ti
 
 /// A pause that stands, in one sentence, also when it cannot be read.
 pub(crate) fn standing_text(standing: &Standing, now: Timestamp, zone: &TimeZone) -> String {
-    match &standing.pause {
+    paused_text(&standing.pause, now, zone)
+}
+
+/// The same of what is read of it.
+pub(crate) fn paused_text(
+    pause: &Result<Pause, RecordError>,
+    now: Timestamp,
+    zone: &TimeZone,
+) -> String {
+    match pause {
         Ok(pause) => pause_text(pause, now, zone),
         Err(error) => format!("paused, but {error}"),
     }
+}
+
+/// The end of a cooldown, and who began it.
+pub(crate) fn cooldown_text(cooldown: &Cooldown, now: Timestamp, zone: &TimeZone) -> String {
+    let end = until_text(&cooldown.until, now, zone);
+    let since = ago_text(now, &cooldown.since);
+    format!("{end}; {} rebooted {since}", cooldown.node)
 }
 
 /// The rows of claims that are past their commit.

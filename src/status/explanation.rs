@@ -4,12 +4,12 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::View;
-use super::describe::{names, phase, reasons, request_text};
+use super::describe::{named, names, of_node, phase, reasons, request_text};
 use super::domains;
 use super::forecast::forecast;
 use super::gates::next_opening;
 use super::headline::{Part, headline};
-use super::json::{gate, part, readable};
+use super::json::{part, readable};
 use super::plight::{Plight, plights};
 use super::table::{Style, Table, Tone, cell, folded};
 use super::text::{gate_table, part_rows, rebooted};
@@ -19,11 +19,10 @@ use crate::lock::survey::Survey;
 
 /// Whether anything is known under this name.
 pub(crate) fn knows(survey: &Survey, node: &str) -> bool {
-    let named = |name: &String| name == node;
-    survey.nodes.iter().any(|(name, _)| named(name))
-        || survey.claims.iter().any(|(name, _)| named(name))
-        || survey.standings.iter().any(|(name, _)| named(name))
-        || survey.requests.iter().any(|(name, _)| named(name))
+    of_node(&survey.nodes, node).is_some()
+        || of_node(&survey.claims, node).is_some()
+        || of_node(&survey.standings, node).is_some()
+        || of_node(&survey.requests, node).is_some()
 }
 
 /// For people. The first line is the headline of `status`; `other` is another node than this.
@@ -62,12 +61,9 @@ pub(crate) fn text(view: &View, other: Option<&str>, now: Timestamp) -> String {
 
 /// Whether its claim is committed: then no gate is what it waits for.
 fn has_begun(view: &View, node: &str) -> bool {
-    let claims = view.known().map_or(&[][..], |survey| &survey.claims);
-    let claim = claims.iter().find(|(name, _)| name == node);
-    claim.is_some_and(|(_, found)| {
-        let claim = found.claim.as_ref();
-        claim.is_ok_and(|claim| claim.phase.committed())
-    })
+    let claim = view.known().and_then(|it| of_node(&it.claims, node));
+    let claim = claim.and_then(|found| found.claim.as_ref().ok());
+    claim.is_some_and(|claim| claim.phase.committed())
 }
 
 /// The gates in one sentence.
@@ -106,19 +102,16 @@ fn summary(node: &str, gates: &[Verdict]) -> String {
 /// For programs, on one line.
 pub(crate) fn json(view: &View, other: Option<&str>, now: Timestamp) -> String {
     let node = other.unwrap_or(&view.local.node);
-    let standing = view.known().and_then(|survey| {
-        let mut standings = survey.standings.iter();
-        standings.find(|(name, _)| name == node)
-    });
+    let standing = view.known().and_then(|it| of_node(&it.standings, node));
     let own = view.own.as_ref().filter(|_| other.is_none());
     json!({
         "node": node,
         "headline": headline(view, now).iter().map(part).collect::<Vec<_>>(),
         "what": own_part(view, node, now).as_ref().map(part),
-        "standing": standing.map(|(_, standing)| readable(standing)),
+        "standing": standing.map(readable),
         "daemon": own,
         "forecast": forecast(view, Some(node), now),
-        "gates": other.is_none().then(|| view.gates.iter().map(gate).collect::<Vec<_>>()),
+        "gates": other.is_none().then_some(&view.gates),
     })
     .to_string()
 }
@@ -154,8 +147,7 @@ fn facts(view: &View, node: &str, now: Timestamp) -> Table {
     let Some(survey) = view.known() else {
         return table;
     };
-    let named = |name: &String| name == node;
-    if let Some((_, Ok(standing))) = survey.standings.iter().find(|(name, _)| named(name)) {
+    if let Some(Ok(standing)) = of_node(&survey.standings, node) {
         let once = if standing.once {
             ", as its last pass left it"
         } else {
@@ -198,7 +190,7 @@ fn facts(view: &View, node: &str, now: Timestamp) -> Table {
             row("said", Tone::Plain, format!("health script: {said}"));
         }
     }
-    if let Some(place) = survey.claims.iter().position(|(name, _)| named(name)) {
+    if let Some(place) = survey.claims.iter().position(|(name, _)| name == node) {
         let found = &survey.claims[place].1;
         let text = format!(
             "{} for {}: {}",
@@ -207,7 +199,7 @@ fn facts(view: &View, node: &str, now: Timestamp) -> Table {
             reasons(found)
         );
         row("claim", Tone::Notice, text);
-        let before = names(survey.claims[..place].iter().map(|(name, _)| name.as_str()));
+        let before = names(named(&survey.claims[..place]));
         if !before.is_empty() {
             row("before it", Tone::Notice, before);
         }
@@ -219,10 +211,10 @@ fn facts(view: &View, node: &str, now: Timestamp) -> Table {
             row("waits for", Tone::Notice, waits);
         }
     }
-    if let Some((_, request)) = survey.requests.iter().find(|(name, _)| named(name)) {
+    if let Some(request) = of_node(&survey.requests, node) {
         row("requested", Tone::Notice, request_text(request, now));
     }
-    if let Some((_, Ok(record))) = survey.nodes.iter().find(|(name, _)| named(name)) {
+    if let Some(Ok(record)) = of_node(&survey.nodes, node) {
         row("last", Tone::Plain, rebooted(record, now));
     }
     table

@@ -1,14 +1,15 @@
 //! The gates of this node, judged in the daemon's order as far as they can be known without running anything.
 
 mod judge;
+mod others;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use self::judge::{
-    cooldown, detectors, health, kill_switch, line, name, past, pause, policies, spent, turn,
-    unasked, urgent, waves, window,
+    cooldown, detectors, kill_switch, name, past, pause, spent, unasked, urgent, window,
 };
+use self::others::{health, line, policies, turn, waves};
 use super::local::Local;
 use super::own::Own;
 use super::times::{clock, instant, rfc3339, since_text, until};

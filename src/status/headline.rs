@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::View;
-use super::describe::{committed, names, pause_text};
+use super::describe::{committed, names, of_node, pause_text};
 use super::plight::{Plight, Rank, plights};
 use super::stood::Reader;
 use super::table::Tone;
@@ -187,11 +187,8 @@ fn skew(view: &View) -> Option<Part> {
 fn conflict(view: &View) -> Option<Part> {
     let survey = view.known()?;
     let local = &view.local;
-    let (_, record) = survey.nodes.iter().find(|(node, _)| *node == local.node)?;
-    let other = record
-        .as_ref()
-        .ok()
-        .filter(|record| !is_same(&record.node_id, &local.node_id))?;
+    let record = of_node(&survey.nodes, &local.node)?.as_ref().ok()?;
+    let other = Some(record).filter(|it| !is_same(&it.node_id, &local.node_id))?;
     let node = &local.node;
     let fact = format!(
         "Two machines use the name {node}: this one is {}, registered is {}.",

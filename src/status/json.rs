@@ -5,13 +5,12 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::View;
-use super::describe::{committed, phase};
+use super::describe::{committed, of_node, phase};
 use super::domains::in_use;
 use super::forecast::forecast;
 use super::headline::{Part, headline};
-use super::text::{healthy, limits};
+use super::text::limits;
 use super::times::rfc3339;
-use crate::core::Verdict;
 use crate::lock::outcome::Found;
 use crate::lock::record::RecordError;
 use crate::lock::survey::Survey;
@@ -43,7 +42,7 @@ pub(crate) fn json(view: &View, now: Timestamp) -> Value {
             "state": view.own.as_ref().map(|own| own.state.as_str()),
             "state_text": view.own.as_ref().map(|own| own.text.as_str()),
             "etcd_trouble": view.own.as_ref().and_then(|own| own.etcd.as_ref()),
-            "gates": view.gates.iter().map(gate).collect::<Vec<_>>(),
+            "gates": view.gates,
         },
     })
 }
@@ -60,11 +59,10 @@ fn cluster(survey: &Survey) -> Value {
         .nodes
         .iter()
         .map(|(node, record)| {
-            let standing = survey.standings.iter().find(|(name, _)| name == node);
             json!({
                 "node": node,
-                "healthy": healthy(survey, node).flatten(),
-                "standing": standing.map(|(_, standing)| readable(standing)),
+                "healthy": of_node(&survey.reports, node).and_then(|said| said.healthy),
+                "standing": of_node(&survey.standings, node).map(readable),
                 "record": readable(record),
             })
         })
@@ -101,9 +99,8 @@ fn claim(node: &str, found: &Found) -> Value {
 
 /// How far this node is, or `None` when not every claim was read.
 fn own_claim(survey: &Survey, node: &str) -> Option<&'static str> {
-    let own = survey.claims.iter().find(|(name, _)| name == node);
-    match own {
-        Some((_, found)) if committed(found) => Some("committed"),
+    match of_node(&survey.claims, node) {
+        Some(found) if committed(found) => Some("committed"),
         Some(_) => Some("queued"),
         None => (!survey.partial).then_some("none"),
     }
@@ -118,10 +115,6 @@ pub(crate) fn readable<T: Serialize>(record: &Result<T, RecordError>) -> Value {
 }
 
 /// The names of `verdict` are `open`, `closed`, `unknown` and `not run`.
-pub(crate) fn gate(gate: &Verdict) -> Value {
-    json!(gate)
-}
-
 pub(crate) fn part(part: &Part) -> Value {
     let command = part.command.as_ref();
     json!({

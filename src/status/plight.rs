@@ -1,10 +1,10 @@
 //! What is the matter with each node, from its own words and its claim.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::describe::committed;
+use super::describe::{by_node, committed};
 use super::stood::Reader;
 use super::table::Tone;
 use super::times::{rfc3339, since_text, span};
@@ -56,10 +56,10 @@ pub(crate) enum Rank {
 
 /// Of every node that is known, what matters first.
 pub(crate) fn plights(survey: &Survey, reader: &Reader<'_>) -> Vec<Plight> {
-    let claims: BTreeMap<&str, &Found> = of(&survey.claims);
-    let nodes: BTreeMap<&str, _> = of(&survey.nodes);
-    let reports: BTreeMap<&str, &Said> = of(&survey.reports);
-    let standings: BTreeMap<&str, _> = of(&survey.standings);
+    let claims = by_node(&survey.claims);
+    let nodes = by_node(&survey.nodes);
+    let reports = by_node(&survey.reports);
+    let standings = by_node(&survey.standings);
     let names: BTreeSet<&str> = claims
         .keys()
         .chain(nodes.keys())
@@ -114,10 +114,6 @@ fn words_of<'a>(found: &Found, standing: Option<&'a Standing>) -> Option<&'a Sta
         claim.is_none_or(|claim| is_same(&claim.node_id, &standing.node_id))
     };
     standing.filter(|standing| !standing.once).filter(ours)
-}
-
-fn of<T>(list: &[(String, T)]) -> BTreeMap<&str, &T> {
-    list.iter().map(|(name, it)| (name.as_str(), it)).collect()
 }
 
 impl Plight {

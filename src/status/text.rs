@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::View;
-use super::describe::{committed, holder_row, pause_text, reasons, request_text, until_text};
+use super::describe::{
+    committed, cooldown_text, holder_row, of_node, paused_text, reasons, request_text,
+};
 use super::domains;
 use super::forecast::forecast;
 use super::headline::{Part, headline};
@@ -115,6 +117,12 @@ fn heading(text: &str) -> Cell {
     cell(Tone::Heading, text)
 }
 
+fn headed(text: &str, cell: Cell, style: Style) -> Vec<String> {
+    let mut table = Table::new(0);
+    table.row([heading(text), cell]);
+    table.lines(style)
+}
+
 fn cluster(lines: &mut Vec<String>, view: &View, survey: &Survey, now: Timestamp, style: Style) {
     let (holders, queue): (Vec<_>, Vec<_>) = survey
         .claims
@@ -130,8 +138,7 @@ fn cluster(lines: &mut Vec<String>, view: &View, survey: &Survey, now: Timestamp
     table.row([heading("Cooldown"), cooldown(view, survey, now)]);
     table.row([heading("Limit"), limit(view, survey)]);
     table.row([heading("Rebooting"), amount(holders.len(), "none")]);
-    let head = table.lines(style);
-    lines.extend(head);
+    lines.extend(table.lines(style));
     let mut rows = Table::new(2);
     for (node, found) in &holders {
         rows.row(holder_row(node, found, view.reader(now).age(found)));
@@ -152,10 +159,8 @@ fn cluster(lines: &mut Vec<String>, view: &View, survey: &Survey, now: Timestamp
     lines.extend(waiting(&queue, &view.reader(now)).lines(style));
     more(lines, queue.len(), LISTED);
     if let Some(forecast) = forecast(view, None, now) {
-        let mut table = Table::new(0);
         let text = format!("{} left, {}", forecast.left, forecast.text);
-        table.row([heading("Forecast "), plain(text)]);
-        lines.extend(table.lines(style));
+        lines.extend(headed("Forecast ", plain(text), style));
     }
     requests(lines, survey, now, style);
     foreign(lines, survey, style);
@@ -173,22 +178,17 @@ fn amount(count: usize, none: &str) -> Cell {
 fn pause(view: &View, survey: &Survey, now: Timestamp) -> Cell {
     match &survey.pause {
         None => plain("none"),
-        Some(Ok(pause)) => cell(Tone::Bad, pause_text(pause, now, &view.local.zone())),
-        Some(Err(error)) => cell(Tone::Bad, format!("paused, but {error}")),
+        Some(pause) => cell(Tone::Bad, paused_text(pause, now, &view.local.zone())),
     }
 }
 
 fn cooldown(view: &View, survey: &Survey, now: Timestamp) -> Cell {
     match &survey.cooldown {
         None => plain("none"),
-        Some(Ok(cooldown)) => {
-            let end = until_text(&cooldown.until, now, &view.local.zone());
-            let since = ago_text(now, &cooldown.since);
-            cell(
-                Tone::Notice,
-                format!("{end}; {} rebooted {since}", cooldown.node),
-            )
-        }
+        Some(Ok(cooldown)) => cell(
+            Tone::Notice,
+            cooldown_text(cooldown, now, &view.local.zone()),
+        ),
         Some(Err(error)) => cell(Tone::Bad, error.to_string()),
     }
 }
@@ -244,12 +244,8 @@ fn requests(lines: &mut Vec<String>, survey: &Survey, now: Timestamp, style: Sty
     if survey.requests.is_empty() {
         return;
     }
-    let mut table = Table::new(0);
-    table.row([
-        heading("Requests "),
-        cell(Tone::Notice, survey.requests.len().to_string()),
-    ]);
-    lines.extend(table.lines(style));
+    let count = cell(Tone::Notice, survey.requests.len().to_string());
+    lines.extend(headed("Requests ", count, style));
     let mut rows = Table::new(2);
     for (node, request) in survey.requests.iter().take(LISTED) {
         let unseen = matches!(request, Ok(request) if request.boot_id.is_none());
@@ -273,13 +269,9 @@ fn foreign(lines: &mut Vec<String>, survey: &Survey, style: Style) {
     if keys.is_empty() {
         return;
     }
-    let mut table = Table::new(0);
     let whose = "ignored: of a tool, or of a group whose lock_key lies below";
-    table.row([
-        heading("Foreign  "),
-        cell(Tone::Notice, format!("{}, {whose}", keys.len())),
-    ]);
-    lines.extend(table.lines(style));
+    let count = cell(Tone::Notice, format!("{}, {whose}", keys.len()));
+    lines.extend(headed("Foreign  ", count, style));
     let mut rows = Table::new(2);
     for key in keys.iter().take(LISTED) {
         rows.row([plain(key)]);
@@ -311,10 +303,9 @@ pub(super) fn members(
         .collect();
     let mut rows = Table::new(2);
     for plight in told.iter().take(listed) {
-        let record = survey.nodes.iter().find(|(node, _)| *node == plight.node);
-        let last = match record {
-            Some((_, Ok(record))) => rebooted(record, now),
-            Some((_, Err(error))) => error.to_string(),
+        let last = match of_node(&survey.nodes, &plight.node) {
+            Some(Ok(record)) => rebooted(record, now),
+            Some(Err(error)) => error.to_string(),
             None => "not registered".to_owned(),
         };
         rows.row([
@@ -332,14 +323,6 @@ pub(super) fn members(
 pub(crate) fn told_of(plight: &Plight) -> &str {
     let rest = plight.fact.strip_prefix(plight.node.as_str());
     rest.map_or(plight.fact.as_str(), str::trim_start)
-}
-
-/// What a member reports of its health, if it reports.
-pub(crate) fn healthy(survey: &Survey, node: &str) -> Option<Option<bool>> {
-    let mut reports = survey.reports.iter();
-    reports
-        .find(|(name, _)| name == node)
-        .map(|(_, said)| said.healthy)
 }
 
 /// When and why a member rebooted last.

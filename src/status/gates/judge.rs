@@ -1,6 +1,5 @@
 //! What closes each gate, for people.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -8,21 +7,19 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{changing, refused};
 use crate::core::facts::{DetectorReport, DetectorResult};
-use crate::core::line::{self, HaltScope};
 use crate::core::machine::DETECTOR;
-use crate::core::machine::{judge_budget, judge_cooldown, judge_pause, judge_window, target};
+use crate::core::machine::{judge_budget, judge_cooldown, judge_pause, judge_window};
 use crate::core::windows::Windows;
-use crate::core::{Refusal, Verdict, Word, judge_detectors, policy, wave};
+use crate::core::{Refusal, Verdict, Word, judge_detectors};
 use crate::host::KillSwitch;
 use crate::identity::is_same;
 use crate::lock::RebootRequest;
-use crate::lock::outcome::{Found, Members};
-use crate::lock::record::RecordError;
 use crate::lock::survey::Survey;
-use crate::lock::waves::Member;
-use crate::status::describe::{age, committed, names, pause_text, phase, request_text, until_text};
+use crate::status::describe::{
+    committed, cooldown_text, names, of_node, paused_text, request_text,
+};
 use crate::status::local::{Detectors, Local};
-use crate::status::times::{ago, ago_text, clock, instant, since_text, until};
+use crate::status::times::{ago, ago_text, clock, instant, until};
 
 pub(crate) fn unasked(name: &'static str) -> Verdict {
     let refusal = Refusal::Etcd("it could not be asked".to_owned());
@@ -64,7 +61,7 @@ pub(crate) fn detectors(local: &Local, survey: Option<&Survey>, now: Timestamp) 
 
 /// What the detector says that is always on: an operator's request that no boot has satisfied yet.
 fn requested(local: &Local, survey: Option<&Survey>, now: Timestamp) -> DetectorReport {
-    let own = survey.map(|survey| own_request(local, survey));
+    let own = survey.map(|survey| of_node(&survey.requests, &local.node));
     let result = match own {
         None => DetectorResult::Failed("could not be asked".to_owned()),
         Some(None) => DetectorResult::Clear,
@@ -82,22 +79,13 @@ fn requested(local: &Local, survey: Option<&Survey>, now: Timestamp) -> Detector
     }
 }
 
-fn own_request<'a>(
-    local: &Local,
-    survey: &'a Survey,
-) -> Option<&'a Result<RebootRequest, RecordError>> {
-    let mut requests = survey.requests.iter();
-    let own = requests.find(|(node, _)| *node == local.node);
-    own.map(|(_, request)| request)
-}
-
 fn satisfied(local: &Local, request: &RebootRequest) -> bool {
     request.boot_id.is_some() && request.boot_id != local.boot_id
 }
 
 /// The urgent request for this node, when there is one that no boot has satisfied.
 pub(crate) fn urgent<'a>(local: &Local, survey: &'a Survey) -> Option<&'a RebootRequest> {
-    let request = own_request(local, survey)?.as_ref().ok()?;
+    let request = of_node(&survey.requests, &local.node)?.as_ref().ok()?;
     (request.urgent_until.is_some() && !satisfied(local, request)).then_some(request)
 }
 
@@ -182,14 +170,12 @@ pub(crate) fn pause(survey: &Survey, now: Timestamp, zone: &TimeZone) -> Verdict
     let Err(refusal) = judge_pause(survey.pause.as_ref()) else {
         return Verdict::ok(NAME, "the cluster is not paused");
     };
-    match &survey.pause {
-        Some(Ok(pause)) => changing(
-            refused(NAME, &refusal, pause_text(pause, now, zone)),
-            pause.until.as_deref().and_then(instant),
-        ),
-        Some(Err(error)) => refused(NAME, &refusal, format!("paused, but {error}")),
-        None => Verdict::refused(NAME, &refusal),
-    }
+    let Some(pause) = &survey.pause else {
+        return Verdict::refused(NAME, &refusal);
+    };
+    let until = pause.as_ref().ok().and_then(|pause| pause.until.as_deref());
+    let verdict = refused(NAME, &refusal, paused_text(pause, now, zone));
+    changing(verdict, until.and_then(instant))
 }
 
 pub(crate) fn cooldown(survey: &Survey, now: Timestamp, zone: &TimeZone) -> Verdict {
@@ -199,9 +185,7 @@ pub(crate) fn cooldown(survey: &Survey, now: Timestamp, zone: &TimeZone) -> Verd
     };
     match &survey.cooldown {
         Some(Ok(cooldown)) => {
-            let end = until_text(&cooldown.until, now, zone);
-            let since = ago_text(now, &cooldown.since);
-            let text = format!("{end}; {} rebooted {since}", cooldown.node);
+            let text = cooldown_text(cooldown, now, zone);
             changing(refused(NAME, &refusal, text), instant(&cooldown.until))
         }
         Some(Err(error)) => refused(NAME, &refusal, error.to_string()),
@@ -212,19 +196,15 @@ pub(crate) fn cooldown(survey: &Survey, now: Timestamp, zone: &TimeZone) -> Verd
 /// While an attempt is under way the budget is not judged: how it ends decides.
 pub(crate) fn spent(local: &Local, survey: &Survey, now: Timestamp) -> Verdict {
     const NAME: &str = "budget";
-    let own = survey.nodes.iter().find(|(node, _)| *node == local.node);
-    let record = match own {
+    let record = match of_node(&survey.nodes, &local.node) {
         None => return Verdict::ok(NAME, "not used; this node is not registered yet"),
-        Some((_, Err(error))) => {
-            return Verdict::refused(NAME, &Refusal::Etcd(error.to_string()));
-        }
-        Some((_, Ok(record))) => record,
+        Some(Err(error)) => return Verdict::refused(NAME, &Refusal::Etcd(error.to_string())),
+        Some(Ok(record)) => record,
     };
     if !is_same(&record.node_id, &local.node_id) {
         return Verdict::not_asked(NAME, "another machine is registered under this name");
     }
-    let claim = survey.claims.iter().find(|(node, _)| *node == local.node);
-    if claim.is_some_and(|(_, found)| committed(found)) {
+    if of_node(&survey.claims, &local.node).is_some_and(committed) {
         return Verdict::not_asked(NAME, "an attempt is under way: how it ends decides");
     }
     if record.attempt.is_some() {
@@ -252,12 +232,11 @@ pub(crate) fn spent(local: &Local, survey: &Survey, now: Timestamp) -> Verdict {
 
 /// Whether this machine is the one that is known under its name; nothing when nobody else is.
 pub(crate) fn name(local: &Local, survey: &Survey) -> Option<Verdict> {
-    let registered = survey.nodes.iter().find(|(node, _)| *node == local.node);
-    let registered = registered.and_then(|(_, record)| Some(&record.as_ref().ok()?.node_id));
-    let claimed = survey.claims.iter().find(|(node, _)| *node == local.node);
-    let claimed = claimed.and_then(|(_, found)| Some(&found.claim.as_ref().ok()?.node_id));
-    let other = registered.into_iter().chain(claimed);
-    let other = other.into_iter().find(|id| !is_same(id, &local.node_id))?;
+    let registered = of_node(&survey.nodes, &local.node).and_then(|it| it.as_ref().ok());
+    let claimed = of_node(&survey.claims, &local.node).and_then(|it| it.claim.as_ref().ok());
+    let known = registered.map(|it| &it.node_id).into_iter();
+    let mut known = known.chain(claimed.map(|it| &it.node_id));
+    let other = known.find(|id| !is_same(id, &local.node_id))?;
     let text = format!(
         "another machine uses the name {}, with node_id {other}: change node_name on one of them",
         local.node
@@ -269,183 +248,4 @@ pub(crate) fn name(local: &Local, survey: &Survey) -> Option<Verdict> {
         text,
         ..Verdict::default()
     })
-}
-
-pub(crate) fn turn(local: &Local, survey: &Survey, now: Timestamp) -> Verdict {
-    const NAME: &str = "turn";
-    let place = survey
-        .claims
-        .iter()
-        .position(|(node, _)| *node == local.node);
-    let own = place.map(|place| &survey.claims[place].1);
-    let ours = |found: &&Found| {
-        let claim = found.claim.as_ref();
-        claim.is_ok_and(|claim| is_same(&claim.node_id, &local.node_id))
-    };
-    if own.is_some_and(|found| found.claim.is_ok() && !ours(&found)) {
-        return Verdict::not_asked(NAME, "the claim under this name is of another machine");
-    }
-    if let Some(found) = own.filter(|found| committed(found)) {
-        return Verdict::ok(NAME, own_text(found, now));
-    }
-    let ahead = &survey.claims[..place.unwrap_or(survey.claims.len())];
-    let queued = own.map(|found| age(found, now));
-    let own = queued.map_or_else(
-        || "not in the queue".to_owned(),
-        |age| format!("in the queue for {age}"),
-    );
-    let limit = usize::try_from(local.limit).unwrap_or(usize::MAX);
-    if ahead.len() < limit {
-        return Verdict::ok(NAME, format!("{own}; its turn is free"));
-    }
-    let before = names(ahead.iter().map(|(node, _)| node.as_str()));
-    let text = format!("{own}; {} before it: {before}", ahead.len());
-    refused(NAME, &Refusal::NotTurn(String::new()), text)
-}
-
-fn own_text(found: &Found, now: Timestamp) -> String {
-    format!(
-        "this node holds its claim: {} for {}",
-        phase(found),
-        age(found, now)
-    )
-}
-
-/// The cluster policies, when there are any.
-pub(crate) fn policies(local: &Local, survey: Option<&Survey>) -> Option<Verdict> {
-    const NAME: &str = "policies";
-    let policies = local.policies.as_ref()?;
-    let Some(survey) = survey else {
-        return Some(unasked(NAME));
-    };
-    let healthy = survey
-        .reports
-        .iter()
-        .filter(|(_, said)| said.healthy == Some(true));
-    let down = survey.claims.iter().filter(|(_, found)| committed(found));
-    let members = Members {
-        all: survey.nodes.iter().map(|(node, _)| node.clone()).collect(),
-        healthy: healthy.map(|(node, _)| node.clone()).collect(),
-        down: down.map(|(node, _)| node.clone()).collect(),
-        foreign: None,
-    };
-    Some(match policy::judge(policies, &members, &local.node) {
-        Ok(()) => Verdict::ok(
-            NAME,
-            format!(
-                "{} of {} members report that they are healthy",
-                members.healthy.len(),
-                members.all.len()
-            ),
-        ),
-        Err(why) => {
-            let ill = members
-                .all
-                .iter()
-                .filter(|node| !members.healthy.contains(node));
-            let ill = names(ill.map(String::as_str));
-            let ill = match ill.as_str() {
-                "" => ill,
-                some => format!("; not healthy or silent: {some}"),
-            };
-            refused(NAME, &Refusal::Policy(String::new()), format!("{why}{ill}"))
-        }
-    })
-}
-
-/// Failed reboots of others, when there are as many as stop it. What only a node saw that waits in the queue is not told here.
-pub(crate) fn line(local: &Local, survey: &Survey) -> Option<Verdict> {
-    const NAME: &str = "line";
-    let target = match (local.halt_scope, &local.detectors) {
-        (HaltScope::Target, Detectors::Asked(reports, _)) => target(reports),
-        _ => None,
-    };
-    let target = target.as_deref();
-    match line::judge(local.halt_after, &local.node, target, &survey.line, &[]) {
-        Ok(word) => {
-            let (_, word) = word?;
-            let (by, why) = (word.by, word.reason);
-            Some(Verdict::ok(
-                NAME,
-                format!("goes on in spite of failures, by {by}: {why}"),
-            ))
-        }
-        Err(why) => {
-            let refusal = Refusal::Line(why);
-            let text = format!("{}; {}", refusal.text(), refusal.remedy());
-            Some(refused(NAME, &refusal, text))
-        }
-    }
-}
-
-/// Members of lower waves, when there are any. What only the daemon knows is when it came to require a reboot.
-pub(crate) fn waves(local: &Local, survey: &Survey) -> Option<Verdict> {
-    const NAME: &str = "wave";
-    let members = members(survey);
-    match wave::judge(local.wave, &local.node, &members) {
-        Ok(()) => wave::is_after(local.wave, &local.node, &members)
-            .then(|| Verdict::ok(NAME, "nobody of a lower wave requires a reboot")),
-        Err(first) => {
-            let refusal = Refusal::Wave(first.why);
-            let text = format!("{}; {}", refusal.text(), refusal.remedy());
-            Some(refused(NAME, &refusal, text))
-        }
-    }
-}
-
-/// The members as a judge of waves sees them.
-fn members(survey: &Survey) -> Vec<Member> {
-    let nodes: BTreeMap<_, _> = survey.nodes.iter().map(|(node, it)| (node, it)).collect();
-    let claims: BTreeMap<_, _> = survey.claims.iter().map(|(node, it)| (node, it)).collect();
-    let said: BTreeMap<_, _> = survey
-        .standings
-        .iter()
-        .map(|(node, it)| (node, it))
-        .collect();
-    let all = nodes.keys().chain(claims.keys()).chain(said.keys());
-    let all: BTreeSet<&String> = all.copied().collect();
-    let member = |node: &String| {
-        let (claim, said) = (claims.get(node), said.get(node));
-        let claim = claim.map(|found| (*found).clone());
-        Member::of(
-            node,
-            nodes.get(node).copied(),
-            claim,
-            said.map(|it| (*it).clone()),
-        )
-    };
-    all.into_iter().filter_map(member).collect()
-}
-
-/// The health script is not run; what it said last as monitor stands in this node's report.
-pub(crate) fn health(local: &Local, survey: Option<&Survey>, now: Timestamp) -> Verdict {
-    const NAME: &str = "health";
-    const HINT: &str = "(use simulate --health)";
-    let mut reports = survey.iter().flat_map(|survey| &survey.reports);
-    let said = reports.find(|(node, _)| *node == local.node);
-    let other = survey.is_some_and(|survey| name(local, survey).is_some());
-    let Some((_, said)) = said.filter(|_| !other) else {
-        let silent = match survey {
-            Some(_) => ", and this node does not report its health",
-            None => "",
-        };
-        return Verdict::not_asked(NAME, format!("not run now{silent} {HINT}"));
-    };
-    let age = said.since.as_deref().map(|since| since_text(now, since));
-    let age = age.filter(|age| !age.is_empty());
-    let age = age.map_or_else(String::new, |age| format!(" for {age}"));
-    match said.healthy {
-        Some(true) => {
-            let text = format!("not run now; as monitor it has passed{age} {HINT}");
-            Verdict::not_asked(NAME, text)
-        }
-        Some(false) | None => {
-            let why = said
-                .reason
-                .as_deref()
-                .unwrap_or("its report does not say why");
-            let text = format!("not run now; as monitor it has failed{age}: {why} {HINT}");
-            refused(NAME, &Refusal::Health(String::new()), text)
-        }
-    }
 }

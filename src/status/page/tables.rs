@@ -1,14 +1,12 @@
 //! The parts of the page that are tables.
 
-use std::collections::HashMap;
-
 use jiff::Timestamp;
 
 use super::html::Html;
 use crate::core::Word;
 use crate::lock::survey::Survey;
 use crate::status::View;
-use crate::status::describe::{committed, phase, reasons, request_text};
+use crate::status::describe::{by_node, committed, phase, reasons, request_text};
 use crate::status::plight::{Rank, plights};
 use crate::status::table::Tone;
 use crate::status::text::{ending, gate_tone, outcome_tone, rebooted, told_of};
@@ -129,11 +127,7 @@ pub(crate) fn requests(survey: &Survey, now: Timestamp) -> String {
 pub(crate) fn members(survey: &Survey, view: &View, now: Timestamp) -> String {
     let plights = plights(survey, &view.reader(now));
     let fine = plights.iter().filter(|it| it.rank == Rank::Fine).count();
-    let records: HashMap<&str, _> = survey
-        .nodes
-        .iter()
-        .map(|(node, record)| (node.as_str(), record))
-        .collect();
+    let records = by_node(&survey.nodes);
     let rows: Vec<Cells> = plights
         .iter()
         .map(|plight| {

@@ -1,0 +1,184 @@
+//! What closes the gates that hang on other nodes, and on what this one reports to them, for people.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use super::judge::{name, unasked};
+use super::refused;
+use crate::core::line::{self, HaltScope};
+use crate::core::machine::target;
+use crate::core::{Refusal, Verdict, policy, wave};
+use crate::identity::is_same;
+use crate::lock::outcome::{Found, Members};
+use crate::lock::survey::Survey;
+use crate::lock::waves::Member;
+use crate::status::describe::{age, by_node, committed, named, names, of_node, phase};
+use crate::status::local::{Detectors, Local};
+use crate::status::times::since_text;
+
+pub(crate) fn turn(local: &Local, survey: &Survey, now: Timestamp) -> Verdict {
+    const NAME: &str = "turn";
+    let place = survey
+        .claims
+        .iter()
+        .position(|(node, _)| *node == local.node);
+    let own = place.map(|place| &survey.claims[place].1);
+    let ours = |found: &&Found| {
+        let claim = found.claim.as_ref();
+        claim.is_ok_and(|claim| is_same(&claim.node_id, &local.node_id))
+    };
+    if own.is_some_and(|found| found.claim.is_ok() && !ours(&found)) {
+        return Verdict::not_asked(NAME, "the claim under this name is of another machine");
+    }
+    if let Some(found) = own.filter(|found| committed(found)) {
+        return Verdict::ok(NAME, own_text(found, now));
+    }
+    let ahead = &survey.claims[..place.unwrap_or(survey.claims.len())];
+    let queued = own.map(|found| age(found, now));
+    let own = queued.map_or_else(
+        || "not in the queue".to_owned(),
+        |age| format!("in the queue for {age}"),
+    );
+    let limit = usize::try_from(local.limit).unwrap_or(usize::MAX);
+    if ahead.len() < limit {
+        return Verdict::ok(NAME, format!("{own}; its turn is free"));
+    }
+    let before = names(named(ahead));
+    let text = format!("{own}; {} before it: {before}", ahead.len());
+    refused(NAME, &Refusal::NotTurn(String::new()), text)
+}
+
+fn own_text(found: &Found, now: Timestamp) -> String {
+    format!(
+        "this node holds its claim: {} for {}",
+        phase(found),
+        age(found, now)
+    )
+}
+
+/// The cluster policies, when there are any.
+pub(crate) fn policies(local: &Local, survey: Option<&Survey>) -> Option<Verdict> {
+    const NAME: &str = "policies";
+    let policies = local.policies.as_ref()?;
+    let Some(survey) = survey else {
+        return Some(unasked(NAME));
+    };
+    let healthy = survey
+        .reports
+        .iter()
+        .filter(|(_, said)| said.healthy == Some(true));
+    let down = survey.claims.iter().filter(|(_, found)| committed(found));
+    let members = Members {
+        all: survey.nodes.iter().map(|(node, _)| node.clone()).collect(),
+        healthy: healthy.map(|(node, _)| node.clone()).collect(),
+        down: down.map(|(node, _)| node.clone()).collect(),
+        foreign: None,
+    };
+    Some(match policy::judge(policies, &members, &local.node) {
+        Ok(()) => Verdict::ok(
+            NAME,
+            format!(
+                "{} of {} members report that they are healthy",
+                members.healthy.len(),
+                members.all.len()
+            ),
+        ),
+        Err(why) => {
+            let ill = members
+                .all
+                .iter()
+                .filter(|node| !members.healthy.contains(node));
+            let ill = names(ill.map(String::as_str));
+            let ill = match ill.as_str() {
+                "" => ill,
+                some => format!("; not healthy or silent: {some}"),
+            };
+            refused(NAME, &Refusal::Policy(String::new()), format!("{why}{ill}"))
+        }
+    })
+}
+
+/// Failed reboots of others, when there are as many as stop it. What only a node saw that waits in the queue is not told here.
+pub(crate) fn line(local: &Local, survey: &Survey) -> Option<Verdict> {
+    const NAME: &str = "line";
+    let target = match (local.halt_scope, &local.detectors) {
+        (HaltScope::Target, Detectors::Asked(reports, _)) => target(reports),
+        _ => None,
+    };
+    let target = target.as_deref();
+    match line::judge(local.halt_after, &local.node, target, &survey.line, &[]) {
+        Ok(word) => {
+            let (_, word) = word?;
+            let (by, why) = (word.by, word.reason);
+            Some(Verdict::ok(
+                NAME,
+                format!("goes on in spite of failures, by {by}: {why}"),
+            ))
+        }
+        Err(why) => Some(with_remedy(NAME, &Refusal::Line(why))),
+    }
+}
+
+/// Members of lower waves, when there are any. What only the daemon knows is when it came to require a reboot.
+pub(crate) fn waves(local: &Local, survey: &Survey) -> Option<Verdict> {
+    const NAME: &str = "wave";
+    let members = members(survey);
+    match wave::judge(local.wave, &local.node, &members) {
+        Ok(()) => wave::is_after(local.wave, &local.node, &members)
+            .then(|| Verdict::ok(NAME, "nobody of a lower wave requires a reboot")),
+        Err(first) => Some(with_remedy(NAME, &Refusal::Wave(first.why))),
+    }
+}
+
+/// What others do is told with what to do about it.
+fn with_remedy(gate: &str, refusal: &Refusal) -> Verdict {
+    let text = format!("{}; {}", refusal.text(), refusal.remedy());
+    refused(gate, refusal, text)
+}
+
+/// The members as a judge of waves sees them.
+fn members(survey: &Survey) -> Vec<Member> {
+    let (nodes, claims) = (by_node(&survey.nodes), by_node(&survey.claims));
+    let said = by_node(&survey.standings);
+    let all = nodes.keys().chain(claims.keys()).chain(said.keys());
+    let all: BTreeSet<&str> = all.copied().collect();
+    let member = |node: &str| {
+        let claim = claims.get(node).copied().cloned();
+        let said = said.get(node).copied().cloned();
+        Member::of(node, nodes.get(node).copied(), claim, said)
+    };
+    all.into_iter().filter_map(member).collect()
+}
+
+/// The health script is not run; what it said last as monitor stands in this node's report.
+pub(crate) fn health(local: &Local, survey: Option<&Survey>, now: Timestamp) -> Verdict {
+    const NAME: &str = "health";
+    const HINT: &str = "(use simulate --health)";
+    let said = survey.and_then(|survey| of_node(&survey.reports, &local.node));
+    let other = survey.is_some_and(|survey| name(local, survey).is_some());
+    let Some(said) = said.filter(|_| !other) else {
+        let silent = match survey {
+            Some(_) => ", and this node does not report its health",
+            None => "",
+        };
+        return Verdict::not_asked(NAME, format!("not run now{silent} {HINT}"));
+    };
+    let age = said.since.as_deref().map(|since| since_text(now, since));
+    let age = age.filter(|age| !age.is_empty());
+    let age = age.map_or_else(String::new, |age| format!(" for {age}"));
+    match said.healthy {
+        Some(true) => {
+            let text = format!("not run now; as monitor it has passed{age} {HINT}");
+            Verdict::not_asked(NAME, text)
+        }
+        Some(false) | None => {
+            let why = said
+                .reason
+                .as_deref()
+                .unwrap_or("its report does not say why");
+            let text = format!("not run now; as monitor it has failed{age}: {why} {HINT}");
+            refused(NAME, &Refusal::Health(String::new()), text)
+        }
+    }
+}
