@@ -174,14 +174,7 @@ pub fn check(
     cancel: &Cancel,
 ) -> ScriptReport {
     let argv = vec![script.to_string_lossy().into_owned()];
-    let env = env.to_vec();
-    let spec = Command {
-        argv,
-        env,
-        timeout,
-        detach: false,
-        stdin: None,
-    };
+    let spec = Command::new(argv, env.to_vec(), timeout);
     process::run(&spec, cancel)
 }
 

@@ -76,6 +76,19 @@ pub struct Command {
     pub stdin: Option<String>,
 }
 
+impl Command {
+    /// One that ends with a cancel, and reads nothing.
+    pub fn new(argv: Vec<String>, env: Vec<(String, String)>, timeout: Duration) -> Command {
+        Command {
+            argv,
+            env,
+            timeout,
+            detach: false,
+            stdin: None,
+        }
+    }
+}
+
 /// A handle that stops every run it was given to, for good. Clones are the same handle.
 #[derive(Clone, Debug, Default)]
 pub struct Cancel(Arc<AtomicBool>);

@@ -82,6 +82,11 @@ pub(crate) fn seed() -> Result<u64, String> {
     Ok(u64::from_ne_bytes(bytes))
 }
 
+/// A lease id nobody has: positive, and never 0, which would let the server choose.
+pub(crate) fn lease_id() -> Result<i64, String> {
+    Ok(i64::try_from(seed()? >> 1).expect("63 bits fit").max(1))
+}
+
 /// Reads at one revision. Stops when `most` claims, registrations and reports are there, and says so in the survey.
 pub(crate) fn read(etcd: &dyn Etcd, keys: &Keys, most: usize) -> Result<Survey, Trouble> {
     let mut tries = 0;

@@ -15,7 +15,7 @@ use super::exit::Exit;
 use super::print;
 use crate::config::{Config, end_of_certificate};
 use crate::lock::Keys;
-use crate::store::{Trouble, options, seed};
+use crate::store::{Trouble, lease_id, options};
 
 /// What is checked, in this order. What comes after a failure that it rests on is not asked.
 const CHECKS: [&str; 13] = [
@@ -132,8 +132,7 @@ impl Endpoint {
         self.answers(options, &asked)?;
         self.push("latency", store::latency(&client, &keys, options.timeout))?;
         let honest = honours_guards(&client, &keys, node);
-        let seed = seed().map_err(|why| ("alarms", why))?;
-        let lease = i64::try_from(seed >> 1).expect("63 bits fit").max(1);
+        let lease = lease_id().map_err(|why| ("alarms", why))?;
         match client.grant(lease, LEASE_SEC) {
             Ok(_) => self.ok("alarms", "etcd takes writes"),
             Err(error) => return Err(("alarms", told(&error))),
@@ -144,7 +143,7 @@ impl Endpoint {
                 store::rights(&client, &keys, config, asked.is_ok()),
             )?;
             // No node is called that, so no program takes it for a record.
-            let key = format!("{}/check/{node}/{seed:x}", keys.prefix());
+            let key = format!("{}/check/{node}/{lease:x}", keys.prefix());
             let guarded = self.push("guards", store::guards(&client, &key, lease));
             let done =
                 guarded.and_then(|()| self.push("watch", store::watch(&client, &key, lease)));

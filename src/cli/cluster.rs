@@ -15,6 +15,7 @@ use crate::config::{self, Config};
 use crate::lock::outcome::{self, Found, Malformed};
 use crate::lock::survey::{self, Survey};
 use crate::lock::{Keys, request};
+use crate::status::times::zone;
 use crate::store::{self, Trouble, nonsense, read, trouble};
 
 /// How often a write whose outcome is unknown is sent before the operator is told so.
@@ -95,8 +96,7 @@ impl Cluster {
 
     /// The zone in which times are shown: that of the windows, so that they can be compared.
     pub(super) fn zone(&self) -> TimeZone {
-        let windows = self.config.windows.as_ref();
-        windows.map_or_else(TimeZone::system, |windows| windows.zone().clone())
+        zone(self.config.windows.as_ref())
     }
 
     /// Before anything is written: proof that the server honours guards.
@@ -224,8 +224,7 @@ impl Cluster {
 
     /// A lease with an id of our choosing, so that a repeated grant is harmless, and the TTL the server gave it.
     pub(super) fn grant(&self, ttl_sec: i64) -> Result<(i64, i64), Trouble> {
-        let seed = store::seed().map_err(Trouble::new)?;
-        let id = i64::try_from(seed >> 1).expect("63 bits fit").max(1);
+        let id = store::lease_id().map_err(Trouble::new)?;
         let request = Request::Grant { id, ttl_sec };
         let mut pause = PAUSE;
         let mut attempt = 0;

@@ -12,6 +12,7 @@ use super::{complain, print};
 use crate::status::View;
 use crate::status::describe::named;
 use crate::status::explanation;
+use crate::status::times::zone;
 
 /// Says it. What etcd knows is missing when etcd cannot be reached.
 pub(super) fn explain(path: &Path, node: Option<&str>, at: Option<Moment>, json: bool) -> Exit {
@@ -20,11 +21,7 @@ pub(super) fn explain(path: &Path, node: Option<&str>, at: Option<Moment>, json:
         Err(exit) => return exit,
     };
     let now = Timestamp::now();
-    let zone = config
-        .windows
-        .as_ref()
-        .map(|windows| windows.zone().clone());
-    let zone = zone.unwrap_or_else(jiff::tz::TimeZone::system);
+    let zone = zone(config.windows.as_ref());
     let window_at = match at.map(|moment| moment.at(now, &zone)) {
         None => now,
         Some(Some(at)) => at,

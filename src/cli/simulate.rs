@@ -8,7 +8,7 @@ use super::exit::Exit;
 use super::{complain, print};
 use crate::clean::line;
 use crate::config::{self, Config};
-use crate::core::facts::{DetectorReport, DetectorResult, ScriptReport};
+use crate::core::facts::{DetectorReport, ScriptReport};
 use crate::core::{Refusal, judge_detectors};
 use crate::detect;
 use crate::health::{self, ScriptContext};
@@ -49,14 +49,6 @@ fn environment(config: &Config) -> Vec<(String, String)> {
     })
 }
 
-fn words(result: &DetectorResult) -> (&'static str, &str) {
-    match result {
-        DetectorResult::Required(detail) => ("required", detail),
-        DetectorResult::Clear => ("clear", ""),
-        DetectorResult::Failed(why) => ("failed", why),
-    }
-}
-
 fn conclusion(verdict: &Result<Vec<String>, Refusal>) -> String {
     match verdict {
         Ok(reasons) => format!("a reboot is required: {}", reasons.join(", ")),
@@ -73,7 +65,7 @@ fn as_text(
     let mut lines: Vec<String> = reports
         .iter()
         .map(|report| {
-            let (result, detail) = words(&report.result);
+            let (result, detail) = detect::words(&report.result);
             let took = report.took.as_millis();
             format!(
                 "{:<width$}  {result:<8}  {took:>5} ms  {detail}",
@@ -113,7 +105,7 @@ fn as_json(
     let detectors: Vec<Value> = reports
         .iter()
         .map(|report| {
-            let (result, detail) = words(&report.result);
+            let (result, detail) = detect::words(&report.result);
             json!({"name": report.name, "result": result, "detail": detail, "duration_ms": report.took.as_millis()})
         })
         .collect();

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::thread;
 use std::time::Duration;
 
 use etcd_rs_sync::{Client, TlsOptions};
 
-use super::lanes::STACK;
+use super::threads::spawn;
 use crate::config::{Config, Tls, certificate_end};
 use crate::observe::metrics::Metrics;
 use crate::store;
@@ -38,10 +37,7 @@ pub(super) fn follow(
             }
         }
     };
-    thread::Builder::new()
-        .name("certificates".to_owned())
-        .stack_size(STACK)
-        .spawn(work)
+    spawn("certificates", work)
         .map_err(|error| format!("the certificates thread cannot be started: {error}"))?;
     Ok(Some(alive))
 }

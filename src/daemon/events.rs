@@ -5,20 +5,19 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::lanes::STACK;
 use super::setup;
+use super::threads::spawn;
 use crate::config::{Config, Hook};
 use crate::core::Note;
-use crate::core::facts::{ScriptOutcome, ScriptReport};
+use crate::core::facts::ScriptReport;
 use crate::health::{self, ScriptContext};
 use crate::observe::hold_back::HoldBack;
-use crate::observe::metrics::Metrics;
+use crate::observe::metrics::{Metrics, ending};
 use crate::process::{self, Cancel, Command};
 use crate::status::times::rfc3339;
 
@@ -86,11 +85,8 @@ impl Events {
         let event = Event::of(name, &self.context.node_name, note);
         let env = event.environment(&self.context);
         let run = Command {
-            argv: health::expand(command, &env),
-            env,
-            timeout: *timeout,
-            detach: false,
             stdin: Some(event.json()),
+            ..Command::new(health::expand(command, &env), env, *timeout)
         };
         Queue::push(&self.queue, run);
     }
@@ -223,11 +219,7 @@ impl Queue {
         }
         waiting.works = true;
         let queue = Arc::clone(this);
-        let spawned = thread::Builder::new()
-            .name("events".to_owned())
-            .stack_size(STACK)
-            .spawn(move || queue.work());
-        if let Err(error) = spawned {
+        if let Err(error) = spawn("events", move || queue.work()) {
             waiting.works = false;
             waiting.runs.clear();
             this.failed(
@@ -253,12 +245,10 @@ impl Queue {
     }
 
     fn ended(&self, waiting: &mut Waiting, report: &ScriptReport) {
-        let result = match report.outcome {
-            ScriptOutcome::Exited(0) => return self.metrics.event_hook("passed"),
-            ScriptOutcome::Cancelled => return,
-            ScriptOutcome::Exited(_) | ScriptOutcome::Signalled(_) => "failed",
-            ScriptOutcome::TimedOut => "timed_out",
-            ScriptOutcome::NotStarted(_) => "not_started",
+        let result = match ending(&report.outcome) {
+            "passed" => return self.metrics.event_hook("passed"),
+            "cancelled" => return,
+            result => result,
         };
         let said = report
             .stderr

@@ -4,7 +4,6 @@
 use std::cell::OnceCell;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Once};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use etcd_rs_sync::{
@@ -14,13 +13,11 @@ use etcd_rs_sync::{
 
 use super::certificates::LOOK_EVERY;
 use super::endpoints::Endpoints;
+use super::threads::spawn;
 use super::{Inbox, certificates};
 use crate::config::Config;
 use crate::core::{Input, Ticket, WatchEvent};
 use crate::observe::metrics::Metrics;
-
-/// Stack of a thread that does one small thing. TLS handshakes and JSON parsing stay well below.
-pub(super) const STACK: usize = 256 * 1024;
 
 /// How long a last word may take. The whole stop takes less than a second, a member that does not answer at its beginning included.
 const LAST_WORD: Duration = Duration::from_millis(700);
@@ -182,8 +179,7 @@ impl Lanes {
             let _ = client.call(&request);
             inbox.send(Input::Farewell);
         };
-        let spawned = thread::Builder::new().stack_size(STACK).spawn(send);
-        spawned.err().map(|_| Input::Farewell)
+        spawn("farewell", send).err().map(|_| Input::Farewell)
     }
 
     /// Follows other keys than before, or none.
@@ -210,17 +206,11 @@ impl Lanes {
                 report(&inbox, ticket, item);
             }
         };
-        let spawned = thread::Builder::new()
-            .name("watch".to_owned())
-            .stack_size(STACK)
-            .spawn(follow);
-        match spawned {
-            Ok(_) => {
-                self.watching = Some(stop);
-                None
-            }
-            Err(_) => lost,
+        if spawn("watch", follow).is_err() {
+            return lost;
         }
+        self.watching = Some(stop);
+        None
     }
 }
 
@@ -333,10 +323,6 @@ fn perform(
             inbox.send(answer(ticket, result));
         }
     };
-    thread::Builder::new()
-        .name(name.to_owned())
-        .stack_size(STACK)
-        .spawn(work)
-        .map_err(|error| format!("the {name} thread cannot be started: {error}"))?;
+    spawn(name, work).map_err(|error| format!("the {name} thread cannot be started: {error}"))?;
     Ok(sender)
 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 use etcd_rs_sync::Client;
 
 use super::clock::Clock;
-use super::lanes::{Measured, STACK};
+use super::lanes::Measured;
+use super::threads::spawn;
 use crate::config::Config;
 use crate::lock::Keys;
 use crate::observe::metrics::Metrics;
@@ -106,11 +107,7 @@ impl Lookout {
 impl Inner {
     fn start(this: &Arc<Inner>) -> Result<(), String> {
         let inner = Arc::clone(this);
-        thread::Builder::new()
-            .name("lookout".to_owned())
-            .stack_size(STACK)
-            .spawn(move || inner.read_while_asked())
-            .map(drop)
+        spawn("lookout", move || inner.read_while_asked())
             .map_err(|error| format!("no thread to read etcd with: {error}"))
     }
 

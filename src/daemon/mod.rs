@@ -23,6 +23,7 @@ mod reload;
 mod setup;
 mod signals;
 mod tasks;
+mod threads;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;

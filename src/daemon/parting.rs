@@ -35,14 +35,10 @@ pub(super) fn leave(client: &Client, keys: &Keys, standing: &Standing) -> Result
 }
 
 fn grant(client: &Client) -> Result<i64, String> {
-    let id = i64::try_from(store::seed()? >> 1)
-        .expect("63 bits fit")
-        .max(1);
-    let request = Request::Grant {
-        id,
-        ttl_sec: TTL_SEC,
-    };
-    client.call(&request).map_err(|error| error.to_string())?;
+    let id = store::lease_id()?;
+    client
+        .grant(id, TTL_SEC)
+        .map_err(|error| error.to_string())?;
     Ok(id)
 }
 

@@ -3,11 +3,11 @@
 //! and its time zone, nobody sends a signal: that is looked up in every pass.
 
 use std::path::PathBuf;
-use std::thread;
 use std::time::Duration;
 
 use etcd_rs_sync::Options;
 
+use super::threads::spawn;
 use super::{Event, Inbox, Start, setup};
 use crate::config::{self, Config};
 use crate::core::Settings;
@@ -36,12 +36,7 @@ pub(super) fn read(start: &Start, inbox: Inbox) -> Result<(), String> {
         });
         inbox.hand_over(Event::Configuration(found.ok().map(Box::new)));
     };
-    thread::Builder::new()
-        .name("reload".to_owned())
-        .stack_size(super::lanes::STACK)
-        .spawn(work)
-        .map(drop)
-        .map_err(|error| format!("no thread could be started to read it: {error}"))
+    spawn("reload", work).map_err(|error| format!("no thread could be started to read it: {error}"))
 }
 
 fn found(start: &Start) -> Result<Found, String> {

@@ -2,13 +2,12 @@
 
 use std::io;
 use std::sync::mpsc::SyncSender;
-use std::thread;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::Event;
-use super::lanes::STACK;
+use super::threads::spawn;
 use crate::core::Mode;
 
 /// What a signal asks for.
@@ -34,11 +33,7 @@ pub(super) fn listen(events: SyncSender<Event>, mode: Mode) -> io::Result<()> {
             }
         }
     };
-    thread::Builder::new()
-        .name("signals".to_owned())
-        .stack_size(STACK)
-        .spawn(receive)?;
-    Ok(())
+    spawn("signals", receive)
 }
 
 #[cfg(test)]

@@ -4,12 +4,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 use std::time::Duration;
 
 use super::clock::Clock;
 use super::host_gate::{follow_host, forbids};
-use super::lanes::STACK;
+use super::threads::spawn;
 use super::{Inbox, Start, setup};
 use crate::config::Config;
 use crate::core::facts::{
@@ -87,8 +86,6 @@ impl Tasks {
             .map(|d| d.name.clone())
             .collect();
         let metrics = Arc::clone(&self.metrics);
-        let (start, inbox) = (self.start.clone(), self.inbox.clone());
-        let (named, ended) = (Arc::clone(&self.config), self.cancel.clone());
         self.spawn_and(
             move || {
                 let reports = detect::run_all(&config.detectors, &env, &cancel);
@@ -100,7 +97,7 @@ impl Tasks {
                 Input::Detected(ticket, reports)
             },
             // A turn does not wait for it; a name that a claim goes by is looked at again before the commit.
-            move || follow_host(&start, &named, &inbox, &ended),
+            self.follow_host(),
             |why| Input::Detected(ticket, all_failed(names, &why)),
         )
     }
@@ -111,39 +108,48 @@ impl Tasks {
         phase: HealthPhase,
         facts: &ScriptFacts,
     ) -> Option<Input> {
-        let config = Arc::clone(&self.config);
-        let env = self.environment(phase.as_str(), facts);
-        let cancel = self.cancel.clone();
-        let metrics = Arc::clone(&self.metrics);
-        let (start, inbox) = (self.start.clone(), self.inbox.clone());
+        let (check, follow_host) = (self.check(phase, facts), self.follow_host());
         self.spawn_script(ticket, "health_check", phase.as_str(), move || {
             // A proof may last for days, and no detector is asked meanwhile.
             if phase == HealthPhase::PostBoot {
-                follow_host(&start, &config, &inbox, &cancel);
+                follow_host();
             }
-            let limit = config.health_timeout;
-            let report = health::check(&config.health_script, limit, &env, &cancel);
-            metrics.health_checked(phase, &report);
-            report
+            check()
         })
     }
 
     /// The health script as monitor.
     pub(super) fn monitor(&self, ticket: Ticket, facts: &ScriptFacts) -> Option<Input> {
-        let phase = HealthPhase::Monitor;
+        let check = self.check(HealthPhase::Monitor, facts);
+        self.spawn(
+            move || Input::Monitored(ticket, check()),
+            |why| Input::Monitored(ticket, not_started(&why)),
+        )
+    }
+
+    /// A run of the health script, to be done in a thread of its own.
+    fn check(
+        &self,
+        phase: HealthPhase,
+        facts: &ScriptFacts,
+    ) -> impl FnOnce() -> ScriptReport + Send + use<> {
         let config = Arc::clone(&self.config);
         let env = self.environment(phase.as_str(), facts);
         let cancel = self.cancel.clone();
         let metrics = Arc::clone(&self.metrics);
-        self.spawn(
-            move || {
-                let limit = config.health_timeout;
-                let report = health::check(&config.health_script, limit, &env, &cancel);
-                metrics.health_checked(phase, &report);
-                Input::Monitored(ticket, report)
-            },
-            |why| Input::Monitored(ticket, not_started(&why)),
-        )
+        move || {
+            let limit = config.health_timeout;
+            let report = health::check(&config.health_script, limit, &env, &cancel);
+            metrics.health_checked(phase, &report);
+            report
+        }
+    }
+
+    /// A look at what this host is called, to be taken in a thread of its own.
+    fn follow_host(&self) -> impl FnOnce() + Send + use<> {
+        let (start, config) = (self.start.clone(), Arc::clone(&self.config));
+        let (inbox, cancel) = (self.inbox.clone(), self.cancel.clone());
+        move || follow_host(&start, &config, &inbox, &cancel)
     }
 
     pub(super) fn hook(&self, ticket: Ticket, hook: Hook, facts: &ScriptFacts) -> Option<Input> {
@@ -158,13 +164,7 @@ impl Tasks {
             ));
         };
         let env = self.environment(phase, facts);
-        let spec = Command {
-            argv: health::expand(&command, &env),
-            env,
-            timeout,
-            detach: false,
-            stdin: None,
-        };
+        let spec = Command::new(health::expand(&command, &env), env, timeout);
         let cancel = self.cancel.clone();
         let clock = self.clock;
         self.spawn_script(ticket, "hook", phase, move || match hook {
@@ -193,12 +193,10 @@ impl Tasks {
         facts: &ScriptFacts,
     ) -> Option<Input> {
         let env = self.environment("pre-reboot", facts);
+        let argv = health::expand(&self.config.reboot_command, &env);
         let spec = Command {
-            argv: health::expand(&self.config.reboot_command, &env),
-            env,
-            timeout: self.config.reboot_timeout,
             detach: true,
-            stdin: None,
+            ..Command::new(argv, env, self.config.reboot_timeout)
         };
         let cancel = self.cancel.clone();
         let inbox = self.inbox.clone();
@@ -212,10 +210,11 @@ impl Tasks {
             log_script("reboot_command", "pre-reboot", &report);
             inbox.send(Input::RebootCommand(ticket, report));
         };
-        let spawned = thread::Builder::new().stack_size(STACK).spawn(work);
-        spawned
-            .err()
-            .map(|error| Input::RebootCommand(ticket, not_started(&error.to_string())))
+        let error = spawn("reboot", work).err()?;
+        Some(Input::RebootCommand(
+            ticket,
+            not_started(&error.to_string()),
+        ))
     }
 
     fn environment(&self, phase: &str, facts: &ScriptFacts) -> Vec<(String, String)> {
@@ -272,14 +271,9 @@ impl Tasks {
             inbox.send(input);
             after();
         };
-        let spawned = thread::Builder::new()
-            .name("task".to_owned())
-            .stack_size(STACK)
-            .spawn(body);
-        spawned.err().map(|error| {
-            self.running.fetch_sub(1, Ordering::AcqRel);
-            otherwise(format!("no thread could be started: {error}"))
-        })
+        let error = spawn("task", body).err()?;
+        self.running.fetch_sub(1, Ordering::AcqRel);
+        Some(otherwise(format!("no thread could be started: {error}")))
     }
 }
 
@@ -304,11 +298,7 @@ fn not_started(why: &str) -> ScriptReport {
 
 fn log_detectors(reports: &[DetectorReport]) {
     for report in reports {
-        let (result, detail) = match &report.result {
-            DetectorResult::Required(detail) => ("required", detail.as_str()),
-            DetectorResult::Clear => ("clear", ""),
-            DetectorResult::Failed(why) => ("failed", why.as_str()),
-        };
+        let (result, detail) = detect::words(&report.result);
         log::debug!(
             event = "detector",
             detector = report.name.as_str(),
@@ -326,12 +316,10 @@ fn log_script(event: &'static str, phase: &'static str, report: &ScriptReport) {
     } else {
         log::Level::Warn
     };
-    let exit_code = match report.outcome {
-        ScriptOutcome::Exited(code) => Some(code),
-        ScriptOutcome::Signalled(_)
-        | ScriptOutcome::TimedOut
-        | ScriptOutcome::NotStarted(_)
-        | ScriptOutcome::Cancelled => None,
+    let exit_code = if let ScriptOutcome::Exited(code) = report.outcome {
+        Some(code)
+    } else {
+        None
     };
     log::log!(
         level,

@@ -29,6 +29,15 @@ pub fn run_all(
         .collect()
 }
 
+/// What a detector said, in a word and in its own.
+pub fn words(result: &DetectorResult) -> (&'static str, &str) {
+    match result {
+        DetectorResult::Required(detail) => ("required", detail),
+        DetectorResult::Clear => ("clear", ""),
+        DetectorResult::Failed(why) => ("failed", why),
+    }
+}
+
 fn run(detector: &Detector, env: &[(String, String)], cancel: &Cancel) -> DetectorReport {
     let began = Instant::now();
     let limit = detector.timeout;
@@ -44,13 +53,7 @@ fn run(detector: &Detector, env: &[(String, String)], cancel: &Cancel) -> Detect
             cmd,
             success_exit_codes,
         } => {
-            let spec = process::Command {
-                argv: cmd.clone(),
-                env: env.to_vec(),
-                timeout: limit,
-                detach: false,
-                stdin: None,
-            };
+            let spec = process::Command::new(cmd.clone(), env.to_vec(), limit);
             command(&process::run(&spec, cancel), success_exit_codes)
         }
         DetectorKind::Http(check) => http::ask(check, limit, cancel),

@@ -71,14 +71,8 @@ impl Metrics {
 
     /// The health script ran.
     pub fn health_checked(&self, phase: HealthPhase, report: &ScriptReport) {
-        let result = match report.outcome {
-            ScriptOutcome::Exited(0) => "passed",
-            ScriptOutcome::Exited(_) | ScriptOutcome::Signalled(_) => "failed",
-            ScriptOutcome::TimedOut => "timed_out",
-            ScriptOutcome::NotStarted(_) => "not_started",
-            ScriptOutcome::Cancelled => "cancelled",
-        };
         let mut families = self.lock();
+        let result = ending(&report.outcome);
         families.health_checks.count(&[phase.as_str(), result]);
         families.health_duration.observe(report.took.as_secs_f64());
     }
@@ -242,6 +236,17 @@ const LOST: &str = "lost";
 
 /// The outcome that is a lost claim.
 const TAKEN_AWAY: &str = "taken-away";
+
+/// How a script ended, as a label.
+pub fn ending(outcome: &ScriptOutcome) -> &'static str {
+    match outcome {
+        ScriptOutcome::Exited(0) => "passed",
+        ScriptOutcome::Exited(_) | ScriptOutcome::Signalled(_) => "failed",
+        ScriptOutcome::TimedOut => "timed_out",
+        ScriptOutcome::NotStarted(_) => "not_started",
+        ScriptOutcome::Cancelled => "cancelled",
+    }
+}
 
 fn flag(on: bool) -> f64 {
     if on { 1.0 } else { 0.0 }

@@ -17,7 +17,7 @@ use crate::detect;
 use crate::host::{self, KillSwitch};
 use crate::lock::outcome::HOST_LIMIT;
 use crate::process::{Cancel, bounded};
-use crate::status::times::ago;
+use crate::status::times::{ago, zone};
 use crate::trust::{self, Doubt};
 
 /// The first 15 bytes of our name: all that the kernel keeps of it.
@@ -85,9 +85,7 @@ impl Local {
 
     /// The zone in which times are shown: that of the windows, so that they can be compared.
     pub(crate) fn zone(&self) -> TimeZone {
-        self.windows
-            .as_ref()
-            .map_or_else(TimeZone::system, |windows| windows.zone().clone())
+        zone(self.windows.as_ref())
     }
 }
 

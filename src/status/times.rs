@@ -3,6 +3,13 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::core::windows::Windows;
+
+/// The zone in which times are shown: that of the windows, so that they can be compared.
+pub(crate) fn zone(windows: Option<&Windows>) -> TimeZone {
+    windows.map_or_else(TimeZone::system, |windows| windows.zone().clone())
+}
+
 /// A span in its two largest units: `45 s`, `12 min`, `2 h 5 min`, `3 d 4 h`. Negative ones are shown as none.
 pub(crate) fn span(seconds: i64) -> String {
     let seconds = seconds.max(0);
