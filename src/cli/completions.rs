@@ -7,8 +7,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::cluster::Cluster;
+use super::commands::{COMMANDS, CommandName, CommandSpec};
 use super::exit::Exit;
-use super::flags::{COMMANDS, CommandName, CommandSpec, FLAGS, FlagSpec, flags_of};
+use super::flags::{FLAGS, FlagSpec, flags_of};
 use crate::config;
 
 /// How long names are waited for.

@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
+use super::commands::{COMMANDS, CommandName, spec};
 use super::exit::Exit;
-use super::flags::{COMMANDS, CommandName, FlagSpec, flags_of, spec};
+use super::flags::{FlagSpec, flags_of};
 
 /// Help in general, or of one command.
 pub fn text(topic: Option<CommandName>) -> String {

@@ -2,6 +2,7 @@
 
 mod check_etcd;
 mod cluster;
+pub mod commands;
 pub mod completions;
 mod confirm;
 pub mod duration;
@@ -12,8 +13,6 @@ mod forget;
 mod go_on;
 pub mod help;
 mod history;
-pub mod man;
-pub mod man_configuration;
 pub mod moment;
 pub mod parse;
 mod pause;
@@ -21,7 +20,6 @@ mod release;
 mod request;
 mod reset_budget;
 mod resume;
-mod roff;
 mod run;
 mod simulate;
 mod status;

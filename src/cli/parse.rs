@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use self::line::Line;
+use super::commands::{COMMANDS, CommandName, spec};
 use super::completions::Shell;
-use super::flags::{COMMANDS, CommandName, DEFAULT_CONFIG, FlagName, spec};
+use super::flags::{DEFAULT_CONFIG, FlagName};
 use super::moment::Moment;
 use crate::config::nearest::nearest;
 use crate::lock::keys::{NODE_NAME_RULE, is_node_name};

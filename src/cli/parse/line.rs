@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use lexopt::Arg;
 
+use crate::cli::commands::CommandName;
 use crate::cli::duration::duration;
-use crate::cli::flags::{CommandName, FLAGS, FlagName, FlagSpec};
+use crate::cli::flags::{FLAGS, FlagName, FlagSpec};
 use crate::config::nearest::nearest;
 
 /// The longest reason, in characters. It is shown in every status.

@@ -3,11 +3,15 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests count as tests
 
+mod man;
+mod man_configuration;
+mod roff;
+
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use reboot_coordinator::cli::{completions, man, man_configuration};
+use reboot_coordinator::cli::completions;
 use reboot_coordinator::config::FIELDS;
 
 const PAGES: [&str; 2] = ["reboot-coordinator.8", "reboot-coordinator.yaml.5"];

@@ -3,16 +3,18 @@
 
 use std::fmt::Write as _;
 
-use super::exit::Exit;
-use super::flags::{COMMANDS, CommandSpec, FLAGS, FlagSpec, flags_of};
-use super::roff::{Page, bold, escaped, italic};
-use crate::config::VARIABLES;
+use reboot_coordinator::cli::commands::{COMMANDS, CommandSpec};
+use reboot_coordinator::cli::exit::Exit;
+use reboot_coordinator::cli::flags::{FLAGS, FlagSpec, flags_of};
+use reboot_coordinator::config::VARIABLES;
+
+use crate::roff::{Page, bold, escaped, italic};
 
 /// The page for section 8, in the `man` macros.
-pub fn page() -> String {
+pub(crate) fn page() -> String {
     let mut page = Page(String::new());
     page.0.push_str(
-        ".\\\" Made from src/cli/flags.rs and src/cli/man.rs; see tests/manual.rs for how.\n",
+        ".\\\" Made from src/cli/flags.rs and tests/manual/man.rs; see tests/manual/main.rs for how.\n",
     );
     let version = env!("CARGO_PKG_VERSION");
     let _ = writeln!(

@@ -3,16 +3,16 @@
 
 use std::fmt::Write as _;
 
-use super::roff::{Page, escaped};
+use crate::roff::{Page, escaped};
 
 /// Where packages put what the text links to.
 const DOCS: &str = "/usr/share/doc/reboot-coordinator";
 
 /// The page for section 5, from the Markdown of the documentation: headings, paragraphs, lists and tables.
-pub fn page(markdown: &str) -> String {
+pub(crate) fn page(markdown: &str) -> String {
     let mut page = Page(String::new());
     page.0
-        .push_str(".\\\" Made from docs/configuration.md; see tests/manual.rs for how.\n");
+        .push_str(".\\\" Made from docs/configuration.md; see tests/manual/main.rs for how.\n");
     let version = env!("CARGO_PKG_VERSION");
     let _ = writeln!(
         page.0,

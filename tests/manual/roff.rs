@@ -3,41 +3,41 @@
 use std::fmt::Write as _;
 
 /// A page in the making.
-pub(super) struct Page(pub(super) String);
+pub(crate) struct Page(pub(crate) String);
 
 impl Page {
-    pub(super) fn section(&mut self, name: &str) {
+    pub(crate) fn section(&mut self, name: &str) {
         let _ = writeln!(self.0, ".SH {name}");
     }
 
     /// Paragraphs apart by an empty line.
-    pub(super) fn paragraphs(&mut self, text: &str) {
+    pub(crate) fn paragraphs(&mut self, text: &str) {
         let paragraphs: Vec<String> = text.split("\n\n").map(escaped).collect();
         let _ = writeln!(self.0, "{}", paragraphs.join("\n.PP\n"));
     }
 
     /// An item of a list.
-    pub(super) fn item(&mut self, text: &str) {
+    pub(crate) fn item(&mut self, text: &str) {
         let _ = writeln!(self.0, ".IP \\(bu 2\n{}", escaped(text));
     }
 
     /// A tag, ready to print, and a text.
-    pub(super) fn tagged(&mut self, tag: &str, text: &str) {
+    pub(crate) fn tagged(&mut self, tag: &str, text: &str) {
         let _ = writeln!(self.0, ".TP\n{tag}\n{}", escaped(text));
     }
 }
 
-pub(super) fn bold(text: &str) -> String {
+pub(crate) fn bold(text: &str) -> String {
     format!("\\fB{}\\fR", escaped(text))
 }
 
-pub(super) fn italic(text: &str) -> String {
+pub(crate) fn italic(text: &str) -> String {
     format!("\\fI{}\\fR", escaped(text))
 }
 
 /// Text that troff prints as it is, with what stands in backticks in bold. A hyphen would become a typographic one, which
 /// nobody can paste into a shell.
-pub(super) fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::new();
     let mut code = false;
     for (index, letter) in text.chars().enumerate() {

@@ -1,0 +1,283 @@
+//! The table of commands. With that of the [flags](super::flags) it feeds the parser and the help, and whatever else lists them.
+
+/// A command.
+#[derive(Clone, Copy, Debug)]
+pub struct CommandSpec {
+    /// What is typed.
+    pub name: CommandName,
+    /// What may follow it besides flags, as shown in help; empty for nothing.
+    pub operand: &'static str,
+    /// One line of help.
+    pub summary: &'static str,
+    /// More help, in lines.
+    pub details: &'static str,
+}
+
+/// The commands there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommandName {
+    /// The daemon.
+    Run,
+    /// Checks the configuration.
+    ValidateConfig,
+    /// Looks at etcd from this host.
+    CheckEtcd,
+    /// Runs detectors once.
+    Simulate,
+    /// Shows the cluster and this node.
+    Status,
+    /// Says why this node does not reboot now.
+    Explain,
+    /// Lists finished attempts.
+    History,
+    /// Judges etcd's history.
+    VerifyHistory,
+    /// Stops reboots in the whole cluster.
+    Pause,
+    /// Lets them go on.
+    Resume,
+    /// Takes a claim away.
+    Release,
+    /// Removes a member.
+    Forget,
+    /// Asks for reboots.
+    Request,
+    /// Lets the line go on.
+    GoOn,
+    /// Lets a node try again.
+    ResetBudget,
+    /// Prints a completion script.
+    Completions,
+    /// Prints the version.
+    Version,
+    /// Prints help.
+    Help,
+}
+
+impl CommandName {
+    /// As typed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            CommandName::Run => "run",
+            CommandName::ValidateConfig => "validate-config",
+            CommandName::CheckEtcd => "check-etcd",
+            CommandName::Simulate => "simulate",
+            CommandName::Status => "status",
+            CommandName::Explain => "explain",
+            CommandName::History => "history",
+            CommandName::VerifyHistory => "verify-history",
+            CommandName::Pause => "pause",
+            CommandName::Resume => "resume",
+            CommandName::Release => "release",
+            CommandName::Forget => "forget",
+            CommandName::Request => "request",
+            CommandName::GoOn => "go-on",
+            CommandName::ResetBudget => "reset-budget",
+            CommandName::Completions => "completions",
+            CommandName::Version => "version",
+            CommandName::Help => "help",
+        }
+    }
+}
+
+/// Every command, in the order of the help.
+pub const COMMANDS: &[CommandSpec] = &[
+    CommandSpec {
+        name: CommandName::Run,
+        operand: "",
+        summary: "coordinate this node's reboots",
+        details: "Runs until SIGTERM or SIGINT. SIGHUP reloads the configuration.\n\
+                  With --once it makes one full pass, for cron or a timer, and leaves nothing behind\n\
+                  when it is not this node's turn.",
+    },
+    CommandSpec {
+        name: CommandName::ValidateConfig,
+        operand: "",
+        summary: "check the configuration and every file it names",
+        details: "Problems go to standard error, one a line, and the exit code is 2.\n\
+                  Warnings alone leave it at 0.",
+    },
+    CommandSpec {
+        name: CommandName::CheckEtcd,
+        operand: "",
+        summary: "check every etcd endpoint from this host, and say what to do",
+        details: "For each endpoint a line each: name, connection, TLS, version, gateway, login, leader, alarms, the\n\
+                  rights of this node key by key, the guards of transactions, a watch that delivers within\n\
+                  seconds, the clock, latency. It writes a key of its own below lock_key, under a lease of 30\n\
+                  seconds, and deletes it; nothing else is changed. The exit code is 1 when something fails.",
+    },
+    CommandSpec {
+        name: CommandName::Simulate,
+        operand: "",
+        summary: "run the detectors once, without etcd and without a reboot",
+        details: "The exit code is 6 when a detector fails.",
+    },
+    CommandSpec {
+        name: CommandName::Status,
+        operand: "",
+        summary: "show the cluster, the queue, and this node gate by gate",
+        details: "Read-only: takes no lock and runs neither detectors nor scripts. When etcd cannot be\n\
+                  reached it shows what is known locally, and the exit code is 1.",
+    },
+    CommandSpec {
+        name: CommandName::Explain,
+        operand: "[NODE]",
+        summary: "say why a node does not reboot now; on its own host gate by gate",
+        details: "Read-only, in the order in which the daemon judges. It looks at what detectors of type\n\
+                  `file` and `kernel` look at, and runs nothing of yours: no command detector, no health\n\
+                  script (`simulate --health` does). With --at the maintenance window is judged at that\n\
+                  time: RFC 3339, or YYYY-MM-DD HH:MM or HH:MM on the clock of the windows' time zone.\n\
+                  When etcd cannot be reached the exit code is 1.",
+    },
+    CommandSpec {
+        name: CommandName::History,
+        operand: "",
+        summary: "list finished attempts of the last 30 days, newest last",
+        details: "DOWN is the time from the commit to the end of the attempt.",
+    },
+    CommandSpec {
+        name: CommandName::VerifyHistory,
+        operand: "",
+        summary: "prove from etcd's history that no limit, turn, pause or wave was violated",
+        details: "Read-only. It reads every revision below lock_key from --from, or from the oldest that is not\n\
+                  compacted, to the one that stands when it begins. A finding proves that something else\n\
+                  wrote there, or a fault of this program: the exit code is 9. It is 1 when it cannot be\n\
+                  told, also when --from is compacted, and 0 when nothing was violated.",
+    },
+    CommandSpec {
+        name: CommandName::Pause,
+        operand: "",
+        summary: "stop reboots in the whole cluster",
+        details: "Once it returns, no node begins to drain or reboot. Nodes that had begun before are named;\n\
+                  they finish. With --for the pause ends by itself, also when nobody resumes.\n\
+                  On a paused cluster it changes the pause: the reason when one is given, and the end. One\n\
+                  that would end earlier than the present one is confirmed, or needs --yes.",
+    },
+    CommandSpec {
+        name: CommandName::Resume,
+        operand: "",
+        summary: "end the pause",
+        details: "",
+    },
+    CommandSpec {
+        name: CommandName::Request,
+        operand: "[NODE...]",
+        summary: "ask for a coordinated reboot of nodes, or of all",
+        details: "Each of them reboots once, in its turn, when its gates let it; a boot after the request satisfies\n\
+                  it, whoever caused it. To repeat it is safe: a request that stands stays as it is. Nodes\n\
+                  look for one at every check_interval_sec. With --cancel it is withdrawn: once that returns,\n\
+                  no node commits to a reboot for it. A node that had committed before is named and goes on.\n\
+                  With --urgent, and a reason, it waits for no maintenance window and no cooldown; every other\n\
+                  gate and the turn count as ever. It ends after 4 hours, or --for, whether it was served or\n\
+                  not, and takes the place of an ordinary request. The history says what it was let past.",
+    },
+    CommandSpec {
+        name: CommandName::Release,
+        operand: "NODE",
+        summary: "take the claim away from a node that will not return",
+        details: "Shows the claim and asks, or needs --yes where nobody can be asked. The next node then\n\
+                  goes: be sure that this one is not about to reboot or on its way back. The claim is taken\n\
+                  only if it is still the one shown. The history says who did it and why.",
+    },
+    CommandSpec {
+        name: CommandName::GoOn,
+        operand: "",
+        summary: "let the others go in spite of reboots that failed",
+        details: "After halt_after failed reboots the line stands: no other node commits. This lets it go on in\n\
+                  spite of the failures that are known now, until the next one; with --nodes for so many\n\
+                  nodes at the most. Find out first why they failed. It stands in etcd, by whom and why.",
+    },
+    CommandSpec {
+        name: CommandName::ResetBudget,
+        operand: "NODE",
+        summary: "let a node try again whose reboots did not clear what they were for",
+        details: "A node that still requires a reboot after max_reboots_without_clearing of them waits until\n\
+                  no detector asks any more, or for this. Find out first why the reboots did not help:\n\
+                  it reboots again in its turn. The history says who did it and why.",
+    },
+    CommandSpec {
+        name: CommandName::Forget,
+        operand: "NODE",
+        summary: "remove a decommissioned member",
+        details: "Removes its registration, its health report and a request for it. Refused while it holds\n\
+                  a claim. A daemon that still runs there registers again.",
+    },
+    CommandSpec {
+        name: CommandName::Completions,
+        operand: "SHELL",
+        summary: "print completions for bash, zsh or fish",
+        details: "bash reads it from /etc/bash_completion.d/reboot-coordinator, zsh from a file\n\
+                  _reboot-coordinator in a folder of $fpath, and fish from\n\
+                  ~/.config/fish/completions/reboot-coordinator.fish. They offer the names of nodes, too: of\n\
+                  `completions nodes`, and where a claim is wanted of `completions claims`, which ask etcd for\n\
+                  a second at most.",
+    },
+    CommandSpec {
+        name: CommandName::Version,
+        operand: "",
+        summary: "print the version",
+        details: "",
+    },
+    CommandSpec {
+        name: CommandName::Help,
+        operand: "[COMMAND]",
+        summary: "print help, also of one command",
+        details: "",
+    },
+];
+
+impl CommandSpec {
+    /// Whether several words may follow the command.
+    pub fn takes_many(&self) -> bool {
+        self.operand.contains("...")
+    }
+
+    /// Whether a word has to follow the command.
+    pub fn needs_operand(&self) -> bool {
+        !self.operand.is_empty() && !self.operand.starts_with('[')
+    }
+}
+
+/// What the table says of a command.
+pub fn spec(name: CommandName) -> &'static CommandSpec {
+    COMMANDS
+        .iter()
+        .find(|spec| spec.name == name)
+        .expect("a test checks that every command is in the table")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_is_in_the_table_once() {
+        for name in [
+            CommandName::Run,
+            CommandName::ValidateConfig,
+            CommandName::CheckEtcd,
+            CommandName::Simulate,
+            CommandName::Status,
+            CommandName::Explain,
+            CommandName::History,
+            CommandName::VerifyHistory,
+            CommandName::Pause,
+            CommandName::Resume,
+            CommandName::Release,
+            CommandName::Forget,
+            CommandName::Request,
+            CommandName::GoOn,
+            CommandName::ResetBudget,
+            CommandName::Completions,
+            CommandName::Version,
+            CommandName::Help,
+        ] {
+            assert_eq!(
+                COMMANDS.iter().filter(|spec| spec.name == name).count(),
+                1,
+                "{name:?}"
+            );
+        }
+        assert_eq!(COMMANDS[0].name, CommandName::Run);
+    }
+}
