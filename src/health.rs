@@ -62,18 +62,6 @@ pub struct ScriptContext {
 /// there only then.
 pub fn environment(context: &ScriptContext) -> Vec<(String, String)> {
     let policies = context.cluster_policies.clone().unwrap_or_default();
-    let fraction = policies
-        .min_healthy_fraction
-        .map(|n| n.to_string())
-        .unwrap_or_default();
-    let absolute = policies
-        .min_healthy_absolute
-        .map(|n| n.to_string())
-        .unwrap_or_default();
-    let metrics = context
-        .metrics_endpoint
-        .map(|address| address.to_string())
-        .unwrap_or_default();
     let one = |value: &str| vec![value.to_string()];
     let variables = [
         ("RC_NODE_NAME", one(&context.node_name)),
@@ -88,8 +76,14 @@ pub fn environment(context: &ScriptContext) -> Vec<(String, String)> {
             "RC_KILL_SWITCH_FILE",
             one(&context.kill_switch_file.to_string_lossy()),
         ),
-        ("RC_CLUSTER_MIN_HEALTHY_FRACTION", one(&fraction)),
-        ("RC_CLUSTER_MIN_HEALTHY_ABSOLUTE", one(&absolute)),
+        (
+            "RC_CLUSTER_MIN_HEALTHY_FRACTION",
+            one(&some(policies.min_healthy_fraction)),
+        ),
+        (
+            "RC_CLUSTER_MIN_HEALTHY_ABSOLUTE",
+            one(&some(policies.min_healthy_absolute)),
+        ),
         (
             "RC_CLUSTER_FORBID_IF_ONLY_FALLBACK_LEFT",
             one(&policies.forbid_if_only_fallback_left.to_string()),
@@ -102,7 +96,7 @@ pub fn environment(context: &ScriptContext) -> Vec<(String, String)> {
         ),
         ("RC_WINDOWS_ALLOW", context.windows_allow.clone()),
         ("RC_WINDOWS_DENY", context.windows_deny.clone()),
-        ("RC_METRICS_ENDPOINT", one(&metrics)),
+        ("RC_METRICS_ENDPOINT", one(&some(context.metrics_endpoint))),
         ("RC_REASONS", context.reasons.clone()),
     ];
     let mut env = vec![("PATH".to_string(), PATH.to_string())];
@@ -118,6 +112,10 @@ pub fn environment(context: &ScriptContext) -> Vec<(String, String)> {
         env.push(("RC_TRUNCATED".into(), truncated.join(",")));
     }
     env
+}
+
+fn some(value: Option<impl ToString>) -> String {
+    value.map_or_else(String::new, |value| value.to_string())
 }
 
 /// The entries with commas between them, and whether all of them fitted.

@@ -7,9 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use rustix::fs::OFlags;
-
-use crate::trust::{self, Doubt};
+use crate::trust;
 
 /// How often to start over when the lock file is deleted between opening and locking it.
 const LOCK_TRIES: usize = 5;
@@ -124,13 +122,8 @@ impl InstanceLock {
 
 /// How files in `run_dir` are opened: links are not followed, a FIFO is not waited for, nobody else may open them.
 fn private() -> OpenOptions {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let mut options = OpenOptions::new();
-    options
-        .read(true)
-        .write(true)
-        .mode(0o600)
-        .custom_flags(flags.bits().cast_signed());
+    let mut options = trust::options();
+    options.write(true).mode(0o600);
     options
 }
 
@@ -237,11 +230,7 @@ pub fn kill_switch(path: &Path) -> KillSwitch {
 
 /// Of a file that root or this user wrote, and not of what a link leads to: in a shared folder anybody may name any file.
 fn first_line(path: &Path) -> String {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let opened = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits().cast_signed())
-        .open(path);
+    let opened = trust::options().open(path);
     let written_by_us = |file: &File| {
         file.metadata().is_ok_and(|meta| {
             meta.is_file() && meta.mode() & 0o022 == 0 && trust::owned("", path, &meta).is_ok()
@@ -352,15 +341,6 @@ pub fn write_memory(run_dir: &Path, json: &str) -> io::Result<()> {
         }
     }
     outcome
-}
-
-/// The marker of the last completed reboot, if there is one.
-pub fn read_completed(run_dir: &Path) -> io::Result<Option<String>> {
-    match trust::read(&run_dir.join("completed.json"), READ_LIMIT) {
-        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
-        Err(Doubt::Unreadable(e)) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(doubt) => Err(doubt.into()),
-    }
 }
 
 #[cfg(test)]

@@ -76,17 +76,20 @@ pub fn open(path: &Path) -> Result<File, Doubt> {
             "{shown} is not a regular file; name the file itself"
         )));
     }
-    // Should a FIFO stand there after all, nobody waits for its writer.
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits().cast_signed())
-        .open(&target)?;
+    let file = options().open(&target)?;
     let opened = file.metadata()?;
     if (opened.dev(), opened.ino()) != (meta.dev(), meta.ino()) {
         return Err(Doubt::Unfit(format!("{shown} changes; try again")));
     }
     Ok(file)
+}
+
+/// To read what a path names itself, and no link. Should a FIFO stand there, nobody waits for its writer.
+pub(crate) fn options() -> OpenOptions {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(flags.bits().cast_signed());
+    options
 }
 
 /// The content of a file that only root and this user can change.

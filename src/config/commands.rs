@@ -11,7 +11,7 @@ use crate::trust::{self, Doubt};
 
 /// `reboot_command`.
 pub(super) fn reboot_command(field: &Field<'_>, host: &Host) -> Option<Vec<String>> {
-    if !field.is_set() || field.is_blank() {
+    if !field.is_given() {
         return Some(
             ["/sbin/shutdown", "-r", "now", "coordinated kernel reboot"]
                 .map(str::to_owned)
@@ -75,7 +75,7 @@ pub(super) fn hook(field: &Field<'_>, host: &Host, limit_sec: u64) -> Option<Hoo
         map.field("command"),
         map.field("timeout_sec").seconds(limit_sec),
     );
-    if !command.is_set() || command.is_blank() {
+    if !command.is_given() {
         command.missing("a list of program and arguments, for example [/usr/local/sbin/drain]");
         return None;
     }

@@ -24,14 +24,10 @@ fn fields_of(kind: &str) -> &'static [&'static str] {
 
 /// All detectors; at least one, names unique.
 pub(super) fn read(field: &Field<'_>, host: &Host) -> Option<Vec<Detector>> {
-    let Some(items) = field.list() else {
-        if !field.is_set() || field.is_blank() {
-            field.missing(
-                "name at least one, for example {type: file, path: /var/run/reboot-required}",
-            );
-        }
-        return None;
-    };
+    let items = field.or_missing(
+        field.list(),
+        "name at least one, for example {type: file, path: /var/run/reboot-required}",
+    )?;
     let mut names: HashMap<String, usize> = HashMap::new();
     let mut detectors = Vec::new();
     for (index, item) in items.iter().enumerate() {
@@ -83,10 +79,7 @@ fn detector(item: &Field<'_>, host: &Host) -> Option<Detector> {
     let Some(name) = kind.text() else {
         // Checking the keys first lets a mistyped `type` be reported once.
         item.map();
-        if !kind.is_set() || kind.is_blank() {
-            kind.missing("use file, command, kernel or http");
-        }
-        return None;
+        return kind.or_missing(None, "use file, command, kernel or http");
     };
     if name == "etcd" {
         kind.problem("requests through etcd are always watched; remove this entry");
@@ -123,8 +116,7 @@ fn refuse_fields_of_others(map: &Map<'_>, kind: &str) {
         .flat_map(|other| fields_of(other).iter().map(move |name| (other, name)))
     {
         let field = map.field(name);
-        // An empty value, as a template writes it, asks for nothing.
-        if *other != kind && field.is_set() && !field.is_blank() {
+        if *other != kind && field.is_given() {
             field.problem(format!(
                 "belongs to detectors of type {other}, not {kind}; remove it"
             ));
@@ -155,15 +147,10 @@ fn file(map: &Map<'_>) -> Option<(String, DetectorKind)> {
 fn command(map: &Map<'_>, host: &Host) -> Option<(String, DetectorKind)> {
     let field = map.field("cmd");
     let codes = exit_codes(&map.field("success_exit_codes"));
-    let Some(words) = field.texts() else {
-        if !field.is_set() || field.is_blank() {
-            field.missing(
-                "a list of program and arguments, for example [/usr/bin/needs-restarting, -r]",
-            );
-        }
-        return None;
-    };
-    let mut words = words;
+    let mut words = field.or_missing(
+        field.texts(),
+        "a list of program and arguments, for example [/usr/bin/needs-restarting, -r]",
+    )?;
     let (first, name) = words.first_mut()?;
     match host.find_program(name) {
         // A name without a folder is looked up once, here, where a miss can still be reported.
@@ -206,11 +193,7 @@ fn inverted(cmd: &[String]) -> Option<&'static str> {
 
 fn exit_codes(field: &Field<'_>) -> Vec<i32> {
     let codes = field.list().unwrap_or_default();
-    codes
-        .iter()
-        .filter_map(|code| code.whole(0, 255))
-        .filter_map(|code| i32::try_from(code).ok())
-        .collect()
+    codes.iter().filter_map(|code| code.whole(0, 255)).collect()
 }
 
 fn http(map: &Map<'_>) -> Option<(String, DetectorKind)> {
@@ -224,15 +207,9 @@ fn http(map: &Map<'_>) -> Option<(String, DetectorKind)> {
         }
     };
     let ca = map.field("tls_ca_file");
-    let ca_file = if ca.is_set() && !ca.is_blank() {
-        let path = ca.absolute_path()?;
-        if let Err(why) = files::check_authorities(&path) {
-            ca.problem(why);
-            return None;
-        }
-        Some(path)
-    } else {
-        None
+    let ca_file = match ca.is_given() {
+        true => Some(files::authorities(&ca)?),
+        false => None,
     };
     let means = means(map)?;
     let check = HttpCheck {
@@ -267,15 +244,12 @@ fn means(map: &Map<'_>) -> Option<HttpMeans> {
         map.field("pointer"),
         map.field("equals"),
     );
-    let set = |field: &Field<'_>| field.is_set() && !field.is_blank();
     // An empty text is the pointer to the whole document, and a value to compare with.
-    match (set(&codes), pointer.is_set(), equals.is_set()) {
+    match (codes.is_given(), pointer.is_set(), equals.is_set()) {
         (true, false, false) => {
             let list = codes.list()?;
-            let codes: Vec<u16> = list
-                .iter()
-                .filter_map(|code| u16::try_from(code.whole(200, 599)?).ok())
-                .collect();
+            let read = list.iter().filter_map(|code| code.whole(200, 599));
+            let codes: Vec<u16> = read.collect();
             (codes.len() == list.len()).then_some(HttpMeans::Status(codes))
         }
         (false, true, true) => {

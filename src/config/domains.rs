@@ -35,8 +35,7 @@ pub(super) fn read(labels: &Field<'_>, limits: &Field<'_>, most: u32) -> Option<
         if !field.is_set() {
             field.problem("needs a number: how many with the same value may be down at once");
         }
-        let limit = field.whole(1, u32::MAX.into());
-        let Some(limit) = limit.and_then(|limit| u32::try_from(limit).ok()) else {
+        let Some(limit) = field.whole(1, u32::MAX.into()) else {
             good = false;
             continue;
         };
@@ -71,7 +70,7 @@ fn read_labels(labels: &Field<'_>) -> Option<BTreeMap<String, String>> {
             ));
             good = false;
         }
-        if !field.is_set() || field.is_blank() {
+        if !field.is_given() {
             field.problem(format!(
                 "needs a value: write where this node is, as in `{name}: r12`, or remove the label"
             ));

@@ -70,12 +70,8 @@ fn warn_of_common_name(field: &Field<'_>, tls: &Tls) {
 }
 
 fn endpoints(field: &Field<'_>, with_tls: Option<bool>) -> Option<Vec<String>> {
-    let Some(items) = field.texts() else {
-        if !field.is_set() || field.is_blank() {
-            field.missing("list the members, for example [etcd-1.example.com:2379]");
-        }
-        return None;
-    };
+    let remedy = "list the members, for example [etcd-1.example.com:2379]";
+    let items = field.or_missing(field.texts(), remedy)?;
     let mut endpoints: Vec<String> = Vec::new();
     for (item, text) in items {
         match endpoint(text.trim(), with_tls) {
@@ -172,26 +168,18 @@ fn tls(field: &Field<'_>) -> Option<Option<Tls>> {
 }
 
 fn ca_file(field: &Field<'_>, insecure: bool) -> Option<Option<PathBuf>> {
-    if !field.is_set() || field.is_blank() {
+    if !field.is_given() {
         if insecure {
             return Some(None);
         }
         field.missing("name the certificate of the authority that signed etcd's, since system authorities are not trusted");
         return None;
     }
-    let path = field.absolute_path()?;
-    if let Err(why) = files::check_authorities(&path) {
-        field.problem(why);
-        return None;
-    }
-    Some(Some(path))
+    files::authorities(field).map(Some)
 }
 
 fn client(cert: &Field<'_>, key: &Field<'_>) -> Option<Option<(PathBuf, PathBuf)>> {
-    match (
-        cert.is_set() && !cert.is_blank(),
-        key.is_set() && !key.is_blank(),
-    ) {
+    match (cert.is_given(), key.is_given()) {
         (false, false) => return Some(None),
         (true, false) => {
             key.missing("it belongs to cert_file; set both or none");

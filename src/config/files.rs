@@ -70,8 +70,15 @@ pub(super) fn check_password(field: &Field<'_>, path: &Path) -> Option<()> {
     None
 }
 
-/// Checks the certificates to trust.
-pub(super) fn check_authorities(path: &Path) -> Result<(), String> {
+/// The file of authorities that a field names, each of which can be used.
+pub(super) fn authorities(field: &Field<'_>) -> Option<PathBuf> {
+    let path = field.absolute_path()?;
+    let usable = check_authorities(&path);
+    usable.map_err(|why| field.problem(why)).ok()?;
+    Some(path)
+}
+
+fn check_authorities(path: &Path) -> Result<(), String> {
     let mut store = RootCertStore::empty();
     for certificate in certificates(path)? {
         let added = store.add(certificate);

@@ -21,7 +21,7 @@ pub(super) fn lock_key(field: &Field<'_>) -> Option<String> {
 
 /// What stands before it, if anything.
 pub(super) fn namespace(field: &Field<'_>) -> Option<String> {
-    if !field.is_set() || field.is_blank() {
+    if !field.is_given() {
         return Some(String::new());
     }
     part(field, &field.text()?)

@@ -19,6 +19,10 @@ impl Lines {
         scan.found
     }
 
+    fn add(&mut self, path: &str, line: usize) {
+        self.entries.entry(path.to_owned()).or_default().push(line);
+    }
+
     /// The line of the `nth` (from 0) entry with this path, else of the nearest field that contains it.
     pub(super) fn find(&self, path: &str, nth: usize) -> Option<usize> {
         let mut wanted = path;
@@ -105,11 +109,7 @@ impl Scan {
             let index = block.next.unwrap_or(0);
             block.last = format!("{}[{index}]", block.path);
             block.next = Some(index + 1);
-            self.found
-                .entries
-                .entry(block.last.clone())
-                .or_default()
-                .push(number);
+            self.found.add(&block.last, number);
         }
     }
 
@@ -127,11 +127,7 @@ impl Scan {
             } else {
                 format!("{}.{key}", block.path)
             };
-            self.found
-                .entries
-                .entry(block.last.clone())
-                .or_default()
-                .push(number);
+            self.found.add(&block.last, number);
         }
     }
 

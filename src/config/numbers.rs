@@ -17,12 +17,7 @@ impl Field<'_> {
             #[allow(clippy::cast_precision_loss)]
             Value::Int(value) => Some(value as f64),
             Value::Float(value, _) if !value.is_nan() => Some(value),
-            Value::Float(..)
-            | Value::Null
-            | Value::Bool(_)
-            | Value::Text(_)
-            | Value::List(_)
-            | Value::Map(_) => {
+            _ => {
                 self.wrong(node, wanted);
                 None
             }
@@ -30,7 +25,7 @@ impl Field<'_> {
     }
 
     /// A whole number within bounds. `None` if it is absent or wrong.
-    pub(super) fn whole(&self, least: i64, most: i64) -> Option<i64> {
+    pub(super) fn whole<T: TryFrom<i64>>(&self, least: i64, most: i64) -> Option<T> {
         let node = self.node?;
         let value = match node.value {
             Value::Int(value) => i64::try_from(value).ok(),
@@ -39,18 +34,13 @@ impl Field<'_> {
             Value::Float(value, _) if value.fract() == 0.0 && value.abs() < 1e15 => {
                 Some(value as i64)
             }
-            Value::Float(..)
-            | Value::Null
-            | Value::Bool(_)
-            | Value::Text(_)
-            | Value::List(_)
-            | Value::Map(_) => None,
+            _ => None,
         };
         let value = value.filter(|value| (least..=most).contains(value));
         if value.is_none() {
             self.wrong(node, &format!("a whole number from {least} to {most}"));
         }
-        value
+        T::try_from(value?).ok()
     }
 
     /// Seconds greater than zero. `None` if wrong.

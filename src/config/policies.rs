@@ -36,9 +36,7 @@ pub(super) fn cluster_policies(field: &Field<'_>) -> Option<ClusterPolicies> {
         });
     let policies = ClusterPolicies {
         min_healthy_fraction,
-        min_healthy_absolute: absolute
-            .whole(0, u32::MAX.into())
-            .and_then(|n| u32::try_from(n).ok()),
+        min_healthy_absolute: absolute.whole(0, u32::MAX.into()),
         forbid_if_only_fallback_left: map.field("forbid_if_only_fallback_left").bool(false),
         fallback_nodes: fallback_nodes(&map.field("fallback_nodes")),
     };

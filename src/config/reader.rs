@@ -46,11 +46,7 @@ impl<'a> Map<'a> {
         let entries: &[(String, Node)] = match &root.value {
             Value::Map(entries) => entries,
             Value::Null => &[],
-            other @ (Value::Bool(_)
-            | Value::Int(_)
-            | Value::Float(..)
-            | Value::Text(_)
-            | Value::List(_)) => {
+            other => {
                 let message = format!(
                     "must be a map of fields, not {}; write each as `name: value`",
                     other.describe()
@@ -135,6 +131,19 @@ impl<'a> Field<'a> {
             Value::Map(entries) => entries.is_empty(),
             Value::Bool(_) | Value::Int(_) | Value::Float(..) => false,
         })
+    }
+
+    /// Whether there is something in it. An empty value, as a template writes it, asks for nothing.
+    pub(super) fn is_given(&self) -> bool {
+        self.is_set() && !self.is_blank()
+    }
+
+    /// What was read of it; it is missing when nothing is given.
+    pub(super) fn or_missing<T>(&self, read: Option<T>, remedy: &str) -> Option<T> {
+        if read.is_none() && !self.is_given() {
+            self.missing(remedy);
+        }
+        read
     }
 
     /// Reports a problem with it.
@@ -262,7 +271,7 @@ impl<'a> Field<'a> {
 
     /// Text that must be there.
     pub(super) fn required_text(&self, remedy: &str) -> Option<String> {
-        if !self.is_set() || self.is_blank() {
+        if !self.is_given() {
             self.missing(remedy);
             return None;
         }
@@ -289,12 +298,7 @@ impl<'a> Field<'a> {
     pub(super) fn plain_text(&self) -> Option<&'a str> {
         match &self.node?.value {
             Value::Text(text) => Some(text),
-            Value::Null
-            | Value::Bool(_)
-            | Value::Int(_)
-            | Value::Float(..)
-            | Value::List(_)
-            | Value::Map(_) => None,
+            _ => None,
         }
     }
 

@@ -137,34 +137,29 @@ fn halt_scope(field: &Field<'_>, detectors: Option<&[Detector]>) -> HaltScope {
 const WAVES: [i64; 2] = [-99, 99];
 
 fn wave(field: &Field<'_>) -> Option<i32> {
-    if !field.is_set() {
-        return Some(0);
+    match field.is_set() {
+        true => field.whole(WAVES[0], WAVES[1]),
+        false => Some(0),
     }
-    i32::try_from(field.whole(WAVES[0], WAVES[1])?).ok()
 }
 
 /// The name, and as it is written.
 fn node_name(field: &Field<'_>, host: &Host) -> Option<(String, String)> {
-    if !field.is_set() || field.is_blank() {
+    if !field.is_given() {
         field.missing("use %H for the host name");
         return None;
     }
     let text = field.any_text()?;
-    match host.expand(&text) {
-        Ok(name) if is_node_name(&name) => Some((name, text)),
-        Ok(name) => {
-            field.problem(format!("{name:?} is not a node name; {NODE_NAME_RULE}"));
-            None
-        }
-        Err(why) => {
-            field.problem(why);
-            None
-        }
+    let name = host.expand(&text).map_err(|why| field.problem(why)).ok()?;
+    if !is_node_name(&name) {
+        field.problem(format!("{name:?} is not a node name; {NODE_NAME_RULE}"));
+        return None;
     }
+    Some((name, text))
 }
 
 fn node_id(field: &Field<'_>, host: &Host) -> Option<String> {
-    if field.is_set() && !field.is_blank() {
+    if field.is_given() {
         return key::node_id(field);
     }
     host.machine_id().map_err(|why| field.problem(why)).ok()
@@ -188,12 +183,10 @@ fn backoff(top: &Map<'_>) -> Option<(Duration, Duration)> {
 }
 
 fn at_least(least: u32, field: &Field<'_>, default: u32) -> Option<u32> {
-    if !field.is_set() {
-        return Some(default);
+    match field.is_set() {
+        true => field.whole(least.into(), u32::MAX.into()),
+        false => Some(default),
     }
-    field
-        .whole(least.into(), u32::MAX.into())
-        .and_then(|value| u32::try_from(value).ok())
 }
 
 /// The lease must outlive one health check and the wait for the next renewal, at a third of the TTL; else a healthy holder loses its place.
@@ -279,15 +272,11 @@ fn log(field: &Field<'_>) -> Log {
     let Some(map) = field.map() else { return log };
     let (level, format) = (map.field("level"), map.field("format"));
     if let Some(text) = level.text() {
-        match text.to_ascii_lowercase().as_str() {
-            "error" => log.level = log::LevelFilter::Error,
-            "warn" => log.level = log::LevelFilter::Warn,
-            "info" => log.level = log::LevelFilter::Info,
-            "debug" => log.level = log::LevelFilter::Debug,
-            "trace" => log.level = log::LevelFilter::Trace,
-            _ => level.problem(format!(
+        match text.parse() {
+            Err(_) | Ok(log::LevelFilter::Off) => level.problem(format!(
                 "{text:?} is no level; use error, warn, info, debug or trace"
             )),
+            Ok(known) => log.level = known,
         }
     }
     if let Some(text) = format.text() {

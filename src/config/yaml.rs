@@ -115,20 +115,13 @@ fn merge_keys(yaml: Yaml) -> Yaml {
                             }
                         }
                         // Kept, so that it is reported as the unknown key it then is.
-                        other @ (Yaml::Null
-                        | Yaml::Bool(_)
-                        | Yaml::Int(_)
-                        | Yaml::Float(..)
-                        | Yaml::Text(_)
-                        | Yaml::List(_)) => own.push(("<<".to_owned(), other)),
+                        other => own.push(("<<".to_owned(), other)),
                     }
                 }
             }
             Yaml::Map(own)
         }
-        scalar @ (Yaml::Null | Yaml::Bool(_) | Yaml::Int(_) | Yaml::Float(..) | Yaml::Text(_)) => {
-            scalar
-        }
+        scalar => scalar,
     }
 }
 

@@ -109,15 +109,13 @@ const SHELL_FAILURES: i32 = 126;
 
 fn command(report: &ScriptReport, success_exit_codes: &[i32]) -> DetectorResult {
     let ScriptOutcome::Exited(code) = report.outcome else {
-        let said = first_line(&report.stderr.text);
-        let colon = if said.is_empty() { "" } else { ": " };
-        return DetectorResult::Failed(format!("{}{colon}{said}", report.outcome));
+        let said = saying(&report.stderr.text);
+        return DetectorResult::Failed(format!("{}{said}", report.outcome));
     };
     if success_exit_codes.is_empty() && (code >= SHELL_FAILURES) {
-        let said = first_line(&report.stderr.text);
+        let said = saying(&report.stderr.text);
         return DetectorResult::Failed(format!(
-            "exit code {code}, by which a shell says that a program is missing or was killed{}{said}",
-            if said.is_empty() { "" } else { ": " }
+            "exit code {code}, by which a shell says that a program is missing or was killed{said}"
         ));
     }
     let required = if success_exit_codes.is_empty() {
@@ -128,19 +126,18 @@ fn command(report: &ScriptReport, success_exit_codes: &[i32]) -> DetectorResult 
     if !required {
         return DetectorResult::Clear;
     }
-    let said = first_line(&report.stdout.text);
-    let colon = if said.is_empty() { "" } else { ": " };
-    DetectorResult::Required(format!("exit code {code}{colon}{said}"))
+    let said = saying(&report.stdout.text);
+    DetectorResult::Required(format!("exit code {code}{said}"))
 }
 
-fn first_line(text: &str) -> String {
-    text.lines()
-        .map(str::trim)
-        .find(|line| !line.is_empty())
-        .unwrap_or_default()
-        .chars()
-        .take(REASON_CHARS)
-        .collect()
+/// The first line of an output that says something, behind a colon.
+fn saying(text: &str) -> String {
+    let mut lines = text.lines().map(str::trim);
+    let line = lines.find(|line| !line.is_empty());
+    line.map_or_else(String::new, |line| {
+        let short: String = line.chars().take(REASON_CHARS).collect();
+        format!(": {short}")
+    })
 }
 
 #[cfg(test)]

@@ -4,6 +4,15 @@ use crate::process::{Cancel, Command, run};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::Duration;
 
+/// The marker of the last completed reboot, as others may read it.
+fn read_completed(run_dir: &Path) -> io::Result<Option<String>> {
+    match trust::read(&run_dir.join("completed.json"), READ_LIMIT) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Err(trust::Doubt::Unreadable(e)) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(doubt) => Err(doubt.into()),
+    }
+}
+
 /// A test that forks in parallel holds a copy of every descriptor until it executes something, for an instant.
 fn acquire_soon(run_dir: &Path) -> InstanceLock {
     let deadline = std::time::Instant::now() + Duration::from_secs(20);

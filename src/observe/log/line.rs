@@ -33,7 +33,7 @@ pub(super) fn json(record: &Record<'_>, node: &str, ts: &str) -> String {
     let text = |name: &str, text: String| (name.to_string(), Field::Text(text));
     let first = [
         text("ts", ts.into()),
-        text("level", level(record.level()).into()),
+        text("level", level(record.level())),
         text("node", node.into()),
         text("event", event),
         text("msg", record.args().to_string()),
@@ -247,14 +247,8 @@ fn escaped(text: &str) -> String {
     out
 }
 
-fn level(level: Level) -> &'static str {
-    match level {
-        Level::Error => "error",
-        Level::Warn => "warn",
-        Level::Info => "info",
-        Level::Debug => "debug",
-        Level::Trace => "trace",
-    }
+fn level(level: Level) -> String {
+    level.as_str().to_ascii_lowercase()
 }
 
 /// As syslog numbers them.
