@@ -12,9 +12,12 @@
 
 mod certificates;
 mod clock;
+mod end;
 mod endpoints;
 mod events;
+mod follow;
 mod host_gate;
+mod kept;
 mod lanes;
 mod lookout;
 mod observer;
@@ -33,6 +36,7 @@ use std::time::Duration;
 use clock::Clock;
 use etcd_rs_sync::Client;
 use events::Events;
+use follow::Reading;
 use lanes::Lanes;
 use observer::Observer;
 use reload::Found;
@@ -41,9 +45,8 @@ use signals::Signal;
 use tasks::Tasks;
 
 use crate::config::Config;
-use crate::core::{Action, Commitment, Input, Machine, Memory, Mode, Note, Reload, State};
+use crate::core::{Action, Commitment, Input, Machine, Mode, Note};
 use crate::host::{InstanceLock, LockError};
-use crate::lock::Keys;
 use crate::observe::hold_back::HoldBack;
 use crate::observe::log::emit;
 use crate::store;
@@ -57,10 +60,6 @@ const EXIT_FAILURE: u8 = 1;
 /// How many events may wait for the main thread. Every sender has one thing under way at a time, except a watch during a
 /// storm of events, which then waits for the main thread.
 const INBOX: usize = 64;
-
-/// How long after a signal to stop, or after the end when there was none, a script's process group may take to be killed.
-/// The whole stop is to take less than a second.
-const CHILDREN_GRACE: Duration = Duration::from_millis(900);
 
 /// How long the answer to what was just asked is waited for before the machine is shown: what follows at once is shown once, and
 /// a commit does not wait for words about the steps before it.
@@ -135,15 +134,6 @@ pub fn run(config: Config, start: Start) -> u8 {
     };
     daemon.greet();
     daemon.main_loop(&events)
-}
-
-/// Whether the configuration is being read.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Reading {
-    No,
-    Once,
-    /// And once more when that has ended.
-    Again,
 }
 
 struct Daemon {
@@ -356,163 +346,6 @@ impl Daemon {
             emit(note);
         }
         None
-    }
-
-    /// Says whether a reboot is under way, before anything is sent that could begin one.
-    fn write_claim(&mut self) {
-        let commitment = self.machine.commitment();
-        if commitment.is_none() || commitment == self.commitment {
-            return;
-        }
-        let word = commitment.map_or("", Commitment::as_str);
-        if let Err(error) = crate::host::write_claim(&self.config.run_dir, word) {
-            let now = self.clock.now().mono;
-            if self.hold_back.should_log("claim_not_written", "", now) {
-                log::warn!(event = "claim_not_written"; "what packages have to know before they restart this daemon could not be written: {error}; check run_dir");
-            }
-        }
-        self.commitment = commitment;
-    }
-
-    fn remember(&self, memory: &Memory) -> Option<Input> {
-        let json = serde_json::to_string(memory).expect("a memory is plain data");
-        if let Err(error) = crate::host::write_memory(&self.config.run_dir, &json) {
-            log::warn!(event = "memory_not_written"; "what this host has to remember of its reboots could not be written, so its next start runs post_boot_hook once: {error}");
-        }
-        None
-    }
-
-    fn record_completed(&self, json: &str) -> Option<Input> {
-        if let Err(error) = crate::host::write_completed(&self.config.run_dir, json) {
-            log::warn!(event = "marker_not_written"; "the marker of the completed reboot could not be written: {error}");
-        }
-        None
-    }
-
-    /// SIGHUP. One that comes while the file is being read makes it be read once more, since it may have changed after that.
-    fn read_again(&mut self) {
-        self.observer.reloading();
-        if self.reading != Reading::No {
-            self.reading = Reading::Again;
-            return;
-        }
-        match reload::read(&self.start, self.inbox.clone()) {
-            Ok(()) => self.reading = Reading::Once,
-            Err(why) => self.keep_old(&why),
-        }
-    }
-
-    fn on_configuration(&mut self, found: Option<Box<Found>>) {
-        if std::mem::replace(&mut self.reading, Reading::No) == Reading::Again {
-            return self.read_again();
-        }
-        match found.map_or(Ok(()), |found| self.follow(*found)) {
-            Ok(()) => self.observer.reloaded(),
-            Err(why) => self.keep_old(&why),
-        }
-    }
-
-    /// Nobody waits for it. A file that is being read knows the host as well.
-    fn on_host(&mut self, found: Found) {
-        if self.reading != Reading::No {
-            return;
-        }
-        let zone = found.config.windows.as_ref();
-        let zone = zone.and_then(|windows| windows.zone().iana_name());
-        log::warn!(
-            event = "host_changed",
-            node_name = found.config.node_name.as_str();
-            "this host has another name or time zone than before: node_name is {} and windows are judged in {} from now on",
-            found.config.node_name,
-            zone.unwrap_or("the zone of /etc/localtime"),
-        );
-        if let Err(why) = self.follow(found) {
-            self.keep_old(&why);
-        }
-    }
-
-    fn keep_old(&mut self, why: &str) {
-        log::error!(event = "reload_refused"; "the new configuration cannot be used, keeping the old one: {why}");
-        self.observer.reloaded();
-    }
-
-    /// From here on nothing is decided, run or asked by the old configuration.
-    fn follow(&mut self, found: Found) -> Result<(), String> {
-        let Found {
-            config,
-            settings,
-            options,
-        } = found;
-        if config.run_dir != self.config.run_dir {
-            return Err("run_dir holds the instance lock and cannot change while the program runs: restart it".to_owned());
-        }
-        // A node that keeps its claim tries again all the same, as it tells whoever repaired it.
-        let holds = matches!(self.machine.state(), State::Holding(..));
-        if config == self.config && self.lanes.are_made_of(&options) && !holds {
-            log::info!(event = "reloaded"; "the configuration is the same as before");
-            return Ok(());
-        }
-        let lanes = self.lanes.successor(
-            options,
-            &config,
-            self.machine.commitment() == Some(Commitment::Committed),
-        )?;
-        self.observer.follow(&config, lanes.client())?;
-        crate::observe::log::init(config.log.level, config.log.format, &config.node_name);
-        let drains_otherwise = config.pre_reboot_hook != self.config.pre_reboot_hook;
-        self.lanes = lanes;
-        self.tasks.follow(&config);
-        self.told.follow(&config);
-        self.hold_back = HoldBack::new();
-        self.config = config;
-        log::info!(event = "reloaded"; "the new configuration is in effect");
-        let reload = Box::new(Reload {
-            settings,
-            drains_otherwise,
-        });
-        self.machine.handle(self.clock.now(), Input::Reload(reload));
-        Ok(())
-    }
-
-    /// What a pass came to is there for whoever looks before the next one.
-    fn leave(&self) {
-        let Some(standing) = self.machine.parting().filter(|_| self.stopped_at.is_none()) else {
-            return;
-        };
-        let keys = Keys::new(&self.config.etcd.namespace, &self.config.lock_key);
-        if let Err(why) = parting::leave(self.lanes.client(), &keys, standing) {
-            log::warn!(event = "standing_not_left"; "what this pass came to could not be left in etcd, so `status` shows this node as silent: {why}");
-        }
-    }
-
-    /// A pass that is over lets its event hook come to an end; a stop does not.
-    fn wait_until_told(&mut self, events: &Receiver<Event>) {
-        const SLICE: Duration = Duration::from_millis(100);
-        let until = self.clock.now().mono + self.told.patience();
-        while self.start.mode != Mode::Daemon
-            && self.stopped_at.is_none()
-            && self.clock.now().mono < until
-            && !self.told.is_idle_within(SLICE)
-        {
-            if let Ok(Event::Signal(Signal::Stop)) = events.try_recv() {
-                self.stopped_at = Some(self.clock.now().mono);
-            }
-        }
-        self.told.stop();
-    }
-
-    /// Leaves no script behind: its group is being killed, and the answer says that it is.
-    fn wait_for_children(&mut self, events: &Receiver<Event>) {
-        let since = self.stopped_at.unwrap_or(self.clock.now().mono);
-        let until = since + CHILDREN_GRACE;
-        let left = |daemon: &Daemon| until.saturating_sub(daemon.clock.now().mono);
-        while self.tasks.running() {
-            if left(self).is_zero() {
-                return;
-            }
-            let _ = events.recv_timeout(left(self)); // whatever it is, one may have ended
-        }
-        self.told.is_idle_within(left(self));
     }
 }
 

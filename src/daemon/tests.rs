@@ -16,6 +16,7 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::end::CHILDREN_GRACE;
 use super::*;
 use crate::core::Ticket;
 use crate::core::facts::HealthPhase;

@@ -6,6 +6,7 @@ mod domains;
 mod endpoints;
 pub(crate) mod explanation;
 #[cfg(test)]
+#[path = "tests/fixtures.rs"]
 pub(crate) mod fixtures;
 mod forecast;
 pub(crate) mod gates;
