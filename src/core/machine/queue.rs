@@ -19,6 +19,9 @@ const RECOUNT: Duration = Duration::from_secs(600);
 /// So many claims are a crowd: etcd sorts all of them for each count, so that a node far back in `n` crowds counts `n` times more seldom.
 const CROWD: u32 = 1000;
 
+/// However many keys stand there, somebody else's among them: as if they were no more crowds than these.
+const MOST_CROWDS: u32 = 10;
+
 /// For each crowd there is, within what time those that join count for the first time.
 const SPREAD: Duration = Duration::from_secs(60);
 
@@ -302,7 +305,7 @@ impl Machine {
         }
         let now = self.now.mono;
         // Those that come in crowds do not all count at once.
-        let put_off = match SPREAD * (all / CROWD) {
+        let put_off = match SPREAD * crowds(all) {
             Duration::ZERO => Duration::ZERO,
             spread => self.rng.jitter(2 * spread) - spread,
         };
@@ -405,11 +408,11 @@ impl Machine {
             .as_ref()
             .is_some_and(|queue| queue.blind.is_some());
         let recount_at = self.look_next(counted.claims.len());
-        let crowds = match counted.more {
-            true => (counted.all / CROWD).max(1),
+        let times = match counted.more {
+            true => crowds(counted.all).max(1),
             false => 1,
         };
-        let count_at = now + self.rng.jitter(RECOUNT) * crowds;
+        let count_at = now + self.rng.jitter(RECOUNT) * times;
         let claims = self.settings.keys.claims();
         let furthest = counted.claims.last().map(|(key, _)| key.clone());
         if let Some(key) = counted.foreign.first() {
@@ -472,6 +475,10 @@ impl Seen {
             told: false,
         })
     }
+}
+
+fn crowds(all: u32) -> u32 {
+    (all / CROWD).min(MOST_CROWDS)
 }
 
 pub(super) fn committed(claim: Option<Claim>) -> Option<Box<Claim>> {

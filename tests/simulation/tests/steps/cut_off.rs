@@ -252,6 +252,8 @@ fn those_that_join_a_crowd_count_it_one_after_the_other_and_seldom() {
     };
     assert!(within(0, 60) && within(60, 120), "{pauses:?}");
     assert!(!within(120, u64::MAX), "{pauses:?}");
+    // However many there are, or somebody says there are.
+    assert!(first_count(30_000).1 <= Duration::from_secs(600));
     let (mut node, _) = first_count(2_000);
     let begun = node.now;
     while !next_look(&mut node).0 {}
