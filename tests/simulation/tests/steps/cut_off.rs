@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use etcd_rs_sync::Request;
+use etcd_rs_sync::{Reply, Request, TxnReply};
 use reboot_coordinator::core::facts::DetectorResult;
 use reboot_coordinator::core::{Action, Input, Settings, WatchEvent};
 use reboot_coordinator::lock::record::encode;
@@ -227,6 +227,19 @@ fn far_back_it_is_noticed_that_the_one_that_is_followed_or_the_own_claim_is_gone
             false => assert_ne!(node.machine.view().state, "queued"),
         }
     }
+}
+
+#[test]
+fn a_look_that_is_answered_without_sense_is_made_again_and_said() {
+    let mut node = behind(7);
+    node.until_state("queued");
+    let (ticket, _) = node.until_sending("queued");
+    node.answer(ticket, Ok(Reply::Txn(TxnReply::default())));
+    node.settle();
+    assert!(node.said("etcd_error", "another number of reads"));
+    assert!(!next_look(&mut node).0);
+    assert_eq!(node.machine.view().ahead, Some((5, true)));
+    assert!(!node.said("watch_blind", ""));
 }
 
 /// Ten thousand that join within a minute would have etcd sort ten thousand claims ten thousand times in that minute.
