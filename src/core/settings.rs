@@ -61,6 +61,8 @@ pub struct Settings {
     pub max_reboots_without_clearing: u32,
     /// What is demanded of the other members while this node is down.
     pub policies: Option<Policies>,
+    /// From so many members on, a node that is not in the queue reads them only now and then.
+    pub many_members: u32,
     /// When reboots are allowed.
     pub windows: Option<Windows>,
     /// Everything but the commit, hooks and reboot.

@@ -40,12 +40,16 @@ pub(super) fn settings(config: &Config, mode: Mode) -> Result<Settings, String> 
         post_boot_settle: config.post_boot_settle,
         max_reboots_without_clearing: config.max_reboots_without_clearing,
         policies: config.cluster_policies.clone(),
+        many_members: MANY_MEMBERS,
         windows: config.windows.clone(),
         dry_run: config.dry_run,
         mode,
         version: env!("CARGO_PKG_VERSION").to_owned(),
     })
 }
+
+/// Below this, to read all members at each check costs etcd a tenth of a core at most, also when all of them do.
+const MANY_MEMBERS: u32 = 1000;
 
 /// What detectors and health script may take, the two reads, and the looks at the host and at its name and zone.
 fn gates_limit(config: &Config) -> Duration {

@@ -260,6 +260,17 @@ pub fn queued(reply: &Reply) -> u32 {
     u32::try_from(count).unwrap_or_default()
 }
 
+/// How many members there are, by the answer to [`super::request::size`].
+///
+/// # Errors
+/// [`Malformed`] when the reply has another shape.
+pub fn size(reply: &Reply) -> Result<u32, Malformed> {
+    match reply {
+        Reply::Range(range) => Ok(u32::try_from(range.count).unwrap_or(u32::MAX)),
+        _ => Err(Malformed("a count was answered with something else")),
+    }
+}
+
 /// The create revisions of the two claims that were [looked at](super::request::look_at), as far as they are there.
 ///
 /// # Errors

@@ -126,6 +126,14 @@ pub fn recount(keys: &Keys, create: i64, window: u32, foreign: usize) -> Range {
     }
 }
 
+/// How many members there are.
+pub fn size(keys: &Keys) -> Range {
+    Range {
+        count_only: true,
+        ..Range::of(Span::prefix(keys.nodes()))
+    }
+}
+
 /// Whether this node's claim and another one are there.
 pub fn look_at(keys: &Keys, node: &str, other: &str) -> Txn {
     let mut txn = reads(&[keys.claim(node), other.to_owned()]);

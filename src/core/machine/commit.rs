@@ -101,10 +101,9 @@ impl Machine {
                     registration: self.registration_modified(),
                     request: self.request_modified,
                     past_cooldown: self.passed.contains(&"cooldown"),
-                    members: self
-                        .judged_at
-                        .filter(|_| self.settings.policies.is_some())
-                        .map(|revision| (revision, self.members.healthy.clone())),
+                    members: (self.settings.policies.as_ref())
+                        .and(self.fleet.judged_at)
+                        .map(|revision| (revision, self.fleet.members.healthy.clone())),
                     line: self.judged_line.clone(),
                     waves: self.judged_waves,
                 },

@@ -188,6 +188,9 @@ impl Machine {
         if self.asks_for_request() {
             return Request::Txn(requests::look(&self.settings.keys, &self.settings.node));
         }
+        if self.asks_for_size() {
+            return Request::Range(self.size_request());
+        }
         let keys = &self.settings.keys;
         let mut txn = request::gate_read(keys, &self.settings.node, self.others());
         if self.judges_waves() {
@@ -223,6 +226,12 @@ impl Machine {
                 .collect();
             self.verdicts
                 .judged(step.gates(), &verdict, &later, self.now.wall);
+            if let Some(unread) = self
+                .unread()
+                .filter(|_| *step == Step::Read && verdict.is_ok())
+            {
+                self.verdicts.say(unread, self.now.wall);
+            }
         }
         match verdict {
             Ok(()) => {
@@ -383,6 +392,9 @@ impl Machine {
     pub(super) fn on_gate_read(&mut self, result: Result<Reply, Error>) {
         if self.asks_for_request() {
             return self.on_request_seen(result);
+        }
+        if self.asks_for_size() {
+            return self.on_size(result);
         }
         let read = match result {
             Ok(reply) => self

@@ -6,31 +6,14 @@ use super::Machine;
 use super::standing::bounded;
 use crate::core::facts::{DetectorReport, DetectorResult, ScriptOutcome, ScriptReport};
 use crate::core::windows::Windows;
-use crate::core::{Refusal, budget, policy};
-use crate::lock::outcome::{Found, Members};
+use crate::core::{Refusal, budget};
+use crate::lock::outcome::Found;
 use crate::lock::record::RecordError;
 use crate::lock::{Cooldown, Held, NodeRecord, Pause};
 
 impl Machine {
     pub(super) fn judge_window(&self) -> Result<(), Refusal> {
         judge_window(self.settings.windows.as_ref(), self.now.wall)
-    }
-
-    pub(super) fn judge_policies(
-        &mut self,
-        revision: i64,
-        members: Option<Members>,
-    ) -> Result<(), Refusal> {
-        let Some(policies) = &self.settings.policies else {
-            return Ok(());
-        };
-        let Some(members) = members else {
-            return Err(Refusal::Policy("the members are not known".to_owned()));
-        };
-        self.counted = members.counts();
-        self.members = members;
-        self.judged_at = Some(revision);
-        policy::judge(policies, &self.members, &self.settings.node).map_err(Refusal::Policy)
     }
 
     pub(super) fn judge_budget(&self) -> Result<(), Refusal> {

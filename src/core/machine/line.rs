@@ -14,7 +14,6 @@ use crate::core::line::{self, HaltScope, Still};
 use crate::core::{Note, Refusal};
 use crate::lock::outcome::{self, Found, GateRead, Write};
 use crate::lock::record::RECORD_VERSION;
-use crate::lock::request::Others;
 use crate::lock::{Claim, Failure, FailureKind, Held, Phase, request};
 
 /// The share of `reboot_timeout_sec` for which a node that is back may be ill before it says so.
@@ -29,16 +28,6 @@ impl Machine {
     /// How long this node may be ill after its return before it says that its reboot failed.
     pub(super) fn may_be_ill(&self) -> Duration {
         self.settings.reboot_timeout / ILLNESS
-    }
-
-    /// Whose claims the gates need beside the own one: all that can be committed are among the oldest, also under a limit that is
-    /// a little larger than this node's. Without a place in the queue they are nobody's to judge.
-    pub(super) fn others(&self) -> Others {
-        match (&self.settings.policies, &self.queue) {
-            (Some(_), _) => Others::Members,
-            (None, Some(_)) => Others::Oldest(self.window()),
-            (None, None) => Others::Nobody,
-        }
     }
 
     /// Takes note of the claims that may be down, whatever the gates say otherwise.

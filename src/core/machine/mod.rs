@@ -33,6 +33,7 @@ mod gates;
 mod judge;
 mod lease;
 mod line;
+mod members;
 mod queue;
 mod registration;
 mod release;
@@ -62,7 +63,7 @@ use super::rng::Rng;
 use super::settings::Settings;
 use super::verdict::Verdicts;
 use super::{Memory, Note, Refusal};
-use crate::lock::outcome::{Malformed, Members};
+use crate::lock::outcome::Malformed;
 use crate::lock::record::Standing;
 use crate::lock::waves::Look;
 use crate::lock::{GoOn, Held, History, NodeRecord};
@@ -71,6 +72,7 @@ pub use commit::Pending;
 pub use gates::{Gates, Stage};
 pub(super) use judge::describe;
 pub use judge::{judge_budget, judge_cooldown, judge_detectors, judge_pause, judge_window, target};
+use members::Fleet;
 pub use queue::{Entry, Queue};
 pub use release::Ending;
 pub use reload::Reload;
@@ -145,12 +147,7 @@ pub struct Machine {
     reporter: Option<Reporter>,
     /// Leases that are being revoked at the end.
     farewells: usize,
-    /// The members at the last look.
-    members: Members,
-    /// How many of them were healthy and how many were not.
-    counted: (usize, usize),
-    /// The revision at which cluster policies were judged last.
-    judged_at: Option<i64>,
+    fleet: Fleet,
     /// The revision at which the line was judged last, when failures stop it, and the operator's word that it needed.
     judged_line: Option<(i64, Option<(i64, GoOn)>)>,
     /// Whom the gate of the waves looks at next.
@@ -255,9 +252,7 @@ impl Machine {
             attempts: 0,
             reporter: None,
             farewells: 0,
-            members: Members::default(),
-            counted: (0, 0),
-            judged_at: None,
+            fleet: Fleet::default(),
             judged_line: None,
             look: Look::default(),
             judged_waves: None,
@@ -438,8 +433,8 @@ impl Machine {
             held: self.held.is_some(),
             attempts: self.attempts,
             reasons: self.reasons.clone(),
-            members: self.members.all.clone(),
-            healthy: self.members.healthy.clone(),
+            members: self.fleet.members.all.clone(),
+            healthy: self.fleet.members.healthy.clone(),
         }
     }
 

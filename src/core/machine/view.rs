@@ -60,7 +60,7 @@ impl Machine {
                 .as_ref()
                 .and_then(|(_, record)| record.last_reboot.as_ref())
                 .map(|last| last.at.clone()),
-            members: self.counted,
+            members: self.fleet.counted,
         }
     }
 }

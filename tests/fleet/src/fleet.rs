@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use reboot_coordinator::core::facts::{
     Captured, DetectorReport, DetectorResult, ScriptOutcome, ScriptReport,
 };
+use reboot_coordinator::core::policy::Policies;
 use reboot_coordinator::core::{Action, Input, Machine, Memory, Now, Settings, State, Ticket};
 use reboot_coordinator::lock::Domains;
 use simulation::plan::plain_settings;
@@ -58,11 +59,19 @@ struct Node {
     wake: Option<Instant>,
 }
 
+/// What is configured beyond the defaults.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Kind {
+    /// How many racks they stand in, of which one node may be down each; 0: no failure domains.
+    pub(crate) racks: usize,
+    /// Which part of all members must stay healthy, when that is a policy.
+    pub(crate) must_be_well: Option<f64>,
+}
+
 /// All nodes of a fleet.
 pub(crate) struct Fleet {
     begun: Instant,
-    /// How many racks they stand in, of which one node may be down each; 0: no failure domains.
-    racks: usize,
+    kind: Kind,
     nodes: Vec<Node>,
     /// When which node is to be looked at; one that is started or woken otherwise is there twice.
     due: BinaryHeap<Reverse<(Instant, Whose)>>,
@@ -78,12 +87,7 @@ pub(crate) struct Fleet {
 
 impl Fleet {
     /// As many nodes, none of which runs.
-    pub(crate) fn new(
-        size: usize,
-        racks: usize,
-        client: &Client,
-        at: std::net::SocketAddr,
-    ) -> Fleet {
+    pub(crate) fn new(size: usize, kind: Kind, client: &Client, at: std::net::SocketAddr) -> Fleet {
         let (tell, told) = channel();
         let (orders, carried) = channel::<Order>();
         let carried = Arc::new(Mutex::new(carried));
@@ -104,7 +108,7 @@ impl Fleet {
         };
         Fleet {
             begun: Instant::now(),
-            racks,
+            kind,
             nodes: (0..size).map(node).collect(),
             due: BinaryHeap::new(),
             orders,
@@ -187,7 +191,7 @@ impl Fleet {
             return;
         }
         if node.machine.is_none() {
-            let settings = settings(whose, self.racks, node.memory.clone());
+            let settings = settings(whose, self.kind, node.memory.clone());
             let seed = (whose.node as u64) << 32 | u64::from(whose.boot);
             node.machine = Some(Machine::new(settings, seed, now));
             return self.perform(whose);
@@ -339,10 +343,10 @@ fn passed() -> ScriptReport {
 }
 
 /// What a configuration without anything optional comes to.
-fn settings(whose: Whose, racks: usize, memory: Memory) -> Settings {
+fn settings(whose: Whose, kind: Kind, memory: Memory) -> Settings {
     let Whose { node, boot } = whose;
     let rack = || "rack".to_owned();
-    let domains = match racks {
+    let domains = match kind.racks {
         0 => Domains::default(),
         racks => Domains {
             labels: BTreeMap::from([(rack(), format!("r{}", node % racks))]),
@@ -366,6 +370,10 @@ fn settings(whose: Whose, racks: usize, memory: Memory) -> Settings {
         reboot_timeout: Duration::from_secs(600),
         drain_timeout: None,
         undoes: false,
+        policies: kind.must_be_well.map(|part| Policies {
+            min_healthy_fraction: Some(part),
+            ..Policies::default()
+        }),
         ..plain_settings(node)
     }
 }

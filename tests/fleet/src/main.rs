@@ -16,15 +16,16 @@ use etcd_test_server::Cluster;
 use serde_json::{Value, json};
 
 use crate::etcd::{Handovers, Spent, resident, spent, store};
-use crate::fleet::{Fleet, LOCK};
+use crate::fleet::{Fleet, Kind, LOCK};
 
 const HELP: &str = "\
-Usage: scripts/fleet [--nodes N,N,...] [--handovers N] [--racks N] [--json]
+Usage: scripts/fleet [--nodes N,N,...] [--handovers N] [--racks N] [--must-be-well PART] [--json]
 
 Measures what a fleet costs etcd: all nodes start within a minute, have nothing to do for a minute, require a reboot within a
 minute, and wait for one minute; some reboot, one after the other; etcd restarts while they wait; all lose their place at once.
 Default: 100, 1,000 and 10,000 nodes, 50 handovers, no racks, about eight minutes each. With racks one node of each may be down.
-A benchmark, not a test.
+PART of all members must stay healthy, a cluster policy of each node. With 1 it allows nobody's reboot: then what that costs is
+all that is measured after the join. A benchmark, not a test.
 ";
 
 /// A minute: the interval of the detectors, and of the renewals of a health report.
@@ -33,7 +34,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(600);
 
 fn main() -> ExitCode {
-    let (sizes, handovers, racks, as_json) = match arguments() {
+    let (sizes, handovers, kind, as_json) = match arguments() {
         Ok(Some(it)) => it,
         Ok(None) => {
             print!("{HELP}");
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
     raise_limit();
     let figures: Vec<Value> = sizes
         .iter()
-        .map(|size| measure(*size, racks, handovers))
+        .map(|size| measure(*size, kind, handovers))
         .collect();
     match as_json {
         true => println!("{}", Value::from(figures)),
@@ -56,11 +57,11 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-type Wishes = (Vec<usize>, usize, usize, bool);
+type Wishes = (Vec<usize>, usize, Kind, bool);
 
 fn arguments() -> Result<Option<Wishes>, lexopt::Error> {
     use lexopt::prelude::*;
-    let mut wishes = (vec![100, 1_000, 10_000], 50, 0, false);
+    let mut wishes = (vec![100, 1_000, 10_000], 50, Kind::default(), false);
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
@@ -70,7 +71,8 @@ fn arguments() -> Result<Option<Wishes>, lexopt::Error> {
                 wishes.0 = sizes.map_err(|error| format!("--nodes {text}: {error}"))?;
             }
             Long("handovers") => wishes.1 = parser.value()?.parse()?,
-            Long("racks") => wishes.2 = parser.value()?.parse()?,
+            Long("racks") => wishes.2.racks = parser.value()?.parse()?,
+            Long("must-be-well") => wishes.2.must_be_well = Some(parser.value()?.parse()?),
             Long("json") => wishes.3 = true,
             Long("help") | Short('h') => return Ok(None),
             other => return Err(other.unexpected()),
@@ -114,10 +116,10 @@ struct Mark {
     revision: i64,
 }
 
-fn measure(size: usize, racks: usize, handovers: usize) -> Value {
+fn measure(size: usize, kind: Kind, handovers: usize) -> Value {
     let cluster = Cluster::builder().arg("--log-level=error").start();
     let client = Client::new(Options::new(cluster.endpoints())).expect("a client");
-    let fleet = Fleet::new(size, racks, &client, cluster.client_address(0));
+    let fleet = Fleet::new(size, kind, &client, cluster.client_address(0));
     let observed = Handovers::observe(&client);
     let mut field = Field {
         cluster,
@@ -138,6 +140,11 @@ fn measure(size: usize, racks: usize, handovers: usize) -> Value {
     field.client.put(put).expect("etcd takes a claim");
     field.fleet.ask();
     field.stretch("join", |fleet| fleet.until(MINUTE, |_| false));
+    if kind.must_be_well == Some(1.0) {
+        say("are refused by the policy, for five minutes");
+        field.stretch("refused", |fleet| fleet.until(5 * MINUTE, |_| false));
+        return field.finish();
+    }
     let all_wait = move |fleet: &Fleet| fleet.waiting() + fleet.reboots + 1 >= size;
     field.until("all_wait", all_wait);
     say("wait for a minute");
@@ -165,9 +172,7 @@ fn measure(size: usize, racks: usize, handovers: usize) -> Value {
     field.stretch("lost", |fleet| fleet.until(MINUTE, |_| false));
     field.figures["leases_ended"] = gone.join().expect("it revokes what is there").into();
     field.until_all_have_claims("all_wait_after_loss", began, size);
-    eprintln!("fleet: warnings: {:?}", field.fleet.warnings);
-    field.figures["warnings"] = field.fleet.warnings.values().sum::<usize>().into();
-    field.figures
+    field.finish()
 }
 
 /// It holds the queue up while the others join.
@@ -197,6 +202,13 @@ impl Field {
             requests: all.map(|count| count.load(Ordering::Relaxed)),
             revision: store(&self.client).1,
         }
+    }
+
+    fn finish(mut self) -> Value {
+        let warnings = &self.fleet.warnings;
+        eprintln!("fleet: warnings: {warnings:?}");
+        self.figures["warnings"] = warnings.values().sum::<usize>().into();
+        self.figures
     }
 
     fn pid(&self) -> Option<u32> {
@@ -325,7 +337,9 @@ fn print_table(figures: &[Value]) {
     };
     row("nodes", &|figure| figure["nodes"].clone());
     println!("|{}", " --- |".repeat(figures.len() + 1));
-    for stretch in ["start", "idle", "join", "wait", "reboots", "lost"] {
+    for stretch in [
+        "start", "idle", "join", "refused", "wait", "reboots", "lost",
+    ] {
         let Some(Value::Object(first)) = figures.first().map(|figure| &figure[stretch]) else {
             continue;
         };

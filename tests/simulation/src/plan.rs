@@ -18,7 +18,8 @@ use self::draw::{
 pub(crate) use self::draw::{every_other_hour, rack};
 pub use self::surroundings::FOREIGN;
 use self::surroundings::{
-    draw_copy, draw_kernels, draw_long_drains, draw_names, draw_surroundings, draw_waves, how_many,
+    draw_copy, draw_kernels, draw_large_fleet, draw_long_drains, draw_names, draw_surroundings,
+    draw_waves, how_many,
 };
 use self::urgent::draw_urgent;
 use crate::rng::Rng;
@@ -330,6 +331,7 @@ pub fn plain_settings(node: usize) -> Settings {
         post_boot_settle: Duration::ZERO,
         max_reboots_without_clearing: 1,
         policies: None,
+        many_members: 1000,
         windows: None,
         dry_run: false,
         mode: Mode::Daemon,
@@ -412,6 +414,7 @@ impl Plan {
         faults.extend(draw_kernels(seed, &mut nodes, quiet_at));
         draw_copy(seed, &mut nodes, &mut faults, quiet_at);
         draw_names(seed, &nodes, &mut faults, quiet_at);
+        draw_large_fleet(seed, &mut nodes);
         Plan {
             seed,
             nodes,

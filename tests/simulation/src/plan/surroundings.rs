@@ -97,6 +97,17 @@ pub(super) fn draw_kernels(
     (0..many).map(|_| draw()).collect()
 }
 
+/// Where members are judged, so few of them pass for many in a third of the histories.
+pub(super) fn draw_large_fleet(seed: u64, nodes: &mut [NodePlan]) {
+    let mut rng = Rng::new(seed, 15);
+    if rng.chance(1, 3) {
+        let many = rng.pick(&[1, 2, 3]);
+        for node in nodes {
+            node.settings.many_members = many;
+        }
+    }
+}
+
 /// Waves in a part of the histories; nodes that get another one, and some that are gone for long.
 pub(super) fn draw_waves(seed: u64, nodes: &mut [NodePlan], quiet_at: Time) -> Vec<(When, Fault)> {
     let mut rng = Rng::new(seed, 11);

@@ -11,6 +11,7 @@ mod gates;
 mod identity;
 mod lease;
 mod line;
+mod members;
 mod patience;
 mod queue;
 mod reload;
