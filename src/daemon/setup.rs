@@ -48,8 +48,8 @@ pub(super) fn settings(config: &Config, mode: Mode) -> Result<Settings, String> 
     })
 }
 
-/// Below this, to read all members at each check costs etcd a tenth of a core at most, also when all of them do.
-const MANY_MEMBERS: u32 = 1000;
+/// When all of so many members read all of them at each check, that costs etcd a seventh of a core.
+const MANY_MEMBERS: u32 = 500;
 
 /// What detectors and health script may take, the two reads, and the looks at the host and at its name and zone.
 fn gates_limit(config: &Config) -> Duration {

@@ -1,8 +1,7 @@
 //! The members of the cluster, as its policies see them, and when they are read.
 //!
-//! etcd reads all of them for that, so in a large fleet they are read where the turn is near: before the commit, and after it. Before
-//! the queue they are read there only by a node whom the policies have refused, the more seldom the more members there are: so many
-//! read so much that etcd has no more to do for ten thousand than for one. What is not read before the queue is read at its head.
+//! Each look at them reads them all. So in a large fleet they are read where that decides, before the commit and after it, and
+//! before the queue only by a node whom the policies have refused, the more seldom the more members there are.
 
 use std::time::Duration;
 

@@ -134,17 +134,25 @@ fn measure(size: usize, kind: Kind, handovers: usize) -> Value {
     field.stretch("start", |fleet| fleet.until(MINUTE, |_| false));
     say("have nothing to do for a minute");
     field.stretch("idle", |fleet| fleet.until(MINUTE, |_| false));
+    if kind.must_be_well == Some(1.0) {
+        say(
+            "require a reboot within a minute, and are refused at the head of the queue, one after the other",
+        );
+        field.fleet.ask();
+        field.stretch("join", |fleet| fleet.until(MINUTE, |_| false));
+        field.stretch("refused", |fleet| {
+            fleet.until(6 * PATIENCE, |fleet| fleet.waiting() == 0)
+        });
+        say("stay refused for three minutes");
+        field.stretch("stay_refused", |fleet| fleet.until(3 * MINUTE, |_| false));
+        return field.finish();
+    }
     say("require a reboot within a minute, and wait for one that is down");
     let down = format!("{LOCK}/claims/down");
     let put = Put::new(down.clone(), claim_of_a_node_that_is_down(), 0);
     field.client.put(put).expect("etcd takes a claim");
     field.fleet.ask();
     field.stretch("join", |fleet| fleet.until(MINUTE, |_| false));
-    if kind.must_be_well == Some(1.0) {
-        say("are refused by the policy, for five minutes");
-        field.stretch("refused", |fleet| fleet.until(5 * MINUTE, |_| false));
-        return field.finish();
-    }
     let all_wait = move |fleet: &Fleet| fleet.waiting() + fleet.reboots + 1 >= size;
     field.until("all_wait", all_wait);
     say("wait for a minute");
@@ -338,7 +346,14 @@ fn print_table(figures: &[Value]) {
     row("nodes", &|figure| figure["nodes"].clone());
     println!("|{}", " --- |".repeat(figures.len() + 1));
     for stretch in [
-        "start", "idle", "join", "refused", "wait", "reboots", "lost",
+        "start",
+        "idle",
+        "join",
+        "refused",
+        "stay_refused",
+        "wait",
+        "reboots",
+        "lost",
     ] {
         let Some(Value::Object(first)) = figures.first().map(|figure| &figure[stretch]) else {
             continue;

@@ -331,7 +331,7 @@ pub fn plain_settings(node: usize) -> Settings {
         post_boot_settle: Duration::ZERO,
         max_reboots_without_clearing: 1,
         policies: None,
-        many_members: 1000,
+        many_members: 500,
         windows: None,
         dry_run: false,
         mode: Mode::Daemon,
