@@ -339,8 +339,8 @@ impl Daemon {
         }
         let now = self.clock.now().mono;
         let due = !note.repeats || self.hold_back.should_log(&note.key(), note.same(), now);
-        if due && note.is_outcome() {
-            self.hold_back.forget_others(&note.key());
+        if note.is_outcome() {
+            self.hold_back.outcome(&note.key(), due, now);
         }
         if due {
             emit(note);

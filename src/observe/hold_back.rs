@@ -14,6 +14,8 @@ const KEYS_LIMIT: usize = 1024;
 #[derive(Clone, Debug, Default)]
 pub struct HoldBack {
     last: HashMap<String, (String, Duration)>,
+    /// When the pass before ended.
+    pass_ended: Duration,
 }
 
 impl HoldBack {
@@ -22,9 +24,14 @@ impl HoldBack {
         HoldBack::default()
     }
 
-    /// Something changed: what follows is news, though it was said before.
-    pub fn forget_others(&mut self, key: &str) {
-        self.last.retain(|known, _| known == key);
+    /// A pass ended with the outcome under `key`. When that is another one than before, what follows is news, though it was said
+    /// before; but not what this pass itself has said.
+    pub fn outcome(&mut self, key: &str, changed: bool, now: Duration) {
+        let before = std::mem::replace(&mut self.pass_ended, now);
+        if changed {
+            self.last
+                .retain(|known, (_, when)| known == key || *when > before);
+        }
     }
 
     /// What is said next under this key is news.
@@ -84,9 +91,14 @@ mod tests {
         let mut log = HoldBack::new();
         assert!(log.should_log("outcome", "blocked", MINUTE));
         assert!(log.should_log("detector a", "failed", MINUTE));
-        log.forget_others("outcome");
-        assert!(!log.should_log("outcome", "blocked", MINUTE));
-        assert!(log.should_log("detector a", "failed", MINUTE));
+        log.outcome("outcome", false, MINUTE);
+        assert!(!log.should_log("detector a", "failed", MINUTE));
+        assert!(log.should_log("detector b", "failed", MINUTE * 2));
+        log.outcome("outcome", true, MINUTE * 2);
+        assert!(!log.should_log("outcome", "blocked", MINUTE * 2));
+        assert!(log.should_log("detector a", "failed", MINUTE * 3));
+        // That pass has said it itself.
+        assert!(!log.should_log("detector b", "failed", MINUTE * 3));
     }
 
     #[test]
