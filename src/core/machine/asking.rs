@@ -2,11 +2,12 @@
 
 use etcd_rs_sync::{Error, Reply, Request};
 
-use super::{Gates, Machine, ONCE_TRIES, Stage, State, words};
+use super::{Gates, Machine, ONCE_TRIES, Stage, State};
 use crate::core::Note;
 use crate::core::budget::backoff;
 use crate::core::io::{Action, Ticket};
 use crate::core::settings::Mode;
+use crate::lock::outcome::Malformed;
 
 impl Machine {
     /// Enters a state: forgets the timer and what was under way for the last one, and begins what this one is for.
@@ -131,7 +132,7 @@ impl Machine {
 
     /// Remembers since when etcd cannot be used, and says when it can again.
     pub(super) fn heard(&mut self, result: &Result<Reply, Error>) {
-        match (result, self.etcd_trouble.take()) {
+        match (result, self.shown.etcd_trouble.take()) {
             (Ok(_), None) => {}
             (Ok(_), Some((since, _))) => {
                 let away = self.now.wall.duration_since(since);
@@ -143,7 +144,7 @@ impl Machine {
             }
             (Err(error), before) => {
                 let since = before.map_or(self.now.wall, |(since, _)| since);
-                self.etcd_trouble = Some((since, words(error)));
+                self.shown.etcd_trouble = Some((since, words(error)));
             }
         }
     }
@@ -210,4 +211,14 @@ impl Machine {
         }
         self.timer = Some(self.now.mono + self.rng.jitter(pause));
     }
+}
+
+/// A failed request, in words.
+pub(super) fn words(error: &Error) -> String {
+    error.to_string()
+}
+
+/// An answer of the wrong shape, in words.
+pub(super) fn nonsense(malformed: &Malformed) -> String {
+    format!("the answer makes no sense: {}", malformed.0)
 }

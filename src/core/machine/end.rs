@@ -22,7 +22,7 @@ impl Machine {
     pub(super) fn block(&mut self, mut refusal: Refusal) {
         let pause = match &mut refusal {
             // Nothing waits for etcd: the next look is soon enough.
-            Refusal::Etcd(_) if self.detected.is_some() => self.check_pause(),
+            Refusal::Etcd(_) if self.judging.detected.is_some() => self.check_pause(),
             Refusal::Aborted(why) => {
                 let longest = CALLED_OFF_PAUSE.max(self.settings.backoff_max);
                 let pause = backoff(self.called_off, self.settings.backoff_min, longest);

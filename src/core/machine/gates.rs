@@ -1,138 +1,17 @@
 //! The gates, judged in order; the first that is closed ends the judgement. Unknown is "no".
 
-use std::time::Duration;
-
 use etcd_rs_sync::{Error, Reply, Request};
 
 use super::judge::{judge_cooldown, judge_detectors, judge_pause, stands, target};
-use super::{Entry, Machine, Outcome, State, Verify, nonsense, words};
+use super::stage::Step;
+use super::{Entry, Gates, Machine, Stage, State, nonsense, words};
 use crate::core::Verdict;
 use crate::core::facts::{DetectorReport, DetectorResult, HealthPhase, ScriptReport};
 use crate::core::io::Action;
-use crate::core::settings::Mode;
 use crate::core::{Hook, Note, Refusal};
-use crate::lock::outcome::{self, Found, GateRead, Malformed, Members, Registered};
+use crate::lock::outcome::{self, GateRead, Malformed, Members, Registered};
 use crate::lock::waves::Seen;
 use crate::lock::{request, requests};
-
-/// When the gates are judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// Before joining the queue.
-    PreLock,
-    /// Now and then while waiting in it.
-    Waiting,
-    /// At its head, before the commit.
-    PostLock,
-    /// Before the drain, when it was interrupted by the start of a process or what was judged before is too old by now.
-    Resume,
-    /// Before the reboot command, when an earlier one did nothing or what was judged before is too old by now.
-    Retry,
-}
-
-/// One thing to find out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    Detect,
-    /// Whether an operator asks; looked up when no detector does, because what is read later says it too, and where it may be
-    /// urgent before that.
-    Request,
-    Host,
-    Read,
-    Health,
-}
-
-impl Step {
-    /// The gates that it answers, in the order in which they are judged.
-    fn gates(self) -> &'static [&'static str] {
-        match self {
-            // Another may still ask: the last of the two steps tells.
-            Step::Detect => &[],
-            Step::Request => &["detectors"],
-            Step::Host => &["kill switch", "configuration", "window"],
-            Step::Read => &[
-                "etcd",
-                "detectors",
-                "pause",
-                "cooldown",
-                "budget",
-                "line",
-                "policies",
-                "wave",
-            ],
-            Step::Health => &["health"],
-        }
-    }
-}
-
-/// A judgement under way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Gates {
-    stage: Stage,
-    step: usize,
-}
-
-impl Gates {
-    /// A judgement at its beginning.
-    pub fn at(stage: Stage) -> Gates {
-        Gates { stage, step: 0 }
-    }
-
-    /// A judgement that begins with what etcd says: what came before was judged a moment ago.
-    pub(super) fn reading(stage: Stage) -> Gates {
-        let fresh = Gates::at(stage);
-        let read = fresh.steps().iter().position(|step| *step == Step::Read);
-        Gates {
-            step: read.unwrap_or(0),
-            ..fresh
-        }
-    }
-
-    /// When the gates are judged.
-    pub fn stage(self) -> Stage {
-        self.stage
-    }
-
-    pub(super) fn name(self) -> &'static str {
-        match self.stage {
-            Stage::PreLock => "checking",
-            Stage::Waiting => "queued",
-            Stage::PostLock => "turn",
-            Stage::Resume => "draining",
-            Stage::Retry => "rebooting",
-        }
-    }
-
-    /// What there is to find out. The quick and the local come first before the queue; under the claim the kill switch
-    /// comes last, next to the commit.
-    fn steps(self) -> &'static [Step] {
-        match self.stage {
-            Stage::PreLock => &[
-                Step::Detect,
-                Step::Request,
-                Step::Host,
-                Step::Read,
-                Step::Health,
-            ],
-            Stage::Waiting => &[Step::Detect, Step::Request, Step::Host],
-            Stage::PostLock | Stage::Resume | Stage::Retry => &[
-                Step::Detect,
-                Step::Request,
-                Step::Health,
-                Step::Read,
-                Step::Host,
-            ],
-        }
-    }
-
-    /// Whether a commit has been made already, so that the budget counts this very attempt.
-    fn committed(self) -> bool {
-        match self.stage {
-            Stage::PreLock | Stage::Waiting | Stage::PostLock => false,
-            Stage::Resume | Stage::Retry => true,
-        }
-    }
-}
 
 impl Machine {
     pub(super) fn begin_gate(&mut self) {
@@ -140,14 +19,14 @@ impl Machine {
             return;
         };
         if gates.step == 0 {
-            self.judging_since = self.now.mono;
-            (self.outdated, self.urgent) = (false, false);
+            self.judging.since = self.now.mono;
+            (self.judging.outdated, self.judging.urgent) = (false, false);
         }
         let Some(step) = gates.steps().get(gates.step) else {
             return self.gates_open(gates.stage);
         };
         match step {
-            Step::Request if self.detected.is_none() && !self.asks_all_the_same(gates) => {
+            Step::Request if self.judging.detected.is_none() && !self.asks_all_the_same(gates) => {
                 self.judged(Ok(()));
             }
             Step::Request | Step::Read => self.ask(),
@@ -175,7 +54,7 @@ impl Machine {
     /// is all by which its node finds out that it was forgotten. And where the window is closed before etcd is read, an urgent request
     /// lets the node past it.
     fn asks_all_the_same(&self, gates: Gates) -> bool {
-        let blocks = |gate: &&str| self.verdicts.of(gate).is_some_and(Verdict::blocks);
+        let blocks = |gate: &&str| self.shown.verdicts.of(gate).is_some_and(Verdict::blocks);
         let closed = || self.judge_window().is_err();
         match gates.stage {
             Stage::PreLock => closed() || Step::Host.gates().iter().any(blocks),
@@ -194,7 +73,7 @@ impl Machine {
         let keys = &self.settings.keys;
         let mut txn = request::gate_read(keys, &self.settings.node, self.others());
         if self.judges_waves() {
-            self.look.ask(keys, &mut txn);
+            self.judging.look.ask(keys, &mut txn);
         }
         Request::Txn(txn)
     }
@@ -224,13 +103,14 @@ impl Machine {
                 .flat_map(|step| step.gates())
                 .copied()
                 .collect();
-            self.verdicts
+            self.shown
+                .verdicts
                 .judged(step.gates(), &verdict, &later, self.now.wall);
             if let Some(unread) = self
                 .unread()
                 .filter(|_| *step == Step::Read && verdict.is_ok())
             {
-                self.verdicts.say(unread, self.now.wall);
+                self.shown.verdicts.say(unread, self.now.wall);
             }
         }
         match verdict {
@@ -278,62 +158,7 @@ impl Machine {
     /// Whether so much time passed since the first gate was asked that the process must have been stopped, the host suspended, or
     /// a refusal of the commit heard late: what the first gates said is no proof any more.
     fn judged_too_slowly(&self) -> bool {
-        self.now.mono.saturating_sub(self.judging_since) > self.settings.gates_limit
-    }
-
-    /// What a closed gate means depends on how far the node has come.
-    pub(super) fn gate_closed(&mut self, stage: Stage, refusal: Refusal) {
-        match stage {
-            Stage::PreLock => self.pre_lock_closed(refusal),
-            Stage::Waiting => self.leave(refusal),
-            Stage::PostLock => match refusal {
-                // These close for everybody: leaving would only lose the place.
-                Refusal::Paused(_) | Refusal::Cooldown(_) if self.may_wait() => {
-                    self.hold_turn(refusal);
-                }
-                // A failure that is known leaves its node a way to the front. One that this node only suspects is watched on.
-                Refusal::Line(_) if self.suspects() && self.may_wait() => self.hold_turn(refusal),
-                _ => self.leave(refusal),
-            },
-            Stage::Resume | Stage::Retry => match refusal {
-                Refusal::Etcd(_) => self.hold(Some(stage), refusal),
-                Refusal::NotRequired if self.may_go_down => self.hold(Some(stage), Refusal::Aborted(
-                    "the reboot command ran, no reboot is required any more, and the boot id is what it was before: the host has not \
-                     rebooted, or by a soft reboot, which keeps the boot id and does not count".to_owned(),
-                )),
-                // The host may still go down from a command that was run: giving the claim back now could break the limit.
-                _ if self.may_go_down => self.hold(Some(stage), refusal),
-                _ => self.abort(refusal.text()),
-            },
-        }
-    }
-
-    fn pre_lock_closed(&mut self, refusal: Refusal) {
-        let mut record = self.record();
-        let whole = match &refusal {
-            Refusal::NotRequired => true,
-            // What used it up was cleared since; a request that was tried already does not get another try that way.
-            Refusal::Budget(_) => self.cleared && record.request != Some(self.request_modified),
-            _ => false,
-        };
-        if whole && record.budget_used > 0 && self.registration.is_some() {
-            self.note(Note::info(
-                "budget_reset",
-                "the requirement was cleared since the last reboot: the reboot budget is whole again",
-            ));
-            record.budget_used = 0;
-            return self.go(State::Registering(Box::new(record)));
-        }
-        let forgotten = self.registration.is_none();
-        if (forgotten || !self.former.is_empty()) && self.settings.mode == Mode::Daemon {
-            // An operator forgot this node, and it is here. Or it gave a claim of this name back, and another name of it stands yet.
-            record.boot_id = Some(self.settings.boot_id.clone());
-            if let Some(reporter) = self.reporter.as_mut().filter(|_| forgotten) {
-                reporter.forgotten();
-            }
-            return self.go(State::Registering(Box::new(record)));
-        }
-        self.block(refusal);
+        self.now.mono.saturating_sub(self.judging.since) > self.settings.gates_limit
     }
 
     pub(super) fn on_detected(&mut self, reports: &[DetectorReport]) {
@@ -341,7 +166,7 @@ impl Machine {
             return self.verify_detected(reports);
         }
         self.note_detectors(reports);
-        self.target = target(reports);
+        self.judging.target = target(reports);
         match judge_detectors(reports) {
             Ok(reasons) => {
                 self.note(
@@ -351,13 +176,13 @@ impl Machine {
                     )
                     .repeating(),
                 );
-                self.reasons = reasons;
-                self.detected = None;
+                self.judging.reasons = reasons;
+                self.judging.detected = None;
             }
             Err(refusal) => {
-                self.reasons.clear();
-                self.cleared |= refusal == Refusal::NotRequired;
-                self.detected = Some(refusal);
+                self.judging.reasons.clear();
+                self.judging.cleared |= refusal == Refusal::NotRequired;
+                self.judging.detected = Some(refusal);
             }
         }
         self.judged(Ok(()));
@@ -409,7 +234,7 @@ impl Machine {
             let found = read.claim.clone();
             return self.not_as_held(found.as_ref());
         }
-        self.judged_waves = None;
+        self.judging.waves = None;
         let verdict = match read {
             Ok((read, seen)) => {
                 let revision = read.revision;
@@ -433,7 +258,7 @@ impl Machine {
         let keys = &self.settings.keys;
         let judges = self.judges_waves();
         let seen = judges
-            .then(|| self.look.take(keys, &mut reply))
+            .then(|| self.judging.look.take(keys, &mut reply))
             .transpose()?;
         Ok((outcome::gate_read(reply, keys)?, seen))
     }
@@ -444,7 +269,7 @@ impl Machine {
             return Ok(());
         };
         self.paused = read.pause.is_some();
-        self.passed.clear();
+        self.judging.passed.clear();
         self.look_at_others(&read);
         self.take_registration(read.registration.take())?;
         if !matches!(self.state, State::Gates(_)) {
@@ -463,7 +288,7 @@ impl Machine {
         }
         judge_pause(read.pause.as_ref())?;
         self.unless_urgent(judge_cooldown(read.cooldown.as_ref()))?;
-        self.judged_line = None;
+        self.judging.line = None;
         if !gates.committed() {
             self.judge_budget()?;
             self.judge_line(&read)?;
@@ -498,68 +323,6 @@ impl Machine {
                 self.judged(verdict);
             }
         }
-    }
-
-    /// Calls an attempt off after the commit: undo the drain, prove health, give the claim back.
-    pub(super) fn abort(&mut self, why: String) {
-        self.note(
-            Note::error("aborted", format!("the attempt is called off: {why}"))
-                .with("reason", why.clone()),
-        );
-        self.go(State::Verifying(Verify::new(Outcome::Aborted(why))));
-    }
-
-    /// The committed claim is not the one this process holds. When it was only rewritten, by something that an earlier process
-    /// of this host sent and that took its time, it is adopted as it stands.
-    pub(super) fn not_as_held(&mut self, found: Option<&Found>) {
-        if self.is_own_sign(found) {
-            return self.begin();
-        }
-        let create = self.held.as_ref().map(|held| held.create);
-        if found.is_none_or(|found| Some(found.create) != create) {
-            return self.taken_away();
-        }
-        self.held = None;
-        self.go(State::ReadOwn);
-    }
-
-    /// An operator, or a waiting node after `hold_timeout_sec`, took the committed claim away.
-    pub(super) fn taken_away(&mut self) {
-        self.held = None;
-        self.note(
-            Note::warn(
-                "claim_gone",
-                "this node's committed claim was taken away (released by an operator, or hold_timeout_sec passed); undoing the \
-                 drain and starting over",
-            )
-            .with("outcome", "taken-away"),
-        );
-        self.go(State::Verifying(Verify::new(Outcome::TakenAway)));
-    }
-
-    /// Holds the claim: the line stops.
-    pub(super) fn hold(&mut self, stage: Option<Stage>, refusal: Refusal) {
-        let text = format!(
-            "this node keeps its claim and nobody else goes: {}; repair what failed and reload or restart the daemon, which tries again, or reboot this \
-             node by hand, or release its claim by name",
-            refusal.text()
-        );
-        self.note(
-            Note::error("holding", text)
-                .with("reason", refusal.label())
-                .repeating(),
-        );
-        if self.settings.mode != Mode::Daemon {
-            let code = refusal.exit_code().max(1);
-            self.state = State::Holding(stage, refusal);
-            return self.exit(code);
-        }
-        self.go(State::Holding(stage, refusal));
-        let pause = match self.failure_to_tell() {
-            Some(_) => Duration::ZERO,
-            None => self.check_pause(),
-        };
-        self.timer = Some(self.now.mono + pause);
     }
 
     pub(super) fn hook_action(&mut self, hook: Hook) {

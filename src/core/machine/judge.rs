@@ -1,5 +1,7 @@
 //! What the facts mean for one gate: open, or why not. Unknown is "no".
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::Machine;
@@ -9,7 +11,39 @@ use crate::core::windows::Windows;
 use crate::core::{Refusal, budget};
 use crate::lock::outcome::Found;
 use crate::lock::record::RecordError;
-use crate::lock::{Cooldown, Held, NodeRecord, Pause};
+use crate::lock::waves::Look;
+use crate::lock::{Cooldown, GoOn, Held, NodeRecord, Pause};
+
+/// A judgement of the gates: what was found out, and what of it a commit compares.
+#[derive(Debug, Default)]
+pub(super) struct Judging {
+    pub(super) reasons: Vec<String>,
+    /// The kernel that would be booted, as the detectors said last.
+    pub(super) target: Option<String>,
+    /// Why the host's own detectors do not ask, when they do not.
+    pub(super) detected: Option<Refusal>,
+    /// The host's own detectors asked for nothing at some look since the last commit: etcd may have been away just then, and the
+    /// budget is whole all the same.
+    pub(super) cleared: bool,
+    /// When the judgement of the gates that is under way, or was the last, began.
+    pub(super) since: Duration,
+    /// Whether an operator's request asks, at the last look.
+    pub(super) requested: bool,
+    /// The mod revision of the request at the last look; 0 for none.
+    pub(super) request_modified: i64,
+    /// Whether that request is urgent. Known not to be at the beginning of each judgement.
+    pub(super) urgent: bool,
+    /// The gates that it let this node past since etcd was read last.
+    pub(super) passed: Vec<&'static str>,
+    /// The revision at which the line was judged last, when failures stop it, and the operator's word that it needed.
+    pub(super) line: Option<(i64, Option<(i64, GoOn)>)>,
+    /// Whom the gate of the waves looks at next.
+    pub(super) look: Look,
+    /// The revision at which the waves were judged last, when somebody is in a lower one.
+    pub(super) waves: Option<i64>,
+    /// What was judged last was judged by a configuration that is gone.
+    pub(super) outdated: bool,
+}
 
 impl Machine {
     pub(super) fn judge_window(&self) -> Result<(), Refusal> {
@@ -19,7 +53,7 @@ impl Machine {
     pub(super) fn judge_budget(&self) -> Result<(), Refusal> {
         let max = self.settings.max_reboots_without_clearing;
         let judged = judge_budget(&self.record(), max);
-        if judged.is_err() && self.detected.is_some() {
+        if judged.is_err() && self.judging.detected.is_some() {
             return Err(Refusal::Budget(
                 "this request was tried already and the claim was taken away meanwhile".to_owned(),
             ));

@@ -3,9 +3,23 @@
 use etcd_rs_sync::{Error, Reply, Request};
 use std::time::Duration;
 
-use super::{LEASE_MARGIN, Machine, Stage, State};
+use super::{Machine, Stage, State};
 use crate::core::io::{Action, Ticket};
 use crate::core::{Note, Refusal};
+
+/// The part of the lease's life that is given away to clocks that differ and requests that travel.
+pub(super) const LEASE_MARGIN: u32 = 8;
+
+/// The session lease.
+#[derive(Debug)]
+pub(super) struct Lease {
+    pub(super) id: i64,
+    pub(super) ttl: Duration,
+    /// Past this the place counts as lost.
+    pub(super) deadline: Duration,
+    pub(super) renew_at: Duration,
+    pub(super) renewing: Option<(Ticket, Duration)>,
+}
 
 impl Machine {
     /// Whether the place still hangs on the lease, so that its end must be acted on.
@@ -150,4 +164,10 @@ impl Machine {
             Ok(_) | Err(_) => lease.renew_at = now + lease.ttl / LEASE_MARGIN,
         }
     }
+}
+
+/// Whole seconds, rounded up: a lease counts in seconds.
+pub(in crate::core) fn seconds(span: Duration) -> i64 {
+    let up = span.as_secs() + u64::from(span.subsec_nanos() > 0);
+    i64::try_from(up).unwrap_or(i64::MAX).max(1)
 }

@@ -65,7 +65,7 @@ impl Machine {
         let (halt_after, node) = (self.settings.halt_after, self.settings.node.clone());
         let target = match self.settings.halt_scope {
             HaltScope::All => None,
-            HaltScope::Target => self.target.clone(),
+            HaltScope::Target => self.judging.target.clone(),
         };
         let target = target.as_deref();
         let judge = |still: &[Still]| line::judge(halt_after, &node, target, &read.line, still);
@@ -74,7 +74,7 @@ impl Machine {
             queue.suspects = !known;
         }
         let word = judge(&still).map_err(Refusal::Line)?;
-        self.judged_line = (halt_after > 0).then_some((read.revision, word));
+        self.judging.line = (halt_after > 0).then_some((read.revision, word));
         Ok(())
     }
 
@@ -86,10 +86,13 @@ impl Machine {
     /// What is to be said of the own claim, once: that it is held after a reboot command ran, or that its node is back and ill.
     /// With the revisions that the claim must still have.
     pub(super) fn failure_to_tell(&self) -> Option<((i64, i64), Failure)> {
-        let held = self.held.as_ref().filter(|held| held.create != self.told)?;
+        let held = self
+            .held
+            .as_ref()
+            .filter(|held| held.create != self.down.told)?;
         let (kind, detail) = if let State::Verifying(verify) = &self.state {
             (FailureKind::Unhealthy, verify.illness.clone()?)
-        } else if let (State::Holding(_, refusal), true) = (&self.state, self.may_go_down) {
+        } else if let (State::Holding(_, refusal), true) = (&self.state, self.down.may_go_down) {
             (FailureKind::Stuck, refusal.text())
         } else {
             return None;
@@ -124,7 +127,7 @@ impl Machine {
         }
         let (create, modified) = (held.create, held.modified);
         if self.failure_to_tell().is_some() {
-            self.told = create;
+            self.down.told = create;
         }
         Write::Done(modified)
     }

@@ -122,7 +122,7 @@ impl Machine {
         self.fleet.refused = Some(Refused {
             why: why.clone(),
             until: self.now.mono + pause,
-            request: self.request_modified,
+            request: self.judging.request_modified,
         });
         why
     }
@@ -135,7 +135,7 @@ impl Machine {
         }
         match &self.fleet.refused {
             Some(refused) => {
-                refused.until <= self.now.mono || refused.request != self.request_modified
+                refused.until <= self.now.mono || refused.request != self.judging.request_modified
             }
             None => (self.fleet.size).is_some_and(|size| size < self.settings.many_members),
         }

@@ -27,12 +27,19 @@
 //! to the gates, to Gates(Resume) before the drain and to Gates(Retry) after it, unless this was the claim's last commit.
 
 mod asking;
+mod closed;
 mod commit;
+mod conflict;
+mod down;
 mod end;
+
 mod gates;
+mod joining;
 mod judge;
 mod lease;
+mod leaving;
 mod line;
+mod marking;
 mod members;
 mod queue;
 mod registration;
@@ -41,6 +48,7 @@ mod reload;
 mod report;
 mod requests;
 mod sign;
+mod stage;
 mod standing;
 mod start;
 mod state;
@@ -53,30 +61,30 @@ mod waves;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use etcd_rs_sync::{Error, Request};
 use jiff::Timestamp;
 
-use super::facts::ScriptReport;
 use super::io::{Action, Input, Now, ScriptFacts, Ticket};
 use super::reporter::Reporter;
 use super::rng::Rng;
 use super::settings::Settings;
-use super::verdict::Verdicts;
-use super::{Memory, Note, Refusal};
-use crate::lock::outcome::Malformed;
-use crate::lock::record::Standing;
-use crate::lock::waves::Look;
-use crate::lock::{GoOn, Held, History, NodeRecord};
+use super::{Memory, Note};
+use crate::lock::{Held, History, NodeRecord};
 
+use asking::{nonsense, words};
 pub use commit::Pending;
-pub use gates::{Gates, Stage};
+use down::Down;
+use judge::Judging;
 pub(super) use judge::describe;
 pub use judge::{judge_budget, judge_cooldown, judge_detectors, judge_pause, judge_window, target};
+use lease::Lease;
+pub(super) use lease::seconds;
 use members::Fleet;
 pub use queue::{Entry, Queue};
 pub use release::Ending;
 pub use reload::Reload;
 pub use requests::{DETECTOR, Noting};
+pub use stage::{Gates, Stage};
+use standing::Shown;
 pub use state::{After, Grant, State};
 pub use taking_away::TakingAway;
 pub use verify::{Outcome, Verify};
@@ -84,20 +92,6 @@ pub use view::{Commitment, View};
 
 /// How often `--once` repeats a request to etcd before it gives up.
 const ONCE_TRIES: u32 = 3;
-
-/// The part of the lease's life that is given away to clocks that differ and requests that travel.
-const LEASE_MARGIN: u32 = 8;
-
-/// The session lease.
-#[derive(Debug)]
-struct Lease {
-    id: i64,
-    ttl: Duration,
-    /// Past this the place counts as lost.
-    deadline: Duration,
-    renew_at: Duration,
-    renewing: Option<(Ticket, Duration)>,
-}
 
 /// One node's life. See the [module](self).
 #[derive(Debug)]
@@ -123,75 +117,23 @@ pub struct Machine {
     registration: Option<(i64, NodeRecord)>,
     held: Option<Held>,
     queue: Option<Queue>,
-    reasons: Vec<String>,
-    /// The kernel that would be booted, as the detectors said last.
-    target: Option<String>,
-    /// Why the host's own detectors do not ask, when they do not.
-    detected: Option<Refusal>,
-    /// The host's own detectors asked for nothing at some look since the last commit: etcd may have been away just then, and the
-    /// budget is whole all the same.
-    cleared: bool,
-    /// When the judgement of the gates that is under way, or was the last, began.
-    judging_since: Duration,
-    /// A reboot command that had not answered when its time was over, the first under its claim.
-    unanswered: Option<Ticket>,
-    /// Whether an operator's request asks, at the last look.
-    requested: bool,
-    /// The mod revision of the request at the last look; 0 for none.
-    request_modified: i64,
-    /// Whether that request is urgent. Known not to be at the beginning of each judgement.
-    urgent: bool,
-    /// The gates that it let this node past since etcd was read last.
-    passed: Vec<&'static str>,
+    /// The judgement of the gates that is under way, or was the last.
+    judging: Judging,
+    /// What follows a commit.
+    down: Down,
     attempts: u32,
     reporter: Option<Reporter>,
     /// Leases that are being revoked at the end.
     farewells: usize,
     fleet: Fleet,
-    /// The revision at which the line was judged last, when failures stop it, and the operator's word that it needed.
-    judged_line: Option<(i64, Option<(i64, GoOn)>)>,
-    /// Whom the gate of the waves looks at next.
-    look: Look,
-    /// The revision at which the waves were judged last, when somebody is in a lower one.
-    judged_waves: Option<i64>,
-    /// The create revision of the own claim whose failure was told.
-    told: i64,
-    /// A reboot command ran under the own claim and the host is still up: it may yet go down.
-    may_go_down: bool,
-    /// Mod revision of the claim when a commit of it was refused: while it stands there, a copy of that commit may still come.
-    refused: Option<i64>,
     /// Whether the last look at the cluster found it paused.
     paused: bool,
     /// Since when no request but renewals was answered, and until when that was seen.
     cut_off: Option<(Duration, Duration)>,
-    verdicts: Verdicts,
-    standing: Option<Standing>,
-    /// Since when a reboot is required.
-    required_since: Option<String>,
-    /// The same by the monotonic clock.
-    required_at: Option<Duration>,
-    /// Since when and why etcd cannot be used.
-    etcd_trouble: Option<(Timestamp, String)>,
-    /// Why the proof of health does not succeed.
-    ill: Option<String>,
-    /// What the health script said last when it failed.
-    said: Option<String>,
-    /// What does not work on this host, though it goes on.
-    hampered: Option<String>,
-    /// What is left for others because the name is another machine's.
-    refused_name: Option<Standing>,
-    /// What was judged last was judged by a configuration that is gone.
-    outdated: bool,
+    /// What is said of this node.
+    shown: Shown,
     /// Settings with another name or other keys, which wait until nothing of the present ones stands.
     next: Option<Box<Settings>>,
-    /// How many commits the claim had when its tries were last counted from the first: what failed them may be mended since.
-    tries_from: u32,
-    /// When the claim shows next that its node goes on.
-    sign_at: Option<Duration>,
-    /// How a drain hook ended, and when, while the answer to a sign is awaited.
-    drained: Option<(ScriptReport, Duration)>,
-    /// The last commit was this process's, and no reboot command has run under it.
-    unordered: bool,
     /// Attempts in a row that were called off.
     called_off: u32,
     /// What the history says of them, with the time in its key and its lease, when they are all alike.
@@ -217,9 +159,6 @@ impl Machine {
             memory: settings.memory.clone().unwrap_or_default(),
             signed: false,
             former: Vec::new(),
-            sign_at: None,
-            drained: None,
-            unordered: false,
             called_off: 0,
             last_entry: None,
             settings,
@@ -239,40 +178,19 @@ impl Machine {
             registration: None,
             held: None,
             queue: None,
-            reasons: Vec::new(),
-            target: None,
-            detected: None,
-            cleared: false,
-            judging_since: now.mono,
-            unanswered: None,
-            requested: false,
-            request_modified: 0,
-            urgent: false,
-            passed: Vec::new(),
             attempts: 0,
             reporter: None,
             farewells: 0,
             fleet: Fleet::default(),
-            judged_line: None,
-            look: Look::default(),
-            judged_waves: None,
-            told: 0,
-            may_go_down: false,
-            refused: None,
             paused: false,
             cut_off: None,
-            verdicts: Verdicts::default(),
-            standing: None,
-            required_since: None,
-            required_at: None,
-            etcd_trouble: None,
-            ill: None,
-            said: None,
-            hampered: None,
-            refused_name: None,
-            outdated: false,
             next: None,
-            tries_from: 0,
+            judging: Judging {
+                since: now.mono,
+                ..Judging::default()
+            },
+            down: Down::default(),
+            shown: Shown::default(),
             state: State::Stopped,
         };
         machine.go(State::SelfTest);
@@ -308,7 +226,7 @@ impl Machine {
             Input::RebootCommand(ticket, report) => {
                 if self.finished(ticket) {
                     self.on_reboot_command(&report);
-                } else if self.unanswered == Some(ticket) {
+                } else if self.down.unanswered == Some(ticket) {
                     self.on_late_answer(&report);
                 }
             }
@@ -319,7 +237,7 @@ impl Machine {
             }
             Input::Reported(ticket, result) => self.on_reported(ticket, result),
             Input::Monitored(ticket, report) => self.on_monitored(ticket, &report),
-            Input::Hampered(why) => self.hampered = why,
+            Input::Hampered(why) => self.shown.hampered = why,
             Input::Reload(reload) => self.reload(*reload),
             Input::Stop => self.stop(),
         }
@@ -347,7 +265,7 @@ impl Machine {
             });
         let reports = self.reporter.as_ref().and_then(Reporter::wake_at);
         let drains = matches!(self.state, State::Draining(_)) && self.asked.is_none();
-        let sign = self.sign_at.filter(|_| drains);
+        let sign = self.down.sign_at.filter(|_| drains);
         let all = [self.timer, lease, reports, sign];
         all.into_iter().flatten().min()
     }
@@ -414,52 +332,15 @@ impl Machine {
         self.out.push_back(Action::Note(note));
     }
 
-    /// A key below `lock_key` that names no node. Nothing of ours wrote it.
-    fn note_foreign(&mut self, key: &str) {
-        self.note(
-            Note::warn(
-                "foreign_key",
-                format!(
-                    "the key {key} in etcd is no record of this group: a tool wrote it, or a group whose lock_key lies below this one; \
-                     it is ignored. Give that group another lock_key, or delete the key"
-                ),
-            )
-            .repeating(),
-        );
-    }
-
     fn script_facts(&self) -> ScriptFacts {
         ScriptFacts {
             held: self.held.is_some(),
             attempts: self.attempts,
-            reasons: self.reasons.clone(),
+            reasons: self.judging.reasons.clone(),
             members: self.fleet.members.all.clone(),
             healthy: self.fleet.members.healthy.clone(),
         }
     }
-
-    fn grant_request(&self, id: i64, ttl: Duration) -> Option<Request> {
-        Some(Request::Grant {
-            id,
-            ttl_sec: seconds(ttl),
-        })
-    }
-}
-
-/// A failed request, in words.
-fn words(error: &Error) -> String {
-    error.to_string()
-}
-
-/// An answer of the wrong shape, in words.
-fn nonsense(malformed: &Malformed) -> String {
-    format!("the answer makes no sense: {}", malformed.0)
-}
-
-/// Whole seconds, rounded up: a lease counts in seconds.
-pub(super) fn seconds(span: Duration) -> i64 {
-    let up = span.as_secs() + u64::from(span.subsec_nanos() > 0);
-    i64::try_from(up).unwrap_or(i64::MAX).max(1)
 }
 
 /// A moment as records carry it.

@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use etcd_rs_sync::{Error, Keys as Span, Reply, Request};
 
-use super::{After, Grant, LEASE_MARGIN, Lease, Machine, State, nonsense, rfc3339, seconds, words};
+use super::{Machine, State, nonsense, words};
 use crate::core::io::Action;
 use crate::core::{Note, Refusal};
 use crate::lock::domains::Older;
-use crate::lock::outcome::{self, Ahead, Found, Write};
-use crate::lock::record::RECORD_VERSION;
-use crate::lock::{Claim, Domains, Held, Phase, request};
+use crate::lock::outcome::{self, Ahead, Found};
+use crate::lock::{Claim, Domains, Held, request};
 
 /// How long a waiting node relies on its watch alone before it counts again.
 const RECOUNT: Duration = Duration::from_secs(600);
@@ -21,12 +20,6 @@ const CROWD: u32 = 1000;
 
 /// However many keys stand there, somebody else's among them: as if they were no more crowds than these.
 const MOST_CROWDS: u32 = 10;
-
-/// For each crowd there is, within what time those that join count for the first time.
-const SPREAD: Duration = Duration::from_secs(60);
-
-/// How many grants are tried before the lease id is given up.
-const GRANT_TRIES: u32 = 3;
 
 /// How long an entry of the history lives.
 pub(super) const HISTORY_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -89,6 +82,19 @@ pub(super) struct Seen {
 }
 
 impl Queue {
+    /// Nothing of it is known yet, and everything is due now.
+    pub(super) fn unknown(now: Duration) -> Queue {
+        Queue {
+            stale: true,
+            check_at: now,
+            recount_at: now,
+            count_at: now,
+            counted_at: now,
+            since: now,
+            ..Queue::default()
+        }
+    }
+
     /// Of the claims before this one the furthest known.
     fn furthest(&self) -> Option<(&str, i64)> {
         let ahead = self.ahead.iter();
@@ -130,96 +136,6 @@ impl Queue {
 }
 
 impl Machine {
-    pub(super) fn enter_queue(&mut self, entry: Entry) {
-        self.attempts += 1;
-        let id = self.rng.lease_id();
-        self.go(State::Granting(
-            entry,
-            Grant {
-                id,
-                ttl: self.settings.lock_ttl,
-                first_sent: None,
-            },
-        ));
-    }
-
-    pub(super) fn on_granted(&mut self, sent_at: Duration, result: Result<Reply, Error>) {
-        let State::Granting(entry, grant) = &self.state else {
-            return;
-        };
-        let (entry, grant) = (entry.clone(), *grant);
-        let first_sent = grant.first_sent.unwrap_or(sent_at);
-        let ttl = match outcome::granted(result, seconds(grant.ttl)) {
-            Ok(ttl) => Duration::from_secs(ttl.unsigned_abs()),
-            Err(error) if error.is_definite() && grant.first_sent.is_none() => {
-                let refusal = Refusal::Etcd(words(&error));
-                return match entry {
-                    Entry::Join => self.block(refusal),
-                    Entry::TakeOver(_) => self.look_again(&refusal),
-                };
-            }
-            Err(error) => {
-                let first_sent = Some(first_sent);
-                return self.grant_unknown(
-                    entry,
-                    Grant {
-                        first_sent,
-                        ..grant
-                    },
-                    &words(&error),
-                );
-            }
-        };
-        self.lease = Some(Lease {
-            id: grant.id,
-            ttl,
-            deadline: first_sent + ttl - ttl / LEASE_MARGIN,
-            renew_at: first_sent + ttl / 3,
-            renewing: None,
-        });
-        let claim = self.new_claim(&entry);
-        self.go(State::Entering(entry, Box::new(claim)));
-    }
-
-    fn grant_unknown(&mut self, entry: Entry, grant: Grant, why: &str) {
-        if self.retries >= GRANT_TRIES {
-            let after = match entry {
-                Entry::Join => After::Block(Refusal::Etcd(why.to_owned())),
-                Entry::TakeOver(_) => After::Start,
-            };
-            return self.leave_lease(grant.id, after);
-        }
-        self.state = State::Granting(entry, grant);
-        self.retry(why);
-    }
-
-    fn new_claim(&self, entry: &Entry) -> Claim {
-        let now = rfc3339(self.now.wall);
-        let (since, domains) = match entry {
-            Entry::Join => (now, self.settings.domains.clone()),
-            Entry::TakeOver(seen) => (seen.claim.since.clone(), seen.claim.domains.clone()),
-        };
-        Claim {
-            v: RECORD_VERSION,
-            node: self.settings.node.clone(),
-            node_id: self.settings.node_id.clone(),
-            boot_id: self.settings.boot_id.clone(),
-            session: self.session.clone(),
-            phase: Phase::Queued,
-            limit: self.settings.max_concurrent_reboots,
-            domains,
-            reasons: self.reasons.clone(),
-            since,
-            committed_at: None,
-            attempts: 0,
-            patience_sec: Some(self.patience().as_secs()),
-            drain_sec: self.settings.drain_timeout.map(|drain| drain.as_secs()),
-            passed: Vec::new(),
-            target: None,
-            version: self.settings.version.clone(),
-        }
-    }
-
     pub(super) fn queue_request(&self) -> Option<Request> {
         let keys = &self.settings.keys;
         // A place hangs on a lease, or it is not written.
@@ -254,95 +170,18 @@ impl Machine {
         }
     }
 
-    pub(super) fn on_entered(&mut self, result: Result<Reply, Error>) {
-        let State::Entering(entry, claim) = &self.state else {
-            return;
-        };
-        let Some(lease) = self.lease.as_ref().map(|lease| lease.id) else {
-            return;
-        };
-        let all = result.as_ref().map_or(0, outcome::queued);
-        let write = match result {
-            Ok(reply) => outcome::write(reply),
-            Err(Error::LeaseNotFound) => {
-                return self.leave(Refusal::Lost("the lease ran out while joining".to_owned()));
-            }
-            Err(error) if error.is_definite() && self.retries == 0 => {
-                return self.leave(Refusal::Etcd(words(&error)));
-            }
-            Err(error) => return self.retry(&words(&error)),
-        };
-        match write {
-            Ok(Write::Done(revision)) => {
-                let create = match entry {
-                    Entry::Join => revision,
-                    Entry::TakeOver(seen) => seen.create,
-                };
-                let claim = (**claim).clone();
-                self.entered(create, revision, claim, all);
-            }
-            // The copy of a join whose answer was lost.
-            Ok(Write::Refused(Some(found))) if found.lease == lease => {
-                match found.held_by(&self.session) {
-                    Some(held) => self.entered(held.create, held.modified, held.claim, all),
-                    None => self.start_over(lease),
-                }
-            }
-            Ok(Write::Refused(_)) => self.start_over(lease),
-            Err(malformed) => self.retry(&nonsense(&malformed)),
-        }
-    }
-
-    /// In the queue, as one of `all` as far as the answer says.
-    fn entered(&mut self, create: i64, modified: i64, claim: Claim, all: u32) {
-        self.held = Some(Held {
-            create,
-            modified,
-            claim,
-        });
-        if self.writes_place_anew() {
-            return;
-        }
-        let now = self.now.mono;
-        // Those that come in crowds do not all count at once.
-        let put_off = match SPREAD * crowds(all) {
-            Duration::ZERO => Duration::ZERO,
-            spread => self.rng.jitter(2 * spread) - spread,
-        };
-        self.queue = Some(Queue {
-            ahead: BTreeMap::new(),
-            behind: BTreeMap::new(),
-            near: false,
-            foreign: 0,
-            stale: true,
-            // What let this node join was judged by a configuration that is gone.
-            check_at: if self.outdated {
-                now
-            } else {
-                now + self.settings.check_interval
-            },
-            recount_at: now + put_off,
-            count_at: now,
-            blind: None,
-            counted_at: now,
-            retry_at: None,
-            suspects: false,
-            held: None,
-            since: now,
-        });
-        self.go(State::Queued);
-    }
-
-    /// When the record of the place says what a reload has changed since, it is written anew as that of a dead process is, on
-    /// another lease. The one it leaves runs out.
-    pub(super) fn writes_place_anew(&mut self) -> bool {
-        let limit = self.settings.max_concurrent_reboots;
-        let Some(held) = self.held.take_if(|held| held.claim.limit != limit) else {
-            return false;
-        };
-        self.forget_place();
-        self.enter_queue(Entry::TakeOver(Box::new(held)));
-        true
+    /// A key below `lock_key` that names no node. Nothing of ours wrote it.
+    pub(super) fn note_foreign(&mut self, key: &str) {
+        self.note(
+            Note::warn(
+                "foreign_key",
+                format!(
+                    "the key {key} in etcd is no record of this group: a tool wrote it, or a group whose lock_key lies below this one; \
+                     it is ignored. Give that group another lock_key, or delete the key"
+                ),
+            )
+            .repeating(),
+        );
     }
 
     pub(super) fn on_counted(&mut self, result: Result<Reply, Error>) {
@@ -477,7 +316,7 @@ impl Seen {
     }
 }
 
-fn crowds(all: u32) -> u32 {
+pub(super) fn crowds(all: u32) -> u32 {
     (all / CROWD).min(MOST_CROWDS)
 }
 

@@ -39,10 +39,10 @@ impl Machine {
         let mut registration = match verify.outcome {
             Outcome::Aborted(_) => budget::refund(&self.record()),
             // It was taken away from a node that had not begun to reboot.
-            Outcome::TakenAway if self.unordered => budget::refund(&self.record()),
+            Outcome::TakenAway if self.down.unordered => budget::refund(&self.record()),
             Outcome::Completed | Outcome::TakenAway | Outcome::Unrecorded => self.record(),
         };
-        self.unordered = false;
+        self.down.unordered = false;
         registration.boot_id = Some(self.settings.boot_id.clone());
         registration.attempt = None;
         if verify.outcome != Outcome::TakenAway {
@@ -50,7 +50,7 @@ impl Machine {
         }
         registration.version.clone_from(&self.settings.version);
         let Some(held) = &self.held else {
-            self.reasons.clear();
+            self.judging.reasons.clear();
             if self.settings.mode != Mode::Daemon && self.registration.is_none() {
                 return self.block(Refusal::Aborted("the claim was taken away".to_owned()));
             }
@@ -247,7 +247,7 @@ impl Machine {
         self.note(ended(ending));
         // What an attempt that was called off was for is still there.
         if !matches!(ending.outcome, Outcome::Aborted(_)) {
-            self.reasons.clear();
+            self.judging.reasons.clear();
         }
         self.last_entry = match &ending.outcome {
             Outcome::Aborted(_) => {

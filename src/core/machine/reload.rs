@@ -27,7 +27,7 @@ impl Machine {
             return;
         }
         let now = self.now.mono;
-        self.outdated = true;
+        self.judging.outdated = true;
         self.failures = 0;
         self.cut_off = None;
         let asked = self.asked.take();
@@ -80,7 +80,7 @@ impl Machine {
             // A hook that drains as the new file says ends by itself; its permit is void.
             State::Draining(_) if !reload.drains_otherwise => {
                 // Nobody waits for the sign's answer any more.
-                if let Some((report, ended)) = self.drained.take() {
+                if let Some((report, ended)) = self.down.drained.take() {
                     self.drain_ended(&report, ended);
                 }
             }
@@ -91,14 +91,14 @@ impl Machine {
             State::Rebooting { until, failed } => {
                 let until = (*until).min(now + self.settings.reboot_timeout);
                 let failed = failed.clone();
-                self.tries_from = self.attempts_made();
+                self.down.tries_from = self.attempts_made();
                 // The command goes on, and its answer is waited for.
                 self.state = State::Rebooting { until, failed };
                 self.timer = Some(until);
             }
             State::Holding(stage, refusal) => {
                 let (stage, refusal) = (stage.unwrap_or(Stage::Retry), refusal.clone());
-                self.tries_from = self.attempts_made();
+                self.down.tries_from = self.attempts_made();
                 self.go(State::Holding(Some(stage), refusal));
                 self.ask();
             }
@@ -159,10 +159,10 @@ impl Machine {
                 .retain(|(_, record)| record.node != settings.node);
             self.settings = *settings;
             // Said under the old name, it would be written there again by whoever reports under the new one.
-            self.standing = None;
+            self.shown.standing = None;
             self.signed = false;
-            self.refused = None;
-            self.cleared = false;
+            self.down.refused = None;
+            self.judging.cleared = false;
         }
         self.go(State::SelfTest);
     }

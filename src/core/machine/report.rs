@@ -29,7 +29,7 @@ impl Machine {
         let reporter = self
             .reporter
             .get_or_insert_with(|| Reporter::new(interval, now));
-        reporter.stands(self.standing.as_ref(), now);
+        reporter.stands(self.shown.standing.as_ref(), now);
         let last = &mut self.last_ticket;
         let mut ticket = || {
             *last += 1;
@@ -71,7 +71,7 @@ impl Machine {
             return;
         };
         if report.outcome != ScriptOutcome::Cancelled {
-            self.said = said(report);
+            self.shown.said = said(report);
         }
         let note = match reporter.checked(&self.settings, ticket, self.now, report) {
             Some(true) => Note::info("healthy", "the health script passes"),

@@ -42,12 +42,12 @@ impl Machine {
 
     /// What stands in etcd: no request, one that counts, or one that is to be written first. Then the state says so.
     pub(super) fn weigh(&mut self, seen: Seen) -> Result<(), Refusal> {
-        self.request_modified = seen.as_ref().map_or(0, |(modified, _)| *modified);
-        (self.requested, self.urgent) = (false, false);
+        self.judging.request_modified = seen.as_ref().map_or(0, |(modified, _)| *modified);
+        (self.judging.requested, self.judging.urgent) = (false, false);
         let (modified, request) = match seen {
             None => {
                 self.note_detector("clear");
-                return self.detected.clone().map_or(Ok(()), Err);
+                return self.judging.detected.clone().map_or(Ok(()), Err);
             }
             Some((_, Err(error))) => {
                 return self.request_unknown("the request cannot be read", &error.to_string());
@@ -79,17 +79,17 @@ impl Machine {
             )
             .repeating(),
         );
-        self.requested = true;
-        self.urgent = request.urgent_until.is_some();
-        if !self.reasons.contains(&text) {
-            self.reasons.push(text);
+        self.judging.requested = true;
+        self.judging.urgent = request.urgent_until.is_some();
+        if !self.judging.reasons.contains(&text) {
+            self.judging.reasons.push(text);
         }
     }
 
     /// What a closed window and a cooldown come to: an urgent request lets its node past these two.
     pub(super) fn unless_urgent(&mut self, judged: Result<(), Refusal>) -> Result<(), Refusal> {
         let Err(refusal) = judged else { return Ok(()) };
-        if !self.urgent {
+        if !self.judging.urgent {
             return Err(refusal);
         }
         let what = format!("an urgent request lets this node past: {}", refusal.text());
@@ -98,7 +98,7 @@ impl Machine {
                 .with("reason", refusal.label())
                 .repeating(),
         );
-        self.passed.push(refusal.gate());
+        self.judging.passed.push(refusal.gate());
         Ok(())
     }
 
@@ -112,13 +112,13 @@ impl Machine {
             Stage::PreLock => {
                 let unknown = self.request_unknown("etcd does not say whether there is one", why);
                 // Where the host asks for nothing, etcd is what has to be repaired, and no detector.
-                match (&self.detected, unknown) {
+                match (&self.judging.detected, unknown) {
                     (Some(Refusal::NotRequired), Err(_)) => Err(Refusal::Etcd(why.to_owned())),
                     (_, unknown) => unknown,
                 }
             }
             // The turn is judged on a fresh look anyway; a lost answer is no reason to lose the place.
-            Stage::Waiting if self.requested => Ok(()),
+            Stage::Waiting if self.judging.requested => Ok(()),
             Stage::Waiting | Stage::PostLock | Stage::Resume | Stage::Retry => {
                 Err(Refusal::Etcd(why.to_owned()))
             }
@@ -139,7 +139,7 @@ impl Machine {
             .repeating(),
         );
         let what = format!("{DETECTOR}: {what}");
-        match &self.detected {
+        match &self.judging.detected {
             None => Ok(()),
             Some(Refusal::Unknown(others)) => Err(Refusal::Unknown(format!("{others}; {what}"))),
             Some(_) => Err(Refusal::Unknown(what)),

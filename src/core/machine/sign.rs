@@ -17,21 +17,21 @@ impl Machine {
     pub(super) fn next_sign(&mut self) -> Option<Duration> {
         self.held.as_ref()?;
         let pause = self.settings.hold_timeout? / SIGNS;
-        Some(*self.sign_at.get_or_insert(self.now.mono + pause))
+        Some(*self.down.sign_at.get_or_insert(self.now.mono + pause))
     }
 
     /// Another `hold_timeout_sec`: the next sign comes in time for it, and none where nobody takes claims away.
     pub(super) fn sign_in_time(&mut self) {
         let pause = self.settings.hold_timeout.map(|hold| hold / SIGNS);
         let latest = pause.map(|pause| self.now.mono + pause);
-        self.sign_at = latest.and_then(|latest| Some(self.sign_at?.min(latest)));
+        self.down.sign_at = latest.and_then(|latest| Some(self.down.sign_at?.min(latest)));
     }
 
     /// Whether one is due now; then the next is later.
     pub(super) fn sign_due(&mut self) -> bool {
         let due = self.next_sign().is_some_and(|at| at <= self.now.mono);
         if due {
-            self.sign_at = None;
+            self.down.sign_at = None;
             self.next_sign();
         }
         due
@@ -63,7 +63,7 @@ impl Machine {
             // The next one tells more.
             Ok(Err(_)) | Err(_) => {}
         }
-        if let Some((report, ended)) = self.drained.take()
+        if let Some((report, ended)) = self.down.drained.take()
             && let State::Draining(_) = self.state
         {
             self.drain_ended(&report, ended);

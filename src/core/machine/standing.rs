@@ -7,23 +7,44 @@ use jiff::Timestamp;
 use super::{Gates, Machine, Outcome, Stage, State, Verify, rfc3339};
 use crate::core::Refusal;
 use crate::core::settings::Mode;
-use crate::core::verdict::Verdict;
+use crate::core::verdict::{Verdict, Verdicts};
 use crate::identity::is_same;
 use crate::lock::record::{Blocked, RECORD_VERSION, Required, Standing};
 
 /// How long a text from outside may be in a record.
 const LONGEST: usize = 300;
 
+/// What this node says of itself, and what it is made of.
+#[derive(Debug, Default)]
+pub(super) struct Shown {
+    pub(super) verdicts: Verdicts,
+    pub(super) standing: Option<Standing>,
+    /// Since when a reboot is required.
+    pub(super) required_since: Option<String>,
+    /// The same by the monotonic clock.
+    pub(super) required_at: Option<Duration>,
+    /// Since when and why etcd cannot be used.
+    pub(super) etcd_trouble: Option<(Timestamp, String)>,
+    /// Why the proof of health does not succeed.
+    pub(super) ill: Option<String>,
+    /// What the health script said last when it failed.
+    pub(super) said: Option<String>,
+    /// What does not work on this host, though it goes on.
+    pub(super) hampered: Option<String>,
+    /// What is left for others because the name is another machine's.
+    pub(super) refused_name: Option<Standing>,
+}
+
 impl Machine {
     /// What the node says of itself; `None` before it knows anything.
     pub fn standing(&self) -> Option<&Standing> {
-        self.standing.as_ref()
+        self.shown.standing.as_ref()
     }
 
     /// What a pass that is over leaves behind, unless etcd could not be asked, and what a machine does whose name another one has.
     pub fn parting(&self) -> Option<&Standing> {
-        if self.refused_name.is_some() {
-            return self.refused_name.as_ref();
+        if self.shown.refused_name.is_some() {
+            return self.shown.refused_name.as_ref();
         }
         let registered = self.registration.as_ref();
         let ours =
@@ -32,7 +53,7 @@ impl Machine {
             let blocked = standing.blocked.as_ref();
             blocked.is_none_or(|blocked| blocked.label != "etcd")
         };
-        let standing = self.standing.as_ref().filter(asked);
+        let standing = self.shown.standing.as_ref().filter(asked);
         standing.filter(|standing| standing.once && ours)
     }
 
@@ -58,12 +79,12 @@ impl Machine {
 
     /// What each gate said when it was asked last.
     pub fn verdicts(&self) -> &[Verdict] {
-        self.verdicts.all()
+        self.shown.verdicts.all()
     }
 
     /// Why etcd cannot be used, and since when.
     pub fn etcd_trouble(&self) -> Option<&(Timestamp, String)> {
-        self.etcd_trouble.as_ref()
+        self.shown.etcd_trouble.as_ref()
     }
 
     /// Says it anew. What only passes by, such as a look at the gates, leaves what was said.
@@ -77,7 +98,7 @@ impl Machine {
         let blocked = refusal.map(|refusal| Blocked {
             gate: refusal.gate().to_owned(),
             label: refusal.label().to_owned(),
-            text: bounded(&self.ill.clone().unwrap_or_else(|| refusal.text())),
+            text: bounded(&self.shown.ill.clone().unwrap_or_else(|| refusal.text())),
             since: String::new(),
         });
         let mut standing = Standing {
@@ -89,11 +110,12 @@ impl Machine {
             required: self.required(),
             blocked,
             doing,
-            said: self.said.clone(),
-            hampered: self.hampered.as_deref().map(bounded),
+            said: self.shown.said.clone(),
+            hampered: self.shown.hampered.as_deref().map(bounded),
             once: self.settings.mode != Mode::Daemon,
         };
         if let Some(before) = self
+            .shown
             .standing
             .as_ref()
             .filter(|before| before.same(&standing))
@@ -101,31 +123,40 @@ impl Machine {
             standing.since.clone_from(&before.since);
         }
         if let Some(blocked) = &mut standing.blocked {
-            let before = self.standing.as_ref();
+            let before = self.shown.standing.as_ref();
             let before = before.and_then(|before| before.blocked.as_ref());
             blocked.since = match before.filter(|before| before.label == blocked.label) {
                 Some(before) => before.since.clone(),
                 None => rfc3339(now),
             };
         }
-        self.standing = Some(standing);
+        self.shown.standing = Some(standing);
     }
 
     /// Since when a reboot is required, as far as this process knows.
     fn require(&mut self, now: Timestamp) {
-        match (self.reasons.is_empty(), &self.state) {
+        match (self.judging.reasons.is_empty(), &self.state) {
             (false, _) => {
-                self.required_since.get_or_insert_with(|| rfc3339(now));
-                self.required_at.get_or_insert(self.now.mono);
+                self.shown
+                    .required_since
+                    .get_or_insert_with(|| rfc3339(now));
+                self.shown.required_at.get_or_insert(self.now.mono);
             }
-            (true, State::Idle(_)) => (self.required_since, self.required_at) = (None, None),
+            (true, State::Idle(_)) => {
+                (self.shown.required_since, self.shown.required_at) = (None, None)
+            }
             (true, _) => {}
         }
     }
 
     fn required(&self) -> Option<Required> {
-        let since = self.required_since.clone()?;
-        let by = self.reasons.iter().map(|reason| bounded(reason)).collect();
+        let since = self.shown.required_since.clone()?;
+        let by = self
+            .judging
+            .reasons
+            .iter()
+            .map(|reason| bounded(reason))
+            .collect();
         Some(Required { since, by })
     }
 
@@ -170,14 +201,14 @@ impl Machine {
                 Some(("rebooting", None, Some(self.command_text(failed))))
             }
             State::Holding(_, refusal) => {
-                let doing = match self.may_go_down {
+                let doing = match self.down.may_go_down {
                     true => "is still up and may yet go down",
                     false => "keeps its claim and looks again",
                 };
                 Some(("holding", Some(refusal.clone()), Some(doing.to_owned())))
             }
             State::Verifying(verify) => {
-                let ill = self.ill.clone().map(Refusal::Health);
+                let ill = self.shown.ill.clone().map(Refusal::Health);
                 Some(("verifying", ill, Some(self.proof_text(verify))))
             }
             State::Ending(_) => Some(("verifying", None, Some("gives its claim back".to_owned()))),
@@ -226,7 +257,7 @@ impl Machine {
                 "has no record of what it began, and undoes a drain once".to_owned()
             }
         };
-        match &self.ill {
+        match &self.shown.ill {
             Some(_) => what,
             None => format!("{what} and has to prove that it is healthy"),
         }
@@ -235,7 +266,7 @@ impl Machine {
     /// The gate of the queue, which no judgement asks: the place tells.
     pub(super) fn say_turn(&mut self) {
         let Some((ahead, more)) = self.queue.as_ref().map(super::Queue::ahead) else {
-            return self.verdicts.say(
+            return self.shown.verdicts.say(
                 Verdict::not_asked("turn", "not in the queue"),
                 self.now.wall,
             );
@@ -251,7 +282,7 @@ impl Machine {
             true => Verdict::ok("turn", "its turn is here"),
             false => Verdict::refused("turn", &turn),
         };
-        self.verdicts.say(verdict, self.now.wall);
+        self.shown.verdicts.say(verdict, self.now.wall);
     }
 
     /// What no judgement asks either: an attempt that failed or lost its place, until it is tried again.
@@ -261,11 +292,16 @@ impl Machine {
             | State::Holding(_, refusal) => Verdict::refused("attempt", refusal),
             _ => {
                 return self
+                    .shown
                     .verdicts
                     .say(Verdict::not_asked("attempt", ""), self.now.wall);
             }
         };
-        let before = self.verdicts.of("attempt").filter(|before| before.blocks());
+        let before = self
+            .shown
+            .verdicts
+            .of("attempt")
+            .filter(|before| before.blocks());
         let changes_at = match before {
             Some(before) => before.changes_at.clone(),
             None if matches!(self.state, State::Idle(_)) => {
@@ -278,7 +314,7 @@ impl Machine {
             changes_at,
             ..failed
         };
-        self.verdicts.say(verdict, self.now.wall);
+        self.shown.verdicts.say(verdict, self.now.wall);
     }
 }
 

@@ -4,16 +4,13 @@ use std::time::Duration;
 
 use etcd_rs_sync::{Error, Op, Reply, Request};
 
-use super::{After, Entry, Gates, Machine, Outcome, Stage, State, Verify, nonsense, words};
+use super::{Entry, Gates, Machine, Outcome, Stage, State, Verify, nonsense, words};
+use crate::core::Note;
 use crate::core::settings::Mode;
-use crate::core::{Note, Refusal};
 use crate::identity::is_same;
 use crate::lock::outcome::{self, Found, Write};
 use crate::lock::record::decode;
 use crate::lock::{Held, NodeRecord, Phase, request};
-
-/// The exit code for a configuration that cannot be right: two machines with one name.
-const EXIT_CONFIGURATION: u8 = 2;
 
 /// How often one claim is committed before the node gives up: it calls the attempt off, or holds the claim when a reboot command
 /// ran.
@@ -129,7 +126,7 @@ impl Machine {
         if held.claim.phase == Phase::Queued {
             return self.adopt_queued(found, &held);
         }
-        self.reasons.clone_from(&held.claim.reasons);
+        self.judging.reasons.clone_from(&held.claim.reasons);
         let other_boot = held.claim.boot_id != self.settings.boot_id;
         if other_boot && let Some(why) = self.memory.is_not_ours(&held.claim.boot_id, held.create) {
             return self.refuse_copy("claim", &held.claim.boot_id, why);
@@ -241,7 +238,7 @@ impl Machine {
         let same_place = held.claim.domains == self.settings.domains;
         let daemon = self.settings.mode == Mode::Daemon;
         if same_boot && same_place && daemon && self.next.is_none() {
-            self.reasons.clone_from(&held.claim.reasons);
+            self.judging.reasons.clone_from(&held.claim.reasons);
             self.note(Note::info(
                 "adopted",
                 "found this node's place in the queue, left by an earlier process; keeping it",
@@ -292,89 +289,12 @@ impl Machine {
         }
         if !once {
             // Whoever restarts the daemon may have mended what kept the host from going down.
-            self.tries_from = self.attempts_made();
+            self.down.tries_from = self.attempts_made();
         }
         self.go(State::Rebooting {
             until: self.now.mono + left,
             failed: None,
         });
-    }
-
-    /// Whether the registration is another machine's; then the program ends.
-    pub(super) fn foreign_registration(&mut self) -> bool {
-        let record = self.record();
-        if !is_same(&record.node_id, &self.settings.node_id) {
-            self.refuse_name("registration", &record.node_id);
-            return true;
-        }
-        match record.boot_id {
-            Some(boot) if boot == self.settings.boot_id => self.signed = true,
-            Some(boot) if self.signed => {
-                let why = "it was written after this boot of this machine had registered";
-                self.refuse_copy("registration", &boot, why);
-                return true;
-            }
-            Some(_) | None => self.signed &= self.registration.is_some(),
-        }
-        false
-    }
-
-    /// Another machine with this name and this machine id, as a copied image has them.
-    fn refuse_copy(&mut self, what: &str, boot: &str, why: &str) {
-        self.note(
-            Note::error(
-                "name_taken",
-                format!(
-                    "the {what} of node {name} in etcd is of boot {boot}, and {why}; this machine runs boot {own}, and both have node_id \
-                     {id}: two machines are copies of one. Give one of them another node_name and another node_id (machine id); when \
-                     there is no other machine, run: reboot-coordinator release {name}, then forget {name}",
-                    name = self.settings.node,
-                    own = self.settings.boot_id,
-                    id = self.settings.node_id,
-                ),
-            )
-            .with("other_boot_id", boot),
-        );
-        self.refused_name = Some(self.refused_name("name_copied", &format!(
-            "two machines are copies of one, with node_id {}: boot {boot} has the name, and boot {} was refused",
-            self.settings.node_id, self.settings.boot_id
-        )));
-        self.exit(EXIT_CONFIGURATION);
-    }
-
-    fn refuse_name(&mut self, what: &str, other: &str) {
-        self.note(
-            Note::error(
-                "name_taken",
-                format!(
-                    "the {what} of node {name} in etcd belongs to the machine with node_id {other}, this is the machine with \
-                     node_id {own}: two machines use one node_name. Give one of them another name; if {other} was replaced by \
-                     this machine, run: reboot-coordinator forget {name}",
-                    name = self.settings.node,
-                    own = self.settings.node_id,
-                ),
-            )
-            .with("other_node_id", other),
-        );
-        self.refused_name = Some(self.refused_name(
-            "name_taken",
-            &format!(
-                "two machines use the name {}: {other} has it, and {} was refused",
-                self.settings.node, self.settings.node_id
-            ),
-        ));
-        self.exit(EXIT_CONFIGURATION);
-    }
-
-    fn refuse_record(&mut self, what: &str, why: &str) {
-        self.note(Note::error(
-            "record_unreadable",
-            format!(
-                "the {what} of node {} in etcd cannot be used: {why}",
-                self.settings.node
-            ),
-        ));
-        self.exit(1);
     }
 
     fn on_registered(&mut self, reply: Reply) {
@@ -404,65 +324,5 @@ impl Machine {
             }
             self.go(State::Gates(Gates::at(Stage::PreLock)));
         }
-    }
-
-    /// Gives up the place because another claim of this node stands there, and looks again.
-    pub(super) fn start_over(&mut self, lease: i64) {
-        self.leave_lease(lease, After::Start);
-    }
-
-    /// Gives up the place: the pass ends for `refusal`.
-    pub(super) fn leave(&mut self, refusal: Refusal) {
-        self.cancel_task();
-        let takes_over = matches!(self.state, State::Entering(Entry::TakeOver(_), _));
-        match self.lease.as_ref().map(|lease| lease.id) {
-            Some(id) if takes_over => self.leave_lease(id, After::Start),
-            Some(id) => self.leave_lease(id, After::Block(refusal)),
-            None => {
-                self.forget_place();
-                self.block(refusal);
-            }
-        }
-    }
-
-    pub(super) fn leave_lease(&mut self, id: i64, after: After) {
-        self.forget_place();
-        self.go(State::Leaving(id, after));
-    }
-
-    pub(super) fn forget_place(&mut self) {
-        self.unwatch();
-        self.lease = None;
-        self.queue = None;
-        self.held = None;
-    }
-
-    /// The lease is gone. A commit that was refused is no proof that no copy of it is on its way: one that arrived before the
-    /// revoke has made the claim durable, and it would stop the line for ever if it were forgotten.
-    pub(super) fn on_left(&mut self, result: Result<Reply, Error>) {
-        match result {
-            Ok(Reply::Revoke(_)) | Err(Error::LeaseNotFound) => {}
-            Ok(_) => return self.retry("a revoke was answered by something else"),
-            Err(error) => return self.retry(&words(&error)),
-        }
-        match &self.state {
-            State::Leaving(_, After::Block(refusal)) => {
-                let refusal = refusal.clone();
-                self.go(State::Left(refusal));
-            }
-            _ => self.look_again(&Refusal::Lost(
-                "another claim of this node stands there".to_owned(),
-            )),
-        }
-    }
-
-    /// Reads the own claim again after a pause. A place that an earlier process left may not be forgotten: its commit may
-    /// still be on its way.
-    pub(super) fn look_again(&mut self, refusal: &Refusal) {
-        self.note_refusal(refusal);
-        let pause = self.failure_pause();
-        self.state = State::ReadOwn;
-        self.retries = 0;
-        self.timer = Some(self.now.mono + pause);
     }
 }

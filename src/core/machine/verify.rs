@@ -10,7 +10,6 @@ use crate::core::facts::{DetectorReport, HealthPhase, ScriptReport};
 use crate::core::io::{Action, Hook};
 use crate::core::settings::Mode;
 use crate::core::{Note, Refusal, budget};
-use crate::lock::outcome::{self, Write};
 use crate::lock::{Claim, Phase, request, requests};
 
 /// How an attempt ends.
@@ -28,7 +27,7 @@ pub enum Outcome {
 
 /// Where the proof stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
+pub(super) enum Step {
     /// Writing phase `verifying` into the claim.
     Mark,
     /// Asking the detectors, once.
@@ -54,14 +53,14 @@ pub struct Verify {
     pub(super) request: Option<i64>,
     healthy_since: Option<Duration>,
     /// Whether the claim says that its node is back.
-    marked: bool,
-    undone: bool,
+    pub(super) marked: bool,
+    pub(super) undone: bool,
     /// Since when it is not healthy.
     ill_since: Option<Duration>,
     /// What is wrong, when it has been wrong for so long that it counts as a failed reboot.
     pub(super) illness: Option<String>,
     /// Whether that is being told.
-    telling: bool,
+    pub(super) telling: bool,
 }
 
 impl Verify {
@@ -146,7 +145,7 @@ impl Machine {
         }
     }
 
-    fn verify_next(&mut self, step: Step) {
+    pub(super) fn verify_next(&mut self, step: Step) {
         if let State::Verifying(verify) = &mut self.state {
             verify.step = step;
         }
@@ -213,80 +212,6 @@ impl Machine {
         self.verify_next(Step::Undo);
     }
 
-    fn on_told(&mut self, result: Result<Reply, Error>) {
-        let write = match result {
-            Ok(reply) => outcome::write(reply),
-            Err(error) => return self.retry(&words(&error)),
-        };
-        match write.map(|write| self.told_own(write)) {
-            Ok(Write::Done(_)) => {}
-            Ok(Write::Refused(found)) => return self.not_as_held(found.as_deref()),
-            Err(malformed) => return self.retry(&nonsense(&malformed)),
-        }
-        if let State::Verifying(verify) = &mut self.state {
-            verify.telling = false;
-        }
-        self.begin();
-    }
-
-    fn on_marked(&mut self, result: Result<Reply, Error>) {
-        let Some(held) = &self.held else {
-            return self.taken_away();
-        };
-        let claim = verifying(&held.claim, &self.session);
-        let write = match result {
-            Ok(reply) => outcome::write(reply),
-            Err(error) => return self.not_marked(&words(&error)),
-        };
-        let modified = match write {
-            Ok(Write::Done(revision)) => revision,
-            Ok(Write::Refused(Some(found))) if found.claim.as_ref() == Ok(&claim) => found.modified,
-            Ok(Write::Refused(found)) => return self.not_as_held(found.as_deref()),
-            Err(malformed) => return self.not_marked(&nonsense(&malformed)),
-        };
-        if let Some(held) = &mut self.held {
-            held.modified = modified;
-            held.claim = claim;
-        }
-        let State::Verifying(verify) = &mut self.state else {
-            return;
-        };
-        verify.marked = true;
-        let next = match verify.outcome {
-            Outcome::Completed => {
-                self.note(Note::info(
-                    "back",
-                    "the host has rebooted; this node keeps its claim until it is healthy",
-                ));
-                Step::Detect
-            }
-            Outcome::Aborted(_) | Outcome::TakenAway | Outcome::Unrecorded => Step::Undo,
-        };
-        self.verify_next(next);
-    }
-
-    /// The boot is proved already: the drain is undone before etcd can write, as when its disk is full.
-    fn not_marked(&mut self, why: &str) {
-        match &self.state {
-            State::Verifying(verify)
-                if verify.outcome == Outcome::Completed
-                    && !verify.undone
-                    && self.settings.undoes =>
-            {
-                self.note(
-                    Note::warn(
-                        "etcd_error",
-                        format!("verifying: the claim cannot say that this node is back: {why}; undoing the drain first"),
-                    )
-                    .with("state", "verifying")
-                    .repeating(),
-                );
-                self.verify_next(Step::Undo);
-            }
-            _ => self.retry(why),
-        }
-    }
-
     pub(super) fn verify_detected(&mut self, reports: &[DetectorReport]) {
         self.note_detectors(reports);
         let verdict = judge_detectors(reports);
@@ -335,7 +260,7 @@ impl Machine {
         let told = self
             .held
             .as_ref()
-            .is_none_or(|held| held.create == self.told);
+            .is_none_or(|held| held.create == self.down.told);
         if let State::Verifying(verify) = &mut self.state {
             verify.healthy_since = None;
             let since = *verify.ill_since.get_or_insert(now);
@@ -344,7 +269,7 @@ impl Machine {
                 verify.telling = true;
             }
         }
-        self.ill = Some(format!("{what}: {why}"));
+        self.shown.ill = Some(format!("{what}: {why}"));
         self.note(
             Note::error(
                 "not_healthy",
@@ -369,7 +294,7 @@ impl Machine {
         let settle = self.settings.post_boot_settle;
         let check = self.settings.check_interval;
         self.retries = 0;
-        self.ill = None;
+        self.shown.ill = None;
         let State::Verifying(verify) = &mut self.state else {
             return;
         };
@@ -387,7 +312,7 @@ impl Machine {
 }
 
 /// The claim of a node that is back: still that of the boot before, so that a new start knows it too.
-fn verifying(claim: &Claim, session: &str) -> Claim {
+pub(super) fn verifying(claim: &Claim, session: &str) -> Claim {
     Claim {
         phase: Phase::Verifying,
         session: session.to_owned(),

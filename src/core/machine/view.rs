@@ -69,7 +69,7 @@ impl Machine {
     /// Whether a reboot is under way; `None` where the last answer stays true.
     pub fn commitment(&self) -> Option<Commitment> {
         let held = self.held.as_ref();
-        let copies = held.is_some_and(|held| self.refused == Some(held.modified));
+        let copies = held.is_some_and(|held| self.down.refused == Some(held.modified));
         match self.state.commitment() {
             Some(Commitment::Queued) if copies => Some(Commitment::Unknown),
             word => word,

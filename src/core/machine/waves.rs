@@ -14,7 +14,7 @@ impl Machine {
     /// alone the next time: only when he holds nobody up any more is there a reason to look at all the others again.
     pub(super) fn must_look_further(&mut self, seen: &Seen) -> bool {
         let (own, node) = (self.settings.wave, &self.settings.node);
-        let (further, next) = match (wave::judge(own, node, &seen.members), &self.look) {
+        let (further, next) = match (wave::judge(own, node, &seen.members), &self.judging.look) {
             (Err(first), Look::Everybody) => (false, Look::Named(vec![first.node])),
             (Ok(()), Look::Everybody) if own <= 0 => (false, Look::default()),
             (Err(_), Look::Named(_)) | (Ok(()), Look::Everybody) => return false,
@@ -27,7 +27,7 @@ impl Machine {
                 (true, Look::at(below().cloned().collect()))
             }
         };
-        self.look = next;
+        self.judging.look = next;
         further
     }
 
@@ -36,8 +36,8 @@ impl Machine {
         let (own, node) = (self.settings.wave, &self.settings.node);
         wave::judge(own, node, &seen.members).map_err(|first| Refusal::Wave(first.why))?;
         let after = wave::is_after(own, node, &seen.members);
-        self.judged_waves = (own > 0 || after).then_some(revision);
-        let known = self.required_at.unwrap_or(self.now.mono);
+        self.judging.waves = (own > 0 || after).then_some(revision);
+        let known = self.shown.required_at.unwrap_or(self.now.mono);
         let looked = known + self.settings.check_interval * LOOKS;
         if after && self.settings.mode == Mode::Daemon && self.now.mono < looked {
             return Err(Refusal::Wave(format!(

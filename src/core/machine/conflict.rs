@@ -1,0 +1,87 @@
+//! The name of this node is another machine's: what it says, and how it ends.
+
+use super::Machine;
+use crate::core::Note;
+use crate::identity::is_same;
+
+/// The exit code for a configuration that cannot be right: two machines with one name.
+const EXIT_CONFIGURATION: u8 = 2;
+
+impl Machine {
+    /// Whether the registration is another machine's; then the program ends.
+    pub(super) fn foreign_registration(&mut self) -> bool {
+        let record = self.record();
+        if !is_same(&record.node_id, &self.settings.node_id) {
+            self.refuse_name("registration", &record.node_id);
+            return true;
+        }
+        match record.boot_id {
+            Some(boot) if boot == self.settings.boot_id => self.signed = true,
+            Some(boot) if self.signed => {
+                let why = "it was written after this boot of this machine had registered";
+                self.refuse_copy("registration", &boot, why);
+                return true;
+            }
+            Some(_) | None => self.signed &= self.registration.is_some(),
+        }
+        false
+    }
+
+    /// Another machine with this name and this machine id, as a copied image has them.
+    pub(super) fn refuse_copy(&mut self, what: &str, boot: &str, why: &str) {
+        self.note(
+            Note::error(
+                "name_taken",
+                format!(
+                    "the {what} of node {name} in etcd is of boot {boot}, and {why}; this machine runs boot {own}, and both have node_id \
+                     {id}: two machines are copies of one. Give one of them another node_name and another node_id (machine id); when \
+                     there is no other machine, run: reboot-coordinator release {name}, then forget {name}",
+                    name = self.settings.node,
+                    own = self.settings.boot_id,
+                    id = self.settings.node_id,
+                ),
+            )
+            .with("other_boot_id", boot),
+        );
+        self.shown.refused_name = Some(self.refused_name("name_copied", &format!(
+            "two machines are copies of one, with node_id {}: boot {boot} has the name, and boot {} was refused",
+            self.settings.node_id, self.settings.boot_id
+        )));
+        self.exit(EXIT_CONFIGURATION);
+    }
+
+    pub(super) fn refuse_name(&mut self, what: &str, other: &str) {
+        self.note(
+            Note::error(
+                "name_taken",
+                format!(
+                    "the {what} of node {name} in etcd belongs to the machine with node_id {other}, this is the machine with \
+                     node_id {own}: two machines use one node_name. Give one of them another name; if {other} was replaced by \
+                     this machine, run: reboot-coordinator forget {name}",
+                    name = self.settings.node,
+                    own = self.settings.node_id,
+                ),
+            )
+            .with("other_node_id", other),
+        );
+        self.shown.refused_name = Some(self.refused_name(
+            "name_taken",
+            &format!(
+                "two machines use the name {}: {other} has it, and {} was refused",
+                self.settings.node, self.settings.node_id
+            ),
+        ));
+        self.exit(EXIT_CONFIGURATION);
+    }
+
+    pub(super) fn refuse_record(&mut self, what: &str, why: &str) {
+        self.note(Note::error(
+            "record_unreadable",
+            format!(
+                "the {what} of node {} in etcd cannot be used: {why}",
+                self.settings.node
+            ),
+        ));
+        self.exit(1);
+    }
+}

@@ -1,0 +1,84 @@
+//! The mark of the own failed reboot, and its end, while health is proved.
+
+use etcd_rs_sync::{Error, Reply};
+
+use super::verify::{Step, verifying};
+use super::{Machine, Outcome, State, nonsense, words};
+use crate::core::Note;
+use crate::lock::outcome::{self, Write};
+
+impl Machine {
+    pub(super) fn on_told(&mut self, result: Result<Reply, Error>) {
+        let write = match result {
+            Ok(reply) => outcome::write(reply),
+            Err(error) => return self.retry(&words(&error)),
+        };
+        match write.map(|write| self.told_own(write)) {
+            Ok(Write::Done(_)) => {}
+            Ok(Write::Refused(found)) => return self.not_as_held(found.as_deref()),
+            Err(malformed) => return self.retry(&nonsense(&malformed)),
+        }
+        if let State::Verifying(verify) = &mut self.state {
+            verify.telling = false;
+        }
+        self.begin();
+    }
+
+    pub(super) fn on_marked(&mut self, result: Result<Reply, Error>) {
+        let Some(held) = &self.held else {
+            return self.taken_away();
+        };
+        let claim = verifying(&held.claim, &self.session);
+        let write = match result {
+            Ok(reply) => outcome::write(reply),
+            Err(error) => return self.not_marked(&words(&error)),
+        };
+        let modified = match write {
+            Ok(Write::Done(revision)) => revision,
+            Ok(Write::Refused(Some(found))) if found.claim.as_ref() == Ok(&claim) => found.modified,
+            Ok(Write::Refused(found)) => return self.not_as_held(found.as_deref()),
+            Err(malformed) => return self.not_marked(&nonsense(&malformed)),
+        };
+        if let Some(held) = &mut self.held {
+            held.modified = modified;
+            held.claim = claim;
+        }
+        let State::Verifying(verify) = &mut self.state else {
+            return;
+        };
+        verify.marked = true;
+        let next = match verify.outcome {
+            Outcome::Completed => {
+                self.note(Note::info(
+                    "back",
+                    "the host has rebooted; this node keeps its claim until it is healthy",
+                ));
+                Step::Detect
+            }
+            Outcome::Aborted(_) | Outcome::TakenAway | Outcome::Unrecorded => Step::Undo,
+        };
+        self.verify_next(next);
+    }
+
+    /// The boot is proved already: the drain is undone before etcd can write, as when its disk is full.
+    pub(super) fn not_marked(&mut self, why: &str) {
+        match &self.state {
+            State::Verifying(verify)
+                if verify.outcome == Outcome::Completed
+                    && !verify.undone
+                    && self.settings.undoes =>
+            {
+                self.note(
+                    Note::warn(
+                        "etcd_error",
+                        format!("verifying: the claim cannot say that this node is back: {why}; undoing the drain first"),
+                    )
+                    .with("state", "verifying")
+                    .repeating(),
+                );
+                self.verify_next(Step::Undo);
+            }
+            _ => self.retry(why),
+        }
+    }
+}
