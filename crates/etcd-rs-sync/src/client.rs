@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use ureq::Agent;
 
 use crate::endpoints::EndpointHealth;
-use crate::http::{Exchange, Method, exchange};
-use crate::session::{Certified, Limits, Session, Ticket};
+use crate::session::{Certified, Limits, Session};
 use crate::watch::{Watch, WatchRequest};
-use crate::wire::{self, Refusal};
-use crate::{Error, Etcd, Options, Reply, Request, TlsOptions};
+use crate::{Error, Etcd, Options, Reply, Request, TlsOptions, wire};
 
+mod attempt;
 mod failures;
-use failures::Failures;
+use attempt::{Attempt, Failed, judge};
+use failures::{Failures, repeatable};
 
 /// The longest first attempt at one of several endpoints, before the next is tried. A stopped member accepts connections and
 /// never answers; moving on after 0.5 s or 1 s finds a working member in 1 to 3 s, waiting longer only takes longer.
@@ -163,16 +163,27 @@ impl Etcd for Client {
                     },
                 };
                 let in_doubt = self.session.known.in_doubt();
-                match self.attempt(request, &body, endpoint, limits) {
+                let attempt = |agent| {
+                    Attempt {
+                        session: &self.session,
+                        agent,
+                        request,
+                        body: &body,
+                        endpoint,
+                        limits,
+                    }
+                    .make()
+                };
+                match self.agent().map_err(judge).and_then(attempt) {
                     Ok(reply) => {
                         endpoints.worked(endpoint);
                         return Ok(reply);
                     }
-                    Err(Attempt::Final(error)) => {
+                    Err(Failed::Final(error)) => {
                         endpoints.worked(endpoint);
                         return Err(failures.settle(request, error));
                     }
-                    Err(Attempt::Elsewhere(error)) => {
+                    Err(Failed::Elsewhere(error)) => {
                         endpoints.failed(endpoint, &error.to_string());
                         slow |= Instant::now() >= limits.connect_until;
                         // What a second look tells is to be known at once. An older doubt is none of this attempt's.
@@ -189,171 +200,6 @@ impl Etcd for Client {
             }
             share = self.timeout.min(share * 2);
         }
-    }
-}
-
-/// How one attempt ended without a reply.
-enum Attempt {
-    /// The cluster has spoken.
-    Final(Error),
-    /// Another endpoint may do better.
-    Elsewhere(Error),
-}
-
-impl Client {
-    fn attempt(
-        &self,
-        request: &Request,
-        body: &str,
-        endpoint: usize,
-        limits: Limits,
-    ) -> Result<Reply, Attempt> {
-        let session = &self.session;
-        let agent = &self.agent().map_err(judge)?;
-        let prepared = session
-            .check_version(agent, endpoint, limits)
-            .and_then(|()| session.ticket(agent, endpoint, limits));
-        let ticket = prepared.map_err(judge)?;
-        let refused = match self.post(agent, request, body, (endpoint, limits), &ticket) {
-            Posted::Reply(reply) => return Ok(reply),
-            Posted::Failed(error) => return Err(judge(error)),
-            Posted::NeedsToken(error) => error,
-        };
-        if session.options.auth.is_none() {
-            return Err(Attempt::Final(refused));
-        }
-        // It was refused, so it had no effect and may be sent again, once, with a new token.
-        let ticket = session
-            .renew(agent, endpoint, limits, &ticket)
-            .map_err(judge)?;
-        match self.post(agent, request, body, (endpoint, limits), &ticket) {
-            Posted::Reply(reply) => Ok(reply),
-            Posted::NeedsToken(error) => Err(Attempt::Final(error)),
-            Posted::Failed(error) => Err(judge(error)),
-        }
-    }
-
-    fn post(
-        &self,
-        agent: &Agent,
-        request: &Request,
-        body: &str,
-        (endpoint, limits): (usize, Limits),
-        ticket: &Ticket,
-    ) -> Posted {
-        let post = Exchange {
-            url: self.session.url(endpoint, wire::path(request)),
-            method: Method::Post(body.as_bytes()),
-            most: wire::longest_reply(request),
-            token: ticket.text.clone(),
-            need_leader: needs_leader(request),
-            connect_until: limits.connect_until,
-            until: limits.until,
-        };
-        let at = |detail: &str| {
-            let detail = self.session.without_token(ticket, detail);
-            format!("{}: {detail}", self.session.options.endpoints[endpoint])
-        };
-        let known = &self.session.known;
-        let asked = known.asking();
-        match exchange(agent, &post) {
-            Ok((200, bytes)) => match wire::reply(request, &bytes) {
-                Ok(reply) => match known.believe(request, reply.header(), asked) {
-                    Ok(()) => Posted::Reply(reply),
-                    Err(why) => Posted::Failed(Error::OutcomeUnknown { detail: at(&why) }),
-                },
-                // An error in place of the first message of a stream, or something unknown.
-                Err(why) => match self.session.refusal(ticket, &bytes) {
-                    Refusal { code: 0, .. } => {
-                        Posted::Failed(Error::OutcomeUnknown { detail: at(&why) })
-                    }
-                    refusal => refused(0, refusal, &at),
-                },
-            },
-            Ok((status, bytes)) => refused(status, self.session.refusal(ticket, &bytes), &at),
-            Err(failure) if failure.sent => {
-                // Some servers close the connection where they should say that they do not know the token.
-                if failure.closed {
-                    self.session.forget(ticket);
-                }
-                Posted::Failed(Error::OutcomeUnknown {
-                    detail: at(&failure.detail),
-                })
-            }
-            Err(failure) => Posted::Failed(Error::NotSent {
-                detail: at(&failure.detail),
-            }),
-        }
-    }
-}
-
-/// Judges the server's "no", and says which endpoint it was where that matters.
-fn refused(http_status: u16, refusal: Refusal, at: &dyn Fn(&str) -> String) -> Posted {
-    let wants_new_token = refusal.wants_new_token();
-    let error = wire::classify(http_status, refusal);
-    match error {
-        Error::OutcomeUnknown { detail } => Posted::Failed(Error::OutcomeUnknown {
-            detail: at(&detail),
-        }),
-        Error::NotSent { detail } => Posted::Failed(Error::NotSent {
-            detail: at(&detail),
-        }),
-        error if wants_new_token && error.is_definite() => Posted::NeedsToken(error),
-        error => Posted::Failed(error),
-    }
-}
-
-enum Posted {
-    Reply(Reply),
-    NeedsToken(Error),
-    Failed(Error),
-}
-
-fn judge(error: Error) -> Attempt {
-    match error {
-        Error::NotSent { .. } | Error::OutcomeUnknown { .. } | Error::NoLeader { .. } => {
-            Attempt::Elsewhere(error)
-        }
-        Error::LeaseNotFound
-        | Error::LeaseExists
-        | Error::Compacted { .. }
-        | Error::Unauthenticated { .. }
-        | Error::PermissionDenied { .. }
-        | Error::Rejected { .. }
-        | Error::Setup { .. } => Attempt::Final(error),
-    }
-}
-
-/// Whether sending a request twice is the same as sending it once.
-fn repeatable(request: &Request) -> bool {
-    match request {
-        Request::Grant { id, .. } => *id != 0,
-        Request::KeepAlive { .. } | Request::Revoke { .. } => true,
-        Request::Range(_)
-        | Request::Put(_)
-        | Request::Delete(_)
-        | Request::Txn(_)
-        | Request::TimeToLive { .. }
-        | Request::Compact { .. }
-        | Request::Status
-        | Request::Members => !request.writes(),
-    }
-}
-
-/// Whether a member that knows no leader should say so at once instead of letting us wait. A stale read and a member's own
-/// status are asked for precisely when that must not matter.
-fn needs_leader(request: &Request) -> bool {
-    match request {
-        Request::Range(range) => !range.serializable,
-        Request::Status | Request::Members => false,
-        Request::Put(_)
-        | Request::Delete(_)
-        | Request::Txn(_)
-        | Request::Grant { .. }
-        | Request::Revoke { .. }
-        | Request::KeepAlive { .. }
-        | Request::TimeToLive { .. }
-        | Request::Compact { .. } => true,
     }
 }
 

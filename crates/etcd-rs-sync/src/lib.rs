@@ -11,10 +11,11 @@ mod known;
 mod options;
 mod probe;
 mod remedy;
+mod reply;
+mod request;
 mod resolve;
 mod session;
 mod tls;
-mod types;
 mod watch;
 mod wire;
 
@@ -24,8 +25,9 @@ pub use error::Error;
 pub use options::Options;
 pub use probe::{Probe, probe};
 pub use remedy::{REMEDIES, Remedy, cause, remedies};
+pub use reply::*;
+pub use request::*;
 pub use tls::TlsOptions;
-pub use types::*;
 pub use watch::{
     Event, EventKind, SILENCE_LIMIT, Watch, WatchBatch, WatchItem, WatchRequest, WatchStop,
 };

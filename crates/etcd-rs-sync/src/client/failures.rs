@@ -1,7 +1,22 @@
-//! What several failed attempts mean together.
+//! What several failed attempts mean together, and whether a request may be sent again.
 
-use super::repeatable;
 use crate::{Error, Keys, Op, Request, Txn};
+
+/// Whether sending a request twice is the same as sending it once.
+pub(super) fn repeatable(request: &Request) -> bool {
+    match request {
+        Request::Grant { id, .. } => *id != 0,
+        Request::KeepAlive { .. } | Request::Revoke { .. } => true,
+        Request::Range(_)
+        | Request::Put(_)
+        | Request::Delete(_)
+        | Request::Txn(_)
+        | Request::TimeToLive { .. }
+        | Request::Compact { .. }
+        | Request::Status
+        | Request::Members => !request.writes(),
+    }
+}
 
 /// What the attempts of one call came to.
 #[derive(Default)]

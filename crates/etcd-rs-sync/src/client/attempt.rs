@@ -1,0 +1,156 @@
+//! One attempt at one endpoint: with a token where one is needed, and what a failure says of the other endpoints.
+
+use ureq::Agent;
+
+use crate::http::{Exchange, Method, exchange};
+use crate::session::{Limits, Session, Ticket};
+use crate::wire::{self, Refusal};
+use crate::{Error, Reply, Request};
+
+/// How one attempt ended without a reply.
+pub(super) enum Failed {
+    /// The cluster has spoken.
+    Final(Error),
+    /// Another endpoint may do better.
+    Elsewhere(Error),
+}
+
+/// One request to one endpoint.
+pub(super) struct Attempt<'a> {
+    pub(super) session: &'a Session,
+    pub(super) agent: Agent,
+    pub(super) request: &'a Request,
+    pub(super) body: &'a str,
+    pub(super) endpoint: usize,
+    pub(super) limits: Limits,
+}
+
+impl Attempt<'_> {
+    pub(super) fn make(&self) -> Result<Reply, Failed> {
+        let (session, agent) = (self.session, &self.agent);
+        let (endpoint, limits) = (self.endpoint, self.limits);
+        let prepared = session
+            .check_version(agent, endpoint, limits)
+            .and_then(|()| session.ticket(agent, endpoint, limits));
+        let ticket = prepared.map_err(judge)?;
+        let refused = match self.post(&ticket) {
+            Posted::Reply(reply) => return Ok(reply),
+            Posted::Failed(error) => return Err(judge(error)),
+            Posted::NeedsToken(error) => error,
+        };
+        if session.options.auth.is_none() {
+            return Err(Failed::Final(refused));
+        }
+        // It was refused, so it had no effect and may be sent again, once, with a new token.
+        let ticket = session
+            .renew(agent, endpoint, limits, &ticket)
+            .map_err(judge)?;
+        match self.post(&ticket) {
+            Posted::Reply(reply) => Ok(reply),
+            Posted::NeedsToken(error) => Err(Failed::Final(error)),
+            Posted::Failed(error) => Err(judge(error)),
+        }
+    }
+
+    fn post(&self, ticket: &Ticket) -> Posted {
+        let (session, request) = (self.session, self.request);
+        let post = Exchange {
+            url: session.url(self.endpoint, wire::path(request)),
+            method: Method::Post(self.body.as_bytes()),
+            most: wire::longest_reply(request),
+            token: ticket.text.clone(),
+            need_leader: needs_leader(request),
+            connect_until: self.limits.connect_until,
+            until: self.limits.until,
+        };
+        let at = |detail: &str| {
+            let detail = session.without_token(ticket, detail);
+            format!("{}: {detail}", session.options.endpoints[self.endpoint])
+        };
+        let known = &session.known;
+        let asked = known.asking();
+        match exchange(&self.agent, &post) {
+            Ok((200, bytes)) => match wire::reply(request, &bytes) {
+                Ok(reply) => match known.believe(request, reply.header(), asked) {
+                    Ok(()) => Posted::Reply(reply),
+                    Err(why) => Posted::Failed(Error::OutcomeUnknown { detail: at(&why) }),
+                },
+                // An error in place of the first message of a stream, or something unknown.
+                Err(why) => match session.refusal(ticket, &bytes) {
+                    Refusal { code: 0, .. } => {
+                        Posted::Failed(Error::OutcomeUnknown { detail: at(&why) })
+                    }
+                    refusal => refused(0, refusal, &at),
+                },
+            },
+            Ok((status, bytes)) => refused(status, session.refusal(ticket, &bytes), &at),
+            Err(failure) if failure.sent => {
+                // Some servers close the connection where they should say that they do not know the token.
+                if failure.closed {
+                    session.forget(ticket);
+                }
+                Posted::Failed(Error::OutcomeUnknown {
+                    detail: at(&failure.detail),
+                })
+            }
+            Err(failure) => Posted::Failed(Error::NotSent {
+                detail: at(&failure.detail),
+            }),
+        }
+    }
+}
+
+/// Judges the server's "no", and says which endpoint it was where that matters.
+fn refused(http_status: u16, refusal: Refusal, at: &dyn Fn(&str) -> String) -> Posted {
+    let wants_new_token = refusal.wants_new_token();
+    let error = wire::classify(http_status, refusal);
+    match error {
+        Error::OutcomeUnknown { detail } => Posted::Failed(Error::OutcomeUnknown {
+            detail: at(&detail),
+        }),
+        Error::NotSent { detail } => Posted::Failed(Error::NotSent {
+            detail: at(&detail),
+        }),
+        error if wants_new_token && error.is_definite() => Posted::NeedsToken(error),
+        error => Posted::Failed(error),
+    }
+}
+
+enum Posted {
+    Reply(Reply),
+    NeedsToken(Error),
+    Failed(Error),
+}
+
+/// Whether another endpoint may do better.
+pub(super) fn judge(error: Error) -> Failed {
+    match error {
+        Error::NotSent { .. } | Error::OutcomeUnknown { .. } | Error::NoLeader { .. } => {
+            Failed::Elsewhere(error)
+        }
+        Error::LeaseNotFound
+        | Error::LeaseExists
+        | Error::Compacted { .. }
+        | Error::Unauthenticated { .. }
+        | Error::PermissionDenied { .. }
+        | Error::Rejected { .. }
+        | Error::Setup { .. } => Failed::Final(error),
+    }
+}
+
+/// Whether a member that knows no leader should say so at once instead of letting us wait. A stale read and a member's own
+/// status are asked for precisely when that must not matter.
+fn needs_leader(request: &Request) -> bool {
+    match request {
+        Request::Range(range) => !range.serializable,
+        Request::Status | Request::Members => false,
+        Request::Put(_)
+        | Request::Delete(_)
+        | Request::Txn(_)
+        | Request::Grant { .. }
+        | Request::Revoke { .. }
+        | Request::KeepAlive { .. }
+        | Request::TimeToLive { .. }
+        | Request::Compact { .. } => true,
+    }
+}
