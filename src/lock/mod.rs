@@ -3,12 +3,17 @@
 //! Nothing here does I/O or reads a clock. [`request`] builds what is sent to etcd, [`outcome`] says what an answer means,
 //! [`record`] is what the values look like, [`keys`] where they are. `docs/protocol.md` says why.
 
+mod answer;
+mod commit;
+mod compare;
 pub mod domains;
 pub mod keys;
 pub mod line;
+mod node;
 pub mod operator;
 pub mod outcome;
 pub mod proof;
+mod read;
 pub mod record;
 pub mod request;
 pub mod requests;

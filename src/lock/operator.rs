@@ -5,10 +5,10 @@
 
 use etcd_rs_sync::{Delete, Keys as Span, Op, OpReply, Put, Range, Reply, Txn};
 
+use super::answer::{Found, Malformed, ranges, single, txn};
+use super::compare::{absent, read, same, unchanged};
 use super::line::{self, GoOn};
-use super::outcome::{Found, Malformed, ranges, single, txn};
 use super::record::{History, Pause, RecordError, decode, encode};
-use super::request::{absent, read, same, unchanged};
 use super::{Keys, waves};
 
 /// What is to be taken away from among the claims, with the revisions that were shown to the operator.

@@ -3,8 +3,13 @@
 use etcd_rs_sync::{Compare, Delete, Keys as Span, Op, Order, Put, Range, Txn};
 
 use super::line::{self, Failure, GoOn};
-use super::record::{Claim, Cooldown, History, NodeRecord, Report, Standing, encode};
+use super::record::{Claim, Cooldown, History, NodeRecord, encode};
 use super::{Held, Keys, requests, waves};
+
+use super::compare::{
+    absent, created_after, older_than, present, read, reads, same, unchanged, unchanged_since,
+};
+pub use super::node::{register, report, stand, unregister};
 
 /// A revision no store will reach: a guard that demands it must fail.
 const IMPOSSIBLE_REVISION: i64 = i64::MAX - 1;
@@ -74,24 +79,6 @@ pub fn remove(keys: &Keys, node: &str, create: i64, modified: i64) -> Txn {
         compares: same(key.as_bytes(), create, modified),
         success: vec![Op::Delete(Delete::of(Span::one(key.clone())))],
         failure: vec![read(key)],
-    }
-}
-
-/// Delete the registration that a machine had under a name which it has no more, while it is the one with this mod revision and
-/// neither a claim nor a failure of that name stands.
-pub fn unregister(keys: &Keys, record: &NodeRecord, modified: i64) -> Txn {
-    let node = record.node.as_str();
-    let key = keys.node(node);
-    Txn {
-        compares: vec![
-            unchanged(key.clone(), modified),
-            absent(keys.claim(node)),
-            absent(keys.failed(node)),
-        ],
-        success: std::iter::once(Op::Delete(Delete::of(Span::one(key))))
-            .chain((record.wave < 0).then(|| waves::unnamed(keys, node)))
-            .collect(),
-        failure: vec![],
     }
 }
 
@@ -346,93 +333,4 @@ pub fn release(keys: &Keys, release: &Release<'_>) -> Txn {
     });
     txn.failure.push(read(keys.node(node)));
     txn
-}
-
-/// Register a member, or change its registration, when it still has the mod revision seen (0: when there is none), and its wave
-/// was that. With a whole budget nothing is left of a reboot that did not help.
-pub fn register(keys: &Keys, record: &NodeRecord, (seen_modified, was): (i64, i32)) -> Txn {
-    let key = keys.node(&record.node);
-    let mut success = vec![Op::Put(Put::new(key.clone(), encode(record), 0))];
-    success.extend(waves::named(keys, record, was));
-    if record.budget_used == 0 {
-        success.push(line::forget(keys, &record.node));
-    }
-    Txn {
-        compares: vec![unchanged(key.clone(), seen_modified)],
-        success,
-        failure: vec![read(key)],
-    }
-}
-
-/// Write a health report over the one with the mod revision seen (0: none). Otherwise answer what stands there.
-pub fn report(keys: &Keys, report: &Report, lease: i64, seen_modified: i64) -> Txn {
-    let key = keys.alive(&report.node);
-    Txn {
-        compares: vec![unchanged(key.clone(), seen_modified)],
-        success: vec![Op::Put(Put::new(key.clone(), encode(report), lease))],
-        failure: vec![read(key)],
-    }
-}
-
-/// Write what a node says of itself over what has the mod revision seen (0: nothing). Otherwise answer what stands there.
-pub fn stand(keys: &Keys, standing: &Standing, lease: i64, seen_modified: i64) -> Txn {
-    let key = standing.key(keys);
-    Txn {
-        compares: vec![unchanged(key.clone(), seen_modified)],
-        success: vec![Op::Put(Put::new(key.clone(), encode(standing), lease))],
-        failure: vec![read(key)],
-    }
-}
-
-/// A compare over all keys below `prefix`: nothing there was written after `revision`. True when nothing is there.
-fn unchanged_since(prefix: String, revision: i64) -> Compare {
-    older_than(Span::prefix(prefix), revision + 1)
-}
-
-fn older_than(keys: Span, revision: i64) -> Compare {
-    Compare {
-        keys,
-        result: etcd_rs_sync::Is::Less,
-        target: etcd_rs_sync::Target::ModRevision(revision),
-    }
-}
-
-pub(super) fn same(key: &[u8], create: i64, modified: i64) -> Vec<Compare> {
-    vec![
-        Compare::create_revision(Span::one(key), create),
-        Compare::mod_revision(Span::one(key), modified),
-    ]
-}
-
-/// The key still has this mod revision; 0: it does not exist.
-pub(super) fn unchanged(key: String, modified: i64) -> Compare {
-    Compare::mod_revision(Span::one(key), modified)
-}
-
-pub(super) fn absent(key: String) -> Compare {
-    Compare::create_revision(Span::one(key), 0)
-}
-
-fn present(key: String) -> Compare {
-    created_after(key, 0)
-}
-
-/// That the key is there, and was created after `revision`.
-fn created_after(key: String, revision: i64) -> Compare {
-    Compare {
-        result: etcd_rs_sync::Is::Greater,
-        ..Compare::create_revision(Span::one(key), revision)
-    }
-}
-
-pub(super) fn read(key: String) -> Op {
-    Op::Range(Range::of(Span::one(key)))
-}
-
-pub(super) fn reads(keys: &[String]) -> Txn {
-    Txn {
-        compares: vec![],
-        success: keys.iter().cloned().map(read).collect(),
-        failure: vec![],
-    }
 }

@@ -9,9 +9,9 @@
 use etcd_rs_sync::{Delete, KeyValue, Keys as Span, Op, Put, Reply, Txn};
 
 use super::Keys;
-use super::outcome::{Malformed, Registered, ranges, single, txn};
+use super::answer::{Malformed, Registered, ranges, single, txn};
+use super::compare::{read, reads, unchanged};
 use super::record::{self, RebootRequest, RecordError, decode, encode};
-use super::request::{read, reads, unchanged};
 
 /// A request with its mod revision, when there is one.
 pub type Seen = Option<(i64, Result<RebootRequest, RecordError>)>;

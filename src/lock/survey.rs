@@ -5,13 +5,14 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Keys;
+use super::answer::{Found, Malformed, ranges, single, txn};
+use super::compare::read;
 use super::keys::shown;
 use super::line::{self, Line};
-use super::outcome::{self, Found, Malformed, ranges, single, txn};
+use super::read::line as line_of;
 use super::record::{
     self, Cooldown, History, NodeRecord, Pause, RebootRequest, RecordError, Standing, decode,
 };
-use super::request::read;
 use super::requests;
 
 /// How many pairs are read at once. A registration with its JSON and base64 is under a kilobyte, so a page stays far below
@@ -145,7 +146,7 @@ impl Pages {
                     .iter()
                     .filter_map(|kv| decode(&kv.value).ok())
                     .collect(),
-                line: outcome::line(keys, failed, single(go_on)?),
+                line: line_of(keys, failed, single(go_on)?),
                 ..Survey::default()
             },
             lists: [

@@ -11,10 +11,10 @@ use etcd_rs_sync::{
 
 use serde::{Deserialize, Serialize};
 
+use super::answer::{Found, Malformed, single};
+use super::compare::read;
 use super::keys::Keys;
-use super::outcome::{Found, Malformed, single};
 use super::record::{NodeRecord, RecordError, Standing, decode, encode};
-use super::request::read;
 
 /// How many members are looked at one by one. etcd takes 128 operations in one transaction.
 const MOST: usize = 20;

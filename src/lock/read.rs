@@ -1,0 +1,160 @@
+//! What the gates' read says, at one revision.
+
+use std::collections::BTreeSet;
+
+use etcd_rs_sync::{KeyValue, RangeReply, Reply};
+
+use super::answer::{Found, Malformed, Registered, reads, single, txn};
+use super::keys::shown;
+use super::line::{Failure, Known, Line};
+use super::record::{self, Cooldown, Pause, RecordError, Report, decode};
+use super::requests::{self, Seen};
+use super::{Claim, Keys};
+
+/// What the gates judge, at one revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GateRead {
+    /// The store's revision.
+    pub revision: i64,
+    /// The cluster-wide kill switch. One that cannot be read is still one.
+    pub pause: Option<Result<Pause, RecordError>>,
+    /// The cooldown.
+    pub cooldown: Option<Result<Cooldown, RecordError>>,
+    /// The own claim.
+    pub claim: Option<Found>,
+    /// The own registration with its mod revision.
+    pub registration: Registered,
+    /// An operator's request for this node.
+    pub request: Seen,
+    /// What is known of failures.
+    pub line: Line,
+    /// The claims that are committed or cannot be read, by node, as far as claims were asked for.
+    pub claims: Vec<(String, Found)>,
+    /// The members, when they were asked for.
+    pub members: Option<Members>,
+}
+
+/// The members at one revision of the store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Members {
+    /// Every registered member.
+    pub all: Vec<String>,
+    /// Those whose report exists and says that they are healthy.
+    pub healthy: Vec<String>,
+    /// Those with a claim that is committed, or that cannot be read: they are down, or may be.
+    pub down: Vec<String>,
+    /// A key among them that names no node.
+    pub foreign: Option<String>,
+}
+
+impl Members {
+    /// How many members are healthy, and how many are not or are not known to be.
+    pub fn counts(&self) -> (usize, usize) {
+        let reported: BTreeSet<&String> = self.healthy.iter().collect();
+        let is_healthy = |name: &&String| reported.contains(name);
+        let healthy = self.all.iter().filter(is_healthy).count();
+        (healthy, self.all.len() - healthy)
+    }
+}
+
+/// What [`super::request::gate_read`] found.
+///
+/// # Errors
+/// [`Malformed`] when the reply has another shape.
+pub fn gate_read(reply: Reply, keys: &Keys) -> Result<GateRead, Malformed> {
+    let txn = txn(reply)?;
+    if !txn.succeeded {
+        return Err(Malformed("an unguarded read did not succeed"));
+    }
+    let all: Vec<&RangeReply> = reads(&txn);
+    let Some((own, others)) = all.split_first_chunk::<7>() else {
+        return Err(Malformed("a txn answered another number of reads"));
+    };
+    let (members, claims) = match others {
+        [] => (None, &[][..]),
+        [claims] => (None, &claims.kvs[..]),
+        [nodes, alive, claims] => (Some(members(keys, nodes, alive, claims)), &claims.kvs[..]),
+        _ => return Err(Malformed("a txn answered another number of reads")),
+    };
+    let prefix = keys.claims();
+    let claims = claims
+        .iter()
+        .filter_map(|kv| Some((Keys::node_of(&prefix, &kv.key)?.to_owned(), Found::of(kv))));
+    let [.., go_on, failed] = own;
+    Ok(GateRead {
+        line: line(keys, failed, single(go_on)?),
+        claims: claims.filter(may_be_down).collect(),
+        members,
+        ..gates(txn.header.revision, own)?
+    })
+}
+
+pub(super) fn gates(revision: i64, own: &[&RangeReply]) -> Result<GateRead, Malformed> {
+    let [pause, cooldown, claim, node, request, _, _] = own else {
+        return Err(Malformed("a txn answered another number of reads"));
+    };
+    Ok(GateRead {
+        revision,
+        pause: single(pause)?.map(|kv| decode(&kv.value)),
+        cooldown: single(cooldown)?.map(|kv| record::cooldown(&kv.value, kv.lease)),
+        claim: single(claim)?.map(Found::of),
+        registration: single(node)?.map(|kv| (kv.mod_revision, decode(&kv.value))),
+        request: single(request)?.map(requests::of),
+        line: Line::default(),
+        claims: Vec::new(),
+        members: None,
+    })
+}
+
+/// What the failures and the operator's word say.
+pub(super) fn line(keys: &Keys, failed: &RangeReply, go_on: Option<&KeyValue>) -> Line {
+    let prefix = keys.failures();
+    let known = |kv: &KeyValue| {
+        let node = Keys::node_of(&prefix, &kv.key)?.to_owned();
+        let failure: Result<Failure, RecordError> = decode(&kv.value);
+        Some(Known {
+            node,
+            id: failure.as_ref().map_or(kv.mod_revision, |it| it.claim),
+            failure,
+        })
+    };
+    Line {
+        failures: failed.kvs.iter().filter_map(known).collect(),
+        more: failed.more,
+        go_on: go_on.map(|kv| (kv.mod_revision, decode(&kv.value))),
+    }
+}
+
+/// A report that cannot be read says nothing good; a claim that cannot be read may be of a node that is down.
+fn members(keys: &Keys, nodes: &RangeReply, alive: &RangeReply, claims: &RangeReply) -> Members {
+    let down = |kv: &KeyValue| {
+        decode::<Claim>(&kv.value).map_or(true, |claim: Claim| claim.phase.committed())
+    };
+    let mut foreign = None;
+    let mut named = |prefix: String, range: &RangeReply, counts: &dyn Fn(&KeyValue) -> bool| {
+        let mut names = Vec::new();
+        for kv in &range.kvs {
+            match Keys::node_of(&prefix, &kv.key) {
+                Some(name) if counts(kv) => names.push(name.to_owned()),
+                Some(_) => {}
+                None => foreign = Some(shown(&kv.key)),
+            }
+        }
+        names
+    };
+    Members {
+        all: named(keys.nodes(), nodes, &|_| true),
+        healthy: named(keys.alives(), alive, &is_healthy),
+        down: named(keys.claims(), claims, &down),
+        foreign,
+    }
+}
+
+pub(super) fn is_healthy(kv: &KeyValue) -> bool {
+    decode::<Report>(&kv.value).is_ok_and(|report: Report| report.healthy)
+}
+
+fn may_be_down((_, found): &(String, Found)) -> bool {
+    let committed = |claim: &Claim| claim.phase.committed();
+    found.claim.as_ref().map_or(true, committed)
+}
