@@ -8,6 +8,7 @@
 
 mod entry;
 mod hints;
+mod span;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use self::entry::Entry;
+use self::span::Span;
 
 /// After this long without a change of the clock's rules or a date that matters, every minute of the week has been seen, whatever
 /// hour or (in Pacific/Apia in 2011) day the zone skipped. A state that held throughout holds on.
@@ -91,44 +93,34 @@ impl Windows {
         }
         let mut errors = Vec::new();
         let mut entries = |texts: &[String], field: fn(usize) -> WindowsField| -> Vec<Entry> {
-            let parsed =
-                texts
-                    .iter()
-                    .enumerate()
-                    .filter_map(|(index, text)| match Entry::parse(text) {
-                        Ok(entry) => Some(entry),
-                        Err(message) => {
-                            errors.push(WindowsError {
-                                field: field(index),
-                                message,
-                            });
-                            None
-                        }
-                    });
-            parsed.collect()
+            let mut parsed = Vec::new();
+            for (index, text) in texts.iter().enumerate() {
+                match Entry::parse(text) {
+                    Ok(entry) => parsed.push(entry),
+                    Err(message) => errors.push(WindowsError {
+                        field: field(index),
+                        message,
+                    }),
+                }
+            }
+            parsed
         };
         let (deny, allow) = (
             entries(deny, WindowsField::Deny),
             entries(allow, WindowsField::Allow),
         );
-        match zone(timezone.trim()) {
+        let zone = zone(timezone.trim()).map_err(|message| {
+            let field = WindowsField::Timezone;
+            errors.insert(0, WindowsError { field, message });
+        });
+        match zone {
             Ok(zone) if errors.is_empty() => Ok(Windows {
                 timezone: timezone.trim().to_owned(),
                 zone,
                 deny,
                 allow,
             }),
-            Ok(_) => Err(errors),
-            Err(message) => {
-                errors.insert(
-                    0,
-                    WindowsError {
-                        field: WindowsField::Timezone,
-                        message,
-                    },
-                );
-                Err(errors)
-            }
+            _ => Err(errors),
         }
     }
 
@@ -138,18 +130,14 @@ impl Windows {
         let covers = |entries: &[Entry]| {
             entries
                 .iter()
-                .find(|entry| entry.covers(civil))
-                .map(|entry| entry.text().to_owned())
+                .find(|entry| entry.span.covers(civil))
+                .map(|entry| entry.text.clone())
         };
-        if let Some(by) = covers(&self.deny) {
-            return WindowVerdict {
-                open: false,
-                by: Some(by),
-            };
-        }
-        let by = covers(&self.allow);
+        let denied = covers(&self.deny);
+        let open = denied.is_none();
+        let by = denied.or_else(|| covers(&self.allow));
         WindowVerdict {
-            open: by.is_some() || self.allow.is_empty(),
+            open: open && (by.is_some() || self.allow.is_empty()),
             by,
         }
     }
@@ -257,12 +245,12 @@ impl Windows {
 
     /// The deny entries as written.
     pub fn deny(&self) -> impl Iterator<Item = &str> {
-        self.deny.iter().map(Entry::text)
+        self.deny.iter().map(|entry| entry.text.as_str())
     }
 
     /// The allow entries as written.
     pub fn allow(&self) -> impl Iterator<Item = &str> {
-        self.allow.iter().map(Entry::text)
+        self.allow.iter().map(|entry| entry.text.as_str())
     }
 
     fn is_open(&self, now: Timestamp) -> bool {
@@ -273,13 +261,13 @@ impl Windows {
         MOST_LOOKS / (self.deny.len() + self.allow.len() + 1)
     }
 
-    fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.deny.iter().chain(&self.allow)
+    fn spans(&self) -> impl Iterator<Item = &Span> {
+        self.deny.iter().chain(&self.allow).map(|entry| &entry.span)
     }
 
     /// Where the search from `start` ends: [`SEARCH`] after the last date on the way.
     fn horizon(&self, start: Timestamp) -> Option<Timestamp> {
-        let search = if self.entries().any(Entry::skips_weeks) {
+        let search = if self.spans().any(Span::skips_weeks) {
             SEARCH_OF_MONTHS
         } else {
             SEARCH
@@ -297,8 +285,8 @@ impl Windows {
     /// The instants of the written dates, near enough to know where to look.
     fn dates(&self) -> impl Iterator<Item = Timestamp> {
         let dates = self
-            .entries()
-            .filter_map(Entry::dates)
+            .spans()
+            .filter_map(Span::dates)
             .flat_map(<[DateTime; 2]>::from);
         dates.filter_map(|date| self.zone.to_ambiguous_timestamp(date).compatible().ok())
     }
@@ -308,8 +296,8 @@ impl Windows {
         let at = Timestamp::from_second(at.as_second()).ok()?;
         let civil = self.zone.to_datetime(at);
         let entry = self
-            .entries()
-            .filter_map(|entry| entry.seconds_to_boundary(civil))
+            .spans()
+            .filter_map(|span| span.seconds_to_boundary(civil))
             .min();
         let entry =
             entry.and_then(|seconds| at.checked_add(SignedDuration::from_secs(seconds)).ok());

@@ -1,164 +1,8 @@
 //! What was probably meant by an entry that is not in the grammar: it is rewritten until the grammar takes it.
 
-/// Words of people and of other schedulers, and ours. An empty one is left out.
-const WORDS: &[(&str, &str)] = &[
-    ("weekday", "Mon-Fri"),
-    ("weekdays", "Mon-Fri"),
-    ("workdays", "Mon-Fri"),
-    ("werktags", "Mon-Fri"),
-    ("weekend", "Sat,Sun"),
-    ("weekends", "Sat,Sun"),
-    ("wochenende", "Sat,Sun"),
-    ("daily", "*"),
-    ("everyday", "*"),
-    ("always", "*"),
-    ("täglich", "*"),
-    ("day", "*"),
-    ("days", "*"),
-    ("anytime", "*"),
-    ("mo", "Mon"),
-    ("montag", "Mon"),
-    ("montags", "Mon"),
-    ("mondays", "Mon"),
-    ("lun", "Mon"),
-    ("lundi", "Mon"),
-    ("tu", "Tue"),
-    ("di", "Tue"),
-    ("dienstag", "Tue"),
-    ("dienstags", "Tue"),
-    ("tuesdays", "Tue"),
-    ("mardi", "Tue"),
-    ("we", "Wed"),
-    ("mi", "Wed"),
-    ("mittwoch", "Wed"),
-    ("mittwochs", "Wed"),
-    ("wednesdays", "Wed"),
-    ("mercredi", "Wed"),
-    ("th", "Thu"),
-    ("do", "Thu"),
-    ("donnerstag", "Thu"),
-    ("donnerstags", "Thu"),
-    ("thursdays", "Thu"),
-    ("jeudi", "Thu"),
-    ("fr", "Fri"),
-    ("freitag", "Fri"),
-    ("freitags", "Fri"),
-    ("fridays", "Fri"),
-    ("vendredi", "Fri"),
-    ("sa", "Sat"),
-    ("samstag", "Sat"),
-    ("samstags", "Sat"),
-    ("sonnabend", "Sat"),
-    ("saturdays", "Sat"),
-    ("samedi", "Sat"),
-    ("su", "Sun"),
-    ("so", "Sun"),
-    ("sonntag", "Sun"),
-    ("sonntags", "Sun"),
-    ("sundays", "Sun"),
-    ("dimanche", "Sun"),
-    ("to", "-"),
-    ("until", "-"),
-    ("till", "-"),
-    ("through", "-"),
-    ("bis", "-"),
-    ("and", ","),
-    ("und", ","),
-    ("every", ""),
-    ("each", ""),
-    ("on", ""),
-    ("at", ""),
-    ("of", ""),
-    ("the", ""),
-    ("month", ""),
-    ("from", ""),
-    ("between", ""),
-    ("von", ""),
-    ("um", ""),
-    ("uhr", ""),
-    ("o'clock", ""),
-    ("hrs", ""),
-    ("midnight", "00:00"),
-    ("noon", "12:00"),
-    ("erster", "1st"),
-    ("ersten", "1st"),
-    ("zweiter", "2nd"),
-    ("zweiten", "2nd"),
-    ("dritter", "3rd"),
-    ("dritten", "3rd"),
-    ("vierter", "4th"),
-    ("vierten", "4th"),
-    ("letzter", "last"),
-    ("letzten", "last"),
-    ("januar", "Jan"),
-    ("februar", "Feb"),
-    ("märz", "Mar"),
-    ("mai", "May"),
-    ("juni", "Jun"),
-    ("juli", "Jul"),
-    ("oktober", "Oct"),
-    ("okt", "Oct"),
-    ("dezember", "Dec"),
-    ("dez", "Dec"),
-];
+mod words;
 
-/// Signs that look like ours.
-const SIGNS: &[(&str, &str)] = &[
-    ("\u{2010}", "-"),
-    ("\u{2011}", "-"),
-    ("\u{2012}", "-"),
-    ("\u{2013}", "-"),
-    ("\u{2014}", "-"),
-    ("\u{2015}", "-"),
-    ("\u{2212}", "-"),
-    ("\u{a0}", " "),
-    ("\u{2026}", "-"),
-    ("\u{ff1a}", ":"),
-    ("...", "-"),
-    ("..", "-"),
-    ("*-*-*", " "),
-    ("~", "-"),
-    ("\"", ""),
-    ("'", ""),
-    ("\u{201c}", ""),
-    ("\u{201d}", ""),
-    ("a.m.", "am"),
-    ("p.m.", "pm"),
-    (" am", "am"),
-    (" pm", "pm"),
-    ("all day", "00:00-24:00"),
-    ("ganztags", "00:00-24:00"),
-    ("(", ""),
-    (")", ""),
-];
-
-/// Days as cron and systemd count them.
-const DAYS: [&str; 8] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
-
-/// What to say where nothing can be rewritten: a sign in the text, and the advice.
-const ADVICE: &[(&[&str], &str)] = &[
-    (
-        &["@daily", "@weekly", "@hourly", "@monthly", "@reboot"],
-        "a window has a start and an end; write for example * 02:00-04:00",
-    ),
-    (
-        &["RRULE", "FREQ="],
-        "a rule of a calendar is not known; write for example 1st Sun 02:00-04:00",
-    ),
-    (&["*/"], "steps are not known; write each window on its own"),
-    (
-        &["*-*", "Mon..", "..Fri"],
-        "a systemd calendar names an instant, and a window has an end; write for example Mon-Fri 02:00-04:00",
-    ),
-    (
-        &["P1", "PT", "+"],
-        "a length is not known; write the end, as in Sat 02:00-04:00",
-    ),
-    (
-        &["except", "not ", "!", "außer"],
-        "exceptions are entries of windows.deny",
-    ),
-];
+use self::words::{ADVICE, DAYS, SIGNS, WORDS};
 
 /// What to write instead of `text`, if that can be told; `fits` says whether the grammar takes it.
 pub(super) fn hint(text: &str, fits: impl Fn(&str) -> bool) -> Option<String> {
@@ -298,13 +142,10 @@ fn rewritten(text: &str) -> String {
         .replace(", ", ",")
 }
 
-/// A date, a time, a day or an hour at the beginning: how much of the text it takes, and how we write it.
-fn number(text: &str, has_times: bool) -> (usize, String) {
-    let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+/// A date as in 2026-2-3, 2026/02/03, 20260203, 3.2.2026.
+fn date(text: &str) -> Option<(usize, String)> {
     let first = digits(text);
     let (head, tail) = text.split_at(first);
-    let value: usize = head.parse().unwrap_or(usize::MAX);
-    // 2026-2-3, 2026/02/03, 20260203, 3.2.2026
     let mut parts = text.splitn(3, ['-', '/', '.']);
     let three = (parts.next(), parts.next(), parts.next());
     if let (Some(a), Some(b), Some(c)) = three {
@@ -313,17 +154,29 @@ fn number(text: &str, has_times: bool) -> (usize, String) {
         let date = |year: &str, month: &str, day: &str| format!("{year}-{month:0>2}-{day:0>2}");
         let short = |part: &str| (1..=2).contains(&part.len());
         if a.len() == 4 && digits(a) == 4 && short(b) && short(c) {
-            return (used, date(a, b, c));
+            return Some((used, date(a, b, c)));
         }
         if tail.starts_with('.') && short(a) && short(b) && c.len() == 4 {
-            return (used, date(c, b, a));
+            return Some((used, date(c, b, a)));
         }
     }
-    if first == 8 && head.starts_with("20") {
-        return (
-            first,
-            format!("{}-{}-{}", &head[..4], &head[4..6], &head[6..]),
-        );
+    (first == 8 && head.starts_with("20")).then(|| {
+        let date = format!("{}-{}-{}", &head[..4], &head[4..6], &head[6..]);
+        (first, date)
+    })
+}
+
+fn digits(text: &str) -> usize {
+    text.bytes().take_while(u8::is_ascii_digit).count()
+}
+
+/// A date, a time, a day or an hour at the beginning: how much of the text it takes, and how we write it.
+fn number(text: &str, has_times: bool) -> (usize, String) {
+    let first = digits(text);
+    let (head, tail) = text.split_at(first);
+    let value: usize = head.parse().unwrap_or(usize::MAX);
+    if let Some(date) = date(text) {
+        return date;
     }
     // 2:00, 02.00, 02:00:00, 2h, 22h30
     let (mut used, mut minute) = (first, "00");

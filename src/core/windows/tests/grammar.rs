@@ -230,12 +230,12 @@ const COVERS: &[(&str, &[&str], &[&str])] = &[
 fn entries_cover_what_a_wall_clock_shows() {
     for (text, inside, outside) in COVERS {
         let entry = Entry::parse(text).unwrap_or_else(|why| panic!("{why}"));
-        assert_eq!(entry.text(), text.trim());
+        assert_eq!(entry.text, text.trim());
         for (times, expected) in [(inside, true), (outside, false)] {
             for time in *times {
                 let civil: DateTime = format!("2026-07-{time}").parse().unwrap();
                 assert_eq!(
-                    entry.covers(civil),
+                    entry.span.covers(civil),
                     expected,
                     "{text} at {civil} {:?}",
                     civil.weekday()
@@ -258,7 +258,7 @@ fn the_next_start_or_end_is_told_to_the_second() {
         ("2026-07-01 09:00-10:00", None),
     ] {
         let entry = Entry::parse(text).unwrap();
-        assert_eq!(entry.seconds_to_boundary(civil), seconds, "{text}");
+        assert_eq!(entry.span.seconds_to_boundary(civil), seconds, "{text}");
     }
 }
 
