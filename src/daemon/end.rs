@@ -3,8 +3,8 @@
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use super::signals::Signal;
-use super::{Daemon, Event, parting};
+use super::inbox::{Event, Signal};
+use super::{Daemon, parting};
 use crate::core::Mode;
 use crate::lock::Keys;
 

@@ -1,7 +1,8 @@
 //! A new configuration, or another name of this host, while the daemon runs: all of it is taken over, or none.
 
 use super::Daemon;
-use super::reload::{self, Found};
+use super::inbox::Found;
+use super::reload;
 use crate::core::{Commitment, Input, Reload, State};
 use crate::observe::hold_back::HoldBack;
 

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Event, Inbox, Start, reload};
+use super::inbox::{Event, Inbox};
+use super::{Start, reload};
 use crate::config::{self, Config};
 use crate::core::{Mode, Refusal};
 use crate::host::{self, KillSwitch};

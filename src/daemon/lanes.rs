@@ -11,10 +11,11 @@ use etcd_rs_sync::{
     WatchRequest, WatchStop,
 };
 
+use super::certificates;
 use super::certificates::LOOK_EVERY;
 use super::endpoints::Endpoints;
+use super::inbox::Inbox;
 use super::threads::spawn;
-use super::{Inbox, certificates};
 use crate::config::Config;
 use crate::core::{Input, Ticket, WatchEvent};
 use crate::observe::metrics::Metrics;

@@ -17,10 +17,12 @@ mod endpoints;
 mod events;
 mod follow;
 mod host_gate;
+mod inbox;
 mod kept;
 mod lanes;
 mod lookout;
 mod observer;
+mod pages;
 mod parting;
 mod reload;
 mod setup;
@@ -37,11 +39,10 @@ use clock::Clock;
 use etcd_rs_sync::Client;
 use events::Events;
 use follow::Reading;
+use inbox::{Event, INBOX, Inbox, Signal};
 use lanes::Lanes;
 use observer::Observer;
-use reload::Found;
 pub(crate) use setup::script_context;
-use signals::Signal;
 use tasks::Tasks;
 
 use crate::config::Config;
@@ -57,44 +58,12 @@ const EXIT_ANOTHER_INSTANCE: u8 = 75;
 /// Exit code for a failure at run time.
 const EXIT_FAILURE: u8 = 1;
 
-/// How many events may wait for the main thread. Every sender has one thing under way at a time, except a watch during a
-/// storm of events, which then waits for the main thread.
-const INBOX: usize = 64;
-
 /// How long the answer to what was just asked is waited for before the machine is shown: what follows at once is shown once, and
 /// a commit does not wait for words about the steps before it.
 const SOON: Duration = Duration::from_millis(20);
 
 /// After this the machine is shown however fast answers come: signs of life are given with it.
 const SHOWN_EVERY: Duration = Duration::from_secs(1);
-
-/// What reaches the main thread.
-enum Event {
-    /// For the machine.
-    Machine(Input),
-    /// A signal came.
-    Signal(Signal),
-    /// The configuration was read again; `None` when it cannot be used.
-    Configuration(Option<Box<Found>>),
-    /// The host has another name or time zone, and the configuration goes by it.
-    Host(Box<Found>),
-}
-
-/// Where answers go.
-#[derive(Clone)]
-struct Inbox(SyncSender<Event>);
-
-impl Inbox {
-    /// Hands an input to the machine.
-    fn send(&self, input: Input) {
-        self.hand_over(Event::Machine(input));
-    }
-
-    /// When the main thread is gone, the program is ending and nobody needs it.
-    fn hand_over(&self, event: Event) {
-        let _ = self.0.send(event);
-    }
-}
 
 /// How the program was started.
 #[derive(Clone, Debug)]
@@ -177,7 +146,7 @@ impl Daemon {
         let inbox = Inbox(sender);
         let machine = Machine::new(
             setup::settings(&config, start.mode)?,
-            crate::store::seed()?,
+            store::seed()?,
             clock.now(),
         );
         Ok(Daemon {
@@ -209,10 +178,12 @@ impl Daemon {
 
     fn greet(&self) {
         // Whoever forgot it would wait for reboots that never come.
-        let level = if self.config.dry_run {
-            log::Level::Warn
-        } else {
-            log::Level::Info
+        let (level, dry) = match self.config.dry_run {
+            true => (
+                log::Level::Warn,
+                "; dry_run is set: this node will not reboot",
+            ),
+            false => (log::Level::Info, ""),
         };
         log::log!(
             level,
@@ -220,10 +191,9 @@ impl Daemon {
             version = env!("CARGO_PKG_VERSION"),
             pid = std::process::id(),
             dry_run = self.config.dry_run;
-            "reboot-coordinator {} for node {}{}",
+            "reboot-coordinator {} for node {}{dry}",
             env!("CARGO_PKG_VERSION"),
             self.config.node_name,
-            if self.config.dry_run { "; dry_run is set: this node will not reboot" } else { "" },
         );
     }
 

@@ -5,24 +5,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use etcd_rs_sync::Options;
-
+use super::inbox::{Event, Found, Inbox};
 use super::threads::spawn;
-use super::{Event, Inbox, Start, setup};
+use super::{Start, setup};
 use crate::config::{self, Config};
-use crate::core::Settings;
 use crate::process::{Cancel, NoAnswer, bounded};
 use crate::store;
 
 /// How long reading the files may take, those of TLS and passwords among them.
 const LIMIT: Duration = Duration::from_secs(30);
-
-/// A configuration that can be used, with what was read for it.
-pub(super) struct Found {
-    pub(super) config: Config,
-    pub(super) settings: Settings,
-    pub(super) options: Options,
-}
 
 /// Reads, and hands over what was found, or `None` when the old configuration is to be kept; why is in the log by then.
 ///

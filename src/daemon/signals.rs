@@ -6,17 +6,9 @@ use std::sync::mpsc::SyncSender;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::Event;
+use super::inbox::{Event, Signal};
 use super::threads::spawn;
 use crate::core::Mode;
-
-/// What a signal asks for.
-pub(super) enum Signal {
-    /// End the program.
-    Stop,
-    /// Read the configuration again.
-    Reload,
-}
 
 /// Receives signals from now on. `--once` ignores SIGHUP: it ends soon by itself.
 pub(super) fn listen(events: SyncSender<Event>, mode: Mode) -> io::Result<()> {

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use super::clock::Clock;
 use super::host_gate::{follow_host, forbids};
+use super::inbox::Inbox;
 use super::threads::spawn;
-use super::{Inbox, Start, setup};
+use super::{Start, setup};
 use crate::config::Config;
 use crate::core::facts::{
     Captured, DetectorReport, DetectorResult, HealthPhase, ScriptOutcome, ScriptReport,

@@ -1,6 +1,6 @@
 use std::sync::mpsc::sync_channel;
 
-use super::super::Event;
+use super::super::inbox::Event;
 use super::*;
 use crate::core::Mode;
 

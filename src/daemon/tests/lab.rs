@@ -16,9 +16,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::super::clock::Clock;
-use super::super::signals::Signal;
+use super::super::inbox::{Event, INBOX, Signal};
 use super::super::tasks::Tasks;
-use super::super::{Daemon, Event, INBOX, Start};
+use super::super::{Daemon, Start};
 use super::etcd::Etcd;
 use crate::config::{self, Config};
 use crate::core::{Input, Mode};

@@ -5,7 +5,7 @@ use std::fs;
 use log::LevelFilter;
 use serde_json::Value;
 
-use super::super::Event;
+use super::super::inbox::Event;
 use super::lab::{LIMIT, Lab};
 use crate::config::LogFormat;
 use crate::observe::log::init;

@@ -9,7 +9,8 @@ use std::time::Duration;
 use etcd_rs_sync::Client;
 
 use super::super::clock::Clock;
-use super::super::observer::{AGAIN, Observer, has_arrived, json};
+use super::super::observer::{AGAIN, Observer, has_arrived};
+use super::super::pages::json;
 use super::lab::{LIMIT, Lab, wait};
 use super::pages::{free, get, served};
 use crate::config::Config;

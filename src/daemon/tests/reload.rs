@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use super::super::{Daemon, Event, Reading, reload};
+use super::super::inbox::Event;
+use super::super::{Daemon, Reading, reload};
 use super::etcd::Etcd;
 use super::lab::{LIMIT, Lab, wait};
 use super::pages::{free, get, served};

@@ -4,7 +4,8 @@ use std::fs;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use super::super::{Daemon, Event};
+use super::super::Daemon;
+use super::super::inbox::Event;
 use super::lab::{LIMIT, Lab, input, wait};
 use crate::core::facts::{DetectorResult, HealthPhase, ScriptOutcome, ScriptReport};
 use crate::core::io::ScriptFacts;
