@@ -8,8 +8,8 @@ use super::exit::Exit;
 use super::print;
 use crate::lock::History;
 use crate::lock::record::{RecordError, decode};
+use crate::status::describe::{ending, outcome};
 use crate::status::table::{Style, Table, Tone, cell, plain};
-use crate::status::text::{ending, outcome};
 use crate::status::times::{ago_text, instant, span};
 use crate::store::Trouble;
 

@@ -1,6 +1,6 @@
-//! Claims and pauses in words.
+//! Records in words.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -10,7 +10,8 @@ use super::times::{ago_text, clock, instant, since_text, until};
 use crate::lock::operator::Standing;
 use crate::lock::outcome::Found;
 use crate::lock::record::RecordError;
-use crate::lock::{Claim, Cooldown, Pause, RebootRequest};
+use crate::lock::survey::Survey;
+use crate::lock::{Claim, Cooldown, History, NodeRecord, Pause, RebootRequest};
 
 /// Whether a claim is past the point of no return. One that cannot be read is, unless it hangs on a lease.
 pub(crate) fn committed(found: &Found) -> bool {
@@ -179,4 +180,62 @@ pub(crate) fn holder_row(node: &str, found: &Found, age: String) -> Vec<Cell> {
         plain(age),
         plain(reasons(found)),
     ]
+}
+
+/// The limits that claims were made with.
+pub(crate) fn limits(survey: &Survey) -> BTreeSet<u32> {
+    let claims = survey
+        .claims
+        .iter()
+        .filter_map(|(_, found)| found.claim.as_ref().ok());
+    claims.map(|claim| claim.limit).collect()
+}
+
+/// When and why a member rebooted last.
+pub(crate) fn rebooted(record: &NodeRecord, now: Timestamp) -> String {
+    let last = match &record.last_reboot {
+        Some(last) => format!(
+            "rebooted {}: {}",
+            ago_text(now, &last.at),
+            last.reasons.join(", ")
+        ),
+        None => "no reboot yet".to_owned(),
+    };
+    // How an attempt that is under way ends decides whether it counts.
+    let open = u32::from(record.attempt.is_some());
+    match record.budget_used.saturating_sub(open) {
+        0 => last,
+        used => format!("{last}; budget used: {used}"),
+    }
+}
+
+/// How an attempt ended, as a cell.
+pub(crate) fn outcome(entry: &History) -> Cell {
+    cell(outcome_tone(entry), &entry.outcome)
+}
+
+/// Whether it ended well.
+pub(crate) fn outcome_tone(entry: &History) -> Tone {
+    match entry.outcome.as_str() {
+        "completed" => Tone::Good,
+        "aborted" => Tone::Bad,
+        _ => Tone::Notice,
+    }
+}
+
+/// Why it ended so: what it was for when that went well, else what happened and who did it.
+pub(crate) fn ending(entry: &History) -> String {
+    let mut reasons = entry.reasons.join(", ");
+    if !entry.passed.is_empty() {
+        reasons = format!("{reasons}; past the {}", entry.passed.join(" and the "));
+    }
+    let by = entry
+        .by
+        .as_ref()
+        .map_or_else(String::new, |by| format!("by {by}: "));
+    match entry.outcome.as_str() {
+        "completed" if entry.detail == "back and healthy" => reasons,
+        _ if reasons.is_empty() => format!("{by}{}", entry.detail),
+        _ => format!("{by}{} ({reasons})", entry.detail),
+    }
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::View;
-use super::describe::{named, names, of_node, phase, reasons, request_text};
+use super::describe::{named, names, of_node, phase, reasons, rebooted, request_text};
 use super::domains;
 use super::forecast::forecast;
 use super::gates::next_opening;
@@ -12,7 +12,7 @@ use super::headline::{Part, headline};
 use super::json::{part, readable};
 use super::plight::{Plight, plights};
 use super::table::{Style, Table, Tone, cell, folded};
-use super::text::{gate_table, part_rows, rebooted};
+use super::text::{gate_table, part_rows};
 use super::times::since_text;
 use crate::core::{Refusal, Verdict, Word};
 use crate::lock::survey::Survey;

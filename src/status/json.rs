@@ -5,11 +5,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::View;
-use super::describe::{committed, of_node, phase};
+use super::describe::{committed, limits, of_node, phase};
 use super::domains::in_use;
 use super::forecast::forecast;
 use super::headline::{Part, headline};
-use super::text::limits;
 use super::times::rfc3339;
 use crate::lock::outcome::Found;
 use crate::lock::record::RecordError;

@@ -1,12 +1,11 @@
 //! `status` for people.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 
 use super::View;
 use super::describe::{
-    committed, cooldown_text, holder_row, of_node, paused_text, reasons, request_text,
+    committed, cooldown_text, ending, holder_row, limits, of_node, outcome, paused_text, reasons,
+    rebooted, request_text,
 };
 use super::domains;
 use super::forecast::forecast;
@@ -17,9 +16,9 @@ use super::stood::Reader;
 use super::table::{Cell, Style, Table, Tone, cell, plain};
 use super::times::ago_text;
 use crate::core::{Verdict, Word};
+use crate::lock::History;
 use crate::lock::outcome::Found;
 use crate::lock::survey::Survey;
-use crate::lock::{History, NodeRecord};
 
 /// How many members and waiting nodes are listed; `--json` has them all.
 const LISTED: usize = 20;
@@ -210,15 +209,6 @@ fn limit(view: &View, survey: &Survey) -> Cell {
     )
 }
 
-/// The limits that claims were made with.
-pub(crate) fn limits(survey: &Survey) -> BTreeSet<u32> {
-    let claims = survey
-        .claims
-        .iter()
-        .filter_map(|(_, found)| found.claim.as_ref().ok());
-    claims.map(|claim| claim.limit).collect()
-}
-
 fn waiting(queue: &[&(String, Found)], reader: &Reader<'_>) -> Table {
     let mut rows = Table::new(2);
     for (index, (node, found)) in queue.iter().take(LISTED).enumerate() {
@@ -325,24 +315,6 @@ pub(crate) fn told_of(plight: &Plight) -> &str {
     rest.map_or(plight.fact.as_str(), str::trim_start)
 }
 
-/// When and why a member rebooted last.
-pub(crate) fn rebooted(record: &NodeRecord, now: Timestamp) -> String {
-    let last = match &record.last_reboot {
-        Some(last) => format!(
-            "rebooted {}: {}",
-            ago_text(now, &last.at),
-            last.reasons.join(", ")
-        ),
-        None => "no reboot yet".to_owned(),
-    };
-    // How an attempt that is under way ends decides whether it counts.
-    let open = u32::from(record.attempt.is_some());
-    match record.budget_used.saturating_sub(open) {
-        0 => last,
-        used => format!("{last}; budget used: {used}"),
-    }
-}
-
 fn recent(lines: &mut Vec<String>, recent: &[History], now: Timestamp, style: Style) {
     if recent.is_empty() {
         return;
@@ -358,37 +330,6 @@ fn recent(lines: &mut Vec<String>, recent: &[History], now: Timestamp, style: St
         ]);
     }
     lines.extend(rows.lines(style));
-}
-
-/// How an attempt ended, as a cell.
-pub(crate) fn outcome(entry: &History) -> Cell {
-    cell(outcome_tone(entry), &entry.outcome)
-}
-
-/// Whether it ended well.
-pub(crate) fn outcome_tone(entry: &History) -> Tone {
-    match entry.outcome.as_str() {
-        "completed" => Tone::Good,
-        "aborted" => Tone::Bad,
-        _ => Tone::Notice,
-    }
-}
-
-/// Why it ended so: what it was for when that went well, else what happened and who did it.
-pub(crate) fn ending(entry: &History) -> String {
-    let mut reasons = entry.reasons.join(", ");
-    if !entry.passed.is_empty() {
-        reasons = format!("{reasons}; past the {}", entry.passed.join(" and the "));
-    }
-    let by = entry
-        .by
-        .as_ref()
-        .map_or_else(String::new, |by| format!("by {by}: "));
-    match entry.outcome.as_str() {
-        "completed" if entry.detail == "back and healthy" => reasons,
-        _ if reasons.is_empty() => format!("{by}{}", entry.detail),
-        _ => format!("{by}{} ({reasons})", entry.detail),
-    }
 }
 
 #[cfg(test)]

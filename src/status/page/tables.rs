@@ -6,10 +6,12 @@ use super::html::Html;
 use crate::core::Word;
 use crate::lock::survey::Survey;
 use crate::status::View;
-use crate::status::describe::{by_node, committed, phase, reasons, request_text};
+use crate::status::describe::{
+    by_node, committed, ending, outcome_tone, phase, reasons, rebooted, request_text,
+};
 use crate::status::plight::{Rank, plights};
 use crate::status::table::Tone;
-use crate::status::text::{ending, gate_tone, outcome_tone, rebooted, told_of};
+use crate::status::text::{gate_tone, told_of};
 use crate::status::times::ago_text;
 
 /// How many rows a table has; the commands list all.
