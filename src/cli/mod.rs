@@ -13,6 +13,7 @@ mod forget;
 mod go_on;
 pub mod help;
 mod history;
+pub mod invocation;
 pub mod moment;
 pub mod parse;
 mod pause;
@@ -34,7 +35,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use self::cluster::{reading, writing};
 use self::exit::Exit;
-use self::parse::{Command, Invocation};
+use self::invocation::{Command, Invocation};
 
 use rustix::process::{DumpableBehavior, geteuid, set_dumpable_behavior};
 

@@ -9,142 +9,10 @@ use std::time::Duration;
 
 use self::line::Line;
 use super::commands::{COMMANDS, CommandName, spec};
-use super::completions::Shell;
 use super::flags::{DEFAULT_CONFIG, FlagName};
-use super::moment::Moment;
+use super::invocation::{Command, Invocation, PauseOptions, RequestOptions, RunOptions};
 use crate::config::nearest::nearest;
 use crate::lock::keys::{NODE_NAME_RULE, is_node_name};
-
-/// What to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Invocation {
-    /// The configuration file.
-    pub config: PathBuf,
-    /// Print JSON.
-    pub json: bool,
-    /// The command with its own flags.
-    pub command: Command,
-}
-
-/// A command with its own flags.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// The daemon, or one pass of it.
-    Run(RunOptions),
-    /// Check the configuration.
-    ValidateConfig {
-        /// How many of the next openings of its windows are printed.
-        windows: usize,
-    },
-    /// Check every etcd endpoint.
-    CheckEtcd,
-    /// Run the detectors once.
-    Simulate {
-        /// The health script too.
-        health: bool,
-    },
-    /// Show the cluster and this node.
-    Status {
-        /// Again whenever something changes.
-        watch: bool,
-        /// With the endpoints of etcd.
-        verbose: bool,
-    },
-    /// Say why a node does not reboot now.
-    Explain {
-        /// Which; this one when none is named.
-        node: Option<String>,
-        /// Judge the maintenance window then instead of now.
-        at: Option<Moment>,
-    },
-    /// List finished attempts.
-    History,
-    /// Judge etcd's history.
-    VerifyHistory {
-        /// The first revision; without it the oldest there is.
-        from: Option<i64>,
-    },
-    /// Stop reboots in the whole cluster.
-    Pause(PauseOptions),
-    /// Let them go on.
-    Resume,
-    /// Take a claim away.
-    Release {
-        /// Whose.
-        node: String,
-        /// Why, for the history.
-        reason: String,
-        /// Without asking.
-        yes: bool,
-    },
-    /// Ask for reboots, or withdraw requests.
-    Request(RequestOptions),
-    /// Let the line go on.
-    GoOn {
-        /// Why, for the others.
-        reason: String,
-        /// For how many nodes.
-        nodes: Option<u32>,
-    },
-    /// Let a node try again.
-    ResetBudget {
-        /// Which.
-        node: String,
-        /// Why, for the history.
-        reason: String,
-    },
-    /// Remove a member.
-    Forget {
-        /// Which.
-        node: String,
-    },
-    /// Print a completion script.
-    Completions(Shell),
-    /// Print the names of nodes, for completions.
-    Names {
-        /// Only of those that have a claim.
-        claims: bool,
-    },
-    /// Print the version.
-    Version,
-    /// Print help, of one command or in general.
-    Help(Option<CommandName>),
-}
-
-/// How `run` runs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RunOptions {
-    /// One full pass instead of a daemon.
-    pub once: bool,
-    /// With `once`: how long to wait for a turn; `None` to take one only if it is free now.
-    pub wait: Option<Duration>,
-    /// Everything but the commit, hooks and reboot, whatever the configuration says.
-    pub dry_run: bool,
-}
-
-/// How to pause.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PauseOptions {
-    /// Why, for the others.
-    pub reason: Option<String>,
-    /// Until somebody resumes, or for this long.
-    pub length: Option<Duration>,
-    /// Shorten a pause without asking.
-    pub yes: bool,
-}
-
-/// Whose reboot is requested.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RequestOptions {
-    /// These nodes, in this order; or, when empty, all of them.
-    pub nodes: Vec<String>,
-    /// Withdraw instead.
-    pub cancel: bool,
-    /// Why, for the others.
-    pub reason: Option<String>,
-    /// Past windows and cooldown, for so long.
-    pub urgent: Option<Duration>,
-}
 
 /// How long an urgent request stands, when nothing else is said.
 const URGENT: Duration = Duration::from_secs(4 * 3600);
@@ -217,18 +85,23 @@ fn count(text: &OsStr) -> Result<usize, String> {
         .ok_or_else(|| format!("{text:?} is not a number from 1 to 1000"))
 }
 
-/// The command with its own flags and its operands.
-fn own(name: CommandName, line: &Line) -> Result<Command, String> {
+/// The first operand; empty where none is needed and none is there.
+fn operand(name: CommandName, line: &Line) -> Result<&OsStr, String> {
     let spec = spec(name);
-    let operand = match line.operands.first() {
+    match line.operands.first() {
         None if spec.needs_operand() => {
             let (command, operand) = (name.as_str(), spec.operand);
-            return Err(format!(
+            Err(format!(
                 "`{command}` needs a {operand}: reboot-coordinator {command} {operand}"
-            ));
+            ))
         }
-        operand => operand.map(OsString::as_os_str).unwrap_or_default(),
-    };
+        operand => Ok(operand.map(OsString::as_os_str).unwrap_or_default()),
+    }
+}
+
+/// The command with its own flags and its operands.
+fn own(name: CommandName, line: &Line) -> Result<Command, String> {
+    let operand = operand(name, line)?;
     Ok(match name {
         CommandName::Run => Command::Run(run_options(line)?),
         CommandName::ValidateConfig => Command::ValidateConfig {

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::cluster::{Cluster, operator};
 use super::confirm::confirm;
 use super::exit::Exit;
-use super::parse::PauseOptions;
+use super::invocation::PauseOptions;
 use super::print;
 use crate::lock::Pause;
 use crate::lock::operator::{self as request, Standing};

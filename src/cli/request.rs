@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::cluster::{Cluster, operator, unknown};
 use super::exit::Exit;
-use super::parse::RequestOptions;
+use super::invocation::RequestOptions;
 use super::{complain, print};
 use crate::config::nearest::nearest;
 use crate::lock::outcome::Found;

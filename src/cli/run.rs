@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::complain;
 use super::exit::Exit;
-use super::parse::RunOptions;
+use super::invocation::RunOptions;
 use crate::core::Mode;
 use crate::daemon::{self, Start};
 use crate::{config, observe};

@@ -1,4 +1,5 @@
 use super::*;
+use crate::cli::completions::Shell;
 
 fn line(text: &str) -> Result<Invocation, String> {
     parse(text.split_whitespace().map(OsString::from))
