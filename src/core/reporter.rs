@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use etcd_rs_sync::{Error, KeyValue, Reply, Request};
+use etcd_rs_sync::{Error, Reply, Request};
 
 use super::budget::backoff;
 use super::facts::{ScriptOutcome, ScriptReport};
@@ -14,6 +14,9 @@ use super::settings::Settings;
 use crate::lock::outcome;
 use crate::lock::record::{RECORD_VERSION, Report, Standing, decode};
 use crate::lock::request;
+
+mod said;
+use said::Said;
 
 /// What the reporter asks for.
 #[derive(Debug)]
@@ -33,6 +36,27 @@ enum Sent {
     /// What the node says of itself.
     Standing,
     KeepAlive,
+}
+
+impl Sent {
+    /// What it means that it failed, and the key that it was for.
+    fn means(self, settings: &Settings) -> (&'static str, String) {
+        let (keys, node) = (&settings.keys, settings.node.as_str());
+        match self {
+            Sent::Grant(_) | Sent::Put(_) => (
+                "the health report of this node is not in etcd, so that it counts as not healthy",
+                keys.alive(node),
+            ),
+            Sent::KeepAlive => (
+                "the health report of this node cannot be renewed; once its lease ends the node counts as not healthy",
+                keys.alive(node),
+            ),
+            Sent::Standing => (
+                "what this node says of itself is not in etcd, so that others see what it said before",
+                keys.standing(node),
+            ),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -56,7 +80,7 @@ impl Lease {
 }
 
 /// One node's reports. See the [module](self).
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Reporter {
     interval: Duration,
     check_at: Option<Duration>,
@@ -67,13 +91,7 @@ pub struct Reporter {
     published: Option<bool>,
     /// The mod revision of the report in etcd, 0 for none; each write compares it, so that a late one cannot undo a newer.
     modified: i64,
-    /// What the node says of itself, and what of it stands in etcd under which mod revision.
-    standing: Option<Standing>,
-    stood: Option<Standing>,
-    /// When it was said.
-    said_at: Duration,
-    sending: Option<Standing>,
-    stood_modified: i64,
+    said: Said,
     lease: Option<Lease>,
     asked: Option<(Ticket, Sent, Duration)>,
     retry_at: Option<Duration>,
@@ -82,52 +100,20 @@ pub struct Reporter {
     overtaken: bool,
 }
 
-/// How long a reason that is put otherwise stands in etcd as it was put before.
-const TEXT_AFTER: Duration = Duration::from_secs(120);
-
-/// Whether an idle node only says that etcd does not answer: once that can be written it is over.
-fn is_only_etcd(standing: &Standing) -> bool {
-    let blocked = standing.blocked.as_ref();
-    standing.required.is_none() && blocked.is_some_and(|blocked| blocked.label == "etcd")
-}
-
 impl Reporter {
     /// A reporter that checks at once and then every `interval`.
     pub fn new(interval: Duration, now: Duration) -> Reporter {
         Reporter {
             interval,
             check_at: Some(now),
-            checking: None,
-            verdict: None,
-            published: None,
-            modified: 0,
-            standing: None,
-            stood: None,
-            said_at: now,
-            sending: None,
-            stood_modified: 0,
-            lease: None,
-            asked: None,
-            retry_at: None,
-            failures: 0,
-            overtaken: false,
+            ..Reporter::default()
         }
     }
 
-    /// What the node says of itself now. Why it is held up is written anew now and then when that alone changes, and what changes
-    /// all the time not at all.
+    /// What the node says of itself now.
     pub(super) fn stands(&mut self, standing: Option<&Standing>, now: Duration) {
-        let Some(standing) = standing.filter(|standing| !is_only_etcd(standing)) else {
-            return;
-        };
-        let text = |it: &Standing| it.blocked.as_ref().map(|blocked| blocked.text.clone());
-        let known = self.standing.as_ref().is_some_and(|known| {
-            let fresh = now.saturating_sub(self.said_at) < TEXT_AFTER;
-            known.same(standing) && (fresh || text(known) == text(standing))
-        });
-        if !known {
-            self.standing = Some(standing.clone());
-            self.said_at = now;
+        if let Some(standing) = standing {
+            self.said.now(standing, now);
         }
     }
 
@@ -202,7 +188,7 @@ impl Reporter {
             self.lost();
         }
         let Some(lease) = &self.lease else {
-            if self.verdict.is_none() && self.standing.is_none() {
+            if self.verdict.is_none() && self.said.standing.is_none() {
                 return None;
             }
             let id = rng.lease_id();
@@ -220,11 +206,7 @@ impl Reporter {
             let txn = request::report(&settings.keys, verdict, lease.id, self.modified);
             return Some((Sent::Put(verdict.healthy), Request::Txn(txn)));
         }
-        if let Some(standing) = &self.standing
-            && self.stood != self.standing
-        {
-            let txn = request::stand(&settings.keys, standing, lease.id, self.stood_modified);
-            self.sending.clone_from(&self.standing);
+        if let Some(txn) = self.said.due(&settings.keys, lease.id) {
             return Some((Sent::Standing, Request::Txn(txn)));
         }
         (lease.may_renew_at() <= now).then_some(renewal)
@@ -275,13 +257,18 @@ impl Reporter {
         let (_, sent, sent_at) = self.asked.take_if(|(asked, ..)| *asked == ticket)?;
         let done = match (sent, result) {
             (Sent::Grant(id), result) => {
-                let ttl_sec = super::machine::seconds(settings.lock_ttl);
-                outcome::granted(result, ttl_sec)
-                    .map(|ttl| self.granted(id, sent_at, Duration::from_secs(ttl.unsigned_abs())))
-                    .map_err(|error| error.to_string())
+                let granted = outcome::granted(result, super::machine::seconds(settings.lock_ttl));
+                granted.map_err(|error| error.to_string()).map(|ttl| {
+                    let ttl = Duration::from_secs(ttl.unsigned_abs());
+                    let renewed = sent_at;
+                    self.lease = Some(Lease { id, ttl, renewed });
+                })
             }
             (Sent::KeepAlive, Ok(Reply::KeepAlive(answer))) => {
-                self.renewed(sent_at, answer.ttl_sec);
+                match (&mut self.lease, answer.ttl_sec) {
+                    (Some(lease), Some(ttl)) if ttl > 0 => lease.renewed = sent_at,
+                    _ => self.lost(),
+                }
                 Ok(())
             }
             (Sent::Put(healthy), Ok(reply)) => self.written(healthy, reply),
@@ -305,81 +292,45 @@ impl Reporter {
             Sent::Put(_) | Sent::Standing => renew.into_iter().chain([again]).min(),
             Sent::Grant(_) | Sent::KeepAlive => Some(again),
         };
-        let (keys, node) = (&settings.keys, settings.node.as_str());
-        let (means, key) = match sent {
-            Sent::Grant(_) | Sent::Put(_) => (
-                "the health report of this node is not in etcd, so that it counts as not healthy",
-                keys.alive(node),
-            ),
-            Sent::KeepAlive => (
-                "the health report of this node cannot be renewed; once its lease ends the node counts as not healthy",
-                keys.alive(node),
-            ),
-            Sent::Standing => (
-                "what this node says of itself is not in etcd, so that others see what it said before",
-                keys.standing(node),
-            ),
-        };
+        let (means, key) = sent.means(settings);
         done.err().map(|why| (means, key, why))
     }
 
-    fn granted(&mut self, id: i64, sent_at: Duration, ttl: Duration) {
-        self.lease = Some(Lease {
-            id,
-            ttl,
-            renewed: sent_at,
-        });
-    }
-
-    fn renewed(&mut self, sent_at: Duration, ttl_sec: Option<i64>) {
-        match (&mut self.lease, ttl_sec) {
-            (Some(lease), Some(ttl)) if ttl > 0 => lease.renewed = sent_at,
-            _ => self.lost(),
-        }
-    }
-
     fn written(&mut self, healthy: bool, reply: Reply) -> Result<(), String> {
-        let (stands, found) = match outcome::register(reply).map_err(|why| why.0.to_owned())? {
-            Ok(revision) => (revision, None),
-            Err(found) => (found.as_ref().map_or(0, |kv| kv.mod_revision), found),
-        };
-        let ours = |kv: &KeyValue| {
-            let lease = self.lease.as_ref().map(|lease| lease.id);
-            let report = decode::<Report>(&kv.value).ok();
-            lease == Some(kv.lease) && report.is_some() && report == self.verdict
-        };
-        // The copy of a write whose answer was lost is as good as the write.
-        let done = stands > 0 && found.as_ref().is_none_or(ours);
+        let report = |value: &[u8]| decode(value).ok();
+        let ours = |value: &[u8]| report(value).is_some() && report(value) == self.verdict;
+        let (stands, done) = self.came_to(reply, ours)?;
         self.modified = stands;
         if done {
             self.published = Some(healthy);
-        } else if std::mem::replace(&mut self.overtaken, true) {
-            return Err("another program writes it at the same time".to_owned());
         }
-        // Once, an earlier process's report may stand there: compare with that one, at once.
-        self.overtaken = !done;
-        Ok(())
+        self.not_overtaken(done)
     }
 
     fn stands_in_etcd(&mut self, reply: Reply) -> Result<(), String> {
-        let (stands, found) = match outcome::register(reply).map_err(|why| why.0.to_owned())? {
-            Ok(revision) => (revision, None),
-            Err(found) => (found.as_ref().map_or(0, |kv| kv.mod_revision), found),
+        let (stands, done) = self.came_to(reply, |value| self.said.is_sent(value))?;
+        self.said.written(stands, done);
+        self.not_overtaken(done)
+    }
+
+    /// The mod revision of what stands there after a write, and whether that is the write: the copy of one whose answer was lost is
+    /// as good.
+    fn came_to(&self, reply: Reply, ours: impl Fn(&[u8]) -> bool) -> Result<(i64, bool), String> {
+        let lease = self.lease.as_ref().map(|lease| lease.id);
+        let written = outcome::register(reply).map_err(|why| why.0.to_owned())?;
+        let (stands, ours) = match written {
+            Ok(revision) => (revision, true),
+            Err(None) => (0, false),
+            Err(Some(kv)) => (kv.mod_revision, lease == Some(kv.lease) && ours(&kv.value)),
         };
-        let (lease, sent) = (
-            self.lease.as_ref().map(|lease| lease.id),
-            self.sending.take(),
-        );
-        let ours =
-            |kv: &KeyValue| lease == Some(kv.lease) && decode::<Standing>(&kv.value).ok() == sent;
-        let done = stands > 0 && found.as_ref().is_none_or(ours);
-        self.stood_modified = stands;
-        if done {
-            self.stood = sent;
-        } else if std::mem::replace(&mut self.overtaken, true) {
+        Ok((stands, ours && stands > 0))
+    }
+
+    /// Once, an earlier process's record may stand there: compare with that one, at once.
+    fn not_overtaken(&mut self, done: bool) -> Result<(), String> {
+        if std::mem::replace(&mut self.overtaken, !done) && !done {
             return Err("another program writes it at the same time".to_owned());
         }
-        self.overtaken = !done;
         Ok(())
     }
 
@@ -387,8 +338,7 @@ impl Reporter {
     pub(super) fn forgotten(&mut self) {
         self.published = None;
         self.modified = 0;
-        self.stood = None;
-        self.stood_modified = 0;
+        self.said.forgotten();
     }
 
     fn lost(&mut self) {
