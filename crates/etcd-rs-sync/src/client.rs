@@ -154,27 +154,24 @@ impl Etcd for Client {
                     return Err(failures.into_error("the time is up"));
                 }
                 let connect_until = deadline.min(now + share);
+                let until = match repeatable(request) {
+                    true => connect_until,
+                    false => deadline,
+                };
                 let limits = Limits {
                     connect_until,
-                    until: if repeatable(request) {
-                        connect_until
-                    } else {
-                        deadline
-                    },
+                    until,
                 };
                 let in_doubt = self.session.known.in_doubt();
-                let attempt = |agent| {
-                    Attempt {
-                        session: &self.session,
-                        agent,
-                        request,
-                        body: &body,
-                        endpoint,
-                        limits,
-                    }
-                    .make()
-                };
-                match self.agent().map_err(judge).and_then(attempt) {
+                let attempt = self.agent().map(|agent| Attempt {
+                    session: &self.session,
+                    agent,
+                    request,
+                    body: &body,
+                    endpoint,
+                    limits,
+                });
+                match attempt.map_err(judge).and_then(Attempt::make) {
                     Ok(reply) => {
                         endpoints.worked(endpoint);
                         return Ok(reply);

@@ -26,7 +26,7 @@ pub(super) struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    pub(super) fn make(&self) -> Result<Reply, Failed> {
+    pub(super) fn make(self) -> Result<Reply, Failed> {
         let (session, agent) = (self.session, &self.agent);
         let (endpoint, limits) = (self.endpoint, self.limits);
         let prepared = session
