@@ -40,6 +40,13 @@ struct Refused {
     request: i64,
 }
 
+impl Fleet {
+    /// What the policies forbade was judged by a configuration that is gone.
+    pub(super) fn judge_anew(&mut self) {
+        self.refused = None;
+    }
+}
+
 impl Machine {
     /// Whose claims the gates need beside the own one: all that can be committed are among the oldest, also under a limit that is
     /// a little larger than this node's. Without a place in the queue they are nobody's to judge.

@@ -30,6 +30,7 @@ impl Machine {
         self.judging.outdated = true;
         self.failures = 0;
         self.cut_off = None;
+        self.fleet.judge_anew();
         let asked = self.asked.take();
         if let (Some(reporter), Some(interval)) =
             (&mut self.reporter, reload.settings.health_publish_interval)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use etcd_rs_sync::{Error, Op, RangeReply, Reply, Request};
 use reboot_coordinator::core::policy::Policies;
-use reboot_coordinator::core::{Action, Refusal, Settings, State};
+use reboot_coordinator::core::{Action, Input, Refusal, Reload, Settings, State};
 use reboot_coordinator::lock::record::{NodeRecord, RebootRequest, Report, encode};
 use simulation::by_hand::{Node, settings, unreachable};
 
@@ -180,6 +180,23 @@ fn a_request_for_this_node_is_worth_a_look_at_once() {
         assert_eq!(pass(&mut node), ["read"]);
         assert_eq!(pass(&mut node), [""; 0]);
     }
+}
+
+#[test]
+fn a_refusal_ends_with_the_configuration_by_which_it_was_judged() {
+    let mut node = one_of_three(2, 1);
+    pass(&mut node);
+    asked(&mut node, &["idle"]);
+    assert_eq!(pass(&mut node), [""; 0]);
+    let mut settings = node.machine.settings().clone();
+    settings.policies.as_mut().unwrap().min_healthy_absolute = Some(1);
+    node.give(Input::Reload(Box::new(Reload {
+        settings,
+        drains_otherwise: false,
+    })));
+    let before = node.now;
+    assert_eq!(asked(&mut node, &["committing"]), ["read"]);
+    assert!(node.now - before < CHECK);
 }
 
 #[test]
