@@ -154,13 +154,11 @@ impl Etcd for Client {
                     return Err(failures.into_error("the time is up"));
                 }
                 let connect_until = deadline.min(now + share);
-                let until = match repeatable(request) {
-                    true => connect_until,
-                    false => deadline,
-                };
+                // What cannot be repeated is waited for as long as there is time.
+                let once = Some(deadline).filter(|_| !repeatable(request));
                 let limits = Limits {
                     connect_until,
-                    until,
+                    until: once.unwrap_or(connect_until),
                 };
                 let in_doubt = self.session.known.in_doubt();
                 let attempt = self.agent().map(|agent| Attempt {

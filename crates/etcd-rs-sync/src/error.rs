@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use crate::http::TOO_LONG;
 use crate::remedy::remedies;
+
+/// How the error of a reply that has more bytes than are read begins.
+pub(crate) const TOO_LONG: &str = "the reply is longer";
 
 /// A failed call. [`Error::is_definite`] says whether the request certainly had no effect.
 #[derive(Debug)]
@@ -117,3 +119,7 @@ impl Error {
 }
 
 impl std::error::Error for Error {}
+
+pub(crate) fn setup(detail: String) -> Error {
+    Error::Setup { detail }
+}

@@ -11,6 +11,7 @@ use ureq::unversioned::transport::{
 };
 use ureq::{Agent, Body, Timeout};
 
+use crate::error::TOO_LONG;
 use crate::resolve::Names;
 use crate::{Error, Options, TlsOptions, wire};
 
@@ -18,8 +19,6 @@ use crate::{Error, Options, TlsOptions, wire};
 pub(crate) const MAX_REPLY_BYTES: u64 = 16 * 1024 * 1024;
 /// The same where an answer says one thing.
 pub(crate) const SMALL_REPLY_BYTES: u64 = 64 * 1024;
-/// How an error of a reply with more begins.
-pub(crate) const TOO_LONG: &str = "the reply is longer";
 /// The most bytes of a reply's header.
 const MAX_HEADER_BYTES: usize = 16 * 1024;
 /// Buffers of a connection, in each direction. A request of this crate's users has a few hundred bytes.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ureq::http::Uri;
 
+use crate::error::setup;
 use crate::{Error, TlsOptions};
 
 /// Whoever waits longer than this for one answer has made a mistake.
@@ -107,10 +108,6 @@ impl fmt::Debug for Options {
             .field("user", &self.auth.as_ref().map(|(user, _)| user))
             .finish_non_exhaustive()
     }
-}
-
-pub(crate) fn setup(detail: String) -> Error {
-    Error::Setup { detail }
 }
 
 #[cfg(test)]

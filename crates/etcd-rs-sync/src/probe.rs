@@ -9,8 +9,8 @@ use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
 use ureq::http::Uri;
 
+use crate::error::setup;
 use crate::http::{Exchange, Method, SMALL_REPLY_BYTES, start};
-use crate::options::setup;
 use crate::session::{Limits, Session};
 use crate::{Error, Options, TlsOptions};
 
@@ -77,7 +77,13 @@ pub fn probe(options: &Options) -> Result<Probe, Error> {
             return Ok(found);
         }
     }
-    let until = Instant::now() + options.timeout;
+    ask_version(&session, options.timeout, &mut found)?;
+    Ok(found)
+}
+
+/// Asks for the version, and then for the date beside it.
+fn ask_version(session: &Session, timeout: Duration, found: &mut Probe) -> Result<(), Error> {
+    let until = Instant::now() + timeout;
     let limits = Limits {
         connect_until: until,
         until,
@@ -103,7 +109,7 @@ pub fn probe(options: &Options) -> Result<Probe, Error> {
         let health = session.endpoints.health().into_iter().next();
         health.and_then(|health| health.version).unwrap_or_default()
     }));
-    Ok(found)
+    Ok(())
 }
 
 /// The first of the addresses that takes a connection.

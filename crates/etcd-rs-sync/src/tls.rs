@@ -11,7 +11,7 @@ use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig, TlsProvider};
 
 use crate::Error;
-use crate::options::setup;
+use crate::error::setup;
 
 /// Certificates for `https://` endpoints. No public root is ever trusted.
 #[derive(Clone, Default, PartialEq, Eq)]

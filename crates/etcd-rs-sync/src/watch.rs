@@ -196,25 +196,29 @@ impl Watch {
             true => self.silence(),
             false => self.silence().min(self.session.options.timeout),
         };
-        let line = match stream.message(limit) {
-            Ok(Some(line)) => line,
+        match stream.message(limit) {
+            Ok(Some(line)) => self.take(stream, &line),
             Ok(None) => {
                 if !stream.created {
                     self.session.forget(&stream.ticket);
                 }
-                return Err(self.stream_lost(&stream, "the stream ended"));
+                Err(self.stream_lost(&stream, "the stream ended"))
             }
             Err(e) if is_silence(&e) && !stream.created => {
-                return Err(self.stream_lost(&stream, NOT_CONFIRMED));
+                Err(self.stream_lost(&stream, NOT_CONFIRMED))
             }
             Err(e) if is_silence(&e) => {
                 // Nothing is known to be wrong. If it is, opening the next stream will tell.
                 self.leave();
-                return Ok(());
+                Ok(())
             }
-            Err(e) => return Err(self.stream_lost(&stream, &e.to_string())),
-        };
-        match wire::message(&line) {
+            Err(e) => Err(self.stream_lost(&stream, &e.to_string())),
+        }
+    }
+
+    /// Takes a message, and the stream on when it goes on.
+    fn take(&mut self, mut stream: Stream, line: &[u8]) -> Result<(), Error> {
+        match wire::message(line) {
             Ok(Message::Created {
                 revision,
                 cluster_id,
