@@ -6,8 +6,7 @@ use etcd_rs_sync::{Error, Keys, Reply, Request};
 use jiff::Timestamp;
 
 use super::facts::{DetectorReport, HealthPhase, ScriptReport};
-use super::machine::Reload;
-use super::{Memory, Note, Refusal};
+use super::{Memory, Note, Refusal, Settings};
 use crate::lock::Permit;
 
 /// The time, as the driver reads it.
@@ -70,6 +69,15 @@ pub enum Action {
     Note(Note),
     /// End the program with this exit code.
     Exit(u8),
+}
+
+/// What a new configuration brings.
+#[derive(Clone, Debug)]
+pub struct Reload {
+    /// All of it that the machine knows of.
+    pub settings: Settings,
+    /// The drain hook is another one than before, so that one that runs is stopped.
+    pub drains_otherwise: bool,
 }
 
 /// What a script is told about the moment it runs in.

@@ -17,12 +17,13 @@ mod rng;
 pub mod settings;
 #[cfg(test)]
 mod tests;
+pub(crate) mod text;
 pub mod verdict;
 pub mod wave;
 pub mod windows;
 
-pub use io::{Action, Hook, Input, Now, Ticket, WatchEvent};
-pub use machine::{Commitment, Machine, Reload, State, View, judge_detectors};
+pub use io::{Action, Hook, Input, Now, Reload, Ticket, WatchEvent};
+pub use machine::{Commitment, Machine, State, View, judge_detectors};
 pub use memory::Memory;
 pub use note::Note;
 pub use refusal::Refusal;

@@ -11,6 +11,7 @@ use super::facts::{ScriptOutcome, ScriptReport};
 use super::io::{Now, Ticket};
 use super::rng::Rng;
 use super::settings::Settings;
+use super::text::{describe, rfc3339, seconds};
 use crate::lock::outcome;
 use crate::lock::record::{RECORD_VERSION, Report, Standing, decode};
 use crate::lock::request;
@@ -192,7 +193,7 @@ impl Reporter {
                 return None;
             }
             let id = rng.lease_id();
-            let ttl_sec = super::machine::seconds(settings.lock_ttl);
+            let ttl_sec = seconds(settings.lock_ttl);
             return Some((Sent::Grant(id), Request::Grant { id, ttl_sec }));
         };
         // A write that is refused again and again, as by a full database, must not cost the lease.
@@ -239,8 +240,8 @@ impl Reporter {
             node: settings.node.clone(),
             node_id: settings.node_id.clone(),
             healthy,
-            reason: (!healthy).then(|| super::machine::describe(&report.outcome, report)),
-            since: super::machine::rfc3339(now.wall),
+            reason: (!healthy).then(|| describe(report)),
+            since: rfc3339(now.wall),
         });
         Some(healthy)
     }
@@ -257,7 +258,7 @@ impl Reporter {
         let (_, sent, sent_at) = self.asked.take_if(|(asked, ..)| *asked == ticket)?;
         let done = match (sent, result) {
             (Sent::Grant(id), result) => {
-                let granted = outcome::granted(result, super::machine::seconds(settings.lock_ttl));
+                let granted = outcome::granted(result, seconds(settings.lock_ttl));
                 granted.map_err(|error| error.to_string()).map(|ttl| {
                     let ttl = Duration::from_secs(ttl.unsigned_abs());
                     let renewed = sent_at;

@@ -119,7 +119,7 @@ fn a_pause_doubles_up_to_the_longest() {
 
 #[test]
 fn a_lease_counts_whole_seconds_and_at_least_one() {
-    let seconds = |nanos: u64| super::machine::seconds(Duration::from_nanos(nanos));
+    let seconds = |nanos: u64| super::text::seconds(Duration::from_nanos(nanos));
     assert_eq!(seconds(0), 1);
     assert_eq!(seconds(1), 1);
     assert_eq!(seconds(1_000_000_000), 1);

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Refusal;
-use super::machine::rfc3339;
+use super::text::rfc3339;
 
 /// The gates, in the order in which people read them.
 pub const GATES: [&str; 14] = [

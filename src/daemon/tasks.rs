@@ -16,6 +16,7 @@ use crate::core::facts::{
     Captured, DetectorReport, DetectorResult, HealthPhase, ScriptOutcome, ScriptReport,
 };
 use crate::core::io::ScriptFacts;
+use crate::core::text::millis;
 use crate::core::{Hook, Input, Refusal, Ticket};
 use crate::health::{self, ScriptContext};
 use crate::lock::Permit;
@@ -332,10 +333,6 @@ fn log_script(event: &'static str, phase: &'static str, report: &ScriptReport) {
         stderr = report.stderr.text.as_str();
         "{event} {phase}: {}", report.outcome
     );
-}
-
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+pub(crate) use crate::core::text::rfc3339;
 use crate::core::windows::Windows;
 
 /// The zone in which times are shown: that of the windows, so that they can be compared.
@@ -65,11 +66,6 @@ pub(crate) fn clock(at: Timestamp, zone: &TimeZone) -> String {
     at.to_zoned(zone.clone())
         .strftime("%a %Y-%m-%d %H:%M %Z")
         .to_string()
-}
-
-/// RFC 3339 in UTC with milliseconds, as in every record.
-pub(crate) fn rfc3339(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
 #[cfg(test)]

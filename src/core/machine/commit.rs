@@ -5,8 +5,8 @@ use std::time::Duration;
 use etcd_rs_sync::{Error, Reply, Request};
 
 use super::judge::judge_pause;
-use super::queue::millis;
-use super::{Gates, Machine, Stage, State, nonsense, rfc3339, words};
+use super::{Gates, Machine, Stage, State, nonsense, words};
+use crate::core::text::{millis, rfc3339};
 use crate::core::{Note, Refusal, budget};
 use crate::lock::outcome::{self, Commit, GateRead, Permit};
 use crate::lock::record::Attempt;

@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use etcd_rs_sync::{Error, Reply};
 
-use super::judge::describe;
-use super::queue::millis;
 use super::start::MAX_ATTEMPTS;
 use super::{Gates, Machine, Stage, State, nonsense, words};
 use crate::core::facts::{ScriptOutcome, ScriptReport};
 use crate::core::io::{Action, Hook, Ticket};
 use crate::core::settings::Mode;
+use crate::core::text::{describe, millis};
 use crate::core::{Note, Refusal};
 use crate::lock::outcome::{self, Permit, Write};
 use crate::lock::{Claim, Phase};
@@ -108,10 +107,7 @@ impl Machine {
 
     pub(super) fn drain_ended(&mut self, report: &ScriptReport, ended: Duration) {
         if !report.outcome.success() {
-            return self.abort(format!(
-                "the drain hook failed: {}",
-                describe(&report.outcome, report)
-            ));
+            return self.abort(format!("the drain hook failed: {}", describe(report)));
         }
         let Some(held) = &self.held else {
             return self.taken_away();
@@ -207,7 +203,7 @@ impl Machine {
             ScriptOutcome::NotStarted(why) => {
                 return self.call_off(format!("the reboot command could not be started: {why}"));
             }
-            ScriptOutcome::Exited(_) => Some(describe(&report.outcome, report)),
+            ScriptOutcome::Exited(_) => Some(describe(report)),
             // A shutdown ends processes: this one may be among the first. The reboot may well be under way.
             ScriptOutcome::Signalled(_) | ScriptOutcome::TimedOut | ScriptOutcome::Cancelled => {
                 None

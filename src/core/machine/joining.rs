@@ -6,8 +6,9 @@ use etcd_rs_sync::{Error, Reply, Request};
 
 use super::lease::{LEASE_MARGIN, Lease};
 use super::queue::{Entry, Queue, crowds};
-use super::{After, Grant, Machine, State, nonsense, rfc3339, seconds, words};
+use super::{After, Grant, Machine, State, nonsense, words};
 use crate::core::Refusal;
+use crate::core::text::{rfc3339, seconds};
 use crate::lock::outcome::{self, Write};
 use crate::lock::record::RECORD_VERSION;
 use crate::lock::{Claim, Held, Phase};

@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Machine;
-use super::standing::bounded;
-use crate::core::facts::{DetectorReport, DetectorResult, ScriptOutcome, ScriptReport};
+use crate::core::facts::{DetectorReport, DetectorResult, ScriptReport};
+use crate::core::text::describe;
 use crate::core::windows::Windows;
 use crate::core::{Refusal, budget};
 use crate::lock::outcome::Found;
@@ -65,7 +65,7 @@ impl Machine {
         if report.outcome.success() {
             return Ok(());
         }
-        Err(Refusal::Health(describe(&report.outcome, report)))
+        Err(Refusal::Health(describe(report)))
     }
 }
 
@@ -172,27 +172,4 @@ pub fn judge_cooldown(cooldown: Option<&Result<Cooldown, RecordError>>) -> Resul
         ))),
         Some(Err(error)) => Err(Refusal::Cooldown(error.to_string())),
     }
-}
-
-/// The last line that says something.
-pub(super) fn last_line(text: &str) -> Option<&str> {
-    text.lines().map(str::trim).rfind(|line| !line.is_empty())
-}
-
-/// How a script that is not allowed to fail ended, with what it said last.
-pub(in crate::core) fn describe(outcome: &ScriptOutcome, report: &ScriptReport) -> String {
-    match last_words(report) {
-        Some(said) => format!("{outcome}: {said}"),
-        None => outcome.to_string(),
-    }
-}
-
-/// What a script said last, when it failed.
-pub(super) fn said(report: &ScriptReport) -> Option<String> {
-    last_words(report).filter(|_| !report.outcome.success())
-}
-
-fn last_words(report: &ScriptReport) -> Option<String> {
-    let said = last_line(&report.stderr.text).or_else(|| last_line(&report.stdout.text));
-    said.map(bounded)
 }

@@ -165,9 +165,3 @@ impl Machine {
         }
     }
 }
-
-/// Whole seconds, rounded up: a lease counts in seconds.
-pub(in crate::core) fn seconds(span: Duration) -> i64 {
-    let up = span.as_secs() + u64::from(span.subsec_nanos() > 0);
-    i64::try_from(up).unwrap_or(i64::MAX).max(1)
-}

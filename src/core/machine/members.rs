@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use etcd_rs_sync::{Error, Range, Reply};
 
-use super::{Machine, Stage, State, nonsense, rfc3339, words};
+use super::{Machine, Stage, State, nonsense, words};
 use crate::core::policy;
+use crate::core::text::rfc3339;
 use crate::core::{Refusal, Verdict};
 use crate::lock::outcome::{self, Members};
 use crate::lock::request::{self, Others};

@@ -61,8 +61,6 @@ mod waves;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use super::io::{Action, Input, Now, ScriptFacts, Ticket};
 use super::reporter::Reporter;
 use super::rng::Rng;
@@ -74,14 +72,11 @@ use asking::{nonsense, words};
 pub use commit::Pending;
 use down::Down;
 use judge::Judging;
-pub(super) use judge::describe;
 pub use judge::{judge_budget, judge_cooldown, judge_detectors, judge_pause, judge_window, target};
 use lease::Lease;
-pub(super) use lease::seconds;
 use members::Fleet;
 pub use queue::{Entry, Queue};
 pub use release::Ending;
-pub use reload::Reload;
 pub use requests::{DETECTOR, Noting};
 pub use stage::{Gates, Stage};
 use standing::Shown;
@@ -341,9 +336,4 @@ impl Machine {
             healthy: self.fleet.members.healthy.clone(),
         }
     }
-}
-
-/// A moment as records carry it.
-pub(in crate::core) fn rfc3339(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }

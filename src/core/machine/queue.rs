@@ -323,7 +323,3 @@ pub(super) fn crowds(all: u32) -> u32 {
 pub(super) fn committed(claim: Option<Claim>) -> Option<Box<Claim>> {
     claim.filter(|claim| claim.phase.committed()).map(Box::new)
 }
-
-pub(super) fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
-}

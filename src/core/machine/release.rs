@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use etcd_rs_sync::{Error, Reply, Request};
 
-use super::queue::{HISTORY_TTL, millis};
-use super::{Machine, Outcome, State, Verify, nonsense, rfc3339, seconds, words};
+use super::queue::HISTORY_TTL;
+use super::{Machine, Outcome, State, Verify, nonsense, words};
 use crate::core::io::Action;
 use crate::core::settings::Mode;
+use crate::core::text::{millis, rfc3339, seconds};
 use crate::core::{Note, Refusal, budget};
 use crate::lock::outcome::{self, Released};
 use crate::lock::record::{LastReboot, RECORD_VERSION};
-use crate::lock::{Cooldown, Failure, FailureKind, History, NodeRecord, request};
+use crate::lock::{Claim, Cooldown, Failure, FailureKind, History, NodeRecord, request};
 
 /// The end of an attempt: the leases that its records hang on, then one transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,19 +37,8 @@ struct Lease {
 impl Machine {
     pub(super) fn end(&mut self, verify: &Verify) {
         let now = rfc3339(self.now.wall);
-        let mut registration = match verify.outcome {
-            Outcome::Aborted(_) => budget::refund(&self.record()),
-            // It was taken away from a node that had not begun to reboot.
-            Outcome::TakenAway if self.down.unordered => budget::refund(&self.record()),
-            Outcome::Completed | Outcome::TakenAway | Outcome::Unrecorded => self.record(),
-        };
+        let mut registration = self.registration_after(&verify.outcome);
         self.down.unordered = false;
-        registration.boot_id = Some(self.settings.boot_id.clone());
-        registration.attempt = None;
-        if verify.outcome != Outcome::TakenAway {
-            registration.request = None;
-        }
-        registration.version.clone_from(&self.settings.version);
         let Some(held) = &self.held else {
             self.judging.reasons.clear();
             if self.settings.mode != Mode::Daemon && self.registration.is_none() {
@@ -69,28 +59,7 @@ impl Machine {
                 false => registration.budget_used.max(1),
             };
         }
-        let (outcome, detail) = match &verify.outcome {
-            Outcome::Completed if verify.cleared => ("completed", "back and healthy".to_owned()),
-            Outcome::Completed => (
-                "completed",
-                "back and healthy; the reboot did not clear the requirement".to_owned(),
-            ),
-            Outcome::Aborted(why) => ("aborted", why.clone()),
-            Outcome::TakenAway | Outcome::Unrecorded => ("taken-away", String::new()),
-        };
-        let mut history = History {
-            v: RECORD_VERSION,
-            node: self.settings.node.clone(),
-            outcome: outcome.to_owned(),
-            detail,
-            reasons: held.claim.reasons.clone(),
-            since: held.claim.since.clone(),
-            committed_at: held.claim.committed_at.clone(),
-            ended_at: now.clone(),
-            by: None,
-            count: None,
-            passed: held.claim.passed.clone(),
-        };
+        let mut history = self.history_of(&held.claim, verify, &now);
         let helped = verify.outcome != Outcome::Completed || verify.cleared;
         let failure =
             (!helped).then(|| self.own_failure(held, FailureKind::NotCleared, &history.detail));
@@ -124,6 +93,48 @@ impl Machine {
         self.cool_anew();
         self.retries = 0;
         self.begin();
+    }
+
+    /// The registration as it stands when the attempt has ended so.
+    fn registration_after(&self, outcome: &Outcome) -> NodeRecord {
+        let mut registration = match outcome {
+            Outcome::Aborted(_) => budget::refund(&self.record()),
+            // It was taken away from a node that had not begun to reboot.
+            Outcome::TakenAway if self.down.unordered => budget::refund(&self.record()),
+            Outcome::Completed | Outcome::TakenAway | Outcome::Unrecorded => self.record(),
+        };
+        registration.boot_id = Some(self.settings.boot_id.clone());
+        registration.attempt = None;
+        if *outcome != Outcome::TakenAway {
+            registration.request = None;
+        }
+        registration.version.clone_from(&self.settings.version);
+        registration
+    }
+
+    fn history_of(&self, claim: &Claim, verify: &Verify, now: &str) -> History {
+        let (outcome, detail) = match &verify.outcome {
+            Outcome::Completed if verify.cleared => ("completed", "back and healthy".to_owned()),
+            Outcome::Completed => (
+                "completed",
+                "back and healthy; the reboot did not clear the requirement".to_owned(),
+            ),
+            Outcome::Aborted(why) => ("aborted", why.clone()),
+            Outcome::TakenAway | Outcome::Unrecorded => ("taken-away", String::new()),
+        };
+        History {
+            v: RECORD_VERSION,
+            node: self.settings.node.clone(),
+            outcome: outcome.to_owned(),
+            detail,
+            reasons: claim.reasons.clone(),
+            since: claim.since.clone(),
+            committed_at: claim.committed_at.clone(),
+            ended_at: now.to_owned(),
+            by: None,
+            count: None,
+            passed: claim.passed.clone(),
+        }
     }
 
     /// The cooldown that begins with the release, as the configuration has it, under a lease of its own.

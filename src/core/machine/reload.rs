@@ -4,22 +4,15 @@
 //! under the old configuration is found out anew: a place in the queue is kept, a commit is decided first, a permit is void.
 //! The name and the keys stand in what this node has written, so they change only where nothing of it stands any more.
 
+use std::time::Duration;
+
 use etcd_rs_sync::Request;
 
 use super::{After, Gates, Machine, Stage, State};
-use crate::core::io::Action;
+use crate::core::io::{Action, Reload};
 use crate::core::settings::Settings;
 use crate::core::{Note, Refusal};
 use crate::lock::request;
-
-/// What a new configuration brings.
-#[derive(Clone, Debug)]
-pub struct Reload {
-    /// All of it that the machine knows of.
-    pub settings: Settings,
-    /// The drain hook is another one than before, so that one that runs is stopped.
-    pub drains_otherwise: bool,
-}
 
 impl Machine {
     pub(super) fn reload(&mut self, reload: Reload) {
@@ -40,6 +33,12 @@ impl Machine {
         let renamed = !reload.settings.is_of(&self.settings);
         self.take_settings(reload.settings);
         self.sign_in_time();
+        let asked_at = asked.map(|(_, sent_at)| sent_at);
+        self.go_on_anew(renamed, asked_at, reload.drains_otherwise);
+    }
+
+    /// What each state makes of it.
+    fn go_on_anew(&mut self, renamed: bool, asked_at: Option<Duration>, drains_otherwise: bool) {
         match &self.state {
             // What an earlier process left under the old name is found out first.
             State::SelfTest | State::ReadOwn | State::Registering(_) | State::Removing(_)
@@ -53,13 +52,12 @@ impl Machine {
             | State::Removing(_)
             | State::Idle(_) => self.start_afresh(),
             State::Granting(_, grant) if renamed => {
-                let id = grant.id;
-                self.leave_lease(id, After::Block(renaming()));
+                self.leave_lease(grant.id, After::Block(renaming()));
             }
             State::Granting(entry, grant) => {
                 let mut grant = *grant;
                 // The lease may run since then.
-                grant.first_sent = grant.first_sent.or(asked.map(|(_, sent_at)| sent_at));
+                grant.first_sent = grant.first_sent.or(asked_at);
                 self.go(State::Granting(entry.clone(), grant));
             }
             State::Entering(..) if !renamed => self.begin(),
@@ -79,7 +77,7 @@ impl Machine {
                 self.go(State::Fencing(pending));
             }
             // A hook that drains as the new file says ends by itself; its permit is void.
-            State::Draining(_) if !reload.drains_otherwise => {
+            State::Draining(_) if !drains_otherwise => {
                 // Nobody waits for the sign's answer any more.
                 if let Some((report, ended)) = self.down.drained.take() {
                     self.drain_ended(&report, ended);
@@ -89,30 +87,33 @@ impl Machine {
                 self.cancel_task();
                 self.judge_again();
             }
-            State::Rebooting { until, failed } => {
-                let until = (*until).min(now + self.settings.reboot_timeout);
-                let failed = failed.clone();
-                self.down.tries_from = self.attempts_made();
-                // The command goes on, and its answer is waited for.
-                self.state = State::Rebooting { until, failed };
-                self.timer = Some(until);
-            }
+            State::Rebooting { until, failed } => self.wait_on(*until, failed.clone()),
             State::Holding(stage, refusal) => {
                 let (stage, refusal) = (stage.unwrap_or(Stage::Retry), refusal.clone());
                 self.down.tries_from = self.attempts_made();
                 self.go(State::Holding(Some(stage), refusal));
                 self.ask();
             }
-            State::Verifying(_) => {
-                self.cancel_task();
-                if let State::Verifying(verify) = &mut self.state {
-                    verify.unsettle();
-                }
-                self.retries = 0;
-                self.begin();
-            }
+            State::Verifying(_) => self.verify_anew(),
             State::Stopping | State::Stopped => {}
         }
+    }
+
+    /// The reboot command goes on, and its answer is waited for.
+    fn wait_on(&mut self, until: Duration, failed: Option<String>) {
+        let until = until.min(self.now.mono + self.settings.reboot_timeout);
+        self.down.tries_from = self.attempts_made();
+        self.state = State::Rebooting { until, failed };
+        self.timer = Some(until);
+    }
+
+    fn verify_anew(&mut self) {
+        self.cancel_task();
+        if let State::Verifying(verify) = &mut self.state {
+            verify.unsettle();
+        }
+        self.retries = 0;
+        self.begin();
     }
 
     /// All of the new settings but name and keys, which wait until nothing of the old ones stands.

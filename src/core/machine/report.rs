@@ -2,12 +2,12 @@
 
 use etcd_rs_sync::{Error, Reply};
 
-use super::judge::{describe, said};
 use super::{Machine, State};
 use crate::core::Note;
 use crate::core::facts::{ScriptOutcome, ScriptReport};
 use crate::core::io::{Action, Ticket};
 use crate::core::reporter::{Ask, Reporter};
+use crate::core::text::{describe, said};
 
 impl Machine {
     /// Asks for what the health report is due. It begins once the start has shown that the name is this machine's.
@@ -77,10 +77,7 @@ impl Machine {
             Some(true) => Note::info("healthy", "the health script passes"),
             Some(false) => Note::warn(
                 "unhealthy",
-                format!(
-                    "the health script does not pass: {}",
-                    describe(&report.outcome, report)
-                ),
+                format!("the health script does not pass: {}", describe(report)),
             ),
             None => return,
         };

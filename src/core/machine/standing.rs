@@ -4,15 +4,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Gates, Machine, Outcome, Stage, State, Verify, rfc3339};
+use super::{Gates, Machine, Outcome, Stage, State, Verify};
 use crate::core::Refusal;
 use crate::core::settings::Mode;
+use crate::core::text::{bounded, rfc3339};
 use crate::core::verdict::{Verdict, Verdicts};
 use crate::identity::is_same;
 use crate::lock::record::{Blocked, RECORD_VERSION, Required, Standing};
-
-/// How long a text from outside may be in a record.
-const LONGEST: usize = 300;
 
 /// What this node says of itself, and what it is made of.
 #[derive(Debug, Default)]
@@ -321,10 +319,4 @@ impl Machine {
 /// The moment after a span.
 pub(super) fn after(at: Timestamp, span: Duration) -> Timestamp {
     at.checked_add(span).unwrap_or(Timestamp::MAX)
-}
-
-/// One line of bounded length, without what a terminal would obey.
-pub(super) fn bounded(text: &str) -> String {
-    let clean = |c: char| if c.is_control() { ' ' } else { c };
-    text.chars().map(clean).take(LONGEST).collect()
 }

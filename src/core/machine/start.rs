@@ -10,7 +10,7 @@ use crate::core::settings::Mode;
 use crate::identity::is_same;
 use crate::lock::outcome::{self, Found, Write};
 use crate::lock::record::decode;
-use crate::lock::{Held, NodeRecord, Phase, request};
+use crate::lock::{Claim, Held, NodeRecord, Phase, request};
 
 /// How often one claim is committed before the node gives up: it calls the attempt off, or holds the claim when a reboot command
 /// ran.
@@ -132,26 +132,7 @@ impl Machine {
             return self.refuse_copy("claim", &held.claim.boot_id, why);
         }
         let phase = held.claim.phase;
-        self.note(
-            Note::info(
-                "adopted",
-                format!(
-                    "found this node's claim, committed {}, in phase {}; {}",
-                    held.claim
-                        .committed_at
-                        .as_deref()
-                        .unwrap_or("at an unknown time"),
-                    phase.as_str(),
-                    if other_boot {
-                        "the reboot happened"
-                    } else {
-                        "the host has not rebooted"
-                    },
-                ),
-            )
-            .with("phase", phase.as_str())
-            .with("boot_before", held.claim.boot_id.clone()),
-        );
+        self.note(adopted(&held.claim, other_boot));
         self.held = Some(held);
         if other_boot {
             return self.go(State::Verifying(Verify::new(Outcome::Completed)));
@@ -169,37 +150,8 @@ impl Machine {
         if self.foreign_registration() {
             return;
         }
-        if let Some(attempt) = self.record().attempt {
-            self.note(
-                Note::warn(
-                    "claim_gone",
-                    format!(
-                        "this node committed to a reboot at {}, and its claim was taken away since (released by an operator, or \
-                         hold_timeout_sec passed); undoing the drain and starting over",
-                        attempt.committed_at
-                    ),
-                )
-                .with("outcome", "taken-away"),
-            );
-            return self.go(State::Verifying(Verify::new(Outcome::TakenAway)));
-        }
-        if self.memory.begun {
-            self.note(
-                Note::warn(
-                    "claim_gone",
-                    "this host remembers that it committed to a reboot, and etcd knows nothing of it (released and forgotten, or its \
-                     data was lost); undoing the drain and starting over",
-                )
-                .with("outcome", "taken-away"),
-            );
-            return self.go(State::Verifying(Verify::new(Outcome::TakenAway)));
-        }
-        if !self.recorded && self.settings.undoes && !self.settings.dry_run {
-            self.note(Note::info(
-                "no_record",
-                "this host has no record of what it began: running the hook that undoes a drain once, in case it was drained",
-            ));
-            return self.go(State::Verifying(Verify::new(Outcome::Unrecorded)));
+        if let Some(outcome) = self.begun_before() {
+            return self.go(State::Verifying(Verify::new(outcome)));
         }
         if !self.settings.dry_run {
             self.remember(|_| {});
@@ -226,6 +178,43 @@ impl Machine {
             return self.go(State::Gates(Gates::at(Stage::PreLock)));
         }
         self.go(State::Registering(Box::new(record)));
+    }
+
+    /// Whether something of an earlier attempt may have to be undone though no claim stands: as what it ended.
+    fn begun_before(&mut self) -> Option<Outcome> {
+        if let Some(attempt) = self.record().attempt {
+            self.note(
+                Note::warn(
+                    "claim_gone",
+                    format!(
+                        "this node committed to a reboot at {}, and its claim was taken away since (released by an operator, or \
+                         hold_timeout_sec passed); undoing the drain and starting over",
+                        attempt.committed_at
+                    ),
+                )
+                .with("outcome", "taken-away"),
+            );
+            return Some(Outcome::TakenAway);
+        }
+        if self.memory.begun {
+            self.note(
+                Note::warn(
+                    "claim_gone",
+                    "this host remembers that it committed to a reboot, and etcd knows nothing of it (released and forgotten, or its \
+                     data was lost); undoing the drain and starting over",
+                )
+                .with("outcome", "taken-away"),
+            );
+            return Some(Outcome::TakenAway);
+        }
+        if !self.recorded && self.settings.undoes && !self.settings.dry_run {
+            self.note(Note::info(
+                "no_record",
+                "this host has no record of what it began: running the hook that undoes a drain once, in case it was drained",
+            ));
+            return Some(Outcome::Unrecorded);
+        }
+        None
     }
 
     /// A queued claim of an earlier process on this host, which the instance lock proves dead.
@@ -325,4 +314,23 @@ impl Machine {
             self.go(State::Gates(Gates::at(Stage::PreLock)));
         }
     }
+}
+
+/// What is told of a committed claim that an earlier process left.
+fn adopted(claim: &Claim, other_boot: bool) -> Note {
+    let at = claim.committed_at.as_deref();
+    let happened = match other_boot {
+        true => "the reboot happened",
+        false => "the host has not rebooted",
+    };
+    let phase = claim.phase.as_str();
+    Note::info(
+        "adopted",
+        format!(
+            "found this node's claim, committed {}, in phase {phase}; {happened}",
+            at.unwrap_or("at an unknown time"),
+        ),
+    )
+    .with("phase", phase)
+    .with("boot_before", claim.boot_id.clone())
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use etcd_rs_sync::{Error, Keys as Span, Range, Reply, Request};
 
 use super::queue::HISTORY_TTL;
-use super::{Machine, Queue, State, nonsense, rfc3339, seconds, words};
+use super::{Machine, Queue, State, nonsense, words};
 use crate::core::Note;
+use crate::core::text::{rfc3339, seconds};
 use crate::lock::outcome::{self, Write};
 use crate::lock::record::RECORD_VERSION;
 use crate::lock::{Claim, History, request};

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use etcd_rs_sync::{Error, Reply, Request};
 
-use super::judge::{describe, judge_detectors};
+use super::judge::judge_detectors;
 use super::{Machine, State, nonsense, words};
 use crate::core::facts::{DetectorReport, HealthPhase, ScriptReport};
 use crate::core::io::{Action, Hook};
 use crate::core::settings::Mode;
+use crate::core::text::describe;
 use crate::core::{Note, Refusal, budget};
 use crate::lock::{Claim, Phase, request, requests};
 
@@ -244,12 +245,12 @@ impl Machine {
         match (verify.step, report.outcome.success()) {
             (Step::Undo, true) => self.undone(),
             (Step::Undo, false) => {
-                let why = describe(&report.outcome, report);
+                let why = describe(report);
                 self.unhealthy("the hook that undoes the drain failed", &why);
             }
             (Step::Health, true) => self.healthy(now),
             (Step::Health | Step::Mark | Step::Detect | Step::Request | Step::Sign, _) => {
-                let why = describe(&report.outcome, report);
+                let why = describe(report);
                 self.unhealthy("the health script does not pass", &why);
             }
         }

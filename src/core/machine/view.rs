@@ -1,7 +1,8 @@
 //! What can be seen of a machine from outside.
 
-use super::{Entry, Gates, Machine, Queue, Stage, State, rfc3339};
+use super::{Entry, Gates, Machine, Queue, Stage, State};
 use crate::core::Refusal;
+use crate::core::text::rfc3339;
 use crate::core::verdict::Verdict;
 use crate::lock::Phase;
 use crate::lock::record::Standing;

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::queue::{Seen, committed, millis};
+use super::queue::{Seen, committed};
 use super::{Gates, Machine, Queue, Stage, State};
 use crate::core::io::WatchEvent;
 use crate::core::settings::Mode;
+use crate::core::text::millis;
 use crate::core::{Note, Refusal};
 use crate::lock::Claim;
 use crate::lock::record::decode;

@@ -1,0 +1,52 @@
+//! Times, spans, and what scripts printed, as records, requests and notes have them.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::facts::ScriptReport;
+
+/// How much of a text of others is kept.
+const LONGEST: usize = 300;
+
+/// RFC 3339 in UTC with milliseconds, as in every record.
+pub(crate) fn rfc3339(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+}
+
+pub(crate) fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Whole seconds, rounded up: a lease counts in seconds.
+pub(super) fn seconds(span: Duration) -> i64 {
+    let up = span.as_secs() + u64::from(span.subsec_nanos() > 0);
+    i64::try_from(up).unwrap_or(i64::MAX).max(1)
+}
+
+/// One line of bounded length, without what a terminal would obey.
+pub(super) fn bounded(text: &str) -> String {
+    let clean = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().map(clean).take(LONGEST).collect()
+}
+
+/// How a script that is not allowed to fail ended, with what it said last.
+pub(super) fn describe(report: &ScriptReport) -> String {
+    match last_words(report) {
+        Some(said) => format!("{}: {said}", report.outcome),
+        None => report.outcome.to_string(),
+    }
+}
+
+/// What a script said last, when it failed.
+pub(super) fn said(report: &ScriptReport) -> Option<String> {
+    last_words(report).filter(|_| !report.outcome.success())
+}
+
+fn last_words(report: &ScriptReport) -> Option<String> {
+    let last_line = |text: &str| {
+        let line = text.lines().map(str::trim).rfind(|line| !line.is_empty());
+        line.map(bounded)
+    };
+    last_line(&report.stderr.text).or_else(|| last_line(&report.stdout.text))
+}
