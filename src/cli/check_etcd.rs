@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use self::store::{Outcome, first, honours_guards, span, told};
 use super::cluster::{failed, load};
 use super::exit::Exit;
-use super::print;
+use super::output::print;
 use crate::config::{Config, end_of_certificate};
 use crate::lock::Keys;
 use crate::store::{Trouble, lease_id, options};

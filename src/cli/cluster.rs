@@ -8,8 +8,8 @@ use std::time::Duration;
 use etcd_rs_sync::{Client, Error, Etcd as _, KeyValue, Range, Reply, Request, Txn};
 use jiff::tz::TimeZone;
 
-use super::complain;
 use super::exit::Exit;
+use super::output::complain;
 use crate::config::nearest::nearest;
 use crate::config::{self, Config};
 use crate::lock::outcome::{self, Found, Malformed};

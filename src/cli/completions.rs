@@ -86,7 +86,7 @@ pub(super) fn names(path: &Path, claims: bool) -> Exit {
         return Exit::Failure;
     };
     for name in names.iter().filter(|name| name.bytes().all(is_plain)) {
-        super::print(name);
+        super::output::print(name);
     }
     Exit::Done
 }
@@ -125,7 +125,8 @@ fn pattern(which: impl Fn(&FlagSpec) -> bool) -> String {
     flags.flat_map(spellings).collect::<Vec<_>>().join("|")
 }
 
-fn bash() -> String {
+/// Which words stand after which command, for bash.
+fn bash_cases() -> String {
     let mut cases = String::new();
     let words = |spec: &CommandSpec, more: String| {
         let flags = flags_of(spec.name).flat_map(spellings);
@@ -139,6 +140,11 @@ fn bash() -> String {
         let words = words(spec, operands(spec));
         let _ = writeln!(cases, "        {}) words='{words}' ;;", spec.name.as_str());
     }
+    cases
+}
+
+fn bash() -> String {
+    let cases = bash_cases();
     let (files, others) = (pattern(takes_file), pattern(|flag| !takes_file(flag)));
     let names = command_names().join("|");
     let asked = |which: &'static str| {

@@ -2,8 +2,8 @@
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
-use super::complain;
 use super::exit::Exit;
+use super::output::complain;
 
 /// Asks on the terminal. Only a typed yes is a yes; anything else is told, with `nobody` where nobody can be asked.
 pub(super) fn confirm(question: &str, nobody: &str) -> Result<(), Exit> {

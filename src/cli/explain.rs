@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::cluster::{Cluster, load, unknown};
 use super::exit::Exit;
 use super::moment::Moment;
-use super::{complain, print};
+use super::output::{complain, print};
 use crate::status::View;
 use crate::status::describe::named;
 use crate::status::explanation;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::cluster::{Cluster, unknown};
 use super::exit::Exit;
-use super::{complain, print};
+use super::output::{complain, print};
 use crate::lock::operator::{self as request, Forgotten};
 use crate::lock::outcome::Found;
 use crate::status::describe::{age, committed, named, phase};

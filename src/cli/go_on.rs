@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::cluster::{Cluster, operator};
 use super::exit::Exit;
-use super::print;
+use super::output::print;
 use crate::lock::GoOn;
 use crate::lock::operator::{go_on as write, goes_on};
 use crate::lock::record::RECORD_VERSION;

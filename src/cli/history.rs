@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::cluster::Cluster;
 use super::exit::Exit;
-use super::print;
+use super::output::print;
 use crate::lock::History;
 use crate::lock::record::{RecordError, decode};
 use crate::status::describe::{ending, outcome};

@@ -15,6 +15,7 @@ pub mod help;
 mod history;
 pub mod invocation;
 pub mod moment;
+mod output;
 pub mod parse;
 mod pause;
 mod release;
@@ -29,17 +30,14 @@ mod verify_history;
 mod version;
 mod watch;
 
-use std::io::Write as _;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use self::cluster::{reading, writing};
 use self::exit::Exit;
 use self::invocation::{Command, Invocation};
+use self::output::{complain, is_unwritten, print};
 
 use rustix::process::{DumpableBehavior, geteuid, set_dumpable_behavior};
-
-use crate::clean::clean;
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {
@@ -57,7 +55,7 @@ pub fn main() -> ExitCode {
             Exit::Usage
         }
     };
-    if exit == Exit::Done && UNWRITTEN.load(Ordering::Relaxed) {
+    if exit == Exit::Done && is_unwritten() {
         return Exit::Failure.into();
     }
     exit.into()
@@ -71,9 +69,6 @@ fn keep_out_of_dumps() {
         let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     }
 }
-
-/// Something could not be written to standard output, though somebody reads.
-static UNWRITTEN: AtomicBool = AtomicBool::new(false);
 
 /// Help and version come first and touch no file, so that they work whatever the configuration is.
 fn dispatch(invocation: &Invocation) -> Exit {
@@ -106,7 +101,8 @@ fn dispatch(invocation: &Invocation) -> Exit {
                 json,
                 verbose: *verbose,
             };
-            reading(config, |it| status::status(it, form, *watch))
+            let show = if *watch { watch::watch } else { status::status };
+            reading(config, |it| show(it, form))
         }
         Command::Explain { node, at } => explain::explain(config, node.as_deref(), *at, json),
         Command::History => reading(config, |it| history::history(it, json)),
@@ -119,29 +115,4 @@ fn dispatch(invocation: &Invocation) -> Exit {
         }
         Command::Names { claims } => completions::names(config, *claims),
     }
-}
-
-/// Writes a text and a newline to standard output. Whoever closed it (`| head`) has seen enough; that is no failure.
-pub(crate) fn print(text: &str) {
-    let _ = print_if_open(text);
-}
-
-/// Like [`print`], and whether anybody still reads.
-fn print_if_open(text: &str) -> bool {
-    let mut out = std::io::stdout().lock();
-    let written = writeln!(out, "{}", clean(text)).and_then(|()| out.flush());
-    if let Err(error) = &written
-        && error.kind() != std::io::ErrorKind::BrokenPipe
-        && !UNWRITTEN.swap(true, Ordering::Relaxed)
-    {
-        complain(&format!(
-            "reboot-coordinator: standard output cannot be written: {error}"
-        ));
-    }
-    written.is_ok()
-}
-
-/// Writes a text and a newline to standard error. When even that is closed there is nobody left to tell.
-pub(crate) fn complain(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{}", clean(text));
 }

@@ -9,7 +9,7 @@ use super::cluster::{Cluster, operator};
 use super::confirm::confirm;
 use super::exit::Exit;
 use super::invocation::PauseOptions;
-use super::print;
+use super::output::print;
 use crate::lock::Pause;
 use crate::lock::operator::{self as request, Standing};
 use crate::lock::outcome::Found;

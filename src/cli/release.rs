@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::cluster::{Cluster, operator, unknown};
 use super::confirm::confirm;
 use super::exit::Exit;
-use super::{complain, print};
+use super::output::{complain, print};
 use crate::lock::History;
 use crate::lock::keys::{self, is_node_name};
 use crate::lock::operator::{self as request, Released, Shown};

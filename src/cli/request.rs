@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::cluster::{Cluster, operator, unknown};
 use super::exit::Exit;
 use super::invocation::RequestOptions;
-use super::{complain, print};
+use super::output::{complain, print};
 use crate::config::nearest::nearest;
 use crate::lock::outcome::Found;
 use crate::lock::record::{RECORD_VERSION, decode};

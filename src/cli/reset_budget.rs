@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::cluster::{Cluster, operator, unknown};
 use super::exit::Exit;
-use super::{complain, print};
+use super::output::{complain, print};
 use crate::lock::operator::{reset_budget as write, was_reset};
 use crate::lock::outcome::Found;
 use crate::lock::record::{RECORD_VERSION, decode};

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 
 use super::cluster::Cluster;
 use super::exit::Exit;
+use super::output::print;
 use super::pause::standing;
-use super::print;
 use crate::lock::record::{self, RecordError};
 use crate::lock::{keys, operator as request};
 use crate::status::describe::{named, names, standing_text};

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::complain;
 use super::exit::Exit;
 use super::invocation::RunOptions;
+use super::output::complain;
 use crate::core::Mode;
 use crate::daemon::{self, Start};
 use crate::{config, observe};

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::exit::Exit;
-use super::{complain, print};
+use super::output::{complain, print};
 use crate::clean::line;
 use crate::config::{self, Config};
 use crate::core::facts::{DetectorReport, ScriptReport};

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::cluster::Cluster;
 use super::exit::Exit;
-use super::{print, watch};
+use super::output::print;
 use crate::lock::survey::Survey;
 use crate::status::View;
 use crate::store::Trouble;
@@ -30,11 +30,8 @@ impl Form {
     }
 }
 
-/// Shows it once, or again and again.
-pub(super) fn status(cluster: &Cluster, form: Form, follow: bool) -> Result<Exit, Trouble> {
-    if follow {
-        return watch::watch(cluster, form);
-    }
+/// Shows it once.
+pub(super) fn status(cluster: &Cluster, form: Form) -> Result<Exit, Trouble> {
     let view = look(cluster, cluster.survey().map(Arc::new));
     print(&form.shown(&view));
     Ok(match view.survey {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::exit::Exit;
-use super::{complain, print};
+use super::output::{complain, print};
 use crate::config::{self, Config, Loaded, Problem};
 use crate::core::windows::Windows;
 use crate::lock::Keys;

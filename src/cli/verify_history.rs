@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::cluster::Cluster;
 use super::exit::Exit;
-use super::print;
+use super::output::print;
 use crate::lock::proof::{Proof, Told};
 use crate::lock::survey;
 use crate::status::table::{Style, Table, Tone, cell, plain};
@@ -219,52 +219,50 @@ impl Report {
     }
 
     fn text(&self, now: Timestamp, style: Style) -> String {
-        let (
-            Report {
-                from, to, lock_key, ..
-            },
-            told,
-        ) = (self, &self.told);
         let (exit, tone, _) = self.judged();
         let verdict = match exit {
             Exit::Done => {
                 "KEPT: no limit, domain, turn, pause, cooldown or wave was violated".to_owned()
             }
-            Exit::Violated if told.violations == 1 => "VIOLATED: 1 finding".to_owned(),
-            Exit::Violated => format!("VIOLATED: {} findings", told.violations),
+            Exit::Violated if self.told.violations == 1 => "VIOLATED: 1 finding".to_owned(),
+            Exit::Violated => format!("VIOLATED: {} findings", self.told.violations),
             _ => "NOT PROVED: nothing was found, and not all could be judged".to_owned(),
         };
+        let mut lines = vec![style.paint(tone, &verdict)];
+        lines.extend(self.scope(now).lines(style));
+        if self.told.violations > 0 {
+            lines.extend(self.findings(now).lines(style));
+        }
+        lines.join("\n")
+    }
+
+    /// What was looked at, and what was not.
+    fn scope(&self, now: Timestamp) -> Table {
+        let (told, from, to, key) = (&self.told, self.from, self.to, &self.lock_key);
         let mut table = Table::new(2);
         let mut row = |name: &str, text: String| table.row([cell(Tone::Dim, name), plain(text)]);
-        row(
-            "looked at",
-            match from > to {
-                true => format!("nothing below {lock_key} was written after revision {to}"),
-                false => format!(
-                    "revisions {from} to {to} below {lock_key}: {} events",
-                    told.events
-                ),
-            },
-        );
+        let looked_at = match from > to {
+            true => format!("nothing below {key} was written after revision {to}"),
+            false => format!(
+                "revisions {from} to {to} below {key}: {} events",
+                told.events
+            ),
+        };
+        row("looked at", looked_at);
         let when = told.first_commit.iter().chain(&told.last_commit);
         let when: Vec<String> = when.map(|at| ago_text(now, at)).collect();
-        let when = if when.is_empty() {
-            String::new()
-        } else {
-            format!(" ({})", when.join(" to "))
+        let when = match when.is_empty() {
+            true => String::new(),
+            false => format!(" ({})", when.join(" to ")),
         };
+        let (commits, most) = (told.commits, told.most_committed);
         row(
             "commits",
-            format!(
-                "{}{when}; at most {} down at once",
-                told.commits, told.most_committed
-            ),
+            format!("{commits}{when}; at most {most} down at once"),
         );
         if let Some(compacted) = self.compacted {
-            row(
-                "compacted",
-                format!("what was written up to revision {compacted} was not looked at"),
-            );
+            let text = format!("what was written up to revision {compacted} was not looked at");
+            row("compacted", text);
         }
         if !told.committed_before.is_empty() {
             let before = told.committed_before.join(", ");
@@ -273,16 +271,11 @@ impl Report {
                 format!("{before}: committed before, so they count and their turn is not judged"),
             );
         }
-        told.unknown
-            .iter()
-            .for_each(|why| row("not proved", why.clone()));
-        row("not judged", NOT_JUDGED.to_owned());
-        let mut lines = vec![style.paint(tone, &verdict)];
-        lines.extend(table.lines(style));
-        if told.violations > 0 {
-            lines.extend(self.findings(now).lines(style));
+        for why in &told.unknown {
+            row("not proved", why.clone());
         }
-        lines.join("\n")
+        row("not judged", NOT_JUDGED.to_owned());
+        table
     }
 
     fn findings(&self, now: Timestamp) -> Table {

@@ -1,7 +1,7 @@
 //! `version`.
 
 use super::exit::Exit;
-use super::print;
+use super::output::print;
 
 /// Version of the records in etcd, their field `v`. Nodes with different ones refuse to work together.
 const PROTOCOL: u32 = 1;

@@ -13,7 +13,7 @@ use rustix::termios::tcgetwinsize;
 
 use super::cluster::Cluster;
 use super::exit::Exit;
-use super::print_if_open;
+use super::output::print_if_open;
 use super::status::{Form, look};
 use crate::lock::survey::Survey;
 use crate::status::Size;
