@@ -15,6 +15,7 @@ use super::table::{Style, Table, Tone, cell, folded};
 use super::text::{gate_table, part_rows};
 use super::times::since_text;
 use crate::core::{Refusal, Verdict, Word};
+use crate::lock::record::Standing;
 use crate::lock::survey::Survey;
 
 /// Whether anything is known under this name.
@@ -141,81 +142,80 @@ fn remedy(label: &str) -> String {
 /// What the cluster knows of it.
 fn facts(view: &View, node: &str, now: Timestamp) -> Table {
     let mut table = Table::new(2);
-    let mut row = |name: &str, tone: Tone, text: String| {
-        table.row([cell(Tone::Dim, name), cell(tone, text)]);
-    };
     let Some(survey) = view.known() else {
         return table;
     };
+    let mut rows = vec![];
     if let Some(Ok(standing)) = of_node(&survey.standings, node) {
-        let once = if standing.once {
-            ", as its last pass left it"
-        } else {
-            ""
-        };
-        let since = since_text(now, &standing.since);
-        row(
-            "state",
-            Tone::Plain,
-            format!("{} for {since}{once}", standing.state),
-        );
-        if let Some(required) = &standing.required {
-            let since = since_text(now, &required.since);
-            row(
-                "required",
-                Tone::Notice,
-                format!("for {since}: {}", required.by.join(", ")),
-            );
-        }
-        if let Some(blocked) = &standing.blocked {
-            let since = since_text(now, &blocked.since);
-            row(
-                "blocked by",
-                Tone::Bad,
-                format!(
-                    "{} for {since}: {}{}",
-                    blocked.gate,
-                    blocked.text,
-                    remedy(&blocked.label)
-                ),
-            );
-        }
-        if let Some(doing) = &standing.doing {
-            row("is at", Tone::Notice, doing.clone());
-        }
-        if let Some(why) = &standing.hampered {
-            row("hampered", Tone::Bad, why.clone());
-        }
-        if let Some(said) = &standing.said {
-            row("said", Tone::Plain, format!("health script: {said}"));
-        }
+        rows.extend(of_itself(standing, now));
     }
     if let Some(place) = survey.claims.iter().position(|(name, _)| name == node) {
-        let found = &survey.claims[place].1;
-        let text = format!(
-            "{} for {}: {}",
-            phase(found),
-            view.reader(now).age(found),
-            reasons(found)
-        );
-        row("claim", Tone::Notice, text);
-        let before = names(named(&survey.claims[..place]));
-        if !before.is_empty() {
-            row("before it", Tone::Notice, before);
-        }
-        if let Some(ahead) = forecast(view, Some(node), now) {
-            let text = format!("{} before it, {}", ahead.left, ahead.text);
-            row("forecast", Tone::Plain, text);
-        }
-        if let Some(waits) = domains::waits(survey, place) {
-            row("waits for", Tone::Notice, waits);
-        }
+        rows.extend(of_claim(view, survey, place, now));
     }
-    if let Some(request) = of_node(&survey.requests, node) {
-        row("requested", Tone::Notice, request_text(request, now));
-    }
+    let request = of_node(&survey.requests, node).map(|it| request_text(it, now));
+    rows.push(("requested", Tone::Notice, request));
     if let Some(Ok(record)) = of_node(&survey.nodes, node) {
-        row("last", Tone::Plain, rebooted(record, now));
+        rows.push(("last", Tone::Plain, Some(rebooted(record, now))));
+    }
+    for (name, tone, text) in rows {
+        if let Some(text) = text {
+            table.row([cell(Tone::Dim, name), cell(tone, text)]);
+        }
     }
     table
+}
+
+/// A row, when there is something to say in it.
+type Row = (&'static str, Tone, Option<String>);
+
+/// What a node says of itself.
+fn of_itself(standing: &Standing, now: Timestamp) -> [Row; 6] {
+    let since = |at: &str| since_text(now, at);
+    let once = match standing.once {
+        true => ", as its last pass left it",
+        false => "",
+    };
+    let state = format!("{} for {}{once}", standing.state, since(&standing.since));
+    let required = standing.required.as_ref();
+    let required = required.map(|it| format!("for {}: {}", since(&it.since), it.by.join(", ")));
+    let blocked = standing.blocked.as_ref().map(|it| {
+        let (since, remedy) = (since(&it.since), remedy(&it.label));
+        format!("{} for {since}: {}{remedy}", it.gate, it.text)
+    });
+    let said = standing.said.as_ref();
+    [
+        ("state", Tone::Plain, Some(state)),
+        ("required", Tone::Notice, required),
+        ("blocked by", Tone::Bad, blocked),
+        ("is at", Tone::Notice, standing.doing.clone()),
+        ("hampered", Tone::Bad, standing.hampered.clone()),
+        (
+            "said",
+            Tone::Plain,
+            said.map(|said| format!("health script: {said}")),
+        ),
+    ]
+}
+
+/// What stands in the queue, at this place.
+fn of_claim(view: &View, survey: &Survey, place: usize, now: Timestamp) -> [Row; 4] {
+    let (node, found) = &survey.claims[place];
+    let (phase, age) = (phase(found), view.reader(now).age(found));
+    let claim = format!("{phase} for {age}: {}", reasons(found));
+    let before = Some(names(named(&survey.claims[..place])));
+    let ahead = forecast(view, Some(node), now);
+    [
+        ("claim", Tone::Notice, Some(claim)),
+        (
+            "before it",
+            Tone::Notice,
+            before.filter(|it| !it.is_empty()),
+        ),
+        (
+            "forecast",
+            Tone::Plain,
+            ahead.map(|it| format!("{} before it, {}", it.left, it.text)),
+        ),
+        ("waits for", Tone::Notice, domains::waits(survey, place)),
+    ]
 }

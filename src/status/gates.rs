@@ -7,30 +7,14 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use self::judge::{
-    cooldown, detectors, kill_switch, name, past, pause, spent, unasked, urgent, window,
+    cooldown, detectors, kill_switch, name, past, pause, refused, spent, unasked, urgent, window,
 };
 use self::others::{health, line, policies, turn, waves};
 use super::local::Local;
 use super::own::Own;
-use super::times::{clock, instant, rfc3339, since_text, until};
+use super::times::{clock, instant, since_text, until};
 use crate::core::{Refusal, Verdict, Word};
 use crate::lock::survey::Survey;
-
-/// A gate that does not let this node pass; `refusal` gives the label, and the text says it relative to now.
-fn refused(gate: &str, refusal: &Refusal, text: impl Into<String>) -> Verdict {
-    Verdict {
-        text: text.into(),
-        ..Verdict::refused(gate, refusal)
-    }
-}
-
-fn changing(verdict: Verdict, at: Option<Timestamp>) -> Verdict {
-    let changes_at = at.map(rfc3339);
-    Verdict {
-        changes_at,
-        ..verdict
-    }
-}
 
 /// The gates in the order in which the daemon judges them. `window_at` is when the maintenance window is judged.
 pub(crate) fn gates(

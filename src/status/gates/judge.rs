@@ -5,7 +5,6 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{changing, refused};
 use crate::core::facts::{DetectorReport, DetectorResult};
 use crate::core::machine::DETECTOR;
 use crate::core::machine::{judge_budget, judge_cooldown, judge_pause, judge_window};
@@ -19,7 +18,23 @@ use crate::status::describe::{
     committed, cooldown_text, names, of_node, paused_text, request_text,
 };
 use crate::status::local::{Detectors, Local};
-use crate::status::times::{ago, ago_text, clock, instant, until};
+use crate::status::times::{ago, ago_text, clock, instant, rfc3339, until};
+
+/// A gate that does not let this node pass; `refusal` gives the label, and the text says it relative to now.
+pub(super) fn refused(gate: &str, refusal: &Refusal, text: impl Into<String>) -> Verdict {
+    Verdict {
+        text: text.into(),
+        ..Verdict::refused(gate, refusal)
+    }
+}
+
+fn changing(verdict: Verdict, at: Option<Timestamp>) -> Verdict {
+    let changes_at = at.map(rfc3339);
+    Verdict {
+        changes_at,
+        ..verdict
+    }
+}
 
 pub(crate) fn unasked(name: &'static str) -> Verdict {
     let refusal = Refusal::Etcd("it could not be asked".to_owned());

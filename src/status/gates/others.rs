@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::judge::{name, unasked};
-use super::refused;
+use super::judge::{name, refused, unasked};
 use crate::core::line::{self, HaltScope};
 use crate::core::machine::target;
 use crate::core::{Refusal, Verdict, policy, wave};
