@@ -5,227 +5,176 @@ use super::family::Family;
 use crate::core::facts::HealthPhase;
 use crate::core::{Refusal, State};
 
-/// All of them.
-#[derive(Debug)]
-pub(super) struct Families {
-    pub(super) reboots: Family,
-    pub(super) blocks: Family,
-    pub(super) detector_checks: Family,
-    pub(super) detector_duration: Family,
-    pub(super) health_checks: Family,
-    pub(super) health_duration: Family,
-    pub(super) lock_acquire_duration: Family,
-    pub(super) lock_losses: Family,
-    pub(super) etcd_requests: Family,
-    pub(super) etcd_duration: Family,
-    pub(super) endpoint_answered: Family,
-    pub(super) endpoint_failed: Family,
-    pub(super) event_hooks: Family,
-    pub(super) reboot_required: Family,
-    pub(super) required_since: Family,
-    pub(super) state: Family,
-    pub(super) queue_position: Family,
-    pub(super) claim_held: Family,
-    pub(super) claim_committed: Family,
-    pub(super) blocked: Family,
-    pub(super) blocked_since: Family,
-    pub(super) window_open: Family,
-    pub(super) kill_switch: Family,
-    pub(super) cluster_paused: Family,
-    pub(super) last_reboot: Family,
-    pub(super) cluster_nodes: Family,
-    pub(super) certificates: Family,
-    pub(super) build_info: Family,
+/// Makes the families of a table that is in the order of the exposition.
+macro_rules! families {
+    ($($name:ident: $made:expr,)*) => {
+        /// All of them.
+        #[derive(Debug)]
+        pub(super) struct Families {
+            $(pub(super) $name: Family,)*
+        }
+
+        impl Families {
+            /// Everything at zero.
+            pub(super) fn new() -> Families {
+                Families { $($name: $made,)* }
+            }
+
+            /// In the order of the exposition.
+            pub(super) fn all(&self) -> impl Iterator<Item = &Family> {
+                [$(&self.$name,)*].into_iter()
+            }
+        }
+    };
 }
 
-impl Families {
-    /// Everything at zero.
-    pub(super) fn new() -> Families {
-        let phases = PHASES.map(HealthPhase::as_str);
-        let reasons: Vec<&str> = reasons().collect();
-        Families {
-            reboots: Family::counter(
-                "reboot_coordinator_reboots_total",
-                "Attempts to reboot this node that ended, by outcome. Counted by the process that sees the end, which after a reboot is a new one.",
-                &["outcome"],
-                &singles(&OUTCOMES),
-            ),
-            blocks: Family::counter(
-                "reboot_coordinator_reboot_blocked_total",
-                "Judgements that a required reboot must wait, by reason.",
-                &["reason"],
-                &singles(&reasons),
-            ),
-            detector_checks: Family::counter(
-                "reboot_coordinator_detector_checks_total",
-                "Questions to detectors, by what they said.",
-                &["detector", "result"],
-                &NONE_YET,
-            ),
-            detector_duration: Family::histogram(
-                "reboot_coordinator_detector_check_duration_seconds",
-                "How long a detector took to answer.",
-                &DETECTOR_BOUNDS,
-            ),
-            health_checks: Family::counter(
-                "reboot_coordinator_health_checks_total",
-                "Runs of the health script, by phase and by how they ended.",
-                &["phase", "result"],
-                &pairs(&phases, &HEALTH_RESULTS),
-            ),
-            health_duration: Family::histogram(
-                "reboot_coordinator_health_check_duration_seconds",
-                "How long the health script ran.",
-                &HEALTH_BOUNDS,
-            ),
-            lock_acquire_duration: Family::histogram(
-                "reboot_coordinator_lock_acquire_duration_seconds",
-                "From joining the queue to the commit. Counted when the attempt ends, because a reboot ends the process that waited before it can be scraped.",
-                &LOCK_BOUNDS,
-            ),
-            lock_losses: Family::counter(
-                "reboot_coordinator_lock_losses_total",
-                "Places in the queue and claims that were lost or taken away.",
-                &[],
-                &[[]],
-            ),
-            etcd_requests: Family::counter(
-                "reboot_coordinator_etcd_requests_total",
-                "Requests to etcd, by operation and by what came of them; for the watch, its connections.",
-                &["operation", "result"],
-                &pairs(&OPERATIONS, &ETCD_RESULTS),
-            ),
-            etcd_duration: Family::histogram(
-                "reboot_coordinator_etcd_request_duration_seconds",
-                "How long etcd took to answer, or was waited for.",
-                &ETCD_BOUNDS,
-            ),
-            endpoint_answered: Family::gauge(
-                "reboot_coordinator_etcd_endpoint_last_success_timestamp_seconds",
-                "When this endpoint of etcd answered last; 0 when it has not.",
-                &["endpoint"],
-                &NONE_YET,
-            ),
-            endpoint_failed: Family::gauge(
-                "reboot_coordinator_etcd_endpoint_last_failure_timestamp_seconds",
-                "When this endpoint of etcd failed last; 0 when it has not. It fails now when this is later than the last success.",
-                &["endpoint"],
-                &NONE_YET,
-            ),
-            event_hooks: Family::counter(
-                "reboot_coordinator_event_hooks_total",
-                "Runs of the event hook, by how they ended, and events that were dropped because it is too slow.",
-                &["result"],
-                &singles(&EVENT_HOOK_RESULTS),
-            ),
-            reboot_required: number(
-                "reboot_coordinator_reboot_required",
-                "1 when at least one detector said so when they were asked last.",
-            ),
-            required_since: number(
-                "reboot_coordinator_reboot_required_since_timestamp_seconds",
-                "Since when a reboot has been required, as far back as this process knows, by this node's clock; 0 when none is.",
-            ),
-            state: Family::gauge(
-                "reboot_coordinator_state",
-                "1 for the state this node is in.",
-                &["state"],
-                &singles(&State::NAMES),
-            ),
-            queue_position: number(
-                "reboot_coordinator_queue_position",
-                "Place in the queue, 1 at its head; 0 outside of it. Far back it is at least this.",
-            ),
-            claim_held: number(
-                "reboot_coordinator_claim_held",
-                "1 while this node has a claim: a place in the queue, or a reboot in progress.",
-            ),
-            claim_committed: number(
-                "reboot_coordinator_claim_committed_timestamp_seconds",
-                "When the claim that is held was committed; 0 when none is.",
-            ),
-            blocked: Family::gauge(
-                "reboot_coordinator_blocked",
-                "1 for the reason why a required reboot waits.",
-                &["reason"],
-                &singles(&reasons),
-            ),
-            blocked_since: Family::gauge(
-                "reboot_coordinator_blocked_since_timestamp_seconds",
-                "Since when this reason has held this node up, by its clock; 0 for the others. A look at the gates that comes to the same changes nothing.",
-                &["reason"],
-                &singles(&reasons),
-            ),
-            window_open: number(
-                "reboot_coordinator_window_open",
-                "1 while the maintenance windows allow a reboot.",
-            ),
-            kill_switch: number(
-                "reboot_coordinator_kill_switch_active",
-                "1 while this node's kill switch file exists or cannot be checked.",
-            ),
-            cluster_paused: number(
-                "reboot_coordinator_cluster_paused",
-                "1 when the cluster was paused at this node's last look, which it takes while it requires a reboot.",
-            ),
-            last_reboot: number(
-                "reboot_coordinator_last_reboot_timestamp_seconds",
-                "When this node's last coordinated reboot was complete; 0 when none is known.",
-            ),
-            cluster_nodes: Family::gauge(
-                "reboot_coordinator_cluster_nodes",
-                "Members of the cluster, by health, at this node's last look, which it takes while it requires a reboot and has cluster policies; 0 before.",
-                &["health"],
-                &[["healthy"], ["unhealthy"]],
-            ),
-            certificates: Family::gauge(
-                "reboot_coordinator_etcd_certificate_expiry_timestamp_seconds",
-                "When the first certificate in this file for etcd ends; 0 when there is no such file.",
-                &["file"],
-                &singles(&CERTIFICATE_FILES),
-            ),
-            build_info: Family::gauge(
-                "reboot_coordinator_build_info",
-                "Always 1; what runs.",
-                &["version", "revision"],
-                &NONE_YET,
-            ),
-        }
-    }
-
-    /// In the order of the exposition.
-    pub(super) fn all(&self) -> [&Family; 28] {
-        [
-            &self.build_info,
-            &self.state,
-            &self.reboot_required,
-            &self.required_since,
-            &self.blocked,
-            &self.blocked_since,
-            &self.queue_position,
-            &self.claim_held,
-            &self.claim_committed,
-            &self.last_reboot,
-            &self.window_open,
-            &self.kill_switch,
-            &self.cluster_paused,
-            &self.cluster_nodes,
-            &self.certificates,
-            &self.reboots,
-            &self.blocks,
-            &self.detector_checks,
-            &self.detector_duration,
-            &self.health_checks,
-            &self.health_duration,
-            &self.lock_acquire_duration,
-            &self.lock_losses,
-            &self.etcd_requests,
-            &self.etcd_duration,
-            &self.endpoint_answered,
-            &self.endpoint_failed,
-            &self.event_hooks,
-        ]
-    }
+families! {
+    build_info: Family::gauge(
+        "reboot_coordinator_build_info",
+        "Always 1; what runs.",
+        &["version", "revision"],
+        &NONE_YET,
+    ),
+    state: Family::gauge(
+        "reboot_coordinator_state",
+        "1 for the state this node is in.",
+        &["state"],
+        &singles(&State::NAMES),
+    ),
+    reboot_required: number(
+        "reboot_coordinator_reboot_required",
+        "1 when at least one detector said so when they were asked last.",
+    ),
+    required_since: number(
+        "reboot_coordinator_reboot_required_since_timestamp_seconds",
+        "Since when a reboot has been required, as far back as this process knows, by this node's clock; 0 when none is.",
+    ),
+    blocked: Family::gauge(
+        "reboot_coordinator_blocked",
+        "1 for the reason why a required reboot waits.",
+        &["reason"],
+        &singles(&reasons()),
+    ),
+    blocked_since: Family::gauge(
+        "reboot_coordinator_blocked_since_timestamp_seconds",
+        "Since when this reason has held this node up, by its clock; 0 for the others. A look at the gates that comes to the same changes nothing.",
+        &["reason"],
+        &singles(&reasons()),
+    ),
+    queue_position: number(
+        "reboot_coordinator_queue_position",
+        "Place in the queue, 1 at its head; 0 outside of it. Far back it is at least this.",
+    ),
+    claim_held: number(
+        "reboot_coordinator_claim_held",
+        "1 while this node has a claim: a place in the queue, or a reboot in progress.",
+    ),
+    claim_committed: number(
+        "reboot_coordinator_claim_committed_timestamp_seconds",
+        "When the claim that is held was committed; 0 when none is.",
+    ),
+    last_reboot: number(
+        "reboot_coordinator_last_reboot_timestamp_seconds",
+        "When this node's last coordinated reboot was complete; 0 when none is known.",
+    ),
+    window_open: number(
+        "reboot_coordinator_window_open",
+        "1 while the maintenance windows allow a reboot.",
+    ),
+    kill_switch: number(
+        "reboot_coordinator_kill_switch_active",
+        "1 while this node's kill switch file exists or cannot be checked.",
+    ),
+    cluster_paused: number(
+        "reboot_coordinator_cluster_paused",
+        "1 when the cluster was paused at this node's last look, which it takes while it requires a reboot.",
+    ),
+    cluster_nodes: Family::gauge(
+        "reboot_coordinator_cluster_nodes",
+        "Members of the cluster, by health, at this node's last look, which it takes while it requires a reboot and has cluster policies; 0 before.",
+        &["health"],
+        &[["healthy"], ["unhealthy"]],
+    ),
+    certificates: Family::gauge(
+        "reboot_coordinator_etcd_certificate_expiry_timestamp_seconds",
+        "When the first certificate in this file for etcd ends; 0 when there is no such file.",
+        &["file"],
+        &singles(&CERTIFICATE_FILES),
+    ),
+    reboots: Family::counter(
+        "reboot_coordinator_reboots_total",
+        "Attempts to reboot this node that ended, by outcome. Counted by the process that sees the end, which after a reboot is a new one.",
+        &["outcome"],
+        &singles(&OUTCOMES),
+    ),
+    blocks: Family::counter(
+        "reboot_coordinator_reboot_blocked_total",
+        "Judgements that a required reboot must wait, by reason.",
+        &["reason"],
+        &singles(&reasons()),
+    ),
+    detector_checks: Family::counter(
+        "reboot_coordinator_detector_checks_total",
+        "Questions to detectors, by what they said.",
+        &["detector", "result"],
+        &NONE_YET,
+    ),
+    detector_duration: Family::histogram(
+        "reboot_coordinator_detector_check_duration_seconds",
+        "How long a detector took to answer.",
+        &DETECTOR_BOUNDS,
+    ),
+    health_checks: Family::counter(
+        "reboot_coordinator_health_checks_total",
+        "Runs of the health script, by phase and by how they ended.",
+        &["phase", "result"],
+        &pairs(&PHASES.map(HealthPhase::as_str), &HEALTH_RESULTS),
+    ),
+    health_duration: Family::histogram(
+        "reboot_coordinator_health_check_duration_seconds",
+        "How long the health script ran.",
+        &HEALTH_BOUNDS,
+    ),
+    lock_acquire_duration: Family::histogram(
+        "reboot_coordinator_lock_acquire_duration_seconds",
+        "From joining the queue to the commit. Counted when the attempt ends, because a reboot ends the process that waited before it can be scraped.",
+        &LOCK_BOUNDS,
+    ),
+    lock_losses: Family::counter(
+        "reboot_coordinator_lock_losses_total",
+        "Places in the queue and claims that were lost or taken away.",
+        &[],
+        &[[]],
+    ),
+    etcd_requests: Family::counter(
+        "reboot_coordinator_etcd_requests_total",
+        "Requests to etcd, by operation and by what came of them; for the watch, its connections.",
+        &["operation", "result"],
+        &pairs(&OPERATIONS, &ETCD_RESULTS),
+    ),
+    etcd_duration: Family::histogram(
+        "reboot_coordinator_etcd_request_duration_seconds",
+        "How long etcd took to answer, or was waited for.",
+        &ETCD_BOUNDS,
+    ),
+    endpoint_answered: Family::gauge(
+        "reboot_coordinator_etcd_endpoint_last_success_timestamp_seconds",
+        "When this endpoint of etcd answered last; 0 when it has not.",
+        &["endpoint"],
+        &NONE_YET,
+    ),
+    endpoint_failed: Family::gauge(
+        "reboot_coordinator_etcd_endpoint_last_failure_timestamp_seconds",
+        "When this endpoint of etcd failed last; 0 when it has not. It fails now when this is later than the last success.",
+        &["endpoint"],
+        &NONE_YET,
+    ),
+    event_hooks: Family::counter(
+        "reboot_coordinator_event_hooks_total",
+        "Runs of the event hook, by how they ended, and events that were dropped because it is too slow.",
+        &["result"],
+        &singles(&EVENT_HOOK_RESULTS),
+    ),
 }
 
 fn number(name: &'static str, help: &'static str) -> Family {
@@ -233,10 +182,10 @@ fn number(name: &'static str, help: &'static str) -> Family {
 }
 
 /// What can hold up a required reboot.
-fn reasons() -> impl Iterator<Item = &'static str> {
+fn reasons() -> Vec<&'static str> {
     let not_required = Refusal::NotRequired.label();
     let labels = Refusal::LABELS.into_iter();
-    labels.filter(move |label| *label != not_required)
+    labels.filter(|label| *label != not_required).collect()
 }
 
 fn singles<'a>(values: &'a [&'a str]) -> Vec<&'a [&'a str]> {
