@@ -16,13 +16,13 @@
 //! terminal to lose, and what a service manager kills is decided by the unit's `KillMode`.
 
 mod bounded;
+mod cancel;
 mod output;
 
 use std::fs::File;
 use std::io::{self, Seek as _, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Once};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -33,6 +33,8 @@ use signal_hook::consts::SIGCHLD;
 use wait_timeout::ChildExt as _;
 
 pub use bounded::{NoAnswer, bounded};
+pub use cancel::Cancel;
+use cancel::SLICE;
 pub use output::OUTPUT_LIMIT;
 use output::Output;
 
@@ -50,9 +52,6 @@ pub const KILL_LIMIT: Duration = Duration::from_millis(500);
 /// How long output is still read after the group was killed. What is in the pipe is read at once; only a grandchild that
 /// left the group makes this wait.
 const AFTER_KILL_LIMIT: Duration = Duration::from_millis(20);
-
-/// How long it takes at most until a cancel is seen.
-const SLICE: Duration = Duration::from_millis(100);
 
 /// Stands for "no limit" where adding the limit to now would overflow: more than a year.
 const FAR_AWAY: Duration = Duration::from_secs(1 << 25);
@@ -86,27 +85,6 @@ impl Command {
             detach: false,
             stdin: None,
         }
-    }
-}
-
-/// A handle that stops every run it was given to, for good. Clones are the same handle.
-#[derive(Clone, Debug, Default)]
-pub struct Cancel(Arc<AtomicBool>);
-
-impl Cancel {
-    /// One that stops nothing yet.
-    pub fn new() -> Cancel {
-        Cancel::default()
-    }
-
-    /// Stops what runs with this handle now or later. Repeating it changes nothing.
-    pub fn cancel(&self) {
-        self.0.store(true, Ordering::Release);
-    }
-
-    /// Whether [`Cancel::cancel`] was called.
-    pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Acquire)
     }
 }
 

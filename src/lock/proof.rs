@@ -11,7 +11,6 @@ use serde::Serialize;
 use super::Keys;
 use super::outcome::Found;
 use super::record::{NodeRecord, decode};
-use rules::Said;
 
 mod rules;
 #[cfg(test)]
@@ -34,6 +33,9 @@ pub struct Finding {
     /// What was seen, for people.
     pub text: String,
 }
+
+/// A rule that was broken, whose claims bear on it beside the own, and what was seen.
+type Said = (&'static str, Vec<String>, String);
 
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

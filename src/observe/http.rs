@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+pub use exchange::Answer;
 #[cfg(any(test, fuzzing))]
 pub(crate) use exchange::judged;
 use exchange::{Turn, exchange};
@@ -28,43 +29,6 @@ const STACK: usize = 1024 * 1024;
 
 /// How long nothing is accepted after a failure. A lack of descriptors would fail again at once.
 const PAUSE: Duration = Duration::from_secs(1);
-
-/// What is sent back.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// HTTP status.
-    pub status: u16,
-    /// Of the body.
-    pub content_type: &'static str,
-    /// What a browser may do with it (Content-Security-Policy).
-    pub policy: &'static str,
-    /// The whole of it.
-    pub body: String,
-}
-
-/// A browser that shows it does nothing else with it.
-const SHOW_ONLY: &str = "default-src 'none'; frame-ancestors 'none'";
-
-impl Answer {
-    /// A text.
-    pub fn text(status: u16, body: impl Into<String>) -> Answer {
-        Answer::of("text/plain; charset=utf-8", body).with_status(status)
-    }
-
-    /// A success of any type.
-    pub fn of(content_type: &'static str, body: impl Into<String>) -> Answer {
-        Answer {
-            status: 200,
-            content_type,
-            policy: SHOW_ONLY,
-            body: body.into(),
-        }
-    }
-
-    fn with_status(self, status: u16) -> Answer {
-        Answer { status, ..self }
-    }
-}
 
 /// What is shown at a path, without its query.
 pub type Pages = Arc<dyn Fn(&str) -> Answer + Send + Sync>;

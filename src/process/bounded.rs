@@ -5,7 +5,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Cancel, SLICE};
+use super::cancel::{Cancel, SLICE};
 
 /// Enough for a few system calls and the list of a folder, for a look-up of a name and a TLS handshake, and for a configuration
 /// that is nested as deeply as the parser goes along with. Only what is used of it takes memory.

@@ -7,10 +7,7 @@ use etcd_rs_sync::{Event, EventKind};
 use super::super::Domains;
 use super::super::outcome::Found;
 use super::super::record::{self, Claim, NodeRecord, decode};
-use super::Proof;
-
-/// A rule that was broken, whose claims bear on it beside the own, and what was seen.
-pub(super) type Said = (&'static str, Vec<String>, String);
+use super::{Proof, Said};
 
 /// What no node does with its claim.
 const DELETED: &str = "its committed claim was deleted, and no entry of the history says so: whether it was still down, etcd does not say";

@@ -8,8 +8,6 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tiny_http::{HTTPVersion, Header, Method, Response, StatusCode};
 
-use super::Answer;
-
 /// How long the head of a request may be. Prometheus sends 300 bytes.
 const HEAD: usize = 8 * 1024;
 
@@ -21,6 +19,43 @@ const WRITE: Duration = Duration::from_secs(5);
 
 /// How much of what still arrives is read before the connection is closed.
 const REST: usize = 64 * 1024;
+
+/// What is sent back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// Of the body.
+    pub content_type: &'static str,
+    /// What a browser may do with it (Content-Security-Policy).
+    pub policy: &'static str,
+    /// The whole of it.
+    pub body: String,
+}
+
+/// A browser that shows it does nothing else with it.
+const SHOW_ONLY: &str = "default-src 'none'; frame-ancestors 'none'";
+
+impl Answer {
+    /// A text.
+    pub fn text(status: u16, body: impl Into<String>) -> Answer {
+        Answer::of("text/plain; charset=utf-8", body).with_status(status)
+    }
+
+    /// A success of any type.
+    pub fn of(content_type: &'static str, body: impl Into<String>) -> Answer {
+        Answer {
+            status: 200,
+            content_type,
+            policy: SHOW_ONLY,
+            body: body.into(),
+        }
+    }
+
+    fn with_status(self, status: u16) -> Answer {
+        Answer { status, ..self }
+    }
+}
 
 /// Whose turn it is: the client's, to say something, or ours. While it is the client's, somebody may end the exchange.
 #[derive(Debug, Default)]
