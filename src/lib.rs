@@ -24,6 +24,8 @@
 //!
 //! Where things are: the command line in [`cli`], the configuration in [`config`], logs and metrics in [`observe`].
 
+#![cfg_attr(not(test), warn(clippy::too_many_lines))]
+
 pub(crate) mod clean;
 pub mod cli;
 pub mod config;

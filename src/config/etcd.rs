@@ -6,12 +6,12 @@ use jiff::Timestamp;
 
 use super::certificate::{end, ending, has_common_name};
 use super::files;
-use super::reader::{Field, Map};
+use super::reader::{Field, Map, Sink};
 
 use super::{Auth, Etcd, Tls, key};
 
 /// How etcd is reached.
-pub(super) fn read(top: &Map<'_>) -> Option<Etcd> {
+pub(super) fn read(top: &Map<'_>, sink: &Sink) -> Etcd {
     let tls_field = top.field("etcd_tls");
     let tls = tls(&tls_field);
     // With broken TLS settings nothing sure can be said of the scheme.
@@ -24,15 +24,13 @@ pub(super) fn read(top: &Map<'_>) -> Option<Etcd> {
             warn_of_common_name(&tls_field, tls);
         }
     }
-    let timeout = top.field("etcd_timeout_sec").seconds(5);
-    let namespace = key::namespace(&top.field("etcd_namespace"));
-    Some(Etcd {
-        endpoints: endpoints?,
-        namespace: namespace?,
-        tls: tls?,
+    Etcd {
+        endpoints: sink.read(endpoints),
+        namespace: sink.read(key::namespace(&top.field("etcd_namespace"))),
+        tls: sink.read(tls),
         auth,
-        timeout: timeout?,
-    })
+        timeout: sink.read(top.field("etcd_timeout_sec").seconds(5)),
+    }
 }
 
 /// A warning and no problem: a clock that is wrong at boot must not keep the daemon from starting.

@@ -59,16 +59,14 @@ pub(super) fn load_on(path: &Path, host: &Host) -> Result<Loaded, Problems> {
     if !unreadable.is_empty() {
         return Err(Problems(unreadable));
     }
-    let config = validate::config(&tree, host, &sink);
-    let problems = sink.problems.into_inner();
-    match config {
-        Some(config) if problems.is_empty() => Ok(Loaded {
-            config,
-            warnings: sink.warnings.into_inner(),
-            files,
-        }),
-        _ => Err(Problems(problems)),
-    }
+    let Some(config) = validate::config(&tree, host, &sink) else {
+        return Err(Problems(sink.problems.into_inner()));
+    };
+    Ok(Loaded {
+        config,
+        warnings: sink.warnings.into_inner(),
+        files,
+    })
 }
 
 /// An empty file changes nothing; the first file with content begins the tree.

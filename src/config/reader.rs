@@ -1,6 +1,6 @@
 //! Reads fields, lists and maps out of the tree; single values are in [`values`]. Every read that fails leaves a problem and goes on, so that one pass finds all of them.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use super::fields::{elsewhere, names_in};
 use super::nearest::nearest;
@@ -16,6 +16,21 @@ pub(super) struct Sink {
     pub(super) warnings: RefCell<Vec<Problem>>,
     /// Fields proposed in place of unknown keys: their absence is the same mistake and not reported again.
     proposed: RefCell<Vec<String>>,
+    /// Something could not be read, so that there is no configuration, whatever stands in its place.
+    unread: Cell<bool>,
+}
+
+impl Sink {
+    /// What was read of a field, or what stands in its place until the problem that this left is shown.
+    pub(super) fn read<T: Default>(&self, value: Option<T>) -> T {
+        self.unread.set(self.unread.get() || value.is_none());
+        value.unwrap_or_default()
+    }
+
+    /// Whether all was read and nothing is wrong.
+    pub(super) fn is_clean(&self) -> bool {
+        !self.unread.get() && self.problems.borrow().is_empty()
+    }
 }
 
 /// A map being read.

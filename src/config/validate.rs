@@ -12,109 +12,76 @@ use super::{commands, detectors, domains, etcd, files, key, policies};
 use crate::core::line::HaltScope;
 use crate::lock::keys::{NODE_NAME_RULE, is_node_name};
 
-/// Reads the whole tree. Problems and warnings go to the sink; the configuration counts only if there are no problems.
+/// Reads the whole tree. Problems and warnings go to the sink, and there is a configuration only when everything could be read.
 pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
     let top = Map::top(root, sink);
-    let names = node_name(&top.field("node_name"), host);
-    let node_id = node_id(&top.field("node_id"), host);
-    let detectors = detectors::read(&top.field("reboot_required_detectors"), host);
-    let health_script = files::health_script(&top.field("health_script"));
-    let health_timeout = top.field("health_timeout_sec").seconds(30);
-    let health_publish_interval = top.field("health_publish_interval_sec").seconds(60);
-    let check_interval = top.field("check_interval_sec").seconds(60);
-    let backoff = backoff(&top);
-    let min_reboot_interval = top.field("min_reboot_interval_sec").seconds_or_zero(0);
-    let max_concurrent_reboots = at_least(1, &top.field("max_concurrent_reboots"), 1);
-    let (labels, limits) = (top.field("labels"), top.field("limits"));
-    let domains = domains::read(&labels, &limits, max_concurrent_reboots.unwrap_or(1));
-    let wave = wave(&top.field("wave"));
-    let lock_key = key::lock_key(&top.field("lock_key"));
-    let lock_ttl = lock_ttl(
-        &top.field("lock_ttl_sec"),
-        &top.field("health_timeout_sec"),
-        health_timeout,
-    );
-    let reboot_timeout = top.field("reboot_timeout_sec").seconds(600);
-    let etcd = etcd::read(&top);
-    let reboot_command = commands::reboot_command(&top.field("reboot_command"), host);
-    let pre_reboot_hook = commands::hook(&top.field("pre_reboot_hook"), host, 300);
-    let post_boot_hook = commands::hook(&top.field("post_boot_hook"), host, 300);
-    let event_hook = commands::hook(&top.field("event_hook"), host, 30);
-    let post_boot_settle = top.field("post_boot_settle_sec").seconds_or_zero(0);
-    let hooks = [&pre_reboot_hook, &post_boot_hook];
-    let hooks = hooks.into_iter().flatten().map(|hook| hook.timeout);
-    let away = hooks.chain(reboot_timeout).chain(post_boot_settle).sum();
-    let hold_timeout = hold_timeout(&top.field("hold_timeout_sec"), away);
-    let max_reboots_without_clearing = at_least(1, &top.field("max_reboots_without_clearing"), 1);
-    let halt_after = at_least(0, &top.field("halt_after"), 1);
-    let halt_scope = halt_scope(&top.field("halt_scope"), detectors.as_deref());
-    let cluster_policies = policies::cluster_policies(&top.field("cluster_policies"));
-    if let Some(policies) = &cluster_policies {
-        let limit = max_concurrent_reboots.unwrap_or(1);
-        policies::warn_of_a_limit_never_reached(
-            &top.field("max_concurrent_reboots"),
-            limit,
-            policies,
-        );
-    }
-    let windows = policies::windows(&top.field("windows"), host);
-    if let (Some(windows), Some(interval)) = (&windows, check_interval) {
-        policies::warn_of_rare_checks(&top.field("check_interval_sec"), interval, windows);
-    }
-    let kill_switch_file = path_or(
-        &top.field("kill_switch_file"),
-        "/etc/reboot-coordinator/disable",
-    );
-    let (metrics, metrics_names) = metrics(&top.field("metrics")).unwrap_or_default();
-    let log = log(&top.field("log"));
-    let dry_run = top.field("dry_run").bool(false);
-    let run_dir = path_or(&top.field("run_dir"), "/run/reboot-coordinator");
-    let boot_id_file = path_or(
-        &top.field("boot_id_file"),
-        "/proc/sys/kernel/random/boot_id",
-    );
-
-    // Every `None` here has left a problem behind.
-    let (node_name, node_name_as_written) = names?;
-    let (backoff_min, backoff_max) = backoff?;
-    Some(Config {
+    let field = |name: &str| top.field(name);
+    let seconds = |name, default| sink.read(top.field(name).seconds(default));
+    let hook = |name, limit| commands::hook(&top.field(name), host, limit);
+    let (node_name, node_name_as_written) = sink.read(names(&field("node_name"), host));
+    let detectors = detectors::read(&field("reboot_required_detectors"), host);
+    let (backoff_min, backoff_max) = sink.read(backoff(&top));
+    let limit = sink.read(at_least(1, &field("max_concurrent_reboots")));
+    let (metrics, metrics_names) = metrics(&field("metrics")).unwrap_or_default();
+    let mut config = Config {
         node_name,
         node_name_as_written,
-        node_id: node_id?,
-        detectors: detectors?,
-        health_script: health_script?,
-        health_timeout: health_timeout?,
-        health_publish_interval: health_publish_interval?,
-        check_interval: check_interval?,
+        node_id: sink.read(node_id(&field("node_id"), host)),
+        halt_scope: halt_scope(&field("halt_scope"), detectors.as_deref()),
+        detectors: sink.read(detectors),
+        health_script: sink.read(files::health_script(&field("health_script"))),
+        health_timeout: seconds("health_timeout_sec", 30),
+        health_publish_interval: seconds("health_publish_interval_sec", 60),
+        check_interval: seconds("check_interval_sec", 60),
         backoff_min,
         backoff_max,
-        min_reboot_interval: min_reboot_interval?,
-        max_concurrent_reboots: max_concurrent_reboots?,
-        domains: domains?,
-        wave: wave?,
-        lock_key: lock_key?,
-        lock_ttl: lock_ttl?,
-        hold_timeout,
-        etcd: etcd?,
-        reboot_command: reboot_command?,
-        reboot_timeout: reboot_timeout?,
-        pre_reboot_hook,
-        post_boot_hook,
-        event_hook,
-        post_boot_settle: post_boot_settle?,
-        max_reboots_without_clearing: max_reboots_without_clearing?,
-        halt_after: halt_after?,
-        halt_scope,
-        cluster_policies,
-        windows,
-        kill_switch_file,
+        min_reboot_interval: sink.read(field("min_reboot_interval_sec").seconds_or_zero(0)),
+        max_concurrent_reboots: limit,
+        domains: sink.read(domains::read(&field("labels"), &field("limits"), limit)),
+        wave: sink.read(wave(&field("wave"))),
+        lock_key: sink.read(key::lock_key(&field("lock_key"))),
+        lock_ttl: seconds("lock_ttl_sec", 90),
+        hold_timeout: None,
+        etcd: etcd::read(&top, sink),
+        reboot_command: sink.read(commands::reboot_command(&field("reboot_command"), host)),
+        reboot_timeout: seconds("reboot_timeout_sec", 600),
+        pre_reboot_hook: hook("pre_reboot_hook", 300),
+        post_boot_hook: hook("post_boot_hook", 300),
+        event_hook: hook("event_hook", 30),
+        post_boot_settle: sink.read(field("post_boot_settle_sec").seconds_or_zero(0)),
+        max_reboots_without_clearing: sink
+            .read(at_least(1, &field("max_reboots_without_clearing"))),
+        halt_after: sink.read(at_least(0, &field("halt_after"))),
+        cluster_policies: policies::cluster_policies(&field("cluster_policies")),
+        windows: policies::windows(&field("windows"), host),
+        kill_switch_file: path_or(
+            &field("kill_switch_file"),
+            "/etc/reboot-coordinator/disable",
+        ),
         metrics,
         metrics_names,
-        log,
-        dry_run,
-        run_dir,
-        boot_id_file,
-    })
+        log: log(&field("log")),
+        dry_run: field("dry_run").bool(false),
+        run_dir: path_or(&field("run_dir"), "/run/reboot-coordinator"),
+        boot_id_file: path_or(&field("boot_id_file"), "/proc/sys/kernel/random/boot_id"),
+    };
+    config.hold_timeout = hold_timeout(&field("hold_timeout_sec"), &config);
+    fit_together(&top, &config);
+    sink.is_clean().then_some(config)
+}
+
+/// What several fields say together. A time of zero was a mistake, and is told as such.
+fn fit_together(top: &Map<'_>, config: &Config) {
+    let (ttl, health) = (top.field("lock_ttl_sec"), top.field("health_timeout_sec"));
+    lock_ttl(&ttl, &health, config);
+    if let Some(policies) = &config.cluster_policies {
+        let field = top.field("max_concurrent_reboots");
+        policies::warn_of_a_limit_never_reached(&field, config.max_concurrent_reboots, policies);
+    }
+    if let Some(windows) = &config.windows {
+        let field = top.field("check_interval_sec");
+        policies::warn_of_rare_checks(&field, config.check_interval, windows);
+    }
 }
 
 fn halt_scope(field: &Field<'_>, detectors: Option<&[Detector]>) -> HaltScope {
@@ -144,7 +111,7 @@ fn wave(field: &Field<'_>) -> Option<i32> {
 }
 
 /// The name, and as it is written.
-fn node_name(field: &Field<'_>, host: &Host) -> Option<(String, String)> {
+fn names(field: &Field<'_>, host: &Host) -> Option<(String, String)> {
     if !field.is_given() {
         field.missing("use %H for the host name");
         return None;
@@ -182,23 +149,19 @@ fn backoff(top: &Map<'_>) -> Option<(Duration, Duration)> {
     Some((min, max))
 }
 
-fn at_least(least: u32, field: &Field<'_>, default: u32) -> Option<u32> {
+/// One unless given.
+fn at_least(least: u32, field: &Field<'_>) -> Option<u32> {
     match field.is_set() {
         true => field.whole(least.into(), u32::MAX.into()),
-        false => Some(default),
+        false => Some(1),
     }
 }
 
 /// The lease must outlive one health check and the wait for the next renewal, at a third of the TTL; else a healthy holder loses its place.
-fn lock_ttl(
-    field: &Field<'_>,
-    health: &Field<'_>,
-    health_timeout: Option<Duration>,
-) -> Option<Duration> {
-    let ttl = field.seconds(90)?;
-    let timeout = health_timeout?;
-    if ttl > timeout + ttl / 3 {
-        return Some(ttl);
+fn lock_ttl(field: &Field<'_>, health: &Field<'_>, config: &Config) {
+    let (ttl, timeout) = (config.lock_ttl, config.health_timeout);
+    if ttl.is_zero() || timeout.is_zero() || ttl > timeout + ttl / 3 {
+        return;
     }
     let blamed = if field.is_set() { field } else { health };
     blamed.problem(format!(
@@ -207,15 +170,14 @@ fn lock_ttl(
         timeout.as_secs_f64(),
         (timeout.as_secs_f64() * 1.5).floor() + 1.0
     ));
-    None
 }
 
-/// `away` is how long a node that is well may take from its commit to its release.
-fn hold_timeout(field: &Field<'_>, away: Duration) -> Option<Duration> {
-    if !field.is_set() {
-        return None;
-    }
-    let hold = field.seconds(0)?;
+/// Compared with how long a node that is well may take from its commit to its release.
+fn hold_timeout(field: &Field<'_>, config: &Config) -> Option<Duration> {
+    let hold = field.is_set().then(|| field.seconds(0)).flatten()?;
+    let hooks = [&config.pre_reboot_hook, &config.post_boot_hook];
+    let hooks: Duration = hooks.into_iter().flatten().map(|hook| hook.timeout).sum();
+    let away = hooks + config.reboot_timeout + config.post_boot_settle;
     if hold < away {
         field.warning(format!(
             "is shorter than the drain, the reboot, what undoes the drain and the time to settle may take together ({} s), so a node that \
