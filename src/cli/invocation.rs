@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::commands::CommandName;
-use super::completions::Shell;
 use super::moment::Moment;
 
 /// What to do.
@@ -90,8 +89,8 @@ pub enum Command {
         /// Which.
         node: String,
     },
-    /// Print a completion script.
-    Completions(Shell),
+    /// Print this completion script.
+    Completions(&'static str),
     /// Print the names of nodes, for completions.
     Names {
         /// Only of those that have a claim.

@@ -3,7 +3,7 @@
 mod check_etcd;
 mod cluster;
 pub mod commands;
-pub mod completions;
+mod completions;
 mod confirm;
 pub mod duration;
 pub mod exit;
@@ -109,8 +109,8 @@ fn dispatch(invocation: &Invocation) -> Exit {
         Command::VerifyHistory { from } => {
             reading(config, |it| verify_history::verify_history(it, *from, json))
         }
-        Command::Completions(shell) => {
-            print(completions::script(*shell).trim_end());
+        Command::Completions(script) => {
+            print(script);
             Exit::Done
         }
         Command::Names { claims } => completions::names(config, *claims),

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use self::line::Line;
 use super::commands::{COMMANDS, CommandName, spec};
+use super::completions::script;
 use super::flags::{DEFAULT_CONFIG, FlagName};
 use super::invocation::{Command, Invocation, PauseOptions, RequestOptions, RunOptions};
 use crate::config::nearest::nearest;
@@ -149,7 +150,7 @@ fn own(name: CommandName, line: &Line) -> Result<Command, String> {
         CommandName::Completions => match operand.to_string_lossy().as_ref() {
             "nodes" => Command::Names { claims: false },
             "claims" => Command::Names { claims: true },
-            shell => Command::Completions(shell.parse()?),
+            shell => Command::Completions(script(shell)?),
         },
         CommandName::Version => Command::Version,
         CommandName::Help => Command::Help(None),

@@ -1,5 +1,5 @@
 use super::*;
-use crate::cli::completions::Shell;
+use crate::cli::completions::script;
 
 fn line(text: &str) -> Result<Invocation, String> {
     parse(text.split_whitespace().map(OsString::from))
@@ -143,7 +143,7 @@ fn command_lines_are_understood() {
             "completions fish",
             DEFAULT_CONFIG,
             false,
-            Command::Completions(Shell::Fish),
+            Command::Completions(script("fish").unwrap()),
         ),
         (
             "help simulate",
