@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use log::kv::{Error, Key, Value, VisitSource, VisitValue};
+use log::kv::{Error, Key, Value, VisitSource};
 use log::{Level, Record};
 
 use crate::clean::{is_hidden, line};
@@ -106,12 +106,22 @@ fn fields(record: &Record<'_>) -> (String, Vec<(String, Field)>) {
 /// A value as JSON knows it.
 #[derive(Clone, Debug)]
 enum Field {
-    /// A number, a boolean or null, as JSON writes it.
+    /// A number or a boolean, as JSON writes it.
     Literal(String),
     Text(String),
 }
 
 impl Field {
+    fn of(value: &Value<'_>) -> Field {
+        let whole = value.to_i128().is_some() || value.to_u128().is_some();
+        // JSON has no infinity and no NaN.
+        let number = whole || value.to_f64().is_some_and(f64::is_finite);
+        match number || value.to_bool().is_some() {
+            true => Field::Literal(value.to_string()),
+            false => Field::Text(value.to_string()),
+        }
+    }
+
     fn json(&self) -> String {
         match self {
             Field::Literal(literal) => literal.clone(),
@@ -135,63 +145,13 @@ impl Field {
     }
 }
 
+/// Collects the fields of a record.
 struct Collect(Vec<(String, Field)>);
 
 impl<'kvs> VisitSource<'kvs> for Collect {
     fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), Error> {
-        let mut field = Field::Literal("null".into());
-        value.visit(AsField(&mut field))?;
-        self.0.push((key.as_str().into(), field));
+        self.0.push((key.as_str().into(), Field::of(&value)));
         Ok(())
-    }
-}
-
-struct AsField<'a>(&'a mut Field);
-
-impl AsField<'_> {
-    fn literal(&mut self, value: impl ToString) -> Result<(), Error> {
-        *self.0 = Field::Literal(value.to_string());
-        Ok(())
-    }
-
-    fn string(&mut self, value: impl ToString) -> Result<(), Error> {
-        *self.0 = Field::Text(value.to_string());
-        Ok(())
-    }
-}
-
-impl<'v> VisitValue<'v> for AsField<'_> {
-    fn visit_any(&mut self, value: Value<'_>) -> Result<(), Error> {
-        self.string(value)
-    }
-    fn visit_null(&mut self) -> Result<(), Error> {
-        self.literal("null")
-    }
-    fn visit_u64(&mut self, value: u64) -> Result<(), Error> {
-        self.literal(value)
-    }
-    fn visit_i64(&mut self, value: i64) -> Result<(), Error> {
-        self.literal(value)
-    }
-    fn visit_u128(&mut self, value: u128) -> Result<(), Error> {
-        self.literal(value)
-    }
-    fn visit_i128(&mut self, value: i128) -> Result<(), Error> {
-        self.literal(value)
-    }
-    fn visit_f64(&mut self, value: f64) -> Result<(), Error> {
-        // JSON has no infinity and no NaN.
-        if value.is_finite() {
-            self.literal(value)
-        } else {
-            self.string(value)
-        }
-    }
-    fn visit_bool(&mut self, value: bool) -> Result<(), Error> {
-        self.literal(value)
-    }
-    fn visit_str(&mut self, value: &str) -> Result<(), Error> {
-        self.string(value)
     }
 }
 
