@@ -16,11 +16,12 @@ use crate::weave::{Constants, constants, weave};
 
 /// Tests of the simulation that say nothing of `core` and `lock`, or that the histories come with in a shorter form. Every other
 /// comes along, and those of `core` and `lock` with their sources.
-const OTHER_TESTS: [&str; 6] = [
+const OTHER_TESTS: [&str; 7] = [
     "crash_points",
     "differential",
     "etcd",
     "headline",
+    "histories",
     "late",
     "planted",
 ];
@@ -35,6 +36,8 @@ mod identity;
 pub mod lock;
 #[cfg(test)]
 mod histories;
+#[cfg(test)]
+mod it;
 ";
 
 /// Whether this mutant is the one that is on.
@@ -266,39 +269,36 @@ fn core(root: &Path) -> Result<BTreeMap<PathBuf, String>, String> {
     plain.remove(Path::new("src/main.rs")); // the command line of the simulation
     let identity = Path::new("src/identity.rs");
     plain.insert(identity.to_owned(), read(&root.join(identity))?);
-    let mut lib = HEAD.to_owned();
     let mut tests = BTreeMap::new();
-    read_all(
-        &root.join("tests/simulation/tests"),
-        Path::new("src"),
-        &mut tests,
-    )?;
-    for (path, text) in tests {
-        let within = path.strip_prefix("src").unwrap_or(&path);
+    let from = root.join("tests/simulation/tests/it");
+    read_all(&from, Path::new("src/it"), &mut tests)?;
+    let is_other = |path: &Path| {
+        let within = path.strip_prefix("src/it").unwrap_or(path);
         let name = within
             .iter()
             .next()
             .map(Path::new)
             .and_then(Path::file_stem);
-        let name = name.and_then(OsStr::to_str).unwrap_or_default();
-        if OTHER_TESTS.contains(&name) {
-            continue;
-        }
-        // The simulation may have a module of that name.
-        let module = format!("{name}_tests");
-        let inside: PathBuf = within.iter().skip(1).collect();
-        let is_root = inside.as_os_str().is_empty() || inside == Path::new("main.rs");
-        if is_root {
-            lib += &format!("#[cfg(test)]\nmod {module};\n");
-        }
-        let folder = Path::new("src").join(module);
-        let path = folder.join(if is_root {
-            Path::new("mod.rs")
-        } else {
-            &inside
-        });
+        OTHER_TESTS
+            .iter()
+            .any(|other| name == Some(OsStr::new(other)))
+    };
+    let docs = format!("include_str!(\"{}/docs/", root.display());
+    for (path, text) in tests.into_iter().filter(|(path, _)| !is_other(path)) {
+        let text = text.replace("include_str!(\"../../../../docs/", &docs);
         plain.insert(path, text);
     }
+    let main = plain
+        .remove(Path::new("src/it/main.rs"))
+        .unwrap_or_default();
+    let other = |line: &&str| {
+        OTHER_TESTS
+            .iter()
+            .any(|name| **line == format!("mod {name};"))
+    };
+    let these: Vec<&str> = main.lines().filter(|line| !other(line)).collect();
+    plain.insert("src/it/mod.rs".into(), these.join("\n"));
+    let mut lib = HEAD.to_owned();
     plain.insert(
         "src/histories.rs".into(),
         include_str!("histories.rs.in").to_owned(),

@@ -149,7 +149,7 @@ fn a_script_that_runs_is_not_started_again_however_long_it_takes() {
 #[test]
 fn a_request_of_the_report_that_failed_is_repeated_later_each_time() {
     let mut node = reporting();
-    let mut asked = None;
+    let mut asked: Option<(Duration, u128)> = None;
     for longest in [2000, 4000, 8000, 16_000, 20_000, 20_000] {
         let (ticket, _) = until_report(&mut node);
         if let Some((since, most)) = asked {

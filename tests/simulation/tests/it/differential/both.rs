@@ -9,8 +9,8 @@ use etcd_rs_sync::{
 use etcd_test_server::Cluster;
 use simulation::etcd::{Change, FakeEtcd};
 
-use crate::draw::LEASES;
-use crate::old::Translator;
+use super::draw::LEASES;
+use super::old::Translator;
 
 /// How much of a TTL may have passed on the real server, which has a clock. The random requests ask for far more.
 const PASSED_SEC: i64 = 300;

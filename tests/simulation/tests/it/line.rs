@@ -83,7 +83,7 @@ fn a_kernel_that_never_comes_back_costs_no_more_than_went_before_it_could_be_kno
 /// The table of `docs/protocol.md`, printed: hosts lost of 50 that need the kernel a minute apart, with `halt_after` 1 and 0.
 #[test]
 fn the_line_stops_for_a_bad_kernel_whatever_the_limit() {
-    let document = include_str!("../../../docs/protocol.md");
+    let document = include_str!("../../../../docs/protocol.md");
     for limit in [1, 3, 10] {
         let cells = [Bad::Never, Bad::Ill, Bad::Same].map(|bad| {
             let gone = |halt_after| lost(fleet(1, 50, limit, halt_after, 60 * SECOND, bad)).len();
