@@ -1,4 +1,5 @@
-//! This host: one instance of the daemon, which boot it is, the kill switch, and the marker of the last completed reboot.
+//! This host: one instance of the daemon, which boot it is, the kill switch, and what is kept in files: the marker of the last
+//! completed reboot, the word for packages that a claim stands, what this node says of itself, the memory of what it began.
 
 use std::fmt;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions, TryLockError};

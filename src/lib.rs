@@ -32,15 +32,15 @@ pub mod config;
 pub mod core;
 pub mod daemon;
 pub mod detect;
+mod etcd;
 #[cfg(any(test, fuzzing))]
 #[path = "../tests/fuzz/mod.rs"]
 pub mod fuzz;
-pub mod health;
 pub mod host;
 mod identity;
 pub mod lock;
 pub mod observe;
 pub mod process;
+pub mod scripts;
 pub mod status;
-mod store;
 pub mod trust;

@@ -14,8 +14,8 @@ use super::cluster::{failed, load};
 use super::exit::Exit;
 use super::output::print;
 use crate::config::{Config, end_of_certificate};
+use crate::etcd::{Trouble, lease_id, options};
 use crate::lock::Keys;
-use crate::store::{Trouble, lease_id, options};
 
 /// What is checked, in this order. What comes after a failure that it rests on is not asked.
 const CHECKS: [&str; 13] = [

@@ -12,11 +12,12 @@ use super::exit::Exit;
 use super::output::complain;
 use crate::config::nearest::nearest;
 use crate::config::{self, Config};
+use crate::etcd::{self, Trouble, nonsense, read, trouble};
 use crate::lock::outcome::{self, Found, Malformed};
+use crate::lock::record::HISTORY_TTL;
 use crate::lock::survey::{self, Survey};
 use crate::lock::{Keys, request};
 use crate::status::times::zone;
-use crate::store::{self, Trouble, nonsense, read, trouble};
 
 /// How often a write whose outcome is unknown is sent before the operator is told so.
 const TRIES: u32 = 6;
@@ -26,9 +27,6 @@ const READ_TRIES: u32 = 3;
 
 /// The first pause between two tries; it doubles.
 const PAUSE: Duration = Duration::from_millis(200);
-
-/// How long an entry of the history lives, seconds.
-const HISTORY_TTL_SEC: i64 = 30 * 24 * 3600;
 
 /// The configuration and a client of the cluster it names.
 pub(super) struct Cluster {
@@ -84,7 +82,7 @@ pub(super) fn writing(
 impl Cluster {
     /// A client for this configuration. Nothing is sent yet.
     pub(super) fn of(config: Config) -> Result<Cluster, Trouble> {
-        let options = store::options(&config).map_err(Trouble::new)?;
+        let options = etcd::options(&config).map_err(Trouble::new)?;
         let client = Client::new(options).map_err(|error| trouble(&error))?;
         let keys = Keys::new(&config.etcd.namespace, &config.lock_key);
         Ok(Cluster {
@@ -217,14 +215,15 @@ impl Cluster {
         )))
     }
 
-    /// A lease of 30 days for an entry of the history.
+    /// A lease for an entry of the history.
     pub(super) fn history_lease(&self) -> Result<i64, Trouble> {
-        self.grant(HISTORY_TTL_SEC).map(|(id, _)| id)
+        let seconds = i64::try_from(HISTORY_TTL.as_secs()).unwrap_or(i64::MAX);
+        self.grant(seconds).map(|(id, _)| id)
     }
 
     /// A lease with an id of our choosing, so that a repeated grant is harmless, and the TTL the server gave it.
     pub(super) fn grant(&self, ttl_sec: i64) -> Result<(i64, i64), Trouble> {
-        let id = store::lease_id().map_err(Trouble::new)?;
+        let id = etcd::lease_id().map_err(Trouble::new)?;
         let request = Request::Grant { id, ttl_sec };
         let mut pause = PAUSE;
         let mut attempt = 0;

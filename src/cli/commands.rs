@@ -1,4 +1,5 @@
-//! The table of commands. With that of the [flags](super::flags) it feeds the parser and the help, and whatever else lists them.
+//! The table of commands. By it and that of the [flags](super::flags) the command line is read and help is made; manual and completions are
+//! made of both in `tests/manual`.
 
 /// A command.
 #[derive(Clone, Copy, Debug)]

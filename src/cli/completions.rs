@@ -1,4 +1,4 @@
-//! `completions`: what a shell needs to complete our commands and flags, and the names that its scripts ask for.
+//! `completions`: prints the scripts of `docs/completions`, which `tests/manual/completions.rs` makes, and the names they ask for.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! The table of flags. With that of the [commands](super::commands) it feeds the parser and the help, and whatever else lists them.
+//! The table of flags. By it and that of the [commands](super::commands) the command line is read and help is made; manual and completions are
+//! made of both in `tests/manual`.
 
 use super::commands::CommandName;
 

@@ -5,11 +5,11 @@ use jiff::Timestamp;
 use super::cluster::{Cluster, unknown};
 use super::exit::Exit;
 use super::output::{complain, print};
+use crate::etcd::Trouble;
 use crate::lock::operator::{self as request, Forgotten};
 use crate::lock::outcome::Found;
 use crate::status::describe::{age, committed, named, phase};
 use crate::status::table::folded;
-use crate::store::Trouble;
 
 /// Removes what is known of a member that holds no claim.
 pub(super) fn forget(cluster: &Cluster, node: &str) -> Result<Exit, Trouble> {

@@ -7,11 +7,11 @@ use jiff::Timestamp;
 use super::cluster::{Cluster, operator};
 use super::exit::Exit;
 use super::output::print;
+use crate::etcd::Trouble;
 use crate::lock::GoOn;
 use crate::lock::operator::{go_on as write, goes_on};
 use crate::lock::record::RECORD_VERSION;
 use crate::status::times::rfc3339;
-use crate::store::Trouble;
 
 /// How often it starts over because a commit counts the word down at the same time.
 const TRIES: u32 = 5;

@@ -6,12 +6,12 @@ use serde_json::json;
 use super::cluster::Cluster;
 use super::exit::Exit;
 use super::output::print;
+use crate::etcd::Trouble;
 use crate::lock::History;
 use crate::lock::record::{RecordError, decode};
 use crate::status::describe::{ending, outcome};
 use crate::status::table::{Style, Table, Tone, cell, plain};
 use crate::status::times::{ago_text, instant, span};
-use crate::store::Trouble;
 
 /// Lists them, newest last.
 pub(super) fn history(cluster: &Cluster, json: bool) -> Result<Exit, Trouble> {

@@ -10,6 +10,7 @@ use super::confirm::confirm;
 use super::exit::Exit;
 use super::invocation::PauseOptions;
 use super::output::print;
+use crate::etcd::Trouble;
 use crate::lock::Pause;
 use crate::lock::operator::{self as request, Standing};
 use crate::lock::outcome::Found;
@@ -17,7 +18,6 @@ use crate::lock::record::{RECORD_VERSION, decode};
 use crate::status::describe::{age, committed, holder_row, pause_text, standing_text};
 use crate::status::table::{Style, Table, folded};
 use crate::status::times::{instant, rfc3339};
-use crate::store::Trouble;
 
 /// How often it starts over because somebody else changed the pause in the same moment.
 const TRIES: u32 = 3;

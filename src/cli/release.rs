@@ -7,6 +7,7 @@ use super::cluster::{Cluster, operator, unknown};
 use super::confirm::confirm;
 use super::exit::Exit;
 use super::output::{complain, print};
+use crate::etcd::Trouble;
 use crate::lock::History;
 use crate::lock::keys::{self, is_node_name};
 use crate::lock::operator::{self as request, Released, Shown};
@@ -15,7 +16,6 @@ use crate::lock::record::RECORD_VERSION;
 use crate::status::describe::{claim_table, committed, named, names};
 use crate::status::table::{Style, WIDTH, wrap};
 use crate::status::times::rfc3339;
-use crate::store::Trouble;
 
 /// How much of a value that is no claim is shown.
 const VALUE_CHARS: usize = 200;

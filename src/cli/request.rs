@@ -10,14 +10,14 @@ use super::exit::Exit;
 use super::invocation::RequestOptions;
 use super::output::{complain, print};
 use crate::config::nearest::nearest;
+use crate::etcd::Trouble;
 use crate::lock::outcome::Found;
+use crate::lock::reboot_requests::{self, Seen};
 use crate::lock::record::{RECORD_VERSION, decode};
-use crate::lock::requests::{self, Seen};
 use crate::lock::{Keys, NodeRecord, RebootRequest};
 use crate::status::describe::{age, committed, named, names, phase, request_text};
 use crate::status::table::folded;
 use crate::status::times::{clock, rfc3339};
-use crate::store::Trouble;
 
 /// How often a command starts over because its node wrote its boot into the request meanwhile.
 const TRIES: u32 = 5;
@@ -100,14 +100,14 @@ fn put(cluster: &Cluster, wanted: &RebootRequest, lease: i64) -> Result<Result<(
         stands = cluster.one(cluster.keys.request(&wanted.node))?;
     }
     for _ in 0..TRIES {
-        let seen = stands.as_ref().map(requests::of);
+        let seen = stands.as_ref().map(reboot_requests::of);
         let modified = match &seen {
             None => 0,
             Some((modified, Ok(found))) if found.urgent_until.is_none() => *modified,
             Some(_) => return Ok(Err(seen)),
         };
-        let txn = requests::ask(&cluster.keys, wanted, lease, modified);
-        let asked = cluster.settle(txn, |reply| requests::asked(reply, wanted))?;
+        let txn = reboot_requests::ask(&cluster.keys, wanted, lease, modified);
+        let asked = cluster.settle(txn, |reply| reboot_requests::asked(reply, wanted))?;
         if lease == 0 || asked.is_ok() {
             return Ok(asked);
         }
@@ -238,10 +238,10 @@ fn withdraw(cluster: &Cluster, node: &str) -> Result<Option<String>, Trouble> {
         let Some(pair) = cluster.one(cluster.keys.request(node))? else {
             return Ok(None);
         };
-        let txn = requests::withdraw(&cluster.keys, node, pair.mod_revision);
+        let txn = reboot_requests::withdraw(&cluster.keys, node, pair.mod_revision);
         // Gone is gone, whoever did it.
-        if let Ok(()) | Err(None) = cluster.settle(txn, requests::written)? {
-            let (_, request) = requests::of(&pair);
+        if let Ok(()) | Err(None) = cluster.settle(txn, reboot_requests::written)? {
+            let (_, request) = reboot_requests::of(&pair);
             return Ok(Some(request_text(&request, Timestamp::now())));
         }
     }

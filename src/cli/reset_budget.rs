@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 use super::cluster::{Cluster, operator, unknown};
 use super::exit::Exit;
 use super::output::{complain, print};
+use crate::etcd::Trouble;
 use crate::lock::operator::{reset_budget as write, was_reset};
 use crate::lock::outcome::Found;
 use crate::lock::record::{RECORD_VERSION, decode};
 use crate::lock::{History, NodeRecord};
 use crate::status::describe::{age, committed, named, phase};
 use crate::status::times::rfc3339;
-use crate::store::Trouble;
 
 /// How often it starts over because the node writes its registration at the same time.
 const TRIES: u32 = 5;

@@ -6,11 +6,11 @@ use super::cluster::Cluster;
 use super::exit::Exit;
 use super::output::print;
 use super::pause::standing;
+use crate::etcd::Trouble;
 use crate::lock::record::{self, RecordError};
 use crate::lock::{keys, operator as request};
 use crate::status::describe::{named, names, standing_text};
 use crate::status::table::folded;
-use crate::store::Trouble;
 
 /// Lifts the pause there is.
 pub(super) fn resume(cluster: &Cluster) -> Result<Exit, Trouble> {

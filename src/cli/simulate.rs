@@ -11,8 +11,8 @@ use crate::config::{self, Config};
 use crate::core::facts::{DetectorReport, ScriptReport};
 use crate::core::{Refusal, judge_detectors};
 use crate::detect;
-use crate::health::{self, ScriptContext};
 use crate::process::Cancel;
+use crate::scripts::{self, ScriptContext};
 
 /// Runs the detectors of the configuration once.
 pub(super) fn simulate(path: &Path, with_health: bool, json: bool) -> Exit {
@@ -27,7 +27,7 @@ pub(super) fn simulate(path: &Path, with_health: bool, json: bool) -> Exit {
     let env = environment(&config);
     let reports = detect::run_all(&config.detectors, &env, &cancel);
     let health = with_health
-        .then(|| health::check(&config.health_script, config.health_timeout, &env, &cancel));
+        .then(|| scripts::check(&config.health_script, config.health_timeout, &env, &cancel));
     let verdict = judge_detectors(&reports);
     if json {
         print(&as_json(&reports, health.as_ref(), &verdict).to_string());
@@ -42,7 +42,7 @@ pub(super) fn simulate(path: &Path, with_health: bool, json: bool) -> Exit {
 }
 
 fn environment(config: &Config) -> Vec<(String, String)> {
-    health::environment(&ScriptContext {
+    scripts::environment(&ScriptContext {
         phase: "pre-lock".to_owned(),
         lock_enabled: false,
         ..crate::daemon::script_context(config)

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use super::cluster::Cluster;
 use super::exit::Exit;
 use super::output::print;
+use crate::etcd::Trouble;
 use crate::lock::survey::Survey;
 use crate::status::View;
-use crate::store::Trouble;
 
 /// How it is shown.
 #[derive(Clone, Copy)]

@@ -13,11 +13,11 @@ use serde_json::json;
 use super::cluster::Cluster;
 use super::exit::Exit;
 use super::output::print;
+use crate::etcd::{Trouble, trouble};
 use crate::lock::proof::{Proof, Told};
 use crate::lock::survey;
 use crate::status::table::{Style, Table, Tone, cell, plain};
 use crate::status::times::ago_text;
-use crate::store::{Trouble, trouble};
 
 /// A watch that stands and says nothing more for this long has told everything, when it led to the end.
 const QUIET: Duration = Duration::from_secs(2);

@@ -15,9 +15,9 @@ use super::cluster::Cluster;
 use super::exit::Exit;
 use super::output::print_if_open;
 use super::status::{Form, look};
+use crate::etcd::Trouble;
 use crate::lock::survey::Survey;
 use crate::status::Size;
-use crate::store::Trouble;
 
 /// The shortest time between two looks, however much happens.
 const SHORTEST: Duration = Duration::from_secs(1);

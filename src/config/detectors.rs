@@ -100,7 +100,8 @@ fn detector(item: &Field<'_>, host: &Host) -> Option<Detector> {
         "file" => file(&map)?,
         "command" => command(&map, host)?,
         "http" => http(&map)?,
-        _ => ("kernel".to_owned(), DetectorKind::Kernel),
+        "kernel" => ("kernel".to_owned(), DetectorKind::Kernel),
+        other => unreachable!("{other} is one of TYPES"),
     };
     Some(Detector {
         name: map.field("name").text().unwrap_or(description),

@@ -8,8 +8,8 @@ use etcd_rs_sync::{Client, TlsOptions};
 
 use super::threads::spawn;
 use crate::config::{Config, Tls, certificate_end};
+use crate::etcd;
 use crate::observe::metrics::Metrics;
-use crate::store;
 
 /// Between two looks at the files. Whoever replaces certificates does so hours before the old ones end, or is in a hurry.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -27,7 +27,7 @@ pub(super) fn follow(
         return Ok(None);
     };
     let (alive, ended) = channel();
-    let mut used = store::tls(&files)?;
+    let mut used = etcd::tls(&files)?;
     tell_ends(&files, &metrics);
     let work = move || {
         let mut refused = None;
@@ -45,7 +45,7 @@ pub(super) fn follow(
 /// Takes what the files hold now, when that is something else and can be used. What cannot is said once: files are often replaced
 /// one after the other. Whether it took something.
 fn look(files: &Tls, client: &Client, used: &mut TlsOptions, refused: &mut Option<String>) -> bool {
-    let found = store::tls(files).and_then(|found| {
+    let found = etcd::tls(files).and_then(|found| {
         if found != *used {
             client.set_tls(found.clone()).map_err(|error| error.to_string())?;
             log::info!(event = "certificates_replaced"; "the certificates for etcd were replaced on disk and are in use");
@@ -130,7 +130,7 @@ mod tests {
             "{}",
             metrics.render()
         );
-        let mut used = store::tls(&files).unwrap();
+        let mut used = etcd::tls(&files).unwrap();
         let mut options = Options::new(["https://127.0.0.1:1"]);
         options.tls = Some(used.clone());
         let client = Client::new(options).unwrap();

@@ -15,10 +15,10 @@ use super::threads::spawn;
 use crate::config::{Config, Hook};
 use crate::core::Note;
 use crate::core::facts::ScriptReport;
-use crate::health::{self, ScriptContext};
 use crate::observe::hold_back::HoldBack;
 use crate::observe::metrics::{Metrics, ending};
 use crate::process::{self, Cancel, Command};
+use crate::scripts::{self, ScriptContext};
 use crate::status::times::rfc3339;
 
 /// How many events may wait.
@@ -86,7 +86,7 @@ impl Events {
         let env = event.environment(&self.context);
         let run = Command {
             stdin: Some(event.json()),
-            ..Command::new(health::expand(command, &env), env, *timeout)
+            ..Command::new(scripts::expand(command, &env), env, *timeout)
         };
         Queue::push(&self.queue, run);
     }
@@ -168,7 +168,7 @@ impl Event {
     }
 
     fn environment(&self, context: &ScriptContext) -> Vec<(String, String)> {
-        let mut env = health::environment(&ScriptContext {
+        let mut env = scripts::environment(&ScriptContext {
             phase: "event".to_owned(),
             reasons: self.reasons.clone(),
             ..context.clone()

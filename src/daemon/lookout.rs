@@ -11,10 +11,10 @@ use super::clock::Clock;
 use super::lanes::Measured;
 use super::threads::spawn;
 use crate::config::Config;
+use crate::etcd::{self, Trouble};
 use crate::lock::Keys;
 use crate::observe::metrics::Metrics;
 use crate::status::{self, Sight};
-use crate::store::{self, Trouble};
 
 /// The shortest time between two reads.
 const EVERY: Duration = Duration::from_secs(5);
@@ -117,7 +117,7 @@ impl Inner {
         loop {
             let began = self.clock.now().mono;
             let read = match &client {
-                Ok(client) => store::read(client, &self.keys, MOST),
+                Ok(client) => etcd::read(client, &self.keys, MOST),
                 Err(why) => Err(Trouble::new(why.clone())),
             };
             let ended = self.clock.now();
@@ -207,7 +207,7 @@ health_script: /bin/true
         let config = config::load(&file).unwrap().config;
         let metrics = Metrics::new("1", "abc", ["f"]);
         let clock = Clock::started_ago(600 * SECOND);
-        let client = Client::new(store::options(&config).unwrap()).unwrap();
+        let client = Client::new(etcd::options(&config).unwrap()).unwrap();
         Lookout::new(&config, client, Arc::new(metrics), clock)
     }
 

@@ -15,7 +15,6 @@ mod clock;
 mod end;
 mod endpoints;
 mod events;
-mod follow;
 mod host_gate;
 mod inbox;
 mod kept;
@@ -27,6 +26,7 @@ mod parting;
 mod reload;
 mod setup;
 mod signals;
+mod take_over;
 mod tasks;
 mod threads;
 
@@ -38,19 +38,19 @@ use std::time::Duration;
 use clock::Clock;
 use etcd_rs_sync::Client;
 use events::Events;
-use follow::Reading;
 use inbox::{Event, INBOX, Inbox, Signal};
 use lanes::Lanes;
 use observer::Observer;
 pub(crate) use setup::script_context;
+use take_over::Reading;
 use tasks::Tasks;
 
 use crate::config::Config;
 use crate::core::{Action, Commitment, Input, Machine, Mode, Note};
+use crate::etcd;
 use crate::host::{InstanceLock, LockError};
 use crate::observe::hold_back::HoldBack;
 use crate::observe::log::emit;
-use crate::store;
 
 /// Exit code for "another instance runs here".
 const EXIT_ANOTHER_INSTANCE: u8 = 75;
@@ -141,12 +141,12 @@ impl Daemon {
     ) -> Result<Daemon, String> {
         config.dry_run |= start.dry_run;
         let clock = Clock::start();
-        let client = Client::new(store::options(&config)?).map_err(|error| error.to_string())?;
+        let client = Client::new(etcd::options(&config)?).map_err(|error| error.to_string())?;
         let observer = Observer::start(&config, &client, start.mode, clock)?;
         let inbox = Inbox(sender);
         let machine = Machine::new(
             setup::settings(&config, start.mode)?,
-            store::seed()?,
+            etcd::seed()?,
             clock.now(),
         );
         Ok(Daemon {

@@ -3,9 +3,9 @@
 
 use etcd_rs_sync::{Client, Etcd as _, Keys as Span, Range, Request};
 
+use crate::etcd;
 use crate::lock::record::{Standing, decode};
 use crate::lock::{Keys, request};
-use crate::store;
 
 /// Longer than a day, for a timer that runs daily.
 const TTL_SEC: i64 = 26 * 3600;
@@ -35,7 +35,7 @@ pub(super) fn leave(client: &Client, keys: &Keys, standing: &Standing) -> Result
 }
 
 fn grant(client: &Client) -> Result<i64, String> {
-    let id = store::lease_id()?;
+    let id = etcd::lease_id()?;
     client
         .grant(id, TTL_SEC)
         .map_err(|error| error.to_string())?;

@@ -1,5 +1,6 @@
 //! SIGHUP: a new configuration is read in a thread of its own and with a limit, so that neither a large file nor a dead network
-//! file system holds the main thread. One that cannot be used changes nothing. For what the old one took from the host, its name
+//! file system holds the main thread. One that cannot be used changes nothing. What can be used is taken over in `take_over.rs`.
+//! For what the old one took from the host, its name
 //! and its time zone, nobody sends a signal: that is looked up in every pass.
 
 use std::path::PathBuf;
@@ -9,8 +10,8 @@ use super::inbox::{Event, Found, Inbox};
 use super::threads::spawn;
 use super::{Start, setup};
 use crate::config::{self, Config};
+use crate::etcd;
 use crate::process::{Cancel, NoAnswer, bounded};
-use crate::store;
 
 /// How long reading the files may take, those of TLS and passwords among them.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -87,7 +88,7 @@ fn load(path: PathBuf, start: &Start) -> Result<Found, String> {
 fn with(config: Config, start: &Start) -> Result<Found, String> {
     Ok(Found {
         settings: setup::settings(&config, start.mode)?,
-        options: store::options(&config)?,
+        options: etcd::options(&config)?,
         config,
     })
 }

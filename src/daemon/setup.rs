@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::core::{Mode, Settings};
-use crate::health::ScriptContext;
 use crate::host;
 use crate::lock::Keys;
 use crate::lock::outcome::HOST_LIMIT;
+use crate::scripts::ScriptContext;
 
 /// What the machine knows.
 pub(super) fn settings(config: &Config, mode: Mode) -> Result<Settings, String> {

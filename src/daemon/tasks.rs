@@ -18,10 +18,10 @@ use crate::core::facts::{
 use crate::core::io::ScriptFacts;
 use crate::core::text::millis;
 use crate::core::{Hook, Input, Refusal, Ticket};
-use crate::health::{self, ScriptContext};
 use crate::lock::Permit;
 use crate::observe::metrics::Metrics;
 use crate::process::{self, Cancel, Command};
+use crate::scripts::{self, ScriptContext};
 use crate::{config, detect};
 
 /// What is added to the time limit of an act that the machine has just judged, because a thread has to be started for it.
@@ -141,7 +141,7 @@ impl Tasks {
         let metrics = Arc::clone(&self.metrics);
         move || {
             let limit = config.health_timeout;
-            let report = health::check(&config.health_script, limit, &env, &cancel);
+            let report = scripts::check(&config.health_script, limit, &env, &cancel);
             metrics.health_checked(phase, &report);
             report
         }
@@ -166,7 +166,7 @@ impl Tasks {
             ));
         };
         let env = self.environment(phase, facts);
-        let spec = Command::new(health::expand(&command, &env), env, timeout);
+        let spec = Command::new(scripts::expand(&command, &env), env, timeout);
         let cancel = self.cancel.clone();
         let clock = self.clock;
         self.spawn_script(ticket, "hook", phase, move || match hook {
@@ -195,7 +195,7 @@ impl Tasks {
         facts: &ScriptFacts,
     ) -> Option<Input> {
         let env = self.environment("pre-reboot", facts);
-        let argv = health::expand(&self.config.reboot_command, &env);
+        let argv = scripts::expand(&self.config.reboot_command, &env);
         let spec = Command {
             detach: true,
             ..Command::new(argv, env, self.config.reboot_timeout)
@@ -220,7 +220,7 @@ impl Tasks {
     }
 
     fn environment(&self, phase: &str, facts: &ScriptFacts) -> Vec<(String, String)> {
-        health::environment(&ScriptContext {
+        scripts::environment(&ScriptContext {
             phase: phase.to_owned(),
             lock_held: facts.held,
             lock_attempts: u64::from(facts.attempts),

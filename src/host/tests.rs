@@ -1,3 +1,5 @@
+//! The files of this host: locks, links in their place, disks that are full, and what cannot be read.
+
 use super::*;
 use crate::core::facts::ScriptOutcome;
 use crate::process::{Cancel, Command, run};

@@ -1,7 +1,8 @@
 //! The claim protocol as pure requests and their interpretation.
 //!
 //! Nothing here does I/O or reads a clock. [`request`] builds what is sent to etcd, [`outcome`] says what an answer means,
-//! [`record`] is what the values look like, [`keys`] where they are. `docs/protocol.md` says why.
+//! [`record`] is what the values look like, [`keys`] where they are, [`survey`] one read of all of them; [`operator`] and
+//! [`reboot_requests`] are what operators write, [`proof`] what the history of etcd proves. `docs/protocol.md` says why.
 
 mod answer;
 mod commit;
@@ -14,9 +15,9 @@ pub mod operator;
 pub mod outcome;
 pub mod proof;
 mod read;
+pub mod reboot_requests;
 pub mod record;
 pub mod request;
-pub mod requests;
 pub mod survey;
 #[cfg(test)]
 mod tests;

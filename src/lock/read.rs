@@ -7,8 +7,8 @@ use etcd_rs_sync::{KeyValue, RangeReply, Reply};
 use super::answer::{Found, Malformed, Registered, reads, single, txn};
 use super::keys::shown;
 use super::line::{Failure, Known, Line};
+use super::reboot_requests::{self, Seen};
 use super::record::{self, Cooldown, Pause, RecordError, Report, decode};
-use super::requests::{self, Seen};
 use super::{Claim, Keys};
 
 /// What the gates judge, at one revision.
@@ -99,7 +99,7 @@ pub(super) fn gates(revision: i64, own: &[&RangeReply]) -> Result<GateRead, Malf
         cooldown: single(cooldown)?.map(|kv| record::cooldown(&kv.value, kv.lease)),
         claim: single(claim)?.map(Found::of),
         registration: single(node)?.map(|kv| (kv.mod_revision, decode(&kv.value))),
-        request: single(request)?.map(requests::of),
+        request: single(request)?.map(reboot_requests::of),
         line: Line::default(),
         claims: Vec::new(),
         members: None,

@@ -1,6 +1,7 @@
 //! The values in etcd: JSON with `"v": 1`. Unknown fields are ignored, an unknown `v` is refused.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,9 @@ pub use standing::{Blocked, Report, Required, Standing};
 
 /// The version of every record this program writes and reads.
 pub const RECORD_VERSION: u32 = 1;
+
+/// How long an entry of the history lives.
+pub const HISTORY_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// How far a claim has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

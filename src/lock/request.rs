@@ -4,7 +4,7 @@ use etcd_rs_sync::{Compare, Delete, Keys as Span, Op, Order, Put, Range, Txn};
 
 use super::line::{self, Failure, GoOn};
 use super::record::{Claim, Cooldown, History, NodeRecord, encode};
-use super::{Held, Keys, requests, waves};
+use super::{Held, Keys, reboot_requests, waves};
 
 use super::compare::{
     absent, created_after, older_than, present, read, reads, same, unchanged, unchanged_since,
@@ -325,7 +325,7 @@ pub fn release(keys: &Keys, release: &Release<'_>) -> Txn {
     )));
     if let Some(modified) = release.request {
         txn.success
-            .push(Op::Txn(requests::withdraw(keys, node, modified)));
+            .push(Op::Txn(reboot_requests::withdraw(keys, node, modified)));
     }
     txn.success.push(match release.failure {
         Some(failure) => line::put(keys, failure),

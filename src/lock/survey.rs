@@ -10,10 +10,10 @@ use super::compare::read;
 use super::keys::shown;
 use super::line::{self, Line};
 use super::read::line as line_of;
+use super::reboot_requests;
 use super::record::{
     self, Cooldown, History, NodeRecord, Pause, RebootRequest, RecordError, Standing, decode,
 };
-use super::requests;
 
 /// How many pairs are read at once. A registration with its JSON and base64 is under a kilobyte, so a page stays far below
 /// what a server sends and the client takes.
@@ -210,7 +210,7 @@ impl Pages {
             nodes: named(&nodes, value),
             reports: named(&reports, |kv| said(&kv.value)),
             partial,
-            requests: named(&requests, |kv| requests::of(kv).1),
+            requests: named(&requests, |kv| reboot_requests::of(kv).1),
             standings: named(&standings, value),
             ..self.survey
         }

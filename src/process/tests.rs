@@ -1,3 +1,5 @@
+//! Children with real processes: limits, groups, output, cancels, and those that are detached.
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,3 +1,5 @@
+//! What scripts are told through the environment.
+
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;

@@ -10,7 +10,7 @@ use super::forecast::forecast;
 use super::gates::next_opening;
 use super::headline::{Part, headline};
 use super::json::{part, readable};
-use super::plight::{Plight, plights};
+use super::node_state::{NodeState, node_states};
 use super::table::{Style, Table, Tone, cell, folded};
 use super::text::{gate_table, part_rows};
 use super::times::since_text;
@@ -119,17 +119,17 @@ pub(crate) fn json(view: &View, other: Option<&str>, now: Timestamp) -> String {
 
 /// What is the matter with this node.
 fn own_part(view: &View, node: &str, now: Timestamp) -> Option<Part> {
-    plight(view, node, now).map(|plight| Part {
-        tone: plight.tone,
-        fact: format!("{}.", plight.fact),
+    state(view, node, now).map(|state| Part {
+        tone: state.tone,
+        fact: format!("{}.", state.fact),
         more: None,
-        command: plight.command,
+        command: state.command,
     })
 }
 
-fn plight(view: &View, node: &str, now: Timestamp) -> Option<Plight> {
-    let mut all = plights(view.known()?, &view.reader(now)).into_iter();
-    all.find(|plight| plight.node == node)
+fn state(view: &View, node: &str, now: Timestamp) -> Option<NodeState> {
+    let mut all = node_states(view.known()?, &view.reader(now)).into_iter();
+    all.find(|state| state.node == node)
 }
 
 /// What to do where other nodes are the reason, from wherever one looks. What is wrong on its own host is told there.

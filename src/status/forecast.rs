@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::View;
-use super::plight::{Rank, plights};
+use super::node_state::{Rank, node_states};
 use super::times::{instant, span, until};
 use crate::lock::record::Standing;
 use crate::lock::survey::Survey;
@@ -102,9 +102,9 @@ fn going(view: &View, survey: &Survey, now: Timestamp) -> Vec<String> {
         Rank::Blocked => label(node) == Some("wave"),
         Rank::Stuck | Rank::Ill | Rank::Fine => false,
     };
-    let all = plights(survey, &view.reader(now)).into_iter();
-    all.filter(|plight| goes(&plight.node, plight.rank))
-        .map(|plight| plight.node)
+    let all = node_states(survey, &view.reader(now)).into_iter();
+    all.filter(|state| goes(&state.node, state.rank))
+        .map(|state| state.node)
         .collect()
 }
 

@@ -1,11 +1,11 @@
-//! What somebody on call needs to know, what matters first, and what to type.
+//! What somebody on call needs to know, what matters first, and what to type. Sentences on one node are in [`super::node_state`].
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::View;
 use super::describe::{committed, names, of_node, pause_text};
-use super::plight::{Plight, Rank, plights};
+use super::node_state::{NodeState, Rank, node_states};
 use super::stood::Reader;
 use super::table::Tone;
 use super::times::{clock, instant, span};
@@ -83,12 +83,12 @@ pub fn told(survey: &Survey, reader: &Reader<'_>) -> Vec<Told> {
 
 fn of_cluster(parts: &mut Vec<Part>, survey: &Survey, reader: &Reader<'_>, zone: &TimeZone) {
     let now = reader.now;
-    let plights = plights(survey, reader);
-    let with = |rank: Rank| plights.iter().filter(move |plight| plight.rank == rank);
+    let node_states = node_states(survey, reader);
+    let with = |rank: Rank| node_states.iter().filter(move |state| state.rank == rank);
     let waiting = waiting(survey);
-    parts.extend(with(Rank::Stuck).map(|plight| part(plight, Some(&waiting), now)));
+    parts.extend(with(Rank::Stuck).map(|state| part(state, Some(&waiting), now)));
     parts.extend(pause(survey, zone, &waiting, now));
-    parts.extend(with(Rank::Blocked).map(|plight| part(plight, None, now)));
+    parts.extend(with(Rank::Blocked).map(|state| part(state, None, now)));
     parts.extend(under(&with(Rank::Under).collect::<Vec<_>>(), &waiting));
     let holders = survey
         .claims
@@ -106,7 +106,7 @@ fn of_cluster(parts: &mut Vec<Part>, survey: &Survey, reader: &Reader<'_>, zone:
             format!("Nobody reboots yet; {waiting}."),
         ));
     }
-    parts.extend(with(Rank::Waits).map(|plight| part(plight, None, now)));
+    parts.extend(with(Rank::Waits).map(|state| part(state, None, now)));
     if parts.is_empty() {
         let idle = "Nothing to do: nobody reboots, nobody waits.";
         parts.push(Part::new(Tone::Good, idle));
@@ -114,20 +114,20 @@ fn of_cluster(parts: &mut Vec<Part>, survey: &Survey, reader: &Reader<'_>, zone:
     parts.extend(ill(&with(Rank::Ill).collect::<Vec<_>>()));
 }
 
-fn part(plight: &Plight, waiting: Option<&str>, now: Timestamp) -> Part {
-    let age = plight.age(now);
-    let more = (plight.rank == Rank::Stuck && !age.is_empty()).then(|| {
+fn part(state: &NodeState, waiting: Option<&str>, now: Timestamp) -> Part {
+    let age = state.age(now);
+    let more = (state.rank == Rank::Stuck && !age.is_empty()).then(|| {
         format!(
             "For {age}. While {} holds its claim the line stands still: look at that machine.",
-            plight.node
+            state.node
         )
     });
     let waiting = waiting.map_or_else(String::new, |waiting| format!("; {waiting}"));
     Part {
-        tone: plight.tone,
-        fact: format!("{}{waiting}.", plight.fact),
+        tone: state.tone,
+        fact: format!("{}{waiting}.", state.fact),
         more,
-        command: plight.command.clone(),
+        command: state.command.clone(),
     }
 }
 
@@ -240,18 +240,18 @@ fn pause(survey: &Survey, zone: &TimeZone, waiting: &str, now: Timestamp) -> Opt
 }
 
 /// Those on their way, in one sentence.
-fn under(those: &[&Plight], waiting: &str) -> Option<Part> {
-    let facts = names(those.iter().map(|plight| plight.fact.as_str()));
+fn under(those: &[&NodeState], waiting: &str) -> Option<Part> {
+    let facts = names(those.iter().map(|state| state.fact.as_str()));
     (!those.is_empty()).then(|| Part::new(Tone::Notice, format!("{facts}; {waiting}.")))
 }
 
 /// Those that need no reboot and are ill or silent, in one sentence each as far as a screen has room.
-fn ill(those: &[&Plight]) -> Option<Part> {
+fn ill(those: &[&NodeState]) -> Option<Part> {
     const TOLD: usize = 3;
     let facts: Vec<&str> = those
         .iter()
         .take(TOLD)
-        .map(|plight| plight.fact.as_str())
+        .map(|state| state.fact.as_str())
         .collect();
     let more = those.len().saturating_sub(TOLD);
     let more = if more > 0 {

@@ -13,9 +13,9 @@ pub(crate) mod gates;
 mod headline;
 mod json;
 pub(crate) mod local;
+pub(crate) mod node_state;
 pub(crate) mod own;
 mod page;
-pub(crate) mod plight;
 mod screen;
 mod stood;
 pub(crate) mod table;
@@ -41,9 +41,9 @@ pub use self::stood::{Reader, Revisions};
 use self::table::Style;
 use crate::config::Config;
 use crate::core::Verdict;
+use crate::etcd::Trouble;
 use crate::lock::Keys;
 use crate::lock::survey::Survey;
-use crate::store::Trouble;
 
 /// Everything a status shows.
 #[derive(Clone, Debug)]

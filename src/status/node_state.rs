@@ -22,7 +22,7 @@ const SKEW_SEC: i64 = 60;
 
 /// What is the matter with one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Plight {
+pub(crate) struct NodeState {
     pub(crate) node: String,
     pub(crate) tone: Tone,
     /// The lower, the more it matters.
@@ -55,7 +55,7 @@ pub(crate) enum Rank {
 }
 
 /// Of every node that is known, what matters first.
-pub(crate) fn plights(survey: &Survey, reader: &Reader<'_>) -> Vec<Plight> {
+pub(crate) fn node_states(survey: &Survey, reader: &Reader<'_>) -> Vec<NodeState> {
     let claims = by_node(&survey.claims);
     let nodes = by_node(&survey.nodes);
     let reports = by_node(&survey.reports);
@@ -66,13 +66,13 @@ pub(crate) fn plights(survey: &Survey, reader: &Reader<'_>) -> Vec<Plight> {
         .chain(standings.keys())
         .copied()
         .collect();
-    let mut all: Vec<Plight> = names
+    let mut all: Vec<NodeState> = names
         .into_iter()
         .map(|full| {
             // A key may be as long as a book; a name of ours is not.
             let node = &full.chars().take(LONGEST).collect::<String>();
             let standing = standings.get(full).and_then(|it| it.as_ref().ok());
-            let plight = match claims.get(full) {
+            let state = match claims.get(full) {
                 Some(found) if committed(found) => {
                     holder(node, found, words_of(found, standing), reader)
                 }
@@ -84,9 +84,9 @@ pub(crate) fn plights(survey: &Survey, reader: &Reader<'_>) -> Vec<Plight> {
                     nodes.get(full).copied(),
                 ),
             };
-            Plight {
+            NodeState {
                 node: full.to_owned(),
-                ..hampered(plight, standing)
+                ..hampered(state, standing)
             }
         })
         .collect();
@@ -95,16 +95,16 @@ pub(crate) fn plights(survey: &Survey, reader: &Reader<'_>) -> Vec<Plight> {
 }
 
 /// With what does not work on its host though it goes on.
-fn hampered(plight: Plight, standing: Option<&Standing>) -> Plight {
+fn hampered(state: NodeState, standing: Option<&Standing>) -> NodeState {
     let Some(why) = standing.and_then(|standing| standing.hampered.as_ref()) else {
-        return plight;
+        return state;
     };
-    let node = &plight.node;
-    if plight.rank == Rank::Fine {
-        return Plight::new(node, Tone::Notice, Rank::Ill, format!("{node} {why}"));
+    let node = &state.node;
+    if state.rank == Rank::Fine {
+        return NodeState::new(node, Tone::Notice, Rank::Ill, format!("{node} {why}"));
     }
-    let fact = format!("{}; it {why}", plight.fact);
-    Plight { fact, ..plight }
+    let fact = format!("{}; it {why}", state.fact);
+    NodeState { fact, ..state }
 }
 
 /// What a living daemon says of this claim: not what a pass left, nor another machine.
@@ -116,9 +116,9 @@ fn words_of<'a>(found: &Found, standing: Option<&'a Standing>) -> Option<&'a Sta
     standing.filter(|standing| !standing.once).filter(ours)
 }
 
-impl Plight {
-    fn new(node: &str, tone: Tone, rank: Rank, fact: String) -> Plight {
-        Plight {
+impl NodeState {
+    fn new(node: &str, tone: Tone, rank: Rank, fact: String) -> NodeState {
+        NodeState {
             node: node.to_owned(),
             tone,
             rank,
@@ -128,17 +128,17 @@ impl Plight {
         }
     }
 
-    fn since(self, since: &str) -> Plight {
+    fn since(self, since: &str) -> NodeState {
         let since = Some(since.to_owned());
-        Plight { since, ..self }
+        NodeState { since, ..self }
     }
 
-    fn command(self, when: &'static str, command: String) -> Plight {
+    fn command(self, when: &'static str, command: String) -> NodeState {
         let command = Some((when, command));
-        Plight { command, ..self }
+        NodeState { command, ..self }
     }
 
-    fn release(self) -> Plight {
+    fn release(self) -> NodeState {
         let command = format!("release {} --reason TEXT", self.node);
         self.command("Only when it will not return:", command)
     }
@@ -152,9 +152,14 @@ impl Plight {
 }
 
 /// A node past its commit: what it says itself, and when it says nothing, that it is silent.
-fn holder(node: &str, found: &Found, standing: Option<&Standing>, reader: &Reader<'_>) -> Plight {
-    let stuck = |fact: String| Plight::new(node, Tone::Bad, Rank::Stuck, fact);
-    let under = |fact: String| Plight::new(node, Tone::Notice, Rank::Under, fact);
+fn holder(
+    node: &str,
+    found: &Found,
+    standing: Option<&Standing>,
+    reader: &Reader<'_>,
+) -> NodeState {
+    let stuck = |fact: String| NodeState::new(node, Tone::Bad, Rank::Stuck, fact);
+    let under = |fact: String| NodeState::new(node, Tone::Notice, Rank::Under, fact);
     let claim = match &found.claim {
         Ok(claim) => claim,
         Err(error) => {
@@ -200,7 +205,7 @@ fn holder(node: &str, found: &Found, standing: Option<&Standing>, reader: &Reade
         };
     };
     let fact = words(node, standing);
-    let plight = match (standing.state.as_str(), &standing.blocked) {
+    let state = match (standing.state.as_str(), &standing.blocked) {
         ("holding", Some(_)) | ("retrying", _) => stuck(fact).release(),
         ("verifying", Some(_)) => {
             let when = "Only when it cannot be repaired:";
@@ -208,7 +213,7 @@ fn holder(node: &str, found: &Found, standing: Option<&Standing>, reader: &Reade
         }
         _ => under(fact),
     };
-    plight.since(&standing.since)
+    state.since(&standing.since)
 }
 
 /// What a node past its commit says that it is at.
@@ -233,32 +238,32 @@ fn speaks_of_claim(standing: &Standing) -> bool {
 }
 
 /// A node that goes on with a claim that is there no more.
-fn without_claim(node: &str, standing: &Standing) -> Plight {
+fn without_claim(node: &str, standing: &Standing) -> NodeState {
     let fact = words(node, standing);
-    let bad = |fact: String| Plight::new(node, Tone::Bad, Rank::Blocked, fact);
-    let plight = match (standing.state.as_str(), &standing.blocked) {
+    let bad = |fact: String| NodeState::new(node, Tone::Bad, Rank::Blocked, fact);
+    let state = match (standing.state.as_str(), &standing.blocked) {
         // It knows, or has just given it back.
-        ("verifying", None) => Plight::new(node, Tone::Notice, Rank::Under, fact),
+        ("verifying", None) => NodeState::new(node, Tone::Notice, Rank::Under, fact),
         ("verifying", Some(_)) => bad(fact),
         _ => bad(format!(
             "{fact}; its claim was taken away, which it has yet to notice: others may go meanwhile"
         )),
     };
-    plight
+    state
         .since(&standing.since)
         .command("More of it:", format!("explain {node}"))
 }
 
-fn queued(node: &str, standing: Option<&Standing>) -> Plight {
+fn queued(node: &str, standing: Option<&Standing>) -> NodeState {
     let held = standing.and_then(|standing| standing.blocked.as_ref());
     let fact = match held.filter(|_| standing.is_some_and(|standing| standing.state == "queued")) {
         Some(blocked) => format!("{node} has its turn and waits: {}", blocked.text),
         None => format!("{node} waits for its turn"),
     };
-    let plight = Plight::new(node, Tone::Notice, Rank::Queued, fact);
+    let state = NodeState::new(node, Tone::Notice, Rank::Queued, fact);
     match standing.and_then(|standing| standing.required.as_ref()) {
-        Some(required) => plight.since(&required.since),
-        None => plight,
+        Some(required) => state.since(&required.since),
+        None => state,
     }
 }
 
@@ -267,13 +272,13 @@ fn idle(
     standing: Option<&Standing>,
     said: Option<&Said>,
     record: Option<&Result<NodeRecord, crate::lock::record::RecordError>>,
-) -> Plight {
+) -> NodeState {
     let record = record.and_then(|record| record.as_ref().ok());
     if let (Some(standing), Some(record)) = (standing, record)
         && !is_same(&standing.node_id, &record.node_id)
     {
         let fact = format!("two machines use the name {node}: change node_name on one of them");
-        return Plight::new(node, Tone::Bad, Rank::Blocked, fact);
+        return NodeState::new(node, Tone::Bad, Rank::Blocked, fact);
     }
     if let Some(standing) = standing.filter(|standing| speaks_of_claim(standing)) {
         return without_claim(node, standing);
@@ -283,7 +288,7 @@ fn idle(
     {
         return held_up(node, standing, &blocked.label, &blocked.text).since(&blocked.since);
     }
-    let ill = |fact: String| Plight::new(node, Tone::Notice, Rank::Ill, fact);
+    let ill = |fact: String| NodeState::new(node, Tone::Notice, Rank::Ill, fact);
     match (said, standing) {
         (Some(said), _) if said.healthy != Some(true) => {
             let why = said
@@ -294,7 +299,7 @@ fn idle(
             ill(format!("{node} is unhealthy: {why}")).since(&since)
         }
         (None, None) => ill(format!("{node} is silent: no daemon, or cut off from etcd")),
-        (_, _) => Plight::new(
+        (_, _) => NodeState::new(
             node,
             Tone::Good,
             Rank::Fine,
@@ -304,7 +309,7 @@ fn idle(
 }
 
 /// A node that does not even wait in the queue.
-fn held_up(node: &str, standing: &Standing, label: &str, text: &str) -> Plight {
+fn held_up(node: &str, standing: &Standing, label: &str, text: &str) -> NodeState {
     let needs = match &standing.required {
         Some(_) => "needs a reboot and is blocked",
         None if label == "detector" => "may need a reboot",
@@ -318,15 +323,15 @@ fn held_up(node: &str, standing: &Standing, label: &str, text: &str) -> Plight {
         }
         _ => (Tone::Bad, Rank::Blocked),
     };
-    let plight = Plight::new(node, tone, rank, format!("{node} {needs}: {text}"));
+    let state = NodeState::new(node, tone, rank, format!("{node} {needs}: {text}"));
     match label {
-        "budget" => plight.command(
+        "budget" => state.command(
             "To let it try again:",
             format!("reset-budget {node} --reason TEXT"),
         ),
         "health" | "policy" | "detector" | "configuration" | "kill_switch" | "etcd" | "aborted" => {
-            plight.command("More of it:", format!("explain {node}"))
+            state.command("More of it:", format!("explain {node}"))
         }
-        _ => plight,
+        _ => state,
     }
 }

@@ -11,7 +11,7 @@ use super::domains;
 use super::forecast::forecast;
 use super::headline::{Part, headline};
 use super::local::Local;
-use super::plight::{Plight, Rank, plights};
+use super::node_state::{NodeState, Rank, node_states};
 use super::stood::Reader;
 use super::table::{Cell, Style, Table, Tone, cell, plain};
 use super::times::ago_text;
@@ -279,29 +279,32 @@ pub(super) fn members(
     listed: usize,
 ) -> Vec<String> {
     const FEW: usize = 6;
-    let plights = plights(survey, &view.reader(now));
-    let fine = plights.iter().filter(|it| it.rank == Rank::Fine).count();
-    let few = plights.len() <= FEW;
+    let node_states = node_states(survey, &view.reader(now));
+    let fine = node_states
+        .iter()
+        .filter(|it| it.rank == Rank::Fine)
+        .count();
+    let few = node_states.len() <= FEW;
     let heading = style.paint(Tone::Heading, "Members");
-    let mut lines = vec![match plights.len() {
+    let mut lines = vec![match node_states.len() {
         0 => format!("{heading}    none registered yet"),
         count => format!("{heading}    {count}, {fine} with nothing to do"),
     }];
-    let told: Vec<&Plight> = plights
+    let told: Vec<&NodeState> = node_states
         .iter()
-        .filter(|plight| few || plight.rank != Rank::Fine)
+        .filter(|state| few || state.rank != Rank::Fine)
         .collect();
     let mut rows = Table::new(2);
-    for plight in told.iter().take(listed) {
-        let last = match of_node(&survey.nodes, &plight.node) {
+    for state in told.iter().take(listed) {
+        let last = match of_node(&survey.nodes, &state.node) {
             Some(Ok(record)) => rebooted(record, now),
             Some(Err(error)) => error.to_string(),
             None => "not registered".to_owned(),
         };
         rows.row([
-            plain(&plight.node),
-            plain(plight.age(now)),
-            cell(plight.tone, format!("{}; {last}", told_of(plight))),
+            plain(&state.node),
+            plain(state.age(now)),
+            cell(state.tone, format!("{}; {last}", told_of(state))),
         ]);
     }
     lines.extend(rows.lines(style));
@@ -310,9 +313,9 @@ pub(super) fn members(
 }
 
 /// The fact without the name that stands before it.
-pub(crate) fn told_of(plight: &Plight) -> &str {
-    let rest = plight.fact.strip_prefix(plight.node.as_str());
-    rest.map_or(plight.fact.as_str(), str::trim_start)
+pub(crate) fn told_of(state: &NodeState) -> &str {
+    let rest = state.fact.strip_prefix(state.node.as_str());
+    rest.map_or(state.fact.as_str(), str::trim_start)
 }
 
 fn recent(lines: &mut Vec<String>, recent: &[History], now: Timestamp, style: Style) {

@@ -1,3 +1,5 @@
+//! Paths that are believed, and those that somebody else could change.
+
 use std::fs::Permissions;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 

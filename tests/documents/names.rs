@@ -5,8 +5,8 @@ use std::process::Command;
 
 use reboot_coordinator::core::Refusal;
 use reboot_coordinator::core::facts::HealthPhase;
-use reboot_coordinator::health::{ScriptContext, environment};
 use reboot_coordinator::observe::metrics::Metrics;
+use reboot_coordinator::scripts::{ScriptContext, environment};
 use serde_json::Value;
 
 use crate::{collect, read, root};

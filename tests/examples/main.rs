@@ -14,7 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use reboot_coordinator::health::{PATH, ScriptContext, environment};
+use reboot_coordinator::scripts::{PATH, ScriptContext, environment};
 use tempfile::TempDir;
 
 /// Where the scripts are.

@@ -12,10 +12,10 @@ use jiff::Timestamp;
 
 use crate::clean::{clean, is_hidden};
 use crate::config::{self, Config};
+use crate::etcd;
 use crate::lock::Keys;
 use crate::observe::log::rendered;
 use crate::status::View;
-use crate::store;
 
 /// How many records are read; a daemon reads as many for its page.
 const MOST: usize = 3000;
@@ -30,7 +30,7 @@ pub fn shown(folder: &Path, bytes: &[u8]) {
     let config = CONFIG.get_or_init(|| configuration(folder));
     let keys = Keys::new(&config.etcd.namespace, &config.lock_key);
     let store = Written::of(&keys, bytes);
-    let survey = store::read(&store, &keys, MOST).map(Arc::new);
+    let survey = etcd::read(&store, &keys, MOST).map(Arc::new);
     let now = Timestamp::from_second(1_784_000_000).expect("a moment of 2026");
     let view = View::of_command(config, survey, &[]);
 

@@ -1,4 +1,4 @@
-//! What the fuzz targets of `fuzz/` run; the tests run it over their collected inputs. Compiled for these two only.
+//! What the fuzz targets of `tests/fuzz/targets` run; the tests run it over their collected inputs. Compiled for these two only.
 
 use std::io::{self, Read};
 

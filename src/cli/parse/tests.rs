@@ -1,3 +1,5 @@
+//! Command lines, what is made of each, and what is said of those that are wrong.
+
 use super::*;
 use crate::cli::completions::script;
 

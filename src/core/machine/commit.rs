@@ -1,4 +1,4 @@
-//! From the turn to the reboot command: the commit, what follows an unknown outcome, the drain, the last look, the command.
+//! The commit at a turn, and what follows an unknown outcome of it. What comes after it is in `down.rs`.
 
 use std::time::Duration;
 

@@ -11,7 +11,7 @@ use crate::core::io::Action;
 use crate::core::{Hook, Note, Refusal};
 use crate::lock::outcome::{self, GateRead, Malformed, Members, Registered};
 use crate::lock::waves::Seen;
-use crate::lock::{request, requests};
+use crate::lock::{reboot_requests, request};
 
 impl Machine {
     pub(super) fn begin_gate(&mut self) {
@@ -65,7 +65,10 @@ impl Machine {
 
     pub(super) fn gate_request(&self) -> Request {
         if self.asks_for_request() {
-            return Request::Txn(requests::look(&self.settings.keys, &self.settings.node));
+            return Request::Txn(reboot_requests::look(
+                &self.settings.keys,
+                &self.settings.node,
+            ));
         }
         if self.asks_for_size() {
             return Request::Range(self.size_request());

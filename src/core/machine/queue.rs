@@ -1,4 +1,4 @@
-//! The queue: joining it on the session lease that guards the place, and counting who is before this node.
+//! What a node knows of the queue before it, and how it counts. It is joined in `joining.rs`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,9 +20,6 @@ const CROWD: u32 = 1000;
 
 /// However many keys stand there, somebody else's among them: as if they were no more crowds than these.
 const MOST_CROWDS: u32 = 10;
-
-/// How long an entry of the history lives.
-pub(super) const HISTORY_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// How the node comes into the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]

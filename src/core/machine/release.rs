@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use etcd_rs_sync::{Error, Reply, Request};
 
-use super::queue::HISTORY_TTL;
 use super::{Machine, Outcome, State, Verify, nonsense, words};
 use crate::core::io::Action;
 use crate::core::settings::Mode;
 use crate::core::text::{millis, rfc3339, seconds};
 use crate::core::{Note, Refusal, budget};
 use crate::lock::outcome::{self, Released};
-use crate::lock::record::{LastReboot, RECORD_VERSION};
+use crate::lock::record::{HISTORY_TTL, LastReboot, RECORD_VERSION};
 use crate::lock::{Claim, Cooldown, Failure, FailureKind, History, NodeRecord, request};
 
 /// The end of an attempt: the leases that its records hang on, then one transaction.

@@ -8,8 +8,8 @@ use etcd_rs_sync::{Error, Reply, Request};
 
 use super::{Gates, Machine, Stage, State, nonsense, words};
 use crate::core::{Note, Refusal};
+use crate::lock::reboot_requests::{self, Seen};
 use crate::lock::record::RebootRequest;
-use crate::lock::requests::{self, Seen};
 
 /// The name of the detector.
 pub const DETECTOR: &str = "etcd";
@@ -26,7 +26,7 @@ pub struct Noting {
 impl Machine {
     pub(super) fn on_request_seen(&mut self, result: Result<Reply, Error>) {
         let seen = match result {
-            Ok(reply) => requests::seen(reply).map_err(|malformed| nonsense(&malformed)),
+            Ok(reply) => reboot_requests::seen(reply).map_err(|malformed| nonsense(&malformed)),
             Err(error) => Err(words(&error)),
         };
         let verdict = match seen {
@@ -161,14 +161,14 @@ impl Machine {
         };
         let (keys, node) = (&self.settings.keys, self.settings.node.as_str());
         Some(Request::Txn(match &noting.request.boot_id {
-            Some(_) => requests::withdraw(keys, node, noting.modified),
+            Some(_) => reboot_requests::withdraw(keys, node, noting.modified),
             None => {
                 let boot_id = Some(self.settings.boot_id.clone());
                 let noted = RebootRequest {
                     boot_id,
                     ..noting.request.clone()
                 };
-                requests::note(keys, node, &noted, noting.modified)
+                reboot_requests::note(keys, node, &noted, noting.modified)
             }
         }))
     }
@@ -179,7 +179,7 @@ impl Machine {
         };
         let noting = noting.clone();
         let written = match result {
-            Ok(reply) => requests::written(reply).map_err(|malformed| nonsense(&malformed)),
+            Ok(reply) => reboot_requests::written(reply).map_err(|malformed| nonsense(&malformed)),
             Err(error) => Err(words(&error)),
         };
         match written {

@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use etcd_rs_sync::{Error, Keys as Span, Range, Reply, Request};
 
-use super::queue::HISTORY_TTL;
 use super::{Machine, Queue, State, nonsense, words};
 use crate::core::Note;
 use crate::core::text::{rfc3339, seconds};
 use crate::lock::outcome::{self, Write};
-use crate::lock::record::RECORD_VERSION;
+use crate::lock::record::{HISTORY_TTL, RECORD_VERSION};
 use crate::lock::{Claim, History, request};
 
 /// Taking away a claim: first the lease of the history entry, then one transaction. Or saying that its node failed.

@@ -11,7 +11,7 @@ use crate::core::io::{Action, Hook};
 use crate::core::settings::Mode;
 use crate::core::text::describe;
 use crate::core::{Note, Refusal, budget};
-use crate::lock::{Claim, Phase, request, requests};
+use crate::lock::{Claim, Phase, reboot_requests, request};
 
 /// How an attempt ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,7 +157,7 @@ impl Machine {
     pub(super) fn verify_request(&mut self) -> Option<Request> {
         let (keys, node) = (&self.settings.keys, &self.settings.node);
         if self.looks_for_request() {
-            return Some(Request::Txn(requests::look(keys, node)));
+            return Some(Request::Txn(reboot_requests::look(keys, node)));
         }
         if let Some((seen, failure)) = self.failure_to_tell() {
             return Some(Request::Txn(request::mark(keys, seen, &failure)));
@@ -195,7 +195,7 @@ impl Machine {
     /// A request that says another boot was made before this one. One that says nothing yet may have come after it.
     fn on_request_found(&mut self, result: Result<Reply, Error>) {
         let seen = match result {
-            Ok(reply) => requests::seen(reply),
+            Ok(reply) => reboot_requests::seen(reply),
             Err(error) => return self.retry(&words(&error)),
         };
         let seen = match seen {

@@ -1,3 +1,5 @@
+//! The event hook with real programs: which transitions it is told of, and that nothing waits for it.
+
 use std::path::Path;
 
 use log::LevelFilter;

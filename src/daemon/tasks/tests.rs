@@ -1,3 +1,5 @@
+//! Detectors, scripts and commands as tasks of the daemon: run, cancelled, and answered once.
+
 use std::sync::mpsc::sync_channel;
 
 use super::super::inbox::Event;

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::lab::{Lab, input, wait};
 use crate::core::{Input, Mode, Ticket, WatchEvent};
-use crate::store;
+use crate::etcd;
 
 #[test]
 fn each_lane_answers_as_itself() {
@@ -69,7 +69,7 @@ fn lanes_know_what_they_were_made_with() {
     let lab = Lab::new();
     let (daemon, _events) = lab.daemon();
     let (config, _) = lab.loaded(Mode::Daemon, false);
-    let mut options = store::options(&config).unwrap();
+    let mut options = etcd::options(&config).unwrap();
     assert!(daemon.lanes.are_made_of(&options));
     options.timeout *= 2;
     assert!(!daemon.lanes.are_made_of(&options));

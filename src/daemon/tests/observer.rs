@@ -16,11 +16,11 @@ use super::pages::{free, get, served};
 use crate::config::Config;
 use crate::core::machine::DETECTOR;
 use crate::core::{Mode, Note};
+use crate::etcd;
 use crate::observe::notify::Environment;
-use crate::store;
 
 fn client(config: &Config) -> Client {
-    Client::new(store::options(config).unwrap()).unwrap()
+    Client::new(etcd::options(config).unwrap()).unwrap()
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::setup;
 use super::lab::Lab;
 use crate::core::Mode;
-use crate::store;
+use crate::etcd;
 
 const ONCE: Mode = Mode::Once {
     wait: Duration::ZERO,
@@ -104,26 +104,26 @@ fn a_password_is_read_without_the_line_end_and_from_the_file_as_it_is_now() {
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     fs::set_permissions(&file, mode).unwrap();
     let (config, _) = lab.loaded(Mode::Daemon, false);
-    let options = store::options(&config).unwrap();
+    let options = etcd::options(&config).unwrap();
     assert_eq!(options.endpoints, [lab.etcd.url()]);
     assert_eq!(options.timeout, seconds(5.0));
     assert_eq!(options.auth, Some(("root".to_owned(), "secret".to_owned())));
     assert!(options.tls.is_none());
     fs::write(&file, "another").unwrap();
-    let options = store::options(&config).unwrap();
+    let options = etcd::options(&config).unwrap();
     assert_eq!(
         options.auth,
         Some(("root".to_owned(), "another".to_owned()))
     );
     fs::remove_file(&file).unwrap();
-    let why = store::options(&config).err().unwrap();
+    let why = etcd::options(&config).err().unwrap();
     assert!(why.contains(&file.display().to_string()), "{why}");
 }
 
 /// Lease and session ids come from it: two processes with one number, as of containers, must not meet.
 #[test]
 fn the_seed_is_another_one_each_time() {
-    let seeds: Vec<u64> = (0..4).map(|_| store::seed().unwrap()).collect();
+    let seeds: Vec<u64> = (0..4).map(|_| etcd::seed().unwrap()).collect();
     assert!(seeds.windows(2).all(|pair| pair[0] != pair[1]), "{seeds:?}");
 }
 
@@ -152,7 +152,7 @@ fn the_certificates_of_all_authorities_fit_into_a_file_and_nothing_much_larger_i
     for (mebibytes, fits) in [(3, true), (5, false)] {
         let text = vec![b'\n'; mebibytes << 20];
         fs::write(&ca, &text).unwrap();
-        let read = store::tls(&files);
+        let read = etcd::tls(&files);
         assert_eq!(read.is_ok(), fits, "{:?}", read.err());
         assert!(read.is_ok_and(|read| read.ca_pem == Some(text)) == fits);
     }

@@ -1,3 +1,5 @@
+//! Made-up hosts, and whether another kernel waits on them.
+
 use super::*;
 
 #[derive(Debug, PartialEq)]

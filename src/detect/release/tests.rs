@@ -1,3 +1,5 @@
+//! Kernel releases in the order in which package managers know them.
+
 use super::*;
 
 /// One series each, oldest first: every pair must be of one flavour and in this order.

@@ -1,3 +1,5 @@
+//! Histories written by hand, and which of them break the promise.
+
 use etcd_rs_sync::{Event, EventKind, KeyValue};
 use serde_json::{Value, json};
 

@@ -1,3 +1,5 @@
+//! What each note and each view of the machine does to the metrics, and how they are written.
+
 use super::*;
 use crate::core::State;
 use crate::core::facts::Captured;

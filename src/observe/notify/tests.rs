@@ -1,3 +1,5 @@
+//! What systemd is told, by a socket of the test.
+
 use super::*;
 use crate::core::Refusal;
 

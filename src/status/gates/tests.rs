@@ -1,3 +1,5 @@
+//! What `explain` says of each gate of a host that is made up.
+
 use std::time::{Duration, SystemTime};
 
 use super::*;

@@ -9,7 +9,7 @@ use crate::status::View;
 use crate::status::describe::{
     by_node, committed, ending, outcome_tone, phase, reasons, rebooted, request_text,
 };
-use crate::status::plight::{Rank, plights};
+use crate::status::node_state::{Rank, node_states};
 use crate::status::table::Tone;
 use crate::status::text::{gate_tone, told_of};
 use crate::status::times::ago_text;
@@ -127,21 +127,24 @@ pub(crate) fn requests(survey: &Survey, now: Timestamp) -> String {
 
 /// The members; what matters comes first.
 pub(crate) fn members(survey: &Survey, view: &View, now: Timestamp) -> String {
-    let plights = plights(survey, &view.reader(now));
-    let fine = plights.iter().filter(|it| it.rank == Rank::Fine).count();
-    let records = by_node(&survey.nodes);
-    let rows: Vec<Cells> = plights
+    let node_states = node_states(survey, &view.reader(now));
+    let fine = node_states
         .iter()
-        .map(|plight| {
-            let (last, version) = match records.get(plight.node.as_str()) {
+        .filter(|it| it.rank == Rank::Fine)
+        .count();
+    let records = by_node(&survey.nodes);
+    let rows: Vec<Cells> = node_states
+        .iter()
+        .map(|state| {
+            let (last, version) = match records.get(state.node.as_str()) {
                 Some(Ok(record)) => (plain(rebooted(record, now)), record.version.clone()),
                 Some(Err(error)) => ((Tone::Bad, error.to_string()), "?".to_owned()),
                 None => (plain("not registered"), "?".to_owned()),
             };
             vec![
-                plain(&plight.node),
-                (plight.tone, told_of(plight).to_owned()),
-                plain(plight.age(now)),
+                plain(&state.node),
+                (state.tone, told_of(state).to_owned()),
+                plain(state.age(now)),
                 last,
                 plain(version),
             ]

@@ -1,15 +1,17 @@
+//! The pages as text: names that are meant to be HTML, clusters that are large, and what is ill.
+
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::*;
+use crate::etcd::Trouble;
 use crate::lock::Phase;
 use crate::lock::record::RecordError;
 use crate::lock::survey::{Said, Survey};
 use crate::status::Own;
 use crate::status::fixtures::{busy, found, history, local, member, now, pause, view};
-use crate::store::Trouble;
 
 /// As the daemon of node-c shows it.
 fn of_daemon(survey: Survey) -> View {

@@ -1,10 +1,12 @@
+//! What `status` prints: what matters first, on screens of any size.
+
 use super::*;
+use crate::etcd::Trouble;
 use crate::lock::record::RecordError;
 use crate::status::fixtures::says;
 use crate::status::fixtures::{busy, cooldown, history, local, now, pause, view};
 use crate::status::gates::gates;
 use crate::status::table::WIDTH;
-use crate::store::Trouble;
 
 fn shown(view: &View) -> String {
     text(view, now(), Style::default())

@@ -35,10 +35,10 @@ impl Part {
             Part::Driver => &[
                 "src/daemon/",
                 "src/detect/",
-                "src/health",
+                "src/scripts",
                 "src/host",
                 "src/process",
-                "src/store",
+                "src/etcd",
             ],
             Part::Client => &[
                 "crates/etcd-rs-sync/src/client",

@@ -2,7 +2,7 @@
 //! no commit is made for one that a boot has satisfied, or without knowing of it. And what an urgent one lets its node past.
 
 use reboot_coordinator::lock::record::decode;
-use reboot_coordinator::lock::{Keys, RebootRequest, requests};
+use reboot_coordinator::lock::{Keys, RebootRequest, reboot_requests};
 
 use etcd_rs_sync::Request;
 
@@ -14,7 +14,7 @@ use crate::{SECOND, Time};
 
 impl World {
     pub(crate) fn operator_requests(&mut self, node: usize) {
-        let txn = requests::ask(&Keys::new("", "/r"), &self.wanted(node, None), 0, 0);
+        let txn = reboot_requests::ask(&Keys::new("", "/r"), &self.wanted(node, None), 0, 0);
         self.operator(Operator::Request, Request::Txn(txn));
     }
 
@@ -45,7 +45,7 @@ impl World {
         if self.etcd.apply(self.now, &grant).is_ok() {
             self.watch_lease(id);
             let seen = stands.map_or(0, |(modified, _)| modified);
-            let txn = requests::ask(&keys, &wanted, id, seen);
+            let txn = reboot_requests::ask(&keys, &wanted, id, seen);
             self.operator(Operator::Urge, Request::Txn(txn));
         }
     }
@@ -56,7 +56,7 @@ impl World {
         let Some(kv) = self.etcd.get(keys.request(&name).as_bytes()) else {
             return;
         };
-        let txn = requests::withdraw(&keys, &name, kv.mod_revision);
+        let txn = reboot_requests::withdraw(&keys, &name, kv.mod_revision);
         self.operator(Operator::Withdraw, Request::Txn(txn));
     }
 

@@ -1,3 +1,5 @@
+//! A record as a line of JSON and of text: fields, limits, and what must not reach a terminal.
+
 use super::*;
 use log::kv::ToValue;
 

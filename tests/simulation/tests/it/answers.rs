@@ -8,9 +8,9 @@ use etcd_rs_sync::{
     Error, GrantReply, Header, KeyValue, OpReply, Put, RangeReply, Reply, Request, TxnReply,
 };
 use reboot_coordinator::lock::outcome::{self, Commit, Found, Write};
+use reboot_coordinator::lock::reboot_requests::{ask, asked, look, note, seen, withdraw, written};
 use reboot_coordinator::lock::record::{RecordError, decode, encode};
 use reboot_coordinator::lock::request::Others;
-use reboot_coordinator::lock::requests::{ask, asked, look, note, seen, withdraw, written};
 use reboot_coordinator::lock::survey::{Pages, Said, next_page, survey};
 use reboot_coordinator::lock::{
     Claim, Domains, Held, History, Keys, Pause, Phase, RebootRequest, request,
