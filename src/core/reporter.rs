@@ -88,7 +88,7 @@ pub struct Reporter {
     checking: Option<Ticket>,
     /// The newest verdict.
     verdict: Option<Report>,
-    /// What stands in etcd, as far as is known.
+    /// What stands in etcd, as far as is known: nothing from when a write was sent until it is known to be done.
     published: Option<bool>,
     /// The mod revision of the report in etcd, 0 for none; each write compares it, so that a late one cannot undo a newer.
     modified: i64,
@@ -172,6 +172,7 @@ impl Reporter {
         // Also when nothing is left to be tried again: a moment that is over would be waited for without end.
         self.retry_at = None;
         let (sent, request) = self.due(settings, rng, now)?;
+        self.published = self.published.filter(|_| !matches!(sent, Sent::Put(_)));
         let ticket = ticket();
         self.asked = Some((ticket, sent, now));
         Some(Ask::Send(ticket, request))

@@ -7,7 +7,7 @@ use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
 use reboot_coordinator::core::io::Ticket;
 use reboot_coordinator::core::{Action, Input, Reload, Settings};
 use reboot_coordinator::lock::record::{Report, Standing, decode};
-use simulation::by_hand::{Node, denied, detector, settings, unreachable};
+use simulation::by_hand::{Node, denied, detector, settings, unknown, unreachable};
 
 fn reporting() -> Node {
     let mut node = Node::new(Settings {
@@ -448,5 +448,46 @@ fn a_reason_in_other_words_is_written_once_the_old_ones_have_stood_for_two_minut
         node.settle();
         let told = standing(&node).blocked.expect("health blocks").text;
         assert!(told.ends_with(&format!("exit code {code}")), "{told}");
+    }
+}
+
+/// Its answer was lost: whether it stands in etcd is not known any more, and the verdict that stood before it has to be written anew.
+#[test]
+fn a_verdict_that_came_back_while_another_was_written_without_an_answer_is_written_again() {
+    let (well, ill) = (ScriptOutcome::Exited(0), ScriptOutcome::Exited(2));
+    for (first, second) in [(&ill, &well), (&well, &ill)] {
+        for reloads in [false, true] {
+            let mut node = reporting();
+            node.health = first.clone();
+            node.until_state("idle");
+            node.settle();
+            node.health = second.clone();
+            let (ticket, request) = loop {
+                let sent = until_report(&mut node);
+                if matches!(sent.1, Request::Txn(_)) {
+                    break sent;
+                }
+                node.perform(Action::Report(sent.0, sent.1));
+            };
+            let _ = node.etcd.apply(0, &request); // nobody hears of it
+            assert_eq!(report(&node).healthy, *second == well);
+            node.health = first.clone();
+            if reloads {
+                node.give(Input::Reload(Box::new(Reload {
+                    settings: node.machine.settings().clone(),
+                    drains_otherwise: false,
+                })));
+            } else {
+                let monitor = node.until("monitor");
+                node.perform(monitor);
+                node.give(Input::Reported(ticket, Err(unknown())));
+            }
+            let end = node.now + Duration::from_secs(100);
+            while node.now < end {
+                let action = node.next_action();
+                node.perform(action);
+            }
+            assert_eq!(report(&node).healthy, *first == well, "{first:?} {reloads}");
+        }
     }
 }
