@@ -233,6 +233,7 @@ impl Machine {
         if pending.stage == Stage::PostLock {
             self.down.may_go_down = false;
             self.down.unordered = true;
+            self.down.tries_from = 0;
         }
         self.proceed(permit);
     }

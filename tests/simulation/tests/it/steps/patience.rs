@@ -432,3 +432,34 @@ fn the_pause_between_attempts_grows_until_nothing_asks_for_a_reboot_any_more() {
         assert!((longest / 2..=longest).contains(&pause), "{clears} {pause}");
     }
 }
+
+/// What was mended was mended for the claim of then.
+#[test]
+fn a_claim_has_its_three_tries_whatever_an_earlier_one_had() {
+    let mut node = Node::new(settings());
+    let tries = |node: &mut Node| {
+        let mut tries = 0;
+        while node.machine.view().state != "holding" {
+            match node.next_action() {
+                Action::Reboot(..) => tries += 1,
+                other => node.perform(other),
+            }
+        }
+        tries
+    };
+    assert_eq!(tries(&mut node), 3);
+    node.give(Input::Reload(Box::new(Reload {
+        settings: node.machine.settings().clone(),
+        drains_otherwise: false,
+    })));
+    let looks = node.until("etcd");
+    node.perform(looks);
+    assert_eq!(tries(&mut node), 3);
+    // An operator releases it, and makes its budget whole.
+    node.delete("/r/claims/n0");
+    node.until_state("idle");
+    let mut whole = node.registration();
+    whole.budget_used = 0;
+    node.put("/r/nodes/n0", encode(&whole));
+    assert_eq!(tries(&mut node), 3);
+}
