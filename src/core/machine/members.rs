@@ -9,6 +9,7 @@ use etcd_rs_sync::{Error, Range, Reply};
 
 use super::{Machine, Stage, State, nonsense, words};
 use crate::core::policy;
+use crate::core::settings::Mode;
 use crate::core::text::rfc3339;
 use crate::core::{Refusal, Verdict};
 use crate::lock::outcome::{self, Members};
@@ -117,7 +118,7 @@ impl Machine {
     fn refused_for_a_time(&mut self, why: String) -> String {
         let many = self.settings.many_members.max(1);
         let crowds = (self.fleet.size.unwrap_or(0) / many).min(MOST_CROWDS);
-        if crowds == 0 {
+        if crowds == 0 || !self.waits_to_read() {
             return why;
         }
         let longest = self.settings.check_interval * crowds * crowds;
@@ -133,6 +134,12 @@ impl Machine {
             request: self.judging.request_modified,
         });
         why
+    }
+
+    /// After a commit the members are read at each look, and a pass of `--once` does not look again.
+    fn waits_to_read(&self) -> bool {
+        let committed = matches!(&self.state, State::Gates(gates) if gates.committed());
+        self.settings.mode == Mode::Daemon && !committed
     }
 
     /// Before the queue the members of a small fleet are read, and those of a large one when they were found to forbid it and

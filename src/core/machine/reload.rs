@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use etcd_rs_sync::Request;
 
-use super::{After, Gates, Machine, Stage, State};
+use super::{After, Fleet, Gates, Machine, Stage, State};
 use crate::core::io::{Action, Reload};
 use crate::core::settings::Settings;
 use crate::core::{Note, Refusal};
@@ -160,6 +160,7 @@ impl Machine {
             self.former
                 .retain(|(_, record)| record.node != settings.node);
             self.settings = *settings;
+            self.fleet = Fleet::default();
             // Said under the old name, it would be written there again by whoever reports under the new one.
             self.shown.standing = None;
             self.signed = false;

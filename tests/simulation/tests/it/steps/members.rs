@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use etcd_rs_sync::{Error, Op, RangeReply, Reply, Request};
 use reboot_coordinator::core::policy::Policies;
+use reboot_coordinator::core::settings::Mode;
 use reboot_coordinator::core::{Action, Input, Refusal, Reload, Settings, State};
 use reboot_coordinator::lock::record::{NodeRecord, RebootRequest, Report, encode};
 use simulation::by_hand::{Node, settings, unreachable};
@@ -58,7 +59,8 @@ fn asked(node: &mut Node, states: &[&str]) -> Vec<&'static str> {
     for _ in 0..400 {
         let action = node.next_action();
         if let Action::Etcd(_, request) = &action {
-            let reads = |op: &Op| matches!(op, Op::Range(range) if range.keys.key == b"/r/alive/");
+            let reads =
+                |op: &Op| matches!(op, Op::Range(range) if range.keys.key.ends_with(b"/alive/"));
             match request {
                 Request::Range(range) if range.count_only => asked.push("counted"),
                 Request::Txn(txn) if txn.success.iter().any(reads) => asked.push("read"),
@@ -95,6 +97,13 @@ fn policies(node: &Node) -> (&'static str, String) {
         .find(|said| said.gate == "policies")
         .unwrap();
     (said.verdict.as_str(), said.text.clone())
+}
+
+fn reload(node: &mut Node, settings: Settings) {
+    node.give(Input::Reload(Box::new(Reload {
+        settings,
+        drains_otherwise: false,
+    })));
 }
 
 #[test]
@@ -190,10 +199,7 @@ fn a_refusal_ends_with_the_configuration_by_which_it_was_judged() {
     assert_eq!(pass(&mut node), [""; 0]);
     let mut settings = node.machine.settings().clone();
     settings.policies.as_mut().unwrap().min_healthy_absolute = Some(1);
-    node.give(Input::Reload(Box::new(Reload {
-        settings,
-        drains_otherwise: false,
-    })));
+    reload(&mut node, settings);
     let before = node.now;
     assert_eq!(asked(&mut node, &["committing"]), ["read"]);
     assert!(node.now - before < CHECK);
@@ -246,4 +252,54 @@ fn a_number_that_is_wrong_lets_nobody_past_the_policies() {
         }
         assert!(node.stands("/r/claims/n0").is_none());
     }
+}
+
+#[test]
+fn another_group_is_counted_anew() {
+    let mut node = one_of_three(2, 3);
+    pass(&mut node);
+    asked(&mut node, &["idle"]);
+    let mut other = node.machine.settings().clone();
+    other.keys = reboot_coordinator::lock::Keys::new("", "/other");
+    reload(&mut node, other);
+    assert_eq!(pass(&mut node), ["counted", "read"]);
+    let why = refused(&node);
+    assert!(why.contains("0 of 1 members would stay healthy"), "{why}");
+}
+
+#[test]
+fn a_node_that_looks_at_each_check_does_not_say_that_it_looks_later() {
+    let mut node = one_of_three(1, 1);
+    loop {
+        match node.next_action() {
+            Action::Reboot(..) => break,
+            other => node.perform(other),
+        }
+    }
+    node.delete("/r/alive/n1");
+    asked(&mut node, &["holding"]);
+    let text = |node: &Node| match node.machine.state() {
+        State::Holding(_, Refusal::Policy(why)) => why.clone(),
+        other => panic!("{other:?}"),
+    };
+    let first = text(&node);
+    assert!(!first.contains("again at"), "{first}");
+    let begun = node.now;
+    asked(&mut node, &["rebooting"]);
+    assert_eq!(asked(&mut node, &["holding"]), ["read"]);
+    assert!(node.now < begun + CHECK * 2);
+    assert_eq!(text(&node), first);
+    // A pass of `--once` looks once.
+    let node = one_of_three(2, 1);
+    let once = Settings {
+        mode: Mode::Once {
+            wait: Duration::ZERO,
+        },
+        ..node.machine.settings().clone()
+    };
+    let mut node = node.followed_by(once);
+    node.until("exit");
+    let told = &node.last("blocked").msg;
+    assert!(told.contains("would stay healthy"), "{told}");
+    assert!(!told.contains("again at"), "{told}");
 }
