@@ -269,13 +269,13 @@ impl Machine {
                 self.now.wall,
             );
         };
-        let more = if more { " or more" } else { "" };
-        let turn = Refusal::NotTurn(format!("{ahead}{more} before it"));
+        let or_more = if more { " or more" } else { "" };
+        let turn = Refusal::NotTurn(format!("{ahead}{or_more} before it"));
         let verdict = match self
             .queue
             .as_ref()
             .is_some_and(|queue| queue.held.is_some())
-            || ahead == 0
+            || ahead == 0 && !more
         {
             true => Verdict::ok("turn", "its turn is here"),
             false => Verdict::refused("turn", &turn),

@@ -133,6 +133,7 @@ impl Machine {
     /// The drain is undone, or there is nothing to undo it with.
     fn undone(&mut self) {
         self.remember(|memory| memory.begun = false);
+        self.shown.ill = None;
         let State::Verifying(verify) = &mut self.state else {
             return;
         };

@@ -360,3 +360,28 @@ fn a_reboot_is_required_on_after_an_attempt_and_anew_after_a_reboot() {
     let since: jiff::Timestamp = required(&node).unwrap().since.parse().unwrap();
     assert!(since > released, "{since} {released}");
 }
+
+#[test]
+fn what_kept_a_drain_from_being_undone_is_not_said_of_what_comes_later() {
+    let mut node = Node::new(Settings {
+        memory: None,
+        ..settings()
+    });
+    node.hook = ScriptOutcome::Exited(1);
+    let undo = node.until("hook");
+    node.perform(undo);
+    assert!(said(&node).contains("the hook that undoes the drain failed"));
+    node.hook = ScriptOutcome::Exited(0);
+    node.kill_switch = Some("kept up".to_owned());
+    node.until_state("idle");
+    let told = said(&node);
+    assert!(told.contains("kept up"), "{told}");
+}
+
+#[test]
+fn nobody_says_that_its_turn_is_here_before_it_has_counted() {
+    let mut node = Node::new(settings());
+    node.elder("n9", Phase::Queued);
+    node.until_sending("queued");
+    assert_eq!(gate(&node, "turn").0, Word::Blocks);
+}
