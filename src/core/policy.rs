@@ -1,5 +1,7 @@
 //! Cluster policies: may this node be taken away from the healthy ones?
 
+use std::collections::BTreeSet;
+
 use crate::lock::outcome::Members;
 
 /// What the operator demands of the cluster while this node is down. At least one of the first three asks for something.
@@ -21,11 +23,12 @@ pub struct Policies {
 /// Which policy forbids it, with the figures.
 pub fn judge(policies: &Policies, members: &Members, node: &str) -> Result<(), String> {
     let all = members.all.len();
-    let left: Vec<&str> = members
-        .healthy
-        .iter()
-        .filter(|name| members.all.contains(name))
-        .filter(|name| *name != node && !members.down.contains(name))
+    let known: BTreeSet<&String> = members.all.iter().collect();
+    let down: BTreeSet<&String> = members.down.iter().collect();
+    let healthy = members.healthy.iter();
+    let left: Vec<&str> = healthy
+        .filter(|name| known.contains(name))
+        .filter(|name| *name != node && !down.contains(name))
         .map(String::as_str)
         .collect();
     let stay = left.len();
@@ -56,11 +59,12 @@ pub fn judge(policies: &Policies, members: &Members, node: &str) -> Result<(), S
     Ok(())
 }
 
-/// Whether `part` of `whole` is at least `fraction`, with room for what decimal fractions lose in binary.
+/// Whether `part` of `whole` is at least `fraction`, with room for what decimal fractions lose in binary. Nobody is no share of nobody:
+/// where no member is registered, as by passes of `--once`, it is not known who stays healthy.
 fn reaches(part: usize, whole: usize, fraction: f64) -> bool {
     const ROUNDING: f64 = 1e-9;
     let as_float = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
-    as_float(part) + ROUNDING >= as_float(whole) * fraction
+    whole > 0 && as_float(part) + ROUNDING >= as_float(whole) * fraction
 }
 
 #[cfg(test)]
@@ -100,6 +104,7 @@ mod tests {
         assert!(!allowed(&members("a b c d", "a b c d", "b")));
         // 0.6 of five is three, exactly.
         assert!(allowed(&members("a b c d e", "a b c d", "")));
+        assert!(!allowed(&members("", "", "")), "nobody is registered");
     }
 
     #[test]
