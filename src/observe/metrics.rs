@@ -1,4 +1,4 @@
-//! What Prometheus is told: what changes each metric. They are declared in [`families`].
+//! What Prometheus is told: what changes each metric. They are declared in `families.rs`.
 //!
 //! Every series is there from the start, so that a counter's first event is seen as an increase and an alert can tell "never
 //! happened" from "not measured".

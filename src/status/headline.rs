@@ -1,4 +1,4 @@
-//! What somebody on call needs to know, what matters first, and what to type. Sentences on one node are in [`super::node_state`].
+//! What somebody on call needs to know, what matters first, and what to type. Sentences on one node are in `node_state.rs`.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
