@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use ureq::Agent;
 
 use crate::endpoints::EndpointHealth;
+use crate::items::WatchRequest;
 use crate::session::{Certified, Limits, Session};
-use crate::watch::{Watch, WatchRequest};
+use crate::watch::Watch;
 use crate::{Error, Etcd, Options, Reply, Request, TlsOptions, wire};
 
 mod attempt;

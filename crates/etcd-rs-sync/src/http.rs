@@ -15,10 +15,6 @@ use crate::error::TOO_LONG;
 use crate::resolve::Names;
 use crate::{Error, Options, TlsOptions, wire};
 
-/// The most bytes of a reply that are read. etcd's own bound on a request is 1.5 MiB; a listing of a fleet stays far below this.
-pub(crate) const MAX_REPLY_BYTES: u64 = 16 * 1024 * 1024;
-/// The same where an answer says one thing.
-pub(crate) const SMALL_REPLY_BYTES: u64 = 64 * 1024;
 /// The most bytes of a reply's header.
 const MAX_HEADER_BYTES: usize = 16 * 1024;
 /// Buffers of a connection, in each direction. A request of this crate's users has a few hundred bytes.

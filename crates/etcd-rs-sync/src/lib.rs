@@ -8,6 +8,7 @@ mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod http;
+mod items;
 mod known;
 mod options;
 mod probe;
@@ -23,15 +24,14 @@ mod wire;
 pub use client::Client;
 pub use endpoints::EndpointHealth;
 pub use error::Error;
+pub use items::{Event, EventKind, SILENCE_LIMIT, WatchBatch, WatchItem, WatchRequest};
 pub use options::Options;
 pub use probe::{Probe, probe};
 pub use remedy::{REMEDIES, Remedy, cause, remedies};
 pub use reply::*;
 pub use request::*;
 pub use tls::TlsOptions;
-pub use watch::{
-    Event, EventKind, SILENCE_LIMIT, Watch, WatchBatch, WatchItem, WatchRequest, WatchStop,
-};
+pub use watch::{Watch, WatchStop};
 
 /// Anything that answers etcd requests: the [`Client`], or a simulated server.
 ///

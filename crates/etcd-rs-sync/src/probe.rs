@@ -10,8 +10,9 @@ use rustls::pki_types::ServerName;
 use ureq::http::Uri;
 
 use crate::error::setup;
-use crate::http::{Exchange, Method, SMALL_REPLY_BYTES, start};
+use crate::http::{Exchange, Method, start};
 use crate::session::{Limits, Session};
+use crate::wire::SMALL_REPLY_BYTES;
 use crate::{Error, Options, TlsOptions};
 
 /// What was found, as far as one layer after the other worked.

@@ -6,10 +6,10 @@ use std::time::Instant;
 use ureq::Agent;
 
 use crate::endpoints::Endpoints;
-use crate::http::{Exchange, Method, SMALL_REPLY_BYTES, dated, exchange};
+use crate::http::{Exchange, Method, dated, exchange};
 use crate::known::Known;
 use crate::resolve::Names;
-use crate::wire;
+use crate::wire::{self, SMALL_REPLY_BYTES};
 use crate::{Error, Options, TlsOptions, http};
 
 /// The oldest etcd whose API has the paths and the guards that this crate uses.

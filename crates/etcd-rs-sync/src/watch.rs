@@ -18,15 +18,14 @@ use std::time::{Duration, Instant};
 
 use crate::Error;
 use crate::backoff::Backoff;
-use crate::http::{Exchange, MAX_REPLY_BYTES, Method, start};
+use crate::http::{Exchange, Method, start};
+use crate::items::{Event, WatchBatch, WatchItem, WatchRequest};
 use crate::session::{Certified, Limits, Session, Ticket};
-use crate::wire::{self, Message, Refusal};
+use crate::wire::{self, MAX_REPLY_BYTES, Message, Refusal};
 
-mod items;
 mod stop;
 mod stream;
 
-pub use items::{Event, EventKind, SILENCE_LIMIT, WatchBatch, WatchItem, WatchRequest};
 pub use stop::WatchStop;
 use stream::{READ_BYTES, Stream, is_silence};
 

@@ -19,3 +19,8 @@ pub(crate) use fail::{Refusal, classify, one_line, refusal};
 pub(crate) use stream::{Message, message};
 
 mod stream;
+
+/// The most bytes of a reply that are read. etcd's own bound on a request is 1.5 MiB; a listing of a fleet stays far below this.
+pub(crate) const MAX_REPLY_BYTES: u64 = 16 * 1024 * 1024;
+/// The same where an answer says one thing.
+pub(crate) const SMALL_REPLY_BYTES: u64 = 64 * 1024;

@@ -2,29 +2,28 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 use crate::EXIT_INTERRUPTED;
 use crate::etcd;
-use crate::furnish;
 use crate::host::Host;
 use crate::ledger::{LOCK_KEY, Ledger, PREFIX};
 use crate::member::{MEMBERS, Member};
-use crate::network::{Network, host_address, member_address};
+use crate::network::{Network, host_address};
 use crate::observer::{Observer, stamp};
 use crate::options::{Options, Planted};
-use crate::plan::{Faults, RACK_LIMIT, Settings};
+use crate::plan::{Faults, Settings};
 use crate::report;
 use crate::rng::Rng;
-use crate::strike::Active;
+use crate::run::{Active, Progress, Run, make_host};
 use crate::system::{run as command, uptime};
 
 /// Between two looks at everything.
@@ -32,49 +31,12 @@ const STEP: Duration = Duration::from_millis(10);
 /// How long the members and the daemons may take to start on a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(60);
 const ONE_REQUEST: Duration = Duration::from_secs(3);
-/// Which node believes in another limit when that is planted, and in which.
-const PLANTED_LIMIT: (usize, usize) = (1, 9);
-
 /// A command that fails and reboots all the same does so within this time or not at all: the daemon waits for 0.6 s. On a busy
 /// machine the run itself may be late.
 const FAILING_LIMIT_SEC: f64 = 0.3;
 
 /// How long a daemon stays away that is killed in the middle of its attempt.
 const DEAD: Duration = Duration::from_millis(300);
-
-/// All that runs.
-pub(crate) struct Run {
-    pub(crate) options: Options,
-    pub(crate) settings: Settings,
-    pub(crate) folder: PathBuf,
-    pub(crate) daemon: PathBuf,
-    pub(crate) ledger: Ledger,
-    pub(crate) network: Network,
-    pub(crate) members: Vec<Member>,
-    pub(crate) hosts: Vec<Host>,
-    /// Machines with the name of one of the hosts.
-    pub(crate) copies: Vec<Host>,
-    pub(crate) observer: Observer,
-    pub(crate) faults: Faults,
-    pub(crate) active: Vec<Active>,
-    pub(crate) struck: usize,
-    pub(crate) jobs: Vec<JoinHandle<()>>,
-    /// The operator's last command.
-    pub(crate) operator: Option<JoinHandle<()>>,
-    /// What reboot commands ask for: node, boot id, mode.
-    power: Receiver<String>,
-    /// Hosts that are about to go down: when, which, in which boot.
-    going: Vec<(Instant, String, String)>,
-    pub(crate) rng: Rng,
-    pub(crate) stop: Arc<AtomicBool>,
-    pub(crate) begun: Instant,
-    pub(crate) shown: report::Progress,
-    pub(crate) planted: bool,
-    /// Since when every host is up and rebooted.
-    pub(crate) quiet_since: Option<Instant>,
-    /// A round did not end: no more rounds.
-    pub(crate) given_up: bool,
-}
 
 /// Runs, judges, and tells.
 pub(crate) fn run(options: &Options, folder: &Path) -> io::Result<ExitCode> {
@@ -137,7 +99,7 @@ impl Run {
             rng: Rng::new(options.seed, 3),
             stop,
             begun: Instant::now(),
-            shown: report::Progress::new(),
+            shown: Progress::new(),
             planted: false,
             quiet_since: None,
             given_up: false,
@@ -298,37 +260,6 @@ impl Run {
         }
         Ok(())
     }
-
-    /// Seconds of the run so far.
-    pub(crate) fn seconds(&self) -> f64 {
-        self.begun.elapsed().as_secs_f64()
-    }
-}
-
-/// `name` is the machine's, `node` the one that it has in the cluster.
-pub(crate) fn make_host(
-    options: &Options,
-    settings: &Settings,
-    folder: &Path,
-    daemon: &Path,
-    index: usize,
-    (name, node): (&str, &str),
-) -> io::Result<Host> {
-    let mut endpoints: Vec<String> = (0..MEMBERS)
-        .map(|member| format!("http://{}:2379", member_address(member)))
-        .collect();
-    endpoints.rotate_left(index % MEMBERS);
-    let (limit, rack_limit) = match options.plant {
-        Some(Planted::Limit) if index == PLANTED_LIMIT.0 => (PLANTED_LIMIT.1, PLANTED_LIMIT.1),
-        _ => (settings.limit, RACK_LIMIT),
-    };
-    let rack = settings.rack(index).map(|rack| (rack, rack_limit));
-    let place = (rack, settings.wave(index, options.nodes));
-    let config = furnish::config(&folder.join(name), node, settings, limit, place, &endpoints);
-    let scripts = furnish::scripts(folder, name, &folder.join("ledger"), &folder.join("power"));
-    let stream = 100 + u64::try_from(index).unwrap_or(0);
-    let rng = Rng::new(options.seed, stream);
-    Host::create(folder, name, daemon, &config, &scripts, rng)
 }
 
 /// A FIFO on which reboot commands ask for a reboot.

@@ -28,6 +28,7 @@ mod plan;
 mod report;
 mod rng;
 mod round;
+mod run;
 mod strike;
 mod system;
 

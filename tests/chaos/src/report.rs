@@ -1,7 +1,7 @@
 //! What a person sees: progress while it runs, figures and evidence at the end.
 
 use std::fs;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -9,29 +9,12 @@ use std::time::{Duration, Instant};
 use chaos_check::Figures;
 use etcd_test_server::Version;
 
-use crate::inside::Run;
 use crate::options::Options;
 use crate::plan::{KINDS, Settings};
+use crate::run::Run;
 
 /// Between two lines of progress: on a terminal, and elsewhere.
 const SHOW_EVERY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
-
-/// How far the run is.
-pub(crate) struct Progress {
-    pub(crate) round: usize,
-    next: Instant,
-    terminal: bool,
-}
-
-impl Progress {
-    pub(crate) fn new() -> Progress {
-        Progress {
-            round: 0,
-            next: Instant::now(),
-            terminal: io::stdout().is_terminal(),
-        }
-    }
-}
 
 pub(crate) fn announce(options: &Options, settings: &Settings, version: &Version) {
     let yes = |is: bool| if is { "yes" } else { "no" };

@@ -4,9 +4,8 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::inside::Run;
 use crate::plan::Fault;
-use crate::strike::Active;
+use crate::run::{Active, Run};
 
 const STEP: Duration = Duration::from_millis(30);
 /// How long faults strike in a round, at most.

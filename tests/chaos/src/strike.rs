@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::etcd;
-use crate::inside::{Run, make_host};
 use crate::ledger::LOCK_KEY;
 use crate::member::MEMBERS;
 use crate::network::{self, Rule, Treatment, copy_address, host_address, member_address};
 use crate::plan::{Fault, Kind};
+use crate::run::{Active, Run, make_host};
 use crate::system::signal_all;
 
 /// What is written while a disk is full, so that the member needs it: revisions of one key, each this large.
@@ -23,13 +23,6 @@ const ONE_REQUEST: Duration = Duration::from_secs(3);
 
 /// How long a copy may take until it has asked etcd.
 const COPY_STARTS_WITHIN: Duration = Duration::from_secs(2);
-
-/// A fault in force.
-pub(crate) struct Active {
-    pub(crate) id: usize,
-    pub(crate) fault: Fault,
-    pub(crate) until: Instant,
-}
 
 impl Run {
     /// Strikes. `false` when there is nothing to strike, such as the daemon of a host that is down.

@@ -7,46 +7,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::fleet::Event;
-use crate::show::Show;
+use crate::show::{Failure, Show};
 use crate::{Error, LOCK_KEY, Options};
 
 /// How long nobody moves before the demo says so; less when the failure stands for less.
 const NOTICE: Duration = Duration::from_secs(3);
-
-/// The failure of one host.
-pub(crate) struct Failure {
-    name: String,
-    /// When the host should have been back.
-    since: Option<Instant>,
-    /// Since when nobody else moves.
-    quiet_since: Option<Instant>,
-    told: bool,
-    freed: bool,
-}
-
-impl Failure {
-    pub(crate) fn of(name: String) -> Failure {
-        Failure {
-            name,
-            since: None,
-            quiet_since: None,
-            told: false,
-            freed: false,
-        }
-    }
-
-    pub(crate) fn is(&self, name: &str) -> bool {
-        self.since.is_some() && self.name == name
-    }
-
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
-    pub(crate) fn begins(&mut self, now: Instant) {
-        self.since = Some(now);
-    }
-}
 
 impl Show<'_> {
     /// Someone has to do something, and the demo waits for it.

@@ -5,25 +5,10 @@ use std::time::{Duration, Instant};
 use etcd_rs_sync::{Event, EventKind};
 
 use crate::Error;
-use crate::show::Show;
+use crate::show::{Show, Written};
 
 /// What an operator says who knows of it.
 const WORD: [&str; 3] = ["go-on", "--reason", "the image is repaired"];
-
-/// What etcd says of the line.
-#[derive(Default)]
-pub(crate) struct BadKernel {
-    /// That a reboot failed.
-    failed: Option<Written>,
-    /// That the others go all the same.
-    word: Option<Written>,
-    asked: bool,
-}
-
-struct Written {
-    revision: i64,
-    at: Instant,
-}
 
 /// How long the line stood, and how many committed meanwhile.
 pub(crate) struct Stood {

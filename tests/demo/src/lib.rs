@@ -13,6 +13,7 @@
 //! What is shown and judged comes from a watch on etcd and from the power supplies. The daemons are not asked, and the
 //! coordinator's library is not used.
 
+mod course;
 mod failure;
 mod fleet;
 mod host;
@@ -53,7 +54,7 @@ pub fn run(
     stop: &AtomicBool,
     out: &mut dyn Write,
 ) -> Result<Report, Error> {
-    show::run(options, style, stop, out)
+    course::run(options, style, stop, out)
 }
 
 /// Why the demo could not be run.

@@ -1,10 +1,7 @@
 //! What a cluster is started from.
 
-use crate::cluster::Cluster;
 use crate::version::Version;
 
-/// How often a start is tried again with other ports.
-const START_TRIES: usize = 5;
 /// How clients talk to the cluster. Members talk to each other in plain TCP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tls {
@@ -62,21 +59,5 @@ impl Builder {
     pub fn arg(mut self, arg: &str) -> Builder {
         self.args.push(arg.to_owned());
         self
-    }
-
-    /// Starts the cluster and waits until every member is healthy.
-    ///
-    /// # Panics
-    /// When that fails.
-    pub fn start(self) -> Cluster {
-        for _ in 1..START_TRIES {
-            if let Ok(cluster) = Cluster::try_start(&self) {
-                return cluster;
-            }
-        }
-        match Cluster::try_start(&self) {
-            Ok(cluster) => cluster,
-            Err(why) => panic!("etcd does not start: {why}"),
-        }
     }
 }

@@ -34,6 +34,27 @@ pub struct Cluster {
     folder: TempDir,
 }
 
+/// How often a start is tried again with other ports.
+const START_TRIES: usize = 5;
+
+impl Builder {
+    /// Starts the cluster and waits until every member is healthy.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn start(self) -> Cluster {
+        for _ in 1..START_TRIES {
+            if let Ok(cluster) = Cluster::try_start(&self) {
+                return cluster;
+            }
+        }
+        match Cluster::try_start(&self) {
+            Ok(cluster) => cluster,
+            Err(why) => panic!("etcd does not start: {why}"),
+        }
+    }
+}
+
 impl Cluster {
     /// A cluster to be described.
     pub fn builder() -> Builder {
@@ -234,7 +255,7 @@ impl Cluster {
         self.etcdctl(&["user", "grant-role", name, name]);
     }
 
-    pub(crate) fn try_start(builder: &Builder) -> Result<Cluster, String> {
+    fn try_start(builder: &Builder) -> Result<Cluster, String> {
         let version = builder.version.clone().unwrap_or_else(default_version);
         let folder = tempfile::Builder::new().prefix("etcd-test-").tempdir();
         let folder = folder.map_err(|e| format!("no temporary folder: {e}"))?;

@@ -18,7 +18,7 @@ use reboot_coordinator::core::{Action, Input, Machine, Memory, Now, Settings, St
 use reboot_coordinator::lock::Domains;
 use simulation::plan::plain_settings;
 
-use crate::watches::{Wanted, Watches};
+use crate::watches::{Wanted, Watches, Whose};
 
 /// Threads that carry the requests of all: so many may be under way at once.
 const CARRIERS: usize = 256;
@@ -26,13 +26,6 @@ const CARRIERS: usize = 256;
 const REQUEST_LIMIT: Duration = Duration::from_secs(5);
 /// How long a host is down.
 const DOWN: Duration = Duration::from_millis(200);
-
-/// A node, and the process of it that asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Whose {
-    pub(crate) node: usize,
-    pub(crate) boot: u32,
-}
 
 /// Requests so far, by what they are for.
 #[derive(Debug, Default)]

@@ -15,10 +15,15 @@ use reboot_coordinator::core::{Input, Ticket, WatchEvent};
 use rustix::event::epoll;
 use serde_json::{Value, json};
 
-use crate::fleet::Whose;
-
 /// How long a watch that broke waits before it is opened again.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// A node, and the process of it that asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Whose {
+    pub(crate) node: usize,
+    pub(crate) boot: u32,
+}
 
 /// What a node follows.
 pub(crate) struct Wanted {

@@ -27,7 +27,7 @@ Changes core and lock in every way that cargo-mutants knows, and runs the tests 
 
 Usage: scripts/mutants [--driver | --client] [WORDS] [--missed] [--jobs J] [--least PERCENT]
 
-  --driver         the driver and what it runs on the host: daemon, detect, health, host, process, store
+  --driver         the driver and what it runs on the host: daemon, detect, etcd, host, process, scripts
   --client         the client of etcd, against real servers of the newest version there is, and against made-up ones
   WORDS            only the mutants whose name contains this, such as src/lock/ or on_granted
   --missed         only those that the last run missed

@@ -3,8 +3,6 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use crate::list::Mutant;
-
 /// Made-up hosts, for the kernel detector.
 const HOSTS: &str = "hosts";
 
@@ -77,7 +75,7 @@ impl Part {
         let tests = |part: &OsStr| part == "tests" || part == "tests.rs";
         let rooms = match self {
             Part::Core => &["core", "lock"][..],
-            Part::Driver => &["daemon", "detect", "health", "host", "process", "store"],
+            Part::Driver => &["daemon", "detect", "etcd", "host", "process", "scripts"],
             Part::Client => &[
                 "backoff",
                 "client",
@@ -104,19 +102,19 @@ impl Part {
         }
     }
 
-    /// Whether a test can notice a mutant. A slow test that stands in a folder of `core` or `lock` looks at nothing outside of
+    /// Whether a test can notice a mutant in this file. A slow test that stands in a folder of `core` or `lock` looks at nothing outside of
     /// it, and of the driver's rooms only the daemon looks at the others.
-    pub(crate) fn concerns(self, test: &str, is_slow: bool, mutant: &Mutant) -> bool {
+    pub(crate) fn concerns(self, test: &str, is_slow: bool, file: &str) -> bool {
         match self {
             Part::Core => {
                 let folder = test.split_once("::tests::").filter(|_| is_slow);
                 let folder = folder.map(|(folder, _)| folder.replace("::", "/"));
-                folder.is_none_or(|folder| mutant.file.starts_with(&format!("src/{folder}")))
+                folder.is_none_or(|folder| file.starts_with(&format!("src/{folder}")))
             }
             Part::Driver => {
                 let room = Some(room(test)).filter(|room| *room != HOSTS);
                 let room = room.unwrap_or("detect");
-                room == "daemon" || mutant.file.starts_with(&format!("src/{room}"))
+                room == "daemon" || file.starts_with(&format!("src/{room}"))
             }
             Part::Client => true,
         }

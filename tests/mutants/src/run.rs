@@ -181,7 +181,11 @@ pub(crate) fn all(
         let tests = |mutant: &Mutant| -> Vec<&str> {
             let tests = stage.tests.iter().map(String::as_str);
             tests
-                .filter(|test| binary.part.concerns(test, stage.tests.len() == 1, mutant))
+                .filter(|test| {
+                    binary
+                        .part
+                        .concerns(test, stage.tests.len() == 1, &mutant.file)
+                })
                 .collect()
         };
         let (asked, mut rest): (Vec<&Mutant>, Vec<&Mutant>) =

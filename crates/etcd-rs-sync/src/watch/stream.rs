@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use ureq::BodyReader;
 
-use crate::http::{MAX_REPLY_BYTES, read_until};
+use crate::http::read_until;
 use crate::session::Ticket;
+use crate::wire::MAX_REPLY_BYTES;
 
 /// The longest line of a stream. One holds all events of one revision or more; etcd's largest request is 1.5 MiB.
 const MAX_LINE_BYTES: usize = MAX_REPLY_BYTES as usize;

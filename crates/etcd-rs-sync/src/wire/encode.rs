@@ -4,8 +4,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use crate::http::{MAX_REPLY_BYTES, SMALL_REPLY_BYTES};
-use crate::watch::WatchRequest;
+use super::{MAX_REPLY_BYTES, SMALL_REPLY_BYTES};
+use crate::items::WatchRequest;
 use crate::{Compare, Delete, Is, Keys, Op, Order, Put, Range, Request, Target, Txn};
 
 /// Where a request is posted, for etcd 3.4 and later.

@@ -4,7 +4,7 @@ use super::decode::{header, key_value};
 use super::fail::{Refusal, one_line, refusal};
 use super::json::{Object, Shape};
 use super::part::parse;
-use crate::watch::{Event, EventKind};
+use crate::items::{Event, EventKind};
 
 /// One line of a watch's stream.
 #[derive(Debug, PartialEq, Eq)]
