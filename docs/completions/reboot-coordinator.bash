@@ -1,4 +1,4 @@
-# Completions of reboot-coordinator for bash, made by `reboot-coordinator completions bash`.
+# Completions of reboot-coordinator for bash, printed by `reboot-coordinator completions bash`.
 _reboot_coordinator() {
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
     local command='' words='' names='' config=() i

@@ -1,4 +1,4 @@
-# Completions of reboot-coordinator for fish, made by `reboot-coordinator completions fish`.
+# Completions of reboot-coordinator for fish, printed by `reboot-coordinator completions fish`.
 function __reboot_coordinator_names
     set -l words (commandline -opc)
     set -l config

@@ -105,7 +105,7 @@ fn bash() -> String {
     };
     let (nodes, claims) = (asked("nodes"), asked("claims"));
     format!(
-        r#"# Completions of reboot-coordinator for bash, made by `reboot-coordinator completions bash`.
+        r#"# Completions of reboot-coordinator for bash, printed by `reboot-coordinator completions bash`.
 _reboot_coordinator() {{
     local word=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD - 1]}}
     local command='' words='' names='' config=() i
@@ -173,7 +173,7 @@ fn zsh() -> String {
     let first = first.join(" \\\n        ");
     format!(
         "#compdef reboot-coordinator\n\
-         # Completions of reboot-coordinator for zsh, made by `reboot-coordinator completions zsh`.\n\
+         # Completions of reboot-coordinator for zsh, printed by `reboot-coordinator completions zsh`.\n\
          _reboot_coordinator_names() {{\n    local -a names config\n    local file=${{opt_args[--config]:-${{opt_args[-c]}}}}\n    \
          [[ -z $file ]] || config=(--config $file)\n    \
          names=(${{(f)\"$(reboot-coordinator completions $1 $config 2>/dev/null)\"}})\n    compadd -a names\n}}\n\
@@ -200,7 +200,7 @@ fn zsh_flag(flag: &FlagSpec) -> Vec<String> {
 }
 
 fn fish() -> String {
-    let mut text = "# Completions of reboot-coordinator for fish, made by `reboot-coordinator completions fish`.\n\
+    let mut text = "# Completions of reboot-coordinator for fish, printed by `reboot-coordinator completions fish`.\n\
                     function __reboot_coordinator_names\n    set -l words (commandline -opc)\n    set -l config\n    \
                     for i in (seq (count $words))\n        contains -- $words[$i] -c --config\n        \
                     and set config --config $words[(math $i + 1)]\n    end\n    \
