@@ -166,7 +166,9 @@ impl World {
             let limit = host.span(host.plan.settings.reboot_timeout) + CALL_AFTER;
             let tried = host.plan.settings.mode != Mode::Daemon && standing.claim.attempts >= 3;
             // What a process does not know of, or keeps because it would not be found by the next one.
-            let renamed = self.home(holder) != name || self.named_otherwise(holder).is_some();
+            let renamed = self.home(holder) != name
+                || self.hosts[holder].names.last() != Some(&name)
+                || self.named_otherwise(holder).is_some();
             let stuck = renamed
                 || self.hosts[holder].retired
                 || match host.process.as_ref().map(|process| process.machine.state()) {

@@ -439,3 +439,27 @@ fn a_reload_of_the_ttl_while_a_lease_is_granted_does_not_make_the_lease_longer_t
         holds(plan);
     }
 }
+
+/// The reboot command does nothing. Of the claim's two machines of one name, the other waits for it to be given back before it
+/// is a member: the policy is never met, and an operator is called, for whom the host has another name by then.
+#[test]
+fn a_claim_under_the_former_name_of_a_host_that_nobody_else_can_stand_by_is_an_operators() {
+    let mut plan = Plan::plain(2);
+    plan.quiet_at = 200 * SECOND;
+    plan.nodes[0].reboots = vec![Reboot::HangsForNothing];
+    plan.nodes[0].required_at = Some(120 * SECOND);
+    plan.nodes[1].required_at = None;
+    for node in &mut plan.nodes {
+        node.settings.health_publish_interval = Some(Duration::from_secs(10));
+        node.settings.policies = Some(Policies {
+            min_healthy_absolute: Some(1),
+            ..Policies::default()
+        });
+    }
+    plan.faults = vec![
+        (When::At(10 * SECOND), Fault::Named(1, 3)),
+        (When::At(60 * SECOND), Fault::Named(0, 1)),
+        (When::At(140 * SECOND), Fault::Named(1, 1)),
+    ];
+    holds(plan);
+}
