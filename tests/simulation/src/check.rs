@@ -6,10 +6,9 @@
 
 mod acts;
 mod domains;
+pub mod known;
 mod permission;
 mod waves;
-
-use std::collections::{BTreeMap, BTreeSet};
 
 use etcd_rs_sync::KeyValue;
 use reboot_coordinator::core::facts::DetectorResult;
@@ -17,105 +16,16 @@ use reboot_coordinator::core::{Commitment, Input, State};
 use reboot_coordinator::lock::record::decode;
 use reboot_coordinator::lock::{Claim, History, NodeRecord, Phase};
 
+use self::known::Standing;
 use crate::etcd::Change;
 use crate::host::Truth;
-use crate::line::Line;
-use crate::network::{Message, Operator, Sender};
+use crate::network::message::{Message, Operator, Sender};
 use crate::plan::FOREIGN;
 use crate::world::{Event, World};
 use crate::{SECOND, Time};
 
 /// How much later than its rule allows something may be seen, for what travels and for clocks that differ.
 const SLACK: Time = 2 * SECOND;
-
-/// What stands in etcd for one node.
-#[derive(Clone, Debug)]
-pub struct Standing {
-    /// The revision that created it.
-    pub create: i64,
-    /// The claim.
-    pub claim: Claim,
-    /// When it was last written.
-    pub written_at: Time,
-    /// The machine that wrote it.
-    pub holder: usize,
-    /// The process that wrote it.
-    pub pid: u64,
-    /// The limit under which it was first committed.
-    pub granted: Option<usize>,
-    /// When fewer than its limit were before it for the first time.
-    pub turn_at: Option<Time>,
-}
-
-/// What the report of a node in etcd says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reported {
-    /// That it is healthy.
-    Healthy,
-    /// That it is not, or nothing.
-    Unhealthy,
-    /// It said that it is healthy and went away then.
-    GoneAt(Time),
-}
-
-/// What the checks remember.
-#[derive(Debug)]
-pub struct Checker {
-    /// Claims in etcd, by node.
-    pub claims: Vec<Option<Standing>>,
-    /// Claims that were taken away from outside, with the time.
-    pub taken: BTreeMap<i64, Time>,
-    /// What the reports say.
-    pub reports: Vec<Reported>,
-    /// In which boot of its node each standing request was made.
-    pub requests: Vec<Option<u32>>,
-    /// When the newest of them was sent.
-    reported: Vec<Time>,
-    /// When what a node says of itself changed last.
-    said_at: Vec<Time>,
-    /// When it registered, first or again after it was forgotten.
-    pub(crate) member_since: Vec<Time>,
-    /// Since when its registration says its wave.
-    pub(crate) wave_since: Vec<Time>,
-    /// When the last completed reboot was released, and how long nobody goes after it.
-    last_completed: Option<(Time, Time)>,
-    seen: usize,
-    /// What is known of failures.
-    pub line: Line,
-    /// Since when the line stands, after everything was repaired.
-    pub line_since: Option<Time>,
-    /// Writes by nodes.
-    pub node_writes: u64,
-    /// Since when everything is as it should be in the end.
-    pub goal_since: Option<(Time, Option<u64>)>,
-    /// Whether a node paused since all faults ended, after attempts that were called off.
-    pub pauses: bool,
-    /// Claims whose operator was called.
-    pub called: BTreeSet<i64>,
-}
-
-impl Checker {
-    pub(crate) fn new(nodes: usize) -> Checker {
-        Checker {
-            claims: vec![None; nodes],
-            reports: vec![Reported::Unhealthy; nodes],
-            requests: vec![None; nodes],
-            reported: vec![0; nodes],
-            said_at: vec![0; nodes],
-            member_since: vec![0; nodes],
-            wave_since: vec![0; nodes],
-            taken: BTreeMap::new(),
-            last_completed: None,
-            seen: 0,
-            line: Line::default(),
-            line_since: None,
-            node_writes: 0,
-            goal_since: None,
-            pauses: false,
-            called: BTreeSet::new(),
-        }
-    }
-}
 
 /// Whether these are answers of detectors of which none asks and none fails.
 pub fn all_clear(input: &Input) -> bool {

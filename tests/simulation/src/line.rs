@@ -9,28 +9,12 @@ use reboot_coordinator::core::line::HaltScope;
 use reboot_coordinator::lock::record::decode;
 use reboot_coordinator::lock::{Failure, GoOn, Keys, NodeRecord, operator};
 
-use crate::check::Standing;
+use crate::check::known::Standing;
 use crate::etcd::Change;
 use crate::host::Host;
-use crate::network::{Message, Operator, Sender};
+use crate::network::message::{Message, Operator, Sender};
 use crate::world::World;
 use crate::{SECOND, Time};
-
-/// What the checks know of the line.
-#[derive(Debug, Default)]
-pub struct Line {
-    /// The failures that are in etcd: for which claim of which node, and the kernel.
-    failed: BTreeMap<usize, (i64, Option<String>)>,
-    /// The operator's word as it was given, and how many commits needed it.
-    word: Option<(GoOn, u32)>,
-}
-
-impl Line {
-    /// Whether a failure of this name is in etcd.
-    pub(crate) fn failed(&self, name: usize) -> bool {
-        self.failed.contains_key(&name)
-    }
-}
 
 impl World {
     /// Lets the line go on in spite of all failures that are known; with a number for so many more.

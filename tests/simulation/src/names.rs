@@ -5,7 +5,7 @@ use reboot_coordinator::lock::NodeRecord;
 use reboot_coordinator::lock::record::decode;
 
 use crate::MILLI;
-use crate::check::Standing;
+use crate::check::known::Standing;
 use crate::plan::Rewrite;
 use crate::planted::Planted;
 use crate::rng::Rng;

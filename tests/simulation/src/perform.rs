@@ -11,14 +11,12 @@ use reboot_coordinator::core::{Action, Hook, Input, Mode, Note, Refusal, Ticket}
 use crate::host::{Channel, GateLog, Script};
 use crate::plan::Reboot;
 use crate::planted::Planted;
+use crate::planted::change::NO_ANSWER;
 use crate::world::{Event, World};
 use crate::{MILLI, SECOND, Time};
 
 /// How long a look at the host's files may take.
 const LOOK_LIMIT: Time = 5 * SECOND;
-
-/// What is said of a look that had none.
-pub(crate) const NO_ANSWER: &str = "no answer";
 
 impl World {
     /// Writes a note down; any other action is handed back.

@@ -8,7 +8,7 @@ use etcd_rs_sync::Request;
 
 use crate::etcd::Change;
 use crate::host::GateLog;
-use crate::network::{Message, Operator, Sender};
+use crate::network::message::{Message, Operator, Sender};
 use crate::world::World;
 use crate::{SECOND, Time};
 

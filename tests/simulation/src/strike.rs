@@ -4,7 +4,7 @@ use etcd_rs_sync::{Compare, Delete, Keys as Span, Op, Put, Request, Txn};
 use reboot_coordinator::lock::record::{Pause, encode};
 
 use crate::host::{GateLog, Truth};
-use crate::network::{Message, Operator, Sender};
+use crate::network::message::{Message, Operator, Sender};
 use crate::plan::{Boot, FOREIGN, Fault, Rewrite, Trouble, rack};
 use crate::world::{Event, World};
 use crate::{MILLI, SECOND, Time};

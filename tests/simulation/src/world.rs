@@ -11,11 +11,11 @@ use etcd_rs_sync::{Error, Reply};
 use reboot_coordinator::core::{Input, Ticket, WatchEvent};
 
 use crate::Time;
-use crate::check::Checker;
+use crate::check::known::Checker;
 use crate::coverage::Coverage;
 use crate::etcd::FakeEtcd;
 use crate::host::{Channel, Host};
-use crate::network::{Message, Watcher};
+use crate::network::message::{Message, Watcher};
 use crate::plan::{Fault, Plan, Rewrite, When};
 use crate::planted::Planted;
 use crate::rng::Rng;

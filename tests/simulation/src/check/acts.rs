@@ -6,7 +6,8 @@ use reboot_coordinator::core::machine::Stage;
 use reboot_coordinator::core::{Hook, State, Ticket};
 use reboot_coordinator::lock::Phase;
 
-use super::{SLACK, Standing};
+use super::SLACK;
+use super::known::Standing;
 use crate::host::Channel;
 use crate::world::World;
 use crate::{SECOND, Time};

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use reboot_coordinator::lock::Claim;
 
-use super::{Standing, limit};
+use super::known::Standing;
+use super::limit;
 use crate::world::World;
 
 /// The limit that a claim heeds for its own domain of a label.

@@ -2,10 +2,11 @@
 
 use reboot_coordinator::lock::record::{Report, decode};
 
-use super::{Reported, SLACK};
+use super::SLACK;
+use super::known::Reported;
 use crate::etcd::Change;
 use crate::host::GateLog;
-use crate::network::Message;
+use crate::network::message::Message;
 use crate::world::World;
 use crate::{SECOND, Time};
 

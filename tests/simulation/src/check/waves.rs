@@ -4,7 +4,7 @@ use reboot_coordinator::lock::record::{Standing, decode};
 use reboot_coordinator::lock::{NodeRecord, record};
 
 use crate::MILLI;
-use crate::network::Message;
+use crate::network::message::Message;
 use crate::world::World;
 
 impl World {

@@ -3,7 +3,7 @@
 use etcd_rs_sync::Keys;
 use reboot_coordinator::core::{Ticket, WatchEvent};
 
-use super::Watcher;
+use super::message::Watcher;
 use crate::MILLI;
 use crate::etcd::Change;
 use crate::world::{Event, World};

@@ -15,8 +15,10 @@ use reboot_coordinator::lock::record::{Standing, decode, encode};
 use reboot_coordinator::lock::{Claim, NodeRecord, RebootRequest};
 
 use super::Planted;
-use crate::perform::NO_ANSWER;
 use crate::plan::every_other_hour;
+
+/// What is said of a look at the host's files that had none.
+pub(crate) const NO_ANSWER: &str = "no answer";
 
 impl Planted {
     pub(crate) fn on_settings(self, settings: &mut Settings, pid: u64) {

@@ -4,7 +4,7 @@ use reboot_coordinator::core::Memory;
 use reboot_coordinator::lock::Phase;
 
 use super::World;
-use crate::check::Standing;
+use crate::check::known::Standing;
 use crate::host::Blind;
 use crate::{SECOND, Time};
 
