@@ -26,6 +26,10 @@ pub(super) fn seconds(span: Duration) -> i64 {
 
 /// One line of bounded length, without what a terminal would obey.
 pub(super) fn bounded(text: &str) -> String {
+    // Nearly every text is as it should be, and the machine says what it says after each input.
+    if text.len() <= LONGEST && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
     let clean = |c: char| if c.is_control() { ' ' } else { c };
     text.chars().map(clean).take(LONGEST).collect()
 }

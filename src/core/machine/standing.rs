@@ -104,7 +104,7 @@ impl Machine {
             node: self.settings.node.clone(),
             node_id: self.settings.node_id.clone(),
             state: state.to_owned(),
-            since: rfc3339(now),
+            since: String::new(),
             required: self.required(),
             blocked,
             doing,
@@ -112,21 +112,14 @@ impl Machine {
             hampered: self.shown.hampered.as_deref().map(bounded),
             once: self.settings.mode != Mode::Daemon,
         };
-        if let Some(before) = self
-            .shown
-            .standing
-            .as_ref()
-            .filter(|before| before.same(&standing))
-        {
-            standing.since.clone_from(&before.since);
-        }
+        let before = self.shown.standing.take();
+        let since = |kept: Option<String>| kept.unwrap_or_else(|| rfc3339(now));
+        let same = before.as_ref().filter(|before| before.same(&standing));
+        standing.since = since(same.map(|before| before.since.clone()));
         if let Some(blocked) = &mut standing.blocked {
-            let before = self.shown.standing.as_ref();
-            let before = before.and_then(|before| before.blocked.as_ref());
-            blocked.since = match before.filter(|before| before.label == blocked.label) {
-                Some(before) => before.since.clone(),
-                None => rfc3339(now),
-            };
+            let before = before.and_then(|before| before.blocked);
+            let same = before.filter(|before| before.label == blocked.label);
+            blocked.since = since(same.map(|before| before.since));
         }
         self.shown.standing = Some(standing);
     }
