@@ -1,5 +1,7 @@
 //! Every field there is: the one table behind "unknown key", the check of the documentation and the annotated example.
 
+use super::tree::join;
+
 /// A field of the configuration.
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
@@ -110,6 +112,12 @@ pub(super) fn names_in(parent: &str) -> impl Iterator<Item = &'static str> {
     })
 }
 
+/// Whether `name` is one of them. A configuration is read before each commit, so this is quick.
+pub(super) fn is_in(parent: &str, name: &str) -> bool {
+    let path = join(parent, name);
+    !name.contains(['.', '[']) && FIELDS.iter().any(|field| field.path == path)
+}
+
 /// Where a field called `name` really belongs, for a key written at the wrong depth.
 pub(super) fn elsewhere(name: &str) -> Option<&'static str> {
     let mut paths = FIELDS
@@ -156,6 +164,12 @@ mod tests {
         assert_eq!(names_in("reboot_required_detectors[]").count(), 11);
         assert!(names_in("").any(|name| name == "etcd_tls"));
         assert!(!names_in("").any(|name| name.contains('.')));
+        for field in FIELDS {
+            let (parent, name) = field.path.rsplit_once('.').unwrap_or(("", field.path));
+            assert!(is_in(parent, name) && names_in(parent).any(|known| known == name));
+            assert!(parent.is_empty() || !is_in("", field.path));
+        }
+        assert!(!is_in("", "username") && !is_in("etcd_auth", "ca_file") && !is_in("", ""));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use super::fields::{elsewhere, names_in};
+use super::fields::{elsewhere, is_in, names_in};
 use super::nearest::nearest;
 use super::problem::Problem;
 use super::tree::{Node, Place, Value, join};
@@ -100,7 +100,7 @@ impl<'a> Map<'a> {
     fn checked(self) -> Map<'a> {
         let inside = pattern(&self.path);
         for (key, node) in self.entries {
-            if names_in(&inside).any(|name| name == key) {
+            if is_in(&inside, key) {
                 continue;
             }
             // Who made so many mistakes has another file in hand; each search takes its time.
