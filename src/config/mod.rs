@@ -116,6 +116,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// Whether the host is asked for something that it may answer otherwise later: its name, its time zone.
+    pub fn asks_host(&self) -> bool {
+        self.windows.is_some() || self.node_name_as_written != self.node_name
+    }
+
     /// Whether a look at the host, without the file, is enough to know that it gives this configuration the name that it has.
     /// What windows take of it, its time zone, is asked for again with the file.
     pub fn is_still_named(&self) -> bool {

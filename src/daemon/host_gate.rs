@@ -72,6 +72,7 @@ pub(super) fn follow_host(start: &Start, config: &Arc<Config>, inbox: &Inbox, ca
     let (begun, running) = (start.clone(), Arc::clone(config));
     let look = move || reload::of_host(&begun, &running);
     if start.mode == Mode::Daemon
+        && config.asks_host()
         && let Ok(Some(found)) = bounded("name and zone", HOST_LIMIT, cancel, look)
     {
         inbox.hand_over(Event::Host(Box::new(found)));
