@@ -270,7 +270,7 @@ fn core(root: &Path) -> Result<BTreeMap<PathBuf, String>, String> {
     let identity = Path::new("src/identity.rs");
     plain.insert(identity.to_owned(), read(&root.join(identity))?);
     let mut tests = BTreeMap::new();
-    let from = root.join("tests/simulation/tests/it");
+    let from = root.join("tests/simulation/tests/simulated");
     read_all(&from, Path::new("src/it"), &mut tests)?;
     let is_other = |path: &Path| {
         let within = path.strip_prefix("src/it").unwrap_or(path);
