@@ -7,6 +7,7 @@ use super::facts::{HealthPhase, ScriptOutcome};
 use super::note::Note;
 use super::refusal::Refusal;
 use super::rng::Rng;
+use super::text::bounded;
 
 #[test]
 fn each_refusal_has_its_label_its_exit_code_and_its_words() {
@@ -155,4 +156,20 @@ fn notes_take_each_others_place_by_what_they_are_about() {
     );
     assert_eq!((plain.same(), caused.same()), ("words", "c"));
     assert_ne!(plain.key(), caused.key());
+}
+
+#[test]
+fn what_others_said_becomes_a_line_of_three_hundred_characters_that_a_terminal_does_not_obey() {
+    let long = |of: &str, times: usize| of.repeat(times);
+    for (said, kept) in [
+        (long("a", 300), long("a", 300)),
+        (long("a", 301), long("a", 300)),
+        (long("ä", 300), long("ä", 300)),
+        (long("ä", 301), long("ä", 300)),
+        ("~ !\u{1b}[2J".to_owned(), "~ ! [2J".to_owned()),
+        ("a\tb\nc\u{7f}d\u{9b}e".to_owned(), "a b c d e".to_owned()),
+        (String::new(), String::new()),
+    ] {
+        assert_eq!(bounded(&said), kept);
+    }
 }
