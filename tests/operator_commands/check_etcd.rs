@@ -169,6 +169,8 @@ fn a_wrong_password_and_rights_that_are_missing() {
         "claims/web-1",
         "alive/web-1",
         "standing/web-1",
+        "standing/web-1/",
+        "waves/web-1",
         "cooldown",
         "history/",
         "check/web-1/",
