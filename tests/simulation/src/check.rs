@@ -368,7 +368,9 @@ impl World {
         };
         let own = host.truth().rules.hold;
         let since = claim.written_at;
+        let held = process.machine.held();
         matches!(process.machine.state(), State::Draining(_))
+            && held.is_some_and(|held| held.create == claim.create)
             && own.is_some_and(|own| Some(own) <= hold)
             && process.unanswered < since
             && process.reloaded < since
@@ -392,10 +394,15 @@ impl World {
             Some((at, truth)) if truth.acts == host.acts => (at, truth),
             _ => (self.now, host.truth()),
         };
+        // What it did under another name has a claim of its own, which stands.
+        let stands = |claim: &i64| {
+            let mut claims = self.check.claims.iter().flatten();
+            *claim != before.create && claims.any(|it| it.create == *claim)
+        };
         let going_down = host
             .going_down
             .iter()
-            .any(|claim| !self.check.taken.contains_key(claim));
+            .any(|claim| !self.check.taken.contains_key(claim) && !stands(claim));
         let disrupted = host.disrupted == Some(before.create);
         let wrong = match truth.healthy_since {
             _ if !disrupted => None,
