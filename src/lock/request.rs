@@ -45,15 +45,18 @@ pub fn read_own(keys: &Keys, node: &str) -> Txn {
     reads(&[keys.claim(node), keys.node(node)])
 }
 
-/// Take the last place in the queue, and count all; when there is a claim already, answer it.
-pub fn join(keys: &Keys, claim: &Claim, lease: i64) -> Txn {
+/// Take the last place in the queue, and count all; when there is a claim already, answer it. A `member` joins while it is
+/// registered only: others count who stays healthy by that.
+pub fn join(keys: &Keys, claim: &Claim, lease: i64, member: bool) -> Txn {
     let key = keys.claim(&claim.node);
+    let mut compares = vec![absent(key.clone())];
+    compares.extend(member.then(|| present(keys.node(&claim.node))));
     let all = Range {
         count_only: true,
         ..Range::of(Span::prefix(keys.claims()))
     };
     Txn {
-        compares: vec![Compare::create_revision(Span::one(key.clone()), 0)],
+        compares,
         success: vec![
             Op::Put(Put::new(key.clone(), encode(claim), lease)),
             Op::Range(all),

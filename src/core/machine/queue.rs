@@ -7,6 +7,7 @@ use etcd_rs_sync::{Error, Keys as Span, Reply, Request};
 
 use super::{Machine, State, nonsense, words};
 use crate::core::io::Action;
+use crate::core::settings::Mode;
 use crate::core::{Note, Refusal};
 use crate::lock::domains::Older;
 use crate::lock::outcome::{self, Ahead, Found};
@@ -139,7 +140,8 @@ impl Machine {
         let lease = self.lease.as_ref().map(|lease| lease.id);
         match &self.state {
             State::Entering(Entry::Join, claim) => {
-                Some(Request::Txn(request::join(keys, claim, lease?)))
+                let member = self.settings.mode == Mode::Daemon;
+                Some(Request::Txn(request::join(keys, claim, lease?, member)))
             }
             State::Entering(Entry::TakeOver(seen), claim) => {
                 Some(Request::Txn(request::rewrite(keys, seen, claim, lease?)))

@@ -225,8 +225,9 @@ impl Machine {
             self.remember(|_| {});
         }
         let same_place = held.claim.domains == self.settings.domains;
-        let daemon = self.settings.mode == Mode::Daemon;
-        if same_boot && same_place && daemon && self.next.is_none() {
+        // Who is forgotten registers before it waits: those before it may wait for one more healthy member.
+        let member = self.settings.mode == Mode::Daemon && self.registration.is_some();
+        if same_boot && same_place && member && self.next.is_none() {
             self.judging.reasons.clone_from(&held.claim.reasons);
             self.note(Note::info(
                 "adopted",

@@ -1,7 +1,8 @@
 //! Faults, as they strike, and operators, as they act.
 
 use etcd_rs_sync::{Compare, Delete, Keys as Span, Op, Put, Request, Txn};
-use reboot_coordinator::lock::record::{Pause, encode};
+use reboot_coordinator::lock::Claim;
+use reboot_coordinator::lock::record::{Pause, decode, encode};
 
 use crate::host::{GateLog, Truth};
 use crate::network::message::{Message, Operator, Sender};
@@ -227,9 +228,20 @@ impl World {
         self.operator_forgets_name(self.home(node));
     }
 
+    /// As the command does, which refuses while there is a claim. While one is committed, by hand.
     pub(crate) fn operator_forgets_name(&mut self, node: usize) {
+        let claim = format!("/r/claims/n{node}");
         let delete = Delete::of(Span::one(format!("/r/nodes/n{node}")));
-        self.operator(Operator::Forget(node), Request::Delete(delete));
+        let stands = self.etcd.get(claim.as_bytes());
+        let committed = |claim: Claim| claim.phase.committed();
+        let by_hand = stands.is_some_and(|kv| decode(&kv.value).is_ok_and(committed));
+        let guard = Compare::create_revision(Span::one(claim), 0);
+        let txn = Txn {
+            compares: if by_hand { vec![] } else { vec![guard] },
+            success: vec![Op::Delete(delete)],
+            failure: vec![],
+        };
+        self.operator(Operator::Forget(node), Request::Txn(txn));
     }
 
     // ---- the end of all faults ----

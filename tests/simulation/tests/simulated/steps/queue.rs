@@ -124,6 +124,20 @@ fn a_place_whose_lease_ran_out_while_joining_ends_the_pass() {
 }
 
 #[test]
+fn a_member_that_is_forgotten_while_it_joins_registers_and_joins_then() {
+    let mut node = Node::new(settings());
+    let grant = node.until_sending("joining");
+    node.pass(grant);
+    let join = node.until_sending("joining");
+    node.delete("/r/nodes/n0");
+    node.pass(join);
+    assert_eq!(node.machine.view().state, "leaving");
+    assert!(node.claim().is_none());
+    node.until("reboot");
+    assert_eq!(node.registration().node, "n0");
+}
+
+#[test]
 fn a_join_whose_answer_was_lost_is_recognized_by_its_lease() {
     for own_lease in [true, false] {
         let mut node = Node::new(settings());

@@ -171,6 +171,16 @@ fn a_place_that_cannot_be_taken_over_is_looked_at_again_after_a_moment() {
     assert_eq!(node.claims("n0").len(), 2);
 }
 
+/// Those before it may wait for one more member that is healthy.
+#[test]
+fn a_place_of_a_member_that_was_forgotten_is_given_up_until_it_is_registered() {
+    let mut node = left_queued();
+    node.delete("/r/nodes/n0");
+    node.until_state("queued");
+    assert!(node.said("adopted", "giving it up"));
+    assert_eq!(node.registration().node, "n0");
+}
+
 #[test]
 fn a_place_whose_new_lease_ran_out_is_looked_at_again_and_not_forgotten() {
     let mut node = left_queued();
