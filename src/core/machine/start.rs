@@ -197,14 +197,12 @@ impl Machine {
             return Some(Outcome::TakenAway);
         }
         if self.memory.begun {
-            self.note(
-                Note::warn(
-                    "claim_gone",
-                    "this host remembers that it committed to a reboot, and etcd knows nothing of it (released and forgotten, or its \
-                     data was lost); undoing the drain and starting over",
-                )
-                .with("outcome", "taken-away"),
+            let name = &self.settings.node;
+            let what = format!(
+                "this host remembers that it committed to a reboot, and under the name {name} etcd knows nothing of it (released and \
+                 forgotten, its data was lost, or the host had another name then); undoing the drain and starting over"
             );
+            self.note(Note::warn("claim_gone", what).with("outcome", "taken-away"));
             return Some(Outcome::TakenAway);
         }
         if !self.recorded && self.settings.undoes && !self.settings.dry_run {

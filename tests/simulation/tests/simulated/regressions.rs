@@ -463,3 +463,44 @@ fn a_claim_under_the_former_name_of_a_host_that_nobody_else_can_stand_by_is_an_o
     ];
     holds(plan);
 }
+
+/// A host commits under another name, its reboot command is late, and it has its first name again: the claim that it makes and gives
+/// back as that is one, and that of the command another, which stands.
+#[test]
+fn a_claim_of_a_former_name_stands_for_the_command_that_is_late_when_another_is_given_back() {
+    let mut plan = Plan::plain(2);
+    plan.quiet_at = 400 * SECOND;
+    plan.nodes[1].required_at = None;
+    let node = &mut plan.nodes[0];
+    node.settings.max_concurrent_reboots = 2;
+    node.required_at = Some(30 * SECOND);
+    node.reboots = vec![Reboot::Late, Reboot::NotStarted];
+    plan.nodes[1].settings.max_concurrent_reboots = 2;
+    plan.faults = vec![
+        (When::At(15 * SECOND), Fault::Named(0, 2)),
+        (When::At(80 * SECOND), Fault::Named(0, 0)),
+        (When::At(98 * SECOND), Fault::Kill(0, 20 * SECOND)),
+    ];
+    holds(plan);
+}
+
+/// A host drains, is named otherwise, and drains as that, when a sign of its first process arrives: what it left under the first
+/// name is taken away as is any whose node gives no further sign.
+#[test]
+fn a_claim_that_a_host_left_under_a_former_name_is_taken_away_while_it_drains_under_the_new_one() {
+    let mut plan = Plan::plain(2);
+    plan.quiet_at = 500 * SECOND;
+    for node in &mut plan.nodes {
+        node.settings.max_concurrent_reboots = 2;
+        node.settings.hold_timeout = Some(Duration::from_secs(100));
+        node.settings.drain_timeout = Some(Duration::from_secs(400));
+        node.drain_takes = 300 * SECOND;
+    }
+    plan.nodes[1].required_at = Some(60 * SECOND);
+    plan.faults = vec![
+        (When::At(40 * SECOND), Fault::Named(0, 3)),
+        (When::Sending(0, "Draining", 1), Fault::Late(0, 8, false)),
+        (When::At(65 * SECOND), Fault::Kill(0, SECOND)),
+    ];
+    holds(plan);
+}
