@@ -19,11 +19,7 @@ pub(super) fn forget(cluster: &Cluster, node: &str) -> Result<Exit, Trouble> {
             complain(&refusal(node, &found, Timestamp::now()));
             Ok(Exit::Failure)
         }
-        Forgotten::Done {
-            registration: false,
-            report: false,
-            request: false,
-        } => Ok(unknown(node, named(&cluster.members()?))),
+        Forgotten::Done { removed: false, .. } => Ok(unknown(node, named(&cluster.members()?))),
         Forgotten::Done { report, .. } => {
             print(&format!("forgot {node}"));
             if report {

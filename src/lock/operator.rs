@@ -222,12 +222,10 @@ pub fn forget(keys: &Keys, node: &str) -> Txn {
 pub enum Forgotten {
     /// These were removed, as far as they existed.
     Done {
-        /// Its registration.
-        registration: bool,
+        /// Something: its registration, its report, what it said of itself, its failure, its wave, or a request.
+        removed: bool,
         /// Its health report: something still reports for it.
         report: bool,
-        /// An operator's request.
-        request: bool,
     },
     /// It holds a claim.
     Claimed(Box<Found>),
@@ -246,16 +244,16 @@ pub fn forgotten(reply: Reply) -> Result<Forgotten, Malformed> {
             None => Err(Malformed("a claim forbade it and was not answered")),
         };
     }
-    let mut deleted = txn.replies.iter().map(|reply| match reply {
-        OpReply::Delete(reply) => Some(reply.deleted > 0),
-        OpReply::Range(_) | OpReply::Put(_) | OpReply::Txn(_) => None,
-    });
-    let mut next = || deleted.next().flatten();
-    match (next(), next(), next()) {
-        (Some(registration), Some(report), Some(request)) => Ok(Forgotten::Done {
-            registration,
+    let deleted: Vec<bool> = (txn.replies.iter())
+        .filter_map(|reply| match reply {
+            OpReply::Delete(reply) => Some(reply.deleted > 0),
+            OpReply::Range(_) | OpReply::Put(_) | OpReply::Txn(_) => None,
+        })
+        .collect();
+    match deleted[..] {
+        [_, report, _, _, _, _] => Ok(Forgotten::Done {
+            removed: deleted.contains(&true),
             report,
-            request,
         }),
         _ => Err(Malformed("a removal answered another number of deletes")),
     }

@@ -130,17 +130,23 @@ fn a_pause_is_set_changed_and_lifted_as_it_was_seen() {
 fn forgetting_tells_what_there_was_and_spares_a_claim() {
     let mut store = Store::new();
     let all = forget(&store.keys, "n");
-    for present in 0..8 {
-        let kinds = ["nodes", "alive", "requests"];
+    let kinds = [
+        "alive",
+        "nodes",
+        "requests",
+        "standing",
+        "line/failed",
+        "waves",
+    ];
+    for present in 0..1 << kinds.len() {
         for (bit, kind) in kinds.iter().enumerate() {
             if present & (1 << bit) != 0 {
                 store.put(&format!("/r/{kind}/n"), "x");
             }
         }
         let expected = Forgotten::Done {
-            registration: present & 1 != 0,
-            report: present & 2 != 0,
-            request: present & 4 != 0,
+            removed: present != 0,
+            report: present & 1 != 0,
         };
         assert_eq!(forgotten(store.send(&all)), Ok(expected));
         assert!(kinds.iter().all(|kind| !store.has(&format!("/r/{kind}/n"))));
