@@ -272,13 +272,15 @@ impl Machine {
             }
         }
         self.shown.ill = Some(format!("{what}: {why}"));
+        let consequence = match self.held {
+            Some(_) => "this node keeps its claim and nobody else goes until it recovers",
+            None => "it has no claim, others go, and it joins the queue only when it recovers",
+        };
         self.note(
-            Note::error(
-                "not_healthy",
-                format!("{what}: {why}; this node keeps its claim and nobody else goes until it recovers"),
-            )
-            .with("reason", why)
-            .repeating(),
+            Note::error("not_healthy", format!("{what}: {why}; {consequence}"))
+                .with("reason", why)
+                .with("keeps_claim", self.held.is_some())
+                .repeating(),
         );
         if self.settings.mode != Mode::Daemon {
             return self.exit(Refusal::Health(String::new()).exit_code());

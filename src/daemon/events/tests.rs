@@ -98,6 +98,15 @@ fn what_stands_is_told_when_it_begins_and_once() {
             Some("held"),
         ),
         (Note::error("holding", "").with("reason", "aborted"), None),
+        // Nobody waits for a node that has no claim.
+        (
+            Note::error("not_healthy", "").with("keeps_claim", false),
+            None,
+        ),
+        (
+            Note::error("not_healthy", "").with("keeps_claim", true),
+            Some("held"),
+        ),
         (Note::error("aborted", ""), Some("aborted")),
         (
             Note::info("released", "").with("outcome", "aborted"),

@@ -153,6 +153,24 @@ fn a_node_that_is_not_healthy_keeps_its_claim_and_looks_again_later_each_time() 
     assert_eq!(node.claim(), None);
 }
 
+/// Its claim was released by an operator: others go.
+#[test]
+fn a_node_that_is_not_healthy_says_whether_it_keeps_a_claim() {
+    for released in [false, true] {
+        let mut node = rebooted(settings());
+        node.health = ScriptOutcome::Exited(1);
+        if released {
+            node.delete("/r/claims/n0");
+        }
+        for _ in 0..2 {
+            let health = node.until("health");
+            node.perform(health);
+        }
+        assert_eq!(node.said("not_healthy", "keeps its claim"), !released);
+        assert_eq!(node.said("not_healthy", "it has no claim"), released);
+    }
+}
+
 #[test]
 fn a_run_of_once_that_is_not_healthy_ends_and_keeps_its_claim() {
     let mode = Mode::Once {
