@@ -78,6 +78,8 @@ pub struct Reload {
     pub settings: Settings,
     /// The drain hook is another one than before, so that one that runs is stopped.
     pub drains_otherwise: bool,
+    /// The endpoints are others, and nothing says that the cluster behind them is the one that was asked before.
+    pub elsewhere: bool,
 }
 
 /// What a script is told about the moment it runs in.

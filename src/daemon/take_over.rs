@@ -79,11 +79,9 @@ impl Daemon {
             log::info!(event = "reloaded"; "the configuration is the same as before");
             return Ok(());
         }
-        let lanes = self.lanes.successor(
-            options,
-            &config,
-            self.machine.commitment() == Some(Commitment::Committed),
-        )?;
+        let committed = self.machine.commitment() == Some(Commitment::Committed);
+        let elsewhere = self.lanes.client().options().endpoints != options.endpoints && !committed;
+        let lanes = self.lanes.successor(options, &config, committed)?;
         self.observer.follow(&config, lanes.client())?;
         crate::observe::log::init(config.log.level, config.log.format, &config.node_name);
         let drains_otherwise = config.pre_reboot_hook != self.config.pre_reboot_hook;
@@ -96,6 +94,7 @@ impl Daemon {
         let reload = Box::new(Reload {
             settings,
             drains_otherwise,
+            elsewhere,
         });
         self.machine.handle(self.clock.now(), Input::Reload(reload));
         Ok(())

@@ -181,8 +181,8 @@ pub fn gate_read(keys: &Keys, node: &str, others: Others) -> Txn {
 /// The revisions that the gates were judged on, as far as a commit compares them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judged {
-    /// Mod revision of the registration the budget was read from; 0 for none.
-    pub registration: i64,
+    /// Mod revision of the registration the budget was read from, 0 for none, and the wave that it says.
+    pub registration: (i64, i32),
     /// Mod revision of the operator's request; 0 for none.
     pub request: i64,
     /// Whether that one is urgent and a cooldown was there, which it passes.
@@ -219,7 +219,8 @@ pub fn commit(
     if !judged.past_cooldown {
         compares.push(absent(keys.cooldown()));
     }
-    compares.push(unchanged(node_key.clone(), judged.registration));
+    let (registered, was) = judged.registration;
+    compares.push(unchanged(node_key.clone(), registered));
     compares.push(unchanged(keys.request(&claim.node), judged.request));
     if let Some((revision, healthy)) = judged.members {
         compares.push(unchanged_since(keys.claims(), revision));
@@ -240,7 +241,7 @@ pub fn commit(
         compares.push(unchanged_since(keys.claims(), revision));
         compares.push(unchanged_since(keys.nodes(), revision));
     }
-    success.extend(waves::named(keys, registration, 0));
+    success.extend(waves::named(keys, registration, was));
     if let Some((revision, go_on)) = judged.line {
         compares.push(unchanged_since(keys.failures(), revision));
         if let Some((modified, go_on)) = go_on {
@@ -295,6 +296,8 @@ pub struct Release<'a> {
     pub seen: &'a Held,
     /// The registration to write.
     pub registration: &'a NodeRecord,
+    /// The wave that the one before it says.
+    pub was: i32,
     /// Mod revision of the operator's request that the reboot satisfied; it is deleted if it is still that one.
     pub request: Option<i64>,
     /// The cooldown to begin, with its lease.
@@ -315,7 +318,7 @@ pub fn release(keys: &Keys, release: &Release<'_>) -> Txn {
         0,
     )));
     txn.success
-        .extend(waves::named(keys, release.registration, 0));
+        .extend(waves::named(keys, release.registration, release.was));
     if let Some((cooldown, lease)) = release.cooldown {
         txn.success
             .push(Op::Put(Put::new(keys.cooldown(), encode(cooldown), lease)));

@@ -100,7 +100,7 @@ fn commit(client: &Client, keys: &Keys, node: usize, held: i64) {
     };
     let judged = Judged {
         waves: None,
-        registration: 0,
+        registration: (0, 0),
         request: 0,
         past_cooldown: false,
         members: None,

@@ -93,7 +93,7 @@ impl Machine {
                 &pending.claim,
                 &pending.registration,
                 Judged {
-                    registration: self.registration_modified(),
+                    registration: self.registered_as(),
                     request: self.judging.request_modified,
                     past_cooldown: self.judging.passed.contains(&"cooldown"),
                     members: (self.settings.policies.as_ref())

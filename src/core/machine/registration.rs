@@ -44,9 +44,9 @@ impl Machine {
         used.max().unwrap_or(0)
     }
 
-    pub(super) fn registration_modified(&self) -> i64 {
-        self.registration
-            .as_ref()
-            .map_or(0, |(modified, _)| *modified)
+    /// The mod revision of the registration, 0 for none, and the wave that it says.
+    pub(super) fn registered_as(&self) -> (i64, i32) {
+        let stands = self.registration.as_ref();
+        stands.map_or((0, 0), |(modified, record)| (*modified, record.wave))
     }
 }

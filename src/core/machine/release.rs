@@ -176,6 +176,7 @@ impl Machine {
             &request::Release {
                 seen: self.held.as_ref()?,
                 registration: &ending.registration,
+                was: self.registered_as().1,
                 request: ending.request,
                 cooldown: ending.cooldown.map(|lease| (&cooldown, lease.id)),
                 failure: ending.failure.as_ref(),

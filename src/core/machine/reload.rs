@@ -30,6 +30,11 @@ impl Machine {
         {
             reporter.reload(interval, now);
         }
+        if reload.elsewhere {
+            // What this boot had written there may be missing, and what an earlier one wrote may stand: a restored backup.
+            self.signed = false;
+            self.fleet = Fleet::default();
+        }
         let renamed = !reload.settings.is_of(&self.settings);
         self.take_settings(reload.settings);
         self.sign_in_time();

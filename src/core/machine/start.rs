@@ -23,11 +23,7 @@ impl Machine {
             State::SelfTest => Request::Txn(request::self_test(keys, node)),
             State::ReadOwn | State::Left(_) => Request::Txn(request::read_own(keys, node)),
             State::Registering(record) => {
-                let seen = (
-                    self.registration_modified(),
-                    self.registration.as_ref().map_or(0, |(_, it)| it.wave),
-                );
-                let mut txn = request::register(keys, record, seen);
+                let mut txn = request::register(keys, record, self.registered_as());
                 // Nobody is there any more under a former name, and policies would count it for ever.
                 let former = self.former.iter();
                 let former = former.map(|(modified, it)| request::unregister(keys, it, *modified));

@@ -100,6 +100,7 @@ impl World {
         let reload = Reload {
             settings,
             drains_otherwise: matches!(rewrite, Rewrite::Drain(_)),
+            elsewhere: false,
         };
         self.deliver(index, pid, Input::Reload(Box::new(reload)));
     }

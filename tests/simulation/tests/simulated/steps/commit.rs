@@ -509,6 +509,7 @@ fn reload(node: &mut Node) {
     node.give(Input::Reload(Box::new(Reload {
         settings: settings(),
         drains_otherwise: false,
+        elsewhere: false,
     })));
 }
 

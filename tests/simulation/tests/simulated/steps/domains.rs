@@ -143,6 +143,7 @@ fn a_place_with_other_labels_is_given_up_and_never_rewritten() {
         let reload = Reload {
             settings,
             drains_otherwise: false,
+            elsewhere: false,
         };
         node.give(Input::Reload(Box::new(reload)));
         let (ticket, join) = node.until_sending("leaving");

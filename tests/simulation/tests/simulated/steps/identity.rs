@@ -297,10 +297,35 @@ fn what_a_node_says_of_itself_is_not_said_under_its_old_name() {
     let reload = Reload {
         settings: named("web"),
         drains_otherwise: false,
+        elsewhere: false,
     };
     node.give(Input::Reload(Box::new(reload)));
     assert!(says(&mut node, "/r/standing/web"));
     assert!(node.stands("/r/standing/n0").is_none());
+}
+
+/// A backup of before the boot was restored behind other endpoints. In the cluster that was asked before it is a copy's.
+#[test]
+fn the_registration_of_an_earlier_boot_is_no_copys_where_the_endpoints_lead_elsewhere() {
+    for elsewhere in [true, false] {
+        let mut node = idle();
+        let older = NodeRecord {
+            boot_id: Some("boot-0".to_owned()),
+            ..node.registration()
+        };
+        node.put("/r/nodes/n0", encode(&older));
+        node.give(Input::Reload(Box::new(Reload {
+            settings: of_boot("boot-1"),
+            drains_otherwise: false,
+            elsewhere,
+        })));
+        while node.exit.is_none() && node.registration().boot_id.as_deref() == Some("boot-0") {
+            let action = node.next_action();
+            node.perform(action);
+        }
+        assert_eq!(node.exit, (!elsewhere).then_some(2), "{elsewhere}");
+        assert_eq!(node.said("name_taken", "two machines"), !elsewhere);
+    }
 }
 
 #[test]
@@ -341,6 +366,7 @@ fn a_copy_that_registers_at_once_after_this_machine_is_known_for_one() {
     node.give(Input::Reload(Box::new(Reload {
         settings: of_boot("boot-1"),
         drains_otherwise: false,
+        elsewhere: false,
     })));
     assert_eq!(until_exit(&mut node), 2);
 }
@@ -377,6 +403,7 @@ fn a_node_below_wave_0_that_has_another_name_leaves_no_wave_of_the_old_one_behin
     node.give(Input::Reload(Box::new(Reload {
         settings: in_wave("web"),
         drains_otherwise: false,
+        elsewhere: false,
     })));
     node.until_state("idle");
     assert!(node.stands("/r/waves/web").is_some());
@@ -405,6 +432,7 @@ fn is_named(node: &mut Node, name: &str, boot: &str) {
             ..of_boot(boot)
         },
         drains_otherwise: false,
+        elsewhere: false,
     };
     node.give(Input::Reload(Box::new(reload)));
 }

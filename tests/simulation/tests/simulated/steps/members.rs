@@ -103,6 +103,7 @@ fn reload(node: &mut Node, settings: Settings) {
     node.give(Input::Reload(Box::new(Reload {
         settings,
         drains_otherwise: false,
+        elsewhere: false,
     })));
 }
 

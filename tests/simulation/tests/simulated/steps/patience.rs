@@ -346,6 +346,7 @@ fn a_shorter_time_to_hold_brings_the_next_sign_forward() {
             ..impatient()
         },
         drains_otherwise: false,
+        elsewhere: false,
     })));
     run(&mut node, short / 4);
     assert_eq!(
@@ -399,6 +400,7 @@ fn after_a_reload_health_must_hold_for_the_whole_time_to_settle_again() {
     node.give(Input::Reload(Box::new(Reload {
         settings: settings("boot-2"),
         drains_otherwise: false,
+        elsewhere: false,
     })));
     node.until_sending("releasing");
     assert_eq!(node.now, reloaded + HOLD);
@@ -451,6 +453,7 @@ fn a_claim_has_its_three_tries_whatever_an_earlier_one_had() {
     node.give(Input::Reload(Box::new(Reload {
         settings: node.machine.settings().clone(),
         drains_otherwise: false,
+        elsewhere: false,
     })));
     let looks = node.until("etcd");
     node.perform(looks);

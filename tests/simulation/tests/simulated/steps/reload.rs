@@ -16,6 +16,7 @@ fn reload(node: &mut Node, name: &str, drains_otherwise: bool) {
     node.give(Input::Reload(Box::new(Reload {
         settings,
         drains_otherwise,
+        elsewhere: false,
     })));
 }
 
@@ -97,6 +98,7 @@ fn what_names_a_node_waits_until_its_claim_is_given_back() {
     node.give(Input::Reload(Box::new(Reload {
         settings: other,
         drains_otherwise: false,
+        elsewhere: false,
     })));
     node.perform(hook);
     node.until("reboot");
@@ -124,6 +126,7 @@ fn a_commit_says_how_long_its_claim_may_stand_by_the_file_of_now() {
             ..settings()
         },
         drains_otherwise: true,
+        elsewhere: false,
     })));
     node.until("reboot");
     let claim = node.claim().unwrap();
@@ -163,6 +166,7 @@ fn the_place_of_a_node_that_waits_says_the_limit_of_the_new_file() {
             ..settings()
         },
         drains_otherwise: false,
+        elsewhere: false,
     })));
     node.settle();
     assert_eq!(node.claim().unwrap().limit, 3);

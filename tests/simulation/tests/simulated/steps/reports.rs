@@ -330,6 +330,7 @@ fn a_reload_runs_the_script_at_once_and_sends_again_what_was_under_way() {
         node.give(Input::Reload(Box::new(Reload {
             settings: settings.clone(),
             drains_otherwise: false,
+            elsewhere: false,
         })));
     };
     reload(&mut node);
@@ -476,6 +477,7 @@ fn a_verdict_that_came_back_while_another_was_written_without_an_answer_is_writt
                 node.give(Input::Reload(Box::new(Reload {
                     settings: node.machine.settings().clone(),
                     drains_otherwise: false,
+                    elsewhere: false,
                 })));
             } else {
                 let monitor = node.until("monitor");

@@ -333,6 +333,7 @@ fn what_a_failing_script_said_last_is_told_until_it_passes() {
                 ..settings()
             },
             drains_otherwise: false,
+            elsewhere: false,
         })));
         assert_eq!(node.machine.standing().unwrap().said.as_deref(), told);
     }

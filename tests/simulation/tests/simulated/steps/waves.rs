@@ -406,6 +406,7 @@ fn a_registration_says_the_wave_and_below_0_a_key_does_until_that_is_over() {
     node.give(Input::Reload(Box::new(Reload {
         settings: in_wave(2),
         drains_otherwise: false,
+        elsewhere: false,
     })));
     node.settle();
     node.until_state("idle");
@@ -461,6 +462,25 @@ fn a_pass_of_once_registers_where_others_wait_for_its_wave() {
     }
 }
 
+#[test]
+fn a_wave_below_0_that_is_given_up_over_a_commit_leaves_no_word_of_it() {
+    let mut node = Node::new(in_wave(-1));
+    node.elder("n9", Phase::Queued);
+    node.until_state("queued");
+    node.settle();
+    assert!(node.stands("/r/waves/n0").is_some());
+    node.give(Input::Reload(Box::new(Reload {
+        settings: in_wave(0),
+        drains_otherwise: false,
+        elsewhere: false,
+    })));
+    node.until_state("queued");
+    node.delete("/r/claims/n9");
+    node.until("reboot");
+    assert_eq!(node.registration().wave, 0);
+    assert!(node.stands("/r/waves/n0").is_none());
+}
+
 /// Two that wait for each other would wait for ever: a place is kept over a reload, and what is registered says the old wave.
 #[test]
 fn a_wave_that_changed_while_a_place_was_kept_is_registered_when_it_is_given_up() {
@@ -473,6 +493,7 @@ fn a_wave_that_changed_while_a_place_was_kept_is_registered_when_it_is_given_up(
     node.give(Input::Reload(Box::new(Reload {
         settings: in_wave(1),
         drains_otherwise: false,
+        elsewhere: false,
     })));
     node.until_state("queued");
     node.settle();
