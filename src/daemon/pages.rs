@@ -87,7 +87,10 @@ impl Shown {
             return None;
         }
         let config = self.host().config;
-        let written = host::write_standing(&config.run_dir, &own.json());
+        let write = || host::write_standing(&config.run_dir, &own.json());
+        // On a full disk the old file's end makes room for one, and none for the next. It is well when there is room for two.
+        let again = self.untold.load(Ordering::Relaxed);
+        let written = write().and_then(|()| if again { write() } else { Ok(()) });
         *known = own;
         let untold = self.untold.swap(written.is_err(), Ordering::Relaxed);
         let error = written.err()?;
