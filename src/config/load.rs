@@ -52,6 +52,13 @@ pub(super) fn load_on(path: &Path, host: &Host) -> Result<Loaded, Problems> {
     };
     for file in &files {
         match read(file, &sink) {
+            Ok(node) if file != path && !matches!(node.value, Value::Map(_) | Value::Null) => {
+                let what = node.value.describe();
+                unreadable.push(node.at.problem(
+                    "",
+                    format!("must hold fields, not {what}; write name: value"),
+                ));
+            }
             Ok(node) => tree = over(tree, node),
             Err(problem) => unreadable.push(problem),
         }
@@ -126,8 +133,11 @@ fn drop_ins(config: &Path, sink: &Sink) -> Result<Vec<PathBuf>, Problem> {
 
 fn read(path: &Path, sink: &Sink) -> Result<Node, Problem> {
     let at = Place::file(path);
-    let bytes = trust::read(path, MAX_BYTES)
-        .map_err(|doubt| unusable(path, doubt, "create it or name another with --config"))?;
+    let remedy = match path.is_symlink() {
+        true => "what the link names must be there and readable; correct or remove the link",
+        false => "create it or name another with --config",
+    };
+    let bytes = trust::read(path, MAX_BYTES).map_err(|doubt| unusable(path, doubt, remedy))?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let at = Place {
@@ -156,11 +166,59 @@ fn syntax(at: &Place, text: &str, error: &SyntaxError) -> Problem {
         ..at.clone()
     };
     let shown = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
-    let (shown, why) = (shown.trim(), &error.message);
+    let mut shown = public(shown.trim());
+    if let Some((end, _)) = shown.char_indices().nth(SHOWN) {
+        shown.truncate(end);
+        shown.push('…');
+    }
+    let why = public(&error.message);
     at.problem(
         "",
         format!("column {column}: is not valid YAML: {why}; the line reads: {shown}"),
     )
+}
+
+/// How many characters of a line are shown.
+const SHOWN: usize = 160;
+
+/// Words behind which a secret may stand.
+const TELLING: [&str; 7] = [
+    "password:",
+    "passwd:",
+    "secret:",
+    "token:",
+    "api_key:",
+    "authorization:",
+    "bearer ",
+];
+
+/// A line that is no YAML, or advice made of it, without what may be a secret in it: what an address carries of users and queries, and
+/// what follows a word that says so.
+fn public(line: &str) -> String {
+    let mut shown = String::new();
+    let mut rest = line;
+    while let Some(at) = rest.find("://") {
+        let (before, address) = rest.split_at(at + 3);
+        let ends = |c: char| c.is_whitespace() || "\"',]}".contains(c);
+        let (address, after) = address.split_at(address.find(ends).unwrap_or(address.len()));
+        let host = address.rsplit_once('@').map_or(address, |(_, host)| host);
+        let known = &host[..host.find(['?', '#']).unwrap_or(host.len())];
+        let hidden = if known.len() < address.len() {
+            "…"
+        } else {
+            ""
+        };
+        shown.extend([before, known, hidden]);
+        rest = after;
+    }
+    shown.push_str(rest);
+    let lower = shown.to_ascii_lowercase();
+    let end = |word: &&str| lower.find(*word).map(|at| at + word.len());
+    if let Some(end) = TELLING.iter().filter_map(end).min() {
+        shown.truncate(end);
+        shown.push_str(" …");
+    }
+    shown
 }
 
 fn unusable(path: &Path, doubt: Doubt, remedy: &str) -> Problem {

@@ -153,3 +153,14 @@ fn a_configuration_others_may_change_is_refused() {
     fs::set_permissions(fixture.path("config.d"), sticky).unwrap();
     only(&fixture, "config.d can be changed by its group or others");
 }
+
+#[test]
+fn a_drop_in_that_holds_no_fields_is_the_only_problem() {
+    for text in ["- a\n", "hello\n"] {
+        let fixture = Fixture::new();
+        fixture.file("config.d/10.yaml", text, 0o644);
+        let problems = fixture.problems(LEAST);
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].contains("must hold fields"), "{problems:?}");
+    }
+}

@@ -186,3 +186,22 @@ fn a_null_or_an_empty_list_of_a_drop_in_is_blamed_on_it() {
         );
     }
 }
+
+/// The line is shown, and goes into the log at a reload.
+#[test]
+fn a_line_that_is_no_yaml_shows_no_secret_and_is_bounded() {
+    let long = format!("node_name: a\nx: {}\n", "[".repeat(5000));
+    for line in [
+        "http: [{url: \"https://u:S3CRET@host/x?t=S3CRET\", codes: [200}]\n",
+        "http: [{url: http://host/x#S3CRET, codes: [200}]\n",
+        "etcd_auth: {username: u, password: \"S3CRET\n",
+        "cmd: [curl, -H, \"Authorization: Bearer S3CRET\n",
+        "cmd: [x, \"--token: S3CRET\", * a]\n",
+        &long,
+    ] {
+        let problems = Fixture::new().problems(line).join("\n");
+        assert!(problems.contains("the line reads: "), "{problems}");
+        assert!(!problems.contains("S3CRET"), "{problems}");
+        assert!(problems.len() < 1000, "{problems}");
+    }
+}
