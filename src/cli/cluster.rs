@@ -1,5 +1,6 @@
 //! A command's way to etcd: one client, reads at one revision, and writes that are repeated until their outcome is known.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::thread::sleep;
@@ -128,6 +129,20 @@ impl Cluster {
         Ok(pairs
             .filter_map(|pair| Some((Keys::node_of(&prefix, &pair.key)?.to_owned(), pair)))
             .collect())
+    }
+
+    /// All that a request can be for: the members, and those that were seen by passes of `--once` only.
+    pub(super) fn known(
+        &self,
+        members: &[(String, KeyValue)],
+    ) -> Result<BTreeSet<String>, Trouble> {
+        let prefix = self.keys.standings();
+        let standing = self.all(&prefix)?;
+        let standing = standing
+            .iter()
+            .filter_map(|pair| Keys::node_of(&prefix, &pair.key));
+        let names = members.iter().map(|(name, _)| name.as_str());
+        Ok(names.chain(standing).map(str::to_owned).collect())
     }
 
     /// Every pair below `prefix`, in the order of the keys, at one revision.

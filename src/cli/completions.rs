@@ -47,7 +47,7 @@ pub(super) fn names(path: &Path, claims: bool) -> Exit {
         let holders = cluster.claims()?.into_iter().map(|(name, _)| name);
         let mut names: BTreeSet<String> = holders.collect();
         if !claims {
-            names.extend(cluster.members()?.into_iter().map(|(name, _)| name));
+            names.extend(cluster.known(&cluster.members()?)?);
         }
         Ok(names)
     });

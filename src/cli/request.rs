@@ -15,7 +15,7 @@ use crate::lock::outcome::Found;
 use crate::lock::reboot_requests::{self, Seen};
 use crate::lock::record::{RECORD_VERSION, decode};
 use crate::lock::{Keys, NodeRecord, RebootRequest};
-use crate::status::describe::{age, committed, named, names, phase, request_text};
+use crate::status::describe::{age, committed, names, phase, request_text};
 use crate::status::table::folded;
 use crate::status::times::{clock, rfc3339};
 
@@ -32,18 +32,18 @@ pub(super) fn request(cluster: &Cluster, options: &RequestOptions) -> Result<Exi
 
 fn ask(cluster: &Cluster, options: &RequestOptions) -> Result<Exit, Trouble> {
     let members = cluster.members()?;
+    let known = cluster.known(&members)?;
     let nodes = match options.nodes.as_slice() {
-        [] => members.iter().map(|(name, _)| name.clone()).collect(),
+        [] => known.iter().cloned().collect(),
         some => some.to_vec(),
     };
     if nodes.is_empty() {
         complain("reboot-coordinator: no member is registered yet, so nothing was requested");
         return Ok(Exit::Failure);
     }
-    let is_known = |node: &&String| named(&members).any(|name| name == **node);
-    for node in nodes.iter().filter(|node| !is_known(node)) {
-        if nearest(node, named(&members)).is_some() {
-            return Ok(unknown(node, named(&members)));
+    for node in nodes.iter().filter(|node| !known.contains(*node)) {
+        if nearest(node, known.iter().map(String::as_str)).is_some() {
+            return Ok(unknown(node, known.iter().map(String::as_str)));
         }
         print(&folded(&format!(
             "no member is called {node} yet: the request waits until its program has run once"
@@ -209,11 +209,12 @@ fn cancel(cluster: &Cluster, nodes: &[String]) -> Result<Exit, Trouble> {
         print("no reboot is requested");
     }
     let members = cluster.members()?;
+    let known = cluster.known(&members)?;
     for node in &nodes {
         match withdraw(cluster, node)? {
             Some(text) => print(&folded(&format!("withdrew the request for {node}, {text}"))),
-            None if !named(&members).any(|name| name == node) => {
-                return Ok(unknown(node, named(&members)));
+            None if !known.contains(node) => {
+                return Ok(unknown(node, known.iter().map(String::as_str)));
             }
             None => print(&format!("no reboot of {node} is requested")),
         }

@@ -203,3 +203,19 @@ fn a_request_is_seen_in_status_and_explain() {
     let closed = told(&field);
     assert!(closed.contains("no reboot is required"), "{closed}");
 }
+
+/// A host that was seen by passes of `--once` only says what it came to and is registered with its first commit.
+#[test]
+fn a_host_that_is_not_registered_and_was_seen_is_requested_though_others_have_such_names() {
+    let field = Field::new();
+    member(&field, "web-1", 0);
+    let refused = field.run(&["request", "web-2", "--reason", "x"]);
+    assert_eq!(refused.code, 1);
+    assert!(refused.stderr.contains("there is a web-1"), "{refused:?}");
+    field.put("standing/web-2", &json!({"v": 1}));
+    let ended = field.run(&["request", "web-2", "--reason", "x"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+    let ended = field.run(&["request", "--all", "--reason", "x"]);
+    assert!(ended.stdout.contains("web-1"), "{ended:?}");
+    assert!(field.get("requests/web-1").is_some());
+}
