@@ -68,6 +68,8 @@ pub struct Command {
     pub env: Vec<(String, String)>,
     /// After this the group is killed.
     pub timeout: Duration,
+    /// It begins within this or not at all: what allows it is true for no longer, and a file system may hang.
+    pub begins_within: Duration,
     /// For the reboot command: a cancel leaves it running, and so does the end of the daemon. Its output goes to memory
     /// instead of a pipe, because writing to a pipe nobody reads any more would kill it.
     pub detach: bool,
@@ -82,6 +84,7 @@ impl Command {
             argv,
             env,
             timeout,
+            begins_within: timeout,
             detach: false,
             stdin: None,
         }
@@ -111,9 +114,10 @@ fn start(spec: &Command, cancel: &Cancel) -> Result<Run, ScriptOutcome> {
     let program = spec.argv.first().map_or("", String::as_str).to_owned();
     let key = format!("start {program}");
     let (owned, handle) = (spec.clone(), cancel.clone());
-    let started = bounded::some(STARTS, &key, spec.timeout, cancel, move || {
-        trust::command(&owned.argv).map_err(|(_, doubt)| io::Error::from(doubt))?;
-        spawn(&owned, handle)
+    let limit = spec.begins_within.min(spec.timeout);
+    let until = Instant::now().checked_add(limit);
+    let started = bounded::some(STARTS, &key, limit, cancel, move || {
+        begin(&owned, handle, until)
     });
     match started {
         Ok(Ok(run)) => Ok(run),
@@ -125,6 +129,17 @@ fn start(spec: &Command, cancel: &Cancel) -> Result<Run, ScriptOutcome> {
         ))),
         Err(NoAnswer::NotStarted(why)) => Err(ScriptOutcome::NotStarted(why)),
     }
+}
+
+/// Looks at what is to be run, and starts it unless that took too long or nobody wants it any more.
+fn begin(spec: &Command, cancel: Cancel, until: Option<Instant>) -> io::Result<Run> {
+    trust::command(&spec.argv).map_err(|(_, doubt)| io::Error::from(doubt))?;
+    if until.is_some_and(|until| Instant::now() > until) || cancel.is_cancelled() {
+        return Err(io::Error::other(
+            "the look at its files took too long, so it is not started any more",
+        ));
+    }
+    spawn(spec, cancel)
 }
 
 fn spawn(spec: &Command, cancel: Cancel) -> io::Result<Run> {

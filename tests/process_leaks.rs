@@ -44,6 +44,7 @@ fn two_hundred_runs_leave_no_descriptor_no_thread_and_no_zombie() {
             .to_vec(),
         env: vec![("PATH".into(), "/usr/bin:/bin".into())],
         timeout: Duration::from_secs(20),
+        begins_within: Duration::from_secs(20),
         detach: false,
         stdin: None,
     };
@@ -73,6 +74,7 @@ fn two_hundred_runs_leave_no_descriptor_no_thread_and_no_zombie() {
             argv,
             env,
             timeout: Duration::from_millis(limit),
+            begins_within: Duration::from_secs(20),
             detach,
             stdin: None,
         };

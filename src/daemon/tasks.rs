@@ -19,6 +19,7 @@ use crate::core::io::ScriptFacts;
 use crate::core::text::millis;
 use crate::core::{Hook, Input, Refusal, Ticket};
 use crate::lock::Permit;
+use crate::lock::outcome::HOST_LIMIT;
 use crate::observe::metrics::Metrics;
 use crate::process::{self, Cancel, Command};
 use crate::scripts::{self, ScriptContext};
@@ -166,7 +167,14 @@ impl Tasks {
             ));
         };
         let env = self.environment(phase, facts);
-        let spec = Command::new(scripts::expand(&command, &env), env, timeout);
+        let begins_within = match hook {
+            Hook::Drain { .. } => HOST_LIMIT,
+            Hook::Undo => timeout,
+        };
+        let spec = Command {
+            begins_within,
+            ..Command::new(scripts::expand(&command, &env), env, timeout)
+        };
         let cancel = self.cancel.clone();
         let clock = self.clock;
         self.spawn_script(ticket, "hook", phase, move || match hook {
@@ -198,6 +206,7 @@ impl Tasks {
         let argv = scripts::expand(&self.config.reboot_command, &env);
         let spec = Command {
             detach: true,
+            begins_within: HOST_LIMIT,
             ..Command::new(argv, env, self.config.reboot_timeout)
         };
         let cancel = self.cancel.clone();

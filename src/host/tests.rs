@@ -81,6 +81,7 @@ fn children_do_not_keep_the_lock() {
         argv,
         env,
         timeout: Duration::from_secs(20),
+        begins_within: Duration::from_secs(20),
         detach: false,
         stdin: None,
     };

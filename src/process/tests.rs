@@ -18,6 +18,7 @@ fn command(argv: &[&str]) -> Command {
         argv: argv.iter().map(|s| s.to_string()).collect(),
         env,
         timeout: PATIENCE,
+        begins_within: PATIENCE,
         detach: false,
         stdin: None,
     }
@@ -529,4 +530,20 @@ fn a_child_that_comes_too_late_is_ended_and_reaped_but_a_detached_one_not_by_a_c
         let proc = Path::new("/proc").join(&pid);
         eventually("reaped", || !proc.exists());
     }
+}
+
+/// As after a look at a file system that hung.
+#[test]
+fn what_cannot_begin_in_time_or_was_cancelled_does_not_begin() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = folder.path().join("ran");
+    let spec = sh(&format!("touch {}", ran.display()));
+    let (past, future) = (Instant::now(), Instant::now() + PATIENCE);
+    let cancelled = Cancel::new();
+    cancelled.cancel();
+    for (cancel, until) in [(Cancel::new(), past), (cancelled, future)] {
+        assert!(begin(&spec, cancel, Some(until)).is_err());
+    }
+    assert!(!ran.exists());
+    assert!(begin(&spec, Cancel::new(), Some(future)).is_ok());
 }

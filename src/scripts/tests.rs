@@ -146,6 +146,7 @@ fn script(text: &str) -> (tempfile::TempDir, PathBuf) {
         argv,
         env,
         timeout: Duration::from_secs(20),
+        begins_within: Duration::from_secs(20),
         detach: false,
         stdin: None,
     };
