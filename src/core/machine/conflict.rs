@@ -47,7 +47,7 @@ impl Machine {
             "two machines are copies of one, with node_id {}: boot {boot} has the name, and boot {} was refused",
             self.settings.node_id, self.settings.boot_id
         )));
-        self.exit(EXIT_CONFIGURATION);
+        self.exit(self.code_of_conflict());
     }
 
     pub(super) fn refuse_name(&mut self, what: &str, other: &str) {
@@ -71,7 +71,16 @@ impl Machine {
                 self.settings.node, self.settings.node_id
             ),
         ));
-        self.exit(EXIT_CONFIGURATION);
+        self.exit(self.code_of_conflict());
+    }
+
+    /// A host that waits for its name is called localhost, as any other that does: in a moment it may have one, and is to be started
+    /// again. Any other conflict does not mend itself.
+    fn code_of_conflict(&self) -> u8 {
+        match self.settings.node.split('.').next() {
+            Some("localhost") => 1,
+            _ => EXIT_CONFIGURATION,
+        }
     }
 
     pub(super) fn refuse_record(&mut self, what: &str, why: &str) {

@@ -304,6 +304,29 @@ fn what_a_node_says_of_itself_is_not_said_under_its_old_name() {
     assert!(node.stands("/r/standing/n0").is_none());
 }
 
+/// Until it has its own, and is started again.
+#[test]
+fn a_host_that_waits_for_its_name_is_not_ended_for_good_by_another_that_does() {
+    for (name, code) in [("localhost", 1), ("localhost.localdomain", 1), ("n0", 2)] {
+        let mut node = Node::new(Settings {
+            node: name.to_owned(),
+            ..settings()
+        });
+        let other = NodeRecord {
+            node: name.to_owned(),
+            node_id: "another machine".to_owned(),
+            ..idle().registration()
+        };
+        node.put(&format!("/r/nodes/{name}"), encode(&other));
+        while node.exit.is_none() {
+            let action = node.next_action();
+            node.perform(action);
+        }
+        assert!(node.said("name_taken", "two machines use one node_name"));
+        assert_eq!(node.exit, Some(code), "{name}");
+    }
+}
+
 /// A backup of before the boot was restored behind other endpoints. In the cluster that was asked before it is a copy's.
 #[test]
 fn the_registration_of_an_earlier_boot_is_no_copys_where_the_endpoints_lead_elsewhere() {
