@@ -48,7 +48,19 @@ impl Line {
                 Some(name) => {
                     let missing =
                         |_| format!("--{} needs a value: --{} {name}", flag.long, flag.long);
-                    Some(parser.value().map_err(missing)?)
+                    // A flag in the place of a value would turn the command round. Joined by `=` it is meant.
+                    if let Some(next) = parser.optional_value() {
+                        Some(next)
+                    } else {
+                        let value = parser.value().map_err(missing)?;
+                        if let Some(taken) = flag_in(&value) {
+                            return Err(format!(
+                                "--{} needs a value before {taken}: --{} {name}; if {taken} is the value, write --{}={taken}",
+                                flag.long, flag.long, flag.long
+                            ));
+                        }
+                        Some(value)
+                    }
                 }
                 None => None,
             };
@@ -123,6 +135,14 @@ impl Line {
         self.reason()?
             .ok_or_else(|| format!("`{command}` needs --reason TEXT: {why}"))
     }
+}
+
+/// The flag that a word is.
+fn flag_in(word: &OsStr) -> Option<String> {
+    let long = word.to_str()?.strip_prefix("--")?;
+    let name = long.split('=').next()?;
+    let known = FLAGS.iter().any(|flag| flag.long == name);
+    known.then(|| format!("--{long}"))
 }
 
 fn unknown_flag(name: &str) -> String {

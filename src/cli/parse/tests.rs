@@ -202,6 +202,10 @@ fn mistakes_are_explained() {
         ("--config", "--config needs a value: --config FILE"),
         ("--once=yes", "once"),
         (
+            "request a --reason --cancel",
+            "--reason needs a value before --cancel: --reason TEXT; if --cancel is the value, write --reason=--cancel",
+        ),
+        (
             "simulate --once",
             "--once does not belong to `simulate`, but to `run`",
         ),
@@ -305,4 +309,22 @@ fn requests_name_several_nodes_or_all() {
         ..RequestOptions::default()
     };
     assert_eq!(request("request --all --cancel"), all);
+}
+
+#[test]
+fn a_value_that_looks_like_a_flag_is_joined_to_its_own() {
+    for (text, reason) in [
+        ("request a --reason=--cancel", "--cancel"),
+        ("request a --reason --urgently", "--urgently"),
+        ("request a --reason -", "-"),
+    ] {
+        let Ok(Invocation {
+            command: Command::Request(options),
+            ..
+        }) = line(text)
+        else {
+            panic!("{text}");
+        };
+        assert_eq!(options.reason.as_deref(), Some(reason), "{text}");
+    }
 }
