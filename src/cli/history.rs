@@ -100,8 +100,11 @@ mod tests {
         released.detail = "the disk died".into();
         let mut queued = entry("db", "released", false);
         (queued.by, queued.detail) = (Some("eva@admin".into()), "wrong node".into());
+        let mut again = entry("node-b", "aborted", true);
+        (again.count, again.detail) = (Some(4), "the drain hook failed".into());
         let entries = vec![
             Ok(entry("node-a", "completed", true)),
+            Ok(again),
             Ok(released),
             Ok(queued),
             Err(RecordError::Version(2)),
@@ -111,6 +114,8 @@ mod tests {
             "\
 ENDED       NODE    OUTCOME    WAITED  DOWN   WHY
 34 min ago  node-a  completed  20 min  5 min  kernel
+34 min ago  node-b  aborted    20 min  5 min  4 times: the drain hook failed
+                                              (kernel)
 34 min ago  web-17  released   20 min  5 min  by eva@admin: the disk died
                                               (kernel)
 34 min ago  db      released   25 min  -      by eva@admin: wrong node (kernel)

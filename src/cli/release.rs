@@ -8,11 +8,11 @@ use super::confirm::confirm;
 use super::exit::Exit;
 use super::output::{complain, print};
 use crate::etcd::Trouble;
-use crate::lock::History;
 use crate::lock::keys::{self, is_node_name};
 use crate::lock::operator::{self as request, Released, Shown};
 use crate::lock::outcome::Found;
 use crate::lock::record::RECORD_VERSION;
+use crate::lock::{Claim, History, Phase};
 use crate::status::describe::{claim_table, committed, named, names};
 use crate::status::table::{Style, WIDTH, wrap};
 use crate::status::times::rfc3339;
@@ -135,7 +135,14 @@ fn shown(node: &str, found: &Found, now: Timestamp, style: Style) -> String {
     let mut lines = vec![format!("The claim of {node}:")];
     lines.extend(claim_table(node, found, now).lines(style));
     lines.push(String::new());
-    let meaning = if committed(found) {
+    let proves = |claim: &Claim| claim.phase == Phase::Verifying;
+    let meaning = if found.claim.as_ref().is_ok_and(proves) {
+        format!(
+            "{node} is up after its reboot, or called its attempt off, and has not proved that it is healthy. Once its claim is gone \
+             the next node goes too: both may be out of service at the same time. Release it only when {node} may stay as it is, or \
+             is down for good."
+        )
+    } else if committed(found) {
         format!(
             "{node} is past the point of no return. If it is alive it may go down at any moment, and once its claim is gone \
              the next node goes too: both may be down at the same time. Release it only when {node} is down for good, or is \

@@ -102,16 +102,21 @@ fn words<'a>(field: &Field<'a>, host: &Host) -> Option<Vec<(Field<'a>, String)>>
     Some(words)
 }
 
-/// Checks that a program is an absolute path.
+/// Checks that a program is an absolute path, or a name of one that is there.
 pub(super) fn absolute(field: &Field<'_>, name: &str, host: &Host) -> Option<()> {
     if name.starts_with('/') {
         return Some(());
     }
-    let remedy = match host.find_program(name) {
-        Some(path) if !name.contains('/') => format!("use {}", path.display()),
-        _ => "write the whole path of the program".to_owned(),
-    };
-    field.problem(format!("{name:?} must be an absolute path; {remedy}"));
+    field.problem(match host.find_program(name) {
+        _ if name.contains('/') => {
+            format!("{name:?} must be an absolute path; write the whole path of the program")
+        }
+        Some(path) => format!("{name:?} must be an absolute path; use {}", path.display()),
+        None => format!(
+            "{name:?} must be an absolute path, and no program of this name is in the system's folders; install it, or write the whole \
+             path of the one that is meant"
+        ),
+    });
     None
 }
 

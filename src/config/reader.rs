@@ -222,12 +222,23 @@ impl<'a> Field<'a> {
         Some(names.map(|name| (name, map.field(name))).collect())
     }
 
+    /// What was most likely meant by a text in the place of a list.
+    fn items_of(&self, text: &str) -> String {
+        let items: Vec<&str> = match self.path.rsplit('.').next() {
+            Some("cmd") => text.split_whitespace().collect(),
+            Some("etcd_endpoints") => text.split([',', ' ']).filter(|it| !it.is_empty()).collect(),
+            _ => vec![text],
+        };
+        let quoted = items.iter().map(|item| format!("{item:?}"));
+        quoted.collect::<Vec<_>>().join(", ")
+    }
+
     /// The items of the list it holds; `None` if it is absent, empty or no list.
     pub(super) fn list(&self) -> Option<Vec<Field<'a>>> {
         let node = self.node?;
         let Value::List(items) = &node.value else {
             let remedy = match &node.value {
-                Value::Text(text) => format!("; write [{text:?}]"),
+                Value::Text(text) => format!("; write [{}]", self.items_of(text)),
                 _ => String::new(),
             };
             self.problem(format!(

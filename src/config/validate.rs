@@ -62,8 +62,8 @@ pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
         metrics_names,
         log: log(&field("log")),
         dry_run: field("dry_run").bool(false),
-        run_dir: path_or(&field("run_dir"), "/run/reboot-coordinator"),
-        boot_id_file: path_or(&field("boot_id_file"), "/proc/sys/kernel/random/boot_id"),
+        run_dir: run_dir(&field("run_dir")),
+        boot_id_file: boot_id_file(&field("boot_id_file")),
     };
     config.hold_timeout = hold_timeout(&field("hold_timeout_sec"), &config);
     fit_together(&top, &config);
@@ -194,10 +194,36 @@ fn path_or(field: &Field<'_>, default: &str) -> PathBuf {
         .unwrap_or_else(|| PathBuf::from(default))
 }
 
+fn run_dir(field: &Field<'_>) -> PathBuf {
+    let folder = path_or(field, "/run/reboot-coordinator");
+    if folder.exists() && !folder.is_dir() {
+        field.problem("is no folder; name another, or remove what is there");
+    }
+    folder
+}
+
+fn boot_id_file(field: &Field<'_>) -> PathBuf {
+    let file = path_or(field, "/proc/sys/kernel/random/boot_id");
+    if !file.exists() {
+        let shown = file.display();
+        field.warning(format!(
+            "{shown} does not exist on this host; nothing runs without it"
+        ));
+    }
+    file
+}
+
 /// Where it is served, when it is, and by which names.
 fn metrics(field: &Field<'_>) -> Option<(Option<SocketAddr>, Vec<String>)> {
     let map = field.map()?;
     let names = map.field("names").texts().unwrap_or_default();
+    for (field, name) in &names {
+        if name.is_empty() || name.contains(|c: char| c.is_whitespace() || ":/@".contains(c)) {
+            field.problem(format!(
+                "{name:?} is no host name; write it without scheme, port and path, for example node-7.example.com"
+            ));
+        }
+    }
     let listen = map.field("listen");
     let address = match listen.text() {
         Some(text) => listen_address(&text).or_else(|| {

@@ -233,6 +233,11 @@ pub(crate) fn ending(entry: &History) -> String {
         .by
         .as_ref()
         .map_or_else(String::new, |by| format!("by {by}: "));
+    let times = match entry.count {
+        Some(count) if count > 1 => format!("{count} times: "),
+        _ => String::new(),
+    };
+    let by = format!("{times}{by}");
     match entry.outcome.as_str() {
         "completed" if entry.detail == "back and healthy" => reasons,
         _ if reasons.is_empty() => format!("{by}{}", entry.detail),

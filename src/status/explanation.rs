@@ -15,6 +15,7 @@ use super::table::{Style, Table, Tone, cell, folded};
 use super::text::{gate_table, part_rows};
 use super::times::since_text;
 use crate::core::{Refusal, Verdict, Word};
+use crate::lock::Phase;
 use crate::lock::record::Standing;
 use crate::lock::survey::Survey;
 
@@ -46,25 +47,25 @@ pub(crate) fn text(view: &View, other: Option<&str>, now: Timestamp) -> String {
     let mut lines = table.lines(style);
     lines.extend(facts(view, node, now).lines(style));
     if other.is_none() {
-        let begun = has_begun(view, node);
-        lines.push(folded(&if begun {
-            format!("{node} has begun its reboot and waits for none of these; the kill switch can still stop it before the reboot command runs.")
-        } else {
-            summary(node, &view.gates)
+        let begun = begun(view, node);
+        lines.push(folded(&match begun {
+            Some(Phase::Verifying) => format!("{node} waits for none of these: it keeps its claim until it is proved to be healthy."),
+            Some(_) => format!("{node} has begun its reboot and waits for none of these; the kill switch can still stop it before the reboot command runs."),
+            None => summary(node, &view.gates),
         }));
         lines.extend(gate_table(&view.local, &view.gates).lines(style));
         let zone = view.local.zone();
-        let opening = next_opening(&view.gates, now, &zone).filter(|_| !begun);
+        let opening = next_opening(&view.gates, now, &zone).filter(|_| begun.is_none());
         lines.extend(opening.map(|text| folded(&text)));
     }
     lines.join("\n")
 }
 
-/// Whether its claim is committed: then no gate is what it waits for.
-fn has_begun(view: &View, node: &str) -> bool {
+/// The phase of its claim when that is committed: then no gate is what it waits for.
+fn begun(view: &View, node: &str) -> Option<Phase> {
     let claim = view.known().and_then(|it| of_node(&it.claims, node));
-    let claim = claim.and_then(|found| found.claim.as_ref().ok());
-    claim.is_some_and(|claim| claim.phase.committed())
+    let phase = claim?.claim.as_ref().ok()?.phase;
+    phase.committed().then_some(phase)
 }
 
 /// The gates in one sentence.

@@ -44,19 +44,28 @@ pub const REMEDIES: &[Remedy] = &[
     },
     Remedy {
         name: "server-expired",
-        words: &["invalid peer certificate: certificate expired"],
+        words: &[
+            "invalid peer certificate: certificate expired",
+            "invalid peer certificate: Expired",
+        ],
         found: "a server certificate that has ended, or a host whose clock is wrong",
         todo: "renew etcd's certificate, and check the clock of this host",
     },
     Remedy {
         name: "server-early",
-        words: &["certificate not valid yet"],
+        words: &[
+            "certificate not valid yet",
+            "invalid peer certificate: NotValidYet",
+        ],
         found: "a server certificate that does not begin yet, most likely a host whose clock is wrong",
         todo: "check the clock of this host",
     },
     Remedy {
         name: "server-name",
-        words: &["certificate not valid for name"],
+        words: &[
+            "certificate not valid for name",
+            "invalid peer certificate: NotValidForName",
+        ],
         found: "a server certificate for other names than the endpoint's",
         todo: "write one of its names into etcd_endpoints, or add the endpoint's name to the certificate",
     },

@@ -408,3 +408,37 @@ fn a_command_is_called_by_its_program_and_a_number_and_not_by_its_arguments() {
     let names: Vec<&str> = config.detectors.iter().map(|it| it.name.as_str()).collect();
     assert_eq!(names, ["command:sh", "command:sh#2", "command:true"]);
 }
+
+/// Whoever does what is written is not refused again.
+#[test]
+fn remedies_for_lists_and_names_are_accepted_themselves() {
+    for (text, remedy) in [
+        (
+            with("etcd_endpoints: 127.0.0.1:2379,127.0.0.1:2380"),
+            "write [\"127.0.0.1:2379\", \"127.0.0.1:2380\"]",
+        ),
+        (
+            with("reboot_required_detectors: [{type: command, cmd: needs-restarting -r}]"),
+            "write [\"needs-restarting\", \"-r\"]",
+        ),
+        (
+            with("reboot_required_detectors: [{type: command, cmd: [not-there]}]"),
+            "no program of this name is in the system's folders; install it",
+        ),
+        (
+            with("metrics: {enabled: true, names: [\"http://n7.example.com/\"]}"),
+            "without scheme, port and path",
+        ),
+        (
+            with("metrics: {enabled: true, names: [\"n7.example.com:9746\"]}"),
+            "without scheme, port and path",
+        ),
+        (with("run_dir: /proc/version"), "is no folder"),
+    ] {
+        let problems = Fixture::new().problems(&text).join("\n");
+        assert!(problems.contains(remedy), "{problems}");
+    }
+    let doubts = Fixture::new().load(&with("boot_id_file: /proc/nothing"));
+    let doubts = format!("{:?}", doubts.unwrap().warnings);
+    assert!(doubts.contains("does not exist on this host"), "{doubts}");
+}

@@ -137,7 +137,7 @@ impl Machine {
             Phase::Queued | Phase::Draining => self.adopt_draining(),
             Phase::Rebooting => self.adopt_rebooting(),
             Phase::Verifying => self.go(State::Verifying(Verify::new(Outcome::Aborted(
-                "an earlier process died while it called the attempt off".to_owned(),
+                "an earlier process called the attempt off, and its log says why".to_owned(),
             )))),
         }
     }

@@ -148,7 +148,7 @@ fn request(head: &[u8], names: &[String]) -> Result<(String, Method), Answer> {
             421,
             format!(
                 "this server is not called {}; use an address, localhost or the host's name, or add the name to metrics.names\n",
-                stranger.escape_debug()
+                name_of(&stranger).escape_debug()
             ),
         ));
     }
@@ -176,6 +176,14 @@ fn hosts(head: &[u8]) -> impl Iterator<Item = String> {
 
 /// Whether a client that means us would call us so. A browser that a page of somebody else's has sent here, by a name that
 /// suddenly leads to our address, calls us by that name. Addresses cannot be redirected in this way.
+/// Without the port.
+fn name_of(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|it| it.is_ascii_digit()) => name,
+        _ => host,
+    }
+}
+
 fn is_ours(host: &str, names: &[String]) -> bool {
     let (name, port) = match host.rsplit_once(':') {
         Some((name, port)) if !port.ends_with(']') => (name, port),
