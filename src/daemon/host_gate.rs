@@ -1,6 +1,7 @@
 //! What on this host forbids a reboot: the kill switch, and a configuration by which the next start would not find its claim. And
 //! what the host has changed under the configuration: its name, its time zone.
 
+use std::io;
 use std::path::{Display, Path};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +15,7 @@ use crate::core::{Mode, Refusal};
 use crate::host::{self, KillSwitch};
 use crate::lock::outcome::HOST_LIMIT;
 use crate::process::{Cancel, bounded};
+use crate::trust;
 
 /// Between two reads of a configuration that cannot be used.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -37,7 +39,8 @@ pub(super) fn forbids(file: &Path, config: Arc<Config>, cancel: &Cancel) -> Opti
         let patience = HOST_LIMIT.saturating_sub(LAST_READ);
         let like = once_whole(patience, &ended, || unlike(&of, &config));
         PAST_SWITCH.store(false, Ordering::Release);
-        like.unwrap_or_else(Some).map(Refusal::Configuration)
+        let wrong = like.unwrap_or_else(Some).or_else(|| not_runnable(&config));
+        wrong.map(Refusal::Configuration)
     };
     bounded("host", HOST_LIMIT, cancel, look).unwrap_or_else(|_| {
         Some(if PAST_SWITCH.load(Ordering::Acquire) {
@@ -65,6 +68,25 @@ fn once_whole<T>(
         }
         thread::sleep(AGAIN);
     }
+}
+
+/// What takes a node out of service must be followed by what reboots it and what brings it back.
+fn not_runnable(config: &Config) -> Option<String> {
+    let hook = |hook: &Option<config::Hook>| hook.as_ref().map(|hook| hook.command.clone());
+    let commands = [
+        ("pre_reboot_hook", hook(&config.pre_reboot_hook)),
+        ("post_boot_hook", hook(&config.post_boot_hook)),
+        ("reboot_command", Some(config.reboot_command.clone())),
+    ];
+    commands.into_iter().find_map(|(field, command)| {
+        let command = command?;
+        let (at, doubt) = trust::command(&command).err()?;
+        let word = command.get(at).map_or("", String::as_str);
+        let why = io::Error::from(doubt);
+        Some(format!(
+            "{field} cannot run {word}: {why}; install it, or correct {field}"
+        ))
+    })
 }
 
 /// Hands the configuration over when it takes another name or time zone from the host than before.

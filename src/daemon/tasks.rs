@@ -2,8 +2,8 @@
 //! of its own while it lasts, so that the main thread never waits for the operator's scripts. A task that could not be begun
 //! returns its answer at once.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::clock::Clock;
@@ -38,6 +38,8 @@ pub(super) struct Tasks {
     clock: Clock,
     cancel: Cancel,
     running: Arc<AtomicUsize>,
+    /// Held by the hook that runs: one that is being ended must not undo what the next one does.
+    one_hook: Arc<Mutex<()>>,
     metrics: Arc<Metrics>,
 }
 
@@ -56,6 +58,7 @@ impl Tasks {
             clock,
             cancel: Cancel::new(),
             running: Arc::new(AtomicUsize::new(0)),
+            one_hook: Arc::default(),
             metrics,
         })
     }
@@ -176,12 +179,15 @@ impl Tasks {
             ..Command::new(scripts::expand(&command, &env), env, timeout)
         };
         let cancel = self.cancel.clone();
-        let clock = self.clock;
-        self.spawn_script(ticket, "hook", phase, move || match hook {
-            Hook::Drain { until } if clock.now().mono > until + THREAD_START => {
-                not_started("too much time passed since the gates were judged")
+        let (clock, one_hook) = (self.clock, Arc::clone(&self.one_hook));
+        self.spawn_script(ticket, "hook", phase, move || {
+            let _until_its_end = one_hook.lock().unwrap_or_else(PoisonError::into_inner);
+            match hook {
+                Hook::Drain { until } if clock.now().mono > until + THREAD_START => {
+                    not_started("too much time passed since the gates were judged")
+                }
+                Hook::Drain { .. } | Hook::Undo => process::run(&spec, &cancel),
             }
-            Hook::Drain { .. } | Hook::Undo => process::run(&spec, &cancel),
         })
     }
 

@@ -4,7 +4,7 @@ use etcd_rs_sync::{Error, Reply};
 
 use super::verify::{Step, verifying};
 use super::{Machine, Outcome, State, nonsense, words};
-use crate::core::Note;
+use crate::core::{Mode, Note};
 use crate::lock::outcome::{self, Write};
 
 impl Machine {
@@ -21,7 +21,10 @@ impl Machine {
         if let State::Verifying(verify) = &mut self.state {
             verify.telling = false;
         }
-        self.begin();
+        match self.settings.mode {
+            Mode::Daemon => self.begin(),
+            Mode::Once { .. } => self.end_of_pass(),
+        }
     }
 
     pub(super) fn on_marked(&mut self, result: Result<Reply, Error>) {

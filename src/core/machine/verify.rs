@@ -259,6 +259,8 @@ impl Machine {
 
     fn unhealthy(&mut self, what: &str, why: &str) {
         let (now, may_be_ill) = (self.now.mono, self.may_be_ill());
+        let once = self.settings.mode != Mode::Daemon;
+        let overdue = once && self.committed_for() > Some(self.patience());
         let told = self
             .held
             .as_ref()
@@ -266,7 +268,7 @@ impl Machine {
         if let State::Verifying(verify) = &mut self.state {
             verify.healthy_since = None;
             let since = *verify.ill_since.get_or_insert(now);
-            if !told && now.saturating_sub(since) >= may_be_ill {
+            if !told && (overdue || now.saturating_sub(since) >= may_be_ill) {
                 verify.illness = Some(format!("{what}: {why}"));
                 verify.telling = true;
             }
@@ -282,8 +284,8 @@ impl Machine {
                 .with("keeps_claim", self.held.is_some())
                 .repeating(),
         );
-        if self.settings.mode != Mode::Daemon {
-            return self.exit(Refusal::Health(String::new()).exit_code());
+        if once {
+            return self.end_of_pass();
         }
         let pause = budget::backoff(
             self.retries,
@@ -292,6 +294,21 @@ impl Machine {
         );
         self.retries += 1;
         self.timer = Some(self.now.mono + self.rng.jitter(pause));
+    }
+
+    /// The next pass looks again. Nobody else can say of a claim that each pass moves that its node does not recover.
+    pub(super) fn end_of_pass(&mut self) {
+        match &self.state {
+            State::Verifying(verify) if verify.telling => self.begin(),
+            _ => self.exit(Refusal::Health(String::new()).exit_code()),
+        }
+    }
+
+    /// How long ago the held claim was committed, by the wall clock; `None` when that is in the future.
+    fn committed_for(&self) -> Option<Duration> {
+        let at = self.held.as_ref()?.claim.committed_at.as_deref()?;
+        let at: jiff::Timestamp = at.parse().ok()?;
+        Duration::try_from(self.now.wall.duration_since(at)).ok()
     }
 
     fn healthy(&mut self, now: Duration) {

@@ -102,6 +102,52 @@ fn no_answer_about_the_kill_switch_is_no_permission() {
     });
 }
 
+/// Otherwise it would be drained for nothing again and again.
+#[test]
+fn a_command_that_cannot_be_run_forbids_a_reboot_before_the_drain() {
+    for field in ["reboot_command", "pre_reboot_hook", "post_boot_hook"] {
+        let mut lab = Lab::new();
+        let missing = match field {
+            "reboot_command" => "[/not/there]",
+            _ => "{command: [/not/there]}",
+        };
+        lab.set(field, missing);
+        let (daemon, events) = lab.daemon();
+        let Some(Refusal::Configuration(why)) = look(&daemon, &events) else {
+            panic!("{field} cannot be run");
+        };
+        let said = format!("{field} cannot run /not/there: No such file or directory");
+        assert!(why.starts_with(&said), "{why}");
+    }
+}
+
+/// A drain that is being ended has ended before what undoes it begins.
+#[test]
+fn two_hooks_never_run_side_by_side() {
+    let mut lab = Lab::new();
+    let (pid, beside) = (lab.path("pid"), lab.path("beside"));
+    let (pid, beside) = (pid.display(), beside.display());
+    let sh = |script: &str| format!("{{command: [/bin/sh, -c, {script:?}]}}");
+    let drain = format!("echo $$ >{pid}.new; mv {pid}.new {pid}; exec sleep 1000");
+    lab.set("pre_reboot_hook", &sh(&drain));
+    let undo = format!("! kill -0 `cat {pid}` || touch {beside}");
+    lab.set("post_boot_hook", &sh(&undo));
+    let (mut daemon, events) = lab.daemon();
+    let until = daemon.clock.now().mono + LIMIT;
+    let drain = Hook::Drain { until };
+    assert!(daemon.tasks.hook(Ticket(1), drain, &facts()).is_none());
+    wait("the drain", || lab.path("pid").exists().then_some(()));
+    daemon.tasks.cancel();
+    assert!(daemon.tasks.hook(Ticket(2), Hook::Undo, &facts()).is_none());
+    for (ticket, ends_well) in [(Ticket(1), false), (Ticket(2), true)] {
+        let Input::Script(of, report) = input(&events) else {
+            panic!("a hook ends");
+        };
+        assert_eq!((of, report.outcome.success()), (ticket, ends_well));
+    }
+    assert!(!lab.path("beside").exists());
+}
+
 #[test]
 fn a_file_by_which_the_next_start_would_not_find_the_claim_forbids_a_reboot() {
     let mut lab = Lab::new();

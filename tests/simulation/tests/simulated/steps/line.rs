@@ -219,6 +219,35 @@ fn a_node_that_is_back_and_ill_says_after_a_quarter_of_its_timeout_that_its_rebo
     assert!(node.stands("/r/line/failed/n0").is_none());
 }
 
+/// Each of its passes moves the claim, so that nobody else sees it stand still.
+#[test]
+fn passes_of_once_on_a_node_that_is_back_and_ill_for_long_say_that_its_reboot_failed() {
+    let patience = settings().reboot_timeout + settings().post_boot_settle;
+    for (ago, tells) in [(patience / 2, false), (2 * patience, true)] {
+        let mut node = Node::new(settings());
+        node.until("reboot");
+        node.now += ago;
+        let once = Mode::Once {
+            wait: Duration::ZERO,
+        };
+        for pass in 0..2 {
+            node = node.followed_by(Settings {
+                boot_id: "boot-2".to_owned(),
+                mode: once,
+                ..settings()
+            });
+            node.health = ScriptOutcome::Exited(1);
+            while node.exit.is_none() {
+                let action = node.next_action();
+                node.perform(action);
+            }
+            assert_eq!(node.exit, Some(3));
+            let mark = node.stands("/r/line/failed/n0");
+            assert_eq!(mark.is_some(), tells, "{ago:?}, pass {pass}");
+        }
+    }
+}
+
 #[test]
 fn a_word_of_an_operator_that_is_used_up_lets_nobody_go() {
     for left in [None, Some(1), Some(0)] {
