@@ -329,6 +329,13 @@ pub fn read_memory(run_dir: &Path) -> Option<String> {
     memory_folders(run_dir).find_map(|folder| read_ours(&folder.join("memory.json")))
 }
 
+/// A record of this host that stands and says something else than `json`.
+pub fn stale_memory(run_dir: &Path, json: &str) -> Option<PathBuf> {
+    let files = memory_folders(run_dir).map(|folder| folder.join("memory.json"));
+    let is_stale = |file: &PathBuf| read_ours(file).is_some_and(|text| text != json);
+    files.into_iter().find(is_stale)
+}
+
 /// Keeps what this host remembers. What cannot be written is removed: an old memory could be wrong.
 ///
 /// # Errors

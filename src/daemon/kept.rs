@@ -1,7 +1,7 @@
 //! What is kept in the run dir for others: packages, the next process of this host, whoever looks for the last reboot.
 
 use super::Daemon;
-use crate::core::{Commitment, Input, Memory};
+use crate::core::{Commitment, Input, Memory, Refusal, Ticket};
 use crate::host;
 
 impl Daemon {
@@ -21,12 +21,36 @@ impl Daemon {
         self.commitment = commitment;
     }
 
-    pub(super) fn remember(&self, memory: &Memory) -> Option<Input> {
+    pub(super) fn remember(&mut self, memory: &Memory) -> Option<Input> {
         let json = serde_json::to_string(memory).expect("a memory is plain data");
+        self.unwritten = None;
         if let Err(error) = host::write_memory(&self.config.run_dir, &json) {
             log::warn!(event = "memory_not_written"; "what this host has to remember of its reboots could not be written, so its next start runs post_boot_hook once: {error}");
+            self.unwritten = Some(json);
         }
         None
+    }
+
+    /// The look at the host, unless an older record of it stands and can be neither replaced nor removed: by that the next boot would
+    /// take this node's claim for a copy's.
+    pub(super) fn look_at_host(&mut self, ticket: Ticket) -> Option<Input> {
+        let run_dir = &self.config.run_dir;
+        if let Some(json) = &self.unwritten {
+            match host::write_memory(run_dir, json) {
+                Ok(()) => self.unwritten = None,
+                Err(error) => {
+                    if let Some(stale) = host::stale_memory(run_dir, json) {
+                        let why = format!(
+                            "{} is an older record of this host and can be neither written nor removed: {error}; make its folder \
+                             writable",
+                            stale.display()
+                        );
+                        return Some(Input::Host(ticket, Some(Refusal::Configuration(why))));
+                    }
+                }
+            }
+        }
+        self.tasks.look_at_host(ticket)
     }
 
     pub(super) fn record_completed(&self, json: &str) -> Option<Input> {

@@ -120,6 +120,8 @@ struct Daemon {
     hold_back: HoldBack,
     /// What the machine knows of what does not work here.
     hampered: Option<String>,
+    /// What the host has to remember and could not be written.
+    unwritten: Option<String>,
     /// What was written last of the own claim.
     commitment: Option<Commitment>,
     /// Answers that were there at once: the main thread must not wait for room in its own inbox.
@@ -167,6 +169,7 @@ impl Daemon {
             reading: Reading::No,
             hold_back: HoldBack::new(),
             hampered: None,
+            unwritten: None,
             commitment: None,
             immediate: VecDeque::new(),
             asked: false,
@@ -286,7 +289,7 @@ impl Daemon {
                 Action::Detect(ticket) => self.tasks.detect(ticket),
                 Action::Health(ticket, phase, facts) => self.tasks.health(ticket, phase, &facts),
                 Action::Hook(ticket, hook, facts) => self.tasks.hook(ticket, hook, &facts),
-                Action::LookAtHost(ticket) => self.tasks.look_at_host(ticket),
+                Action::LookAtHost(ticket) => self.look_at_host(ticket),
                 Action::Reboot(ticket, permit, facts) => self.tasks.reboot(ticket, permit, &facts),
                 Action::CancelScripts => self.tasks.cancel(),
                 Action::RecordCompleted(json) => self.record_completed(&json),

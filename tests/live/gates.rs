@@ -1,7 +1,9 @@
 //! What keeps a node from rebooting, and what it says about that.
 
+use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::process::Command;
 
 use etcd_test_server::Cluster;
 use rustix::process::Signal;
@@ -64,6 +66,37 @@ fn page(address: &str) -> String {
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     text
+}
+
+/// By what stands there the next boot would take the claim of this one for a copy's. As on a disk that was remounted read-only.
+#[test]
+fn an_older_record_that_can_be_neither_written_nor_removed_forbids_a_reboot() {
+    let tried = Command::new("unshare").args(["--mount", "true"]).status();
+    if !tried.is_ok_and(|status| status.success()) {
+        return println!("skipped: no mount namespace is to be had here");
+    }
+    let cluster = Cluster::single();
+    let mut host = Host::new("node-a", &cluster.endpoints());
+    let (record, older) = (host.path("run/memory.json"), host.path("older.json"));
+    fs::create_dir_all(host.path("run")).unwrap();
+    for file in [&record, &older] {
+        fs::write(file, "{\"boots\":[\"before\"]}").unwrap();
+    }
+    let (record, older) = (record.display(), older.display());
+    // What is mounted there can be neither replaced nor removed.
+    let script = format!("mount --bind {older} {record} && exec \"$@\"");
+    let words = ["unshare", "--mount", "sh", "-c", &script, "sh"];
+    host.wrap(words.map(str::to_owned).to_vec());
+    host.start();
+    let blocked = host.wait_blocked("configuration");
+    let said = blocked["msg"].as_str().unwrap();
+    assert!(said.contains("memory.json is an older record"), "{said}");
+    assert!(said.contains("make its folder writable"), "{said}");
+    assert_eq!(host.reboots(), 0);
+    host.stop();
+    host.wrap(Vec::new());
+    host.start();
+    host.wait_until("the reboot command", || host.reboots() == 1);
 }
 
 #[test]
