@@ -87,8 +87,12 @@ impl World {
             self.check.last_completed =
                 by.map(|message| (message.sent_at, message.truth.rules.cooldown));
         }
-        if completed {
-            self.check_failure_kept(by);
+        // Its host may have another name by now.
+        let gone = |change: &Change| change.after.is_none();
+        let mut gone = changes.iter().filter(|change| gone(change));
+        let released = gone.find_map(|change| node_of(&change.key, b"/r/claims/n"));
+        if let Some(node) = released.filter(|_| completed && from_node) {
+            self.check_failure_kept(node);
         }
         self.turns();
         self.check_limit();

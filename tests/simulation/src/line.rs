@@ -87,20 +87,16 @@ impl World {
     }
 
     /// A completed reboot that leaves the budget used cleared nothing, and has failed.
-    pub(crate) fn check_failure_kept(&mut self, by: Option<&Message>) {
-        let Some(Sender::Node { host, .. }) = by.map(|message| message.sender) else {
-            return;
-        };
-        let host = self.home(host);
-        let key = format!("/r/nodes/n{host}");
+    pub(crate) fn check_failure_kept(&mut self, node: usize) {
+        let key = format!("/r/nodes/n{node}");
         let record = self.etcd.get(key.as_bytes());
         let used = record
             .and_then(|kv| decode::<NodeRecord>(&kv.value).ok())
             .is_some_and(|record| record.budget_used > 0);
-        if used && !self.check.line.failed.contains_key(&host) {
+        if used && !self.check.line.failed.contains_key(&node) {
             self.fail(
                 "line",
-                format!("the reboot of n{host} cleared nothing, and nobody is told"),
+                format!("the reboot of n{node} cleared nothing, and nobody is told"),
             );
         }
     }

@@ -504,3 +504,27 @@ fn a_claim_that_a_host_left_under_a_former_name_is_taken_away_while_it_drains_un
     ];
     holds(plan);
 }
+
+/// The release of a host's former name arrives after the host has committed under the next one: what that one has used up of its budget
+/// is no word about the reboot that is complete.
+#[test]
+fn a_release_that_arrives_under_a_former_name_is_not_that_of_the_present_one() {
+    for held_for in 5..30 {
+        let mut plan = Plan::plain(2);
+        plan.quiet_at = 400 * SECOND;
+        plan.nodes[1].required_at = None;
+        for node in &mut plan.nodes {
+            node.settings.max_concurrent_reboots = 2;
+        }
+        plan.faults = vec![
+            (When::Sending(0, "Ending", 1), Fault::Named(0, 2)),
+            (When::Sending(0, "Ending", 1), Fault::Require(0)),
+            (
+                When::Sending(0, "Ending", 2),
+                Fault::Late(0, held_for, false),
+            ),
+            (When::Sent(0, "Ending", 2), Fault::Kill(0, SECOND)),
+        ];
+        holds(plan);
+    }
+}
