@@ -8,6 +8,7 @@ use super::host::Host;
 use super::nearest::nearest;
 use super::reader::{Field, Map};
 use super::{Detector, DetectorKind, HttpCheck, HttpMeans, files};
+use crate::clean::is_hidden;
 use crate::core::machine::DETECTOR;
 
 const TYPES: &[&str] = &["file", "command", "kernel", "http"];
@@ -68,6 +69,18 @@ fn number(detector: &mut Detector, before: &[Detector]) {
     }
 }
 
+/// It stands in logs, metrics and on terminals.
+fn name_of(map: &Map<'_>) -> Option<String> {
+    let field = map.field("name");
+    let name = field.text()?;
+    if name.contains(is_hidden) {
+        field.problem(format!(
+            "{name:?} holds what cannot be seen; write a name in one line"
+        ));
+    }
+    Some(name)
+}
+
 /// The program only: among its arguments may be secrets, and a name is public.
 fn of_program(cmd: &[String]) -> String {
     let program = cmd.first().and_then(|program| program.rsplit('/').next());
@@ -104,7 +117,7 @@ fn detector(item: &Field<'_>, host: &Host) -> Option<Detector> {
         other => unreachable!("{other} is one of TYPES"),
     };
     Some(Detector {
-        name: map.field("name").text().unwrap_or(description),
+        name: name_of(&map).unwrap_or(description),
         timeout: timeout?,
         kind,
     })

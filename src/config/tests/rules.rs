@@ -434,6 +434,10 @@ fn remedies_for_lists_and_names_are_accepted_themselves() {
             "without scheme, port and path",
         ),
         (with("run_dir: /proc/version"), "is no folder"),
+        (
+            with("reboot_required_detectors: [{type: file, path: /f, name: \"a\\e[31m\"}]"),
+            "holds what cannot be seen",
+        ),
     ] {
         let problems = Fixture::new().problems(&text).join("\n");
         assert!(problems.contains(remedy), "{problems}");
