@@ -37,10 +37,12 @@ pub(super) fn forbids(file: &Path, config: Arc<Config>, cancel: &Cancel) -> Opti
         }
         PAST_SWITCH.store(true, Ordering::Release);
         let patience = HOST_LIMIT.saturating_sub(LAST_READ);
-        let like = once_whole(patience, &ended, || unlike(&of, &config));
+        let like = once_whole(patience, &ended, || match unlike(&of, &config)? {
+            None => not_runnable(&config).map_or(Ok(None), Err),
+            wrong => Ok(wrong),
+        });
         PAST_SWITCH.store(false, Ordering::Release);
-        let wrong = like.unwrap_or_else(Some).or_else(|| not_runnable(&config));
-        wrong.map(Refusal::Configuration)
+        like.unwrap_or_else(Some).map(Refusal::Configuration)
     };
     bounded("host", HOST_LIMIT, cancel, look).unwrap_or_else(|_| {
         Some(if PAST_SWITCH.load(Ordering::Acquire) {
