@@ -181,15 +181,16 @@ fn syntax(at: &Place, text: &str, error: &SyntaxError) -> Problem {
 /// How many characters of a line are shown.
 const SHOWN: usize = 160;
 
-/// Words behind which a secret may stand.
-const TELLING: [&str; 7] = [
-    "password:",
-    "passwd:",
-    "secret:",
-    "token:",
-    "api_key:",
-    "authorization:",
-    "bearer ",
+/// Words behind which a secret may stand, unless they are the beginning of the name of a file.
+const TELLING: [&str; 8] = [
+    "password",
+    "passwd",
+    "secret",
+    "token",
+    "api_key",
+    "apikey",
+    "authorization",
+    "bearer",
 ];
 
 /// A line that is no YAML, or advice made of it, without what may be a secret in it: what an address carries of users and queries, and
@@ -199,21 +200,23 @@ fn public(line: &str) -> String {
     let mut rest = line;
     while let Some(at) = rest.find("://") {
         let (before, address) = rest.split_at(at + 3);
-        let ends = |c: char| c.is_whitespace() || "\"',]}".contains(c);
-        let (address, after) = address.split_at(address.find(ends).unwrap_or(address.len()));
-        let host = address.rsplit_once('@').map_or(address, |(_, host)| host);
-        let known = &host[..host.find(['?', '#']).unwrap_or(host.len())];
-        let hidden = if known.len() < address.len() {
-            "…"
-        } else {
-            ""
-        };
+        let end = address.find(char::is_whitespace).unwrap_or(address.len());
+        // A password may hold whatever else ends an address.
+        let host = address[..end].rfind('@').map_or(0, |at| at + 1);
+        let ends = |c: char| "\"',]}".contains(c);
+        let end = address[host..end].find(ends).map_or(end, |at| host + at);
+        let known = &address[host..end];
+        let known = &known[..known.find(['?', '#']).unwrap_or(known.len())];
+        let hidden = if known.len() < end { "…" } else { "" };
         shown.extend([before, known, hidden]);
-        rest = after;
+        rest = &address[end..];
     }
     shown.push_str(rest);
     let lower = shown.to_ascii_lowercase();
-    let end = |word: &&str| lower.find(*word).map(|at| at + word.len());
+    let end = |word: &&str| {
+        let mut found = lower.match_indices(*word).map(|(at, _)| at + word.len());
+        found.find(|end| !lower[*end..].starts_with("_file"))
+    };
     if let Some(end) = TELLING.iter().filter_map(end).min() {
         shown.truncate(end);
         shown.push_str(" …");

@@ -219,8 +219,8 @@ fn metrics(field: &Field<'_>) -> Option<(Option<SocketAddr>, Vec<String>)> {
     let names = map.field("names").texts().unwrap_or_default();
     for (field, name) in &names {
         if name.is_empty() || name.contains(|c: char| c.is_whitespace() || ":/@".contains(c)) {
-            field.problem(format!(
-                "{name:?} is no host name; write it without scheme, port and path, for example node-7.example.com"
+            field.warning(format!(
+                "{name:?} is no host name, so that nobody asks for it; write it without scheme, port and path, for example node-7.example.com"
             ));
         }
     }

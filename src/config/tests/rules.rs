@@ -425,14 +425,6 @@ fn remedies_for_lists_and_names_are_accepted_themselves() {
             with("reboot_required_detectors: [{type: command, cmd: [not-there]}]"),
             "no program of this name is in the system's folders; install it",
         ),
-        (
-            with("metrics: {enabled: true, names: [\"http://n7.example.com/\"]}"),
-            "without scheme, port and path",
-        ),
-        (
-            with("metrics: {enabled: true, names: [\"n7.example.com:9746\"]}"),
-            "without scheme, port and path",
-        ),
         (with("run_dir: /proc/version"), "is no folder"),
         (
             with("reboot_required_detectors: [{type: file, path: /f, name: \"a\\e[31m\"}]"),
@@ -442,7 +434,19 @@ fn remedies_for_lists_and_names_are_accepted_themselves() {
         let problems = Fixture::new().problems(&text).join("\n");
         assert!(problems.contains(remedy), "{problems}");
     }
-    let doubts = Fixture::new().load(&with("boot_id_file: /proc/nothing"));
-    let doubts = format!("{:?}", doubts.unwrap().warnings);
-    assert!(doubts.contains("does not exist on this host"), "{doubts}");
+    for (field, doubt) in [
+        ("boot_id_file: /proc/nothing", "does not exist on this host"),
+        (
+            "metrics: {names: [\"http://n7.example.com/\"]}",
+            "without scheme, port and path",
+        ),
+        (
+            "metrics: {names: [\"n7.example.com:9746\"]}",
+            "without scheme, port and path",
+        ),
+    ] {
+        let doubts = Fixture::new().load(&with(field)).unwrap().warnings;
+        let doubts = format!("{doubts:?}");
+        assert!(doubts.contains(doubt), "{doubts}");
+    }
 }

@@ -197,6 +197,9 @@ fn a_line_that_is_no_yaml_shows_no_secret_and_is_bounded() {
         "etcd_auth: {username: u, password: \"S3CRET\n",
         "cmd: [curl, -H, \"Authorization: Bearer S3CRET\n",
         "cmd: [x, \"--token: S3CRET\", * a]\n",
+        "etcd_auth: {\"username\": \"u\", \"password\": \"S3CRET\n",
+        "cmd: [x, --token=S3CRET, * a]\n",
+        "http: [{url: \"https://u:a,S3CRET]@host/x\", codes: [200}]\n",
         &long,
     ] {
         let problems = Fixture::new().problems(line).join("\n");
