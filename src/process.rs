@@ -23,6 +23,7 @@ use std::fs::File;
 use std::io::{self, Seek as _, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Once};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -115,14 +116,23 @@ fn start(spec: &Command, cancel: &Cancel) -> Result<Run, ScriptOutcome> {
     let key = format!("start {program}");
     let (owned, handle) = (spec.clone(), cancel.clone());
     let limit = spec.begins_within.min(spec.timeout);
-    let until = Instant::now().checked_add(limit);
+    // Set by whoever comes first: the start, or the end of the wait for it.
+    let decided = Arc::new(AtomicBool::new(false));
+    let begins = Arc::clone(&decided);
     let started = bounded::some(STARTS, &key, limit, cancel, move || {
-        begin(&owned, handle, until)
+        begin(&owned, handle, &begins)
     });
+    let never = started.is_err() && !decided.swap(true, Ordering::AcqRel);
     match started {
         Ok(Ok(run)) => Ok(run),
         Ok(Err(error)) => Err(ScriptOutcome::NotStarted(format!("{program}: {error}"))),
         Err(NoAnswer::Cancelled) => Err(ScriptOutcome::Cancelled),
+        Err(NoAnswer::TimedOut) if never && limit < spec.timeout => {
+            let limit = limit.as_secs();
+            Err(ScriptOutcome::NotStarted(format!(
+                "{program}: the look at its files took more than {limit} s, after which it is not allowed any more"
+            )))
+        }
         Err(NoAnswer::TimedOut) => Err(ScriptOutcome::TimedOut),
         Err(NoAnswer::StillBusy) => Err(ScriptOutcome::NotStarted(format!(
             "{program}: earlier starts of it still hang in the file system"
@@ -131,13 +141,11 @@ fn start(spec: &Command, cancel: &Cancel) -> Result<Run, ScriptOutcome> {
     }
 }
 
-/// Looks at what is to be run, and starts it unless that took too long or nobody wants it any more.
-fn begin(spec: &Command, cancel: Cancel, until: Option<Instant>) -> io::Result<Run> {
+/// Looks at what is to be run, and starts it unless nobody waits for that any more.
+fn begin(spec: &Command, cancel: Cancel, decided: &AtomicBool) -> io::Result<Run> {
     trust::command(&spec.argv).map_err(|(_, doubt)| io::Error::from(doubt))?;
-    if until.is_some_and(|until| Instant::now() > until) || cancel.is_cancelled() {
-        return Err(io::Error::other(
-            "the look at its files took too long, so it is not started any more",
-        ));
+    if decided.swap(true, Ordering::AcqRel) {
+        return Err(io::Error::other("nobody waits for its start any more"));
     }
     spawn(spec, cancel)
 }

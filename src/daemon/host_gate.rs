@@ -27,7 +27,12 @@ const LAST_READ: Duration = Duration::from_secs(1);
 static PAST_SWITCH: AtomicBool = AtomicBool::new(false);
 
 /// Why the host forbids a reboot now, within [`HOST_LIMIT`]. No answer is a "no".
-pub(super) fn forbids(file: &Path, config: Arc<Config>, cancel: &Cancel) -> Option<Refusal> {
+pub(super) fn forbids(
+    file: &Path,
+    config: Arc<Config>,
+    committed: bool,
+    cancel: &Cancel,
+) -> Option<Refusal> {
     let (of, ended) = (file.to_owned(), cancel.clone());
     let switch = config.kill_switch_file.clone();
     let look = move || {
@@ -38,7 +43,7 @@ pub(super) fn forbids(file: &Path, config: Arc<Config>, cancel: &Cancel) -> Opti
         PAST_SWITCH.store(true, Ordering::Release);
         let patience = HOST_LIMIT.saturating_sub(LAST_READ);
         let like = once_whole(patience, &ended, || match unlike(&of, &config)? {
-            None => not_runnable(&config).map_or(Ok(None), Err),
+            None => not_runnable(&config, committed).map_or(Ok(None), Err),
             wrong => Ok(wrong),
         });
         PAST_SWITCH.store(false, Ordering::Release);
@@ -72,9 +77,13 @@ fn once_whole<T>(
     }
 }
 
-/// What takes a node out of service must be followed by what reboots it and what brings it back.
-fn not_runnable(config: &Config) -> Option<String> {
-    let hook = |hook: &Option<config::Hook>| hook.as_ref().map(|hook| hook.command.clone());
+/// What takes a node out of service must be followed by what reboots it and what brings it back. After the drain, which may have taken
+/// away what the hooks lie on, only the reboot is to be possible.
+fn not_runnable(config: &Config, committed: bool) -> Option<String> {
+    let hook = |hook: &Option<config::Hook>| {
+        let hook = hook.as_ref().filter(|_| !committed);
+        hook.map(|hook| hook.command.clone())
+    };
     let commands = [
         ("pre_reboot_hook", hook(&config.pre_reboot_hook)),
         ("post_boot_hook", hook(&config.post_boot_hook)),

@@ -1,8 +1,15 @@
 //! What is kept in the run dir for others: packages, the next process of this host, whoever looks for the last reboot.
 
+use std::path::Path;
+
 use super::Daemon;
 use crate::core::{Commitment, Input, Memory, Refusal, Ticket};
 use crate::host;
+
+/// What a process before this one could not write everywhere.
+pub(super) fn unwritten(run_dir: &Path) -> Option<String> {
+    host::read_memory(run_dir).filter(|json| host::stale_memory(run_dir, json).is_some())
+}
 
 impl Daemon {
     /// Says whether a reboot is under way, before anything is sent that could begin one.
@@ -50,7 +57,8 @@ impl Daemon {
                 }
             }
         }
-        self.tasks.look_at_host(ticket)
+        let committed = self.machine.commitment() == Some(Commitment::Committed);
+        self.tasks.look_at_host(ticket, committed)
     }
 
     pub(super) fn record_completed(&self, json: &str) -> Option<Input> {

@@ -151,6 +151,7 @@ impl Daemon {
             etcd::seed()?,
             clock.now(),
         );
+        let unwritten = kept::unwritten(&config.run_dir);
         Ok(Daemon {
             lanes: Lanes::start(
                 client,
@@ -169,7 +170,7 @@ impl Daemon {
             reading: Reading::No,
             hold_back: HoldBack::new(),
             hampered: None,
-            unwritten: None,
+            unwritten,
             commitment: None,
             immediate: VecDeque::new(),
             asked: false,

@@ -191,12 +191,13 @@ impl Tasks {
         })
     }
 
-    pub(super) fn look_at_host(&self, ticket: Ticket) -> Option<Input> {
+    /// What is looked at before a commit, or all that still counts after it.
+    pub(super) fn look_at_host(&self, ticket: Ticket, committed: bool) -> Option<Input> {
         let config = Arc::clone(&self.config);
         let file = self.start.path.clone();
         let cancel = self.cancel.clone();
         self.spawn(
-            move || Input::Host(ticket, forbids(&file, config, &cancel)),
+            move || Input::Host(ticket, forbids(&file, config, committed, &cancel)),
             |why| Input::Host(ticket, Some(Refusal::KillSwitch(why))),
         )
     }

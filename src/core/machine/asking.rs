@@ -158,8 +158,7 @@ impl Machine {
         }
         self.timer = None;
         match &self.state {
-            // A reload that kept a place in the queue left the registration as it was.
-            State::Idle(_) if self.is_in_another_wave() => self.start_afresh(),
+            State::Idle(_) if self.registers_anew() => self.start_afresh(),
             State::Idle(_) => self.go(State::Gates(Gates::at(Stage::PreLock))),
             State::Rebooting { .. } => self.on_reboot_timeout(),
             State::Holding(..) => self.ask(),

@@ -47,7 +47,7 @@ impl Machine {
             "two machines are copies of one, with node_id {}: boot {boot} has the name, and boot {} was refused",
             self.settings.node_id, self.settings.boot_id
         )));
-        self.exit(self.code_of_conflict());
+        self.exit(EXIT_CONFIGURATION);
     }
 
     pub(super) fn refuse_name(&mut self, what: &str, other: &str) {

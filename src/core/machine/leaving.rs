@@ -51,7 +51,7 @@ impl Machine {
                 self.go(State::Left(refusal));
             }
             _ => self.look_again(&Refusal::Lost(
-                "another claim of this node stands there".to_owned(),
+                "another claim of this node stands there, or its registration is gone".to_owned(),
             )),
         }
     }

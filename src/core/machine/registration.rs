@@ -33,9 +33,13 @@ impl Machine {
         }
     }
 
-    pub(super) fn is_in_another_wave(&self) -> bool {
-        let registered = self.registration.as_ref();
-        registered.is_some_and(|(_, record)| record.wave != self.settings.wave)
+    /// Whether what stands registered is of another wave, or of an earlier boot: a reload kept a place in the queue, or led to a
+    /// restored cluster.
+    pub(super) fn registers_anew(&self) -> bool {
+        self.registration.as_ref().is_some_and(|(_, record)| {
+            let of_this_boot = record.boot_id.as_ref() == Some(&self.settings.boot_id);
+            record.wave != self.settings.wave || !self.signed && !of_this_boot
+        })
     }
 
     /// Another name is no new host: what it used up under the old one is used up.

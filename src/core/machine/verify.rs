@@ -260,7 +260,7 @@ impl Machine {
     fn unhealthy(&mut self, what: &str, why: &str) {
         let (now, may_be_ill) = (self.now.mono, self.may_be_ill());
         let once = self.settings.mode != Mode::Daemon;
-        let overdue = once && self.committed_for() > Some(self.patience());
+        let overdue = once && self.is_overdue();
         let told = self
             .held
             .as_ref()
@@ -304,11 +304,19 @@ impl Machine {
         }
     }
 
-    /// How long ago the held claim was committed, by the wall clock; `None` when that is in the future.
-    fn committed_for(&self) -> Option<Duration> {
-        let at = self.held.as_ref()?.claim.committed_at.as_deref()?;
-        let at: jiff::Timestamp = at.parse().ok()?;
-        Duration::try_from(self.now.wall.duration_since(at)).ok()
+    /// Whether by the wall clock the held claim was committed before all that it may take: the drain, the reboot, and a quarter of
+    /// that for what starts after the boot.
+    fn is_overdue(&self) -> bool {
+        let Some(claim) = self.held.as_ref().map(|held| &held.claim) else {
+            return false;
+        };
+        let seconds = |said: Option<u64>| said.map(Duration::from_secs);
+        let patience = seconds(claim.patience_sec).unwrap_or_else(|| self.patience());
+        let drain = seconds(claim.drain_sec).unwrap_or_default();
+        let at = claim.committed_at.as_deref().and_then(|at| at.parse().ok());
+        let since = at.map(|at: jiff::Timestamp| self.now.wall.duration_since(at));
+        let since = since.and_then(|since| Duration::try_from(since).ok());
+        since > Some(drain + patience + self.may_be_ill())
     }
 
     fn healthy(&mut self, now: Duration) {

@@ -15,7 +15,7 @@ use crate::lock::Permit;
 use crate::process::{Cancel, NoAnswer, bounded};
 
 fn look(daemon: &Daemon, events: &Receiver<Event>) -> Option<Refusal> {
-    assert!(daemon.tasks.look_at_host(Ticket(3)).is_none());
+    assert!(daemon.tasks.look_at_host(Ticket(3), false).is_none());
     let Input::Host(Ticket(3), found) = input(events) else {
         panic!("a look at the host is answered as such");
     };
@@ -118,6 +118,12 @@ fn a_command_that_cannot_be_run_forbids_a_reboot_before_the_drain() {
         };
         let said = format!("{field} cannot run /not/there: No such file or directory");
         assert!(why.starts_with(&said), "{why}");
+        // The drain may have taken away what the hooks lie on.
+        assert!(daemon.tasks.look_at_host(Ticket(3), true).is_none());
+        let Input::Host(_, refusal) = input(&events) else {
+            panic!("a look at the host is answered as such");
+        };
+        assert_eq!(refusal.is_some(), field == "reboot_command");
     }
 }
 

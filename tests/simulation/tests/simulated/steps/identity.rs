@@ -351,6 +351,31 @@ fn the_registration_of_an_earlier_boot_is_no_copys_where_the_endpoints_lead_else
     }
 }
 
+/// Its place is not in the backup. It says its boot there before it joins again.
+#[test]
+fn a_node_that_waited_elsewhere_registers_its_boot_in_the_restored_cluster() {
+    let mut node = Node::new(of_boot("boot-1"));
+    node.elder("n9", Phase::Queued);
+    node.until_state("queued");
+    node.settle();
+    let older = NodeRecord {
+        boot_id: Some("boot-0".to_owned()),
+        ..node.registration()
+    };
+    node.delete("/r/claims/n0");
+    node.put("/r/nodes/n0", encode(&older));
+    node.give(Input::Reload(Box::new(Reload {
+        settings: of_boot("boot-1"),
+        drains_otherwise: false,
+        elsewhere: true,
+    })));
+    while node.claim().is_none() {
+        let action = node.next_action();
+        node.perform(action);
+    }
+    assert_eq!(node.registration().boot_id.as_deref(), Some("boot-1"));
+}
+
 #[test]
 fn the_old_name_stays_where_something_else_of_it_stands() {
     for key in ["/r/claims/n0", "/r/line/failed/n0"] {

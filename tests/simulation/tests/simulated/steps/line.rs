@@ -223,8 +223,19 @@ fn a_node_that_is_back_and_ill_says_after_a_quarter_of_its_timeout_that_its_rebo
 #[test]
 fn passes_of_once_on_a_node_that_is_back_and_ill_for_long_say_that_its_reboot_failed() {
     let patience = settings().reboot_timeout + settings().post_boot_settle;
-    for (ago, tells) in [(patience / 2, false), (2 * patience, true)] {
-        let mut node = Node::new(settings());
+    let drain = Duration::from_secs(1000);
+    for (drain_timeout, ago, tells) in [
+        (None, patience / 2, false),
+        (None, patience * 9 / 8, false),
+        (None, 2 * patience, true),
+        (Some(drain), 2 * patience, false),
+        (Some(drain), drain + 2 * patience, true),
+    ] {
+        let before = Settings {
+            drain_timeout,
+            ..settings()
+        };
+        let mut node = Node::new(before.clone());
         node.until("reboot");
         node.now += ago;
         let once = Mode::Once {
@@ -234,7 +245,7 @@ fn passes_of_once_on_a_node_that_is_back_and_ill_for_long_say_that_its_reboot_fa
             node = node.followed_by(Settings {
                 boot_id: "boot-2".to_owned(),
                 mode: once,
-                ..settings()
+                ..before.clone()
             });
             node.health = ScriptOutcome::Exited(1);
             while node.exit.is_none() {

@@ -134,6 +134,7 @@ fn a_member_that_is_forgotten_while_it_joins_registers_and_joins_then() {
     assert_eq!(node.machine.view().state, "leaving");
     assert!(node.claim().is_none());
     node.until("reboot");
+    assert!(node.said("blocked", "or its registration is gone"));
     assert_eq!(node.registration().node, "n0");
 }
 
