@@ -317,7 +317,9 @@ impl World {
                 let sent = by.map(|message| (message.sent_at, message.truth));
                 self.check_return(host, before, sent, completed);
             }
-            Some(Sender::Node { host, .. }) if self.home(host) == node => {
+            Some(Sender::Node { host, .. })
+                if by.is_some_and(|message| message.truth.name == node) =>
+            {
                 self.check_copies(host, before);
             }
             Some(Sender::Node { host, .. }) => {

@@ -528,3 +528,25 @@ fn a_release_that_arrives_under_a_former_name_is_not_that_of_the_present_one() {
         holds(plan);
     }
 }
+
+/// A host waits under another name than the one under which it committed, takes the claim of that one away as anybody would, and has
+/// its first name again when that arrives.
+#[test]
+fn a_host_that_takes_away_what_it_left_under_another_name_does_not_take_it_for_its_own() {
+    for nth in 1..6 {
+        let mut plan = Plan::plain(1);
+        plan.quiet_at = 400 * SECOND;
+        let node = &mut plan.nodes[0];
+        node.settings.hold_timeout = Some(Duration::from_secs(40));
+        node.settings.drain_timeout = None;
+        node.reboots = vec![Reboot::Nothing];
+        plan.faults = vec![
+            (When::At(40 * SECOND), Fault::Named(0, 2)),
+            (When::At(41 * SECOND), Fault::PowerLoss(0, 5 * SECOND)),
+            (When::At(42 * SECOND), Fault::Require(0)),
+            (When::Sending(0, "TakingAway", nth), Fault::Named(0, 0)),
+            (When::Sent(0, "TakingAway", nth), Fault::Kill(0, SECOND)),
+        ];
+        holds(plan);
+    }
+}
