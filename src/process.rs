@@ -112,6 +112,16 @@ pub fn run(spec: &Command, cancel: &Cancel) -> ScriptReport {
 /// Looking at the program and opening it can hang, so even this has the limit and the cancel of the run. Should the program
 /// start after all later, nobody takes the value, and dropping it ends the child.
 fn start(spec: &Command, cancel: &Cancel) -> Result<Run, ScriptOutcome> {
+    let argv = spec.argv.clone();
+    let look = move || trust::command(&argv).map_err(|(_, doubt)| io::Error::from(doubt));
+    start_after(look, spec, cancel)
+}
+
+fn start_after(
+    look: impl FnOnce() -> io::Result<()> + Send + 'static,
+    spec: &Command,
+    cancel: &Cancel,
+) -> Result<Run, ScriptOutcome> {
     let program = spec.argv.first().map_or("", String::as_str).to_owned();
     let key = format!("start {program}");
     let (owned, handle) = (spec.clone(), cancel.clone());
@@ -120,7 +130,11 @@ fn start(spec: &Command, cancel: &Cancel) -> Result<Run, ScriptOutcome> {
     let decided = Arc::new(AtomicBool::new(false));
     let begins = Arc::clone(&decided);
     let started = bounded::some(STARTS, &key, limit, cancel, move || {
-        begin(&owned, handle, &begins)
+        look()?;
+        if begins.swap(true, Ordering::AcqRel) {
+            return Err(io::Error::other("nobody waits for its start any more"));
+        }
+        spawn(&owned, handle)
     });
     let never = started.is_err() && !decided.swap(true, Ordering::AcqRel);
     match started {
@@ -139,15 +153,6 @@ fn start(spec: &Command, cancel: &Cancel) -> Result<Run, ScriptOutcome> {
         ))),
         Err(NoAnswer::NotStarted(why)) => Err(ScriptOutcome::NotStarted(why)),
     }
-}
-
-/// Looks at what is to be run, and starts it unless nobody waits for that any more.
-fn begin(spec: &Command, cancel: Cancel, decided: &AtomicBool) -> io::Result<Run> {
-    trust::command(&spec.argv).map_err(|(_, doubt)| io::Error::from(doubt))?;
-    if decided.swap(true, Ordering::AcqRel) {
-        return Err(io::Error::other("nobody waits for its start any more"));
-    }
-    spawn(spec, cancel)
 }
 
 fn spawn(spec: &Command, cancel: Cancel) -> io::Result<Run> {

@@ -532,18 +532,43 @@ fn a_child_that_comes_too_late_is_ended_and_reaped_but_a_detached_one_not_by_a_c
     }
 }
 
-/// As after a look at a file system that hung.
+/// The file system answers only when nobody waits any more: who was told that it has not begun must be right.
 #[test]
-fn what_nobody_waits_for_any_more_does_not_begin() {
+fn what_was_said_not_to_have_begun_does_not_begin_later() {
     let folder = tempfile::tempdir().unwrap();
     let ran = folder.path().join("ran");
-    let spec = sh(&format!("touch {}", ran.display()));
-    assert!(begin(&spec, Cancel::new(), &AtomicBool::new(true)).is_err());
-    assert!(!ran.exists());
-    let decided = AtomicBool::new(false);
-    assert!(begin(&spec, Cancel::new(), &decided).is_ok());
-    assert!(
-        decided.into_inner(),
-        "who waits knows that it may have begun"
-    );
+    for cancelled in [false, true] {
+        let spec = Command {
+            begins_within: match cancelled {
+                false => Duration::from_millis(1),
+                true => PATIENCE,
+            },
+            detach: true,
+            ..sh(&format!("touch {}", ran.display()))
+        };
+        let (answer, hangs) = std::sync::mpsc::channel::<()>();
+        let look = move || {
+            let _ = hangs.recv();
+            Ok(())
+        };
+        let cancel = Cancel::new();
+        if cancelled {
+            cancel.cancel();
+        }
+        let Err(outcome) = start_after(look, &spec, &cancel) else {
+            panic!("it cannot have begun");
+        };
+        match cancelled {
+            false => assert!(
+                matches!(outcome, ScriptOutcome::NotStarted(_)),
+                "{outcome:?}"
+            ),
+            true => assert_eq!(outcome, ScriptOutcome::Cancelled),
+        }
+        // What has begun is left running then, and shows that it has when it is given the time.
+        cancel.cancel();
+        drop(answer);
+        assert!(run_plain(&sh("sleep 0.3")).outcome.success());
+        assert!(!ran.exists(), "{cancelled}");
+    }
 }
