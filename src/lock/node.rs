@@ -7,7 +7,7 @@ use super::record::{NodeRecord, Report, Standing, encode};
 use super::{Keys, line, waves};
 
 /// Delete the registration that a machine had under a name which it has no more, while it is the one with this mod revision and
-/// neither a claim nor a failure of that name stands.
+/// neither a claim nor a failure of that name stands. Otherwise answer what stands there.
 pub fn unregister(keys: &Keys, record: &NodeRecord, modified: i64) -> Txn {
     let node = record.node.as_str();
     let key = keys.node(node);
@@ -17,10 +17,10 @@ pub fn unregister(keys: &Keys, record: &NodeRecord, modified: i64) -> Txn {
             absent(keys.claim(node)),
             absent(keys.failed(node)),
         ],
-        success: std::iter::once(Op::Delete(Delete::of(Span::one(key))))
+        success: std::iter::once(Op::Delete(Delete::of(Span::one(key.clone()))))
             .chain((record.wave < 0).then(|| waves::unnamed(keys, node)))
             .collect(),
-        failure: vec![],
+        failure: vec![read(key)],
     }
 }
 

@@ -153,6 +153,30 @@ pub fn register(reply: Reply) -> Result<Result<i64, Option<KeyValue>>, Malformed
     Ok(Err(single(node)?.cloned()))
 }
 
+/// Which of the `former` registrations, taken away at the end of the txn, stand as they did: a claim or a failure of that name keeps
+/// them. Of one whose answer is missing nothing is known, and it is kept.
+pub fn refused(reply: &Reply, former: Vec<(i64, NodeRecord)>) -> Vec<(i64, NodeRecord)> {
+    let nested = match reply {
+        Reply::Txn(txn) if txn.succeeded => {
+            &txn.replies[txn.replies.len().saturating_sub(former.len())..]
+        }
+        _ => &[],
+    };
+    let stands = |modified: i64, answer: Option<&OpReply>| match answer {
+        Some(OpReply::Txn(txn)) if txn.succeeded => false,
+        Some(OpReply::Txn(txn)) => match reads(txn).first() {
+            Some(range) => range.kvs.iter().any(|kv| kv.mod_revision == modified),
+            None => true,
+        },
+        _ => true,
+    };
+    let former = former.into_iter().enumerate();
+    former
+        .filter(|(nth, (modified, _))| stands(*modified, nested.get(*nth)))
+        .map(|(_, kept)| kept)
+        .collect()
+}
+
 /// What [`super::request::recount`] found: `None` when the own claim is not the first, so that the place is lost.
 ///
 /// # Errors

@@ -26,6 +26,7 @@ impl Machine {
             State::SelfTest
             | State::ReadOwn
             | State::Registering(_)
+            | State::Unregistering(_)
             | State::Removing(_)
             | State::Noting(_)
             | State::Granting(..)
@@ -58,6 +59,7 @@ impl Machine {
             | State::ReadOwn
             | State::Left(_)
             | State::Registering(_)
+            | State::Unregistering(_)
             | State::Removing(_) => self.start_request(),
             State::Noting(_) => self.noting_request(),
             State::Granting(_, grant) => self.grant_request(grant.id, grant.ttl),
@@ -107,6 +109,7 @@ impl Machine {
             | State::Left(_)
             | State::Registering(_)
             | State::Removing(_) => self.on_start(result),
+            State::Unregistering(_) => self.on_unregistered(result),
             State::Noting(_) => self.on_noted(result),
             State::Granting(..) => self.on_granted(sent_at, result),
             State::Entering(..) => self.on_entered(result),
@@ -167,6 +170,7 @@ impl Machine {
             State::SelfTest
             | State::ReadOwn
             | State::Registering(_)
+            | State::Unregistering(_)
             | State::Removing(_)
             | State::Noting(_)
             | State::Granting(..)

@@ -53,14 +53,16 @@ impl Machine {
             record.budget_used = 0;
             return self.go(State::Registering(Box::new(record)));
         }
-        let forgotten = self.registration.is_none();
-        if (forgotten || !self.former.is_empty()) && self.settings.mode == Mode::Daemon {
-            // An operator forgot this node, and it is here. Or it gave a claim of this name back, and another name of it stands yet.
+        if self.registration.is_none() && self.settings.mode == Mode::Daemon {
+            // An operator forgot this node, and it is here.
             record.boot_id = Some(self.settings.boot_id.clone());
-            if let Some(reporter) = self.reporter.as_mut().filter(|_| forgotten) {
+            if let Some(reporter) = &mut self.reporter {
                 reporter.forgotten();
             }
             return self.go(State::Registering(Box::new(record)));
+        }
+        if !self.former.is_empty() {
+            return self.go(State::Unregistering(refusal));
         }
         self.block(refusal);
     }

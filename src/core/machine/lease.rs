@@ -33,6 +33,7 @@ impl Machine {
             State::SelfTest
             | State::ReadOwn
             | State::Registering(_)
+            | State::Unregistering(_)
             | State::Removing(_)
             | State::Idle(_)
             | State::Granting(..)

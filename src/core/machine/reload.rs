@@ -55,6 +55,7 @@ impl Machine {
             | State::ReadOwn
             | State::Registering(_)
             | State::Removing(_)
+            | State::Unregistering(_)
             | State::Idle(_) => self.start_afresh(),
             State::Granting(_, grant) if renamed => {
                 self.leave_lease(grant.id, After::Block(renaming()));

@@ -167,6 +167,7 @@ impl Machine {
             State::SelfTest
             | State::ReadOwn
             | State::Registering(_)
+            | State::Unregistering(_)
             | State::Removing(_)
             | State::Leaving(..)
             | State::Left(_)

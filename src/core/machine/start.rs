@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use etcd_rs_sync::{Error, Op, Reply, Request};
+use etcd_rs_sync::{Error, Op, Reply, Request, Txn};
 
 use super::{Entry, Gates, Machine, Outcome, Stage, State, Verify, nonsense, words};
 use crate::core::Note;
@@ -24,17 +24,37 @@ impl Machine {
             State::ReadOwn | State::Left(_) => Request::Txn(request::read_own(keys, node)),
             State::Registering(record) => {
                 let mut txn = request::register(keys, record, self.registered_as());
-                // Nobody is there any more under a former name, and policies would count it for ever.
-                let former = self.former.iter();
-                let former = former.map(|(modified, it)| request::unregister(keys, it, *modified));
-                txn.success.extend(former.map(Op::Txn));
+                txn.success.extend(self.unregistrations());
                 Request::Txn(txn)
             }
+            State::Unregistering(_) => Request::Txn(Txn {
+                compares: vec![],
+                success: self.unregistrations().collect(),
+                failure: vec![],
+            }),
             State::Removing(found) => {
                 Request::Txn(request::remove(keys, node, found.create, found.modified))
             }
             _ => return None,
         })
+    }
+
+    /// Nobody is there any more under a former name, and policies would count it for ever.
+    fn unregistrations(&self) -> impl Iterator<Item = Op> {
+        let former = self.former.iter();
+        former
+            .map(|(modified, it)| Op::Txn(request::unregister(&self.settings.keys, it, *modified)))
+    }
+
+    /// What a claim or a failure kept is tried again with the next check, and so is what etcd did not answer.
+    pub(super) fn on_unregistered(&mut self, reply: Result<Reply, Error>) {
+        if let Ok(reply) = reply {
+            self.former = outcome::refused(&reply, std::mem::take(&mut self.former));
+        }
+        if let State::Unregistering(refusal) = &self.state {
+            let refusal = refusal.clone();
+            self.block(refusal);
+        }
     }
 
     pub(super) fn on_start(&mut self, result: Result<Reply, Error>) {
@@ -285,8 +305,10 @@ impl Machine {
         let State::Registering(record) = &self.state else {
             return;
         };
+        let refused = outcome::refused(&reply, self.former.clone());
         match outcome::register(reply) {
             Ok(Ok(modified)) => {
+                self.former = refused;
                 self.registered(modified);
             }
             // A repeated write whose first copy took effect.
@@ -302,7 +324,10 @@ impl Machine {
         if let State::Registering(record) = &self.state {
             self.signed = record.boot_id.as_ref() == Some(&self.settings.boot_id);
             self.registration = Some((modified, (**record).clone()));
-            self.former.clear();
+            // What was used up under them is in the new registration now.
+            for (_, former) in &mut self.former {
+                former.budget_used = 0;
+            }
             if self.next.is_some() {
                 return self.start_afresh();
             }

@@ -16,6 +16,8 @@ pub enum State {
     ReadOwn,
     /// Writing the own registration.
     Registering(Box<NodeRecord>),
+    /// Taking away what stands registered under former names; why the last pass ended.
+    Unregistering(Refusal),
     /// Deleting a claim that a dead process left.
     Removing(Box<Found>),
     /// Nothing to do until the timer; why the last pass ended.

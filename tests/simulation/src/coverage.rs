@@ -5,7 +5,7 @@ use reboot_coordinator::core::machine::Stage;
 use reboot_coordinator::core::{Input, State};
 
 /// Names of the states, as counted here.
-pub const STATES: [&str; 30] = [
+pub const STATES: [&str; 31] = [
     "SelfTest",
     "ReadOwn",
     "Registering",
@@ -36,6 +36,7 @@ pub const STATES: [&str; 30] = [
     "Stopping",
     "Stopped",
     "Left",
+    "Unregistering",
 ];
 
 /// Names of the inputs, as counted here.
@@ -128,6 +129,7 @@ pub fn state_index(state: &State) -> usize {
         State::Stopping => 27,
         State::Stopped => 28,
         State::Left(_) => 29,
+        State::Unregistering(_) => 30,
     }
 }
 

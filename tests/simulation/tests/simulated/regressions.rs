@@ -550,3 +550,23 @@ fn a_host_that_takes_away_what_it_left_under_another_name_does_not_take_it_for_i
         holds(plan);
     }
 }
+
+/// A place that a host's former process asked for arrives when the host is about to have its first name again: it keeps the other name
+/// registered, which nobody else would ever take away.
+#[test]
+fn a_former_name_that_a_late_claim_keeps_goes_with_that_claim() {
+    let mut plan = Plan::plain(2);
+    plan.quiet_at = 100 * SECOND;
+    plan.nodes[1].required_at = None;
+    plan.nodes[0].required_at = Some(30 * SECOND);
+    plan.faults = vec![
+        (When::At(20 * SECOND), Fault::Named(0, 2)),
+        (When::Sending(0, "Entering", 1), Fault::Late(0, 7, false)),
+        (
+            When::Sent(0, "Entering", 1),
+            Fault::PowerLoss(0, 5 * SECOND),
+        ),
+        (When::Sent(0, "Registering", 3), Fault::Named(0, 0)),
+    ];
+    holds(plan);
+}

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use etcd_rs_sync::Error;
 use reboot_coordinator::core::facts::DetectorResult;
-use reboot_coordinator::core::{Action, Hook, Input, Reload, Settings, State};
+use reboot_coordinator::core::{Action, Hook, Input, Refusal, Reload, Settings, State};
 use reboot_coordinator::lock::record::{decode, encode};
 use reboot_coordinator::lock::{Claim, Domains, NodeRecord, Phase};
-use simulation::by_hand::{Node, detector, settings, unreachable};
+use simulation::by_hand::{Node, denied, detector, settings, unreachable};
 
 fn of_boot(boot: &str) -> Settings {
     Settings {
@@ -385,6 +385,97 @@ fn the_old_name_stays_where_something_else_of_it_stands() {
         assert!(node.stands("/r/nodes/web").is_some());
         assert!(node.stands("/r/nodes/n0").is_some(), "{key}");
     }
+}
+
+/// Until the next check has ended; how many requests it took.
+fn checks(node: &mut Node) -> usize {
+    let before = node.done.len();
+    let detect = node.until("detect");
+    node.perform(detect);
+    while !matches!(node.machine.state(), State::Idle(Some(_))) {
+        let action = node.next_action();
+        node.perform(action);
+    }
+    let done = node.done.iter().skip(before);
+    done.filter(|name| **name == "etcd").count()
+}
+
+#[test]
+fn the_old_name_goes_when_nothing_keeps_it_any_more_and_nothing_is_written_before() {
+    for key in ["/r/claims/n0", "/r/line/failed/n0"] {
+        let mut node = idle();
+        node.put(key, "{}");
+        is_named(&mut node, "web", "boot-1");
+        checks(&mut node);
+        let written = node.put("/r/other", "");
+        for _ in 0..3 {
+            checks(&mut node);
+        }
+        // One more write is the next revision.
+        assert_eq!(node.put("/r/other", ""), written + 1);
+        assert!(node.stands("/r/nodes/n0").is_some(), "{key}");
+        node.delete(key);
+        checks(&mut node);
+        assert!(node.stands("/r/nodes/n0").is_none(), "{key}");
+        assert_eq!(checks(&mut node), 1, "it goes on asking");
+    }
+}
+
+#[test]
+fn the_old_name_is_left_to_another_machine_that_has_it_now() {
+    let mut node = idle();
+    node.put("/r/claims/n0", "{}");
+    is_named(&mut node, "web", "boot-1");
+    checks(&mut node);
+    let other = node.put("/r/nodes/n0", "another machine's");
+    node.delete("/r/claims/n0");
+    checks(&mut node);
+    let stands = node.stands("/r/nodes/n0");
+    assert_eq!(stands.map(|kv| kv.mod_revision), Some(other));
+    assert_eq!(checks(&mut node), 1, "it goes on asking");
+}
+
+#[test]
+fn what_was_used_up_under_a_name_that_is_kept_is_made_whole_once() {
+    let mut node = Node::new(of_boot("boot-1"));
+    node.until("reboot");
+    let mut node = node.followed_by(of_boot("boot-2"));
+    node.until_state("idle");
+    is_named(&mut node, "web", "boot-2");
+    checks(&mut node);
+    assert!(node.stands("/r/nodes/n0").is_some());
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    checks(&mut node);
+    let written = node.stands("/r/nodes/web").map(|kv| kv.mod_revision);
+    checks(&mut node);
+    checks(&mut node);
+    assert_eq!(
+        node.stands("/r/nodes/web").map(|kv| kv.mod_revision),
+        written
+    );
+}
+
+#[test]
+fn a_host_that_may_not_take_its_old_name_away_goes_on_and_tries_again() {
+    let mut node = idle();
+    node.put("/r/claims/n0", "{}");
+    is_named(&mut node, "web", "boot-1");
+    checks(&mut node);
+    node.delete("/r/claims/n0");
+    let ticket = loop {
+        let (ticket, request) = node.until_sending("idle");
+        if matches!(node.machine.state(), State::Unregistering(_)) {
+            break ticket;
+        }
+        node.perform(Action::Etcd(ticket, request));
+    };
+    node.answer(ticket, Err(denied()));
+    assert!(matches!(
+        node.machine.state(),
+        State::Idle(Some(Refusal::NotRequired))
+    ));
+    checks(&mut node);
+    assert!(node.stands("/r/nodes/n0").is_none());
 }
 
 /// The next process must not undo what this one never began.
