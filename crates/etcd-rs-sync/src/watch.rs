@@ -164,7 +164,7 @@ impl Watch {
             until,
         };
         let response = start(&agent, &exchange, Some(self.silence())).map_err(|failure| {
-            if failure.sent && failure.closed {
+            if failure.sent && failure.closed && !self.stop.is_stopped() {
                 self.session.forget(&ticket);
             }
             self.lost(&failure.detail)
@@ -314,8 +314,9 @@ impl Watch {
     /// The next attempt is at another endpoint, after a pause.
     fn fail(&mut self, error: Error) -> Error {
         self.backoff.failed(Instant::now());
-        // A refusal is the cluster's word, and no failure of the one who gave it.
-        if matches!(error, Error::NotSent { .. } | Error::OutcomeUnknown { .. }) {
+        // A refusal is the cluster's word, and no failure of the one who gave it. Nor is a stop, which closes the socket.
+        let failed = matches!(error, Error::NotSent { .. } | Error::OutcomeUnknown { .. });
+        if failed && !self.stop.is_stopped() {
             self.session
                 .endpoints
                 .failed(self.endpoint, &error.to_string());

@@ -1,5 +1,6 @@
 //! Users, rights, and tokens that stop being good.
 
+use std::thread;
 use std::time::Duration;
 
 use etcd_rs_sync::{
@@ -199,6 +200,24 @@ fn a_watch_needs_rights_says_so_and_does_not_spin() {
         // Pauses of at least 25, 50, 100 and 200 ms lie between five attempts.
         assert!(started.elapsed() >= Duration::from_millis(375));
         assert_eq!(proxy.count("/v3/watch"), 5);
+    });
+}
+
+#[test]
+fn a_watch_that_is_stopped_before_it_stands_does_not_cost_the_token() {
+    each_version(|version| {
+        let cluster = cluster(version);
+        let proxy = Proxy::new(cluster.client_address(0));
+        proxy.rule(Rule::on("/v3/watch", Action::Swallow));
+        let etcd = as_user(through(&proxy), "node", PASSWORD);
+        let mut watch = etcd.watch(WatchRequest::new(Keys::prefix("own/"))).unwrap();
+        let stop = watch.stopper();
+        let waiting = thread::spawn(move || watch.next().is_none());
+        proxy.wait_for("/v3/watch", 1, LIMIT);
+        stop.stop();
+        assert!(waiting.join().unwrap());
+        etcd.put(Put::new("own/k", "v", 0)).unwrap();
+        assert_eq!(proxy.count("authenticate"), 1);
     });
 }
 

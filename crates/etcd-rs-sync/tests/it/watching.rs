@@ -186,7 +186,8 @@ fn nothing_is_lost_or_repeated_when_connections_break_and_servers_restart() {
 #[test]
 fn a_stop_ends_a_blocked_watch_at_once_and_for_good() {
     each_version_and_tls(|cluster| {
-        let mut watch = watch(&client(cluster), "s/");
+        let client = client(cluster);
+        let mut watch = watch(&client, "s/");
         connected(&mut watch);
         let stop = watch.stopper();
         let (done, result) = mpsc::channel();
@@ -202,6 +203,7 @@ fn a_stop_ends_a_blocked_watch_at_once_and_for_good() {
             let (ended, again) = result.recv_timeout(Duration::from_secs(2)).unwrap();
             assert_eq!((ended.map(|r| r.ok()), again.map(|r| r.ok())), (None, None));
             assert!(stop.is_stopped());
+            assert_no_failure(&client);
         });
     });
 }
@@ -239,7 +241,8 @@ fn a_stop_ends_a_watch_that_cannot_connect() {
         // A server that accepts and never answers.
         let silent = Proxy::new(cluster.client_address(0));
         silent.rule(Rule::on("/v3/watch", Action::Swallow));
-        let mut hanging = watch(&client_of(&[silent.url()], LIMIT), "s/");
+        let client = client_of(&[silent.url()], LIMIT);
+        let mut hanging = watch(&client, "s/");
         let stop = hanging.stopper();
         let waiting = thread::spawn(move || hanging.next().is_none());
         silent.wait_for("/v3/watch", 1, LIMIT);
@@ -247,7 +250,17 @@ fn a_stop_ends_a_watch_that_cannot_connect() {
         stop.stop();
         assert!(waiting.join().unwrap());
         assert!(started.elapsed() < Duration::from_secs(1));
+        assert_no_failure(&client);
     });
+}
+
+/// A watch that is stopped says nothing of its endpoint: the next request goes there again, and does not ask for the version.
+fn assert_no_failure(client: &Client) {
+    let health = &client.endpoints()[0];
+    assert!(
+        health.failed.is_none() && health.version.is_some(),
+        "{health:?}"
+    );
 }
 
 #[test]
