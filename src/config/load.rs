@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Config;
 use super::host::Host;
@@ -28,17 +29,28 @@ pub struct Loaded {
     pub files: Vec<PathBuf>,
 }
 
+/// The content of the files, and what it means before anything is looked up on the host.
+pub(super) struct Read {
+    contents: Vec<(PathBuf, Vec<u8>)>,
+    tree: Node,
+}
+
+/// What was read last. Before each commit the files are read again, and hardly ever say something else.
+static LAST: Last = Mutex::new(None);
+
+pub(super) type Last = Mutex<Option<Arc<Read>>>;
+
 /// Loads `path` and `config.d/*.yaml` beside it, which are merged over it in name order: maps key by key, anything else replaced.
 ///
 /// # Errors
 /// Everything that is wrong, at once. Only when a file cannot be read or is no YAML, that is reported alone, since the rest
 /// cannot be judged.
 pub fn load(path: &Path) -> Result<Loaded, Problems> {
-    load_on(path, &Host::this())
+    load_on(path, &Host::this(), &LAST)
 }
 
 /// [`load`], on a host that tests may make up.
-pub(super) fn load_on(path: &Path, host: &Host) -> Result<Loaded, Problems> {
+pub(super) fn load_on(path: &Path, host: &Host, last: &Last) -> Result<Loaded, Problems> {
     let sink = Sink::default();
     let mut files = vec![path.to_path_buf()];
     let mut unreadable = Vec::new();
@@ -46,12 +58,50 @@ pub(super) fn load_on(path: &Path, host: &Host) -> Result<Loaded, Problems> {
         Ok(more) => files.extend(more),
         Err(problem) => unreadable.push(problem),
     }
+    let mut contents = Vec::new();
+    for file in &files {
+        match read(file) {
+            Ok(bytes) => contents.push((file.clone(), bytes)),
+            Err(problem) => unreadable.push(problem),
+        }
+    }
+    let known = last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let tree = match known.filter(|known| known.contents == contents) {
+        Some(known) => known,
+        None => {
+            let tree = merged(path, &contents, &sink, &mut unreadable);
+            Arc::new(Read { contents, tree })
+        }
+    };
+    if !unreadable.is_empty() {
+        return Err(Problems(unreadable));
+    }
+    if sink.problems.borrow().is_empty() {
+        *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&tree));
+    }
+    let Some(config) = validate::config(&tree.tree, host, &sink) else {
+        return Err(Problems(sink.problems.into_inner()));
+    };
+    Ok(Loaded {
+        config,
+        warnings: sink.warnings.into_inner(),
+        files,
+    })
+}
+
+/// What the files hold together. What is no YAML, or is no map in a drop-in, is left out, and why is told.
+fn merged(
+    path: &Path,
+    contents: &[(PathBuf, Vec<u8>)],
+    sink: &Sink,
+    unreadable: &mut Vec<Problem>,
+) -> Node {
     let mut tree = Node {
         at: Place::file(path),
         value: Value::Null,
     };
-    for file in &files {
-        match read(file, &sink) {
+    for (file, bytes) in contents {
+        match parse(file, bytes, sink) {
             Ok(node) if file != path && !matches!(node.value, Value::Map(_) | Value::Null) => {
                 let what = node.value.describe();
                 unreadable.push(node.at.problem(
@@ -63,17 +113,7 @@ pub(super) fn load_on(path: &Path, host: &Host) -> Result<Loaded, Problems> {
             Err(problem) => unreadable.push(problem),
         }
     }
-    if !unreadable.is_empty() {
-        return Err(Problems(unreadable));
-    }
-    let Some(config) = validate::config(&tree, host, &sink) else {
-        return Err(Problems(sink.problems.into_inner()));
-    };
-    Ok(Loaded {
-        config,
-        warnings: sink.warnings.into_inner(),
-        files,
-    })
+    tree
 }
 
 /// An empty file changes nothing; the first file with content begins the tree.
@@ -131,15 +171,18 @@ fn drop_ins(config: &Path, sink: &Sink) -> Result<Vec<PathBuf>, Problem> {
     Ok(found)
 }
 
-fn read(path: &Path, sink: &Sink) -> Result<Node, Problem> {
-    let at = Place::file(path);
+fn read(path: &Path) -> Result<Vec<u8>, Problem> {
     let remedy = match path.is_symlink() {
         true => "what the link names must be there and readable; correct or remove the link",
         false => "create it or name another with --config",
     };
-    let bytes = trust::read(path, MAX_BYTES).map_err(|doubt| unusable(path, doubt, remedy))?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+    trust::read(path, MAX_BYTES).map_err(|doubt| unusable(path, doubt, remedy))
+}
+
+fn parse(path: &Path, bytes: &[u8], sink: &Sink) -> Result<Node, Problem> {
+    let at = Place::file(path);
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let good = &bytes[..error.valid_up_to()];
         let at = Place {
             line: Some(1 + good.iter().filter(|byte| **byte == b'\n').count()),
             ..at.clone()
@@ -147,7 +190,7 @@ fn read(path: &Path, sink: &Sink) -> Result<Node, Problem> {
         at.problem("", "is not text in UTF-8; save the file as UTF-8")
     })?;
     // An editor's byte order mark is no content.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let yaml = yaml::parse(text).map_err(|error| syntax(&at, text, &error))?;
     Ok(locate(
         yaml,

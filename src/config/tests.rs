@@ -14,18 +14,20 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use super::host::Host;
-use super::load::load_on;
+use super::load::{Last, load_on};
 use super::{Loaded, Problems};
 
 /// A folder with a health script, a host of its own, and a configuration to be written.
 struct Fixture {
     folder: tempfile::TempDir,
+    last: Last,
 }
 
 impl Fixture {
     fn new() -> Fixture {
         let fixture = Fixture {
             folder: tempfile::tempdir().unwrap(),
+            last: Last::default(),
         };
         fixture.file("health.sh", "#!/bin/sh\nexit 0\n", 0o755);
         fixture.file("hostname", "web-1.example.com\n", 0o644);
@@ -60,7 +62,7 @@ impl Fixture {
     fn load(&self, text: &str) -> Result<Loaded, Problems> {
         let text = text.replace("DIR", self.folder.path().to_str().unwrap());
         let path = self.file("config.yaml", &text, 0o644);
-        load_on(&path, &self.host())
+        load_on(&path, &self.host(), &self.last)
     }
 
     /// The problems of `text`, one a line, without the folder.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::lines::Lines;
 use super::problem::Problem;
@@ -11,7 +11,7 @@ use super::yaml::Yaml;
 /// Where a value stands.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Place {
-    pub(super) file: Rc<Path>,
+    pub(super) file: Arc<Path>,
     pub(super) line: Option<usize>,
 }
 
@@ -19,7 +19,7 @@ impl Place {
     /// A file as a whole.
     pub(super) fn file(file: &Path) -> Place {
         Place {
-            file: Rc::from(file),
+            file: Arc::from(file),
             line: None,
         }
     }
@@ -73,7 +73,7 @@ impl Value {
 /// Gives every value of one file its place. A duplicate key is a problem; its first value is kept, so that it causes no second one.
 pub(super) fn locate(yaml: Yaml, file: &Path, lines: &Lines, problems: &mut Vec<Problem>) -> Node {
     let mut locator = Locator {
-        file: Rc::from(file),
+        file: Arc::from(file),
         lines,
         problems,
     };
@@ -81,7 +81,7 @@ pub(super) fn locate(yaml: Yaml, file: &Path, lines: &Lines, problems: &mut Vec<
 }
 
 struct Locator<'a> {
-    file: Rc<Path>,
+    file: Arc<Path>,
     lines: &'a Lines,
     problems: &'a mut Vec<Problem>,
 }

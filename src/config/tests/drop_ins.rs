@@ -164,3 +164,34 @@ fn a_drop_in_that_holds_no_fields_is_the_only_problem() {
         assert!(problems[0].contains("must hold fields"), "{problems:?}");
     }
 }
+
+/// What the files hold is made sense of once while they hold the same; whether it can be used is found out each time.
+#[test]
+fn a_configuration_that_is_read_again_is_what_files_and_host_say_then() {
+    let fixture = Fixture::new();
+    let text = with("check_interval_sec: 10");
+    let interval = |text: &str| {
+        let loaded = fixture.load(text).unwrap();
+        loaded.config.check_interval.as_secs()
+    };
+    assert_eq!((interval(&text), interval(&text)), (10, 10));
+    assert_eq!(interval(&with("check_interval_sec: 20")), 20);
+    assert_eq!(interval(&text), 10);
+    let more = fixture.file("config.d/a.yaml", "check_interval_sec: 30", 0o644);
+    assert_eq!((interval(&text), interval(&text)), (30, 30));
+    fixture.file("config.d/a.yaml", "check_interval_sec: 40", 0o644);
+    assert_eq!(interval(&text), 40);
+    fixture.file("config.d/a.yaml", "check_interval_sec: 40", 0o666);
+    assert!(fixture.problems(&text)[0].contains("config.d/a.yaml"));
+    fs::remove_file(more).unwrap();
+    assert_eq!(interval(&text), 10);
+    fs::remove_file(fixture.path("health.sh")).unwrap();
+    let told = fixture.problems(&text);
+    assert_eq!(fixture.problems(&text), told);
+    assert!(told[0].contains("config.yaml:5: health_script"), "{told:?}");
+    // A key that stands twice is told each time.
+    let twice = text + "\ncheck_interval_sec: 20\n";
+    let told = fixture.problems(&twice);
+    assert!(told[0].contains("is written twice"), "{told:?}");
+    assert_eq!(fixture.problems(&twice), told);
+}

@@ -329,8 +329,9 @@ fn a_syntax_error_shows_its_place_and_line() {
 #[test]
 fn a_missing_file_and_a_wrong_kind_of_file_are_explained() {
     let fixture = Fixture::new();
-    let load =
-        |name: &str| fixture.lines(&load_on(&fixture.path(name), &fixture.host()).unwrap_err());
+    let load = |name: &str| {
+        fixture.lines(&load_on(&fixture.path(name), &fixture.host(), &fixture.last).unwrap_err())
+    };
     assert!(
         load("nothing.yaml")[0].contains("nothing.yaml: cannot be read: No such file"),
         "{:?}",

@@ -162,7 +162,7 @@ fn a_file_in_another_encoding_is_named_with_the_line() {
     let fixture = Fixture::new();
     let path = fixture.file("config.yaml", "", 0o644);
     fs::write(&path, b"lock_key: /a\nnode_name: M\xfcnchen\n").unwrap();
-    let problems = fixture.lines(&load_on(&path, &fixture.host()).unwrap_err());
+    let problems = fixture.lines(&load_on(&path, &fixture.host(), &fixture.last).unwrap_err());
     assert!(
         problems[0].starts_with("config.yaml:2: is not text in UTF-8"),
         "{problems:?}"
