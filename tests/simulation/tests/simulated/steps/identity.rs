@@ -627,6 +627,31 @@ fn another_name_does_not_make_the_budget_whole() {
     assert!(node.stands("/r/nodes/n0").is_none());
 }
 
+#[test]
+fn a_name_that_this_host_had_before_is_registered_with_what_the_other_one_has_used_up() {
+    let mut node = Node::new(of_boot("boot-1"));
+    node.until("reboot");
+    let mut node = node.followed_by(of_boot("boot-2"));
+    node.until_state("idle");
+    let used = node.registration();
+    assert_eq!(used.budget_used, 1);
+    node.put(
+        "/r/nodes/web",
+        encode(&NodeRecord {
+            node: "web".to_owned(),
+            budget_used: 0,
+            ..used
+        }),
+    );
+    is_named(&mut node, "web", "boot-2");
+    node.until_state("idle");
+    let record = node.stands("/r/nodes/web").map(|kv| decode(&kv.value));
+    assert!(matches!(
+        record,
+        Some(Ok(NodeRecord { budget_used: 1, .. }))
+    ));
+}
+
 /// As `%H` is `localhost` at an early boot, and right a little later.
 #[test]
 fn a_name_that_is_right_only_after_the_boot_gives_the_claim_back_and_leaves_no_member() {

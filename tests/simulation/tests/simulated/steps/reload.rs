@@ -211,3 +211,57 @@ fn a_write_to_a_request_that_a_reload_interrupts_is_judged_anew() {
     reload(&mut node, "n0", false);
     node.until("reboot");
 }
+
+#[test]
+fn a_node_whose_command_ran_waits_no_longer_than_the_new_file_says() {
+    let mut node = Node::new(settings());
+    let Action::Reboot(ticket, ..) = node.until("reboot") else {
+        unreachable!("it was waited for");
+    };
+    node.give(Input::RebootCommand(
+        ticket,
+        ended(ScriptOutcome::Exited(0)),
+    ));
+    let shorter = settings().reboot_timeout / 10;
+    node.give(Input::Reload(Box::new(Reload {
+        settings: Settings {
+            reboot_timeout: shorter,
+            ..settings()
+        },
+        drains_otherwise: false,
+        elsewhere: false,
+    })));
+    let reloaded = node.now;
+    node.until("detect");
+    assert!(node.said("reboot_did_nothing", "still up"));
+    assert_eq!(node.now - reloaded, shorter);
+}
+
+/// The file may say another cluster: what the old one has not answered is nobody's to wait for.
+#[test]
+fn a_process_that_has_just_begun_tests_the_server_of_the_new_file_first() {
+    for (keys, node_name) in [("/r", "n0"), ("/other", "n0"), ("/other", "web")] {
+        let mut node = Node::new(settings());
+        let test = node.until_sending("starting");
+        let (_, first) = test.clone();
+        node.pass(test);
+        let read = node.until_sending("starting");
+        assert_ne!(read.1, first);
+        node.give(Input::Reload(Box::new(Reload {
+            settings: Settings {
+                node: node_name.to_owned(),
+                keys: reboot_coordinator::lock::Keys::new("", keys),
+                ..settings()
+            },
+            drains_otherwise: false,
+            elsewhere: true,
+        })));
+        let (_, next) = node.until_sending("starting");
+        let Request::Txn(next) = next else {
+            panic!("{next:?}");
+        };
+        let own = format!("{keys}/claims/{node_name}");
+        assert_eq!(next.compares[0].keys.key, own.as_bytes());
+        assert_eq!(next.failure.len(), 4, "it is no self-test");
+    }
+}
