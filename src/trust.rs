@@ -16,6 +16,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Component, Path, PathBuf};
 
@@ -235,6 +236,10 @@ fn walk(path: &Path) -> Result<(PathBuf, Metadata), Doubt> {
         } else {
             at = next;
         }
+    }
+    let written = path.as_os_str().as_bytes();
+    if !meta.is_dir() && (written.ends_with(b"/") || written.ends_with(b"/.")) {
+        return Err(io::Error::from(rustix::io::Errno::NOTDIR).into());
     }
     if meta.is_file()
         && let Some(doubt) = writable_by_others("", &at, meta.mode())

@@ -50,6 +50,9 @@ fn every_folder_up_to_the_root_counts() {
     let tree = Tree::new();
     tree.accepted("a/b/script");
     tree.accepted("a/b/../b/./script");
+    for end in ["/", "/.", "/more"] {
+        tree.refused(&format!("a/b/script{end}"), "Not a directory");
+    }
     for part in ["a", "a/b", "a/b/script"] {
         for mode in [0o777, 0o775, 0o757, 0o722] {
             tree.mode(part, mode);
