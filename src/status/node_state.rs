@@ -182,7 +182,8 @@ fn holder(
             (Phase::Rebooting, false) => format!("{node} reboots"),
             (Phase::Verifying, true) => {
                 format!(
-                    "{node} was back and is silent: its daemon does not run, or is cut off from etcd"
+                    "{node} had yet to prove that it is healthy and is silent: \
+                     its daemon does not run, or is cut off from etcd"
                 )
             }
             (Phase::Verifying, false) => {

@@ -143,7 +143,7 @@ fn judge(
         let written = claim.and_then(|(_, found)| stood.get(&found.modified));
         if let Some(at) = written.filter(|at| now - **at < PATIENCE.as_micros() as Time)
             && (said("has not come back")
-                || said("was back and is silent")
+                || said("had yet to prove that it is healthy and is silent")
                 || said("was being drained and is silent"))
         {
             let sec = (now - at) / SECOND;
@@ -163,7 +163,10 @@ fn judge(
         if green && state != "idle" {
             return Err(format!("green, and {node} says {state} {label}"));
         }
-        if said("has not come back") || said("is silent") || said("was back and is silent") {
+        if said("has not come back")
+            || said("is silent")
+            || said("had yet to prove that it is healthy and is silent")
+        {
             return Err(format!(
                 "{node} is called lost or silent, and says {state} {label} for {} s",
                 (now - truth.says_since) / SECOND
