@@ -10,7 +10,7 @@ use etcd_rs_sync::{Client, Error, Etcd as _, KeyValue, Range, Reply, Request, Tx
 use jiff::tz::TimeZone;
 
 use super::exit::Exit;
-use super::output::complain;
+use super::output::{complain, is_unwritten};
 use crate::config::nearest::nearest;
 use crate::config::{self, Config};
 use crate::etcd::{self, Trouble, nonsense, read, trouble};
@@ -76,7 +76,11 @@ pub(super) fn writing(
 ) -> Exit {
     reading(path, |cluster| {
         cluster.prove_guards()?;
-        command(cluster)
+        let exit = command(cluster)?;
+        if exit == Exit::Done && is_unwritten() {
+            complain("reboot-coordinator: the command has done its work all the same");
+        }
+        Ok(exit)
     })
 }
 

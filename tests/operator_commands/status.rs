@@ -58,7 +58,8 @@ fn the_cluster_and_this_node_are_shown() {
 #[test]
 fn what_cannot_be_written_to_standard_output_is_an_error() {
     let field = Field::new();
-    for arguments in [&["status"][..], &["explain"], &["history"], &["help"]] {
+    let reading = [&["status"][..], &["explain"], &["history"], &["help"]].map(|it| (it, false));
+    for (arguments, writes) in reading.into_iter().chain([(&["pause"][..], true)]) {
         let full = std::fs::File::options().write(true).open("/dev/full");
         let output = program()
             .args(arguments)
@@ -70,7 +71,13 @@ fn what_cannot_be_written_to_standard_output_is_an_error() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
         assert!(said.contains("standard output cannot be written"), "{said}");
+        assert_eq!(
+            said.contains("done its work all the same"),
+            writes,
+            "{said}"
+        );
     }
+    assert!(field.run(&["status"]).stdout.contains("aused"));
 }
 
 #[test]
