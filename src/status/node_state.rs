@@ -287,6 +287,13 @@ fn idle(
     if let Some(standing) = standing
         && let Some(blocked) = &standing.blocked
     {
+        // An operator has made it whole since the node looked.
+        if blocked.label == "budget" && record.is_some_and(|record| record.budget_used == 0) {
+            let fact = format!(
+                "{node} needs a reboot and has its budget again: it goes on with its next check"
+            );
+            return NodeState::new(node, Tone::Notice, Rank::Waits, fact);
+        }
         return held_up(node, standing, &blocked.label, &blocked.text).since(&blocked.since);
     }
     let ill = |fact: String| NodeState::new(node, Tone::Notice, Rank::Ill, fact);

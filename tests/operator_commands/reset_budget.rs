@@ -34,6 +34,30 @@ fn a_used_budget_is_made_whole_and_nothing_else_is_changed() {
     assert_eq!((field.list("history/").len(), field.leases()), (1, 1));
 }
 
+/// Until it looks again the node itself says what was true before.
+#[test]
+fn a_node_whose_budget_was_reset_is_not_shown_as_kept_by_it() {
+    let field = Field::new();
+    let record =
+        json!({"v": 1, "node": "node-a", "node_id": "x", "version": "0.1.0", "budget_used": 1});
+    field.put("nodes/node-a", &record);
+    let at = "2026-01-05T10:00:00.000Z";
+    let standing = json!({
+        "v": 1, "node": "node-a", "node_id": "x", "state": "blocked", "since": at, "once": true,
+        "required": {"since": at, "by": ["kernel"]},
+        "blocked": {"gate": "budget", "label": "budget", "text": "1 of 1 reboots did not clear the requirement", "since": at},
+    });
+    field.put("standing/node-a", &standing);
+    let shown = field.run(&["status"]).stdout;
+    assert!(shown.contains("reset-budget node-a"), "{shown}");
+    let ended = field.run(&["reset-budget", "node-a", "--reason", "x"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let shown = field.run(&["status"]).stdout;
+    let first = shown.split("\n\n").next().unwrap_or_default();
+    assert!(first.contains("has its budget again"), "{shown}");
+    assert!(!first.contains("reset-budget"), "{shown}");
+}
+
 #[test]
 fn a_node_that_is_rebooting_or_unknown_is_left_alone() {
     let field = Field::new();
