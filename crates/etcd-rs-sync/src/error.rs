@@ -7,6 +7,9 @@ use crate::remedy::remedies;
 /// How the error of a reply that has more bytes than are read begins.
 pub(crate) const TOO_LONG: &str = "the reply is longer";
 
+/// What etcd says when its database would be, or with this very write is, larger than its quota.
+const NO_SPACE: &str = "database space exceeded";
+
 /// A failed call. [`Error::is_definite`] says whether the request certainly had no effect.
 #[derive(Debug)]
 pub enum Error {
@@ -44,7 +47,8 @@ pub enum Error {
         /// The server's words.
         detail: String,
     },
-    /// etcd refused the request. No effect.
+    /// etcd refused the request. No effect, unless it says that the space of its database is exceeded: the write with which it is
+    /// exceeded is applied, and refused all the same.
     Rejected {
         /// HTTP status.
         http_status: u16,
@@ -65,13 +69,13 @@ impl Error {
     pub fn is_definite(&self) -> bool {
         match self {
             Error::OutcomeUnknown { .. } | Error::NoLeader { .. } => false,
+            Error::Rejected { message, .. } => !message.contains(NO_SPACE),
             Error::NotSent { .. }
             | Error::LeaseNotFound
             | Error::LeaseExists
             | Error::Compacted { .. }
             | Error::Unauthenticated { .. }
             | Error::PermissionDenied { .. }
-            | Error::Rejected { .. }
             | Error::Setup { .. } => true,
         }
     }

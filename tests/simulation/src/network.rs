@@ -155,8 +155,8 @@ impl World {
         } else {
             self.etcd.apply(now, &message.request)
         };
-        if let Ok(Reply::Grant(grant)) = &result {
-            self.watch_lease(grant.id);
+        if let Request::Grant { id, .. } = &message.request {
+            self.watch_lease(*id);
         }
         self.stored(&message);
         self.reply(message, result);

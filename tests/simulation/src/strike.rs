@@ -48,7 +48,10 @@ impl World {
                 let revision = self.etcd.revision();
                 let _ = self.etcd.apply(now, &Request::Compact { revision });
             }
-            Fault::NoSpace(pause) => self.no_space_until = now + pause,
+            Fault::NoSpace(pause) => {
+                self.no_space_until = now + pause;
+                self.etcd.applied_in_full = 1;
+            }
             Fault::WatchCut(node) => self.cut_watches(Some(node)),
             Fault::WatchMute(node, pause) => self.hosts[node].mute_until = now + pause,
             Fault::DetectorsFail(node, pause) => {

@@ -208,6 +208,17 @@ mod tests {
     }
 
     #[test]
+    fn the_write_that_exceeds_the_space_may_have_been_applied() {
+        for (message, definite) in [
+            ("etcdserver: mvcc: database space exceeded", false),
+            ("etcdserver: too many requests", true),
+        ] {
+            let body = format!(r#"{{"code":8,"message":"{message}"}}"#);
+            assert_eq!(judged(429, &body).is_definite(), definite, "{message}");
+        }
+    }
+
+    #[test]
     fn known_refusals_are_told_apart() {
         let body = |code: i64, text: &str| format!(r#"{{"code":{code},"message":"{text}"}}"#);
         let cases = [

@@ -36,6 +36,8 @@ pub struct FakeEtcd {
     log: Vec<Change>,
     /// Whether the database is full: grants and transactions that could put are refused.
     pub no_space: bool,
+    /// How many of those are applied all the same, as the write is with which the real one becomes full.
+    pub applied_in_full: u32,
     /// Whether guards are not understood: every transaction runs its success branch.
     pub ignores_guards: bool,
     /// The least TTL granted, seconds.
@@ -52,6 +54,7 @@ impl Default for FakeEtcd {
             compacted: -1, // so that a first compaction at 0 is taken, as by the real one
             log: Vec::new(),
             no_space: false,
+            applied_in_full: 0,
             ignores_guards: false,
             min_ttl_sec: 2,
             term: 2,
@@ -67,12 +70,20 @@ impl FakeEtcd {
     pub fn apply(&mut self, now: Time, request: &Request) -> Result<Reply, Error> {
         valid::check(request)?;
         if self.no_space && needs_space(request) {
+            if self.applied_in_full > 0 {
+                self.applied_in_full -= 1;
+                self.perform(now, request)?;
+            }
             return Err(rejected(
                 429,
                 8,
                 "etcdserver: mvcc: database space exceeded",
             ));
         }
+        self.perform(now, request)
+    }
+
+    fn perform(&mut self, now: Time, request: &Request) -> Result<Reply, Error> {
         match request {
             Request::Range(range) => self.range(range).map(Reply::Range),
             Request::Put(put) => self.put_request(put).map(Reply::Put),
