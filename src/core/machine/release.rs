@@ -274,6 +274,7 @@ impl Machine {
                     String::from_utf8_lossy(&marker).into_owned(),
                 ));
                 if self.settings.mode != Mode::Daemon {
+                    self.leave_word(ending);
                     return self.exit(0);
                 }
                 (self.failures, self.called_off) = (0, 0);
@@ -289,6 +290,22 @@ impl Machine {
                 self.block(Refusal::Aborted(why));
             }
         }
+    }
+}
+
+impl Machine {
+    /// What a pass that has ended a reboot says until the next one, by which others wait for a wave: that nothing is required, or
+    /// that the reboot did not help.
+    fn leave_word(&mut self, ending: &Ending) {
+        let refusal = match (&ending.outcome, &ending.failure) {
+            (Outcome::Completed, None) => Refusal::NotRequired,
+            (Outcome::Completed, Some(_)) => {
+                self.judging.reasons.clone_from(&ending.history.reasons);
+                self.judge_budget().err().unwrap_or(Refusal::NotRequired)
+            }
+            (Outcome::Aborted(_) | Outcome::TakenAway | Outcome::Unrecorded, _) => return,
+        };
+        self.state = State::Idle(Some(refusal));
     }
 }
 

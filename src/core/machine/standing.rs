@@ -17,6 +17,8 @@ use crate::lock::record::{Blocked, RECORD_VERSION, Required, Standing};
 pub(super) struct Shown {
     pub(super) verdicts: Verdicts,
     pub(super) standing: Option<Standing>,
+    /// What held it up last, and when that was said last.
+    pub(super) blocked: Option<(Duration, Blocked)>,
     /// Since when a reboot is required.
     pub(super) required_since: Option<String>,
     /// The same by the monotonic clock.
@@ -116,12 +118,24 @@ impl Machine {
         let since = |kept: Option<String>| kept.unwrap_or_else(|| rfc3339(now));
         let same = before.as_ref().filter(|before| before.same(&standing));
         standing.since = since(same.map(|before| before.since.clone()));
+        let held_up_still = before.and_then(|before| before.blocked);
         if let Some(blocked) = &mut standing.blocked {
-            let before = before.and_then(|before| before.blocked);
+            let before = held_up_still.or_else(|| self.held_up_lately());
             let same = before.filter(|before| before.label == blocked.label);
             blocked.since = since(same.map(|before| before.since));
+            self.shown.blocked = Some((self.now.mono, blocked.clone()));
+        } else if state != "queued" {
+            self.shown.blocked = None;
         }
         self.shown.standing = Some(standing);
+    }
+
+    /// What held the node up before it came as far as the queue again, where that was no longer than a pass takes: what is refused
+    /// at the turn is refused in each of them.
+    fn held_up_lately(&self) -> Option<Blocked> {
+        let pass = self.settings.check_interval * 3 + self.settings.gates_limit;
+        let (at, blocked) = self.shown.blocked.as_ref()?;
+        (self.now.mono.saturating_sub(*at) <= pass).then(|| blocked.clone())
     }
 
     /// Since when a reboot is required, as far as this process knows.
@@ -224,7 +238,7 @@ impl Machine {
         match failed {
             Some(why) => format!("the reboot command failed ({why}); it may go down all the same"),
             None => format!(
-                "the reboot command is run, and again when the host is still up {} s after the commit",
+                "the reboot command is run, and again when the host is still up {} s after it",
                 self.settings.reboot_timeout.as_secs()
             ),
         }

@@ -54,7 +54,8 @@ fn of_boot(boot: &str) -> Settings {
     }
 }
 
-const COMMAND: &str = "rebooting: the reboot command is run, and again when the host is still up 60 s after the commit";
+const COMMAND: &str =
+    "rebooting: the reboot command is run, and again when the host is still up 60 s after it";
 
 #[test]
 fn a_node_says_where_it_is_in_a_reboot_that_works() {
@@ -385,4 +386,73 @@ fn nobody_says_that_its_turn_is_here_before_it_has_counted() {
     node.elder("n9", Phase::Queued);
     node.until_sending("queued");
     assert_eq!(gate(&node, "turn").0, Word::Blocks);
+}
+
+/// Others may wait for its wave until its next pass.
+#[test]
+fn a_pass_that_ends_a_reboot_leaves_what_is_true_then() {
+    for (clears, left) in [(true, ("idle", None)), (false, ("blocked", Some("budget")))] {
+        let once = |boot: &str| Settings {
+            mode: Mode::Once {
+                wait: Duration::from_secs(60),
+            },
+            ..of_boot(boot)
+        };
+        let mut node = Node::new(once("boot-1"));
+        node.until("reboot");
+        let mut node = node.followed_by(once("boot-2"));
+        if clears {
+            node.detectors = vec![detector(DetectorResult::Clear)];
+        }
+        while node.exit.is_none() {
+            let action = node.next_action();
+            node.perform(action);
+        }
+        assert!(node.claim().is_none() && node.exit == Some(0));
+        let parting = node.machine.parting().unwrap();
+        let label = parting.blocked.as_ref().map(|it| it.label.as_str());
+        assert_eq!((parting.state.as_str(), label), left);
+        assert_eq!(parting.required.is_some(), !clears);
+    }
+}
+
+/// It comes as far as its turn in each pass, and is refused there.
+#[test]
+fn what_is_refused_at_each_turn_holds_the_node_up_since_the_first_one() {
+    let dry = Settings {
+        dry_run: true,
+        ..settings()
+    };
+    let mut node = Node::new(dry.clone());
+    let since = |node: &Node| {
+        let blocked = node.machine.standing().unwrap().blocked.as_ref();
+        blocked.map(|it| (it.label.clone(), it.since.clone()))
+    };
+    node.until_state("idle");
+    let first = since(&node);
+    assert_eq!(first.as_ref().unwrap().0, "dry_run");
+    for _ in 0..3 {
+        let detect = node.until("detect");
+        node.perform(detect);
+        node.until_state("idle");
+        assert_eq!(since(&node), first);
+    }
+    // Who waits for its turn for long was held up by that, and is held up anew.
+    node.elder("n9", Phase::Queued);
+    let detect = node.until("detect");
+    node.perform(detect);
+    node.until_state("queued");
+    let waits = node.now;
+    while node.now < waits + dry.check_interval * 6 {
+        let action = node.next_action();
+        node.perform(action);
+    }
+    let claim = "/r/claims/n9";
+    node.delete(claim);
+    let (watch, ..) = node.watch.clone().unwrap();
+    node.give(Input::Watch(watch, WatchEvent::Deleted(claim.into())));
+    node.until_state("idle");
+    let again = since(&node);
+    assert_eq!(again.as_ref().unwrap().0, "dry_run");
+    assert_ne!(again, first);
 }
