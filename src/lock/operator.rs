@@ -212,6 +212,8 @@ pub fn forget(keys: &Keys, node: &str) -> Txn {
             remove(keys.standing(node)),
             line::forget(keys, node),
             waves::unnamed(keys, node),
+            // Who was refused the name says so again when it is started again.
+            Op::Delete(Delete::of(Span::prefix(keys.refused(node, "")))),
         ],
         failure: vec![read(keys.claim(node))],
     }
@@ -222,7 +224,8 @@ pub fn forget(keys: &Keys, node: &str) -> Txn {
 pub enum Forgotten {
     /// These were removed, as far as they existed.
     Done {
-        /// Something: its registration, its report, what it said of itself, its failure, its wave, or a request.
+        /// Something: its registration, its report, what it said of itself, its failure, its wave, a request, or what machines say
+        /// that were refused its name.
         removed: bool,
         /// Its health report: something still reports for it.
         report: bool,
@@ -251,7 +254,7 @@ pub fn forgotten(reply: Reply) -> Result<Forgotten, Malformed> {
         })
         .collect();
     match deleted[..] {
-        [_, report, _, _, _, _] => Ok(Forgotten::Done {
+        [_, report, _, _, _, _, _] => Ok(Forgotten::Done {
             removed: deleted.contains(&true),
             report,
         }),

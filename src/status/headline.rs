@@ -10,6 +10,7 @@ use super::stood::Reader;
 use super::table::Tone;
 use super::times::{clock, instant, span};
 use crate::identity::is_same;
+use crate::lock::NodeRecord;
 use crate::lock::record::Standing;
 use crate::lock::survey::Survey;
 
@@ -206,10 +207,12 @@ fn conflict(view: &View) -> Option<Part> {
 fn refused(view: &View, survey: &Survey) -> Vec<Part> {
     let (local, zone) = (&view.local, view.local.zone());
     let here = |it: &Standing| it.node == local.node && is_same(&it.node_id, &local.node_id);
+    let speaks = |name: &String| survey.standings.iter().any(|(node, _)| node == name);
+    // It has another name by now, and says something under it.
     let known = |it: &Standing| {
-        let records = survey.nodes.iter();
-        let mut records = records.filter_map(|(_, record)| record.as_ref().ok());
-        records.any(|record| is_same(&record.node_id, &it.node_id))
+        let ours = |record: &NodeRecord| is_same(&record.node_id, &it.node_id);
+        let mut nodes = survey.nodes.iter();
+        nodes.any(|(name, record)| record.as_ref().is_ok_and(ours) && speaks(name))
     };
     let part = |it: &Standing| {
         let why = it.blocked.as_ref().filter(|_| !here(it))?;
@@ -219,7 +222,7 @@ fn refused(view: &View, survey: &Survey) -> Vec<Part> {
         let since = instant(&it.since)
             .map_or_else(String::new, |at| format!("Since {}, ", clock(at, &zone)));
         let fact = format!("{since}{}; give one of them another node_name.", why.text);
-        let when = "When the one that has it is gone for good:";
+        let when = "When one of them is gone for good:";
         Some(Part::new(Tone::Bad, fact).command(when, format!("forget {}", it.node)))
     };
     survey.refused.iter().filter_map(part).collect()

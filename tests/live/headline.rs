@@ -203,7 +203,7 @@ fn two_machines_use_one_name() {
     );
     fleet.says(&[
         "two machines use the name n1: id-of-n1 has it, and id-of-another was refused; give one of them another node_name.",
-        "When the one that has it is gone for good: reboot-coordinator forget n1",
+        "When one of them is gone for good: reboot-coordinator forget n1",
     ]);
     // Under a name of its own it is one of them.
     copy.set("node_name", "n7");

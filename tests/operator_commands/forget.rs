@@ -99,3 +99,36 @@ fn completions_offer_the_nodes_that_are_there() {
     field.cluster.resume(0);
     assert!(took < std::time::Duration::from_secs(20), "{took:?}");
 }
+
+/// What a machine says that was refused the name of another.
+fn refuse(field: &Field, name: &str, node_id: &str) {
+    let at = "2026-01-05T10:00:00.000Z";
+    let says = json!({
+        "v": 1, "node": name, "node_id": node_id, "state": "refused", "since": at, "once": true,
+        "blocked": {"gate": "name", "label": "name_taken", "text": format!("two machines use the name {name}"), "since": at},
+    });
+    field.put(&format!("standing/{name}/{node_id}"), &says);
+}
+
+#[test]
+fn who_was_refused_a_name_is_told_until_it_speaks_under_another_or_the_name_is_forgotten() {
+    let field = Field::new();
+    for (node, id) in [("node-a", "a"), ("node-b", "b")] {
+        let record = json!({"v": 1, "node": node, "node_id": id, "version": "0.1.0"});
+        field.put(&format!("nodes/{node}"), &record);
+    }
+    let told = || {
+        let shown = field.run(&["status"]).stdout;
+        shown.contains("two machines use the name node-a")
+    };
+    // It was node-b until a reload gave it a name that is taken, which ended it.
+    refuse(&field, "node-a", "b");
+    assert!(told());
+    let standing = json!({"v": 1, "node": "node-b", "node_id": "b", "state": "idle", "since": "2026-01-05T10:00:01.000Z"});
+    field.put("standing/node-b", &standing);
+    assert!(!told());
+    refuse(&field, "node-a", "c");
+    assert!(told());
+    assert_eq!(field.run(&["forget", "node-a"]).code, 0);
+    assert!(!told());
+}
