@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::lock::Phase;
-use crate::lock::domains::Older;
+use crate::lock::domains::{Older, Waits};
+use crate::lock::outcome::Found;
 use crate::lock::survey::Survey;
+use crate::lock::{Domains, Phase};
 
 /// A domain that has a limit, with the claims in it.
 #[derive(Serialize)]
@@ -82,21 +83,25 @@ pub(crate) fn waits(survey: &Survey, place: usize) -> Option<String> {
     if claim.phase.committed() || claim.domains.limits.is_empty() || survey.partial {
         return None;
     }
-    let older: Vec<Older<'_>> = survey.claims[..place]
+    let waits = turn(&claim.domains, claim.limit, &survey.claims[..place]).err()?;
+    Some(waits.text())
+}
+
+/// Whether it is the turn of a claim that says this, after these older claims; judged as the daemon judges it.
+pub(super) fn turn(domains: &Domains, limit: u32, older: &[(String, Found)]) -> Result<(), Waits> {
+    let older: Vec<Older<'_>> = older
         .iter()
         .map(|(node, found)| {
             let claim = found.claim.as_ref().ok();
             (node.as_str(), claim.map(|claim| &claim.domains))
         })
         .collect();
-    let waits = claim.domains.turn(claim.limit, &older).err()?;
-    Some(waits.text())
+    domains.turn(limit, &older)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lock::outcome::Found;
     use crate::status::fixtures::found;
 
     fn of_rack(node: &str, phase: Phase, create: i64, rack: &str, limit: u32) -> (String, Found) {

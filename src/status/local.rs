@@ -15,6 +15,7 @@ use crate::core::policy::Policies;
 use crate::core::windows::Windows;
 use crate::detect;
 use crate::host::{self, KillSwitch};
+use crate::lock::Domains;
 use crate::lock::outcome::HOST_LIMIT;
 use crate::process::{Cancel, bounded};
 use crate::status::times::{ago, zone};
@@ -31,6 +32,8 @@ pub(crate) struct Local {
     /// The kernel's boot id, when it can be read.
     pub(crate) boot_id: Option<String>,
     pub(crate) limit: u32,
+    /// Its failure domains.
+    pub(crate) domains: Domains,
     pub(crate) budget: u32,
     pub(crate) dry_run: bool,
     /// After how much time a node that has not come back is one to worry about: `reboot_timeout_sec`.
@@ -64,6 +67,7 @@ impl Local {
             node_id: config.node_id.clone(),
             boot_id: host::boot_id(&config.boot_id_file).ok(),
             limit: config.max_concurrent_reboots,
+            domains: config.domains.clone(),
             budget: config.max_reboots_without_clearing,
             dry_run: config.dry_run,
             patience: config.reboot_timeout,

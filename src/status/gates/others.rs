@@ -9,10 +9,12 @@ use crate::core::line::{self, HaltScope};
 use crate::core::machine::target;
 use crate::core::{Refusal, Verdict, policy, wave};
 use crate::identity::is_same;
+use crate::lock::domains::Waits;
 use crate::lock::outcome::{Found, Members};
 use crate::lock::survey::Survey;
 use crate::lock::waves::Member;
 use crate::status::describe::{age, by_node, committed, named, names, of_node, phase};
+use crate::status::domains;
 use crate::status::local::{Detectors, Local};
 use crate::status::times::since_text;
 
@@ -35,17 +37,23 @@ pub(crate) fn turn(local: &Local, survey: &Survey, now: Timestamp) -> Verdict {
     }
     let ahead = &survey.claims[..place.unwrap_or(survey.claims.len())];
     let queued = own.map(|found| age(found, now));
+    // A claim is judged by the labels that it was made with.
+    let claim = own.and_then(|found| found.claim.as_ref().ok());
+    let domains = claim.map_or(&local.domains, |claim| &claim.domains);
     let own = queued.map_or_else(
         || "not in the queue".to_owned(),
         |age| format!("in the queue for {age}"),
     );
-    let limit = usize::try_from(local.limit).unwrap_or(usize::MAX);
-    if ahead.len() < limit {
-        return Verdict::ok(NAME, format!("{own}; its turn is free"));
-    }
-    let before = names(named(ahead));
-    let text = format!("{own}; {} before it: {before}", ahead.len());
-    refused(NAME, &Refusal::NotTurn(String::new()), text)
+    let why = match domains::turn(domains, local.limit, ahead) {
+        Ok(()) => return Verdict::ok(NAME, format!("{own}; its turn is free")),
+        Err(full @ Waits::Full { .. }) => full.text(),
+        Err(many) => format!("{}: {}", many.text(), names(named(ahead))),
+    };
+    refused(
+        NAME,
+        &Refusal::NotTurn(String::new()),
+        format!("{own}; {why}"),
+    )
 }
 
 fn own_text(found: &Found, now: Timestamp) -> String {

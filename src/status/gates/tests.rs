@@ -8,8 +8,8 @@ use crate::core::facts::DetectorResult;
 use crate::core::policy::Policies;
 use crate::core::windows::Windows;
 use crate::host::KillSwitch;
-use crate::lock::Phase;
 use crate::lock::record::RecordError;
+use crate::lock::{Domains, Phase};
 use crate::status::fixtures::{busy, cooldown, found, local, member, now, pause, says};
 use crate::status::local::Detectors;
 
@@ -333,6 +333,55 @@ fn turn() {
     let name = name(&other, &claims(&[("node-c", Queued)])).unwrap();
     assert_eq!(name.reason.as_deref(), Some("name_conflict"));
     assert!(name.text.contains("change node_name"), "{name:?}");
+}
+
+#[test]
+fn the_turn_is_judged_by_failure_domains_too() {
+    let of_rack = |node: &str, rack: &str, phase, create| {
+        let (name, mut found) = found(node, phase, create, "11:55");
+        if let Ok(claim) = &mut found.claim {
+            claim.domains = rack_domains(rack);
+        }
+        (name, found)
+    };
+    let told = |own: &str, claims: Vec<_>| {
+        let local = Local {
+            limit: 2,
+            domains: rack_domains(own),
+            ..local()
+        };
+        let survey = Survey {
+            claims,
+            ..Survey::default()
+        };
+        let gate = gate(&local, &survey, "turn");
+        (gate.verdict, gate.text)
+    };
+    let down = || of_rack("node-a", "r1", Phase::Rebooting, 1);
+    let full = "rack r1 is full (1 at a time): node-a before it";
+    assert_eq!(
+        told("r1", vec![down()]),
+        (Word::Blocks, format!("not in the queue; {full}"))
+    );
+    // Its claim was made before the configuration named another rack.
+    let own = || of_rack("node-c", "r1", Phase::Queued, 3);
+    assert_eq!(
+        told("r2", vec![down(), own()]),
+        (Word::Blocks, format!("in the queue for 5 min; {full}"))
+    );
+    // Of the two in one rack only one goes down at once: a place is left.
+    let waits = || of_rack("node-b", "r1", Phase::Queued, 2);
+    assert_eq!(
+        told("r2", vec![down(), waits()]),
+        (Word::Ok, "not in the queue; its turn is free".to_owned())
+    );
+}
+
+fn rack_domains(rack: &str) -> Domains {
+    Domains {
+        labels: [("rack".to_owned(), rack.to_owned())].into(),
+        limits: [("rack".to_owned(), 1)].into(),
+    }
 }
 
 #[test]

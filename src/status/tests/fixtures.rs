@@ -33,6 +33,7 @@ pub(crate) fn local() -> Local {
         node_id: "id-node-c".into(),
         boot_id: Some("b1".into()),
         limit: 1,
+        domains: Domains::default(),
         budget: 1,
         dry_run: false,
         patience: Duration::from_secs(600),
