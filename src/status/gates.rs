@@ -84,13 +84,17 @@ pub(crate) fn with_own(own: Option<&Own>, seen: Vec<Verdict>, now: Timestamp) ->
         .collect();
     let seen = seen.into_iter().map(|seen| match said(&seen.gate) {
         // What is seen now is newer, where the daemon asked for nothing more than a look.
-        Some(said) if seen.verdict == Word::NotAsked || !seen.blocks() && said.gate == "health" => {
-            said
-        }
+        Some(said) if seen.verdict == Word::NotAsked || !seen.blocks() && knows_more(&said) => said,
         Some(said) if seen.gate == "detectors" => said,
         _ => seen,
     });
     others.into_iter().chain(seen).collect()
+}
+
+/// Whether a daemon that judges this gate knows more than can be seen: it ran the script, it saw claims stand still, it knows
+/// since when it requires a reboot, and it read what cannot be shown.
+fn knows_more(said: &Verdict) -> bool {
+    ["line", "policies", "wave", "health"].contains(&said.gate.as_str())
 }
 
 /// The gate that changes first by itself, for people; of those that block.

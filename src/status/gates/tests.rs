@@ -399,6 +399,33 @@ fn the_next_opening_is_the_earliest_of_the_closed() {
 }
 
 #[test]
+fn what_the_daemon_knows_better_keeps_it_though_all_that_is_seen_lets_it_pass() {
+    let refused = |gate: &str, refusal| Verdict::refused(gate, &refusal);
+    let own = Own {
+        gates: vec![
+            refused("pause", Refusal::Paused("by me".to_owned())),
+            refused("wave", Refusal::Wave("1 sec ago".to_owned())),
+            refused("line", Refusal::Line("node-b stands still".to_owned())),
+            refused("policies", Refusal::Policy("a foreign key".to_owned())),
+            refused("health", Refusal::Health("exit code 1".to_owned())),
+        ],
+        ..Own::default()
+    };
+    let seen = ["pause", "wave", "line", "policies", "health"];
+    let seen = seen.map(|gate| Verdict::ok(gate, "seen")).to_vec();
+    let told = with_own(Some(&own), seen, now());
+    let blocks: Vec<&str> = told
+        .iter()
+        .filter(|gate| gate.blocks())
+        .map(|gate| gate.gate.as_str())
+        .collect();
+    // A pause that is over is over: it has yet to look.
+    assert_eq!(blocks, ["wave", "line", "policies", "health"]);
+    let wave = "members of lower waves go first: 1 sec ago; see to the member";
+    assert!(told[1].text.starts_with(wave), "{}", told[1].text);
+}
+
+#[test]
 fn policies_are_a_gate_only_where_they_are_configured() {
     let survey = Survey {
         nodes: ["node-a", "node-b"]
