@@ -34,7 +34,7 @@ pub(crate) fn text(view: &View, other: Option<&str>, now: Timestamp) -> String {
     let parts = headline(view, now);
     let mut table = Table::new(0);
     for part in parts.iter().take(1) {
-        part_rows(&mut table, part);
+        part_rows(&mut table, &not_typed(part.clone(), node));
     }
     let own = own_part(view, node, now);
     if let Some(own) = own.filter(|own| {
@@ -120,12 +120,20 @@ pub(crate) fn json(view: &View, other: Option<&str>, now: Timestamp) -> String {
 
 /// What is the matter with this node.
 fn own_part(view: &View, node: &str, now: Timestamp) -> Option<Part> {
-    state(view, node, now).map(|state| Part {
+    let part = state(view, node, now).map(|state| Part {
         tone: state.tone,
         fact: format!("{}.", state.fact),
         more: None,
         command: state.command,
-    })
+    });
+    part.map(|part| not_typed(part, node))
+}
+
+/// Without the command that led here.
+fn not_typed(part: Part, node: &str) -> Part {
+    let typed = format!("explain {node}");
+    let command = part.command.filter(|(_, command)| *command != typed);
+    Part { command, ..part }
 }
 
 fn state(view: &View, node: &str, now: Timestamp) -> Option<NodeState> {
@@ -133,10 +141,22 @@ fn state(view: &View, node: &str, now: Timestamp) -> Option<NodeState> {
     all.find(|state| state.node == node)
 }
 
-/// What to do where other nodes are the reason, from wherever one looks. What is wrong on its own host is told there.
+/// What to do about it, where there is something to do. A cooldown ends by itself, or says how.
 fn remedy(label: &str) -> String {
-    let of_others = [Refusal::Line, Refusal::Wave].map(|refusal| refusal(String::new()));
-    let refusal = of_others.iter().find(|refusal| refusal.label() == label);
+    let all = [
+        Refusal::Unknown,
+        Refusal::KillSwitch,
+        Refusal::Configuration,
+        Refusal::Paused,
+        Refusal::Budget,
+        Refusal::Health,
+        Refusal::Policy,
+        Refusal::Line,
+        Refusal::Wave,
+        Refusal::Aborted,
+    ]
+    .map(|refusal| refusal(String::new()));
+    let refusal = all.iter().find(|refusal| refusal.label() == label);
     refusal.map_or_else(String::new, |refusal| format!("; {}", refusal.remedy()))
 }
 

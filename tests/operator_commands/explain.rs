@@ -194,6 +194,12 @@ fn another_node_is_explained_from_what_it_says_itself() {
         told.contains("required for 40 min: kernel blocked by health for 12 min:"),
         "{told}"
     );
+    // With what to do, and not with the command that was typed.
+    assert!(
+        told.contains("disk sda1 is full; run the script by hand and repair what it reports")
+            && !told.contains("More of it"),
+        "{told}"
+    );
     let json: serde_json::Value =
         serde_json::from_str(&field.run(&["explain", "web-3", "--json"]).stdout).unwrap();
     assert_eq!(json["headline"][0]["tone"], "bad");
