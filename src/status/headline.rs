@@ -4,14 +4,14 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::View;
-use super::describe::{committed, names, of_node, pause_text};
+use super::describe::{by_node, committed, names, of_node, pause_text};
 use super::node_state::{NodeState, Rank, node_states};
 use super::stood::Reader;
 use super::table::Tone;
 use super::times::{clock, instant, span};
 use crate::identity::is_same;
 use crate::lock::NodeRecord;
-use crate::lock::record::Standing;
+use crate::lock::record::{Blocked, RecordError, Standing};
 use crate::lock::survey::Survey;
 
 /// One thing that is going on.
@@ -265,15 +265,75 @@ fn ill(those: &[&NodeState]) -> Option<Part> {
     (!those.is_empty()).then(|| Part::new(Tone::Notice, format!("{}{more}.", facts.join("; "))))
 }
 
+/// How many wait for others: in the queue, or before it, where a stopped line or a lower wave keeps them.
 fn waiting(survey: &Survey) -> String {
-    match survey
+    let claims = by_node(&survey.claims);
+    let queued = survey
         .claims
         .iter()
-        .filter(|(_, found)| !committed(found))
-        .count()
-    {
+        .filter(|(_, it)| !committed(it))
+        .count();
+    let kept = |(node, standing): &&(String, Result<Standing, RecordError>)| {
+        let standing = standing.as_ref().ok();
+        let standing = standing.filter(|standing| standing.required.is_some());
+        let blocked = standing.and_then(|standing| standing.blocked.as_ref());
+        let by_others = |it: &Blocked| ["line", "wave", "not_turn"].contains(&it.label.as_str());
+        blocked.is_some_and(by_others) && !claims.contains_key(node.as_str())
+    };
+    match queued + survey.standings.iter().filter(kept).count() {
         0 => "nobody waits".to_owned(),
         1 => "1 node waits".to_owned(),
         count => format!("{count} nodes wait"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::Phase;
+    use crate::lock::record::Required;
+    use crate::status::fixtures::{found, local, now, view};
+
+    #[test]
+    fn who_is_kept_by_the_line_or_by_a_wave_waits_too() {
+        let kept = |node: &str, label: &str, required: Option<Required>| {
+            let standing = Standing {
+                node: node.into(),
+                node_id: format!("id-{node}"),
+                state: "blocked".into(),
+                required,
+                blocked: Some(Blocked {
+                    label: label.into(),
+                    text: "node-a failed".into(),
+                    ..Blocked::default()
+                }),
+                ..Standing::default()
+            };
+            (node.to_owned(), Ok(standing))
+        };
+        let required = || Some(Required::default());
+        let survey = Survey {
+            claims: vec![
+                found("node-a", Phase::Rebooting, 1, "11:00"),
+                found("node-b", Phase::Queued, 2, "11:00"),
+            ],
+            standings: vec![
+                // It is in the queue, and counted there.
+                kept("node-b", "line", required()),
+                kept("node-c", "line", required()),
+                kept("node-d", "wave", required()),
+                kept("node-e", "line", None),
+                // That is of its own making.
+                kept("node-f", "health", required()),
+            ],
+            ..Survey::default()
+        };
+        let parts = headline(&view(local(), survey), now());
+        assert_eq!(
+            parts[0].fact,
+            "node-a has not come back, by its own clock; 3 nodes wait."
+        );
+        let kept = "node-d needs a reboot and is blocked: node-a failed.";
+        assert!(parts.iter().any(|part| part.fact == kept), "{parts:?}");
     }
 }
