@@ -11,6 +11,9 @@ use crate::etcd::Trouble;
 use crate::lock::GoOn;
 use crate::lock::operator::{go_on as write, goes_on};
 use crate::lock::record::RECORD_VERSION;
+use crate::lock::survey::Survey;
+use crate::status::describe::{committed, limits, of_node};
+use crate::status::table::folded;
 use crate::status::times::rfc3339;
 
 /// How often it starts over because a commit counts the word down at the same time.
@@ -40,7 +43,7 @@ pub(super) fn go_on(cluster: &Cluster, reason: &str, nodes: Option<u32>) -> Resu
             left: nodes,
             known,
         };
-        let seen = survey.line.go_on.map_or(0, |(modified, _)| modified);
+        let seen = survey.line.go_on.as_ref().map_or(0, |(seen, _)| *seen);
         let txn = write(&cluster.keys, &word, seen);
         if cluster.settle(txn, |reply| goes_on(reply, &word))? {
             let names: Vec<&str> = word.known.keys().map(String::as_str).collect();
@@ -53,10 +56,38 @@ pub(super) fn go_on(cluster: &Cluster, reason: &str, nodes: Option<u32>) -> Resu
                 "the line goes on {most}until the next failure, in spite of: {}",
                 names.join(", ")
             ));
+            if let Some(full) = full(cluster, &survey, &word) {
+                print(&folded(&full));
+            }
             return Ok(Exit::Done);
         }
     }
     Err(Trouble::new(
         "nodes commit or somebody else decides at the same time; look with `reboot-coordinator status`",
     ))
+}
+
+/// That nobody goes all the same, when failed nodes hold as many places as there are.
+fn full(cluster: &Cluster, survey: &Survey, word: &GoOn) -> Option<String> {
+    let holds = |node: &&String| of_node(&survey.claims, node).is_some_and(committed);
+    let holders: Vec<&str> = word
+        .known
+        .keys()
+        .filter(holds)
+        .map(String::as_str)
+        .collect();
+    let first = holders.first()?;
+    let own = cluster.config.max_concurrent_reboots;
+    let limit = limits(survey).into_iter().fold(own, u32::max);
+    let (verb, those) = match holders.len() {
+        1 => ("holds", "it"),
+        _ => ("hold", "one of them"),
+    };
+    (holders.len() >= usize::try_from(limit).unwrap_or(usize::MAX)).then(|| {
+        format!(
+            "nobody goes while {} {verb} every place there is; when {those} will not return: reboot-coordinator release {first} \
+             --reason TEXT",
+            holders.join(", ")
+        )
+    })
 }

@@ -14,7 +14,7 @@ use crate::lock::outcome::Found;
 use crate::lock::record::RECORD_VERSION;
 use crate::lock::{Claim, History, Phase};
 use crate::status::describe::{claim_table, committed, named, names};
-use crate::status::table::{Style, WIDTH, wrap};
+use crate::status::table::{Style, WIDTH, folded, wrap};
 use crate::status::times::rfc3339;
 
 /// How much of a value that is no claim is shown.
@@ -178,6 +178,13 @@ fn already_gone(cluster: &Cluster, node: &str) -> Result<Exit, Trouble> {
     print(&format!(
         "{node} holds no claim: there is nothing to release"
     ));
+    // Only the release of a claim takes the mark away with it.
+    if cluster.one(cluster.keys.failed(node))?.is_some() {
+        print(&folded(&format!(
+            "its reboot is still marked as failed, which stops the line. When the host is there and may try again: \
+             reboot-coordinator reset-budget {node} --reason TEXT. When it is gone for good: reboot-coordinator forget {node}"
+        )));
+    }
     if !claims.is_empty() {
         let others = names(named(&claims));
         print(&format!("claims there are, first come first: {others}"));

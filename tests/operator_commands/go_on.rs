@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::Field;
+use crate::support::{Field, run};
 
 fn failed(field: &Field, node: &str, claim: i64) {
     let mark = json!({
@@ -53,6 +53,54 @@ fn a_reboot_that_only_looks_old_is_not_named() {
         field.get("line/go-on").unwrap()["known"],
         json!({"node-c": 9})
     );
+}
+
+/// It came back and its requirement was not cleared: its claim is gone, and what stops the line is not.
+#[test]
+fn release_without_a_claim_says_what_ends_a_failure_that_stops_the_line() {
+    let field = Field::new();
+    let record =
+        json!({"v": 1, "node": "node-b", "node_id": "x", "version": "0.1.0", "budget_used": 1});
+    field.put("nodes/node-b", &record);
+    failed(&field, "node-b", 7);
+    let ended = field.run(&["release", "node-b", "--reason", "x", "--yes"]);
+    let told = ended.stdout.split_whitespace().collect::<Vec<_>>();
+    assert_eq!(
+        (ended.code, told.join(" ").as_str()),
+        (
+            0,
+            "node-b holds no claim: there is nothing to release its reboot is still marked as failed, which stops the line. When \
+             the host is there and may try again: reboot-coordinator reset-budget node-b --reason TEXT. When it is gone for good: \
+             reboot-coordinator forget node-b"
+        )
+    );
+    assert!(ended.stdout.lines().all(|line| line.len() <= 80));
+    assert!(field.get("line/failed/node-b").is_some());
+    let ended = field.run(&["reset-budget", "node-b", "--reason", "x"]);
+    assert_eq!((ended.code, field.get("line/failed/node-b")), (0, None));
+}
+
+/// What it lets go has no place to go to.
+#[test]
+fn go_on_says_that_failed_nodes_hold_every_place() {
+    let field = Field::new();
+    failed(&field, "node-b", 7);
+    field.claim("node-b", "rebooting");
+    for (limit, full) in [(1, true), (2, false)] {
+        let config = field.config("admin", &format!("max_concurrent_reboots: {limit}\n"));
+        let ended = run(&config, &["go-on", "--reason", "known"]);
+        let told = ended.stdout.split_whitespace().collect::<Vec<_>>();
+        let told = told.join(" ");
+        assert!(
+            ended.code == 0
+                && told.contains("the line goes on until the next failure, in spite of: node-b"),
+            "{ended:?}"
+        );
+        let places = "nobody goes while node-b holds every place there is; when it will not return: reboot-coordinator release \
+                      node-b --reason TEXT";
+        assert_eq!(told.contains(places), full, "{told}");
+        assert_eq!(told.contains("nobody goes"), full, "{told}");
+    }
 }
 
 #[test]
