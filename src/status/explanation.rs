@@ -10,7 +10,7 @@ use super::forecast::forecast;
 use super::gates::next_opening;
 use super::headline::{Part, headline};
 use super::json::{part, readable};
-use super::node_state::{NodeState, node_states};
+use super::node_state::{NodeState, as_left, node_states};
 use super::table::{Style, Table, Tone, cell, folded};
 use super::text::{gate_table, part_rows};
 use super::times::since_text;
@@ -192,10 +192,7 @@ type Row = (&'static str, Tone, Option<String>);
 /// What a node says of itself.
 fn of_itself(standing: &Standing, now: Timestamp) -> [Row; 6] {
     let since = |at: &str| since_text(now, at);
-    let once = match standing.once {
-        true => ", as its last pass left it",
-        false => "",
-    };
+    let once = as_left(standing);
     let state = format!("{} for {}{once}", standing.state, since(&standing.since));
     let required = standing.required.as_ref();
     let required = required.map(|it| format!("for {}: {}", since(&it.since), it.by.join(", ")));

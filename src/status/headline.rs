@@ -292,7 +292,49 @@ mod tests {
     use super::*;
     use crate::lock::Phase;
     use crate::lock::record::Required;
-    use crate::status::fixtures::{found, local, now, view};
+    use crate::status::fixtures::{at, found, local, now, view};
+
+    #[test]
+    fn what_a_pass_left_is_told_while_it_speaks_of_this_claim() {
+        let ill = ", but health: exit code 1: raid resync, as its last pass left it; nobody waits.";
+        let ill = format!("node-a is back{ill}");
+        let back = "node-a had yet to prove that it is healthy and is silent: its daemon does not run, or is cut off from etcd, \
+                    by its own clock; nobody waits.";
+        let up = "node-a is back: health: exit code 1: raid resync, as its last pass left it; nobody waits.";
+        let gone = "node-a has not come back, by its own clock; nobody waits.";
+        for (phase, state, since, told) in [
+            (Phase::Verifying, "verifying", "11:40", ill.as_str()),
+            // Of an earlier attempt, or of an earlier phase.
+            (Phase::Verifying, "verifying", "11:20", back),
+            (Phase::Verifying, "holding", "11:40", back),
+            (Phase::Rebooting, "holding", "11:40", up),
+            (Phase::Rebooting, "holding", "11:20", gone),
+            // What it was about to do says nothing of what came of it.
+            (Phase::Rebooting, "rebooting", "11:40", gone),
+        ] {
+            let standing = Standing {
+                node: "node-a".into(),
+                node_id: "id-node-a".into(),
+                state: state.into(),
+                since: at(since),
+                doing: Some("is back".into()),
+                blocked: Some(Blocked {
+                    label: "health".into(),
+                    text: "health: exit code 1: raid resync".into(),
+                    ..Blocked::default()
+                }),
+                once: true,
+                ..Standing::default()
+            };
+            let survey = Survey {
+                claims: vec![found("node-a", phase, 1, "11:30")],
+                standings: vec![("node-a".into(), Ok(standing))],
+                ..Survey::default()
+            };
+            let parts = headline(&view(local(), survey), now());
+            assert_eq!((parts[0].tone, parts[0].fact.as_str()), (Tone::Bad, told));
+        }
+    }
 
     #[test]
     fn who_is_kept_by_the_line_or_by_a_wave_waits_too() {

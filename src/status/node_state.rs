@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::describe::{by_node, committed};
 use super::stood::Reader;
 use super::table::Tone;
-use super::times::{rfc3339, since_text, span};
+use super::times::{instant, rfc3339, since_text, span};
 use crate::identity::is_same;
 use crate::lock::outcome::Found;
 use crate::lock::record::Standing;
@@ -107,13 +107,30 @@ fn hampered(state: NodeState, standing: Option<&Standing>) -> NodeState {
     NodeState { fact, ..state }
 }
 
-/// What a living daemon says of this claim: not what a pass left, nor another machine.
+/// What is said of this claim: by a living daemon, or by a pass that left it with a trouble; not by another machine.
 fn words_of<'a>(found: &Found, standing: Option<&'a Standing>) -> Option<&'a Standing> {
     let ours = |standing: &&Standing| {
         let claim = found.claim.as_ref().ok();
         claim.is_none_or(|claim| is_same(&claim.node_id, &standing.node_id))
     };
-    standing.filter(|standing| !standing.once).filter(ours)
+    let speaks = |standing: &&Standing| !standing.once || left_with_claim(found, standing);
+    standing.filter(ours).filter(speaks)
+}
+
+/// Whether a pass left this in the phase that the claim is in, since its commit; both times are by the clock of that host. What it
+/// was about to do tells nothing of what came of it.
+fn left_with_claim(found: &Found, standing: &Standing) -> bool {
+    let Ok(claim) = &found.claim else {
+        return false;
+    };
+    let in_phase = match claim.phase {
+        Phase::Verifying => standing.state == "verifying",
+        Phase::Draining | Phase::Rebooting => standing.state == "holding",
+        Phase::Queued => false,
+    };
+    let committed = claim.committed_at.as_deref().and_then(instant);
+    let since = instant(&standing.since).zip(committed);
+    in_phase && standing.blocked.is_some() && since.is_some_and(|(since, at)| since >= at)
 }
 
 impl NodeState {
@@ -221,12 +238,21 @@ fn holder(
 fn words(node: &str, standing: &Standing) -> String {
     let doing = standing.doing.as_deref().unwrap_or_default();
     let why = standing.blocked.as_ref().map(|blocked| &blocked.text);
+    let left = as_left(standing);
     match (standing.state.as_str(), why) {
-        ("holding", Some(why)) => format!("{node} {doing}: {why}"),
-        ("verifying", Some(why)) => format!("{node} {doing}, but {why}"),
-        ("draining", _) => format!("{node} is being drained: {doing}"),
-        ("rebooting", _) => format!("{node} reboots: {doing}"),
-        _ => format!("{node} {doing}"),
+        ("holding", Some(why)) => format!("{node} {doing}: {why}{left}"),
+        ("verifying", Some(why)) => format!("{node} {doing}, but {why}{left}"),
+        ("draining", _) => format!("{node} is being drained: {doing}{left}"),
+        ("rebooting", _) => format!("{node} reboots: {doing}{left}"),
+        _ => format!("{node} {doing}{left}"),
+    }
+}
+
+/// That it was so at the end of a pass, and nobody has looked since.
+pub(super) fn as_left(standing: &Standing) -> &'static str {
+    match standing.once {
+        true => ", as its last pass left it",
+        false => "",
     }
 }
 
