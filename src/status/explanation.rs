@@ -8,7 +8,7 @@ use super::describe::{named, names, of_node, phase, reasons, rebooted, request_t
 use super::domains;
 use super::forecast::forecast;
 use super::gates::next_opening;
-use super::headline::{Part, headline};
+use super::headline::{Part, headline, other_machine};
 use super::json::{part, readable};
 use super::node_state::{NodeState, as_left, node_states};
 use super::table::{Style, Table, Tone, cell, folded};
@@ -61,9 +61,15 @@ pub(crate) fn text(view: &View, other: Option<&str>, now: Timestamp) -> String {
     lines.join("\n")
 }
 
+/// What is known of the node; nothing where another machine has the name of this host, since it is all about that one.
+fn known<'a>(view: &'a View, node: &str) -> Option<&'a Survey> {
+    let ours = |it: &&Survey| node != view.local.node || other_machine(&view.local, it).is_none();
+    view.known().filter(ours)
+}
+
 /// The phase of its claim when that is committed: then no gate is what it waits for.
 fn begun(view: &View, node: &str) -> Option<Phase> {
-    let claim = view.known().and_then(|it| of_node(&it.claims, node));
+    let claim = known(view, node).and_then(|it| of_node(&it.claims, node));
     let phase = claim?.claim.as_ref().ok()?.phase;
     phase.committed().then_some(phase)
 }
@@ -104,7 +110,8 @@ fn summary(node: &str, gates: &[Verdict]) -> String {
 /// For programs, on one line.
 pub(crate) fn json(view: &View, other: Option<&str>, now: Timestamp) -> String {
     let node = other.unwrap_or(&view.local.node);
-    let standing = view.known().and_then(|it| of_node(&it.standings, node));
+    let survey = known(view, node);
+    let standing = survey.and_then(|it| of_node(&it.standings, node));
     let own = view.own.as_ref().filter(|_| other.is_none());
     json!({
         "node": node,
@@ -112,7 +119,7 @@ pub(crate) fn json(view: &View, other: Option<&str>, now: Timestamp) -> String {
         "what": own_part(view, node, now).as_ref().map(part),
         "standing": standing.map(readable),
         "daemon": own,
-        "forecast": forecast(view, Some(node), now),
+        "forecast": survey.and_then(|_| forecast(view, Some(node), now)),
         "gates": other.is_none().then_some(&view.gates),
     })
     .to_string()
@@ -137,7 +144,7 @@ fn not_typed(part: Part, node: &str) -> Part {
 }
 
 fn state(view: &View, node: &str, now: Timestamp) -> Option<NodeState> {
-    let mut all = node_states(view.known()?, &view.reader(now)).into_iter();
+    let mut all = node_states(known(view, node)?, &view.reader(now)).into_iter();
     all.find(|state| state.node == node)
 }
 
@@ -163,7 +170,7 @@ fn remedy(label: &str) -> String {
 /// What the cluster knows of it.
 fn facts(view: &View, node: &str, now: Timestamp) -> Table {
     let mut table = Table::new(2);
-    let Some(survey) = view.known() else {
+    let Some(survey) = known(view, node) else {
         return table;
     };
     let mut rows = vec![];

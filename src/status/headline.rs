@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 
 use super::View;
 use super::describe::{by_node, committed, names, of_node, pause_text};
+use super::local::Local;
 use super::node_state::{NodeState, Rank, node_states};
 use super::stood::Reader;
 use super::table::Tone;
@@ -188,12 +189,11 @@ fn skew(view: &View) -> Option<Part> {
 fn conflict(view: &View) -> Option<Part> {
     let survey = view.known()?;
     let local = &view.local;
-    let record = of_node(&survey.nodes, &local.node)?.as_ref().ok()?;
-    let other = Some(record).filter(|it| !is_same(&it.node_id, &local.node_id))?;
+    let other = other_machine(local, survey)?;
     let node = &local.node;
     let fact = format!(
-        "Two machines use the name {node}: this one is {}, registered is {}.",
-        local.node_id, other.node_id
+        "Two machines use the name {node}: this one is {}, the other is {other}; give one of them another node_name.",
+        local.node_id
     );
     let part = Part::new(Tone::Bad, fact)
         .more("This one does not run until node_name is changed on one of them.");
@@ -201,6 +201,18 @@ fn conflict(view: &View) -> Option<Part> {
         "When the other one is gone for good:",
         format!("forget {node}"),
     ))
+}
+
+/// Whose the records under this node's name are, when they are another machine's: they tell nothing of this one.
+pub(super) fn other_machine<'a>(local: &Local, survey: &'a Survey) -> Option<&'a str> {
+    let node = &local.node;
+    let registered = of_node(&survey.nodes, node).and_then(|it| it.as_ref().ok());
+    let claimed = of_node(&survey.claims, node).and_then(|it| it.claim.as_ref().ok());
+    let said = of_node(&survey.standings, node).and_then(|it| it.as_ref().ok());
+    let known = registered.map(|it| it.node_id.as_str()).into_iter();
+    let known = known.chain(claimed.map(|it| it.node_id.as_str()));
+    let mut known = known.chain(said.map(|it| it.node_id.as_str()));
+    known.find(|id| !is_same(id, &local.node_id))
 }
 
 /// Machines whose name another one has, until they are known under a name of their own.

@@ -211,6 +211,46 @@ fn another_node_is_explained_from_what_it_says_itself() {
     );
 }
 
+/// The other one needs no reboot, or is in the queue: that says nothing of this host.
+#[test]
+fn another_machine_of_this_name_is_not_taken_for_this_host() {
+    let standing = json!({"v": 1, "node": "admin", "node_id": "id-other", "state": "idle", "since": "2026-01-05T10:00:00Z"});
+    let record = json!({"v": 1, "node": "admin", "node_id": "id-other", "version": "0.1.0"});
+    let claim = json!({"v": 1, "node": "admin", "node_id": "id-other", "boot_id": BOOT, "session": "s1", "phase": "rebooting",
+        "limit": 1, "reasons": ["kernel"], "since": "2026-01-05T10:00:00Z", "committed_at": "2026-01-05T10:02:00Z",
+        "attempts": 1, "version": "0.1.0"});
+    for records in [
+        &[("standing/admin", &standing)][..],
+        &[("standing/admin", &standing), ("nodes/admin", &record)],
+        &[("claims/admin", &claim)],
+    ] {
+        let field = Field::new();
+        for (key, value) in records {
+            field.put(key, value);
+        }
+        let ended = field.run(&["explain"]);
+        let told = ended.stdout.split_whitespace().collect::<Vec<_>>();
+        let told = told.join(" ");
+        let first = "Two machines use the name admin: this one is id-admin, the other is id-other; give one of them another \
+                     node_name. When the other one is gone for good: reboot-coordinator forget admin admin does not reboot now";
+        assert!(told.starts_with(first), "{told}");
+        for of_other in [
+            "admin needs no reboot",
+            "state idle",
+            "claim rebooting",
+            "has begun",
+        ] {
+            assert!(!told.contains(of_other), "{of_other}: {told}");
+        }
+        let told: serde_json::Value =
+            serde_json::from_str(&field.run(&["explain", "--json"]).stdout).unwrap();
+        assert!(
+            told["standing"].is_null() && told["what"].is_null(),
+            "{told}"
+        );
+    }
+}
+
 #[test]
 fn the_window_is_judged_at_another_time() {
     let field = Field::new();
