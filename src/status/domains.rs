@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::describe::committed;
 use crate::lock::domains::{Older, Waits};
 use crate::lock::outcome::Found;
 use crate::lock::survey::Survey;
@@ -21,18 +22,26 @@ pub(crate) struct Domain<'a> {
     least: u32,
     /// Whose claims are committed.
     pub(crate) down: Vec<&'a str>,
+    /// Whose claims are committed and do not say the label, so that they count in every domain of it.
+    #[serde(skip)]
+    unlabelled: Vec<&'a str>,
     /// How many wait.
     pub(crate) waiting: usize,
 }
 
 impl Domain<'_> {
     pub(crate) fn full(&self) -> bool {
-        self.down.len() >= usize::try_from(self.limit).unwrap_or(usize::MAX)
+        let down = self.down.len() + self.unlabelled.len();
+        down >= usize::try_from(self.limit).unwrap_or(usize::MAX)
     }
 
     pub(crate) fn text(&self) -> String {
         let Domain { label, value, .. } = self;
-        let state = match self.down.as_slice() {
+        let down = self.down.iter().map(|node| (*node).to_owned());
+        let unlabelled = self.unlabelled.iter();
+        let unlabelled = unlabelled.map(|node| format!("{node} (without the label)"));
+        let down: Vec<String> = down.chain(unlabelled).collect();
+        let state = match down.as_slice() {
             [] => "nobody is down".to_owned(),
             down if self.full() => format!("full: {} is down", down.join(", ")),
             down => format!("{} is down", down.join(", ")),
@@ -63,6 +72,7 @@ pub(crate) fn in_use(survey: &Survey) -> Vec<Domain<'_>> {
                 limit: *limit,
                 least: *limit,
                 down: Vec::new(),
+                unlabelled: without(survey, label),
                 waiting: 0,
             });
             domain.limit = domain.limit.max(*limit);
@@ -74,6 +84,17 @@ pub(crate) fn in_use(survey: &Survey) -> Vec<Domain<'_>> {
         }
     }
     all.into_values().collect()
+}
+
+/// Whose committed claims do not say a label, or cannot be read.
+fn without<'a>(survey: &'a Survey, label: &str) -> Vec<&'a str> {
+    let says = |found: &Found| {
+        let claim = found.claim.as_ref();
+        claim.is_ok_and(|claim| claim.domains.labels.contains_key(label))
+    };
+    let down = survey.claims.iter().filter(|(_, found)| committed(found));
+    let those = down.filter(|(_, found)| !says(found));
+    those.map(|(node, _)| node.as_str()).collect()
 }
 
 /// What the claim at this place of the queue waits for, when limits of labels bear on it.
@@ -142,6 +163,27 @@ mod tests {
             ..survey
         };
         assert_eq!(waits(&partial, 1), None, "not all older claims are known");
+    }
+
+    #[test]
+    fn a_claim_without_the_label_is_shown_in_every_domain_in_which_it_counts() {
+        let survey = Survey {
+            claims: vec![
+                found("web-1", Phase::Rebooting, 1, "11:00"),
+                found("web-2", Phase::Queued, 2, "11:00"),
+                of_rack("web-3", Phase::Rebooting, 3, "r1", 3),
+                of_rack("web-4", Phase::Queued, 4, "r2", 1),
+            ],
+            ..Survey::default()
+        };
+        let told: Vec<String> = in_use(&survey).iter().map(Domain::text).collect();
+        assert_eq!(
+            told,
+            [
+                "rack r1: web-3, web-1 (without the label) is down, 0 waiting, 3 at a time",
+                "rack r2: full: web-1 (without the label) is down, 1 waiting, 1 at a time"
+            ]
+        );
     }
 
     #[test]
