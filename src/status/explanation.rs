@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::View;
-use super::describe::{named, names, of_node, phase, reasons, rebooted, request_text};
+use super::describe::{committed, named, names, of_node, phase, reasons, rebooted, request_text};
 use super::domains;
 use super::forecast::forecast;
 use super::gates::next_opening;
@@ -227,7 +227,7 @@ fn of_claim(view: &View, survey: &Survey, place: usize, now: Timestamp) -> [Row;
     let (node, found) = &survey.claims[place];
     let (phase, age) = (phase(found), view.reader(now).age(found));
     let claim = format!("{phase} for {age}: {}", reasons(found));
-    let before = Some(names(named(&survey.claims[..place])));
+    let before = (!committed(found)).then(|| names(named(&survey.claims[..place])));
     let ahead = forecast(view, Some(node), now);
     [
         ("claim", Tone::Notice, Some(claim)),

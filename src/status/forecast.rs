@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::View;
+use super::describe::committed;
 use super::node_state::{Rank, node_states};
 use super::times::{instant, span, until};
 use crate::lock::record::Standing;
@@ -82,9 +83,10 @@ pub(crate) fn forecast(view: &View, before: Option<&str>, now: Timestamp) -> Opt
     Some(forecast(Some(seconds), Some(in_window), text + &closes))
 }
 
-/// Whose claims are older.
+/// Whose claims are older than that of a node in the queue.
 fn older(survey: &Survey, node: &str) -> Option<Vec<String>> {
-    let place = survey.claims.iter().position(|(name, _)| name == node)?;
+    let mut claims = survey.claims.iter();
+    let place = claims.position(|(name, found)| name == node && !committed(found))?;
     let older = survey.claims[..place].iter();
     Some(older.map(|(name, _)| name.clone()).collect())
 }
@@ -310,6 +312,13 @@ mod tests {
             told(fleet(12, &HALF_HOURLY), Some("d0")),
             None,
             "it does not wait"
+        );
+        let mut survey = fleet(4, &HALF_HOURLY);
+        survey.claims[3] = found("w3", Phase::Rebooting, 4, "11:00");
+        assert_eq!(
+            told(survey, Some("w3")),
+            None,
+            "it waits for nobody any more"
         );
         assert_eq!(told(fleet(0, &HALF_HOURLY), None), None, "nobody waits");
     }

@@ -146,6 +146,7 @@ fn a_node_with_every_gate_closed() {
 #[test]
 fn a_node_that_has_begun_does_not_wait_for_a_gate() {
     let field = Field::new();
+    field.claim("node-a", "queued");
     field.claim("admin", "rebooting");
     assert_eq!(
         field
@@ -157,6 +158,10 @@ fn a_node_that_has_begun_does_not_wait_for_a_gate() {
     let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
     let begun = "admin has begun its reboot and waits for none of these; the kill switch can still stop it before the reboot command runs.";
     assert!(told.contains(begun), "{told}");
+    assert!(
+        !told.contains("before it") && !told.contains("forecast"),
+        "{told}"
+    );
     assert!(
         told.contains("pause blocks") && !told.contains("Next to let it pass"),
         "{told}"
