@@ -16,7 +16,7 @@ pub enum Exit {
     HealthOrPolicy = 3,
     /// Another node has its turn.
     NotItsTurn = 4,
-    /// Stopped by the kill switch file or a cluster pause.
+    /// Stopped by the kill switch file, a cluster pause, or a line that stands because a reboot failed.
     KillSwitchOrPause = 5,
     /// A detector could not tell whether a reboot is required.
     DetectorFailed = 6,
@@ -43,7 +43,10 @@ impl Exit {
             "blocked by the health script or a policy",
         ),
         (Exit::NotItsTurn, "not this node's turn"),
-        (Exit::KillSwitchOrPause, "kill switch or pause"),
+        (
+            Exit::KillSwitchOrPause,
+            "kill switch, pause, or a stopped line",
+        ),
         (Exit::DetectorFailed, "a detector failed"),
         (Exit::Window, "outside of the maintenance window"),
         (Exit::CooldownOrBudget, "cooldown, or no reboot budget left"),

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Field, run};
+use crate::support::{Field, program, run};
 
 fn failed(field: &Field, node: &str, claim: i64) {
     let mark = json!({
@@ -101,6 +101,21 @@ fn go_on_says_that_failed_nodes_hold_every_place() {
         assert_eq!(told.contains(places), full, "{told}");
         assert_eq!(told.contains("nobody goes"), full, "{told}");
     }
+}
+
+/// Its exit code is one that the help explains.
+#[test]
+fn a_pass_behind_a_stopped_line_ends_as_the_help_says() {
+    let field = Field::new();
+    failed(&field, "node-b", 7);
+    std::fs::write(field.path("admin.required"), "").unwrap();
+    let ended = field.run(&["run", "--once"]);
+    assert_eq!(ended.code, 5, "{ended:?}");
+    let ended = program().arg("help").output().unwrap();
+    let help = String::from_utf8(ended.stdout).unwrap();
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    let told = " 5 kill switch, pause, or a stopped line";
+    assert!(help.contains(told), "{help}");
 }
 
 #[test]
