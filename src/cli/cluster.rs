@@ -268,13 +268,19 @@ impl Cluster {
     }
 }
 
-/// Says that nothing is known under this name, with the nearest that is.
+/// Says that nothing is known under this name, so that a command that would write did not.
 pub(super) fn unknown<'a>(node: &str, known: impl Iterator<Item = &'a str>) -> Exit {
-    let near = nearest(node, known).map_or_else(String::new, |near| format!("; there is a {near}"));
     complain(&format!(
-        "reboot-coordinator: no member is called {node}{near}; nothing was changed"
+        "{}; nothing was changed",
+        not_a_member(node, known)
     ));
     Exit::Failure
+}
+
+/// That nothing is known under this name, with the nearest that is.
+pub(super) fn not_a_member<'a>(node: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let near = nearest(node, known).map_or_else(String::new, |near| format!("; there is a {near}"));
+    format!("reboot-coordinator: no member is called {node}{near}")
 }
 
 /// Tells it and gives the exit code.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::cluster::{Cluster, load, unknown};
+use super::cluster::{Cluster, load, not_a_member};
 use super::exit::Exit;
 use super::moment::Moment;
 use super::output::{complain, print};
@@ -36,7 +36,8 @@ pub(super) fn explain(path: &Path, node: Option<&str>, at: Option<Moment>, json:
     if let (Some(node), Ok(survey)) = (other, &view.survey)
         && !explanation::knows(survey, node)
     {
-        return unknown(node, named(&survey.nodes));
+        complain(&not_a_member(node, named(&survey.nodes)));
+        return Exit::Failure;
     }
     print(&match json {
         true => explanation::json(&view, other, now),

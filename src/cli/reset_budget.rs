@@ -11,7 +11,7 @@ use crate::lock::operator::{reset_budget as write, was_reset};
 use crate::lock::outcome::Found;
 use crate::lock::record::{RECORD_VERSION, decode};
 use crate::lock::{History, NodeRecord};
-use crate::status::describe::{age, committed, named, phase};
+use crate::status::describe::{age, committed, lasting, named, phase};
 use crate::status::times::rfc3339;
 
 /// How often it starts over because the node writes its registration at the same time.
@@ -33,10 +33,10 @@ pub(super) fn reset_budget(cluster: &Cluster, node: &str, reason: &str) -> Resul
         }
         if let Some(found) = holder(cluster, node)? {
             complain(&format!(
-                "reboot-coordinator: {node} is {} for {}, and how that ends decides on its budget: nothing was changed; try \
+                "reboot-coordinator: {node} is {}{}, and how that ends decides on its budget: nothing was changed; try \
                  again when it is back",
                 phase(&found),
-                age(&found, Timestamp::now())
+                lasting(&age(&found, Timestamp::now()))
             ));
             return Ok(Exit::Failure);
         }

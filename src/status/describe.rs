@@ -45,6 +45,14 @@ pub(crate) fn age(found: &Found, now: Timestamp) -> String {
         .map_or_else(|_| String::new(), |claim| since_text(now, began(claim)))
 }
 
+/// An age behind what has lasted so long; nothing where it is not known.
+pub(crate) fn lasting(age: &str) -> String {
+    match age {
+        "" => String::new(),
+        age => format!(" for {age}"),
+    }
+}
+
 /// Why the reboot was asked for, or why the claim cannot be read.
 pub(crate) fn reasons(found: &Found) -> String {
     match &found.claim {

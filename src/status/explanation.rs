@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::View;
-use super::describe::{committed, named, names, of_node, phase, reasons, rebooted, request_text};
+use super::describe::{
+    committed, lasting, named, names, of_node, phase, reasons, rebooted, request_text,
+};
 use super::domains;
 use super::forecast::forecast;
 use super::gates::next_opening;
@@ -226,7 +228,7 @@ fn of_itself(standing: &Standing, now: Timestamp) -> [Row; 6] {
 fn of_claim(view: &View, survey: &Survey, place: usize, now: Timestamp) -> [Row; 4] {
     let (node, found) = &survey.claims[place];
     let (phase, age) = (phase(found), view.reader(now).age(found));
-    let claim = format!("{phase} for {age}: {}", reasons(found));
+    let claim = format!("{phase}{}: {}", lasting(&age), reasons(found));
     let before = (!committed(found)).then(|| names(named(&survey.claims[..place])));
     let ahead = forecast(view, Some(node), now);
     [

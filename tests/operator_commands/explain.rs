@@ -211,9 +211,27 @@ fn another_node_is_explained_from_what_it_says_itself() {
     assert_eq!(json["standing"]["blocked"]["label"], "health");
     let ended = field.run(&["explain", "wbe-3"]);
     assert!(
-        ended.code == 1 && ended.stderr.contains("there is a web-3"),
+        ended.code == 1 && ended.stderr.ends_with("there is a web-3\n"),
         "{ended:?}"
     );
+}
+
+#[test]
+fn the_age_of_a_claim_that_cannot_be_read_is_left_out() {
+    let field = Field::new();
+    field.put("claims/admin", &json!({"v": 9}));
+    let member = json!({"v": 1, "node": "admin", "node_id": "id-admin", "version": "0.1.0", "budget_used": 1});
+    field.put("nodes/admin", &member);
+    let told = field.run(&["explain"]).stdout;
+    let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        told.contains("claim unreadable: the record has version 9")
+            && told.ends_with("this node holds its claim: unreadable"),
+        "{told}"
+    );
+    let ended = field.run(&["reset-budget", "admin", "--reason", "x"]);
+    let told = "admin is unreadable, and how that ends";
+    assert!(ended.stderr.contains(told), "{ended:?}");
 }
 
 /// The other one needs no reboot, or is in the queue: that says nothing of this host.

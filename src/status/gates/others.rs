@@ -13,7 +13,7 @@ use crate::lock::domains::Waits;
 use crate::lock::outcome::{Found, Members};
 use crate::lock::survey::Survey;
 use crate::lock::waves::Member;
-use crate::status::describe::{age, by_node, committed, named, names, of_node, phase};
+use crate::status::describe::{age, by_node, committed, lasting, named, names, of_node, phase};
 use crate::status::domains;
 use crate::status::local::{Detectors, Local};
 use crate::status::times::since_text;
@@ -36,13 +36,13 @@ pub(crate) fn turn(local: &Local, survey: &Survey, now: Timestamp) -> Verdict {
         return Verdict::ok(NAME, own_text(found, now));
     }
     let ahead = &survey.claims[..place.unwrap_or(survey.claims.len())];
-    let queued = own.map(|found| age(found, now));
+    let queued = own.map(|found| lasting(&age(found, now)));
     // A claim is judged by the labels that it was made with.
     let claim = own.and_then(|found| found.claim.as_ref().ok());
     let domains = claim.map_or(&local.domains, |claim| &claim.domains);
     let own = queued.map_or_else(
         || "not in the queue".to_owned(),
-        |age| format!("in the queue for {age}"),
+        |lasting| format!("in the queue{lasting}"),
     );
     let why = match domains::turn(domains, local.limit, ahead) {
         Ok(()) => return Verdict::ok(NAME, format!("{own}; its turn is free")),
@@ -58,9 +58,9 @@ pub(crate) fn turn(local: &Local, survey: &Survey, now: Timestamp) -> Verdict {
 
 fn own_text(found: &Found, now: Timestamp) -> String {
     format!(
-        "this node holds its claim: {} for {}",
+        "this node holds its claim: {}{}",
         phase(found),
-        age(found, now)
+        lasting(&age(found, now))
     )
 }
 
