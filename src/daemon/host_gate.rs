@@ -20,6 +20,9 @@ use crate::trust;
 /// Between two reads of a configuration that cannot be used.
 const AGAIN: Duration = Duration::from_millis(200);
 
+/// How long it takes at most until a cancel is seen between them.
+const SLICE: Duration = Duration::from_millis(20);
+
 /// What is left of [`HOST_LIMIT`] for the last of them.
 const LAST_READ: Duration = Duration::from_secs(1);
 
@@ -70,11 +73,22 @@ fn once_whole<T>(
     let began = Instant::now();
     loop {
         let found = read();
-        if found.is_ok() || cancel.is_cancelled() || began.elapsed() >= patience {
+        if found.is_ok() || began.elapsed() >= patience || cancelled_within(AGAIN, cancel) {
             return found;
         }
-        thread::sleep(AGAIN);
     }
+}
+
+/// Waits for that long, or for a cancel: whoever looks next waits for this look to end.
+fn cancelled_within(wait: Duration, cancel: &Cancel) -> bool {
+    let began = Instant::now();
+    while !cancel.is_cancelled() {
+        if began.elapsed() >= wait {
+            return false;
+        }
+        thread::sleep(SLICE);
+    }
+    true
 }
 
 /// What takes a node out of service must be followed by what reboots it and what brings it back. After the drain, which may have taken
@@ -207,6 +221,16 @@ mod tests {
         cancel.cancel();
         assert!(once_whole(HOST_LIMIT, &cancel, torn).is_err());
         assert!(began.elapsed() < HOST_LIMIT);
+        // One that comes while it waits ends the wait: nothing is read any more.
+        let (cancel, mut reads) = (Cancel::new(), 0);
+        let read = once_whole(HOST_LIMIT, &cancel, || {
+            reads += 1;
+            let canceller = cancel.clone();
+            thread::spawn(move || canceller.cancel());
+            torn()
+        });
+        assert!(read.is_err());
+        assert_eq!(reads, 1);
     }
 
     /// Whatever somebody has written there, it must not end the daemon.
