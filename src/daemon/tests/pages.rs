@@ -79,6 +79,26 @@ fn pages_show_the_cluster_the_host_and_that_the_main_loop_works() {
     assert_eq!(get(address, "/healthz"), None);
 }
 
+#[test]
+fn scrapers_at_the_same_moment_see_no_kill_switch_where_none_is() {
+    let mut lab = Lab::new();
+    lab.remove("required");
+    let address = free();
+    served(&mut lab, address);
+    lab.start();
+    wait("the metrics", || get(address, "/metrics"));
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..20 {
+                    assert_eq!(value(address, "kill_switch_active"), 0.0);
+                }
+            });
+        }
+    });
+    lab.stop();
+}
+
 /// Its own connection knows what the others know.
 #[test]
 fn the_page_believes_no_other_cluster_than_the_daemon_does() {
