@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-use etcd_rs_sync::{Client, TlsOptions};
+use etcd_rs_sync::Client;
 
 use super::threads::spawn;
 use crate::config::{Config, Tls, certificate_end};
@@ -14,8 +14,8 @@ use crate::observe::metrics::Metrics;
 /// Between two looks at the files. Whoever replaces certificates does so hours before the old ones end, or is in a hurry.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(10);
 
-/// Follows the files that the configuration names, in a thread of its own: a file system that hangs holds nobody else up. Ends when
-/// what it returns is dropped.
+/// Follows the files that the configuration names, in a thread of its own: a file system that hangs holds nobody else up. Begins
+/// with what they hold now, which may be something else than what the client was made with. Ends when what it returns is dropped.
 pub(super) fn follow(
     config: &Config,
     client: Client,
@@ -27,13 +27,17 @@ pub(super) fn follow(
         return Ok(None);
     };
     let (alive, ended) = channel();
-    let mut used = etcd::tls(&files)?;
-    tell_ends(&files, &metrics);
     let work = move || {
-        let mut refused = None;
-        while ended.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
-            if look(&files, &client, &mut used, &mut refused) {
+        let (mut refused, mut told) = (None, false);
+        loop {
+            let taken = look(&files, &client, &mut refused);
+            // What is refused is not what is used.
+            if taken || (!told && refused.is_none()) {
                 tell_ends(&files, &metrics);
+                told = true;
+            }
+            if ended.recv_timeout(every) != Err(RecvTimeoutError::Timeout) {
+                return;
             }
         }
     };
@@ -44,12 +48,11 @@ pub(super) fn follow(
 
 /// Takes what the files hold now, when that is something else and can be used. What cannot is said once: files are often replaced
 /// one after the other. Whether it took something.
-fn look(files: &Tls, client: &Client, used: &mut TlsOptions, refused: &mut Option<String>) -> bool {
+fn look(files: &Tls, client: &Client, refused: &mut Option<String>) -> bool {
     let found = etcd::tls(files).and_then(|found| {
-        if found != *used {
-            client.set_tls(found.clone()).map_err(|error| error.to_string())?;
+        if client.tls().as_ref() != Some(&found) {
+            client.set_tls(found).map_err(|error| error.to_string())?;
             log::info!(event = "certificates_replaced"; "the certificates for etcd were replaced on disk and are in use");
-            *used = found;
             return Ok(true);
         }
         Ok(false)
@@ -109,6 +112,13 @@ mod tests {
         !line.unwrap_or_else(|| panic!("{text}")).ends_with(" 0")
     }
 
+    /// Made with what the files hold now.
+    fn client_of(files: &Tls) -> Client {
+        let mut options = Options::new(["https://127.0.0.1:1"]);
+        options.tls = Some(etcd::tls(files).unwrap());
+        Client::new(options).unwrap()
+    }
+
     #[test]
     fn files_that_are_replaced_are_taken_when_they_fit_together_and_said_once_when_not() {
         let mut lab = Lab::new();
@@ -130,25 +140,22 @@ mod tests {
             "{}",
             metrics.render()
         );
-        let mut used = etcd::tls(&files).unwrap();
-        let mut options = Options::new(["https://127.0.0.1:1"]);
-        options.tls = Some(used.clone());
-        let client = Client::new(options).unwrap();
-        let (first, mut refused) = (used.clone(), None);
-        assert!(!look(&files, &client, &mut used, &mut refused));
+        let client = client_of(&files);
+        let (first, mut refused) = (client.tls(), None);
+        assert!(!look(&files, &client, &mut refused));
         assert_eq!(refused, None);
         // One of the two is there already.
         write(&cert, OTHER.0);
-        assert!(!look(&files, &client, &mut used, &mut refused));
-        assert!(refused.is_some() && used == first);
-        assert!(!look(&files, &client, &mut used, &mut refused));
+        assert!(!look(&files, &client, &mut refused));
+        assert!(refused.is_some() && client.tls() == first);
+        assert!(!look(&files, &client, &mut refused));
         assert_eq!(said("certificates_unusable"), 1);
         write(&key, OTHER.1);
-        assert!(look(&files, &client, &mut used, &mut refused));
-        assert!(refused.is_none() && used != first);
-        assert!(!look(&files, &client, &mut used, &mut refused));
+        assert!(look(&files, &client, &mut refused));
+        assert!(refused.is_none() && client.tls() != first);
+        assert!(!look(&files, &client, &mut refused));
         fs::remove_file(&key).unwrap();
-        assert!(!look(&files, &client, &mut used, &mut refused));
+        assert!(!look(&files, &client, &mut refused));
         assert!(refused.is_some_and(|why| why.contains("key")));
         assert_eq!(said("certificates_unusable"), 1);
         hush();
@@ -160,26 +167,28 @@ mod tests {
         listen(&mut lab, LevelFilter::Info);
         let (mut config, _) = lab.loaded(crate::core::Mode::Daemon, false);
         let metrics = Arc::new(Metrics::new("1", "abc", ["f"]));
-        let follow = |config: &Config| {
-            let client = Client::new(Options::new(["http://127.0.0.1:1"])).unwrap();
+        let follow = |config: &Config, client: &Client| {
             follow(
                 config,
-                client,
+                client.fork().unwrap(),
                 Arc::clone(&metrics),
                 Duration::from_millis(5),
             )
         };
-        assert!(follow(&config).unwrap().is_none());
+        let plain = Client::new(Options::new(["http://127.0.0.1:1"])).unwrap();
+        assert!(follow(&config, &plain).unwrap().is_none());
         let ca = lab.path("ca.crt");
         write(&ca, CA);
-        config.etcd.tls = Some(Tls {
+        let files = Tls {
             ca_file: Some(ca.clone()),
             client: None,
             insecure_skip_verify: false,
-        });
-        let followed = follow(&config).unwrap();
+        };
+        config.etcd.tls = Some(files.clone());
+        let followed = follow(&config, &client_of(&files)).unwrap();
         assert!(followed.is_some());
-        assert!(end(&metrics, "ca_file") && !end(&metrics, "cert_file"));
+        wait("the first look", || end(&metrics, "ca_file").then_some(()));
+        assert!(!end(&metrics, "cert_file"));
         // It is looked at again and again.
         for text in [OTHER.0, CA] {
             metrics.certificates(None, None);
@@ -188,8 +197,24 @@ mod tests {
         }
         assert_eq!(said("certificates_replaced"), 2);
         drop(followed);
+        // Replaced before anybody followed them.
+        let client = client_of(&files);
+        metrics.certificates(None, None);
+        write(&ca, OTHER.0);
+        let new = etcd::tls(&files).ok();
+        let followed = follow(&config, &client).unwrap();
+        wait("their use", || (client.tls() == new).then_some(()));
+        wait("its end", || end(&metrics, "ca_file").then_some(()));
+        drop(followed);
+        // What is gone for a moment ends nothing, and nothing is told of it.
+        metrics.certificates(None, None);
+        said("certificates_unusable");
+        fs::remove_file(&ca).unwrap();
+        let _followed = follow(&config, &client).unwrap();
+        wait("a look at nothing", || {
+            (said("certificates_unusable") > 0).then_some(())
+        });
+        assert!(!end(&metrics, "ca_file"));
         hush();
-        fs::remove_file(ca).unwrap();
-        assert!(follow(&config).is_err());
     }
 }

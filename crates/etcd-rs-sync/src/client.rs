@@ -98,6 +98,11 @@ impl Client {
         Ok(())
     }
 
+    /// The certificates with which connections are made now.
+    pub fn tls(&self) -> Option<TlsOptions> {
+        self.session.tls().1.clone()
+    }
+
     fn agent(&self) -> Result<Agent, Error> {
         let mut standing = self.agent.lock().unwrap_or_else(PoisonError::into_inner);
         if self.session.is_outdated(&standing) {

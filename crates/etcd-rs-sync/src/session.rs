@@ -100,7 +100,8 @@ impl Session {
         *standing = (standing.0 + 1, Some(tls));
     }
 
-    fn tls(&self) -> MutexGuard<'_, (u64, Option<TlsOptions>)> {
+    /// How often they were replaced, and what they are.
+    pub(crate) fn tls(&self) -> MutexGuard<'_, (u64, Option<TlsOptions>)> {
         // Replaced whole, as the token is.
         self.tls.lock().unwrap_or_else(PoisonError::into_inner)
     }

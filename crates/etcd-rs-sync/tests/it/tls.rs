@@ -196,7 +196,9 @@ fn replaced_certificates_are_used_by_all_connections_and_old_ones_no_more() {
         let mut watch = etcd.watch(WatchRequest::new(Keys::one("k"))).unwrap();
         assert!(fork.put(Put::new("k", "1", 0)).is_err());
         assert!(watch.next().is_some_and(|item| item.is_err()));
+        assert_eq!(fork.tls(), Some(wrong.clone()));
         etcd.set_tls(right.clone()).unwrap();
+        assert_eq!(fork.tls(), Some(right.clone()));
         fork.put(Put::new("k", "2", 0)).unwrap();
         while !matches!(watch.next(), Some(Ok(WatchItem::Connected { .. }))) {}
         // What cannot be used changes nothing.
