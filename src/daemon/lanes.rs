@@ -95,9 +95,11 @@ impl Lanes {
         &self.client
     }
 
-    /// Whether they were made with these.
-    pub(super) fn are_made_of(&self, options: &Options) -> bool {
-        self.client.options() == options
+    /// Whether they go by these: what they were made with, and the certificates that are in use by now.
+    pub(super) fn go_by(&self, options: &Options) -> bool {
+        let made_with = self.client.options().clone();
+        let tls = self.client.tls();
+        Options { tls, ..made_with } == *options
     }
 
     /// Connections made otherwise, to the same machine. Those that carry a committed claim believe only the cluster in which it

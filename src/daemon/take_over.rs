@@ -75,7 +75,7 @@ impl Daemon {
         }
         // A node that keeps its claim tries again all the same, as it tells whoever repaired it.
         let holds = matches!(self.machine.state(), State::Holding(..));
-        if config == self.config && self.lanes.are_made_of(&options) && !holds {
+        if config == self.config && self.lanes.go_by(&options) && !holds {
             log::info!(event = "reloaded"; "the configuration is the same as before");
             return Ok(());
         }

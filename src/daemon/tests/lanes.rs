@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use etcd_rs_sync::{Keys, Reply, Request};
+use etcd_rs_sync::{Keys, Reply, Request, TlsOptions};
 use serde_json::json;
 
 use super::lab::{Lab, input, wait};
@@ -65,12 +65,23 @@ fn a_watch_begins_where_it_is_told_is_opened_anew_when_it_is_silent_and_ends_wit
 }
 
 #[test]
-fn lanes_know_what_they_were_made_with() {
+fn lanes_know_by_what_they_go() {
     let lab = Lab::new();
     let (daemon, _events) = lab.daemon();
     let (config, _) = lab.loaded(Mode::Daemon, false);
     let mut options = etcd::options(&config).unwrap();
-    assert!(daemon.lanes.are_made_of(&options));
+    assert!(daemon.lanes.go_by(&options));
+    // Certificates that were replaced on disk are in use without a reload.
+    let ca = include_str!("../../config/tests/tls/ca.crt");
+    let replaced = TlsOptions {
+        ca_pem: Some(ca.into()),
+        client_pem: None,
+        insecure_skip_verify: false,
+    };
+    daemon.lanes.client().set_tls(replaced.clone()).unwrap();
+    assert!(!daemon.lanes.go_by(&options));
+    options.tls = Some(replaced);
+    assert!(daemon.lanes.go_by(&options));
     options.timeout *= 2;
-    assert!(!daemon.lanes.are_made_of(&options));
+    assert!(!daemon.lanes.go_by(&options));
 }
