@@ -3,7 +3,7 @@
 
 use std::cell::OnceCell;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use etcd_rs_sync::{
@@ -41,6 +41,8 @@ pub(super) struct Lanes {
     inbox: Inbox,
     metrics: Arc<Metrics>,
     endpoints: Arc<Endpoints>,
+    /// Until it is dropped. What a request then still learns is of endpoints that may be configured no more.
+    in_use: Arc<Mutex<bool>>,
 }
 
 /// A thread that performs one request after the other, on a connection of its own. It begins with the first, since many a pass
@@ -87,6 +89,7 @@ impl Lanes {
             inbox,
             metrics,
             endpoints,
+            in_use: Arc::new(Mutex::new(true)),
         })
     }
 
@@ -160,9 +163,14 @@ impl Lanes {
             metrics: Arc::clone(&self.metrics),
         };
         let (endpoints, patience) = (Arc::clone(&self.endpoints), self.patience);
+        let in_use = Arc::clone(&self.in_use);
         let learn = move |client: &Client| {
-            endpoints.saw(client.revision(), patience);
-            endpoints.learn(&client.endpoints());
+            // Held meanwhile: what is learnt after the end of the lanes would stay.
+            let in_use = in_use.lock().unwrap_or_else(PoisonError::into_inner);
+            if *in_use {
+                endpoints.saw(client.revision(), patience);
+                endpoints.learn(&client.endpoints());
+            }
         };
         perform(lane.name, client, self.inbox.clone(), learn, lane.answer)
     }
@@ -219,6 +227,7 @@ impl Lanes {
 
 impl Drop for Lanes {
     fn drop(&mut self) {
+        *self.in_use.lock().unwrap_or_else(PoisonError::into_inner) = false;
         if let Some(stop) = self.watching.take() {
             stop.stop();
         }

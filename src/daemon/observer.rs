@@ -90,7 +90,6 @@ impl Observer {
         let client = fork(client)?;
         self.listen(config);
         self.shown.metrics.set_detectors(detectors(config));
-        self.shown.metrics.set_endpoints(&config.etcd.endpoints);
         self.shown.follow(config, client);
         self.tried = false;
         Ok(())

@@ -86,6 +86,9 @@ impl Daemon {
         crate::observe::log::init(config.log.level, config.log.format, &config.node_name);
         let drains_otherwise = config.pre_reboot_hook != self.config.pre_reboot_hook;
         self.lanes = lanes;
+        // The old ones learn nothing any more that would bring back what is forgotten here.
+        let metrics = self.observer.metrics();
+        metrics.set_endpoints(&config.etcd.endpoints);
         self.tasks.follow(&config);
         self.told.follow(&config);
         self.hold_back = HoldBack::new();

@@ -1,14 +1,17 @@
 //! SIGHUP, in states and at moments.
 
 use std::fs;
+use std::sync::mpsc::channel;
+
+use etcd_rs_sync::Request;
 
 use super::super::inbox::Event;
 use super::super::{Daemon, Reading, reload};
 use super::etcd::Etcd;
-use super::lab::{LIMIT, Lab, wait};
+use super::lab::{LIMIT, Lab, input, wait};
 use super::pages::{free, get, served};
 use super::with_another_script;
-use crate::core::Mode;
+use crate::core::{Input, Mode, Ticket};
 
 #[test]
 fn a_waiting_node_decides_by_the_new_file() {
@@ -193,6 +196,37 @@ fn a_node_without_a_committed_claim_goes_to_the_cluster_of_the_new_file() {
     lab.reload();
     wait("the registration there", || other.get("/rc/nodes/a"));
     lab.stop();
+}
+
+/// The answer of a request that was under way comes after the reload.
+#[test]
+fn an_endpoint_that_is_configured_no_more_does_not_come_back() {
+    let mut lab = Lab::new();
+    let (mut daemon, events) = lab.daemon();
+    let (asked, is_asked) = channel();
+    let (release, hangs) = channel::<()>();
+    lab.etcd.before(move |_, _| {
+        let _ = asked.send(());
+        let _ = hangs.recv();
+        true
+    });
+    let grant = Request::Grant { id: 7, ttl_sec: 60 };
+    assert!(daemon.lanes.etcd(Ticket(1), grant).is_none());
+    is_asked.recv_timeout(LIMIT).unwrap();
+    let other = Etcd::start();
+    lab.set("etcd_endpoints", &format!("[{:?}]", other.url()));
+    daemon.read_again();
+    match events.recv_timeout(LIMIT) {
+        Ok(Event::Configuration(found)) => daemon.on_configuration(found),
+        _ => panic!("the file is read"),
+    }
+    drop(release);
+    let answer = input(&events);
+    assert!(matches!(answer, Input::Etcd(Ticket(1), _)), "{answer:?}");
+    let metrics = daemon.observer.metrics().render();
+    assert!(metrics.contains(other.url()), "{metrics}");
+    assert!(!metrics.contains(lab.etcd.url()), "{metrics}");
+    assert!(daemon.observer.endpoints().shown().is_empty());
 }
 
 #[test]
