@@ -29,9 +29,12 @@ impl Attempt<'_> {
     pub(super) fn make(self) -> Result<Reply, Failed> {
         let (session, agent) = (self.session, &self.agent);
         let (endpoint, limits) = (self.endpoint, self.limits);
+        // Nothing is asked of the store yet: a member that stays silent is left for another one.
+        let until = limits.connect_until;
+        let before = Limits { until, ..limits };
         let prepared = session
-            .check_version(agent, endpoint, limits)
-            .and_then(|()| session.ticket(agent, endpoint, limits));
+            .check_version(agent, endpoint, before)
+            .and_then(|()| session.ticket(agent, endpoint, before));
         let ticket = prepared.map_err(judge)?;
         let refused = match self.post(&ticket) {
             Posted::Reply(reply) => return Ok(reply),

@@ -175,6 +175,36 @@ fn nothing_is_concluded(what: &str, reply: Arc<Reply>) {
     );
 }
 
+/// What cannot be repeated is left with the member that has it; nobody has what was not sent.
+#[test]
+fn a_member_that_is_silent_before_it_is_asked_costs_a_write_no_more_than_its_share() {
+    let written = ok(&format!("{{{HEADER}}}"));
+    let body = format!(r#"{{{HEADER},"token":"t"}}"#);
+    let length = body.len();
+    // As it does: one reply a connection.
+    let token =
+        format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}");
+    let silent: Arc<Reply> = Arc::new(|stream| stream.read(&mut [0]).map(drop));
+    let unasked = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mute = format!("http://{}", unasked.local_addr().unwrap());
+    let no_login = Hostile::new(etcd_version(), silent);
+    let works = Hostile::new(etcd_version(), canned(written));
+    let logs_in = Hostile::new(etcd_version(), canned(token));
+    let put = |first: &str, second: &str, auth| {
+        let mut options = Options::new([first, second]);
+        options.timeout = 10 * AT_MOST;
+        options.auth = auth;
+        let began = Instant::now();
+        let result = Client::new(options).unwrap().put(Put::new("k", "v", 0));
+        assert!(began.elapsed() < AT_MOST, "{:?}", began.elapsed());
+        result
+    };
+    put(&mute, &works.url, None).unwrap();
+    let user = Some(("u".to_owned(), "p".to_owned()));
+    put(&no_login.url, &logs_in.url, user).unwrap();
+    assert_eq!(logs_in.asked.load(Ordering::SeqCst), 2);
+}
+
 #[test]
 fn odd_replies_never_look_like_success() {
     let mut odd: Vec<(&str, Vec<u8>)> = vec![
