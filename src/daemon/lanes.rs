@@ -94,7 +94,7 @@ impl Lanes {
     }
 
     /// For what is done when the lanes are done with.
-    pub(super) fn client(&self) -> &Client {
+    pub(super) fn client(&self) -> &Arc<Client> {
         &self.client
     }
 

@@ -207,7 +207,7 @@ impl Daemon {
             self.perform();
             if let Some(code) = self.exit {
                 self.observer.stopping();
-                self.leave();
+                self.leave(events);
                 self.wait_until_told(events);
                 self.wait_for_children(events);
                 return code;

@@ -1,5 +1,6 @@
 //! The real driver, with threads, sockets, processes and files, around an etcd that is steered.
 
+mod end;
 pub(super) mod etcd;
 pub(super) mod lab;
 mod lanes;
