@@ -199,7 +199,7 @@ impl Refusal {
                 "wait for the other members, or repair them; forget those that are gone for good"
             }
             Refusal::Line(_) => {
-                "repair the node named here, and `reboot-coordinator reset-budget` it; `release` it when it holds a claim and will not return, `forget` it when it is gone; `go-on` lets the others go all the same, as far as there is a place for them"
+                "repair the node named here, and `reboot-coordinator reset-budget` it; `release` it when it holds a claim and will not return, `forget` it when it is gone; `reboot-coordinator go-on` lets the others go all the same, as far as there is a place for them"
             }
             Refusal::Wave(_) => {
                 "see to the member named here, or `reboot-coordinator forget` it when it is gone for good; to go on without it, change its `wave`"
