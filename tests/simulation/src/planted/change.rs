@@ -170,7 +170,7 @@ impl Planted {
                 txn.compares.clear();
             }
             (Planted::DrainShowsNoSign, State::Draining(_)) => txn.success.clear(),
-            (Planted::FormerNameStays, State::Registering(_)) => {
+            (Planted::FormerNameStays, State::Registering(_) | State::Unregistering(_)) => {
                 txn.success.retain(|op| !matches!(op, Op::Txn(_)));
             }
             (Planted::NameRefunds, State::Registering(_))
