@@ -303,7 +303,7 @@ fn waiting(survey: &Survey) -> String {
 mod tests {
     use super::*;
     use crate::lock::Phase;
-    use crate::lock::record::Required;
+    use crate::lock::record::{Required, decode};
     use crate::status::fixtures::{at, found, local, now, view};
 
     #[test]
@@ -348,23 +348,51 @@ mod tests {
         }
     }
 
+    fn kept(
+        node: &str,
+        label: &str,
+        required: Option<Required>,
+    ) -> (String, Result<Standing, RecordError>) {
+        let standing = Standing {
+            node: node.into(),
+            node_id: format!("id-{node}"),
+            state: "blocked".into(),
+            required,
+            blocked: Some(Blocked {
+                label: label.into(),
+                text: "node-a failed".into(),
+                ..Blocked::default()
+            }),
+            ..Standing::default()
+        };
+        (node.to_owned(), Ok(standing))
+    }
+
+    #[test]
+    fn what_is_over_is_not_said_to_hold_a_node_up_that_has_not_looked_again() {
+        for (label, over) in [("paused", true), ("cooldown", true), ("policy", false)] {
+            let told = |survey: Survey| {
+                let standings = vec![kept("node-c", label, Some(Required::default()))];
+                let survey = Survey {
+                    standings,
+                    ..survey
+                };
+                let parts = headline(&view(local(), survey), now());
+                let goes_on = "node-c needs a reboot and goes on with its next check";
+                parts.iter().any(|part| part.fact.starts_with(goes_on))
+            };
+            assert_eq!(told(Survey::default()), over, "{label}");
+            let stands = Survey {
+                pause: Some(decode(b"{")),
+                cooldown: Some(decode(b"{")),
+                ..Survey::default()
+            };
+            assert!(!told(stands), "{label}");
+        }
+    }
+
     #[test]
     fn who_is_kept_by_the_line_or_by_a_wave_waits_too() {
-        let kept = |node: &str, label: &str, required: Option<Required>| {
-            let standing = Standing {
-                node: node.into(),
-                node_id: format!("id-{node}"),
-                state: "blocked".into(),
-                required,
-                blocked: Some(Blocked {
-                    label: label.into(),
-                    text: "node-a failed".into(),
-                    ..Blocked::default()
-                }),
-                ..Standing::default()
-            };
-            (node.to_owned(), Ok(standing))
-        };
         let required = || Some(Required::default());
         let survey = Survey {
             claims: vec![

@@ -10,7 +10,7 @@ use super::table::Tone;
 use super::times::{instant, rfc3339, since_text, span};
 use crate::identity::is_same;
 use crate::lock::outcome::Found;
-use crate::lock::record::Standing;
+use crate::lock::record::{Blocked, Standing};
 use crate::lock::survey::{Said, Survey};
 use crate::lock::{NodeRecord, Phase};
 
@@ -82,6 +82,7 @@ pub(crate) fn node_states(survey: &Survey, reader: &Reader<'_>) -> Vec<NodeState
                     standing,
                     reports.get(full).copied(),
                     nodes.get(full).copied(),
+                    survey,
                 ),
             };
             NodeState {
@@ -299,6 +300,7 @@ fn idle(
     standing: Option<&Standing>,
     said: Option<&Said>,
     record: Option<&Result<NodeRecord, crate::lock::record::RecordError>>,
+    survey: &Survey,
 ) -> NodeState {
     let record = record.and_then(|record| record.as_ref().ok());
     if let (Some(standing), Some(record)) = (standing, record)
@@ -313,11 +315,8 @@ fn idle(
     if let Some(standing) = standing
         && let Some(blocked) = &standing.blocked
     {
-        // An operator has made it whole since the node looked.
-        if blocked.label == "budget" && record.is_some_and(|record| record.budget_used == 0) {
-            let fact = format!(
-                "{node} needs a reboot and has its budget again: it goes on with its next check"
-            );
+        if let Some(why) = lifted(blocked, record, survey) {
+            let fact = format!("{node} needs a reboot and goes on with its next check: {why}");
             return NodeState::new(node, Tone::Notice, Rank::Waits, fact);
         }
         return held_up(node, standing, &blocked.label, &blocked.text).since(&blocked.since);
@@ -339,6 +338,18 @@ fn idle(
             Rank::Fine,
             format!("{node} needs no reboot"),
         ),
+    }
+}
+
+/// Why what held a node up is over, which it finds out when it looks again.
+fn lifted(blocked: &Blocked, record: Option<&NodeRecord>, survey: &Survey) -> Option<&'static str> {
+    match blocked.label.as_str() {
+        "budget" if record.is_some_and(|record| record.budget_used == 0) => {
+            Some("its budget was reset")
+        }
+        "paused" if survey.pause.is_none() => Some("the pause is over"),
+        "cooldown" if survey.cooldown.is_none() => Some("the cooldown is over"),
+        _ => None,
     }
 }
 

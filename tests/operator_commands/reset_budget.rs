@@ -54,7 +54,7 @@ fn a_node_whose_budget_was_reset_is_not_shown_as_kept_by_it() {
     assert_eq!(ended.code, 0, "{ended:?}");
     let shown = field.run(&["status"]).stdout;
     let first = shown.split("\n\n").next().unwrap_or_default();
-    assert!(first.contains("has its budget again"), "{shown}");
+    assert!(first.contains("its budget was reset"), "{shown}");
     assert!(!first.contains("reset-budget"), "{shown}");
 }
 

@@ -165,7 +165,7 @@ families! {
     ),
     endpoint_failed: Family::gauge(
         "reboot_coordinator_etcd_endpoint_last_failure_timestamp_seconds",
-        "When this endpoint of etcd failed last; 0 when it has not. It fails now when this is later than the last success.",
+        "When this endpoint of etcd failed last; 0 when it has not. When this is later than the last success, it failed when it was asked last: one that is not needed is not asked again before another fails.",
         &["endpoint"],
         &NONE_YET,
     ),
