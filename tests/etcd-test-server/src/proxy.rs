@@ -325,6 +325,11 @@ impl Shared {
                 }
                 Action::Rewrite(text, by) => forward(upstream, &rewritten(request, &text, &by))?,
                 Action::Drip(lines) => return self.drip(client, &lines),
+                Action::AnswerAfter(bytes) => {
+                    self.first_copy(&request)?;
+                    let mut client = client;
+                    return client.write_all(&announced(bytes));
+                }
                 Action::Answer(bytes) => {
                     let mut client = client;
                     return client.write_all(&announced(bytes));

@@ -30,6 +30,8 @@ pub enum Action {
     Drip(String),
     /// It is not passed on; the client gets these bytes, a whole HTTP reply, and the connection is closed.
     Answer(Vec<u8>),
+    /// It is passed on, and the client gets these bytes in place of the reply.
+    AnswerAfter(Vec<u8>),
     /// It is not passed on; whatever answers is no etcd.
     Odd(Odd),
 }

@@ -12,6 +12,7 @@ mod identity;
 mod lease;
 mod line;
 mod members;
+mod names;
 mod patience;
 mod queue;
 mod reload;
