@@ -154,10 +154,13 @@ mod tests {
             bounded("stuck", Duration::from_millis(50), &cancel, hang),
             Err(NoAnswer::TimedOut)
         );
+        // It hangs: whoever comes later does not wait for it.
+        let began = Instant::now();
         assert_eq!(
             bounded("stuck", PATIENCE, &cancel, || ()),
             Err(NoAnswer::StillBusy)
         );
+        assert!(began.elapsed() < PATIENCE / 2);
         assert_eq!(bounded("other", PATIENCE, &cancel, || 7), Ok(7));
         drop(unblock);
         // It came back: the key is free again, as soon as the thread has run.
