@@ -45,7 +45,7 @@ impl Metrics {
         checks.keep_first(&names);
         for name in names {
             for result in DETECTOR_RESULTS {
-                checks.ensure(&[name, result]);
+                checks.series(&[name, result]);
             }
         }
     }
@@ -62,11 +62,9 @@ impl Metrics {
             };
             required |= result == "required";
             families.detector_checks.count(&[&report.name, result]);
-            families
-                .detector_duration
-                .observe(report.took.as_secs_f64());
+            families.detector_duration.observe(report.took);
         }
-        families.reboot_required.set(&[], flag(required));
+        families.reboot_required.set(&[], f64::from(required));
     }
 
     /// The health script ran.
@@ -74,7 +72,7 @@ impl Metrics {
         let mut families = self.lock();
         let result = ending(&report.outcome);
         families.health_checks.count(&[phase.as_str(), result]);
-        families.health_duration.observe(report.took.as_secs_f64());
+        families.health_duration.observe(report.took);
     }
 
     /// A request to etcd ended. A watch has no duration: it lasts as long as it is wanted.
@@ -82,7 +80,7 @@ impl Metrics {
         let mut families = self.lock();
         families.etcd_requests.count(&[operation, result]);
         if let Some(took) = took {
-            families.etcd_duration.observe(took.as_secs_f64());
+            families.etcd_duration.observe(took);
         }
     }
 
@@ -108,7 +106,7 @@ impl Metrics {
                     families.reboots.count(&[outcome]);
                     if let Some(waited) = field("lock_wait_ms").and_then(|ms| ms.as_u64()) {
                         let waited = Duration::from_millis(waited);
-                        families.lock_acquire_duration.observe(waited.as_secs_f64());
+                        families.lock_acquire_duration.observe(waited);
                     }
                     if outcome == TAKEN_AWAY {
                         families.lock_losses.count(&[]);
@@ -120,7 +118,7 @@ impl Metrics {
                 if let (Some(name), Some(result)) = (text("detector"), text("result")) {
                     families.detector_checks.count(&[name, result]);
                     if result == "required" {
-                        families.reboot_required.set(&[], flag(true));
+                        families.reboot_required.set(&[], f64::from(true));
                     }
                 }
             }
@@ -144,7 +142,9 @@ impl Metrics {
         families.blocked_since.set_only(held);
         let position = view.ahead.map_or(0.0, |(ahead, _)| ahead as f64 + 1.0);
         families.queue_position.set(&[], position);
-        families.claim_held.set(&[], flag(view.phase.is_some()));
+        families
+            .claim_held
+            .set(&[], f64::from(view.phase.is_some()));
         let committed = timestamp(view.committed_at.as_deref());
         families.claim_committed.set(&[], committed);
         let last = timestamp(view.last_reboot.as_deref());
@@ -154,21 +154,21 @@ impl Metrics {
         families.cluster_nodes.set(&["unhealthy"], unhealthy as f64);
         // A pass that ends before it looks at the cluster is not held up by a pause, and must not repeat an old one.
         let paused = view.paused && view.refusal != Some(Refusal::NotRequired);
-        families.cluster_paused.set(&[], flag(paused));
+        families.cluster_paused.set(&[], f64::from(paused));
     }
 
     /// The endpoints of etcd that are configured now. What is known of others is forgotten.
     pub fn set_endpoints(&self, urls: &[String]) {
         let known: Vec<&str> = urls.iter().map(String::as_str).collect();
-        let mut families = self.lock();
-        let Families {
-            endpoint_answered,
-            endpoint_failed,
-            ..
-        } = &mut *families;
-        for family in [endpoint_answered, endpoint_failed] {
+        let families = &mut *self.lock();
+        for family in [
+            &mut families.endpoint_answered,
+            &mut families.endpoint_failed,
+        ] {
             family.keep_first(&known);
-            known.iter().for_each(|url| family.ensure(&[url]));
+            for url in &known {
+                family.series(&[url]);
+            }
         }
     }
 
@@ -207,8 +207,8 @@ impl Metrics {
     /// What is found out when somebody asks.
     pub fn found(&self, window_open: bool, kill_switch: bool) {
         let mut families = self.lock();
-        families.window_open.set(&[], flag(window_open));
-        families.kill_switch.set(&[], flag(kill_switch));
+        families.window_open.set(&[], f64::from(window_open));
+        families.kill_switch.set(&[], f64::from(kill_switch));
     }
 
     /// All of it, in Prometheus' text format 0.0.4.
@@ -246,10 +246,6 @@ pub fn ending(outcome: &ScriptOutcome) -> &'static str {
         ScriptOutcome::NotStarted(_) => "not_started",
         ScriptOutcome::Cancelled => "cancelled",
     }
-}
-
-fn flag(on: bool) -> f64 {
-    if on { 1.0 } else { 0.0 }
 }
 
 /// A moment of a record, in seconds since 1970; 0 for none.

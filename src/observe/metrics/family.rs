@@ -1,40 +1,27 @@
 //! One metric with all its series, and how Prometheus wants to read it (text format 0.0.4).
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 /// A metric: a name, a meaning, and a value for every set of label values.
 #[derive(Debug)]
 pub(super) struct Family {
     name: &'static str,
     help: &'static str,
+    kind: &'static str,
     labels: &'static [&'static str],
-    kind: Kind,
+    /// Of a histogram: the upper bounds of its buckets, rising; the last one, infinity, is left out.
+    bounds: &'static [f64],
     series: Vec<Series>,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Kind {
-    Counter,
-    Gauge,
-    /// With the upper bounds of its buckets, rising; the last one, infinity, is left out.
-    Histogram(&'static [f64]),
-}
-
 #[derive(Debug)]
-struct Series {
+pub(super) struct Series {
     labels: Vec<String>,
-    value: Value,
-}
-
-#[derive(Debug)]
-enum Value {
-    /// Counters too: a double counts without loss up to 2^53.
-    Number(f64),
-    Histogram {
-        /// One a bound, and one for everything above; not cumulative.
-        counts: Vec<u64>,
-        sum: f64,
-    },
+    /// The sum of a histogram. Counters too: a double counts without loss up to 2^53.
+    value: f64,
+    /// Of a histogram: one a bound, and one for everything above; not cumulative.
+    counts: Vec<u64>,
 }
 
 impl Family {
@@ -45,7 +32,10 @@ impl Family {
         labels: &'static [&'static str],
         series: &[impl AsRef<[&'a str]>],
     ) -> Family {
-        Family::new(name, help, labels, Kind::Counter).with(series)
+        Family {
+            kind: "counter",
+            ..Family::gauge(name, help, labels, series)
+        }
     }
 
     /// A gauge, 0 for each of these sets of label values.
@@ -55,7 +45,18 @@ impl Family {
         labels: &'static [&'static str],
         series: &[impl AsRef<[&'a str]>],
     ) -> Family {
-        Family::new(name, help, labels, Kind::Gauge).with(series)
+        let mut family = Family {
+            name,
+            help,
+            kind: "gauge",
+            labels,
+            bounds: &[],
+            series: Vec::new(),
+        };
+        for labels in series {
+            family.series(labels.as_ref());
+        }
+        family
     }
 
     /// A histogram of seconds, without labels.
@@ -64,68 +65,42 @@ impl Family {
         help: &'static str,
         bounds: &'static [f64],
     ) -> Family {
-        Family::new(name, help, &[], Kind::Histogram(bounds)).with(&[[]])
-    }
-
-    fn new(
-        name: &'static str,
-        help: &'static str,
-        labels: &'static [&'static str],
-        kind: Kind,
-    ) -> Family {
-        Family {
-            name,
-            help,
-            labels,
-            kind,
-            series: Vec::new(),
-        }
-    }
-
-    fn with<'a>(mut self, series: &[impl AsRef<[&'a str]>]) -> Family {
-        for labels in series {
-            self.value(labels.as_ref());
-        }
-        self
+        let mut family = Family::gauge(name, help, &[], &[[]]);
+        (family.kind, family.bounds) = ("histogram", bounds);
+        family.series(&[]).counts = vec![0; bounds.len() + 1];
+        family
     }
 
     /// One more.
     pub(super) fn count(&mut self, labels: &[&str]) {
-        if let Value::Number(number) = self.value(labels) {
-            *number += 1.0;
-        }
+        self.series(labels).value += 1.0;
     }
 
     pub(super) fn set(&mut self, labels: &[&str], to: f64) {
-        if let Value::Number(number) = self.value(labels) {
-            *number = to;
-        }
+        self.series(labels).value = to;
     }
 
     /// This number for this value of the only label, or for none, and 0 for all others.
     pub(super) fn set_only(&mut self, only: Option<(&str, f64)>) {
         for series in &mut self.series {
-            series.value = Value::Number(0.0);
+            series.value = 0.0;
         }
         if let Some((label, number)) = only {
             self.set(&[label], number);
         }
     }
 
-    pub(super) fn observe(&mut self, seconds: f64) {
-        let Kind::Histogram(bounds) = self.kind else {
-            return;
-        };
-        let at = bounds.partition_point(|bound| *bound < seconds);
-        if let Value::Histogram { counts, sum } = self.value(&[]) {
-            *sum += seconds;
-            if let Some(count) = counts.get_mut(at) {
-                *count += 1;
-            }
+    pub(super) fn observe(&mut self, took: Duration) {
+        let seconds = took.as_secs_f64();
+        let at = self.bounds.partition_point(|bound| *bound < seconds);
+        let series = self.series(&[]);
+        series.value += seconds;
+        if let Some(count) = series.counts.get_mut(at) {
+            *count += 1;
         }
     }
 
-    /// Forgets the series whose first label is none of these.
+    /// Keeps the series whose first label is one of these, and only them.
     pub(super) fn keep_first(&mut self, firsts: &[&str]) {
         self.series.retain(|series| {
             let first = series.labels.first();
@@ -133,13 +108,9 @@ impl Family {
         });
     }
 
-    /// The value of a series, which is made when there is none yet. Label values come from fixed sets and from the
-    /// configuration, never from outside, so there cannot be many.
-    pub(super) fn ensure(&mut self, labels: &[&str]) {
-        self.value(labels);
-    }
-
-    fn value(&mut self, labels: &[&str]) -> &mut Value {
+    /// A series, which is made when there is none yet. Label values come from fixed sets and from the configuration, never
+    /// from outside, so there cannot be many.
+    pub(super) fn series(&mut self, labels: &[&str]) -> &mut Series {
         debug_assert_eq!(labels.len(), self.labels.len(), "{}", self.name);
         let known = self
             .series
@@ -148,58 +119,39 @@ impl Family {
         let at = known.unwrap_or_else(|| {
             self.series.push(Series {
                 labels: labels.iter().map(|label| (*label).to_owned()).collect(),
-                value: match self.kind {
-                    Kind::Counter | Kind::Gauge => Value::Number(0.0),
-                    Kind::Histogram(bounds) => Value::Histogram {
-                        counts: vec![0; bounds.len() + 1],
-                        sum: 0.0,
-                    },
-                },
+                value: 0.0,
+                counts: Vec::new(),
             });
             self.series.len() - 1
         });
-        &mut self.series[at].value
+        &mut self.series[at]
     }
 
     /// Appends the metric as text.
     pub(super) fn write(&self, out: &mut String) {
-        let name = self.name;
-        let kind = match self.kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram(_) => "histogram",
-        };
+        let (name, kind) = (self.name, self.kind);
         line(
             out,
             format_args!("# HELP {name} {}", escaped(self.help, false)),
         );
         line(out, format_args!("# TYPE {name} {kind}"));
         for series in &self.series {
-            match &series.value {
-                Value::Number(number) => {
-                    let labels = self.braces(series, None);
-                    line(out, format_args!("{name}{labels} {number}"));
-                }
-                Value::Histogram { counts, sum } => self.write_histogram(out, series, counts, *sum),
+            let labels = self.braces(series, None);
+            let value = series.value;
+            if kind != "histogram" {
+                line(out, format_args!("{name}{labels} {value}"));
+                continue;
             }
+            let bounds = self.bounds.iter().map(f64::to_string);
+            let mut total = 0;
+            for (bound, count) in bounds.chain(["+Inf".to_owned()]).zip(&series.counts) {
+                total += count;
+                let labels = self.braces(series, Some(&bound));
+                line(out, format_args!("{name}_bucket{labels} {total}"));
+            }
+            line(out, format_args!("{name}_sum{labels} {value}"));
+            line(out, format_args!("{name}_count{labels} {total}"));
         }
-    }
-
-    fn write_histogram(&self, out: &mut String, series: &Series, counts: &[u64], sum: f64) {
-        let Kind::Histogram(bounds) = self.kind else {
-            return;
-        };
-        let name = self.name;
-        let bounds = bounds.iter().map(f64::to_string);
-        let mut total = 0;
-        for (bound, count) in bounds.chain(["+Inf".to_owned()]).zip(counts) {
-            total += count;
-            let labels = self.braces(series, Some(&bound));
-            line(out, format_args!("{name}_bucket{labels} {total}"));
-        }
-        let labels = self.braces(series, None);
-        line(out, format_args!("{name}_sum{labels} {sum}"));
-        line(out, format_args!("{name}_count{labels} {total}"));
     }
 
     /// The labels as they stand behind the name; `le` is the bound of a bucket.
@@ -259,7 +211,7 @@ mod tests {
     fn buckets_are_cumulative_and_a_value_on_a_bound_belongs_below_it() {
         let mut family = Family::histogram("h", "h", &[0.1, 1.0, 10.0]);
         for seconds in [0.0, 0.1, 0.5, 1.0, 10.5, 100.0] {
-            family.observe(seconds);
+            family.observe(Duration::from_secs_f64(seconds));
         }
         assert_eq!(
             text(&family),
