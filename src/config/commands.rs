@@ -75,10 +75,7 @@ pub(super) fn hook(field: &Field<'_>, host: &Host, limit_sec: u64) -> Option<Hoo
         map.field("command"),
         map.field("timeout_sec").seconds(limit_sec),
     );
-    if !command.is_given() {
-        command.missing("a list of program and arguments, for example [/usr/local/sbin/drain]");
-        return None;
-    }
+    command.required("a list of program and arguments, for example [/usr/local/sbin/drain]")?;
     let words = words(&command, host)?;
     Some(Hook {
         command: words.into_iter().map(|(_, word)| word).collect(),
@@ -89,10 +86,9 @@ pub(super) fn hook(field: &Field<'_>, host: &Host, limit_sec: u64) -> Option<Hoo
 fn words<'a>(field: &Field<'a>, host: &Host) -> Option<Vec<(Field<'a>, String)>> {
     if let Some(text) = field.plain_text() {
         let list = text.split_whitespace().collect::<Vec<_>>().join(", ");
-        field.problem(format!(
+        return field.refuse(format!(
             "must be a list, since no shell reads it; write [{list}]"
         ));
-        return None;
     }
     let words = field.texts()?;
     let (first, name) = words.first()?;
@@ -107,7 +103,7 @@ pub(super) fn absolute(field: &Field<'_>, name: &str, host: &Host) -> Option<()>
     if name.starts_with('/') {
         return Some(());
     }
-    field.problem(match host.find_program(name) {
+    field.refuse(match host.find_program(name) {
         _ if name.contains('/') => {
             format!("{name:?} must be an absolute path; write the whole path of the program")
         }
@@ -116,8 +112,7 @@ pub(super) fn absolute(field: &Field<'_>, name: &str, host: &Host) -> Option<()>
             "{name:?} must be an absolute path, and no program of this name is in the system's folders; install it, or write the whole \
              path of the one that is meant"
         ),
-    });
-    None
+    })
 }
 
 /// Checks that nobody else can change what the words execute. A program that is missing is only doubtful: it may be installed
@@ -130,12 +125,11 @@ pub(super) fn executes(words: &[(Field<'_>, String)]) -> Option<()> {
     match doubt {
         Doubt::Unreadable(error) if error.kind() == io::ErrorKind::NotFound => {
             field.warning(format!("{word} does not exist on this host"));
-            return Some(());
+            Some(())
         }
-        Doubt::Unreadable(error) => field.problem(format!("{word} cannot be used: {error}")),
-        Doubt::Unfit(why) => field.problem(why),
+        Doubt::Unreadable(error) => field.refuse(format!("{word} cannot be used: {error}")),
+        Doubt::Unfit(why) => field.refuse(why),
     }
-    None
 }
 
 fn argv(words: &[(Field<'_>, String)]) -> Vec<String> {

@@ -6,22 +6,21 @@ use std::time::Duration;
 use super::commands::{absolute, executes};
 use super::host::Host;
 use super::nearest::nearest;
-use super::reader::{Field, Map};
+use super::reader::Field;
 use super::{Detector, DetectorKind, HttpCheck, HttpMeans, files};
 use crate::clean::is_hidden;
 use crate::core::machine::DETECTOR;
 
-const TYPES: &[&str] = &["file", "command", "kernel", "http"];
-
-/// Which fields belong to a type, besides `type`, `name` and `timeout_sec`.
-fn fields_of(kind: &str) -> &'static [&'static str] {
-    match kind {
-        "file" => &["path"],
-        "command" => &["cmd", "success_exit_codes"],
-        "http" => &["url", "pointer", "equals", "status_codes", "tls_ca_file"],
-        _ => &[],
-    }
-}
+/// Each type with the fields that it has besides `type`, `name` and `timeout_sec`.
+const TYPES: &[(&str, &[&str])] = &[
+    ("file", &["path"]),
+    ("command", &["cmd", "success_exit_codes"]),
+    ("kernel", &[]),
+    (
+        "http",
+        &["url", "pointer", "equals", "status_codes", "tls_ca_file"],
+    ),
+];
 
 /// All detectors; at least one, names unique.
 pub(super) fn read(field: &Field<'_>, host: &Host) -> Option<Vec<Detector>> {
@@ -70,7 +69,7 @@ fn number(detector: &mut Detector, before: &[Detector]) {
 }
 
 /// It stands in logs, metrics and on terminals.
-fn name_of(map: &Map<'_>) -> Option<String> {
+fn name_of(map: &Field<'_>) -> Option<String> {
     let field = map.field("name");
     let name = field.text()?;
     if name.contains(is_hidden) {
@@ -88,52 +87,50 @@ fn of_program(cmd: &[String]) -> String {
 }
 
 fn detector(item: &Field<'_>, host: &Host) -> Option<Detector> {
-    let kind = item.unchecked_map()?.field("type");
+    item.entries()?;
+    let kind = item.field("type");
     let Some(name) = kind.text() else {
         // Checking the keys first lets a mistyped `type` be reported once.
         item.map();
         return kind.or_missing(None, "use file, command, kernel or http");
     };
     if name == "etcd" {
-        kind.problem("requests through etcd are always watched; remove this entry");
-        return None;
+        return kind.refuse("requests through etcd are always watched; remove this entry");
     }
-    if !TYPES.contains(&name.as_str()) {
-        let advice = nearest(&name, TYPES.iter().copied());
-        let advice = advice.map_or("use file, command, kernel or http".to_owned(), |near| {
-            format!("did you mean `{near}`?")
-        });
-        kind.problem(format!("{name:?} is not a type of detector; {advice}"));
-        return None;
+    let types = TYPES.iter().map(|(known, _)| *known);
+    if !types.clone().any(|known| known == name) {
+        let advice = match nearest(&name, types) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "use file, command, kernel or http".to_owned(),
+        };
+        return kind.refuse(format!("{name:?} is not a type of detector; {advice}"));
     }
-    let map = item.map()?;
-    refuse_fields_of_others(&map, &name);
-    let timeout = timeout(&map.field("timeout_sec"));
+    item.map();
+    refuse_fields_of_others(item, &name);
+    let timeout = timeout(&item.field("timeout_sec"));
     let (description, kind) = match name.as_str() {
-        "file" => file(&map)?,
-        "command" => command(&map, host)?,
-        "http" => http(&map)?,
+        "file" => file(item)?,
+        "command" => command(item, host)?,
+        "http" => http(item)?,
         "kernel" => ("kernel".to_owned(), DetectorKind::Kernel),
         other => unreachable!("{other} is one of TYPES"),
     };
     Some(Detector {
-        name: name_of(&map).unwrap_or(description),
+        name: name_of(item).unwrap_or(description),
         timeout: timeout?,
         kind,
     })
 }
 
 /// A field that this type ignores is a misunderstanding worth a word.
-fn refuse_fields_of_others(map: &Map<'_>, kind: &str) {
-    for (other, name) in TYPES
-        .iter()
-        .flat_map(|other| fields_of(other).iter().map(move |name| (other, name)))
-    {
-        let field = map.field(name);
-        if *other != kind && field.is_given() {
-            field.problem(format!(
-                "belongs to detectors of type {other}, not {kind}; remove it"
-            ));
+fn refuse_fields_of_others(map: &Field<'_>, kind: &str) {
+    for (other, names) in TYPES.iter().filter(|(other, _)| *other != kind) {
+        for field in names.iter().map(|name| map.field(name)) {
+            if field.is_given() {
+                field.problem(format!(
+                    "belongs to detectors of type {other}, not {kind}; remove it"
+                ));
+            }
         }
     }
 }
@@ -148,17 +145,17 @@ fn timeout(field: &Field<'_>) -> Option<Duration> {
     Some(timeout)
 }
 
-fn file(map: &Map<'_>) -> Option<(String, DetectorKind)> {
+fn file(map: &Field<'_>) -> Option<(String, DetectorKind)> {
     let field = map.field("path");
-    field.required_text("for example /var/run/reboot-required")?;
-    let path = field.absolute_path()?;
+    let example = "for example /var/run/reboot-required";
+    let path = field.required(example)?.absolute_path()?;
     Some((
         format!("file:{}", path.display()),
         DetectorKind::File { path },
     ))
 }
 
-fn command(map: &Map<'_>, host: &Host) -> Option<(String, DetectorKind)> {
+fn command(map: &Field<'_>, host: &Host) -> Option<(String, DetectorKind)> {
     let field = map.field("cmd");
     let codes = exit_codes(&map.field("success_exit_codes"));
     let mut words = field.or_missing(
@@ -210,16 +207,11 @@ fn exit_codes(field: &Field<'_>) -> Vec<i32> {
     codes.iter().filter_map(|code| code.whole(0, 255)).collect()
 }
 
-fn http(map: &Map<'_>) -> Option<(String, DetectorKind)> {
+fn http(map: &Field<'_>) -> Option<(String, DetectorKind)> {
     let field = map.field("url");
-    let url = field.required_text("for example https://cmdb.example.com/reboot/node-7")?;
-    let shown = match address(&url) {
-        Ok(shown) => shown,
-        Err(why) => {
-            field.problem(why);
-            return None;
-        }
-    };
+    let example = "for example https://cmdb.example.com/reboot/node-7";
+    let url = field.required(example)?.text()?;
+    let shown = field.accept(address(&url))?;
     let ca = map.field("tls_ca_file");
     let ca_file = match ca.is_given() {
         true => Some(files::authorities(&ca)?),
@@ -252,7 +244,7 @@ fn address(url: &str) -> Result<String, String> {
 }
 
 /// Either status codes, or a place in a JSON document with its value.
-fn means(map: &Map<'_>) -> Option<HttpMeans> {
+fn means(map: &Field<'_>) -> Option<HttpMeans> {
     let (codes, pointer, equals) = (
         map.field("status_codes"),
         map.field("pointer"),
@@ -269,10 +261,9 @@ fn means(map: &Map<'_>) -> Option<HttpMeans> {
         (false, true, true) => {
             let text = pointer.plain_text().unwrap_or_default().to_owned();
             if !text.is_empty() && !text.starts_with('/') {
-                pointer.problem(format!(
+                return pointer.refuse(format!(
                     "{text:?} is not a JSON pointer; it begins with a slash, for example /reboot/required"
                 ));
-                return None;
             }
             Some(HttpMeans::Json {
                 pointer: text,
@@ -280,21 +271,16 @@ fn means(map: &Map<'_>) -> Option<HttpMeans> {
             })
         }
         (true, _, _) => {
-            codes.problem("does not go with `pointer` and `equals`; remove one or the other");
-            None
+            codes.refuse("does not go with `pointer` and `equals`; remove one or the other")
         }
         (false, true, false) => {
-            equals.missing("the value at `pointer` that means a reboot is required");
-            None
+            equals.missing("the value at `pointer` that means a reboot is required")
         }
         (false, false, true) => {
-            pointer.missing("where in the JSON document `equals` is, for example /reboot/required");
-            None
+            pointer.missing("where in the JSON document `equals` is, for example /reboot/required")
         }
         (false, false, false) => {
-            codes
-                .missing("or `pointer` and `equals`: which answer means that a reboot is required");
-            None
+            codes.missing("or `pointer` and `equals`: which answer means that a reboot is required")
         }
     }
 }

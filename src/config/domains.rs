@@ -98,7 +98,8 @@ fn entries<'a>(field: &Field<'a>) -> Option<Vec<(&'a str, Field<'a>)>> {
     if !field.is_set() {
         return Some(Vec::new());
     }
-    field.entries()
+    let names = field.entries()?.iter().map(|(name, _)| name.as_str());
+    Some(names.map(|name| (name, field.field(name))).collect())
 }
 
 fn is_word(text: &str, longest: usize) -> bool {

@@ -6,12 +6,12 @@ use jiff::Timestamp;
 
 use super::certificate::{end, ending, has_common_name};
 use super::files;
-use super::reader::{Field, Map, Sink};
+use super::reader::{Field, Sink};
 
 use super::{Auth, Etcd, Tls, key};
 
 /// How etcd is reached.
-pub(super) fn read(top: &Map<'_>, sink: &Sink) -> Etcd {
+pub(super) fn read(top: &Field<'_>, sink: &Sink) -> Etcd {
     let tls_field = top.field("etcd_tls");
     let tls = tls(&tls_field);
     // With broken TLS settings nothing sure can be said of the scheme.
@@ -166,42 +166,25 @@ fn tls(field: &Field<'_>) -> Option<Option<Tls>> {
 }
 
 fn ca_file(field: &Field<'_>, insecure: bool) -> Option<Option<PathBuf>> {
-    if !field.is_given() {
-        if insecure {
-            return Some(None);
-        }
-        field.missing("name the certificate of the authority that signed etcd's, since system authorities are not trusted");
-        return None;
+    if insecure && !field.is_given() {
+        return Some(None);
     }
-    files::authorities(field).map(Some)
+    let remedy = "name the certificate of the authority that signed etcd's, since system authorities are not trusted";
+    files::authorities(field.required(remedy)?).map(Some)
 }
 
 fn client(cert: &Field<'_>, key: &Field<'_>) -> Option<Option<(PathBuf, PathBuf)>> {
-    match (cert.is_given(), key.is_given()) {
-        (false, false) => return Some(None),
-        (true, false) => {
-            key.missing("it belongs to cert_file; set both or none");
-            return None;
-        }
-        (false, true) => {
-            cert.missing("it belongs to key_file; set both or none");
-            return None;
-        }
-        (true, true) => {}
+    if !cert.is_given() && !key.is_given() {
+        return Some(None);
     }
+    key.required("it belongs to cert_file; set both or none")?;
+    cert.required("it belongs to key_file; set both or none")?;
     let (cert_path, key_path) = (cert.absolute_path(), key.absolute_path());
     let (cert_path, key_path) = (cert_path?, key_path?);
-    let chain = files::certificates(&cert_path)
-        .map_err(|why| cert.problem(why))
-        .ok();
-    let private = files::private_key(&key_path)
-        .map_err(|why| key.problem(why))
-        .ok();
+    let chain = cert.accept(files::certificates(&cert_path));
+    let private = key.accept(files::private_key(&key_path));
     let open = files::refuse_readers(key, &key_path);
-    if let Err(why) = files::check_pair(chain?, private?) {
-        key.problem(why);
-        return None;
-    }
+    key.accept(files::check_pair(chain?, private?))?;
     open?;
     Some(Some((cert_path, key_path)))
 }
@@ -209,9 +192,11 @@ fn client(cert: &Field<'_>, key: &Field<'_>) -> Option<Option<(PathBuf, PathBuf)
 fn auth(field: &Field<'_>) -> Option<Auth> {
     let map = field.map()?;
     let (user, file) = (map.field("username"), map.field("password_file"));
-    let username = user.required_text("the etcd user of this node");
-    file.required_text("a file that holds the password and only its owner may read")?;
-    let password_file = file.absolute_path()?;
+    let username = user.required("the etcd user of this node");
+    let username = username.and_then(Field::text);
+    let password_file = file
+        .required("a file that holds the password and only its owner may read")?
+        .absolute_path()?;
     files::refuse_readers(&file, &password_file)?;
     files::check_password(&file, &password_file)?;
     Some(Auth {

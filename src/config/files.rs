@@ -1,6 +1,7 @@
 //! Files that a configuration names: who may change or read them, and whether TLS material fits together.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -19,35 +20,28 @@ const MAX_BYTES: u64 = 4 * 1024 * 1024;
 
 /// `health_script`: it decides over reboots as root.
 pub(super) fn health_script(field: &Field<'_>) -> Option<PathBuf> {
-    field.required_text("the script that exits 0 while this node may reboot")?;
-    let path = field.absolute_path()?;
-    let shown = path.display();
-    let why = match trust::program(&path) {
-        Ok(()) => return Some(path),
-        Err(Doubt::Unreadable(error)) => {
-            format!("{shown} cannot be used: {error}; create it or correct the path")
-        }
-        Err(Doubt::Unfit(why)) => why,
-    };
-    field.problem(why);
-    None
+    let remedy = "the script that exits 0 while this node may reboot";
+    let path = field.required(remedy)?.absolute_path()?;
+    let trusted = trust::program(&path).map_err(|doubt| match doubt {
+        Doubt::Unreadable(error) => unreadable(&path, "used", &error),
+        Doubt::Unfit(why) => why,
+    });
+    field.accept(trusted)?;
+    Some(path)
 }
 
 /// Refuses a secret that others than its owner may read.
 pub(super) fn refuse_readers(field: &Field<'_>, path: &Path) -> Option<()> {
     // A file that cannot be looked at is reported by whoever reads its content.
-    let Ok(meta) = fs::metadata(path) else {
-        return Some(());
-    };
-    if meta.permissions().mode() & GROUP_OR_OTHER_READ == 0 {
+    let mode = fs::metadata(path).map_or(0, |meta| meta.permissions().mode());
+    if mode & GROUP_OR_OTHER_READ == 0 {
         return Some(());
     }
-    let shown = path.display();
-    field.problem(format!(
-        "{shown} can be read by its group or others; run chmod 600 {}",
+    field.refuse(format!(
+        "{} can be read by its group or others; run chmod 600 {}",
+        path.display(),
         trust::typed(path)
-    ));
-    None
+    ))
 }
 
 /// Checks that there is a password. It is read again where it is used and kept nowhere.
@@ -66,15 +60,13 @@ pub(super) fn check_password(field: &Field<'_>, path: &Path) -> Option<()> {
         ),
         Err(Doubt::Unfit(why)) => why,
     };
-    field.problem(why);
-    None
+    field.refuse(why)
 }
 
 /// The file of authorities that a field names, each of which can be used.
 pub(super) fn authorities(field: &Field<'_>) -> Option<PathBuf> {
     let path = field.absolute_path()?;
-    let usable = check_authorities(&path);
-    usable.map_err(|why| field.problem(why)).ok()?;
+    field.accept(check_authorities(&path))?;
     Some(path)
 }
 
@@ -134,10 +126,12 @@ pub(super) fn check_pair(
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
     trust::read(path, MAX_BYTES).map_err(|doubt| match doubt {
-        Doubt::Unreadable(error) => format!(
-            "{} cannot be read: {error}; create it or correct the path",
-            path.display()
-        ),
+        Doubt::Unreadable(error) => unreadable(path, "read", &error),
         Doubt::Unfit(why) => why,
     })
+}
+
+fn unreadable(path: &Path, done: &str, error: &io::Error) -> String {
+    let shown = path.display();
+    format!("{shown} cannot be {done}: {error}; create it or correct the path")
 }

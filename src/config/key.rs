@@ -4,9 +4,11 @@ use super::reader::Field;
 
 /// The key under which all records live.
 pub(super) fn lock_key(field: &Field<'_>) -> Option<String> {
-    let text = field.required_text(
-        "for example /cluster/reboot-coordinator/lock, the same for every node of a group",
-    )?;
+    let text = field
+        .required(
+            "for example /cluster/reboot-coordinator/lock, the same for every node of a group",
+        )?
+        .text()?;
     let key = text.trim_end_matches('/');
     let wrong = if !text.starts_with('/') {
         "must be absolute; begin it with /"
@@ -15,8 +17,7 @@ pub(super) fn lock_key(field: &Field<'_>) -> Option<String> {
     } else {
         return part(field, key);
     };
-    field.problem(format!("{text:?} {wrong}"));
-    None
+    field.refuse(format!("{text:?} {wrong}"))
 }
 
 /// What stands before it, if anything.
@@ -33,11 +34,10 @@ pub(super) fn node_id(field: &Field<'_>) -> Option<String> {
     if !text.contains('/') {
         return part(field, &text);
     }
-    field.problem(format!(
+    field.refuse(format!(
         "\"{}\" must not contain /; remove it",
         shown(&text)
-    ));
-    None
+    ))
 }
 
 /// A part of every key in etcd. Two that look alike must be alike: nodes that differ in one nobody sees form two groups, each
@@ -52,8 +52,7 @@ fn part(field: &Field<'_>, text: &str) -> Option<String> {
     } else {
         return Some(text.to_owned());
     };
-    field.problem(format!("\"{}\" {wrong}", shown(text)));
-    None
+    field.refuse(format!("\"{}\" {wrong}", shown(text)))
 }
 
 /// Every character that could be mistaken for another, or not be seen, as its number.

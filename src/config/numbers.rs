@@ -17,10 +17,7 @@ impl Field<'_> {
             #[allow(clippy::cast_precision_loss)]
             Value::Int(value) => Some(value as f64),
             Value::Float(value, _) if !value.is_nan() => Some(value),
-            _ => {
-                self.wrong(node, wanted);
-                None
-            }
+            _ => self.wrong(node, wanted),
         }
     }
 
@@ -36,21 +33,19 @@ impl Field<'_> {
             }
             _ => None,
         };
-        let value = value.filter(|value| (least..=most).contains(value));
-        if value.is_none() {
-            self.wrong(node, &format!("a whole number from {least} to {most}"));
+        let fits = |value: &i64| (least..=most).contains(value);
+        match value.filter(fits) {
+            Some(value) => T::try_from(value).ok(),
+            None => self.wrong(node, &format!("a whole number from {least} to {most}")),
         }
-        T::try_from(value?).ok()
     }
 
     /// Seconds greater than zero. `None` if wrong.
     pub(super) fn seconds(&self, default: u64) -> Option<Duration> {
-        let value = self.seconds_or_zero(default)?;
-        if value.is_zero() {
-            self.problem("must be greater than 0; it counts seconds");
-            return None;
+        match self.seconds_or_zero(default)? {
+            Duration::ZERO => self.refuse("must be greater than 0; it counts seconds"),
+            value => Some(value),
         }
-        Some(value)
     }
 
     /// Seconds, zero allowed. `None` if wrong.
@@ -59,23 +54,20 @@ impl Field<'_> {
             return Some(Duration::from_secs(default));
         }
         if let Some(seconds) = self.plain_text().and_then(with_unit) {
-            self.problem(format!(
+            return self.refuse(format!(
                 "must be a number of seconds, without quotes or unit; write {seconds}"
             ));
-            return None;
         }
         let value = self.number("a number of seconds, without quotes or unit")?;
         if value < 0.0 {
-            self.problem(format!(
+            return self.refuse(format!(
                 "must not be negative, but is {value}; it counts seconds"
             ));
-            return None;
         }
         if value > MAX_SECONDS {
-            self.problem(format!(
+            return self.refuse(format!(
                 "must be at most {MAX_SECONDS} seconds (10 years), but is {value}"
             ));
-            return None;
         }
         Some(Duration::from_secs_f64(value))
     }

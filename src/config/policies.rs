@@ -90,11 +90,10 @@ pub(super) fn windows(field: &Field<'_>, host: &Host) -> Option<Windows> {
         && std::env::var_os("TZ").is_none()
         && !host.localtime_file.exists();
     if missing && host.localtime_file.is_symlink() {
-        zone.problem(format!(
+        return zone.refuse(format!(
             "is the local one, and {} is a link to a zone that is not there; install tzdata, correct the link, or name a zone",
             host.localtime_file.display()
         ));
-        return None;
     }
     if missing {
         // As systemd documents: a host without /etc/localtime is in UTC.

@@ -33,15 +33,7 @@ impl Sink {
     }
 }
 
-/// A map being read.
-pub(super) struct Map<'a> {
-    entries: &'a [(String, Node)],
-    at: &'a Place,
-    path: String,
-    sink: &'a Sink,
-}
-
-/// A field of a map or an item of a list, present or not.
+/// The whole configuration, a field of a map or an item of a list, present or not.
 pub(super) struct Field<'a> {
     pub(super) node: Option<&'a Node>,
     /// Where to point when it is absent.
@@ -53,83 +45,35 @@ pub(super) struct Field<'a> {
 /// How many unknown keys are compared with the known ones.
 const MOST_ADVICE: usize = 100;
 
-impl<'a> Map<'a> {
+impl<'a> Field<'a> {
     /// The whole configuration; unknown keys are reported at once.
-    pub(super) fn top(root: &'a Node, sink: &'a Sink) -> Map<'a> {
-        let entries: &[(String, Node)] = match &root.value {
-            Value::Map(entries) => entries,
-            Value::Null => &[],
-            other => {
-                let message = format!(
-                    "must be a map of fields, not {}; write each as `name: value`",
-                    other.describe()
-                );
-                sink.problems
-                    .borrow_mut()
-                    .push(root.at.problem("", message));
-                &[]
-            }
-        };
-        Map {
-            entries,
-            at: &root.at,
-            path: String::new(),
+    pub(super) fn top(root: &'a Node, sink: &'a Sink) -> Field<'a> {
+        let top = Field::new(Some(root), &root.at, String::new(), sink);
+        top.map();
+        top
+    }
+
+    /// `null` counts as absent. It is pointed at too: it may be what takes the value of another file away.
+    fn new(node: Option<&'a Node>, parent: &'a Place, path: String, sink: &'a Sink) -> Field<'a> {
+        Field {
+            node: node.filter(|node| !matches!(node.value, Value::Null)),
+            parent: node.map_or(parent, |node| &node.at),
+            path,
             sink,
         }
-        .checked()
     }
 
-    /// The field called `name`; `null` counts as absent.
+    /// What stands in it under `name`; absent too when it is no map.
     pub(super) fn field(&self, name: &str) -> Field<'a> {
-        let node = self
-            .entries
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, node)| node);
-        // A null is pointed at too: it may be what takes the value of another file away.
-        let parent = node.map_or(self.at, |node| &node.at);
-        let node = node.filter(|node| !matches!(node.value, Value::Null));
-        Field {
-            node,
-            parent,
-            path: join(&self.path, name),
-            sink: self.sink,
-        }
+        let entries = match self.node.map(|node| &node.value) {
+            Some(Value::Map(entries)) => entries.as_slice(),
+            _ => &[],
+        };
+        let found = entries.iter().find(|(key, _)| key == name);
+        let node = found.map(|(_, node)| node);
+        Field::new(node, self.place(), join(&self.path, name), self.sink)
     }
 
-    fn checked(self) -> Map<'a> {
-        let inside = pattern(&self.path);
-        for (key, node) in self.entries {
-            if is_in(&inside, key) {
-                continue;
-            }
-            // Who made so many mistakes has another file in hand; each search takes its time.
-            let advice = if self.sink.problems.borrow().len() >= MOST_ADVICE {
-                "remove it".to_owned()
-            } else if let Some(name) = nearest(key, names_in(&inside)) {
-                self.sink.proposed.borrow_mut().push(join(&self.path, name));
-                format!("did you mean `{name}`?")
-            } else if let Some(path) = elsewhere(key) {
-                format!("did you mean `{path}`?")
-            } else if self.path.is_empty() {
-                "remove it; every field is described in docs/configuration.md".to_owned()
-            } else {
-                format!(
-                    "known here: {}",
-                    names_in(&inside).collect::<Vec<_>>().join(", ")
-                )
-            };
-            let path = join(&self.path, key);
-            self.sink
-                .problems
-                .borrow_mut()
-                .push(node.at.problem(&path, format!("unknown key; {advice}")));
-        }
-        self
-    }
-}
-
-impl<'a> Field<'a> {
     /// Whether it has a value.
     pub(super) fn is_set(&self) -> bool {
         self.node.is_some()
@@ -153,10 +97,29 @@ impl<'a> Field<'a> {
 
     /// What was read of it; it is missing when nothing is given.
     pub(super) fn or_missing<T>(&self, read: Option<T>, remedy: &str) -> Option<T> {
-        if read.is_none() && !self.is_given() {
-            self.missing(remedy);
+        if read.is_none() {
+            self.required(remedy);
         }
         read
+    }
+
+    /// Itself, when something is given.
+    pub(super) fn required(&self, remedy: &str) -> Option<&Field<'a>> {
+        match self.is_given() {
+            true => Some(self),
+            false => self.missing(remedy),
+        }
+    }
+
+    /// What was made of it; else why not is a problem.
+    pub(super) fn accept<T>(&self, made: Result<T, String>) -> Option<T> {
+        made.map_err(|why| self.problem(why)).ok()
+    }
+
+    /// Reports a problem with it, for which there is no value.
+    pub(super) fn refuse<T>(&self, message: impl Into<String>) -> Option<T> {
+        self.problem(message);
+        None
     }
 
     /// Reports a problem with it.
@@ -176,10 +139,11 @@ impl<'a> Field<'a> {
     }
 
     /// Reports that it is missing, unless a mistyped key already stands for it.
-    pub(super) fn missing(&self, remedy: &str) {
+    pub(super) fn missing<T>(&self, remedy: &str) -> Option<T> {
         if !self.sink.proposed.borrow().contains(&self.path) {
             self.problem(format!("is required; {remedy}"));
         }
+        None
     }
 
     fn place(&self) -> &'a Place {
@@ -187,39 +151,47 @@ impl<'a> Field<'a> {
     }
 
     /// Reports that it holds something else than what is wanted.
-    pub(super) fn wrong(&self, node: &Node, wanted: &str) {
-        self.problem(format!("must be {wanted}, not {}", node.value.describe()));
+    pub(super) fn wrong<T>(&self, node: &Node, wanted: &str) -> Option<T> {
+        self.refuse(format!("must be {wanted}, not {}", node.value.describe()))
     }
 
-    /// The map it holds, its keys checked.
-    pub(super) fn map(&self) -> Option<Map<'a>> {
-        let map = self.unchecked_map()?;
-        Some(map.checked())
-    }
-
-    /// The map it holds, its keys not yet checked.
-    pub(super) fn unchecked_map(&self) -> Option<Map<'a>> {
+    /// The entries of the map it holds, whatever their keys are.
+    pub(super) fn entries(&self) -> Option<&'a [(String, Node)]> {
         let node = self.node?;
-        let Value::Map(entries) = &node.value else {
-            self.problem(format!(
+        match &node.value {
+            Value::Map(entries) => Some(entries),
+            other => self.refuse(format!(
                 "must be a map of fields, not {}; write each as `name: value`",
-                node.value.describe()
-            ));
-            return None;
-        };
-        Some(Map {
-            entries,
-            at: &node.at,
-            path: self.path.clone(),
-            sink: self.sink,
-        })
+                other.describe()
+            )),
+        }
     }
 
-    /// The entries of the map it holds, whose keys are names of the operator's own.
-    pub(super) fn entries(&self) -> Option<Vec<(&'a str, Field<'a>)>> {
-        let map = self.unchecked_map()?;
-        let names = map.entries.iter().map(|(name, _)| name.as_str());
-        Some(names.map(|name| (name, map.field(name))).collect())
+    /// Itself, when it holds a map; its keys are checked.
+    pub(super) fn map(&self) -> Option<&Field<'a>> {
+        let inside = pattern(&self.path);
+        for (key, node) in self.entries()? {
+            if is_in(&inside, key) {
+                continue;
+            }
+            // Who made so many mistakes has another file in hand; each search takes its time.
+            let advice = if self.sink.problems.borrow().len() >= MOST_ADVICE {
+                "remove it".to_owned()
+            } else if let Some(name) = nearest(key, names_in(&inside)) {
+                self.sink.proposed.borrow_mut().push(join(&self.path, name));
+                format!("did you mean `{name}`?")
+            } else if let Some(path) = elsewhere(key) {
+                format!("did you mean `{path}`?")
+            } else if self.path.is_empty() {
+                "remove it; every field is described in docs/configuration.md".to_owned()
+            } else {
+                let known: Vec<&str> = names_in(&inside).collect();
+                format!("known here: {}", known.join(", "))
+            };
+            Field::new(Some(node), &node.at, join(&self.path, key), self.sink)
+                .problem(format!("unknown key; {advice}"));
+        }
+        Some(self)
     }
 
     /// What was most likely meant by a text in the place of a list.
@@ -235,17 +207,15 @@ impl<'a> Field<'a> {
 
     /// The items of the list it holds; `None` if it is absent, empty or no list.
     pub(super) fn list(&self) -> Option<Vec<Field<'a>>> {
-        let node = self.node?;
-        let Value::List(items) = &node.value else {
-            let remedy = match &node.value {
-                Value::Text(text) => format!("; write [{}]", self.items_of(text)),
-                _ => String::new(),
-            };
-            self.problem(format!(
-                "must be a list, not {}{remedy}",
-                node.value.describe()
-            ));
-            return None;
+        let items = match &self.node?.value {
+            Value::List(items) => items,
+            Value::Text(text) => {
+                let remedy = self.items_of(text);
+                return self.refuse(format!(
+                    "must be a list, not the text {text:?}; write [{remedy}]"
+                ));
+            }
+            other => return self.refuse(format!("must be a list, not {}", other.describe())),
         };
         let item = |(index, node): (usize, &'a Node)| Field {
             node: Some(node),
@@ -253,8 +223,8 @@ impl<'a> Field<'a> {
             path: format!("{}[{index}]", self.path),
             sink: self.sink,
         };
-        Some(items.iter().enumerate().map(item).collect())
-            .filter(|items: &Vec<_>| !items.is_empty())
+        let items: Vec<_> = items.iter().enumerate().map(item).collect();
+        Some(items).filter(|items| !items.is_empty())
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::host::Host;
-use super::reader::{Field, Map, Sink};
+use super::reader::{Field, Sink};
 use super::tree::Node;
 use super::{Config, Detector, DetectorKind, Log, LogFormat};
 use super::{commands, detectors, domains, etcd, files, key, policies};
@@ -14,7 +14,7 @@ use crate::lock::keys::{NODE_NAME_RULE, is_node_name};
 
 /// Reads the whole tree. Problems and warnings go to the sink, and there is a configuration only when everything could be read.
 pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
-    let top = Map::top(root, sink);
+    let top = Field::top(root, sink);
     let field = |name: &str| top.field(name);
     let seconds = |name, default| sink.read(top.field(name).seconds(default));
     let hook = |name, limit| commands::hook(&top.field(name), host, limit);
@@ -71,7 +71,7 @@ pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
 }
 
 /// What several fields say together. A time of zero was a mistake, and is told as such.
-fn fit_together(top: &Map<'_>, config: &Config) {
+fn fit_together(top: &Field<'_>, config: &Config) {
     let (ttl, health) = (top.field("lock_ttl_sec"), top.field("health_timeout_sec"));
     lock_ttl(&ttl, &health, config);
     if let Some(policies) = &config.cluster_policies {
@@ -112,39 +112,33 @@ fn wave(field: &Field<'_>) -> Option<i32> {
 
 /// The name, and as it is written.
 fn names(field: &Field<'_>, host: &Host) -> Option<(String, String)> {
-    if !field.is_given() {
-        field.missing("use %H for the host name");
-        return None;
+    let text = field.required("use %H for the host name")?.any_text()?;
+    let name = field.accept(host.expand(&text))?;
+    match is_node_name(&name) {
+        true => Some((name, text)),
+        false => field.refuse(format!("{name:?} is not a node name; {NODE_NAME_RULE}")),
     }
-    let text = field.any_text()?;
-    let name = host.expand(&text).map_err(|why| field.problem(why)).ok()?;
-    if !is_node_name(&name) {
-        field.problem(format!("{name:?} is not a node name; {NODE_NAME_RULE}"));
-        return None;
-    }
-    Some((name, text))
 }
 
 fn node_id(field: &Field<'_>, host: &Host) -> Option<String> {
     if field.is_given() {
         return key::node_id(field);
     }
-    host.machine_id().map_err(|why| field.problem(why)).ok()
+    field.accept(host.machine_id())
 }
 
-fn backoff(top: &Map<'_>) -> Option<(Duration, Duration)> {
+fn backoff(top: &Field<'_>) -> Option<(Duration, Duration)> {
     let (least, most) = (top.field("backoff_min_sec"), top.field("backoff_max_sec"));
     // Both are read before either can end this, so that both are checked.
     let (min, max) = (least.seconds(5), most.seconds(60));
     let (min, max) = (min?, max?);
     if min > max {
         let blamed = if most.is_set() { &most } else { &least };
-        blamed.problem(format!(
+        return blamed.refuse(format!(
             "backoff_min_sec ({}) must not exceed backoff_max_sec ({}); change one of them",
             min.as_secs_f64(),
             max.as_secs_f64()
         ));
-        return None;
     }
     Some((min, max))
 }
@@ -227,10 +221,9 @@ fn metrics(field: &Field<'_>) -> Option<(Option<SocketAddr>, Vec<String>)> {
     let listen = map.field("listen");
     let address = match listen.text() {
         Some(text) => listen_address(&text).or_else(|| {
-            listen.problem(format!(
+            listen.refuse(format!(
                 "{text:?} must be an IP address and a port, for example 127.0.0.1:9746"
-            ));
-            None
+            ))
         }),
         None => Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9746))),
     };

@@ -13,12 +13,9 @@ impl<'a> Field<'a> {
     pub(in crate::config) fn text(&self) -> Option<String> {
         let text = self.any_text()?;
         match PLACEHOLDERS.iter().find(|mark| text.contains(**mark)) {
-            Some(mark) => {
-                self.problem(format!(
-                    "{mark:?} is not replaced here, only %H and %l in node_name; write out what is meant"
-                ));
-                None
-            }
+            Some(mark) => self.refuse(format!(
+                "{mark:?} is not replaced here, only %H and %l in node_name; write out what is meant"
+            )),
             None => Some(text),
         }
     }
@@ -29,8 +26,7 @@ impl<'a> Field<'a> {
         let advice = match &node.value {
             Value::Text(text) if text.trim().is_empty() => return None,
             Value::Text(text) if text.contains('\0') => {
-                self.problem("must not contain a NUL character; remove it");
-                return None;
+                return self.refuse("must not contain a NUL character; remove it");
             }
             Value::Text(text) => return Some(text.clone()),
             Value::Int(number) => return Some(number.to_string()),
@@ -38,20 +34,10 @@ impl<'a> Field<'a> {
             Value::List(_) => "write one text, without brackets and dashes",
             Value::Map(_) => "write one text, in quotes if a colon belongs to it",
         };
-        self.problem(format!(
+        self.refuse(format!(
             "must be text, not {}; {advice}",
             node.value.describe()
-        ));
-        None
-    }
-
-    /// Text that must be there.
-    pub(in crate::config) fn required_text(&self, remedy: &str) -> Option<String> {
-        if !self.is_given() {
-            self.missing(remedy);
-            return None;
-        }
-        self.text()
+        ))
     }
 
     /// A text, a number or a truth value, as JSON has it.
@@ -64,10 +50,7 @@ impl<'a> Field<'a> {
             Value::Float(value, _) => Some(serde_json::Value::from(*value)),
             Value::Null | Value::List(_) | Value::Map(_) => None,
         };
-        if found.is_none() {
-            self.wrong(node, "a text, a number, true or false");
-        }
-        found
+        found.or_else(|| self.wrong(node, "a text, a number, true or false"))
     }
 
     /// The text it holds; unlike [`Field::text`] other values are no problem.
@@ -99,13 +82,12 @@ impl<'a> Field<'a> {
         if let Some(name) = text.strip_prefix("%d/") {
             return Some(credentials().join(name));
         }
-        if !text.starts_with('/') {
-            self.problem(format!(
+        match text.starts_with('/') {
+            true => Some(PathBuf::from(text)),
+            false => self.refuse(format!(
                 "{text:?} must be an absolute path; begin it with /"
-            ));
-            return None;
+            )),
         }
-        Some(PathBuf::from(text))
     }
 
     /// `true` or `false`. Other spellings are refused, since the parser cannot tell `no` from `"no"`.
