@@ -102,30 +102,21 @@ fn merged(
     };
     for (file, bytes) in contents {
         match parse(file, bytes, sink) {
-            Ok(node) if file != path && !matches!(node.value, Value::Map(_) | Value::Null) => {
+            Ok(node) if matches!(node.value, Value::Null) => {}
+            Ok(node) if file != path && !matches!(node.value, Value::Map(_)) => {
                 let what = node.value.describe();
                 unreadable.push(node.at.problem(
                     "",
                     format!("must hold fields, not {what}; write name: value"),
                 ));
             }
-            Ok(node) => tree = over(tree, node),
+            // The first file with content begins the tree.
+            Ok(node) if matches!(tree.value, Value::Null) => tree.value = node.value,
+            Ok(node) => merge(&mut tree, node),
             Err(problem) => unreadable.push(problem),
         }
     }
     tree
-}
-
-/// An empty file changes nothing; the first file with content begins the tree.
-fn over(base: Node, node: Node) -> Node {
-    match (&base.value, &node.value) {
-        (_, Value::Null) => base,
-        (Value::Null, _) => Node {
-            at: base.at,
-            value: node.value,
-        },
-        _ => merge(base, node),
-    }
 }
 
 /// The drop-in files, in name order. A file that looks like one and is not taken is worth a warning.
@@ -191,13 +182,10 @@ fn parse(path: &Path, bytes: &[u8], sink: &Sink) -> Result<Node, Problem> {
     })?;
     // An editor's byte order mark is no content.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let yaml = yaml::parse(text).map_err(|error| syntax(&at, text, &error))?;
-    Ok(locate(
-        yaml,
-        path,
-        &Lines::scan(text),
-        &mut sink.problems.borrow_mut(),
-    ))
+    let mut node = yaml::parse(text, &at).map_err(|error| syntax(&at, text, &error))?;
+    let (lines, problems) = (Lines::scan(text), &mut sink.problems.borrow_mut());
+    locate(&mut node, "", &lines, problems);
+    Ok(node)
 }
 
 fn syntax(at: &Place, text: &str, error: &SyntaxError) -> Problem {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use super::lines::Lines;
 use super::problem::Problem;
-use super::yaml::Yaml;
 
 /// Where a value stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,14 +35,14 @@ impl Place {
 }
 
 /// A value with its place. Keys of a map are unique.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Node {
     pub(super) at: Place,
     pub(super) value: Value,
 }
 
 /// What a node holds.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value {
     Null,
     Bool(bool),
@@ -70,104 +69,49 @@ impl Value {
     }
 }
 
-/// Gives every value of one file its place. A duplicate key is a problem; its first value is kept, so that it causes no second one.
-pub(super) fn locate(yaml: Yaml, file: &Path, lines: &Lines, problems: &mut Vec<Problem>) -> Node {
-    let mut locator = Locator {
-        file: Arc::from(file),
-        lines,
-        problems,
-    };
-    locator.node(yaml, "")
-}
-
-struct Locator<'a> {
-    file: Arc<Path>,
-    lines: &'a Lines,
-    problems: &'a mut Vec<Problem>,
-}
-
-impl Locator<'_> {
-    fn node(&mut self, yaml: Yaml, path: &str) -> Node {
-        let at = Place {
-            file: self.file.clone(),
-            line: self.lines.find(path, 0),
-        };
-        let value = match yaml {
-            Yaml::Null => Value::Null,
-            Yaml::Bool(value) => Value::Bool(value),
-            Yaml::Int(value) => Value::Int(value),
-            Yaml::Float(value, written) => Value::Float(value, written),
-            Yaml::Text(text) => Value::Text(text),
-            Yaml::List(items) => Value::List(
-                items
-                    .into_iter()
-                    .enumerate()
-                    .map(|(index, item)| self.node(item, &format!("{path}[{index}]")))
-                    .collect(),
-            ),
-            Yaml::Map(entries) => Value::Map(self.entries(entries, path)),
-        };
-        Node { at, value }
-    }
-
-    fn entries(&mut self, entries: Vec<(String, Yaml)>, path: &str) -> Vec<(String, Node)> {
-        let mut unique: Vec<(String, Node)> = Vec::new();
-        let mut seen: HashMap<String, usize> = HashMap::new();
-        for (key, yaml) in entries {
-            let path = join(path, &key);
-            let times = seen.entry(key.clone()).or_default();
-            let earlier = *times;
-            *times += 1;
-            if earlier == 0 {
-                let node = self.node(yaml, &path);
-                unique.push((key, node));
-                continue;
+/// Gives every value of one file its line. A duplicate key is a problem; its first value is kept, so that it causes no second one.
+pub(super) fn locate(node: &mut Node, path: &str, lines: &Lines, problems: &mut Vec<Problem>) {
+    node.at.line = lines.find(path, 0);
+    match &mut node.value {
+        Value::List(items) => {
+            for (index, item) in items.iter_mut().enumerate() {
+                locate(item, &format!("{path}[{index}]"), lines, problems);
             }
-            let at = Place {
-                file: self.file.clone(),
-                line: self.lines.find(&path, earlier),
-            };
-            let first = self
-                .lines
-                .find(&path, 0)
-                .map_or(String::new(), |line| format!(" in line {line}"));
-            self.problems.push(at.problem(
-                &path,
-                format!("is written twice, first{first}; keep one of them"),
-            ));
         }
-        unique
+        Value::Map(entries) => {
+            let mut seen: HashMap<String, usize> = HashMap::new();
+            entries.retain_mut(|(key, node)| {
+                let path = join(path, key);
+                let times = seen.entry(key.clone()).or_default();
+                *times += 1;
+                if *times == 1 {
+                    locate(node, &path, lines, problems);
+                    return true;
+                }
+                node.at.line = lines.find(&path, *times - 1);
+                let first = lines.find(&path, 0);
+                let first = first.map_or(String::new(), |line| format!(" in line {line}"));
+                let message = format!("is written twice, first{first}; keep one of them");
+                problems.push(node.at.problem(&path, message));
+                false
+            });
+        }
+        _ => {}
     }
 }
 
 /// Lays `over` on `base`: maps are merged key by key, anything else is replaced.
-pub(super) fn merge(base: Node, over: Node) -> Node {
-    match (base, over) {
-        (
-            Node {
-                at,
-                value: Value::Map(mut below),
-            },
-            Node {
-                value: Value::Map(above),
-                ..
-            },
-        ) => {
+pub(super) fn merge(base: &mut Node, over: Node) {
+    match (&mut base.value, over.value) {
+        (Value::Map(below), Value::Map(above)) => {
             for (key, node) in above {
-                match below.iter().position(|(known, _)| *known == key) {
-                    Some(index) => {
-                        let (key, old) = below.remove(index);
-                        below.insert(index, (key, merge(old, node)));
-                    }
+                match below.iter_mut().find(|(known, _)| *known == key) {
+                    Some((_, old)) => merge(old, node),
                     None => below.push((key, node)),
                 }
             }
-            Node {
-                at,
-                value: Value::Map(below),
-            }
         }
-        (_, over) => over,
+        (_, value) => *base = Node { at: over.at, value },
     }
 }
 
