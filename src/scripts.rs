@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::config::ClusterPolicies;
 use crate::core::facts::ScriptReport;
+use crate::core::policy::Policies;
 use crate::process::{self, Cancel, Command};
 
 /// Where scripts and hooks find their commands.
@@ -40,7 +40,7 @@ pub struct ScriptContext {
     /// As configured.
     pub kill_switch_file: PathBuf,
     /// As configured.
-    pub cluster_policies: Option<ClusterPolicies>,
+    pub cluster_policies: Option<Policies>,
     /// All members, this node included.
     pub cluster_nodes: Vec<String>,
     /// The members whose last report is good.
@@ -55,15 +55,37 @@ pub struct ScriptContext {
     pub reasons: Vec<String>,
 }
 
+/// The names of the variables, which a reboot command may use as `${RC_…}`.
+pub fn names() -> Vec<&'static str> {
+    let variables = variables(&ScriptContext::default()).into_iter();
+    variables.map(|(name, _)| name).collect()
+}
+
 /// The whole environment of a script or hook.
 ///
 /// Every variable is always there, so that scripts may use `set -u`; empty means not configured or none. Control
 /// characters become spaces. A list that is too long is cut after a whole entry and named in `RC_TRUNCATED`, which is
 /// there only then.
 pub fn environment(context: &ScriptContext) -> Vec<(String, String)> {
+    let mut env = vec![("PATH".to_string(), PATH.to_string())];
+    let mut truncated = Vec::new();
+    for (name, entries) in variables(context) {
+        let (value, complete) = join(&entries);
+        if !complete {
+            truncated.push(name);
+        }
+        env.push((name.into(), value));
+    }
+    if !truncated.is_empty() {
+        env.push(("RC_TRUNCATED".into(), truncated.join(",")));
+    }
+    env
+}
+
+fn variables(context: &ScriptContext) -> [(&'static str, Vec<String>); 19] {
     let policies = context.cluster_policies.clone().unwrap_or_default();
     let one = |value: &str| vec![value.to_string()];
-    let variables = [
+    [
         ("RC_NODE_NAME", one(&context.node_name)),
         ("RC_PHASE", one(&context.phase)),
         ("RC_DRY_RUN", one(&context.dry_run.to_string())),
@@ -98,20 +120,7 @@ pub fn environment(context: &ScriptContext) -> Vec<(String, String)> {
         ("RC_WINDOWS_DENY", context.windows_deny.clone()),
         ("RC_METRICS_ENDPOINT", one(&some(context.metrics_endpoint))),
         ("RC_REASONS", context.reasons.clone()),
-    ];
-    let mut env = vec![("PATH".to_string(), PATH.to_string())];
-    let mut truncated = Vec::new();
-    for (name, entries) in variables {
-        let (value, complete) = join(&entries);
-        if !complete {
-            truncated.push(name);
-        }
-        env.push((name.into(), value));
-    }
-    if !truncated.is_empty() {
-        env.push(("RC_TRUNCATED".into(), truncated.join(",")));
-    }
-    env
+    ]
 }
 
 fn some(value: Option<impl ToString>) -> String {

@@ -3,10 +3,10 @@
 use std::io;
 
 use super::Hook;
-use super::fields::VARIABLES;
 use super::host::Host;
 use super::nearest::nearest;
 use super::reader::Field;
+use crate::scripts;
 use crate::trust::{self, Doubt};
 
 /// `reboot_command`.
@@ -68,13 +68,10 @@ fn no_reboot(argv: &[String]) -> Option<(usize, &'static str)> {
     })
 }
 
-/// A program of the operator's, with its limit unless another is set.
-pub(super) fn hook(field: &Field<'_>, host: &Host, limit_sec: u64) -> Option<Hook> {
+/// A program of the operator's, with its limit.
+pub(super) fn hook(field: &Field<'_>, host: &Host) -> Option<Hook> {
     let map = field.map()?;
-    let (command, timeout) = (
-        map.field("command"),
-        map.field("timeout_sec").seconds(limit_sec),
-    );
+    let (command, timeout) = (map.field("command"), map.field("timeout_sec").seconds());
     command.required("a list of program and arguments, for example [/usr/local/sbin/drain]")?;
     let words = words(&command, host)?;
     Some(Hook {
@@ -160,11 +157,11 @@ fn check_variables(field: &Field<'_>, word: &str) {
             return;
         };
         rest = tail;
-        if VARIABLES.contains(&name) {
+        if scripts::names().contains(&name) {
             continue;
         }
-        let advice = nearest_variable(name);
         if name.starts_with("RC_") {
+            let advice = nearest_variable(name);
             field.problem(format!("`${{{name}}}` is not a known variable; {advice}"));
         } else {
             field.warning(format!(
@@ -176,8 +173,8 @@ fn check_variables(field: &Field<'_>, word: &str) {
 
 fn nearest_variable(name: &str) -> String {
     // Names are compared in lower case, so the table is too.
-    let lower: Vec<String> = VARIABLES.iter().map(|known| known.to_lowercase()).collect();
-    match nearest(name, lower.iter().map(String::as_str)) {
+    let lower = scripts::names().join(" ").to_lowercase();
+    match nearest(name, lower.split(' ')) {
         Some(near) => format!("did you mean `${{{}}}`?", near.to_uppercase()),
         None => "docs/configuration.md lists them".to_owned(),
     }

@@ -136,7 +136,7 @@ fn refuse_fields_of_others(map: &Field<'_>, kind: &str) {
 }
 
 fn timeout(field: &Field<'_>) -> Option<Duration> {
-    let timeout = field.seconds_or_zero(30)?;
+    let timeout = field.seconds_or_zero()?;
     if timeout.is_zero() {
         // clusterrebootd reads 0 as "not set".
         field.warning("is 0, so the default of 30 seconds holds");

@@ -17,7 +17,6 @@ const LONGEST_VALUE: usize = 64;
 pub(super) fn read(labels: &Field<'_>, limits: &Field<'_>, most: u32) -> Option<Domains> {
     let labels_read = read_labels(labels)?;
     let mut limits_read = BTreeMap::new();
-    let mut good = true;
     for (name, field) in entries(limits)? {
         if !labels_read.contains_key(name) {
             let known = labels_read.keys().map(String::as_str);
@@ -29,14 +28,12 @@ pub(super) fn read(labels: &Field<'_>, limits: &Field<'_>, most: u32) -> Option<
                 None => format!("its labels are {}", known.collect::<Vec<_>>().join(", ")),
             };
             field.problem(format!("this node has no label `{name}`; {advice}"));
-            good = false;
             continue;
         }
         if !field.is_set() {
             field.problem("needs a number: how many with the same value may be down at once");
         }
         let Some(limit) = field.whole(1, u32::MAX.into()) else {
-            good = false;
             continue;
         };
         if limit >= most {
@@ -47,7 +44,7 @@ pub(super) fn read(labels: &Field<'_>, limits: &Field<'_>, most: u32) -> Option<
         }
         limits_read.insert(name.to_owned(), limit);
     }
-    good.then_some(Domains {
+    Some(Domains {
         labels: labels_read,
         limits: limits_read,
     })
@@ -55,42 +52,38 @@ pub(super) fn read(labels: &Field<'_>, limits: &Field<'_>, most: u32) -> Option<
 
 fn read_labels(labels: &Field<'_>) -> Option<BTreeMap<String, String>> {
     let entries = entries(labels)?;
-    let mut good = entries.len() <= MOST;
-    if !good {
+    let count = entries.len();
+    if count > MOST {
         labels.problem(format!(
-            "has {} labels, at most {MOST} are allowed: each stands in every claim; keep those that `limits` names",
-            entries.len()
+            "has {count} labels, at most {MOST} are allowed: each stands in every claim; keep those that `limits` names"
         ));
     }
-    let mut read = BTreeMap::new();
-    for (name, field) in entries {
-        if !is_word(name, LONGEST_NAME) {
-            field.problem(format!(
-                "{name:?} is no name of a label; use 1 to {LONGEST_NAME} of A-Z a-z 0-9 . _ -"
-            ));
-            good = false;
-        }
-        if !field.is_given() {
-            field.problem(format!(
-                "needs a value: write where this node is, as in `{name}: r12`, or remove the label"
-            ));
-            good = false;
-            continue;
-        }
-        match field.text() {
-            Some(value) if is_word(&value, LONGEST_VALUE) => {
-                read.insert(name.to_owned(), value);
-            }
-            Some(value) => {
-                field.problem(format!(
-                    "{value:?} is no value of a label; use 1 to {LONGEST_VALUE} of A-Z a-z 0-9 . _ -"
-                ));
-                good = false;
-            }
-            None => good = false,
-        }
+    // All of them are looked at before the first that is wrong ends this.
+    let read: Vec<_> = entries.iter().map(|it| label(it.0, &it.1)).collect();
+    read.into_iter()
+        .collect::<Option<_>>()
+        .filter(|_| count <= MOST)
+}
+
+fn label(name: &str, field: &Field<'_>) -> Option<(String, String)> {
+    let is_name = is_word(name, LONGEST_NAME);
+    if !is_name {
+        field.problem(format!(
+            "{name:?} is no name of a label; use 1 to {LONGEST_NAME} of A-Z a-z 0-9 . _ -"
+        ));
     }
-    good.then_some(read)
+    if !field.is_given() {
+        return field.refuse(format!(
+            "needs a value: write where this node is, as in `{name}: r12`, or remove the label"
+        ));
+    }
+    let value = field.text()?;
+    if !is_word(&value, LONGEST_VALUE) {
+        return field.refuse(format!(
+            "{value:?} is no value of a label; use 1 to {LONGEST_VALUE} of A-Z a-z 0-9 . _ -"
+        ));
+    }
+    is_name.then(|| (name.to_owned(), value))
 }
 
 /// The entries of a map; none when it is absent.

@@ -29,7 +29,7 @@ pub(super) fn read(top: &Field<'_>, sink: &Sink) -> Etcd {
         namespace: sink.read(key::namespace(&top.field("etcd_namespace"))),
         tls: sink.read(tls),
         auth,
-        timeout: sink.read(top.field("etcd_timeout_sec").seconds(5)),
+        timeout: sink.read(top.field("etcd_timeout_sec").seconds()),
     }
 }
 
@@ -147,12 +147,12 @@ fn tls(field: &Field<'_>) -> Option<Option<Tls>> {
         return Some(None);
     }
     let map = field.map()?;
-    if !map.field("enabled").bool(false) {
+    if !map.field("enabled").bool() {
         // Other fields may be filled already; they are not looked at until TLS is switched on.
         return Some(None);
     }
     let insecure = map.field("insecure_skip_verify");
-    let insecure_skip_verify = insecure.bool(false);
+    let insecure_skip_verify = insecure.bool();
     if insecure_skip_verify {
         insecure.warning("is true: anyone in between can pose as etcd and permit reboots");
     }

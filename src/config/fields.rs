@@ -128,29 +128,6 @@ pub(super) fn elsewhere(name: &str) -> Option<&'static str> {
     paths.next().is_none().then_some(only)
 }
 
-/// The variables `${RC_…}` that a reboot command may use.
-pub const VARIABLES: &[&str] = &[
-    "RC_NODE_NAME",
-    "RC_PHASE",
-    "RC_DRY_RUN",
-    "RC_LOCK_KEY",
-    "RC_LOCK_ENABLED",
-    "RC_LOCK_HELD",
-    "RC_LOCK_ATTEMPTS",
-    "RC_ETCD_ENDPOINTS",
-    "RC_KILL_SWITCH_FILE",
-    "RC_CLUSTER_MIN_HEALTHY_FRACTION",
-    "RC_CLUSTER_MIN_HEALTHY_ABSOLUTE",
-    "RC_CLUSTER_FORBID_IF_ONLY_FALLBACK_LEFT",
-    "RC_CLUSTER_FALLBACK_NODES",
-    "RC_CLUSTER_NODES",
-    "RC_CLUSTER_HEALTHY_NODES",
-    "RC_WINDOWS_ALLOW",
-    "RC_WINDOWS_DENY",
-    "RC_METRICS_ENDPOINT",
-    "RC_REASONS",
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -34,7 +34,7 @@ mod yaml;
 
 pub(crate) use certificate::end as end_of_certificate;
 pub(crate) use etcd::certificate_end;
-pub use fields::{FIELDS, Field, VARIABLES};
+pub use fields::{FIELDS, Field};
 pub use load::{Loaded, load};
 pub use problem::{Problem, Problems};
 

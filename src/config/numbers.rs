@@ -1,5 +1,6 @@
 //! Reading numbers and durations.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use super::reader::Field;
@@ -21,9 +22,11 @@ impl Field<'_> {
         }
     }
 
-    /// A whole number within bounds. `None` if it is absent or wrong.
-    pub(super) fn whole<T: TryFrom<i64>>(&self, least: i64, most: i64) -> Option<T> {
-        let node = self.node?;
+    /// A whole number within bounds. `None` if it is wrong, or absent without a number for this.
+    pub(super) fn whole<T: TryFrom<i64> + FromStr>(&self, least: i64, most: i64) -> Option<T> {
+        let Some(node) = self.node else {
+            return self.default().parse().ok();
+        };
         let value = match node.value {
             Value::Int(value) => i64::try_from(value).ok(),
             // `3.0` is a whole number too; the cast is exact within the bounds that are checked next.
@@ -40,18 +43,18 @@ impl Field<'_> {
         }
     }
 
-    /// Seconds greater than zero. `None` if wrong.
-    pub(super) fn seconds(&self, default: u64) -> Option<Duration> {
-        match self.seconds_or_zero(default)? {
+    /// Seconds greater than zero. `None` if wrong, or absent without a number for this.
+    pub(super) fn seconds(&self) -> Option<Duration> {
+        match self.seconds_or_zero()? {
             Duration::ZERO => self.refuse("must be greater than 0; it counts seconds"),
             value => Some(value),
         }
     }
 
-    /// Seconds, zero allowed. `None` if wrong.
-    pub(super) fn seconds_or_zero(&self, default: u64) -> Option<Duration> {
+    /// As [`Field::seconds`], zero allowed.
+    pub(super) fn seconds_or_zero(&self) -> Option<Duration> {
         if self.node.is_none() {
-            return Some(Duration::from_secs(default));
+            return self.default().parse().ok().map(Duration::from_secs);
         }
         if let Some(seconds) = self.plain_text().and_then(with_unit) {
             return self.refuse(format!(

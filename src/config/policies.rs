@@ -37,7 +37,7 @@ pub(super) fn cluster_policies(field: &Field<'_>) -> Option<ClusterPolicies> {
     let policies = ClusterPolicies {
         min_healthy_fraction,
         min_healthy_absolute: absolute.whole(0, u32::MAX.into()),
-        forbid_if_only_fallback_left: map.field("forbid_if_only_fallback_left").bool(false),
+        forbid_if_only_fallback_left: map.field("forbid_if_only_fallback_left").bool(),
         fallback_nodes: fallback_nodes(&map.field("fallback_nodes")),
     };
     for (set, members) in [
@@ -85,7 +85,7 @@ fn fallback_nodes(field: &Field<'_>) -> Vec<String> {
 pub(super) fn windows(field: &Field<'_>, host: &Host) -> Option<Windows> {
     let map = field.map()?;
     let (zone, deny, allow) = (map.field("timezone"), map.field("deny"), map.field("allow"));
-    let mut timezone = zone.text().unwrap_or_else(|| "local".to_owned());
+    let mut timezone = zone.text_or_default();
     let missing = timezone.eq_ignore_ascii_case("local")
         && std::env::var_os("TZ").is_none()
         && !host.localtime_file.exists();

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use super::fields::{elsewhere, is_in, names_in};
+use super::fields::{FIELDS, elsewhere, is_in, names_in};
 use super::nearest::nearest;
 use super::problem::Problem;
 use super::tree::{Node, Place, Value, join};
@@ -72,6 +72,13 @@ impl<'a> Field<'a> {
         let found = entries.iter().find(|(key, _)| key == name);
         let node = found.map(|(_, node)| node);
         Field::new(node, self.place(), join(&self.path, name), self.sink)
+    }
+
+    /// What the table says of it when it is absent.
+    pub(super) fn default(&self) -> &'static str {
+        let path = pattern(&self.path);
+        let found = FIELDS.iter().find(|field| field.path == path);
+        found.map_or("", |field| field.default.trim_matches('`'))
     }
 
     /// Whether it has a value.

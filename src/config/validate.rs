@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use log::LevelFilter;
+
 use super::host::Host;
 use super::reader::{Field, Sink};
 use super::tree::Node;
@@ -16,13 +18,14 @@ use crate::lock::keys::{NODE_NAME_RULE, is_node_name};
 pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
     let top = Field::top(root, sink);
     let field = |name: &str| top.field(name);
-    let seconds = |name, default| sink.read(top.field(name).seconds(default));
-    let hook = |name, limit| commands::hook(&top.field(name), host, limit);
+    let seconds = |name| sink.read(top.field(name).seconds());
+    let count = |name, least: u32| sink.read(top.field(name).whole(least.into(), u32::MAX.into()));
+    let hook = |name| commands::hook(&top.field(name), host);
     let (node_name, node_name_as_written) = sink.read(names(&field("node_name"), host));
     let detectors = detectors::read(&field("reboot_required_detectors"), host);
     let (backoff_min, backoff_max) = sink.read(backoff(&top));
-    let limit = sink.read(at_least(1, &field("max_concurrent_reboots")));
-    let (metrics, metrics_names) = metrics(&field("metrics")).unwrap_or_default();
+    let limit = count("max_concurrent_reboots", 1);
+    let (metrics, metrics_names) = metrics(&field("metrics"));
     let mut config = Config {
         node_name,
         node_name_as_written,
@@ -30,38 +33,34 @@ pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
         halt_scope: halt_scope(&field("halt_scope"), detectors.as_deref()),
         detectors: sink.read(detectors),
         health_script: sink.read(files::health_script(&field("health_script"))),
-        health_timeout: seconds("health_timeout_sec", 30),
-        health_publish_interval: seconds("health_publish_interval_sec", 60),
-        check_interval: seconds("check_interval_sec", 60),
+        health_timeout: seconds("health_timeout_sec"),
+        health_publish_interval: seconds("health_publish_interval_sec"),
+        check_interval: seconds("check_interval_sec"),
         backoff_min,
         backoff_max,
-        min_reboot_interval: sink.read(field("min_reboot_interval_sec").seconds_or_zero(0)),
+        min_reboot_interval: sink.read(field("min_reboot_interval_sec").seconds_or_zero()),
         max_concurrent_reboots: limit,
         domains: sink.read(domains::read(&field("labels"), &field("limits"), limit)),
-        wave: sink.read(wave(&field("wave"))),
+        wave: sink.read(field("wave").whole(-99, 99)),
         lock_key: sink.read(key::lock_key(&field("lock_key"))),
-        lock_ttl: seconds("lock_ttl_sec", 90),
+        lock_ttl: seconds("lock_ttl_sec"),
         hold_timeout: None,
         etcd: etcd::read(&top, sink),
         reboot_command: sink.read(commands::reboot_command(&field("reboot_command"), host)),
-        reboot_timeout: seconds("reboot_timeout_sec", 600),
-        pre_reboot_hook: hook("pre_reboot_hook", 300),
-        post_boot_hook: hook("post_boot_hook", 300),
-        event_hook: hook("event_hook", 30),
-        post_boot_settle: sink.read(field("post_boot_settle_sec").seconds_or_zero(0)),
-        max_reboots_without_clearing: sink
-            .read(at_least(1, &field("max_reboots_without_clearing"))),
-        halt_after: sink.read(at_least(0, &field("halt_after"))),
+        reboot_timeout: seconds("reboot_timeout_sec"),
+        pre_reboot_hook: hook("pre_reboot_hook"),
+        post_boot_hook: hook("post_boot_hook"),
+        event_hook: hook("event_hook"),
+        post_boot_settle: sink.read(field("post_boot_settle_sec").seconds_or_zero()),
+        max_reboots_without_clearing: count("max_reboots_without_clearing", 1),
+        halt_after: count("halt_after", 0),
         cluster_policies: policies::cluster_policies(&field("cluster_policies")),
         windows: policies::windows(&field("windows"), host),
-        kill_switch_file: path_or(
-            &field("kill_switch_file"),
-            "/etc/reboot-coordinator/disable",
-        ),
+        kill_switch_file: field("kill_switch_file").path_or_default(),
         metrics,
         metrics_names,
         log: log(&field("log")),
-        dry_run: field("dry_run").bool(false),
+        dry_run: field("dry_run").bool(),
         run_dir: run_dir(&field("run_dir")),
         boot_id_file: boot_id_file(&field("boot_id_file")),
     };
@@ -100,16 +99,6 @@ fn halt_scope(field: &Field<'_>, detectors: Option<&[Detector]>) -> HaltScope {
     HaltScope::Target
 }
 
-/// The first and the last wave.
-const WAVES: [i64; 2] = [-99, 99];
-
-fn wave(field: &Field<'_>) -> Option<i32> {
-    match field.is_set() {
-        true => field.whole(WAVES[0], WAVES[1]),
-        false => Some(0),
-    }
-}
-
 /// The name, and as it is written.
 fn names(field: &Field<'_>, host: &Host) -> Option<(String, String)> {
     let text = field.required("use %H for the host name")?.any_text()?;
@@ -130,7 +119,7 @@ fn node_id(field: &Field<'_>, host: &Host) -> Option<String> {
 fn backoff(top: &Field<'_>) -> Option<(Duration, Duration)> {
     let (least, most) = (top.field("backoff_min_sec"), top.field("backoff_max_sec"));
     // Both are read before either can end this, so that both are checked.
-    let (min, max) = (least.seconds(5), most.seconds(60));
+    let (min, max) = (least.seconds(), most.seconds());
     let (min, max) = (min?, max?);
     if min > max {
         let blamed = if most.is_set() { &most } else { &least };
@@ -141,14 +130,6 @@ fn backoff(top: &Field<'_>) -> Option<(Duration, Duration)> {
         ));
     }
     Some((min, max))
-}
-
-/// One unless given.
-fn at_least(least: u32, field: &Field<'_>) -> Option<u32> {
-    match field.is_set() {
-        true => field.whole(least.into(), u32::MAX.into()),
-        false => Some(1),
-    }
 }
 
 /// The lease must outlive one health check and the wait for the next renewal, at a third of the TTL; else a healthy holder loses its place.
@@ -168,7 +149,7 @@ fn lock_ttl(field: &Field<'_>, health: &Field<'_>, config: &Config) {
 
 /// Compared with how long a node that is well may take from its commit to its release.
 fn hold_timeout(field: &Field<'_>, config: &Config) -> Option<Duration> {
-    let hold = field.is_set().then(|| field.seconds(0)).flatten()?;
+    let hold = field.seconds()?;
     let hooks = [&config.pre_reboot_hook, &config.post_boot_hook];
     let hooks: Duration = hooks.into_iter().flatten().map(|hook| hook.timeout).sum();
     let away = hooks + config.reboot_timeout + config.post_boot_settle;
@@ -182,14 +163,8 @@ fn hold_timeout(field: &Field<'_>, config: &Config) -> Option<Duration> {
     Some(hold)
 }
 
-fn path_or(field: &Field<'_>, default: &str) -> PathBuf {
-    field
-        .absolute_path()
-        .unwrap_or_else(|| PathBuf::from(default))
-}
-
 fn run_dir(field: &Field<'_>) -> PathBuf {
-    let folder = path_or(field, "/run/reboot-coordinator");
+    let folder = field.path_or_default();
     if folder.exists() && !folder.is_dir() {
         field.problem("is no folder; name another, or remove what is there");
     }
@@ -197,7 +172,7 @@ fn run_dir(field: &Field<'_>) -> PathBuf {
 }
 
 fn boot_id_file(field: &Field<'_>) -> PathBuf {
-    let file = path_or(field, "/proc/sys/kernel/random/boot_id");
+    let file = field.path_or_default();
     if !file.exists() {
         let shown = file.display();
         field.warning(format!(
@@ -208,9 +183,9 @@ fn boot_id_file(field: &Field<'_>) -> PathBuf {
 }
 
 /// Where it is served, when it is, and by which names.
-fn metrics(field: &Field<'_>) -> Option<(Option<SocketAddr>, Vec<String>)> {
-    let map = field.map()?;
-    let names = map.field("names").texts().unwrap_or_default();
+fn metrics(metrics: &Field<'_>) -> (Option<SocketAddr>, Vec<String>) {
+    metrics.map();
+    let names = metrics.field("names").texts().unwrap_or_default();
     for (field, name) in &names {
         if name.is_empty() || name.contains(|c: char| c.is_whitespace() || ":/@".contains(c)) {
             field.warning(format!(
@@ -218,18 +193,16 @@ fn metrics(field: &Field<'_>) -> Option<(Option<SocketAddr>, Vec<String>)> {
             ));
         }
     }
-    let listen = map.field("listen");
-    let address = match listen.text() {
-        Some(text) => listen_address(&text).or_else(|| {
-            listen.refuse(format!(
-                "{text:?} must be an IP address and a port, for example 127.0.0.1:9746"
-            ))
-        }),
-        None => Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9746))),
-    };
-    let enabled = map.field("enabled").bool(false);
+    let listen = metrics.field("listen");
+    let text = listen.text_or_default();
+    let address = listen_address(&text).or_else(|| {
+        listen.refuse(format!(
+            "{text:?} must be an IP address and a port, for example 127.0.0.1:9746"
+        ))
+    });
+    let enabled = metrics.field("enabled").bool();
     let names = names.into_iter().map(|(_, name)| name).collect();
-    Some((address.filter(|_| enabled), names))
+    (address.filter(|_| enabled), names)
 }
 
 /// `IP:port`, and the forms `:port` (every address) and `localhost:port`, which need no name service.
@@ -245,29 +218,26 @@ fn listen_address(text: &str) -> Option<SocketAddr> {
     }
 }
 
-fn log(field: &Field<'_>) -> Log {
-    let mut log = Log {
-        level: log::LevelFilter::Info,
-        format: None,
-    };
-    let Some(map) = field.map() else { return log };
-    let (level, format) = (map.field("level"), map.field("format"));
-    if let Some(text) = level.text() {
-        match text.parse() {
-            Err(_) | Ok(log::LevelFilter::Off) => level.problem(format!(
+fn log(log: &Field<'_>) -> Log {
+    log.map();
+    let (level, format) = (log.field("level"), log.field("format"));
+    let text = level.text_or_default();
+    let known = text.parse().ok().filter(|known| *known != LevelFilter::Off);
+    Log {
+        level: known.unwrap_or_else(|| {
+            level.problem(format!(
                 "{text:?} is no level; use error, warn, info, debug or trace"
-            )),
-            Ok(known) => log.level = known,
-        }
+            ));
+            LevelFilter::Info
+        }),
+        format: format
+            .text()
+            .and_then(|text| match text.to_ascii_lowercase().as_str() {
+                "json" => Some(LogFormat::Json),
+                "text" => Some(LogFormat::Text),
+                _ => format.refuse(format!(
+                    "{text:?} is no format; use json or text, or leave it out"
+                )),
+            }),
     }
-    if let Some(text) = format.text() {
-        match text.to_ascii_lowercase().as_str() {
-            "json" => log.format = Some(LogFormat::Json),
-            "text" => log.format = Some(LogFormat::Text),
-            _ => format.problem(format!(
-                "{text:?} is no format; use json or text, or leave it out"
-            )),
-        }
-    }
-    log
 }

@@ -22,7 +22,7 @@ fn full() -> ScriptContext {
         lock_attempts: 3,
         etcd_endpoints: strings(&["https://e1:2379", "https://e2:2379"]),
         kill_switch_file: "/etc/reboot-coordinator/disable".into(),
-        cluster_policies: Some(ClusterPolicies {
+        cluster_policies: Some(Policies {
             min_healthy_fraction: Some(0.75),
             min_healthy_absolute: Some(2),
             forbid_if_only_fallback_left: true,

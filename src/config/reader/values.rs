@@ -20,6 +20,11 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// [`Field::text`], or what holds without one.
+    pub(in crate::config) fn text_or_default(&self) -> String {
+        self.text().unwrap_or_else(|| self.default().to_owned())
+    }
+
     /// As [`Field::text`], in which any character may stand.
     pub(in crate::config) fn any_text(&self) -> Option<String> {
         let node = self.node?;
@@ -90,10 +95,16 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// `true` or `false`. Other spellings are refused, since the parser cannot tell `no` from `"no"`.
-    pub(in crate::config) fn bool(&self, default: bool) -> bool {
+    /// [`Field::absolute_path`], or what holds without one.
+    pub(in crate::config) fn path_or_default(&self) -> PathBuf {
+        let path = self.absolute_path();
+        path.unwrap_or_else(|| self.default().into())
+    }
+
+    /// `true` or `false`, which holds when it is absent. Other spellings are refused, since the parser cannot tell `no` from `"no"`.
+    pub(in crate::config) fn bool(&self) -> bool {
         let Some(node) = self.node else {
-            return default;
+            return false;
         };
         if let Value::Bool(value) = node.value {
             return value;
@@ -111,7 +122,7 @@ impl<'a> Field<'a> {
             "must be true or false, not {}; {remedy}",
             node.value.describe()
         ));
-        default
+        false
     }
 }
 
