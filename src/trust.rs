@@ -41,6 +41,16 @@ pub enum Doubt {
     Unfit(String),
 }
 
+impl Doubt {
+    /// It in words; those for what cannot be looked at are of the one who wanted to.
+    pub(crate) fn words(self, unreadable: impl FnOnce(io::Error) -> String) -> String {
+        match self {
+            Doubt::Unreadable(error) => unreadable(error),
+            Doubt::Unfit(why) => why,
+        }
+    }
+}
+
 impl fmt::Display for Doubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -119,7 +129,7 @@ pub fn folder(path: &Path) -> Result<(), Doubt> {
     if !meta.is_dir() {
         return Err(Doubt::Unfit(format!("{shown} is not a folder; move it")));
     }
-    writable_by_others("", &target, meta.mode()).map_or(Ok(()), Err)
+    closed("", &target, &meta)
 }
 
 /// Judges a program: also that the kernel can start it.
@@ -209,10 +219,8 @@ fn walk(path: &Path) -> Result<(PathBuf, Metadata), Doubt> {
             meta = fs::symlink_metadata(&at)?;
             continue;
         }
-        if meta.mode() & STICKY == 0
-            && let Some(doubt) = writable_by_others("its folder ", &at, meta.mode())
-        {
-            return Err(doubt);
+        if meta.mode() & STICKY == 0 {
+            closed("its folder ", &at, &meta)?;
         }
         let next = at.join(part);
         meta = fs::symlink_metadata(&next)?;
@@ -241,10 +249,8 @@ fn walk(path: &Path) -> Result<(PathBuf, Metadata), Doubt> {
     if !meta.is_dir() && (written.ends_with(b"/") || written.ends_with(b"/.")) {
         return Err(io::Error::from(rustix::io::Errno::NOTDIR).into());
     }
-    if meta.is_file()
-        && let Some(doubt) = writable_by_others("", &at, meta.mode())
-    {
-        return Err(doubt);
+    if meta.is_file() {
+        closed("", &at, &meta)?;
     }
     Ok((at, meta))
 }
@@ -276,14 +282,16 @@ pub(crate) fn typed(path: &Path) -> String {
     clean::shell(&path.to_string_lossy())
 }
 
-fn writable_by_others(what: &str, path: &Path, mode: u32) -> Option<Doubt> {
-    let shown = path.display();
-    (mode & GROUP_OR_OTHER_WRITE != 0).then(|| {
-        Doubt::Unfit(format!(
-            "{what}{shown} can be changed by its group or others; run chmod go-w {}",
-            typed(path)
-        ))
-    })
+/// Whether nobody but its owner may write to it.
+fn closed(what: &str, path: &Path, meta: &Metadata) -> Result<(), Doubt> {
+    if meta.mode() & GROUP_OR_OTHER_WRITE == 0 {
+        return Ok(());
+    }
+    Err(Doubt::Unfit(format!(
+        "{what}{} can be changed by its group or others; run chmod go-w {}",
+        path.display(),
+        typed(path)
+    )))
 }
 
 #[cfg(test)]

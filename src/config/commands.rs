@@ -26,7 +26,7 @@ pub(super) fn reboot_command(field: &Field<'_>, host: &Host) -> Option<Vec<Strin
         let item = words.get(at).map_or(field, |(item, _)| item);
         item.warning(format!("{why}: the node keeps its claim and stops the line; use a command that boots a kernel, such as reboot or kexec"));
     }
-    Some(words.into_iter().map(|(_, word)| word).collect())
+    Some(argv(&words))
 }
 
 /// Where a command says, as far as it can be known, that it does not boot a kernel, and why it does not.
@@ -75,7 +75,7 @@ pub(super) fn hook(field: &Field<'_>, host: &Host) -> Option<Hook> {
     command.required("a list of program and arguments, for example [/usr/local/sbin/drain]")?;
     let words = words(&command, host)?;
     Some(Hook {
-        command: words.into_iter().map(|(_, word)| word).collect(),
+        command: argv(&words),
         timeout: timeout?,
     })
 }
@@ -124,12 +124,12 @@ pub(super) fn executes(words: &[(Field<'_>, String)]) -> Option<()> {
             field.warning(format!("{word} does not exist on this host"));
             Some(())
         }
-        Doubt::Unreadable(error) => field.refuse(format!("{word} cannot be used: {error}")),
-        Doubt::Unfit(why) => field.refuse(why),
+        doubt => field.refuse(doubt.words(|error| format!("{word} cannot be used: {error}"))),
     }
 }
 
-fn argv(words: &[(Field<'_>, String)]) -> Vec<String> {
+/// The words without their places.
+pub(super) fn argv(words: &[(Field<'_>, String)]) -> Vec<String> {
     words.iter().map(|(_, word)| word.clone()).collect()
 }
 

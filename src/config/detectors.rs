@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::commands::{absolute, executes};
+use super::commands::{absolute, argv, executes};
 use super::host::Host;
 use super::nearest::nearest;
 use super::reader::Field;
@@ -169,7 +169,7 @@ fn command(map: &Field<'_>, host: &Host) -> Option<(String, DetectorKind)> {
         _ => absolute(first, name, host)?,
     }
     executes(&words)?;
-    let cmd: Vec<String> = words.into_iter().map(|(_, word)| word).collect();
+    let cmd = argv(&words);
     if codes.is_empty()
         && let Some(name) = inverted(&cmd)
     {

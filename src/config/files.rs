@@ -22,11 +22,8 @@ const MAX_BYTES: u64 = 4 * 1024 * 1024;
 pub(super) fn health_script(field: &Field<'_>) -> Option<PathBuf> {
     let remedy = "the script that exits 0 while this node may reboot";
     let path = field.required(remedy)?.absolute_path()?;
-    let trusted = trust::program(&path).map_err(|doubt| match doubt {
-        Doubt::Unreadable(error) => unreadable(&path, "used", &error),
-        Doubt::Unfit(why) => why,
-    });
-    field.accept(trusted)?;
+    let doubt = |doubt: Doubt| doubt.words(|error| unreadable(&path, "used", &error));
+    field.accept(trust::program(&path).map_err(doubt))?;
     Some(path)
 }
 
@@ -55,10 +52,11 @@ pub(super) fn check_password(field: &Field<'_>, path: &Path) -> Option<()> {
             format!("{shown} is not text in UTF-8; etcd takes no other passwords")
         }
         Ok(_) => return Some(()),
-        Err(Doubt::Unreadable(error)) => format!(
-            "{shown} cannot be read: {error}; run this as root, or create the file with mode 600"
-        ),
-        Err(Doubt::Unfit(why)) => why,
+        Err(doubt) => doubt.words(|error| {
+            format!(
+                "{shown} cannot be read: {error}; run this as root, or create the file with mode 600"
+            )
+        }),
     };
     field.refuse(why)
 }
@@ -125,10 +123,8 @@ pub(super) fn check_pair(
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
-    trust::read(path, MAX_BYTES).map_err(|doubt| match doubt {
-        Doubt::Unreadable(error) => unreadable(path, "read", &error),
-        Doubt::Unfit(why) => why,
-    })
+    trust::read(path, MAX_BYTES)
+        .map_err(|doubt| doubt.words(|error| unreadable(path, "read", &error)))
 }
 
 fn unreadable(path: &Path, done: &str, error: &io::Error) -> String {

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::identity;
+use crate::trust::PATH;
 
 /// Where a host keeps what a configuration asks for.
 pub(super) struct Host {
@@ -17,19 +18,11 @@ pub(super) struct Host {
 impl Host {
     /// This machine.
     pub(super) fn this() -> Host {
-        let folders = [
-            "/usr/local/sbin",
-            "/usr/local/bin",
-            "/usr/sbin",
-            "/usr/bin",
-            "/sbin",
-            "/bin",
-        ];
         Host {
             hostname_file: "/proc/sys/kernel/hostname".into(),
             machine_id_file: "/etc/machine-id".into(),
             localtime_file: "/etc/localtime".into(),
-            path: folders.map(PathBuf::from).to_vec(),
+            path: PATH.split(':').map(PathBuf::from).collect(),
         }
     }
 
@@ -81,20 +74,15 @@ impl Host {
         let remedy = "run systemd-machine-id-setup, or set node_id";
         let id = read_line(&self.machine_id_file)
             .map_err(|why| format!("is not set and there is no machine id: {why}; {remedy}"))?;
-        match id.as_str() {
-            "" | "uninitialized" => {
-                let state = if id.is_empty() {
-                    "empty"
-                } else {
-                    "uninitialized"
-                };
-                Err(format!(
-                    "is not set and {} is {state}; {remedy}",
-                    self.machine_id_file.display()
-                ))
-            }
-            _ => Ok(identity::of_machine(&id)),
-        }
+        let state = match id.as_str() {
+            "" => "empty",
+            "uninitialized" => "uninitialized",
+            _ => return Ok(identity::of_machine(&id)),
+        };
+        Err(format!(
+            "is not set and {} is {state}; {remedy}",
+            self.machine_id_file.display()
+        ))
     }
 
     /// The full path of a program written without a folder.

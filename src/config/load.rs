@@ -256,9 +256,6 @@ fn public(line: &str) -> String {
 }
 
 fn unusable(path: &Path, doubt: Doubt, remedy: &str) -> Problem {
-    let message = match doubt {
-        Doubt::Unreadable(error) => format!("cannot be read: {error}; {remedy}"),
-        Doubt::Unfit(why) => why,
-    };
+    let message = doubt.words(|error| format!("cannot be read: {error}; {remedy}"));
     Place::file(path).problem("", message)
 }

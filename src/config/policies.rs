@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::ClusterPolicies;
+use super::commands::argv;
 use super::host::Host;
 use super::reader::Field;
 use crate::core::windows::{Windows, WindowsField};
@@ -107,13 +108,7 @@ pub(super) fn windows(field: &Field<'_>, host: &Host) -> Option<Windows> {
         deny.texts().unwrap_or_default(),
         allow.texts().unwrap_or_default(),
     );
-    let texts = |entries: &[(Field<'_>, String)]| {
-        entries
-            .iter()
-            .map(|(_, text)| text.clone())
-            .collect::<Vec<_>>()
-    };
-    match Windows::parse(&timezone, &texts(&denied), &texts(&allowed)) {
+    match Windows::parse(&timezone, &argv(&denied), &argv(&allowed)) {
         Ok(windows) => {
             warn_of_never(&denied, &allowed, &windows);
             (!denied.is_empty() || !allowed.is_empty()).then_some(windows)

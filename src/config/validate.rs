@@ -201,8 +201,7 @@ fn metrics(metrics: &Field<'_>) -> (Option<SocketAddr>, Vec<String>) {
         ))
     });
     let enabled = metrics.field("enabled").bool();
-    let names = names.into_iter().map(|(_, name)| name).collect();
-    (address.filter(|_| enabled), names)
+    (address.filter(|_| enabled), commands::argv(&names))
 }
 
 /// `IP:port`, and the forms `:port` (every address) and `localhost:port`, which need no name service.

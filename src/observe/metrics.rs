@@ -96,7 +96,7 @@ impl Metrics {
             "blocked" | "dry_run" | "holding" => {
                 if let Some(reason) = text("reason") {
                     families.blocks.count(&[reason]);
-                    if reason == LOST {
+                    if reason == "lost" {
                         families.lock_losses.count(&[]);
                     }
                 }
@@ -108,7 +108,7 @@ impl Metrics {
                         let waited = Duration::from_millis(waited);
                         families.lock_acquire_duration.observe(waited);
                     }
-                    if outcome == TAKEN_AWAY {
+                    if outcome == "taken-away" {
                         families.lock_losses.count(&[]);
                     }
                 }
@@ -130,9 +130,11 @@ impl Metrics {
     pub fn view(&self, view: &View) {
         let mut families = self.lock();
         families.state.set_only(Some((view.state, 1.0)));
-        let reason = view.refusal.as_ref().map(Refusal::label);
-        let reason = reason.filter(|label| *label != NOT_REQUIRED);
-        families.blocked.set_only(reason.map(|label| (label, 1.0)));
+        // Nothing holds up a node that has no reason to reboot.
+        let refusal = view.refusal.as_ref();
+        let reason = refusal.filter(|refusal| **refusal != Refusal::NotRequired);
+        let reason = reason.map(|refusal| (refusal.label(), 1.0));
+        families.blocked.set_only(reason);
         let standing = view.standing.as_ref();
         let required = standing.and_then(|standing| standing.required.as_ref());
         let since = timestamp(required.map(|required| required.since.as_str()));
@@ -213,7 +215,7 @@ impl Metrics {
 
     /// All of it, in Prometheus' text format 0.0.4.
     pub fn render(&self) -> String {
-        let mut out = String::with_capacity(RENDERED);
+        let mut out = String::new();
         for family in self.lock().all() {
             family.write(&mut out);
         }
@@ -224,18 +226,6 @@ impl Metrics {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-/// Roughly how long the text is.
-const RENDERED: usize = 16 * 1024;
-
-/// The label of a node that nothing holds up: it has no reason to reboot.
-const NOT_REQUIRED: &str = "not_required";
-
-/// The reason that is a lost place in the queue.
-const LOST: &str = "lost";
-
-/// The outcome that is a lost claim.
-const TAKEN_AWAY: &str = "taken-away";
 
 /// How a script ended, as a label.
 pub fn ending(outcome: &ScriptOutcome) -> &'static str {

@@ -32,14 +32,12 @@ families! {
     build_info: Family::gauge(
         "reboot_coordinator_build_info",
         "Always 1; what runs.",
-        &["version", "revision"],
-        &NONE_YET,
+        &[("version", &[]), ("revision", &[])],
     ),
     state: Family::gauge(
         "reboot_coordinator_state",
         "1 for the state this node is in.",
-        &["state"],
-        &singles(&State::NAMES),
+        &[("state", &State::NAMES)],
     ),
     reboot_required: number(
         "reboot_coordinator_reboot_required",
@@ -52,14 +50,12 @@ families! {
     blocked: Family::gauge(
         "reboot_coordinator_blocked",
         "1 for the reason why a required reboot waits.",
-        &["reason"],
-        &singles(&reasons()),
+        &[("reason", &reasons())],
     ),
     blocked_since: Family::gauge(
         "reboot_coordinator_blocked_since_timestamp_seconds",
         "Since when this reason has held this node up, by its clock; 0 for the others. A look at the gates that comes to the same changes nothing.",
-        &["reason"],
-        &singles(&reasons()),
+        &[("reason", &reasons())],
     ),
     queue_position: number(
         "reboot_coordinator_queue_position",
@@ -92,32 +88,27 @@ families! {
     cluster_nodes: Family::gauge(
         "reboot_coordinator_cluster_nodes",
         "Members of the cluster, by health, at this node's last look, which it takes while it requires a reboot and has cluster policies; 0 before.",
-        &["health"],
-        &[["healthy"], ["unhealthy"]],
+        &[("health", &["healthy", "unhealthy"])],
     ),
     certificates: Family::gauge(
         "reboot_coordinator_etcd_certificate_expiry_timestamp_seconds",
         "When the first certificate in this file for etcd ends; 0 when there is no such file.",
-        &["file"],
-        &singles(&CERTIFICATE_FILES),
+        &[("file", &CERTIFICATE_FILES)],
     ),
     reboots: Family::counter(
         "reboot_coordinator_reboots_total",
         "Attempts to reboot this node that ended, by outcome. Counted by the process that sees the end, which after a reboot is a new one.",
-        &["outcome"],
-        &singles(&OUTCOMES),
+        &[("outcome", &OUTCOMES)],
     ),
     blocks: Family::counter(
         "reboot_coordinator_reboot_blocked_total",
         "Judgements that a required reboot must wait, by reason.",
-        &["reason"],
-        &singles(&reasons()),
+        &[("reason", &reasons())],
     ),
     detector_checks: Family::counter(
         "reboot_coordinator_detector_checks_total",
         "Questions to detectors, by what they said.",
-        &["detector", "result"],
-        &NONE_YET,
+        &[("detector", &[]), ("result", &DETECTOR_RESULTS)],
     ),
     detector_duration: Family::histogram(
         "reboot_coordinator_detector_check_duration_seconds",
@@ -127,8 +118,7 @@ families! {
     health_checks: Family::counter(
         "reboot_coordinator_health_checks_total",
         "Runs of the health script, by phase and by how they ended.",
-        &["phase", "result"],
-        &pairs(&PHASES.map(HealthPhase::as_str), &HEALTH_RESULTS),
+        &[("phase", &PHASES.map(HealthPhase::as_str)), ("result", &HEALTH_RESULTS)],
     ),
     health_duration: Family::histogram(
         "reboot_coordinator_health_check_duration_seconds",
@@ -144,13 +134,11 @@ families! {
         "reboot_coordinator_lock_losses_total",
         "Places in the queue and claims that were lost or taken away.",
         &[],
-        &[[]],
     ),
     etcd_requests: Family::counter(
         "reboot_coordinator_etcd_requests_total",
         "Requests to etcd, by operation and by what came of them; for the watch, its connections.",
-        &["operation", "result"],
-        &pairs(&OPERATIONS, &ETCD_RESULTS),
+        &[("operation", &OPERATIONS), ("result", &ETCD_RESULTS)],
     ),
     etcd_duration: Family::histogram(
         "reboot_coordinator_etcd_request_duration_seconds",
@@ -160,25 +148,22 @@ families! {
     endpoint_answered: Family::gauge(
         "reboot_coordinator_etcd_endpoint_last_success_timestamp_seconds",
         "When this endpoint of etcd answered last; 0 when it has not.",
-        &["endpoint"],
-        &NONE_YET,
+        &[("endpoint", &[])],
     ),
     endpoint_failed: Family::gauge(
         "reboot_coordinator_etcd_endpoint_last_failure_timestamp_seconds",
         "When this endpoint of etcd failed last; 0 when it has not. When this is later than the last success, it failed when it was asked last: one that is not needed is not asked again before another fails.",
-        &["endpoint"],
-        &NONE_YET,
+        &[("endpoint", &[])],
     ),
     event_hooks: Family::counter(
         "reboot_coordinator_event_hooks_total",
         "Runs of the event hook, by how they ended, and events that were dropped because it is too slow.",
-        &["result"],
-        &singles(&EVENT_HOOK_RESULTS),
+        &[("result", &EVENT_HOOK_RESULTS)],
     ),
 }
 
 fn number(name: &'static str, help: &'static str) -> Family {
-    Family::gauge(name, help, &[], &[[]])
+    Family::gauge(name, help, &[])
 }
 
 /// What can hold up a required reboot.
@@ -187,19 +172,6 @@ fn reasons() -> Vec<&'static str> {
     let labels = Refusal::LABELS.into_iter();
     labels.filter(|label| *label != not_required).collect()
 }
-
-fn singles<'a>(values: &'a [&'a str]) -> Vec<&'a [&'a str]> {
-    values.chunks(1).collect()
-}
-
-/// Every one of the first with every one of the second.
-fn pairs<'a>(firsts: &[&'a str], seconds: &[&'a str]) -> Vec<[&'a str; 2]> {
-    let pair = |first: &&'a str| seconds.iter().map(|second| [*first, *second]).collect();
-    firsts.iter().flat_map::<Vec<_>, _>(pair).collect()
-}
-
-/// What is made of the configuration and the build.
-const NONE_YET: [[&str; 0]; 0] = [];
 
 /// What detectors say.
 pub(super) const DETECTOR_RESULTS: [&str; 3] = ["required", "clear", "failed"];

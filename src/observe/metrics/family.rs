@@ -9,7 +9,7 @@ pub(super) struct Family {
     name: &'static str,
     help: &'static str,
     kind: &'static str,
-    labels: &'static [&'static str],
+    labels: Vec<&'static str>,
     /// Of a histogram: the upper bounds of its buckets, rising; the last one, infinity, is left out.
     bounds: &'static [f64],
     series: Vec<Series>,
@@ -25,36 +25,39 @@ pub(super) struct Series {
 }
 
 impl Family {
-    /// A counter, 0 for each of these sets of label values.
-    pub(super) fn counter<'a>(
+    /// A counter, as [`Family::gauge`].
+    pub(super) fn counter(
         name: &'static str,
         help: &'static str,
-        labels: &'static [&'static str],
-        series: &[impl AsRef<[&'a str]>],
+        labels: &[(&'static str, &[&str])],
     ) -> Family {
         Family {
             kind: "counter",
-            ..Family::gauge(name, help, labels, series)
+            ..Family::gauge(name, help, labels)
         }
     }
 
-    /// A gauge, 0 for each of these sets of label values.
-    pub(super) fn gauge<'a>(
+    /// A gauge, 0 for each value of its label, or for every one of the first with every one of the second.
+    pub(super) fn gauge(
         name: &'static str,
         help: &'static str,
-        labels: &'static [&'static str],
-        series: &[impl AsRef<[&'a str]>],
+        labels: &[(&'static str, &[&str])],
     ) -> Family {
         let mut family = Family {
             name,
             help,
             kind: "gauge",
-            labels,
+            labels: labels.iter().map(|(name, _)| *name).collect(),
             bounds: &[],
             series: Vec::new(),
         };
+        let mut series: Vec<Vec<&str>> = vec![Vec::new()];
+        for (_, values) in labels {
+            let with = |before: Vec<_>| values.iter().map(move |it| [&before[..], &[*it]].concat());
+            series = series.into_iter().flat_map(with).collect();
+        }
         for labels in series {
-            family.series(labels.as_ref());
+            family.series(&labels);
         }
         family
     }
@@ -65,7 +68,7 @@ impl Family {
         help: &'static str,
         bounds: &'static [f64],
     ) -> Family {
-        let mut family = Family::gauge(name, help, &[], &[[]]);
+        let mut family = Family::gauge(name, help, &[]);
         (family.kind, family.bounds) = ("histogram", bounds);
         family.series(&[]).counts = vec![0; bounds.len() + 1];
         family
@@ -199,7 +202,7 @@ mod tests {
 
     #[test]
     fn what_would_end_a_label_or_a_line_is_escaped() {
-        let mut family = Family::gauge("g", "a \"b\" \\\nc", &["path"], &[["C:\\new\n\"x\" ä"]]);
+        let mut family = Family::gauge("g", "a \"b\" \\\nc", &[("path", &["C:\\new\n\"x\" ä"])]);
         family.set(&["C:\\new\n\"x\" ä"], 1.5);
         assert_eq!(
             text(&family),
@@ -222,7 +225,7 @@ mod tests {
 
     #[test]
     fn one_of_several_is_set_and_the_others_are_not() {
-        let mut family = Family::gauge("s", "s", &["state"], &[&["a"], &["b"]]);
+        let mut family = Family::gauge("s", "s", &[("state", &["a", "b"])]);
         family.set_only(Some(("a", 1.0)));
         family.set_only(Some(("b", 1.0)));
         assert!(text(&family).ends_with("s{state=\"a\"} 0\ns{state=\"b\"} 1\n"));
@@ -232,7 +235,7 @@ mod tests {
 
     #[test]
     fn numbers_are_written_in_full() {
-        let mut family = Family::gauge("n", "n", &[], &[&[]]);
+        let mut family = Family::gauge("n", "n", &[]);
         for (number, written) in [
             (1_795_420_800.125, "1795420800.125"),
             (1e15, "1000000000000000"),
