@@ -31,21 +31,13 @@ pub enum LockError {
         /// Its process id, for people; `None` when it has not written it yet.
         pid: Option<u32>,
     },
-    /// The file could not be made or locked.
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// What went wrong.
-        source: io::Error,
-    },
+    /// The file could not be made or locked: which, and why.
+    Io(io::Error),
 }
 
-impl LockError {
-    fn io(path: &Path, source: io::Error) -> LockError {
-        LockError::Io {
-            path: path.to_owned(),
-            source,
-        }
+impl From<io::Error> for LockError {
+    fn from(error: io::Error) -> LockError {
+        LockError::Io(error)
     }
 }
 
@@ -57,7 +49,7 @@ impl fmt::Display for LockError {
                 "another instance runs on this host, with process id {pid}"
             ),
             LockError::Held { pid: None } => write!(f, "another instance runs on this host"),
-            LockError::Io { path, source } => write!(f, "{}: {source}", path.display()),
+            LockError::Io(error) => error.fmt(f),
         }
     }
 }
@@ -71,36 +63,35 @@ impl InstanceLock {
     /// closed; whoever held it before is named.
     pub fn acquire(run_dir: &Path) -> Result<InstanceLock, LockError> {
         let path = run_dir.join("instance.lock");
-        let failed = |source| LockError::io(&path, source);
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o755)
-            .create(run_dir)
-            .map_err(failed)?;
-        trust::folder(run_dir).map_err(|doubt| failed(doubt.into()))?;
+        InstanceLock::at(&path, run_dir).map_err(|error| match error {
+            LockError::Io(error) => LockError::Io(named(&path, error)),
+            held => held,
+        })
+    }
+
+    fn at(path: &Path, run_dir: &Path) -> Result<InstanceLock, LockError> {
+        let mut folders = DirBuilder::new();
+        folders.recursive(true).mode(0o755).create(run_dir)?;
+        trust::folder(run_dir).map_err(io::Error::from)?;
         for _ in 0..LOCK_TRIES {
-            let file = private().create(true).open(&path).map_err(failed)?;
-            if let Some(lock) = InstanceLock::of(file, &path)? {
+            let file = private().create(true).open(path)?;
+            if let Some(lock) = InstanceLock::of(file, path)? {
                 return Ok(lock);
             }
         }
-        Err(failed(io::Error::other(
-            "deleted again and again while being locked",
-        )))
+        Err(io::Error::other("deleted again and again while being locked").into())
     }
 
     /// `None` when the file was deleted since it was opened: its lock would exclude nobody.
     fn of(mut file: File, path: &Path) -> Result<Option<InstanceLock>, LockError> {
-        let failed = |source| LockError::io(path, source);
-        let meta = file.metadata().map_err(failed)?;
+        let meta = file.metadata()?;
         if !meta.is_file() {
-            return Err(failed(io::Error::other("is not a regular file; remove it")));
+            return Err(io::Error::other("is not a regular file; remove it").into());
         }
-        trust::owned("", path, &meta).map_err(|doubt| failed(doubt.into()))?;
-        file.set_permissions(Permissions::from_mode(0o600))
-            .map_err(failed)?;
+        trust::owned("", path, &meta).map_err(io::Error::from)?;
+        file.set_permissions(Permissions::from_mode(0o600))?;
         match file.try_lock() {
-            Ok(()) if is_at(&file, path).map_err(failed)? => {
+            Ok(()) if is_at(&file, path)? => {
                 // For people only, so a full disk does not matter.
                 let _ = file
                     .set_len(0)
@@ -109,16 +100,22 @@ impl InstanceLock {
             }
             Ok(()) => Ok(None),
             Err(TryLockError::WouldBlock) => Err(match stranger(&meta) {
-                Some(who) => failed(io::Error::other(format!(
+                Some(who) => io::Error::other(format!(
                     "is held by {who}, which is no reboot-coordinator; end it"
-                ))),
+                ))
+                .into(),
                 None => LockError::Held {
                     pid: read_pid(&mut file),
                 },
             }),
-            Err(TryLockError::Error(e)) => Err(failed(e)),
+            Err(TryLockError::Error(error)) => Err(error.into()),
         }
     }
+}
+
+/// An error with the file that it is about.
+fn named(path: &Path, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 /// How files in `run_dir` are opened: links are not followed, a FIFO is not waited for, nobody else may open them.
@@ -169,7 +166,7 @@ fn read_pid(file: &mut File) -> Option<u32> {
 /// writes it, and the same when read again. Its neighbour `uuid` is another one each time, and whatever else a file says, an
 /// error message or zeros of a file system that lost them, would look like a boot.
 pub fn boot_id(path: &Path) -> io::Result<String> {
-    let explain = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
+    let explain = |error| named(path, error);
     let useless = |why: &str| Err(explain(io::Error::new(io::ErrorKind::InvalidData, why)));
     let text = read_text(path).map_err(explain)?;
     let id = text.trim();
@@ -225,7 +222,7 @@ pub fn kill_switch(path: &Path) -> KillSwitch {
             text: first_line(path),
         },
         Err(e) if e.kind() == io::ErrorKind::NotFound => KillSwitch::Absent,
-        Err(e) => KillSwitch::Unknown(format!("{}: {e}", path.display())),
+        Err(e) => KillSwitch::Unknown(named(path, e).to_string()),
     }
 }
 
@@ -255,7 +252,7 @@ fn read_text(path: &Path) -> io::Result<String> {
 /// Writes the marker of the last completed reboot, whole or not at all, also if the power fails. It is information: the
 /// caller logs a failure and goes on.
 pub fn write_completed(run_dir: &Path, json: &str) -> io::Result<()> {
-    replace(run_dir, "completed.json", json, File::sync_all)?;
+    replace(run_dir, "completed.json", json, true)?;
     File::open(run_dir)?.sync_all()
 }
 
@@ -263,12 +260,12 @@ pub fn write_completed(run_dir: &Path, json: &str) -> io::Result<()> {
 /// tells whether it is of the daemon that runs now. When it cannot be written, there is none: an old word could be wrong.
 pub fn write_claim(run_dir: &Path, word: &str) -> io::Result<()> {
     let text = format!("{word} {}\n", std::process::id());
-    replace_or_remove(run_dir, "claim", &text, while_up)
+    replace_or_remove(run_dir, "claim", &text, false)
 }
 
 /// Writes what the daemon of this host says of itself, for `status` and `explain`. When it cannot be written, there is none.
 pub fn write_standing(run_dir: &Path, json: &str) -> io::Result<()> {
-    replace_or_remove(run_dir, "standing.json", json, while_up)
+    replace_or_remove(run_dir, "standing.json", json, false)
 }
 
 /// What the daemon of this host said of itself last, if anything.
@@ -281,23 +278,16 @@ fn read_ours(path: &Path) -> Option<String> {
     String::from_utf8(trust::read(path, READ_LIMIT).ok()?).ok()
 }
 
-/// How a file is secured of which nobody asks after the next boot: not at all. Each commit would wait for the disk.
-fn while_up(_: &File) -> io::Result<()> {
-    Ok(())
-}
-
-/// How a file is secured before it takes its name.
-type Secure = fn(&File) -> io::Result<()>;
-
 /// When it cannot be written, what was there before is gone too.
-fn replace_or_remove(folder: &Path, name: &str, text: &str, secure: Secure) -> io::Result<()> {
-    replace(folder, name, text, secure).inspect_err(|_| {
+fn replace_or_remove(folder: &Path, name: &str, text: &str, lasting: bool) -> io::Result<()> {
+    replace(folder, name, text, lasting).inspect_err(|_| {
         let _ = fs::remove_file(folder.join(name));
     })
 }
 
-/// A new file in the place of an old one, whatever stands there or at the name that it has until then. Whole or not at all.
-fn replace(folder: &Path, name: &str, text: &str, secure: Secure) -> io::Result<()> {
+/// A new file in the place of an old one, whatever stands there or at the name that it has until then. Whole or not at all. One
+/// that nobody asks for after the next boot need not be lasting: each commit would wait for the disk.
+fn replace(folder: &Path, name: &str, text: &str, lasting: bool) -> io::Result<()> {
     let temporary = folder.join(format!("{name}.tmp"));
     let _ = fs::remove_file(&temporary);
     let written = private()
@@ -305,7 +295,9 @@ fn replace(folder: &Path, name: &str, text: &str, secure: Secure) -> io::Result<
         .open(&temporary)
         .and_then(|mut file| {
             file.write_all(text.as_bytes())?;
-            secure(&file)?;
+            if lasting {
+                file.sync_all()?;
+            }
             fs::rename(&temporary, folder.join(name))
         });
     if written.is_err() {
@@ -343,9 +335,8 @@ pub fn stale_memory(run_dir: &Path, json: &str) -> Option<PathBuf> {
 pub fn write_memory(run_dir: &Path, json: &str) -> io::Result<()> {
     let mut outcome = Ok(());
     for folder in memory_folders(run_dir) {
-        if let Err(error) = replace_or_remove(&folder, "memory.json", json, File::sync_all) {
-            let what = format!("{}: {error}", folder.join("memory.json").display());
-            outcome = outcome.and(Err(io::Error::new(error.kind(), what)));
+        if let Err(error) = replace_or_remove(&folder, "memory.json", json, true) {
+            outcome = outcome.and(Err(named(&folder.join("memory.json"), error)));
         }
     }
     outcome

@@ -3,11 +3,11 @@
 
 use std::collections::HashMap;
 
+use super::tree::join;
+
 /// Field paths such as `etcd_tls.ca_file` or `reboot_required_detectors[0].cmd[1]`, each with its lines in file order.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
-    entries: HashMap<String, Vec<usize>>,
-}
+pub(super) struct Lines(HashMap<String, Vec<usize>>);
 
 impl Lines {
     /// Scans a text.
@@ -19,16 +19,12 @@ impl Lines {
         scan.found
     }
 
-    fn add(&mut self, path: &str, line: usize) {
-        self.entries.entry(path.to_owned()).or_default().push(line);
-    }
-
     /// The line of the `nth` (from 0) entry with this path, else of the nearest field that contains it.
     pub(super) fn find(&self, path: &str, nth: usize) -> Option<usize> {
         let mut wanted = path;
         let mut nth = nth;
         loop {
-            if let Some(line) = self.entries.get(wanted).and_then(|lines| lines.get(nth)) {
+            if let Some(line) = self.0.get(wanted).and_then(|lines| lines.get(nth)) {
                 return Some(*line);
             }
             nth = 0;
@@ -41,8 +37,9 @@ impl Lines {
 struct Block {
     indent: usize,
     path: String,
-    /// Next index of a list; `None` for a map.
-    next: Option<usize>,
+    is_list: bool,
+    /// How many there are so far.
+    entries: usize,
     /// Path of the latest entry, the parent of whatever is indented deeper.
     last: String,
 }
@@ -77,14 +74,14 @@ impl Scan {
         }
         let mut rest = content;
         while rest == "-" || rest.starts_with("- ") {
-            self.item(indent, number);
+            self.entry(indent, None, number);
             let after = rest[1..].trim_start();
             indent += rest.len() - after.len();
             rest = after;
         }
         let (value, parent) = match split_key(rest) {
             Some((key, value)) => {
-                self.key(indent, &key, number);
+                self.entry(indent, Some(key), number);
                 (value, indent)
             }
             None => (rest, indent.saturating_sub(2)),
@@ -96,58 +93,41 @@ impl Scan {
         }
     }
 
-    fn item(&mut self, indent: usize, number: usize) {
-        self.stack.retain(|block| block.indent <= indent);
-        let continues = self
-            .stack
-            .last()
-            .is_some_and(|block| block.indent == indent && block.next.is_some());
-        if !continues {
-            self.open(indent, Some(0));
-        }
-        if let Some(block) = self.stack.last_mut() {
-            let index = block.next.unwrap_or(0);
-            block.last = format!("{}[{index}]", block.path);
-            block.next = Some(index + 1);
-            self.found.add(&block.last, number);
-        }
-    }
-
-    fn key(&mut self, indent: usize, key: &str, number: usize) {
+    /// A key of a map, or an item of a list.
+    fn entry(&mut self, indent: usize, key: Option<&str>, number: usize) {
         // A list may stand in the same column as the key it belongs to; the next key of that column ends it.
         self.stack.retain(|block| {
-            block.indent < indent || (block.indent == indent && block.next.is_none())
+            block.indent < indent || (block.indent == indent && (key.is_none() || !block.is_list))
         });
-        if self.stack.last().is_none_or(|block| block.indent != indent) {
-            self.open(indent, None);
-        }
-        if let Some(block) = self.stack.last_mut() {
-            block.last = if block.path.is_empty() {
-                key.to_owned()
-            } else {
-                format!("{}.{key}", block.path)
-            };
-            self.found.add(&block.last, number);
-        }
-    }
-
-    fn open(&mut self, indent: usize, next: Option<usize>) {
-        let path = self
-            .stack
-            .last()
-            .map(|block| block.last.clone())
-            .unwrap_or_default();
+        let block = match self.stack.pop() {
+            Some(block) if block.indent == indent && block.is_list == key.is_none() => block,
+            around => {
+                let path = around.as_ref().map(|block| block.last.clone());
+                self.stack.extend(around);
+                Block {
+                    indent,
+                    path: path.unwrap_or_default(),
+                    is_list: key.is_none(),
+                    entries: 0,
+                    last: String::new(),
+                }
+            }
+        };
+        let last = match key {
+            Some(key) => join(&block.path, key),
+            None => format!("{}[{}]", block.path, block.entries),
+        };
+        self.found.0.entry(last.clone()).or_default().push(number);
         self.stack.push(Block {
-            indent,
-            path,
-            next,
-            last: String::new(),
+            entries: block.entries + 1,
+            last,
+            ..block
         });
     }
 }
 
 /// `key: value` in its two parts, the value without a comment's worth of care: only its first character is looked at.
-fn split_key(text: &str) -> Option<(String, &str)> {
+fn split_key(text: &str) -> Option<(&str, &str)> {
     let (key, rest) = match text.chars().next()? {
         quote @ ('"' | '\'') => text[1..].split_once(quote)?,
         '[' | '{' | '#' => return None,
@@ -162,7 +142,7 @@ fn split_key(text: &str) -> Option<(String, &str)> {
         }
     };
     let rest = rest.trim_start().strip_prefix(':')?;
-    (rest.is_empty() || rest.starts_with([' ', '\t'])).then(|| (key.to_owned(), rest.trim_start()))
+    (rest.is_empty() || rest.starts_with([' ', '\t'])).then(|| (key, rest.trim_start()))
 }
 
 /// How many brackets are open after `text`, quoted ones and comments left out.

@@ -77,14 +77,10 @@ pub fn init(level: LevelFilter, format: Option<LogFormat>, node: &str) {
 
 /// Logs what the machine has to tell.
 pub fn emit(note: &Note) {
+    let values = note.fields.iter().map(|(name, value)| (*name, flat(value)));
+    let values: Vec<(&str, serde_json::Value)> = values.collect();
     let mut fields = vec![("event", Value::from(note.event))];
-    let texts: Vec<Option<String>> = note.fields.iter().map(|(_, value)| list(value)).collect();
-    for ((name, value), text) in note.fields.iter().zip(&texts) {
-        fields.push((
-            name,
-            text.as_deref().map_or_else(|| scalar(value), Value::from),
-        ));
-    }
+    fields.extend(values.iter().map(|(name, value)| (*name, scalar(value))));
     log::logger().log(
         &log::Record::builder()
             .level(note.level)
@@ -95,15 +91,13 @@ pub fn emit(note: &Note) {
     );
 }
 
-/// A list as one text; `None` for anything else.
-fn list(value: &serde_json::Value) -> Option<String> {
-    let texts = value.as_array()?.iter();
-    Some(
-        texts
-            .filter_map(|text| text.as_str())
-            .collect::<Vec<_>>()
-            .join(", "),
-    )
+/// A list as one text, and anything else as it is.
+fn flat(value: &serde_json::Value) -> serde_json::Value {
+    let Some(list) = value.as_array() else {
+        return value.clone();
+    };
+    let texts: Vec<&str> = list.iter().filter_map(|text| text.as_str()).collect();
+    texts.join(", ").into()
 }
 
 fn scalar(value: &serde_json::Value) -> Value<'_> {

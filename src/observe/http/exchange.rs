@@ -39,7 +39,10 @@ const SHOW_ONLY: &str = "default-src 'none'; frame-ancestors 'none'";
 impl Answer {
     /// A text.
     pub fn text(status: u16, body: impl Into<String>) -> Answer {
-        Answer::of("text/plain; charset=utf-8", body).with_status(status)
+        Answer {
+            status,
+            ..Answer::of("text/plain; charset=utf-8", body)
+        }
     }
 
     /// A success of any type.
@@ -50,10 +53,6 @@ impl Answer {
             policy: SHOW_ONLY,
             body: body.into(),
         }
-    }
-
-    fn with_status(self, status: u16) -> Answer {
-        Answer { status, ..self }
     }
 }
 
@@ -174,8 +173,6 @@ fn hosts(head: &[u8]) -> impl Iterator<Item = String> {
     })
 }
 
-/// Whether a client that means us would call us so. A browser that a page of somebody else's has sent here, by a name that
-/// suddenly leads to our address, calls us by that name. Addresses cannot be redirected in this way.
 /// Without the port.
 fn name_of(host: &str) -> &str {
     match host.rsplit_once(':') {
@@ -184,6 +181,8 @@ fn name_of(host: &str) -> &str {
     }
 }
 
+/// Whether a client that means us would call us so. A browser that a page of somebody else's has sent here, by a name that
+/// suddenly leads to our address, calls us by that name. Addresses cannot be redirected in this way.
 fn is_ours(host: &str, names: &[String]) -> bool {
     let (name, port) = match host.rsplit_once(':') {
         Some((name, port)) if !port.ends_with(']') => (name, port),
@@ -200,23 +199,25 @@ fn is_ours(host: &str, names: &[String]) -> bool {
 /// The answer as it goes over the wire. As HTTP/1.0, which means that the connection ends with it, and that its length stands
 /// at its beginning.
 fn on_paper(answer: Answer, with_body: bool, now: Timestamp) -> io::Result<Vec<u8>> {
+    // The library's own date panics when the clock stands before 1970.
+    let date = now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
     let mut headers = vec![
-        header("Content-Type", answer.content_type),
-        header("Server", "reboot-coordinator"),
+        ("Content-Type", answer.content_type),
+        ("Server", "reboot-coordinator"),
         // For browsers: what it is, what it may do, and that it is old at once.
-        header("X-Content-Type-Options", "nosniff"),
-        header("Content-Security-Policy", answer.policy),
-        header("Referrer-Policy", "no-referrer"),
-        header("Cache-Control", "no-store"),
-        // The library's own panics when the clock stands before 1970.
-        header(
-            "Date",
-            &now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string(),
-        ),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Content-Security-Policy", answer.policy),
+        ("Referrer-Policy", "no-referrer"),
+        ("Cache-Control", "no-store"),
+        ("Date", &date),
     ];
     if answer.status == 405 {
-        headers.push(header("Allow", "GET, HEAD"));
+        headers.push(("Allow", "GET, HEAD"));
     }
+    let header = |(name, value): (&str, &str)| {
+        Header::from_bytes(name, value).expect("names and values here are ASCII")
+    };
+    let headers = headers.into_iter().map(header).collect();
     let body = answer.body.into_bytes();
     let mut bytes = Vec::with_capacity(body.len() + 1024);
     let length = body.len();
@@ -229,10 +230,6 @@ fn on_paper(answer: Answer, with_body: bool, now: Timestamp) -> io::Result<Vec<u
     )
     .raw_print(&mut bytes, HTTPVersion(1, 0), &[], !with_body, None)?;
     Ok(bytes)
-}
-
-fn header(name: &str, value: &str) -> Header {
-    Header::from_bytes(name, value).expect("names and values here are ASCII")
 }
 
 fn write_all(mut stream: &TcpStream, mut bytes: &[u8], until: Instant) -> io::Result<()> {

@@ -62,13 +62,13 @@ pub(super) fn json(record: &Record<'_>, node: &str, ts: &str) -> String {
 pub(super) fn text(record: &Record<'_>, ts: &str, style: Style) -> String {
     let (event, others) = fields(record);
     let mut out = String::new();
+    let (priority, colour) = marks(record.level());
     if style.journal {
-        let _ = write!(out, "<{}>", priority(record.level()));
+        let _ = write!(out, "<{priority}>");
     }
-    let (colour, plain) = if style.colour {
-        (colour(record.level()), "\x1b[0m")
-    } else {
-        ("", "")
+    let (colour, plain) = match style.colour {
+        true => (colour, "\x1b[0m"),
+        false => ("", ""),
     };
     let message = escaped(&shortened(&record.args().to_string(), text_cost));
     let _ = write!(
@@ -211,22 +211,13 @@ fn level(level: Level) -> String {
     level.as_str().to_ascii_lowercase()
 }
 
-/// As syslog numbers them.
-fn priority(level: Level) -> u8 {
+/// Its number for syslog, and its colour.
+fn marks(level: Level) -> (u8, &'static str) {
     match level {
-        Level::Error => 3,
-        Level::Warn => 4,
-        Level::Info => 6,
-        Level::Debug | Level::Trace => 7,
-    }
-}
-
-fn colour(level: Level) -> &'static str {
-    match level {
-        Level::Error => "\x1b[31m",
-        Level::Warn => "\x1b[33m",
-        Level::Info => "\x1b[32m",
-        Level::Debug | Level::Trace => "\x1b[2m",
+        Level::Error => (3, "\x1b[31m"),
+        Level::Warn => (4, "\x1b[33m"),
+        Level::Info => (6, "\x1b[32m"),
+        Level::Debug | Level::Trace => (7, "\x1b[2m"),
     }
 }
 
