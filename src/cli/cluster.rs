@@ -8,16 +8,18 @@ use std::time::Duration;
 
 use etcd_rs_sync::{Client, Error, Etcd as _, KeyValue, Range, Reply, Request, Txn};
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 use super::exit::Exit;
 use super::output::{complain, is_unwritten};
 use crate::config::nearest::nearest;
 use crate::config::{self, Config};
 use crate::etcd::{self, Trouble, nonsense, read, trouble};
-use crate::lock::outcome::{self, Found, Malformed};
+use crate::lock::outcome::{self, Malformed};
 use crate::lock::record::HISTORY_TTL;
 use crate::lock::survey::{self, Survey};
 use crate::lock::{Keys, request};
+use crate::status::describe::{named, names};
 use crate::status::times::zone;
 
 /// How often a write whose outcome is unknown is sent before the operator is told so.
@@ -120,35 +122,6 @@ impl Cluster {
         read(&self.client, &self.keys, usize::MAX)
     }
 
-    /// All claims, first come first.
-    pub(super) fn claims(&self) -> Result<Vec<(String, Found)>, Trouble> {
-        let prefix = self.keys.claims();
-        Ok(survey::claims_of(&prefix, &self.all(&prefix)?))
-    }
-
-    /// All members with their registrations, by name.
-    pub(super) fn members(&self) -> Result<Vec<(String, KeyValue)>, Trouble> {
-        let prefix = self.keys.nodes();
-        let pairs = self.all(&prefix)?.into_iter();
-        Ok(pairs
-            .filter_map(|pair| Some((Keys::node_of(&prefix, &pair.key)?.to_owned(), pair)))
-            .collect())
-    }
-
-    /// All that a request can be for: the members, and those that were seen by passes of `--once` only.
-    pub(super) fn known(
-        &self,
-        members: &[(String, KeyValue)],
-    ) -> Result<BTreeSet<String>, Trouble> {
-        let prefix = self.keys.standings();
-        let standing = self.all(&prefix)?;
-        let standing = standing
-            .iter()
-            .filter_map(|pair| Keys::node_of(&prefix, &pair.key));
-        let names = members.iter().map(|(name, _)| name.as_str());
-        Ok(names.chain(standing).map(str::to_owned).collect())
-    }
-
     /// Every pair below `prefix`, in the order of the keys, at one revision.
     pub(super) fn all(&self, prefix: &str) -> Result<Vec<KeyValue>, Trouble> {
         let mut tries = 0;
@@ -211,15 +184,8 @@ impl Cluster {
         meaning: impl Fn(Reply) -> Result<T, Malformed>,
     ) -> Result<T, Trouble> {
         let request = Request::Txn(txn);
-        let mut pause = PAUSE;
-        let mut unknown = false;
-        let mut last = String::new();
-        for attempt in 0..TRIES {
-            if attempt > 0 {
-                // Nothing but the person at this command waits for it.
-                sleep(pause);
-                pause *= 2;
-            }
+        let (mut unknown, mut last) = (false, String::new());
+        for () in tries() {
             match self.client.call(&request).map(&meaning) {
                 Ok(Ok(outcome)) => return Ok(outcome),
                 Ok(Err(malformed)) => (unknown, last) = (true, nonsense(&malformed).text),
@@ -236,28 +202,36 @@ impl Cluster {
 
     /// A lease for an entry of the history.
     pub(super) fn history_lease(&self) -> Result<i64, Trouble> {
-        let seconds = i64::try_from(HISTORY_TTL.as_secs()).unwrap_or(i64::MAX);
-        self.grant(seconds).map(|(id, _)| id)
+        let lease = self.grant(Some(HISTORY_TTL), Timestamp::now());
+        lease.map(|(id, _)| id)
     }
 
-    /// A lease with an id of our choosing, so that a repeated grant is harmless, and the TTL the server gave it.
-    pub(super) fn grant(&self, ttl_sec: i64) -> Result<(i64, i64), Trouble> {
+    /// A lease with an id of our choosing, so that a repeated grant is harmless, and when it ends: the server may have raised the
+    /// length. None, which is 0, where no length is wanted.
+    pub(super) fn grant(
+        &self,
+        length: Option<Duration>,
+        now: Timestamp,
+    ) -> Result<(i64, Option<Timestamp>), Trouble> {
+        let Some(length) = length else {
+            return Ok((0, None));
+        };
+        let ttl_sec = i64::try_from(length.as_secs()).unwrap_or(i64::MAX);
         let id = etcd::lease_id().map_err(Trouble::new)?;
         let request = Request::Grant { id, ttl_sec };
-        let mut pause = PAUSE;
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
+        let mut last = None;
+        for () in tries() {
             match outcome::granted(self.client.call(&request), ttl_sec) {
-                Ok(granted) => return Ok((id, granted.max(ttl_sec))),
-                Err(error) if error.is_definite() || attempt == TRIES => {
-                    return Err(trouble(&error));
+                Ok(granted) => {
+                    let length = SignedDuration::from_secs(granted.max(ttl_sec));
+                    let until = now.checked_add(length).unwrap_or(Timestamp::MAX);
+                    return Ok((id, Some(until)));
                 }
-                // As above.
-                Err(_) => sleep(pause),
+                Err(error) if error.is_definite() => return Err(trouble(&error)),
+                Err(error) => last = Some(error),
             }
-            pause *= 2;
         }
+        Err(trouble(&last.expect("there is more than one try")))
     }
 
     /// Ends a lease nothing hangs on. Left alone it ends by itself, so that a failure does not matter.
@@ -268,19 +242,38 @@ impl Cluster {
     }
 }
 
-/// Says that nothing is known under this name, so that a command that would write did not.
-pub(super) fn unknown<'a>(node: &str, known: impl Iterator<Item = &'a str>) -> Exit {
-    complain(&format!(
-        "{}; nothing was changed",
-        not_a_member(node, known)
-    ));
-    Exit::Failure
+/// The tries of a write, with pauses between them that double: nothing but the person at this command waits for it.
+fn tries() -> impl Iterator<Item = ()> {
+    (0..TRIES).map(|attempt| {
+        if attempt > 0 {
+            sleep(PAUSE * 2_u32.pow(attempt - 1));
+        }
+    })
+}
+
+/// All that a request can be for: the members, and those that were seen by passes of `--once` only.
+pub(super) fn known(survey: &Survey) -> BTreeSet<&str> {
+    named(&survey.nodes)
+        .chain(named(&survey.standings))
+        .collect()
+}
+
+/// Whose claims there are, behind a word for them; `None` when there are none.
+pub(super) fn queue(survey: &Survey, word: &str) -> Option<String> {
+    let all = names(named(&survey.claims));
+    (!all.is_empty()).then(|| format!("{word}, first come first: {all}"))
+}
+
+/// That nothing is known under this name, so that a command that would write did not.
+pub(super) fn unknown<'a>(node: &str, known: impl IntoIterator<Item = &'a str>) -> Trouble {
+    let why = not_a_member(node, known);
+    Trouble::new(format!("{why}; nothing was changed"))
 }
 
 /// That nothing is known under this name, with the nearest that is.
-pub(super) fn not_a_member<'a>(node: &str, known: impl Iterator<Item = &'a str>) -> String {
+pub(super) fn not_a_member<'a>(node: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let near = nearest(node, known).map_or_else(String::new, |near| format!("; there is a {near}"));
-    format!("reboot-coordinator: no member is called {node}{near}")
+    format!("no member is called {node}{near}")
 }
 
 /// Tells it and gives the exit code.

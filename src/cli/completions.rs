@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, known};
 use super::exit::Exit;
 use super::output::print;
 use crate::config;
+use crate::status::describe::named;
 
 /// How long names are waited for.
 const LIMIT: Duration = Duration::from_secs(1);
@@ -43,21 +44,18 @@ pub(super) fn names(path: &Path, claims: bool) -> Exit {
     };
     let mut config = loaded.config;
     config.etcd.timeout = config.etcd.timeout.min(LIMIT);
-    let names = Cluster::of(config).and_then(|cluster| {
-        let holders = cluster.claims()?.into_iter().map(|(name, _)| name);
-        let mut names: BTreeSet<String> = holders.collect();
+    let exit = Cluster::of(config).and_then(|cluster| {
+        let survey = cluster.survey()?;
+        let mut names: BTreeSet<&str> = named(&survey.claims).collect();
         if !claims {
-            names.extend(cluster.known(&cluster.members()?)?);
+            names.extend(known(&survey));
         }
-        Ok(names)
+        for name in names.iter().filter(|name| name.bytes().all(is_plain)) {
+            print(name);
+        }
+        Ok(Exit::Done)
     });
-    let Ok(names) = names else {
-        return Exit::Failure;
-    };
-    for name in names.iter().filter(|name| name.bytes().all(is_plain)) {
-        print(name);
-    }
-    Exit::Done
+    exit.unwrap_or(Exit::Failure)
 }
 
 /// What a shell takes for nothing but a letter of a word.

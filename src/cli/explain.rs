@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::cluster::{Cluster, load, not_a_member};
+use super::cluster::{Cluster, failed, load, not_a_member};
 use super::exit::Exit;
 use super::moment::Moment;
 use super::output::{complain, print};
+use crate::etcd::Trouble;
 use crate::status::View;
 use crate::status::describe::named;
 use crate::status::explanation;
@@ -36,8 +37,7 @@ pub(super) fn explain(path: &Path, node: Option<&str>, at: Option<Moment>, json:
     if let (Some(node), Ok(survey)) = (other, &view.survey)
         && !explanation::knows(survey, node)
     {
-        complain(&not_a_member(node, named(&survey.nodes)));
-        return Exit::Failure;
+        return failed(Trouble::new(not_a_member(node, named(&survey.nodes))));
     }
     print(&match json {
         true => explanation::json(&view, other, now),
@@ -45,6 +45,6 @@ pub(super) fn explain(path: &Path, node: Option<&str>, at: Option<Moment>, json:
     });
     match &view.survey {
         Ok(_) => Exit::Done,
-        Err(trouble) => super::cluster::failed(trouble.clone()),
+        Err(trouble) => failed(trouble.clone()),
     }
 }

@@ -4,28 +4,26 @@ use jiff::Timestamp;
 
 use super::cluster::{Cluster, unknown};
 use super::exit::Exit;
-use super::output::{complain, print};
+use super::output::{print, say};
 use crate::etcd::Trouble;
 use crate::lock::operator::{self as request, Forgotten};
 use crate::lock::outcome::Found;
-use crate::status::describe::{age, committed, named, phase};
-use crate::status::table::folded;
+use crate::status::describe::{age, committed, lasting, named, phase};
 
 /// Removes what is known of a member that holds no claim.
 pub(super) fn forget(cluster: &Cluster, node: &str) -> Result<Exit, Trouble> {
     let txn = request::forget(&cluster.keys, node);
     match cluster.settle(txn, request::forgotten)? {
-        Forgotten::Claimed(found) => {
-            complain(&refusal(node, &found, Timestamp::now()));
-            Ok(Exit::Failure)
+        Forgotten::Claimed(found) => Err(Trouble::new(refusal(node, &found, Timestamp::now()))),
+        Forgotten::Done { removed: false, .. } => {
+            Err(unknown(node, named(&cluster.survey()?.nodes)))
         }
-        Forgotten::Done { removed: false, .. } => Ok(unknown(node, named(&cluster.members()?))),
         Forgotten::Done { report, .. } => {
             print(&format!("forgot {node}"));
             if report {
-                print(&folded(
+                say(
                     "it reported its health until now: a daemon still runs there and registers again unless it is stopped",
-                ));
+                );
             }
             Ok(Exit::Done)
         }
@@ -33,18 +31,11 @@ pub(super) fn forget(cluster: &Cluster, node: &str) -> Result<Exit, Trouble> {
 }
 
 fn refusal(node: &str, found: &Found, now: Timestamp) -> String {
-    let (phase, age) = (phase(found), age(found, now));
+    let (phase, age) = (phase(found), lasting(&age(found, now)));
     let advice = if committed(found) {
         format!("if it will not return: reboot-coordinator release {node} --reason TEXT")
     } else {
         "stop its daemon, which gives the claim back".to_owned()
     };
-    let age = if age.is_empty() {
-        age
-    } else {
-        format!(" for {age}")
-    };
-    format!(
-        "reboot-coordinator: {node} holds a claim, {phase}{age}, so it was not forgotten; {advice}"
-    )
+    format!("{node} holds a claim, {phase}{age}, so it was not forgotten; {advice}")
 }

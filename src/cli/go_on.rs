@@ -6,14 +6,13 @@ use jiff::Timestamp;
 
 use super::cluster::{Cluster, operator};
 use super::exit::Exit;
-use super::output::print;
+use super::output::{print, say};
 use crate::etcd::Trouble;
 use crate::lock::GoOn;
 use crate::lock::operator::{go_on as write, goes_on};
 use crate::lock::record::RECORD_VERSION;
 use crate::lock::survey::Survey;
 use crate::status::describe::{committed, limits, of_node};
-use crate::status::table::folded;
 use crate::status::times::rfc3339;
 
 /// How often it starts over because a commit counts the word down at the same time.
@@ -57,7 +56,7 @@ pub(super) fn go_on(cluster: &Cluster, reason: &str, nodes: Option<u32>) -> Resu
                 names.join(", ")
             ));
             if let Some(full) = full(cluster, &survey, &word) {
-                print(&folded(&full));
+                say(&full);
             }
             return Ok(Exit::Done);
         }

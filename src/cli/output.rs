@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::clean::clean;
+use crate::status::table::folded;
 
 /// Something could not be written to standard output, though somebody reads.
 static UNWRITTEN: AtomicBool = AtomicBool::new(false);
@@ -15,6 +16,11 @@ pub(super) fn is_unwritten() -> bool {
 /// Writes a text and a newline to standard output. Whoever closed it (`| head`) has seen enough; that is no failure.
 pub(super) fn print(text: &str) {
     let _ = print_if_open(text);
+}
+
+/// Writes a sentence to standard output, in lines that fit a terminal.
+pub(super) fn say(text: &str) {
+    print(&folded(text));
 }
 
 /// Like [`print`], and whether anybody still reads.

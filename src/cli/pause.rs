@@ -2,21 +2,20 @@
 
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::cluster::{Cluster, operator};
 use super::confirm::confirm;
 use super::exit::Exit;
 use super::invocation::PauseOptions;
-use super::output::print;
+use super::output::{print, say};
 use crate::etcd::Trouble;
 use crate::lock::Pause;
 use crate::lock::operator::{self as request, Standing};
 use crate::lock::outcome::Found;
 use crate::lock::record::{RECORD_VERSION, decode};
-use crate::status::describe::{age, committed, holder_row, pause_text, standing_text};
-use crate::status::table::{Style, Table, folded};
+use crate::status::describe::{age, committed, holder_row, pause_text, paused_text};
+use crate::status::table::{Style, Table};
 use crate::status::times::{instant, rfc3339};
 
 /// How often it starts over because somebody else changed the pause in the same moment.
@@ -36,37 +35,29 @@ pub(super) fn pause(cluster: &Cluster, options: &PauseOptions) -> Result<Exit, T
     for _ in 0..TRIES {
         let standing = standing(cluster)?;
         let now = Timestamp::now();
+        let mut change = "";
         if let Some(standing) = &standing {
+            let already = format!("already {}", paused_text(&standing.pause, now, &zone));
             if changes_nothing(standing, options) {
-                print(&folded(&format!(
-                    "already {}",
-                    standing_text(standing, now, &zone)
-                )));
+                say(&already);
                 return past_commit(cluster);
             }
-            if ends_earlier(standing, options.length, now)
-                && !options.yes
-                && let Err(exit) = confirm_earlier(standing, now, &zone)
-            {
-                return Ok(exit);
+            if ends_earlier(standing, options.length, now) && !options.yes {
+                say(&already);
+                let nobody = "the new pause would end earlier, so nothing was changed; add --yes to replace it";
+                if let Err(exit) = confirm("Replace it by a pause that ends earlier?", nobody) {
+                    return Ok(exit);
+                }
             }
+            change = "changed the pause: ";
         }
         if let Some(pause) = write(cluster, standing.as_ref(), options, now)? {
-            let change = if standing.is_some() {
-                "changed the pause: "
-            } else {
-                ""
-            };
-            print(&folded(&format!(
-                "{change}{}",
-                pause_text(&pause, now, &zone)
-            )));
+            say(&format!("{change}{}", pause_text(&pause, now, &zone)));
             return past_commit(cluster);
         }
     }
     Err(Trouble::new(
-        "somebody else changes the pause at the same time; look with `reboot-coordinator status`"
-            .to_owned(),
+        "somebody else changes the pause at the same time; look with `reboot-coordinator status`",
     ))
 }
 
@@ -77,16 +68,8 @@ fn write(
     options: &PauseOptions,
     now: Timestamp,
 ) -> Result<Option<Pause>, Trouble> {
-    let (lease, length) = match options.length {
-        Some(length) => {
-            let wanted = i64::try_from(length.as_secs()).unwrap_or(i64::MAX);
-            // The server may raise it; the record says what holds.
-            let (lease, granted) = cluster.grant(wanted)?;
-            (lease, Some(granted))
-        }
-        None => (0, None),
-    };
-    let pause = record(standing, options.reason.as_deref(), length, operator(), now);
+    let (lease, until) = cluster.grant(options.length, now)?;
+    let pause = record(standing, options.reason.as_deref(), until, operator(), now);
     let seen = standing.map_or(0, |standing| standing.modified);
     let txn = request::pause(&cluster.keys, &pause, lease, seen);
     match cluster.settle(txn, request::paused)? {
@@ -103,7 +86,7 @@ fn write(
 fn record(
     standing: Option<&Standing>,
     reason: Option<&str>,
-    length_sec: Option<i64>,
+    until: Option<Timestamp>,
     by: String,
     now: Timestamp,
 ) -> Pause {
@@ -112,35 +95,25 @@ fn record(
     let reason = reason
         .or(before.map(|pause| pause.reason.as_str()))
         .unwrap_or("no reason given");
-    let until = length_sec.map(|seconds| {
-        let until = now.checked_add(SignedDuration::from_secs(seconds));
-        rfc3339(until.unwrap_or(Timestamp::MAX))
-    });
     Pause {
         v: RECORD_VERSION,
         by,
         reason: reason.to_owned(),
         since: rfc3339(now),
-        until,
+        until: until.map(rfc3339),
     }
 }
 
 /// Without a reason and a length it asks for a pause until somebody resumes.
 fn changes_nothing(standing: &Standing, options: &PauseOptions) -> bool {
-    let endless = standing
-        .pause
-        .as_ref()
-        .is_ok_and(|pause| pause.until.is_none());
+    let pause = standing.pause.as_ref();
+    let endless = pause.is_ok_and(|pause| pause.until.is_none());
     endless && options.reason.is_none() && options.length.is_none()
 }
 
 /// Whether the pause of somebody who may rely on it would be shortened. One whose end cannot be read counts as endless.
 fn ends_earlier(standing: &Standing, length: Option<Duration>, now: Timestamp) -> bool {
-    let Some(length) = length else { return false };
-    let Some(end) = SignedDuration::try_from(length)
-        .ok()
-        .and_then(|length| now.checked_add(length).ok())
-    else {
+    let Some(end) = length.and_then(|length| now.checked_add(length).ok()) else {
         return false;
     };
     let before = standing.pause.as_ref().ok();
@@ -148,27 +121,15 @@ fn ends_earlier(standing: &Standing, length: Option<Duration>, now: Timestamp) -
     until.and_then(instant).is_none_or(|until| end < until)
 }
 
-/// Whether the operator wants a pause that ends earlier than the one there is.
-fn confirm_earlier(standing: &Standing, now: Timestamp, zone: &TimeZone) -> Result<(), Exit> {
-    print(&folded(&format!(
-        "already {}",
-        standing_text(standing, now, zone)
-    )));
-    confirm(
-        "Replace it by a pause that ends earlier?",
-        "the new pause would end earlier, so nothing was changed; add --yes to replace it",
-    )
-}
-
 /// Who had begun before the pause and will finish. No commit can follow a pause, so that what is read now is all there is.
 fn past_commit(cluster: &Cluster) -> Result<Exit, Trouble> {
-    let claims = cluster.claims().map_err(|trouble| {
+    let survey = cluster.survey().map_err(|trouble| {
         Trouble::new(format!(
             "the cluster is paused, but who had begun before could not be read: {}",
             trouble.text
         ))
     })?;
-    print(&begun(&claims, Timestamp::now(), Style::of_stdout()));
+    print(&begun(&survey.claims, Timestamp::now(), Style::of_stdout()));
     Ok(Exit::Done)
 }
 
@@ -183,14 +144,11 @@ fn begun(claims: &[(String, Found)], now: Timestamp, style: Style) -> String {
         }
     }
     let mut lines = table.lines(style);
-    lines.insert(
-        0,
-        if lines.is_empty() {
-            "no node is rebooting".to_owned()
-        } else {
-            "these had begun before, and finish:".to_owned()
-        },
-    );
+    let head = match lines.is_empty() {
+        true => "no node is rebooting",
+        false => "these had begun before, and finish:",
+    };
+    lines.insert(0, head.to_owned());
     match waiting {
         0 => {}
         1 => lines.push("1 node waits in the queue".to_owned()),
@@ -242,7 +200,8 @@ mod tests {
     #[test]
     fn a_changed_pause_keeps_what_was_not_given() {
         let before = standing(None);
-        let pause = record(Some(&before), None, Some(3600), "ben@admin".into(), now());
+        let until = "2026-11-23T13:00:00Z".parse().unwrap();
+        let pause = record(Some(&before), None, Some(until), "ben@admin".into(), now());
         assert_eq!(
             (
                 pause.by.as_str(),

@@ -3,18 +3,18 @@
 use etcd_rs_sync::KeyValue;
 use jiff::Timestamp;
 
-use super::cluster::{Cluster, operator, unknown};
+use super::cluster::{Cluster, operator, queue, unknown};
 use super::confirm::confirm;
 use super::exit::Exit;
-use super::output::{complain, print};
+use super::output::{complain, print, say};
 use crate::etcd::Trouble;
 use crate::lock::keys::{self, is_node_name};
 use crate::lock::operator::{self as request, Released, Shown};
 use crate::lock::outcome::Found;
 use crate::lock::record::RECORD_VERSION;
 use crate::lock::{Claim, History, Phase};
-use crate::status::describe::{claim_table, committed, named, names};
-use crate::status::table::{Style, WIDTH, folded, wrap};
+use crate::status::describe::{claim_table, committed, named, of_node};
+use crate::status::table::{Style, WIDTH, wrap};
 use crate::status::times::rfc3339;
 
 /// How much of a value that is no claim is shown.
@@ -47,10 +47,9 @@ pub(super) fn release(
             Released::Done => return Ok(done(cluster, node)),
             Released::Gone => return already_gone(cluster, node),
             Released::Changed(_) if !claims => {
-                complain(
-                    "reboot-coordinator: the key changed meanwhile, so nothing was done; run this again to see what it says now",
-                );
-                return Ok(Exit::Failure);
+                return Err(Trouble::new(
+                    "the key changed meanwhile, so nothing was done; run this again to see what it says now",
+                ));
             }
             Released::Changed(now) => {
                 complain(
@@ -160,34 +159,34 @@ fn shown(node: &str, found: &Found, now: Timestamp, style: Style) -> String {
 fn done(cluster: &Cluster, node: &str) -> Exit {
     print(&format!("released the claim of {node}"));
     // Only to be helpful: that it was released is known.
-    if let Ok(claims) = cluster.claims()
-        && !claims.is_empty()
+    if let Some(left) = cluster
+        .survey()
+        .ok()
+        .and_then(|it| queue(&it, "claims left"))
     {
-        let left = names(named(&claims));
-        print(&format!("claims left, first come first: {left}"));
+        print(&left);
     }
     Exit::Done
 }
 
 fn already_gone(cluster: &Cluster, node: &str) -> Result<Exit, Trouble> {
-    let claims = cluster.claims()?;
-    let members = cluster.members()?;
-    if !named(&members).any(|name| name == node) {
-        return Ok(unknown(node, named(&members).chain(named(&claims))));
+    let survey = cluster.survey()?;
+    if of_node(&survey.nodes, node).is_none() {
+        let known = named(&survey.nodes).chain(named(&survey.claims));
+        return Err(unknown(node, known));
     }
     print(&format!(
         "{node} holds no claim: there is nothing to release"
     ));
     // Only the release of a claim takes the mark away with it.
     if cluster.one(cluster.keys.failed(node))?.is_some() {
-        print(&folded(&format!(
+        say(&format!(
             "its reboot is still marked as failed, which stops the line. When the host is there and may try again: \
              reboot-coordinator reset-budget {node} --reason TEXT. When it is gone for good: reboot-coordinator forget {node}"
-        )));
+        ));
     }
-    if !claims.is_empty() {
-        let others = names(named(&claims));
-        print(&format!("claims there are, first come first: {others}"));
+    if let Some(others) = queue(&survey, "claims there are") {
+        print(&others);
     }
     Ok(Exit::Done)
 }

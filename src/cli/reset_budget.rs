@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::cluster::{Cluster, operator, unknown};
 use super::exit::Exit;
-use super::output::{complain, print};
+use super::output::print;
 use crate::etcd::Trouble;
 use crate::lock::operator::{reset_budget as write, was_reset};
 use crate::lock::outcome::Found;
@@ -21,7 +21,7 @@ const TRIES: u32 = 5;
 pub(super) fn reset_budget(cluster: &Cluster, node: &str, reason: &str) -> Result<Exit, Trouble> {
     for _ in 0..TRIES {
         let Some(pair) = cluster.one(cluster.keys.node(node))? else {
-            return Ok(unknown(node, named(&cluster.members()?)));
+            return Err(unknown(node, named(&cluster.survey()?.nodes)));
         };
         let record: NodeRecord = decode(&pair.value)
             .map_err(|error| Trouble::new(format!("the registration of {node}: {error}")))?;
@@ -31,14 +31,13 @@ pub(super) fn reset_budget(cluster: &Cluster, node: &str, reason: &str) -> Resul
             ));
             return Ok(Exit::Done);
         }
-        if let Some(found) = holder(cluster, node)? {
-            complain(&format!(
-                "reboot-coordinator: {node} is {}{}, and how that ends decides on its budget: nothing was changed; try \
-                 again when it is back",
+        let claim = cluster.one(cluster.keys.claim(node))?;
+        if let Some(found) = claim.map(|pair| Found::of(&pair)).filter(committed) {
+            return Err(Trouble::new(format!(
+                "{node} is {}{}, and how that ends decides on its budget: nothing was changed; try again when it is back",
                 phase(&found),
                 lasting(&age(&found, Timestamp::now()))
-            ));
-            return Ok(Exit::Failure);
+            )));
         }
         let history = entry(node, reason, &record, Timestamp::now());
         let lease = cluster.history_lease()?;
@@ -57,11 +56,6 @@ pub(super) fn reset_budget(cluster: &Cluster, node: &str, reason: &str) -> Resul
     Err(Trouble::new(format!(
         "{node} writes its registration at the same time; try again"
     )))
-}
-
-fn holder(cluster: &Cluster, node: &str) -> Result<Option<Found>, Trouble> {
-    let claim = cluster.one(cluster.keys.claim(node))?;
-    Ok(claim.map(|pair| Found::of(&pair)).filter(committed))
 }
 
 /// The registration with nothing changed but the budget, also what a newer program wrote into it.

@@ -2,15 +2,14 @@
 
 use jiff::Timestamp;
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, queue};
 use super::exit::Exit;
-use super::output::print;
+use super::output::{print, say};
 use super::pause::standing;
 use crate::etcd::Trouble;
 use crate::lock::record::{self, RecordError};
 use crate::lock::{keys, operator as request};
-use crate::status::describe::{named, names, standing_text};
-use crate::status::table::folded;
+use crate::status::describe::paused_text;
 
 /// Lifts the pause there is.
 pub(super) fn resume(cluster: &Cluster) -> Result<Exit, Trouble> {
@@ -20,24 +19,21 @@ pub(super) fn resume(cluster: &Cluster) -> Result<Exit, Trouble> {
         return Ok(Exit::Done);
     };
     let txn = request::resume(&cluster.keys, standing.modified);
-    let now = Timestamp::now();
+    let (now, zone) = (Timestamp::now(), cluster.zone());
     // Gone is gone, whoever did it.
     if let Err(Some(other)) = cluster.settle(txn, request::paused)? {
         return Err(Trouble::new(format!(
             "the pause changed meanwhile, so nothing was done; it is now {}; run resume again to end that one",
-            standing_text(&other, now, &cluster.zone())
+            paused_text(&other.pause, now, &zone)
         )));
     }
-    print(&folded(&format!(
+    say(&format!(
         "resumed; it was {}",
-        standing_text(&standing, now, &cluster.zone())
-    )));
+        paused_text(&standing.pause, now, &zone)
+    ));
     // Only to be helpful: that the pause is over is known.
-    if let Ok(claims) = cluster.claims()
-        && !claims.is_empty()
-    {
-        let waiting = names(named(&claims));
-        print(&folded(&format!("claims, first come first: {waiting}")));
+    if let Some(waiting) = cluster.survey().ok().and_then(|it| queue(&it, "claims")) {
+        say(&waiting);
     }
     Ok(Exit::Done)
 }
@@ -51,13 +47,11 @@ fn end_cooldown(cluster: &Cluster) -> Result<(), Trouble> {
         return Ok(());
     };
     let says = keys::shown(&pair.value);
-    print(&folded(&format!(
-        "a cooldown stands there: {error}; it says {says}"
-    )));
+    say(&format!("a cooldown stands there: {error}; it says {says}"));
     let txn = request::end_cooldown(&cluster.keys, pair.mod_revision);
     if !cluster.settle(txn, request::cooldown_ended)? {
         return Err(Trouble::new(
-            "the cooldown changed meanwhile, so nothing was done; run resume again".to_owned(),
+            "the cooldown changed meanwhile, so nothing was done; run resume again",
         ));
     }
     print("removed that cooldown");

@@ -7,7 +7,6 @@ use jiff::tz::TimeZone;
 
 use super::table::{Cell, Table, Tone, cell, plain};
 use super::times::{ago_text, clock, instant, since_text, until};
-use crate::lock::operator::Standing;
 use crate::lock::outcome::Found;
 use crate::lock::record::RecordError;
 use crate::lock::survey::Survey;
@@ -156,12 +155,7 @@ pub(crate) fn request_text(request: &Result<RebootRequest, RecordError>, now: Ti
     }
 }
 
-/// A pause that stands, in one sentence, also when it cannot be read.
-pub(crate) fn standing_text(standing: &Standing, now: Timestamp, zone: &TimeZone) -> String {
-    paused_text(&standing.pause, now, zone)
-}
-
-/// The same of what is read of it.
+/// The same, also when it cannot be read.
 pub(crate) fn paused_text(
     pause: &Result<Pause, RecordError>,
     now: Timestamp,
