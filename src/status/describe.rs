@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 
 use super::table::{Cell, Table, Tone, cell, plain};
 use super::times::{ago_text, clock, instant, since_text, until};
+use crate::core::{Verdict, Word};
 use crate::lock::outcome::Found;
 use crate::lock::record::RecordError;
 use crate::lock::survey::Survey;
@@ -80,35 +81,35 @@ pub(crate) fn by_node<T>(list: &[(String, T)]) -> BTreeMap<&str, &T> {
 pub(crate) fn names<'a>(all: impl IntoIterator<Item = &'a str>) -> String {
     const SHOWN: usize = 5;
     let all: Vec<&str> = all.into_iter().collect();
-    let shown = all.iter().take(SHOWN).copied().collect::<Vec<_>>();
-    match all.len().saturating_sub(SHOWN) {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
+    match all.split_at_checked(SHOWN) {
+        Some((shown, [_, ..])) => format!("{} and {} more", shown.join(", "), all.len() - SHOWN),
+        _ => all.join(", "),
     }
 }
 
 /// A claim in full, line by line.
 pub(crate) fn claim_table(node: &str, found: &Found, now: Timestamp) -> Table {
-    let mut table = Table::new(2);
-    let mut row = |name: &str, text: &str| table.row([cell(Tone::Dim, name), plain(text)]);
-    row("node", node);
+    let when = |at: &String| format!("{}, at {at}", ago_text(now, at));
+    let mut rows = vec![("node", node.to_owned())];
     match &found.claim {
         Ok(claim) => {
-            row("node id", &claim.node_id);
-            row("phase", claim.phase.as_str());
-            if let Some(at) = &claim.committed_at {
-                row("committed", &format!("{}, at {at}", ago_text(now, at)));
-            }
-            let since = &claim.since;
-            row("in queue", &format!("{}, at {since}", ago_text(now, since)));
-            row("reasons", &claim.reasons.join(", "));
+            rows.push(("node id", claim.node_id.clone()));
+            rows.push(("phase", claim.phase.as_str().to_owned()));
+            let committed = claim.committed_at.as_ref().map(when);
+            rows.extend(committed.map(|text| ("committed", text)));
+            rows.push(("in queue", when(&claim.since)));
+            rows.push(("reasons", claim.reasons.join(", ")));
             if claim.attempts > 1 {
-                row("attempts", &claim.attempts.to_string());
+                rows.push(("attempts", claim.attempts.to_string()));
             }
         }
-        Err(error) => row("claim", &error.to_string()),
+        Err(error) => rows.push(("claim", error.to_string())),
     }
-    table
+    let rows = rows.into_iter();
+    Table::of(
+        2,
+        rows.map(|(name, text)| [cell(Tone::Dim, name), plain(text)]),
+    )
 }
 
 /// Until when something in a record lasts.
@@ -135,23 +136,18 @@ pub(crate) fn pause_text(pause: &Pause, now: Timestamp, zone: &TimeZone) -> Stri
 
 /// A request in words, also when it cannot be read.
 pub(crate) fn request_text(request: &Result<RebootRequest, RecordError>, now: Timestamp) -> String {
-    match request {
-        Ok(request) => {
-            let urgent = request
-                .urgent_until
-                .as_deref()
-                .map_or_else(String::new, |at| {
-                    let end = instant(at).map_or_else(|| format!("{at:?}"), |at| until(now, at));
-                    format!("urgently (ends {end}) ")
-                });
-            format!(
-                "{urgent}by {} {}: {}",
-                request.by,
-                ago_text(now, &request.since),
-                request.reason
-            )
+    let request = match request {
+        Ok(request) => request,
+        Err(error) => return error.to_string(),
+    };
+    let (by, since, reason) = (&request.by, ago_text(now, &request.since), &request.reason);
+    let text = format!("by {by} {since}: {reason}");
+    match &request.urgent_until {
+        None => text,
+        Some(at) => {
+            let end = instant(at).map_or_else(|| format!("{at:?}"), |at| until(now, at));
+            format!("urgently (ends {end}) {text}")
         }
-        Err(error) => error.to_string(),
     }
 }
 
@@ -175,25 +171,42 @@ pub(crate) fn cooldown_text(cooldown: &Cooldown, now: Timestamp, zone: &TimeZone
 }
 
 /// The rows of claims that are past their commit.
-pub(crate) fn holder_row(node: &str, found: &Found, age: String) -> Vec<Cell> {
-    vec![
-        plain(node),
-        cell(Tone::Notice, phase(found)),
-        plain(age),
-        plain(reasons(found)),
-    ]
+pub(crate) fn holder_row(node: &str, found: &Found, age: String) -> [Cell; 4] {
+    let phase = cell(Tone::Notice, phase(found));
+    [plain(node), phase, plain(age), plain(reasons(found))]
+}
+
+/// The rows of gates.
+pub(crate) fn gate_row(gate: &Verdict) -> [Cell; 3] {
+    let tone = match gate.verdict {
+        Word::Ok => Tone::Good,
+        // That no reboot is required is no fault.
+        Word::Blocks if gate.reason.as_deref() == Some("not_required") => Tone::Plain,
+        Word::Blocks => Tone::Bad,
+        Word::Unknown => Tone::Notice,
+        Word::NotAsked => Tone::Dim,
+    };
+    let word = cell(tone, gate.verdict.as_str());
+    [plain(&gate.gate), word, plain(&gate.text)]
 }
 
 /// The limits that claims were made with.
 pub(crate) fn limits(survey: &Survey) -> BTreeSet<u32> {
-    let claims = survey
-        .claims
-        .iter()
-        .filter_map(|(_, found)| found.claim.as_ref().ok());
+    let claims = survey.claims.iter();
+    let claims = claims.filter_map(|(_, found)| found.claim.as_ref().ok());
     claims.map(|claim| claim.limit).collect()
 }
 
-/// When and why a member rebooted last.
+/// When and why a member rebooted last, as far as it is registered.
+pub(crate) fn last(record: Option<&Result<NodeRecord, RecordError>>, now: Timestamp) -> Cell {
+    match record {
+        Some(Ok(record)) => plain(rebooted(record, now)),
+        Some(Err(error)) => cell(Tone::Bad, error.to_string()),
+        None => plain("not registered"),
+    }
+}
+
+/// When and why a registered member rebooted last.
 pub(crate) fn rebooted(record: &NodeRecord, now: Timestamp) -> String {
     let last = match &record.last_reboot {
         Some(last) => format!(
@@ -211,18 +224,14 @@ pub(crate) fn rebooted(record: &NodeRecord, now: Timestamp) -> String {
     }
 }
 
-/// How an attempt ended, as a cell.
+/// How an attempt ended, in the colour of whether it ended well.
 pub(crate) fn outcome(entry: &History) -> Cell {
-    cell(outcome_tone(entry), &entry.outcome)
-}
-
-/// Whether it ended well.
-pub(crate) fn outcome_tone(entry: &History) -> Tone {
-    match entry.outcome.as_str() {
+    let tone = match entry.outcome.as_str() {
         "completed" => Tone::Good,
         "aborted" => Tone::Bad,
         _ => Tone::Notice,
-    }
+    };
+    cell(tone, &entry.outcome)
 }
 
 /// Why it ended so: what it was for when that went well, else what happened and who did it.
@@ -231,18 +240,18 @@ pub(crate) fn ending(entry: &History) -> String {
     if !entry.passed.is_empty() {
         reasons = format!("{reasons}; past the {}", entry.passed.join(" and the "));
     }
-    let by = entry
-        .by
-        .as_ref()
-        .map_or_else(String::new, |by| format!("by {by}: "));
-    let times = match entry.count {
-        Some(count) if count > 1 => format!("{count} times: "),
-        _ => String::new(),
-    };
-    let by = format!("{times}{by}");
-    match entry.outcome.as_str() {
-        "completed" if entry.detail == "back and healthy" => reasons,
-        _ if reasons.is_empty() => format!("{by}{}", entry.detail),
-        _ => format!("{by}{} ({reasons})", entry.detail),
+    if entry.outcome == "completed" && entry.detail == "back and healthy" {
+        return reasons;
+    }
+    let mut text = entry.detail.clone();
+    if let Some(by) = &entry.by {
+        text = format!("by {by}: {text}");
+    }
+    if let Some(count) = entry.count.filter(|count| *count > 1) {
+        text = format!("{count} times: {text}");
+    }
+    match reasons.as_str() {
+        "" => text,
+        reasons => format!("{text} ({reasons})"),
     }
 }

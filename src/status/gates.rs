@@ -6,6 +6,7 @@ mod others;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+pub(crate) use self::judge::namesake;
 use self::judge::{
     cooldown, detectors, kill_switch, name, past, pause, refused, spent, unasked, urgent, window,
 };

@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 
 use super::View;
 use super::describe::{by_node, committed, names, of_node, pause_text};
+use super::gates::namesake;
 use super::local::Local;
 use super::node_state::{NodeState, Rank, node_states};
 use super::stood::Reader;
@@ -17,14 +18,15 @@ use crate::lock::survey::Survey;
 
 /// One thing that is going on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Part {
-    pub(crate) tone: Tone,
+pub struct Part {
+    /// Whether all is well.
+    pub tone: Tone,
     /// One sentence, without anything that changes every second.
-    pub(crate) fact: String,
+    pub fact: String,
     /// More of it.
-    pub(crate) more: Option<String>,
+    pub more: Option<String>,
     /// When to type which command of ours.
-    pub(crate) command: Option<(&'static str, String)>,
+    pub command: Option<(&'static str, String)>,
 }
 
 impl Part {
@@ -53,38 +55,15 @@ pub(crate) fn headline(view: &View, now: Timestamp) -> Vec<Part> {
     let mut parts: Vec<Part> = etcd(view).into_iter().chain(conflict(view)).collect();
     if let Some(survey) = view.known() {
         parts.extend(refused(view, survey));
-        let local = &view.local;
-        of_cluster(&mut parts, survey, &view.reader(now), &local.zone());
+        parts.extend(of_cluster(survey, &view.reader(now), &view.local.zone()));
     }
     parts.extend(skew(view));
     parts
 }
 
-/// One thing that is going on, as it is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
-    /// All is well.
-    pub good: bool,
-    /// One sentence.
-    pub text: String,
-    /// What to type.
-    pub command: Option<String>,
-}
-
 /// The headline by what was read of the cluster, and nothing else. The simulation compares it with what is true.
-pub fn told(survey: &Survey, reader: &Reader<'_>) -> Vec<Told> {
-    let mut parts = Vec::new();
-    of_cluster(&mut parts, survey, reader, &TimeZone::UTC);
-    let told = |part: Part| Told {
-        good: part.tone == Tone::Good,
-        text: part.fact,
-        command: part.command.map(|(_, command)| command),
-    };
-    parts.into_iter().map(told).collect()
-}
-
-fn of_cluster(parts: &mut Vec<Part>, survey: &Survey, reader: &Reader<'_>, zone: &TimeZone) {
-    let now = reader.now;
+pub fn of_cluster(survey: &Survey, reader: &Reader<'_>, zone: &TimeZone) -> Vec<Part> {
+    let (now, mut parts) = (reader.now, Vec::new());
     let node_states = node_states(survey, reader);
     let with = |rank: Rank| node_states.iter().filter(move |state| state.rank == rank);
     let waiting = waiting(survey);
@@ -92,28 +71,22 @@ fn of_cluster(parts: &mut Vec<Part>, survey: &Survey, reader: &Reader<'_>, zone:
     parts.extend(pause(survey, zone, &waiting, now));
     parts.extend(with(Rank::Blocked).map(|state| part(state, None, now)));
     parts.extend(under(&with(Rank::Under).collect::<Vec<_>>(), &waiting));
-    let holders = survey
-        .claims
-        .iter()
-        .filter(|(_, found)| committed(found))
-        .count();
-    if survey.cooldown.is_some() {
-        parts.push(Part::new(
-            Tone::Notice,
-            format!("The cluster cools down; {waiting}."),
-        ));
-    } else if holders == 0 && survey.pause.is_none() && !survey.claims.is_empty() {
-        parts.push(Part::new(
-            Tone::Notice,
-            format!("Nobody reboots yet; {waiting}."),
-        ));
-    }
+    let nobody = !survey.claims.iter().any(|(_, found)| committed(found));
+    let idles = if survey.cooldown.is_some() {
+        Some("The cluster cools down")
+    } else if nobody && survey.pause.is_none() && !survey.claims.is_empty() {
+        Some("Nobody reboots yet")
+    } else {
+        None
+    };
+    parts.extend(idles.map(|fact| Part::new(Tone::Notice, format!("{fact}; {waiting}."))));
     parts.extend(with(Rank::Waits).map(|state| part(state, None, now)));
     if parts.is_empty() {
         let idle = "Nothing to do: nobody reboots, nobody waits.";
         parts.push(Part::new(Tone::Good, idle));
     }
     parts.extend(ill(&with(Rank::Ill).collect::<Vec<_>>()));
+    parts
 }
 
 fn part(state: &NodeState, waiting: Option<&str>, now: Timestamp) -> Part {
@@ -133,44 +106,37 @@ fn part(state: &NodeState, waiting: Option<&str>, now: Timestamp) -> Part {
     }
 }
 
-/// When to type what looks at etcd.
-const LOOK: &str = "What is wrong with it:";
-
 /// What is known of the cluster is old, or nothing; or the daemon of this host cannot use etcd.
 fn etcd(view: &View) -> Option<Part> {
-    let own = view.own.as_ref().and_then(|own| own.etcd.as_ref());
-    match (&view.survey, view.known(), view.read_at) {
-        (Err(trouble), None, _) => Some(
-            Part::new(
-                Tone::Bad,
-                match trouble.refused {
-                    true => format!("etcd refuses this node: {}.", trouble.text),
-                    false => "Nothing is known of the cluster: etcd does not answer.".to_owned(),
-                },
-            )
-            .more("No node begins to reboot while etcd is away.")
-            .command(LOOK, "check-etcd"),
-        ),
+    let (fact, more) = match (&view.survey, view.known(), view.read_at) {
+        (Err(trouble), None, _) => {
+            let fact = match trouble.refused {
+                true => format!("etcd refuses this node: {}.", trouble.text),
+                false => "Nothing is known of the cluster: etcd does not answer.".to_owned(),
+            };
+            let more = "No node begins to reboot while etcd is away.";
+            (fact, more.to_owned())
+        }
         (Err(trouble), Some(_), at) => {
             let at = at.map_or_else(String::new, |at| {
                 format!(" since {}", clock(at, &view.local.zone()))
             });
-            let verb = if trouble.refused {
-                "refuses this node"
-            } else {
-                "does not answer"
+            let verb = match trouble.refused {
+                true => "refuses this node",
+                false => "does not answer",
             };
             let fact = format!("etcd {verb}{at}; what follows is older than that.");
-            let part = Part::new(Tone::Bad, fact).more(trouble.text.clone());
-            Some(part.command(LOOK, "check-etcd"))
+            (fact, trouble.text.clone())
         }
-        (Ok(_), _, _) => own.map(|(since, why)| {
+        (Ok(_), _, _) => {
+            let (since, why) = view.own.as_ref()?.etcd.as_ref()?;
             let node = &view.local.node;
             let fact = format!("The daemon of {node} cannot use etcd: {why}.");
-            let part = Part::new(Tone::Bad, fact).more(format!("Since {since}, by its clock."));
-            part.command(LOOK, "check-etcd")
-        }),
-    }
+            (fact, format!("Since {since}, by its clock."))
+        }
+    };
+    let part = Part::new(Tone::Bad, fact).more(more);
+    Some(part.command("What is wrong with it:", "check-etcd"))
 }
 
 /// The clock of this host is not etcd's, so that windows open at another time than somebody thinks.
@@ -205,14 +171,10 @@ fn conflict(view: &View) -> Option<Part> {
 
 /// Whose the records under this node's name are, when they are another machine's: they tell nothing of this one.
 pub(super) fn other_machine<'a>(local: &Local, survey: &'a Survey) -> Option<&'a str> {
-    let node = &local.node;
-    let registered = of_node(&survey.nodes, node).and_then(|it| it.as_ref().ok());
-    let claimed = of_node(&survey.claims, node).and_then(|it| it.claim.as_ref().ok());
-    let said = of_node(&survey.standings, node).and_then(|it| it.as_ref().ok());
-    let known = registered.map(|it| it.node_id.as_str()).into_iter();
-    let known = known.chain(claimed.map(|it| it.node_id.as_str()));
-    let mut known = known.chain(said.map(|it| it.node_id.as_str()));
-    known.find(|id| !is_same(id, &local.node_id))
+    let said = of_node(&survey.standings, &local.node).and_then(|it| it.as_ref().ok());
+    let said = said.map(|it| it.node_id.as_str());
+    let said = said.filter(|id| !is_same(id, &local.node_id));
+    namesake(local, survey).or(said)
 }
 
 /// Machines whose name another one has, until they are known under a name of their own.
@@ -241,17 +203,13 @@ fn refused(view: &View, survey: &Survey) -> Vec<Part> {
 }
 
 fn pause(survey: &Survey, zone: &TimeZone, waiting: &str, now: Timestamp) -> Option<Part> {
-    let pause = survey.pause.as_ref()?;
-    let why = match pause {
+    let why = match survey.pause.as_ref()? {
         Ok(pause) => pause_text(pause, now, zone),
         Err(error) => error.to_string(),
     };
     let fact = format!("Paused: nobody begins to reboot; {waiting}.");
-    Some(
-        Part::new(Tone::Bad, fact)
-            .more(why)
-            .command("When reboots may go on:", "resume"),
-    )
+    let part = Part::new(Tone::Bad, fact).more(why);
+    Some(part.command("When reboots may go on:", "resume"))
 }
 
 /// Those on their way, in one sentence.
@@ -263,28 +221,19 @@ fn under(those: &[&NodeState], waiting: &str) -> Option<Part> {
 /// Those that need no reboot and are ill or silent, in one sentence each as far as a screen has room.
 fn ill(those: &[&NodeState]) -> Option<Part> {
     const TOLD: usize = 3;
-    let facts: Vec<&str> = those
-        .iter()
-        .take(TOLD)
-        .map(|state| state.fact.as_str())
-        .collect();
-    let more = those.len().saturating_sub(TOLD);
-    let more = if more > 0 {
-        format!("; and {more} more are unhealthy or silent")
-    } else {
-        String::new()
+    let facts = those.iter().take(TOLD).map(|state| state.fact.as_str());
+    let facts = facts.collect::<Vec<_>>().join("; ");
+    let more = match those.len().saturating_sub(TOLD) {
+        0 => String::new(),
+        more => format!("; and {more} more are unhealthy or silent"),
     };
-    (!those.is_empty()).then(|| Part::new(Tone::Notice, format!("{}{more}.", facts.join("; "))))
+    (!those.is_empty()).then(|| Part::new(Tone::Notice, format!("{facts}{more}.")))
 }
 
 /// How many wait for others: in the queue, or before it, where a stopped line or a lower wave keeps them.
 fn waiting(survey: &Survey) -> String {
     let claims = by_node(&survey.claims);
-    let queued = survey
-        .claims
-        .iter()
-        .filter(|(_, it)| !committed(it))
-        .count();
+    let queued = survey.claims.iter().filter(|(_, it)| !committed(it));
     let kept = |(node, standing): &&(String, Result<Standing, RecordError>)| {
         let standing = standing.as_ref().ok();
         let standing = standing.filter(|standing| standing.required.is_some());
@@ -292,7 +241,7 @@ fn waiting(survey: &Survey) -> String {
         let by_others = |it: &Blocked| ["line", "wave", "not_turn"].contains(&it.label.as_str());
         blocked.is_some_and(by_others) && !claims.contains_key(node.as_str())
     };
-    match queued + survey.standings.iter().filter(kept).count() {
+    match queued.count() + survey.standings.iter().filter(kept).count() {
         0 => "nobody waits".to_owned(),
         1 => "1 node waits".to_owned(),
         count => format!("{count} nodes wait"),

@@ -47,16 +47,8 @@ pub(crate) struct Local {
     pub(crate) kill_switch: KillSwitch,
     /// The process id of the daemon, when one runs; or why this user cannot know.
     pub(crate) daemon: Result<Option<u32>, String>,
-    pub(crate) detectors: Detectors,
-}
-
-/// What is known of the detectors.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Detectors {
-    /// None was asked.
-    NotRun,
-    /// Those that look at files were asked; the others, by name, were not.
-    Asked(Vec<DetectorReport>, Vec<String>),
+    /// What the detectors said that look at files, and the names of those that were not asked; nothing where none was.
+    pub(crate) detectors: Option<(Vec<DetectorReport>, Vec<String>)>,
 }
 
 impl Local {
@@ -79,11 +71,7 @@ impl Local {
             kill_switch_file: config.kill_switch_file.clone(),
             kill_switch: kill_switch(&config.kill_switch_file),
             daemon: daemon(&config.run_dir),
-            detectors: if ask {
-                asked(&config.detectors)
-            } else {
-                Detectors::NotRun
-            },
+            detectors: ask.then(|| asked(&config.detectors)),
         }
     }
 
@@ -108,7 +96,7 @@ fn kill_switch(path: &Path) -> KillSwitch {
     })
 }
 
-fn asked(detectors: &[Detector]) -> Detectors {
+fn asked(detectors: &[Detector]) -> (Vec<DetectorReport>, Vec<String>) {
     let only_looks = |detector: &Detector| match detector.kind {
         DetectorKind::File { .. } | DetectorKind::Kernel => true,
         DetectorKind::Command { .. } | DetectorKind::Http(_) => false,
@@ -120,7 +108,7 @@ fn asked(detectors: &[Detector]) -> Detectors {
     for (detector, report) in looking.iter().zip(&mut reports) {
         add_age(detector, report);
     }
-    Detectors::Asked(reports, running)
+    (reports, running)
 }
 
 /// Since when a file asks: when it was written. It answered a moment ago, so that the file system is there.

@@ -31,7 +31,7 @@ use jiff::{SignedDuration, Timestamp};
 
 pub(crate) use self::endpoints::Endpoint;
 use self::gates::{gates, with_own};
-pub use self::headline::{Told, told};
+pub use self::headline::{Part, of_cluster};
 use self::local::Local;
 pub(crate) use self::own::Own;
 pub(crate) use self::page::POLICY;
@@ -39,6 +39,7 @@ pub(crate) use self::screen::Size;
 pub(crate) use self::stood::since_boot;
 pub use self::stood::{Reader, Revisions};
 use self::table::Style;
+pub use self::table::Tone;
 use crate::config::Config;
 use crate::core::Verdict;
 use crate::etcd::Trouble;

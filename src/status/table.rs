@@ -12,7 +12,7 @@ const LAST_COLUMN: usize = 24;
 
 /// What a piece of text means, and so its colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Tone {
+pub enum Tone {
     /// Nothing special.
     #[default]
     Plain,
@@ -77,8 +77,8 @@ impl Style {
 /// A cell of a [`Table`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cell {
-    text: String,
-    tone: Tone,
+    pub(crate) text: String,
+    pub(crate) tone: Tone,
 }
 
 /// A cell. What comes from etcd is somebody else's text: control characters are replaced.
@@ -115,6 +115,15 @@ impl Table {
             indent,
             rows: Vec::new(),
         }
+    }
+
+    /// A table of these rows.
+    pub(crate) fn of<R: Into<Vec<Cell>>>(
+        indent: usize,
+        rows: impl IntoIterator<Item = R>,
+    ) -> Table {
+        let rows = rows.into_iter().map(Into::into).collect();
+        Table { indent, rows }
     }
 
     /// Adds a row.

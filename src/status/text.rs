@@ -4,20 +4,18 @@ use jiff::Timestamp;
 
 use super::View;
 use super::describe::{
-    committed, cooldown_text, ending, holder_row, limits, of_node, outcome, paused_text, reasons,
-    rebooted, request_text,
+    committed, cooldown_text, ending, gate_row, holder_row, last, limits, of_node, outcome,
+    paused_text, reasons, request_text,
 };
 use super::domains;
 use super::forecast::forecast;
 use super::headline::{Part, headline};
 use super::local::Local;
 use super::node_state::{NodeState, Rank, node_states};
-use super::stood::Reader;
 use super::table::{Cell, Style, Table, Tone, cell, plain};
 use super::times::ago_text;
-use crate::core::{Verdict, Word};
+use crate::core::Verdict;
 use crate::lock::History;
-use crate::lock::outcome::Found;
 use crate::lock::survey::Survey;
 
 /// How many members and waiting nodes are listed; `--json` has them all.
@@ -32,10 +30,9 @@ pub(crate) fn text(view: &View, now: Timestamp, style: Style) -> String {
     match &view.survey {
         Ok(survey) => cluster(&mut lines, view, survey, now, style),
         Err(trouble) => {
-            let mut table = Table::new(0);
-            table.row([heading("Cluster"), plain(&view.lock_key)]);
-            table.row([heading("etcd"), cell(Tone::Bad, &trouble.text)]);
-            lines.extend(table.lines(style));
+            let key = [heading("Cluster"), plain(&view.lock_key)];
+            let trouble = [heading("etcd"), cell(Tone::Bad, &trouble.text)];
+            lines.extend(Table::of(0, [key, trouble]).lines(style));
         }
     }
     lines.extend(own_lines(view, &view.gates, style));
@@ -69,17 +66,6 @@ pub(super) fn headline_lines(
     table.lines(style)
 }
 
-/// How its word is coloured: that no reboot is required is no fault.
-pub(crate) fn gate_tone(gate: &Verdict) -> Tone {
-    match gate.verdict {
-        Word::Ok => Tone::Good,
-        Word::Blocks if gate.reason.as_deref() == Some("not_required") => Tone::Plain,
-        Word::Blocks => Tone::Bad,
-        Word::Unknown => Tone::Notice,
-        Word::NotAsked => Tone::Dim,
-    }
-}
-
 /// A part of the headline, and what to type.
 pub(crate) fn part_rows(table: &mut Table, part: &Part) {
     table.row([cell(part.tone, &part.fact)]);
@@ -101,14 +87,7 @@ pub(crate) fn gate_table(local: &Local, gates: &[Verdict]) -> Table {
         ),
     };
     table.row([plain("daemon"), cell(tone, runs), plain(text)]);
-    for gate in gates {
-        let tone = gate_tone(gate);
-        table.row([
-            plain(&gate.gate),
-            cell(tone, gate.verdict.as_str()),
-            plain(&gate.text),
-        ]);
-    }
+    gates.iter().for_each(|gate| table.row(gate_row(gate)));
     table
 }
 
@@ -116,50 +95,59 @@ fn heading(text: &str) -> Cell {
     cell(Tone::Heading, text)
 }
 
+/// As wide as the longest of these headings is.
 fn headed(text: &str, cell: Cell, style: Style) -> Vec<String> {
-    let mut table = Table::new(0);
-    table.row([heading(text), cell]);
-    table.lines(style)
+    Table::of(0, [[heading(&format!("{text:<9}")), cell]]).lines(style)
+}
+
+/// A heading, how many there are, and the first of them.
+fn listed<R: Into<Vec<Cell>>>(
+    lines: &mut Vec<String>,
+    (text, cell): (&str, Cell),
+    rows: impl ExactSizeIterator<Item = R>,
+    style: Style,
+) {
+    let count = rows.len();
+    lines.extend(headed(text, cell, style));
+    lines.extend(Table::of(2, rows.take(LISTED)).lines(style));
+    more(lines, count, LISTED);
 }
 
 fn cluster(lines: &mut Vec<String>, view: &View, survey: &Survey, now: Timestamp, style: Style) {
-    let (holders, queue): (Vec<_>, Vec<_>) = survey
-        .claims
-        .iter()
-        .partition(|(_, found)| committed(found));
-    let mut table = Table::new(0);
+    let claims = survey.claims.iter();
+    let (holders, queue): (Vec<_>, Vec<_>) = claims.partition(|(_, found)| committed(found));
+    let reader = view.reader(now);
     let version = view.version.as_deref().unwrap_or("?");
-    table.row([
-        heading("Cluster"),
-        plain(format!("{}, etcd {version}", view.lock_key)),
-    ]);
-    table.row([heading("Pause"), pause(view, survey, now)]);
-    table.row([heading("Cooldown"), cooldown(view, survey, now)]);
-    table.row([heading("Limit"), limit(view, survey)]);
-    table.row([heading("Rebooting"), amount(holders.len(), "none")]);
-    lines.extend(table.lines(style));
-    let mut rows = Table::new(2);
-    for (node, found) in &holders {
-        rows.row(holder_row(node, found, view.reader(now).age(found)));
+    let cluster = plain(format!("{}, etcd {version}", view.lock_key));
+    for (name, cell) in [
+        ("Cluster", cluster),
+        ("Pause", pause(view, survey, now)),
+        ("Cooldown", cooldown(view, survey, now)),
+        ("Limit", limit(view, survey)),
+        ("Rebooting", amount(holders.len(), "none")),
+    ] {
+        lines.extend(headed(name, cell, style));
     }
-    lines.extend(rows.lines(style));
-    let mut table = Table::new(0);
+    let down = holders.iter();
+    let down = down.map(|(node, found)| holder_row(node, found, reader.age(found)));
+    lines.extend(Table::of(2, down).lines(style));
     for (number, domain) in domains::in_use(survey).iter().take(LISTED).enumerate() {
         let name = if number == 0 { "Domains" } else { "" };
-        let tone = if domain.full() {
-            Tone::Notice
-        } else {
-            Tone::Plain
+        let tone = match domain.full() {
+            true => Tone::Notice,
+            false => Tone::Plain,
         };
-        table.row([heading(name), cell(tone, domain.text())]);
+        lines.extend(headed(name, cell(tone, domain.text()), style));
     }
-    table.row([heading("Queue    "), amount(queue.len(), "empty")]);
-    lines.extend(table.lines(style));
-    lines.extend(waiting(&queue, &view.reader(now)).lines(style));
-    more(lines, queue.len(), LISTED);
+    let waiting = queue.iter().enumerate().map(|(index, (node, found))| {
+        let (age, why) = (plain(reader.age(found)), plain(reasons(found)));
+        [plain((index + 1).to_string()), plain(node), age, why]
+    });
+    let head = ("Queue", amount(queue.len(), "empty"));
+    listed(lines, head, waiting, style);
     if let Some(forecast) = forecast(view, None, now) {
         let text = format!("{} left, {}", forecast.left, forecast.text);
-        lines.extend(headed("Forecast ", plain(text), style));
+        lines.extend(headed("Forecast", plain(text), style));
     }
     requests(lines, survey, now, style);
     foreign(lines, survey, style);
@@ -184,10 +172,7 @@ fn pause(view: &View, survey: &Survey, now: Timestamp) -> Cell {
 fn cooldown(view: &View, survey: &Survey, now: Timestamp) -> Cell {
     match &survey.cooldown {
         None => plain("none"),
-        Some(Ok(cooldown)) => cell(
-            Tone::Notice,
-            cooldown_text(cooldown, now, &view.local.zone()),
-        ),
+        Some(Ok(it)) => cell(Tone::Notice, cooldown_text(it, now, &view.local.zone())),
         Some(Err(error)) => cell(Tone::Bad, error.to_string()),
     }
 }
@@ -200,26 +185,10 @@ fn limit(view: &View, survey: &Survey) -> Cell {
         return plain(format!("{own} at a time"));
     }
     let list: Vec<String> = others.iter().map(u32::to_string).collect();
-    cell(
-        Tone::Notice,
-        format!(
-            "{own} at a time here, but claims were made with {}; the largest in use holds",
-            list.join(", ")
-        ),
-    )
-}
-
-fn waiting(queue: &[&(String, Found)], reader: &Reader<'_>) -> Table {
-    let mut rows = Table::new(2);
-    for (index, (node, found)) in queue.iter().take(LISTED).enumerate() {
-        rows.row([
-            plain((index + 1).to_string()),
-            plain(node),
-            plain(reader.age(found)),
-            plain(reasons(found)),
-        ]);
-    }
-    rows
+    let list = list.join(", ");
+    let text =
+        format!("{own} at a time here, but claims were made with {list}; the largest in use holds");
+    cell(Tone::Notice, text)
 }
 
 fn more(lines: &mut Vec<String>, count: usize, listed: usize) {
@@ -234,23 +203,16 @@ fn requests(lines: &mut Vec<String>, survey: &Survey, now: Timestamp, style: Sty
     if survey.requests.is_empty() {
         return;
     }
-    let count = cell(Tone::Notice, survey.requests.len().to_string());
-    lines.extend(headed("Requests ", count, style));
-    let mut rows = Table::new(2);
-    for (node, request) in survey.requests.iter().take(LISTED) {
-        let unseen = matches!(request, Ok(request) if request.boot_id.is_none());
-        let unseen = if unseen {
-            " (not seen by the node yet)"
-        } else {
-            ""
+    let rows = survey.requests.iter().map(|(node, request)| {
+        let unseen = match request {
+            Ok(request) if request.boot_id.is_none() => " (not seen by the node yet)",
+            _ => "",
         };
-        rows.row([
-            plain(node),
-            plain(format!("{}{unseen}", request_text(request, now))),
-        ]);
-    }
-    lines.extend(rows.lines(style));
-    more(lines, survey.requests.len(), LISTED);
+        let text = format!("{}{unseen}", request_text(request, now));
+        [plain(node), plain(text)]
+    });
+    let head = ("Requests", amount(rows.len(), ""));
+    listed(lines, head, rows, style);
 }
 
 /// Keys that are no records of this group, so that who looks for a cause sees what is ignored; nothing when there are none.
@@ -261,13 +223,8 @@ fn foreign(lines: &mut Vec<String>, survey: &Survey, style: Style) {
     }
     let whose = "ignored: of a tool, or of a group whose lock_key lies below";
     let count = cell(Tone::Notice, format!("{}, {whose}", keys.len()));
-    lines.extend(headed("Foreign  ", count, style));
-    let mut rows = Table::new(2);
-    for key in keys.iter().take(LISTED) {
-        rows.row([plain(key)]);
-    }
-    lines.extend(rows.lines(style));
-    more(lines, keys.len(), LISTED);
+    let rows = keys.iter().map(|key| [plain(key)]);
+    listed(lines, ("Foreign", count), rows, style);
 }
 
 /// What matters first; those with nothing the matter are only counted when they are many.
@@ -279,37 +236,29 @@ pub(super) fn members(
     listed: usize,
 ) -> Vec<String> {
     const FEW: usize = 6;
-    let node_states = node_states(survey, &view.reader(now));
-    let fine = node_states
-        .iter()
-        .filter(|it| it.rank == Rank::Fine)
-        .count();
-    let few = node_states.len() <= FEW;
+    let mut states = node_states(survey, &view.reader(now));
     let heading = style.paint(Tone::Heading, "Members");
-    let mut lines = vec![match node_states.len() {
-        0 => format!("{heading}    none registered yet"),
-        count => format!("{heading}    {count}, {fine} with nothing to do"),
-    }];
-    let told: Vec<&NodeState> = node_states
-        .iter()
-        .filter(|state| few || state.rank != Rank::Fine)
-        .collect();
-    let mut rows = Table::new(2);
-    for state in told.iter().take(listed) {
-        let last = match of_node(&survey.nodes, &state.node) {
-            Some(Ok(record)) => rebooted(record, now),
-            Some(Err(error)) => error.to_string(),
-            None => "not registered".to_owned(),
-        };
-        rows.row([
-            plain(&state.node),
-            plain(state.age(now)),
-            cell(state.tone, format!("{}; {last}", told_of(state))),
-        ]);
+    let mut lines = vec![format!("{heading}    {}", counted(&states))];
+    if states.len() > FEW {
+        states.retain(|state| state.rank != Rank::Fine);
     }
-    lines.extend(rows.lines(style));
-    more(&mut lines, told.len(), listed);
+    let rows = states.iter().take(listed).map(|state| {
+        let last = last(of_node(&survey.nodes, &state.node), now).text;
+        let text = cell(state.tone, format!("{}; {last}", told_of(state)));
+        [plain(&state.node), plain(state.age(now)), text]
+    });
+    lines.extend(Table::of(2, rows).lines(style));
+    more(&mut lines, states.len(), listed);
     lines
+}
+
+/// How many members there are, in words.
+pub(crate) fn counted(states: &[NodeState]) -> String {
+    let fine = states.iter().filter(|it| it.rank == Rank::Fine).count();
+    match states.len() {
+        0 => "none registered yet".to_owned(),
+        count => format!("{count}, {fine} with nothing to do"),
+    }
 }
 
 /// The fact without the name that stands before it.
@@ -323,16 +272,16 @@ fn recent(lines: &mut Vec<String>, recent: &[History], now: Timestamp, style: St
         return;
     }
     lines.push(style.paint(Tone::Heading, "Recent"));
-    let mut rows = Table::new(2);
-    for entry in recent {
-        rows.row([
-            plain(ago_text(now, &entry.ended_at)),
+    let rows = recent.iter().map(|entry| {
+        let ended = plain(ago_text(now, &entry.ended_at));
+        [
+            ended,
             plain(&entry.node),
             outcome(entry),
             plain(ending(entry)),
-        ]);
-    }
-    lines.extend(rows.lines(style));
+        ]
+    });
+    lines.extend(Table::of(2, rows).lines(style));
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::lock::survey::Survey;
 use crate::status::describe::{
     committed, cooldown_text, names, of_node, paused_text, request_text,
 };
-use crate::status::local::{Detectors, Local};
+use crate::status::local::Local;
 use crate::status::times::{ago, ago_text, clock, instant, rfc3339, until};
 
 /// A gate that does not let this node pass; `refusal` gives the label, and the text says it relative to now.
@@ -44,24 +44,16 @@ pub(crate) fn unasked(name: &'static str) -> Verdict {
 pub(crate) fn detectors(local: &Local, survey: Option<&Survey>, now: Timestamp) -> Verdict {
     const NAME: &str = "detectors";
     let request = requested(local, survey, now);
-    let (reports, not_run) = match &local.detectors {
-        Detectors::NotRun => (vec![request], None),
-        Detectors::Asked(reports, not_run) => {
-            let reports = reports.iter().cloned().chain([request]);
-            (reports.collect(), Some(not_run))
-        }
-    };
+    let (mut reports, not_run) = local.detectors.clone().unzip();
+    let reports = reports.get_or_insert_default();
+    reports.push(request);
     let details = reports.iter().filter_map(|report| match &report.result {
         DetectorResult::Required(detail) => Some(format!("{}: {detail}", report.name)),
         DetectorResult::Clear | DetectorResult::Failed(_) => None,
     });
-    let details: Vec<String> = details.collect();
-    let verdict = judge_detectors(&reports);
-    match (verdict, not_run) {
-        (Ok(_), _) => Verdict::ok(
-            NAME,
-            format!("a reboot is required ({})", details.join("; ")),
-        ),
+    let details = details.collect::<Vec<_>>().join("; ");
+    match (judge_detectors(reports), not_run) {
+        (Ok(_), _) => Verdict::ok(NAME, format!("a reboot is required ({details})")),
         (Err(_), None) => Verdict::not_asked(NAME, "not run by status (use simulate)"),
         (Err(_), Some(not_run)) if !not_run.is_empty() => {
             let others = names(not_run.iter().map(String::as_str));
@@ -245,22 +237,25 @@ pub(crate) fn spent(local: &Local, survey: &Survey, now: Timestamp) -> Verdict {
     }
 }
 
-/// Whether this machine is the one that is known under its name; nothing when nobody else is.
-pub(crate) fn name(local: &Local, survey: &Survey) -> Option<Verdict> {
+/// Which other machine is registered under this node's name, or has a claim under it.
+pub(crate) fn namesake<'a>(local: &Local, survey: &'a Survey) -> Option<&'a str> {
     let registered = of_node(&survey.nodes, &local.node).and_then(|it| it.as_ref().ok());
     let claimed = of_node(&survey.claims, &local.node).and_then(|it| it.claim.as_ref().ok());
-    let known = registered.map(|it| &it.node_id).into_iter();
-    let mut known = known.chain(claimed.map(|it| &it.node_id));
-    let other = known.find(|id| !is_same(id, &local.node_id))?;
+    let known = registered.map(|it| it.node_id.as_str()).into_iter();
+    let mut known = known.chain(claimed.map(|it| it.node_id.as_str()));
+    known.find(|id| !is_same(id, &local.node_id))
+}
+
+/// Whether this machine is the one that is known under its name; nothing when nobody else is.
+pub(crate) fn name(local: &Local, survey: &Survey) -> Option<Verdict> {
+    let other = namesake(local, survey)?;
     let text = format!(
         "another machine uses the name {}, with node_id {other}: change node_name on one of them",
         local.node
     );
     Some(Verdict {
-        gate: "name".to_owned(),
-        verdict: Word::Blocks,
         reason: Some("name_conflict".to_owned()),
-        text,
-        ..Verdict::default()
+        verdict: Word::Blocks,
+        ..Verdict::ok("name", text)
     })
 }

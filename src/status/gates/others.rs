@@ -15,7 +15,7 @@ use crate::lock::survey::Survey;
 use crate::lock::waves::Member;
 use crate::status::describe::{age, by_node, committed, lasting, named, names, of_node, phase};
 use crate::status::domains;
-use crate::status::local::{Detectors, Local};
+use crate::status::local::Local;
 use crate::status::times::since_text;
 
 pub(crate) fn turn(local: &Local, survey: &Survey, now: Timestamp) -> Verdict {
@@ -110,7 +110,7 @@ pub(crate) fn policies(local: &Local, survey: Option<&Survey>) -> Option<Verdict
 pub(crate) fn line(local: &Local, survey: &Survey) -> Option<Verdict> {
     const NAME: &str = "line";
     let target = match (local.halt_scope, &local.detectors) {
-        (HaltScope::Target, Detectors::Asked(reports, _)) => target(reports),
+        (HaltScope::Target, Some((reports, _))) => target(reports),
         _ => None,
     };
     let target = target.as_deref();

@@ -11,7 +11,6 @@ use crate::host::KillSwitch;
 use crate::lock::record::RecordError;
 use crate::lock::{Domains, Phase};
 use crate::status::fixtures::{busy, cooldown, found, local, member, now, pause, says};
-use crate::status::local::Detectors;
 
 fn gate(local: &Local, survey: &Survey, name: &str) -> Verdict {
     let gates = gates(local, Some(survey), now(), now());
@@ -63,31 +62,31 @@ fn detectors() {
     let command = || vec!["needrestart".to_owned()];
     for (detectors, verdict, label, text) in [
         (
-            Detectors::Asked(vec![clear(), required()], command()),
+            Some((vec![clear(), required()], command())),
             Word::Ok,
             None,
             "a reboot is required (reboot-required: /r exists)",
         ),
         (
-            Detectors::Asked(vec![clear()], vec![]),
+            Some((vec![clear()], vec![])),
             Word::Blocks,
             Some("not_required"),
             "no reboot is required",
         ),
         (
-            Detectors::Asked(vec![clear(), failed()], vec![]),
+            Some((vec![clear(), failed()], vec![])),
             Word::Unknown,
             Some("detector"),
             "whether a reboot is required is unknown: kernel: no /boot",
         ),
         (
-            Detectors::Asked(vec![clear()], command()),
+            Some((vec![clear()], command())),
             Word::NotAsked,
             None,
             "no file asks for a reboot; commands were not run: needrestart (use simulate)",
         ),
         (
-            Detectors::NotRun,
+            None,
             Word::NotAsked,
             None,
             "not run by status (use simulate)",

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::View;
 use super::gates::gates;
-use super::local::{Detectors, Local};
+use super::local::Local;
 use crate::core::line::HaltScope;
 use crate::core::windows::Windows;
 use crate::host::KillSwitch;
@@ -45,7 +45,7 @@ pub(crate) fn local() -> Local {
         kill_switch_file: "/etc/reboot-coordinator/disable".into(),
         kill_switch: KillSwitch::Absent,
         daemon: Ok(Some(123)),
-        detectors: Detectors::NotRun,
+        detectors: None,
     }
 }
 

@@ -3,6 +3,7 @@
 use super::*;
 use crate::etcd::Trouble;
 use crate::lock::record::RecordError;
+use crate::status::describe::rebooted;
 use crate::status::fixtures::says;
 use crate::status::fixtures::{busy, cooldown, history, local, now, pause, view};
 use crate::status::gates::gates;

@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use etcd_rs_sync::Request;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use reboot_coordinator::cli::parse;
 use reboot_coordinator::core::{Mode, State};
 use reboot_coordinator::lock::Keys;
 use reboot_coordinator::lock::survey::{Pages, Survey, survey};
-use reboot_coordinator::status::{Reader, Revisions, Told, told};
+use reboot_coordinator::status::{Part, Reader, Revisions, Tone, of_cluster};
 use simulation::plan::Fault;
 use simulation::{Plan, SECOND, Time, World};
 
@@ -125,16 +126,16 @@ fn judge(
     world: &World,
     (truths, stood): (&[Truth], &BTreeMap<i64, Time>),
     survey: &Survey,
-    parts: &[Told],
+    parts: &[Part],
 ) -> Result<(), String> {
     let now = world.now;
-    let green = parts.iter().all(|part| part.good);
+    let green = parts.iter().all(|part| part.tone == Tone::Good);
     for (index, (host, truth)) in world.hosts.iter().zip(truths).enumerate() {
         let node = format!("n{index}");
         let said = |words: &str| {
             parts
                 .iter()
-                .any(|part| part.text.contains(&format!("{node} {words}")))
+                .any(|part| part.fact.contains(&format!("{node} {words}")))
         };
         let claim = survey.claims.iter().find(|(name, _)| *name == node);
         if green && claim.is_some_and(|(_, found)| host.disrupted == Some(found.create)) {
@@ -176,18 +177,18 @@ fn judge(
         let claimless = claim.is_none()
             && ["draining", "rebooting", "retrying", "holding"].contains(&state.as_str());
         let told = parts.iter().any(|part| {
-            part.text.starts_with(&format!("{node} ")) && part.text.contains(CLAIMLESS)
+            part.fact.starts_with(&format!("{node} ")) && part.fact.contains(CLAIMLESS)
         });
         if claimless != told {
             return Err(format!("{node} says {state} {label}, claim: {claim:?}"));
         }
         for part in parts.iter().filter(|part| {
-            part.text
+            part.fact
                 .contains(&format!("{node} needs a reboot and is blocked"))
         }) {
-            let old = now > truth.text_since + GRACE && !part.text.contains(&truth.text);
+            let old = now > truth.text_since + GRACE && !part.fact.contains(&truth.text);
             if old || state != "blocked" {
-                let (text, told) = (&truth.text, &part.text);
+                let (text, told) = (&truth.text, &part.fact);
                 return Err(format!("{node} says {state} {label} ({text}): {told}"));
             }
             let over = match label.as_str() {
@@ -198,7 +199,7 @@ fn judge(
             if over {
                 return Err(format!(
                     "{node} is no longer blocked by {label}: {}",
-                    part.text
+                    part.fact
                 ));
             }
         }
@@ -209,8 +210,8 @@ fn judge(
 }
 
 /// That a command is one of ours, and about a node that the sentence names.
-fn typed(part: &Told, nodes: usize) -> Result<(), String> {
-    let Some(command) = &part.command else {
+fn typed(part: &Part, nodes: usize) -> Result<(), String> {
+    let Some((_, command)) = &part.command else {
         return Ok(());
     };
     let words: Vec<OsString> = command.split(' ').map(OsString::from).collect();
@@ -219,16 +220,17 @@ fn typed(part: &Told, nodes: usize) -> Result<(), String> {
         .map(|index| format!("n{index}"))
         .find(|node| names(command, node));
     match about {
-        Some(node) if names(&part.text, &node) => Ok(()),
+        Some(node) if names(&part.fact, &node) => Ok(()),
         None if command == "resume" => Ok(()),
-        _ => Err(format!("{command} is not about: {}", part.text)),
+        _ => Err(format!("{command} is not about: {}", part.fact)),
     }
 }
 
-fn spoil(wrong: Option<Wrong>, parts: Vec<Told>) -> Vec<Told> {
-    let good = |text: &str, good| Told {
-        good,
-        text: text.to_owned(),
+fn spoil(wrong: Option<Wrong>, parts: Vec<Part>) -> Vec<Part> {
+    let good = |text: &str, good| Part {
+        tone: if good { Tone::Good } else { Tone::Bad },
+        fact: text.to_owned(),
+        more: None,
         command: None,
     };
     match wrong {
@@ -241,7 +243,7 @@ fn spoil(wrong: Option<Wrong>, parts: Vec<Told>) -> Vec<Told> {
             .collect(),
         Some(Wrong::Gate) => parts
             .into_iter()
-            .map(|part| match part.text.split_once("is blocked: ") {
+            .map(|part| match part.fact.split_once("is blocked: ") {
                 Some((who, _)) => good(&format!("{who}is blocked: the moon is full."), false),
                 None => part,
             })
@@ -253,7 +255,9 @@ fn spoil(wrong: Option<Wrong>, parts: Vec<Told>) -> Vec<Told> {
         Some(Wrong::Command) => parts
             .into_iter()
             .map(|mut part| {
-                part.command = part.command.map(|it| it.replace("n0", "n1"));
+                part.command = part
+                    .command
+                    .map(|(when, it)| (when, it.replace("n0", "n1")));
                 part
             })
             .collect(),
@@ -293,10 +297,10 @@ fn history(seed: u64, wrong: Option<Wrong>) -> (u64, Option<String>) {
             patience: PATIENCE,
             seen: Some((&revisions, since_boot)).filter(|_| !matches!(wrong, Some(Wrong::Clock))),
         };
-        let parts = spoil(wrong, told(&survey, &reader));
+        let parts = spoil(wrong, of_cluster(&survey, &reader, &TimeZone::UTC));
         judged += 1;
         if let Err(why) = judge(&world, (&truths, &stood), &survey, &parts) {
-            let shown: Vec<String> = parts.into_iter().map(|part| part.text).collect();
+            let shown: Vec<String> = parts.into_iter().map(|part| part.fact).collect();
             let at = world.now / SECOND;
             return (
                 judged,
