@@ -6,9 +6,7 @@ use super::commands::CommandName;
 /// A flag.
 #[derive(Clone, Copy, Debug)]
 pub struct FlagSpec {
-    /// Which flag it is.
-    pub name: FlagName,
-    /// What is typed after `--`.
+    /// What is typed after `--`; its name.
     pub long: &'static str,
     /// What may be typed after `-` instead.
     pub short: Option<char>,
@@ -20,55 +18,9 @@ pub struct FlagSpec {
     pub commands: &'static [CommandName],
 }
 
-/// The flags there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FlagName {
-    /// `--config FILE`
-    Config,
-    /// `--once`
-    Once,
-    /// `--wait DURATION`
-    Wait,
-    /// `--dry-run`
-    DryRun,
-    /// `--health`
-    Health,
-    /// `--json`
-    Json,
-    /// `--watch`
-    Watch,
-    /// `--verbose`
-    Verbose,
-    /// `--windows N`
-    Windows,
-    /// `--at TIME`
-    At,
-    /// `--from REVISION`
-    From,
-    /// `--reason TEXT`
-    Reason,
-    /// `--for DURATION`
-    For,
-    /// `--yes`
-    Yes,
-    /// `--nodes N`
-    Nodes,
-    /// `--all`
-    All,
-    /// `--cancel`
-    Cancel,
-    /// `--urgent`
-    Urgent,
-    /// `--help`
-    Help,
-    /// `--version`
-    Version,
-}
-
 /// Every flag, in the order of the help.
 pub const FLAGS: &[FlagSpec] = &[
     FlagSpec {
-        name: FlagName::Once,
         long: "once",
         short: None,
         value: None,
@@ -76,7 +28,6 @@ pub const FLAGS: &[FlagSpec] = &[
         commands: &[CommandName::Run],
     },
     FlagSpec {
-        name: FlagName::Wait,
         long: "wait",
         short: None,
         value: Some("DURATION"),
@@ -84,7 +35,6 @@ pub const FLAGS: &[FlagSpec] = &[
         commands: &[CommandName::Run],
     },
     FlagSpec {
-        name: FlagName::DryRun,
         long: "dry-run",
         short: None,
         value: None,
@@ -92,7 +42,6 @@ pub const FLAGS: &[FlagSpec] = &[
         commands: &[CommandName::Run],
     },
     FlagSpec {
-        name: FlagName::Health,
         long: "health",
         short: None,
         value: None,
@@ -100,7 +49,6 @@ pub const FLAGS: &[FlagSpec] = &[
         commands: &[CommandName::Simulate],
     },
     FlagSpec {
-        name: FlagName::Json,
         long: "json",
         short: None,
         value: None,
@@ -117,7 +65,6 @@ pub const FLAGS: &[FlagSpec] = &[
         ],
     },
     FlagSpec {
-        name: FlagName::Watch,
         long: "watch",
         short: None,
         value: None,
@@ -125,7 +72,6 @@ pub const FLAGS: &[FlagSpec] = &[
         commands: &[CommandName::Status],
     },
     FlagSpec {
-        name: FlagName::Verbose,
         long: "verbose",
         short: Some('v'),
         value: None,
@@ -133,7 +79,6 @@ pub const FLAGS: &[FlagSpec] = &[
         commands: &[CommandName::Status],
     },
     FlagSpec {
-        name: FlagName::Windows,
         long: "windows",
         short: None,
         value: Some("N"),
@@ -141,7 +86,6 @@ pub const FLAGS: &[FlagSpec] = &[
         commands: &[CommandName::ValidateConfig],
     },
     FlagSpec {
-        name: FlagName::At,
         long: "at",
         short: None,
         value: Some("TIME"),
@@ -149,7 +93,6 @@ pub const FLAGS: &[FlagSpec] = &[
         commands: &[CommandName::Explain],
     },
     FlagSpec {
-        name: FlagName::From,
         long: "from",
         short: None,
         value: Some("REVISION"),
@@ -157,7 +100,6 @@ pub const FLAGS: &[FlagSpec] = &[
         commands: &[CommandName::VerifyHistory],
     },
     FlagSpec {
-        name: FlagName::Reason,
         long: "reason",
         short: None,
         value: Some("TEXT"),
@@ -171,7 +113,6 @@ pub const FLAGS: &[FlagSpec] = &[
         ],
     },
     FlagSpec {
-        name: FlagName::For,
         long: "for",
         short: None,
         value: Some("DURATION"),
@@ -179,7 +120,6 @@ pub const FLAGS: &[FlagSpec] = &[
         commands: &[CommandName::Pause, CommandName::Request],
     },
     FlagSpec {
-        name: FlagName::Nodes,
         long: "nodes",
         short: None,
         value: Some("N"),
@@ -187,7 +127,6 @@ pub const FLAGS: &[FlagSpec] = &[
         commands: &[CommandName::GoOn],
     },
     FlagSpec {
-        name: FlagName::All,
         long: "all",
         short: None,
         value: None,
@@ -195,7 +134,6 @@ pub const FLAGS: &[FlagSpec] = &[
         commands: &[CommandName::Request],
     },
     FlagSpec {
-        name: FlagName::Cancel,
         long: "cancel",
         short: None,
         value: None,
@@ -203,7 +141,6 @@ pub const FLAGS: &[FlagSpec] = &[
         commands: &[CommandName::Request],
     },
     FlagSpec {
-        name: FlagName::Urgent,
         long: "urgent",
         short: None,
         value: None,
@@ -211,7 +148,6 @@ pub const FLAGS: &[FlagSpec] = &[
         commands: &[CommandName::Request],
     },
     FlagSpec {
-        name: FlagName::Yes,
         long: "yes",
         short: Some('y'),
         value: None,
@@ -219,7 +155,6 @@ pub const FLAGS: &[FlagSpec] = &[
         commands: &[CommandName::Pause, CommandName::Release],
     },
     FlagSpec {
-        name: FlagName::Config,
         long: "config",
         short: Some('c'),
         value: Some("FILE"),
@@ -227,7 +162,6 @@ pub const FLAGS: &[FlagSpec] = &[
         commands: &[],
     },
     FlagSpec {
-        name: FlagName::Help,
         long: "help",
         short: Some('h'),
         value: None,
@@ -235,7 +169,6 @@ pub const FLAGS: &[FlagSpec] = &[
         commands: &[],
     },
     FlagSpec {
-        name: FlagName::Version,
         long: "version",
         short: Some('V'),
         value: None,
@@ -267,7 +200,7 @@ mod tests {
     fn no_flag_can_be_mistaken_for_another() {
         for (index, flag) in FLAGS.iter().enumerate() {
             for other in &FLAGS[..index] {
-                assert!(flag.long != other.long && flag.name != other.name);
+                assert!(flag.long != other.long);
                 assert!(flag.short.is_none() || flag.short != other.short);
             }
         }
@@ -275,10 +208,7 @@ mod tests {
 
     #[test]
     fn the_default_configuration_is_the_documented_one() {
-        let config = FLAGS
-            .iter()
-            .find(|flag| flag.name == FlagName::Config)
-            .unwrap();
+        let config = FLAGS.iter().find(|flag| flag.long == "config").unwrap();
         assert!(config.help.contains(DEFAULT_CONFIG));
     }
 }

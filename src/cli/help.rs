@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 
-use super::commands::{COMMANDS, CommandName, spec};
+use super::commands::{COMMANDS, CommandName, CommandSpec, spec};
 use super::exit::Exit;
 use super::flags::{FlagSpec, flags_of};
 
 /// Help in general, or of one command.
 pub fn text(topic: Option<CommandName>) -> String {
     match topic {
-        Some(command) => of_command(command),
+        Some(command) => of_command(spec(command)),
         None => in_general(),
     }
 }
@@ -37,32 +37,24 @@ fn in_general() -> String {
     text
 }
 
-fn of_command(command: CommandName) -> String {
-    let spec = spec(command);
-    let name = spec.name.as_str();
-    let operand = if spec.operand.is_empty() {
-        String::new()
-    } else {
-        format!(" {}", spec.operand)
-    };
-    let mut text = format!(
-        "{name}: {}\n\nUsage: reboot-coordinator {name}{operand} [FLAGS]\n",
-        spec.summary
-    );
+fn of_command(spec: &CommandSpec) -> String {
+    let (name, summary) = (spec.name.as_str(), spec.summary);
+    let usage = format!("reboot-coordinator {name} {}", spec.operand);
+    let usage = usage.trim_end();
+    let mut text = format!("{name}: {summary}\n\nUsage: {usage} [FLAGS]\n");
     if !spec.details.is_empty() {
         let _ = write!(text, "\n{}\n", spec.details);
     }
     text.push_str("\nFlags:\n");
-    for flag in flags_of(command) {
+    for flag in flags_of(spec.name) {
         line(&mut text, &left(flag), flag.help);
     }
     text
 }
 
 fn left(flag: &FlagSpec) -> String {
-    let short = flag
-        .short
-        .map_or("    ".to_owned(), |letter| format!("-{letter}, "));
+    let short = flag.short.map(|letter| format!("-{letter}, "));
+    let short = short.as_deref().unwrap_or("    ");
     let value = flag.value.map_or(String::new(), |name| format!(" {name}"));
     format!("{short}--{}{value}", flag.long)
 }
@@ -100,7 +92,7 @@ mod tests {
         for command in COMMANDS {
             let help = text(Some(command.name));
             for flag in FLAGS {
-                let takes = flags_of(command.name).any(|own| own.name == flag.name);
+                let takes = flags_of(command.name).any(|own| own.long == flag.long);
                 assert_eq!(
                     help.contains(&format!("--{} ", flag.long)),
                     takes,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use self::line::Line;
 use super::commands::{COMMANDS, CommandName, spec};
 use super::completions::script;
-use super::flags::{DEFAULT_CONFIG, FlagName};
+use super::flags::DEFAULT_CONFIG;
 use super::invocation::{Command, Invocation, PauseOptions, RequestOptions, RunOptions};
 use crate::config::nearest::nearest;
 use crate::lock::keys::{NODE_NAME_RULE, is_node_name};
@@ -28,11 +28,8 @@ const URGENT_BOUNDS: RangeInclusive<Duration> =
 /// What is wrong, on one line, with the nearest known name.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, String> {
     let mut line = Line::of(arguments)?;
-    let command = line
-        .operands
-        .first()
-        .map(|word| command(word))
-        .transpose()?;
+    let first = line.operands.first();
+    let command = first.map(|word| command(word)).transpose()?;
     line.operands.drain(..line.operands.len().min(1));
     let room = match command.map(spec) {
         Some(spec) if spec.takes_many() => usize::MAX,
@@ -46,35 +43,30 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
         Some(word) if command == Some(CommandName::Help) => Some(self::command(word)?),
         _ => None,
     };
-    let plain = |command| {
+    let help = |topic| {
         Ok(Invocation {
             config: PathBuf::from(DEFAULT_CONFIG),
             json: false,
-            command,
+            command: Command::Help(topic),
         })
     };
     // Both answer before anything else is judged, so that they can be added to any command line.
-    if line.has(FlagName::Help) {
-        return plain(Command::Help(
-            topic.or(command).filter(|name| *name != CommandName::Help),
-        ));
+    if line.has("help") {
+        return help(topic.or(command).filter(|name| *name != CommandName::Help));
     }
-    let name = if line.has(FlagName::Version) {
+    let name = if line.has("version") {
         CommandName::Version
     } else {
         command.ok_or("a command is missing")?
     };
     line.check_flags_of(name)?;
     if name == CommandName::Help {
-        return plain(Command::Help(topic));
+        return help(topic);
     }
-    let config = line
-        .value(FlagName::Config)
-        .unwrap_or(DEFAULT_CONFIG.as_ref());
     Ok(Invocation {
         command: own(name, &line)?,
-        config: PathBuf::from(config),
-        json: line.has(FlagName::Json),
+        config: PathBuf::from(line.value("config").unwrap_or(DEFAULT_CONFIG.as_ref())),
+        json: line.has("json"),
     })
 }
 
@@ -106,26 +98,26 @@ fn own(name: CommandName, line: &Line) -> Result<Command, String> {
     Ok(match name {
         CommandName::Run => Command::Run(run_options(line)?),
         CommandName::ValidateConfig => Command::ValidateConfig {
-            windows: line.value(FlagName::Windows).map_or(Ok(0), count)?,
+            windows: line.value("windows").map_or(Ok(0), count)?,
         },
         CommandName::CheckEtcd => Command::CheckEtcd,
         CommandName::Simulate => Command::Simulate {
-            health: line.has(FlagName::Health),
+            health: line.has("health"),
         },
         CommandName::Status => Command::Status {
-            watch: line.has(FlagName::Watch),
-            verbose: line.has(FlagName::Verbose),
+            watch: line.has("watch"),
+            verbose: line.has("verbose"),
         },
         CommandName::Explain => Command::Explain {
             node: line.operands.first().map(|word| node(word)).transpose()?,
             at: line
-                .value(FlagName::At)
+                .value("at")
                 .map(|text| text.to_string_lossy().parse())
                 .transpose()?,
         },
         CommandName::History => Command::History,
         CommandName::VerifyHistory => Command::VerifyHistory {
-            from: line.number(FlagName::From, "`--from` needs a revision of etcd")?,
+            from: line.number("from", "`--from` needs a revision of etcd")?,
         },
         CommandName::Pause => Command::Pause(pause_options(line)?),
         CommandName::Resume => Command::Resume,
@@ -133,12 +125,12 @@ fn own(name: CommandName, line: &Line) -> Result<Command, String> {
             // Whatever stands among the claims can be released, also what no node is called.
             node: operand.to_string_lossy().into_owned(),
             reason: line.needed_reason("release", "it goes into the history")?,
-            yes: line.has(FlagName::Yes),
+            yes: line.has("yes"),
         },
         CommandName::Request => Command::Request(request_options(line)?),
         CommandName::GoOn => Command::GoOn {
             reason: line.needed_reason("go-on", "it stands beside the failures")?,
-            nodes: line.number(FlagName::Nodes, "`--nodes` needs a number of nodes")?,
+            nodes: line.number("nodes", "`--nodes` needs a number of nodes")?,
         },
         CommandName::ResetBudget => Command::ResetBudget {
             node: node(operand)?,
@@ -163,20 +155,18 @@ fn command(word: &OsStr) -> Result<CommandName, String> {
     if let Some(spec) = COMMANDS.iter().find(|spec| spec.name.as_str() == word) {
         return Ok(spec.name);
     }
-    Err(match nearest(&word, names()) {
-        Some(near) => format!("unknown command {word:?}; did you mean `{near}`?"),
-        None => format!(
-            "unknown command {word:?}; known are {}",
-            names().collect::<Vec<_>>().join(", ")
-        ),
-    })
+    let hint = match nearest(&word, names()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("known are {}", names().collect::<Vec<_>>().join(", ")),
+    };
+    Err(format!("unknown command {word:?}; {hint}"))
 }
 
 fn run_options(line: &Line) -> Result<RunOptions, String> {
     let options = RunOptions {
-        once: line.has(FlagName::Once),
-        wait: line.span(FlagName::Wait)?,
-        dry_run: line.has(FlagName::DryRun),
+        once: line.has("once"),
+        wait: line.span("wait")?,
+        dry_run: line.has("dry-run"),
     };
     if options.wait.is_some() && !options.once {
         return Err("--wait needs --once; a daemon waits anyway".to_owned());
@@ -185,14 +175,14 @@ fn run_options(line: &Line) -> Result<RunOptions, String> {
 }
 
 fn pause_options(line: &Line) -> Result<PauseOptions, String> {
-    let length = line.span(FlagName::For)?;
+    let length = line.span("for")?;
     if length.is_some_and(|length| length.is_zero()) {
         return Err("--for must be longer than nothing".to_owned());
     }
     Ok(PauseOptions {
         reason: line.reason()?,
         length,
-        yes: line.has(FlagName::Yes),
+        yes: line.has("yes"),
     })
 }
 
@@ -200,11 +190,11 @@ fn request_options(line: &Line) -> Result<RequestOptions, String> {
     let nodes = line.operands.iter().map(|word| node(word));
     let options = RequestOptions {
         nodes: nodes.collect::<Result<_, _>>()?,
-        cancel: line.has(FlagName::Cancel),
+        cancel: line.has("cancel"),
         reason: line.reason()?,
         urgent: urgent(line)?,
     };
-    let all = line.has(FlagName::All);
+    let all = line.has("all");
     match (options.nodes.is_empty(), all) {
         (true, false) => Err("`request` needs a NODE, several, or --all".to_owned()),
         (false, true) => Err("`request` takes either nodes or --all".to_owned()),
@@ -223,7 +213,7 @@ fn request_options(line: &Line) -> Result<RequestOptions, String> {
 }
 
 fn urgent(line: &Line) -> Result<Option<Duration>, String> {
-    match (line.has(FlagName::Urgent), line.span(FlagName::For)?) {
+    match (line.has("urgent"), line.span("for")?) {
         (true, Some(span)) if !URGENT_BOUNDS.contains(&span) => {
             Err("--for of an urgent request is 1m at least and 24h at most".to_owned())
         }

@@ -22,10 +22,9 @@ pub(super) struct Form {
 
 impl Form {
     pub(super) fn shown(self, view: &View) -> String {
-        let now = Timestamp::now();
-        match self.verbose && !self.json {
-            true => view.verbose(now),
-            false => view.shown(self.json, now),
+        match self.json {
+            true => view.json(Timestamp::now()),
+            false => view.text(self.verbose, Timestamp::now()),
         }
     }
 }

@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 
 use super::exit::Exit;
 use super::output::{complain, print};
-use crate::config::{self, Config, Loaded, Problem};
+use crate::config::{self, Loaded, Problem};
 use crate::core::windows::Windows;
 use crate::lock::Keys;
+use crate::status::times::clock;
 
 /// Checks the configuration and says what it found.
 pub(super) fn validate_config(path: &Path, openings: usize, json: bool) -> Exit {
@@ -59,64 +60,48 @@ fn as_json(problem: &Problem) -> Value {
 }
 
 fn summary(loaded: &Loaded) -> String {
-    let mut lines: Vec<String> = loaded
-        .warnings
-        .iter()
-        .map(|warning| format!("warning: {warning}"))
-        .collect();
+    let warnings = loaded.warnings.iter();
+    let mut lines: Vec<String> = warnings.map(|it| format!("warning: {it}")).collect();
     lines.push("configuration is valid".to_owned());
-    let files: Vec<String> = loaded
-        .files
-        .iter()
-        .map(|file| file.display().to_string())
-        .collect();
-    lines.push(format!("  files      {}", files.join(", ")));
-    lines.extend(facts(&loaded.config));
-    if loaded.config.dry_run {
-        lines.push("  dry_run    is on: this node will not reboot".to_owned());
-    }
+    let facts = facts(loaded).into_iter();
+    lines.extend(facts.map(|(name, text)| format!("  {name:<9}  {text}")));
     lines.join("\n")
 }
 
 /// What an operator wants to see at a glance. No secret is among the fields of a configuration.
-fn facts(config: &Config) -> Vec<String> {
-    let detectors: Vec<&str> = config
-        .detectors
-        .iter()
-        .map(|detector| detector.name.as_str())
-        .collect();
+fn facts(loaded: &Loaded) -> Vec<(&'static str, String)> {
+    let config = &loaded.config;
+    let files = loaded.files.iter().map(|file| file.display().to_string());
+    let detectors = config.detectors.iter().map(|it| it.name.as_str());
     let limit = match config.max_concurrent_reboots {
         1 => "one node at a time".to_owned(),
         limit => format!("up to {limit} nodes at a time"),
     };
     let keys = Keys::new(&config.etcd.namespace, &config.lock_key);
     let mut facts = vec![
-        format!("  node       {}", config.node_name),
-        format!("  lock       {}, {limit}", keys.prefix()),
-        format!("  etcd       {}", config.etcd.endpoints.join(", ")),
-        format!("  detectors  {}", detectors.join(", ")),
-        format!("  health     {}", config.health_script.display()),
+        ("files", files.collect::<Vec<_>>().join(", ")),
+        ("node", config.node_name.clone()),
+        ("lock", format!("{}, {limit}", keys.prefix())),
+        ("etcd", config.etcd.endpoints.join(", ")),
+        ("detectors", detectors.collect::<Vec<_>>().join(", ")),
+        ("health", config.health_script.display().to_string()),
     ];
     for (label, limit) in &config.domains.limits {
         let value = config.domains.labels.get(label).map_or("", String::as_str);
-        facts.push(format!("  domain     {label} {value}, {limit} at a time"));
+        facts.push(("domain", format!("{label} {value}, {limit} at a time")));
     }
     if let Some(windows) = &config.windows {
-        let entries = |title: &str, texts: Vec<&str>| {
-            if texts.is_empty() {
-                String::new()
-            } else {
-                format!("; {title} {}", texts.join(" | "))
+        let mut text = format!("{} time", windows.timezone());
+        let (deny, allow): (Vec<_>, Vec<_>) = (windows.deny().collect(), windows.allow().collect());
+        for (title, entries) in [("deny", deny), ("allow", allow)] {
+            if !entries.is_empty() {
+                text = format!("{text}; {title} {}", entries.join(" | "));
             }
-        };
-        let (deny, allow) = (
-            entries("deny", windows.deny().collect()),
-            entries("allow", windows.allow().collect()),
-        );
-        facts.push(format!(
-            "  windows    {} time{deny}{allow}",
-            windows.timezone()
-        ));
+        }
+        facts.push(("windows", text));
+    }
+    if config.dry_run {
+        facts.push(("dry_run", "is on: this node will not reboot".to_owned()));
     }
     facts
 }
@@ -126,29 +111,24 @@ fn upcoming(windows: Option<&Windows>, openings: usize, now: Timestamp) -> Strin
     let Some(windows) = windows else {
         return "no windows are set: a reboot may begin at any time".to_owned();
     };
-    let mut lines = Vec::new();
+    let mut lines = vec![format!("the next openings ({})", windows.timezone())];
     for (start, end) in windows.openings(now).take(openings) {
-        let shown = |at: Timestamp| at.to_zoned(windows.zone().clone());
-        let from = shown(start).strftime("%a %Y-%m-%d %H:%M %Z");
+        let from = clock(start, windows.zone());
         let begun = if start == now { " (open now)" } else { "" };
         lines.push(match end {
             Some(end) => {
                 let minutes = end.duration_since(start).as_secs() / 60;
-                let until = shown(end).strftime("%a %Y-%m-%d %H:%M %Z");
-                format!(
-                    "  {from} to {until}, {} h {:02} min{begun}",
-                    minutes / 60,
-                    minutes % 60
-                )
+                let (hours, minutes) = (minutes / 60, minutes % 60);
+                let until = clock(end, windows.zone());
+                format!("  {from} to {until}, {hours} h {minutes:02} min{begun}")
             }
             None => format!("  {from}, without an end{begun}"),
         });
     }
-    if lines.is_empty() {
-        return format!("no window opens any more ({})", windows.timezone());
+    match lines.len() {
+        1 => format!("no window opens any more ({})", windows.timezone()),
+        _ => lines.join("\n"),
     }
-    lines.insert(0, format!("the next openings ({})", windows.timezone()));
-    lines.join("\n")
 }
 
 #[cfg(test)]

@@ -2,12 +2,11 @@
 
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use etcd_rs_sync::{Error, Keys, Watch, WatchItem, WatchRequest};
-
+use etcd_rs_sync::{Keys, WatchRequest};
 use jiff::Timestamp;
 use rustix::termios::tcgetwinsize;
 
@@ -28,9 +27,6 @@ const REDRAW: Duration = Duration::from_secs(5);
 /// Clears the screen and goes to its top.
 const CLEAR: &str = "\x1b[H\x1b[2J";
 
-/// Something happened: read again. Errors are told by the reading that follows.
-struct Changed;
-
 /// Until Ctrl-C, whose default effect is the right one, or until nobody reads any more.
 pub(super) fn watch(cluster: &Cluster, form: Form) -> Result<Exit, Trouble> {
     let changes = follow(cluster)?;
@@ -42,7 +38,7 @@ pub(super) fn watch(cluster: &Cluster, form: Form) -> Result<Exit, Trouble> {
             return Ok(Exit::Done);
         }
         match changes.recv_timeout(if terminal { REDRAW } else { Duration::MAX }) {
-            Ok(Changed) => {
+            Ok(()) => {
                 // What else happens within this time is shown at once.
                 thread::sleep(SHORTEST.saturating_sub(drawn.elapsed()));
                 while changes.try_recv().is_ok() {}
@@ -62,20 +58,17 @@ fn draw(
 ) -> bool {
     let view = look(cluster, survey.clone());
     let mut shown = form.shown(&view);
-    let text = match (terminal, form.json) {
-        (true, _) => {
-            let size = size();
-            if !form.verbose || !size.fits(&shown) {
-                shown = view.fitted(size, Timestamp::now());
-            }
-            // Ours, and not to be shown as an escape; whether anybody reads is told by what follows.
-            let _ = std::io::stdout().write_all(CLEAR.as_bytes());
-            shown
+    if terminal {
+        let size = size();
+        if !form.verbose || !size.fits(&shown) {
+            shown = view.fitted(size, Timestamp::now());
         }
-        (false, true) => shown,
-        (false, false) => format!("{shown}\n"),
-    };
-    print_if_open(&text)
+        // Ours, and not to be shown as an escape; whether anybody reads is told by what follows.
+        let _ = std::io::stdout().write_all(CLEAR.as_bytes());
+    } else if !form.json {
+        shown.push('\n');
+    }
+    print_if_open(&shown)
 }
 
 /// How large the terminal is, which may change at any time.
@@ -84,39 +77,30 @@ fn size() -> Size {
         Ok(size) if size.ws_row > 0 && size.ws_col > 0 => (size.ws_row, size.ws_col),
         _ => (24, 80),
     };
-    // The line of the cursor is one of them.
-    let rows = usize::from(rows).saturating_sub(1);
     Size {
-        rows,
+        // The line of the cursor is one of them.
+        rows: usize::from(rows).saturating_sub(1),
         columns: usize::from(columns),
     }
 }
 
-/// Follows everything below the lock key, from a thread that ends with the program.
-fn follow(cluster: &Cluster) -> Result<Receiver<Changed>, Trouble> {
-    let setup = |error: Error| Trouble::new(error.to_string());
+/// Follows everything below the lock key, from a thread that ends with the program. Every item is a reason to read again: events,
+/// a stream that stands (again), and its loss, which tells that etcd is away; errors are told by the reading that follows.
+fn follow(cluster: &Cluster) -> Result<Receiver<()>, Trouble> {
     let prefix = format!("{}/", cluster.keys.prefix());
-    let request = WatchRequest::new(Keys::prefix(prefix));
-    let watch = cluster.client.watch(request).map_err(setup)?;
+    let watch = cluster
+        .client
+        .watch(WatchRequest::new(Keys::prefix(prefix)));
+    let watch = watch.map_err(|error| Trouble::new(error.to_string()))?;
     let (sender, changes) = sync_channel(1);
-    thread::Builder::new()
-        .name("watch".into())
-        .spawn(move || tell(watch, &sender))
-        .map_err(|error| Trouble::new(format!("no thread for the watch: {error}")))?;
-    Ok(changes)
-}
-
-/// Every item is a reason to read again: events, a stream that stands (again), and its loss, which tells that etcd is away.
-fn tell(mut watch: Watch, changes: &SyncSender<Changed>) {
-    while let Some(item) = watch.next() {
-        match item {
-            Ok(
-                WatchItem::Connected { .. } | WatchItem::Events(_) | WatchItem::Compacted { .. },
-            )
-            | Err(_) => {
-                // A change that is already announced and not yet read covers this one.
-                let _ = changes.try_send(Changed);
-            }
+    let follow = move || {
+        for _ in watch {
+            // A change that is already announced and not yet read covers this one.
+            let _ = sender.try_send(());
         }
-    }
+    };
+    let named = thread::Builder::new().name("watch".into());
+    let follower = named.spawn(follow);
+    follower.map_err(|error| Trouble::new(format!("no thread for the watch: {error}")))?;
+    Ok(changes)
 }

@@ -12,7 +12,7 @@ use super::forecast::forecast;
 use super::gates::next_opening;
 use super::headline::{Part, headline, other_machine};
 use super::json::{part, readable};
-use super::node_state::{NodeState, as_left, node_states};
+use super::node_state::{as_left, node_states};
 use super::table::{Style, Table, Tone, cell, folded};
 use super::text::{gate_table, part_rows};
 use super::times::since_text;
@@ -39,11 +39,8 @@ pub(crate) fn text(view: &View, other: Option<&str>, now: Timestamp) -> String {
         part_rows(&mut table, &not_typed(part.clone(), node));
     }
     let own = own_part(view, node, now);
-    if let Some(own) = own.filter(|own| {
-        parts
-            .first()
-            .is_none_or(|first| !first.fact.contains(&own.fact))
-    }) {
+    let said = |own: &Part| parts.first().is_some_and(|it| it.fact.contains(&own.fact));
+    if let Some(own) = own.filter(|own| !said(own)) {
         part_rows(&mut table, &own);
     }
     let mut lines = table.lines(style);
@@ -80,32 +77,20 @@ fn begun(view: &View, node: &str) -> Option<Phase> {
 fn summary(node: &str, gates: &[Verdict]) -> String {
     let with = |word: Word| {
         let those = gates.iter().filter(|gate| gate.verdict == word);
-        those
-            .map(|gate| gate.gate.as_str())
-            .collect::<Vec<_>>()
-            .join(", ")
+        let names: Vec<&str> = those.map(|gate| gate.gate.as_str()).collect();
+        names.join(", ")
     };
-    let not_required = Some("not_required");
-    if gates
-        .iter()
-        .any(|gate| gate.reason.as_deref() == not_required)
-    {
-        return format!("{node} does not reboot now: no reboot is required.");
-    }
-    match (
-        with(Word::Blocks),
-        with(Word::Unknown),
-        with(Word::NotAsked),
-    ) {
-        (blocks, _, _) if !blocks.is_empty() => {
-            format!("{node} does not reboot now; what blocks: {blocks}.")
-        }
-        (_, unknown, _) if !unknown.is_empty() => {
-            format!("{node} does not reboot now; unknown, which counts as no: {unknown}.")
-        }
-        (_, _, not_asked) => {
-            format!("Nothing that can be seen keeps {node} from rebooting; not asked: {not_asked}.")
-        }
+    let no_need = |gate: &Verdict| gate.reason.as_deref() == Some("not_required");
+    let (blocks, unknown) = (with(Word::Blocks), with(Word::Unknown));
+    if gates.iter().any(no_need) {
+        format!("{node} does not reboot now: no reboot is required.")
+    } else if !blocks.is_empty() {
+        format!("{node} does not reboot now; what blocks: {blocks}.")
+    } else if !unknown.is_empty() {
+        format!("{node} does not reboot now; unknown, which counts as no: {unknown}.")
+    } else {
+        let not_asked = with(Word::NotAsked);
+        format!("Nothing that can be seen keeps {node} from rebooting; not asked: {not_asked}.")
     }
 }
 
@@ -129,13 +114,15 @@ pub(crate) fn json(view: &View, other: Option<&str>, now: Timestamp) -> String {
 
 /// What is the matter with this node.
 fn own_part(view: &View, node: &str, now: Timestamp) -> Option<Part> {
-    let part = state(view, node, now).map(|state| Part {
+    let mut all = node_states(known(view, node)?, &view.reader(now)).into_iter();
+    let state = all.find(|state| state.node == node)?;
+    let part = Part {
         tone: state.tone,
         fact: format!("{}.", state.fact),
         more: None,
         command: state.command,
-    });
-    part.map(|part| not_typed(part, node))
+    };
+    Some(not_typed(part, node))
 }
 
 /// Without the command that led here.
@@ -143,11 +130,6 @@ fn not_typed(part: Part, node: &str) -> Part {
     let typed = format!("explain {node}");
     let command = part.command.filter(|(_, command)| *command != typed);
     Part { command, ..part }
-}
-
-fn state(view: &View, node: &str, now: Timestamp) -> Option<NodeState> {
-    let mut all = node_states(known(view, node)?, &view.reader(now)).into_iter();
-    all.find(|state| state.node == node)
 }
 
 /// What to do about it, where there is something to do. A cooldown ends by itself, or says how.
@@ -171,9 +153,8 @@ fn remedy(label: &str) -> String {
 
 /// What the cluster knows of it.
 fn facts(view: &View, node: &str, now: Timestamp) -> Table {
-    let mut table = Table::new(2);
     let Some(survey) = known(view, node) else {
-        return table;
+        return Table::default();
     };
     let mut rows = vec![];
     if let Some(Ok(standing)) = of_node(&survey.standings, node) {
@@ -187,12 +168,8 @@ fn facts(view: &View, node: &str, now: Timestamp) -> Table {
     if let Some(Ok(record)) = of_node(&survey.nodes, node) {
         rows.push(("last", Tone::Plain, Some(rebooted(record, now))));
     }
-    for (name, tone, text) in rows {
-        if let Some(text) = text {
-            table.row([cell(Tone::Dim, name), cell(tone, text)]);
-        }
-    }
-    table
+    let row = |(name, tone, text): Row| Some([cell(Tone::Dim, name), cell(tone, text?)]);
+    Table::of(2, rows.into_iter().filter_map(row))
 }
 
 /// A row, when there is something to say in it.
@@ -210,17 +187,14 @@ fn of_itself(standing: &Standing, now: Timestamp) -> [Row; 6] {
         format!("{} for {since}: {}{remedy}", it.gate, it.text)
     });
     let said = standing.said.as_ref();
+    let said = said.map(|said| format!("health script: {said}"));
     [
         ("state", Tone::Plain, Some(state)),
         ("required", Tone::Notice, required),
         ("blocked by", Tone::Bad, blocked),
         ("is at", Tone::Notice, standing.doing.clone()),
         ("hampered", Tone::Bad, standing.hampered.clone()),
-        (
-            "said",
-            Tone::Plain,
-            said.map(|said| format!("health script: {said}")),
-        ),
+        ("said", Tone::Plain, said),
     ]
 }
 
@@ -230,19 +204,13 @@ fn of_claim(view: &View, survey: &Survey, place: usize, now: Timestamp) -> [Row;
     let (phase, age) = (phase(found), view.reader(now).age(found));
     let claim = format!("{phase}{}: {}", lasting(&age), reasons(found));
     let before = (!committed(found)).then(|| names(named(&survey.claims[..place])));
+    let before = before.filter(|it| !it.is_empty());
     let ahead = forecast(view, Some(node), now);
+    let ahead = ahead.map(|it| format!("{} before it, {}", it.left, it.text));
     [
         ("claim", Tone::Notice, Some(claim)),
-        (
-            "before it",
-            Tone::Notice,
-            before.filter(|it| !it.is_empty()),
-        ),
-        (
-            "forecast",
-            Tone::Plain,
-            ahead.map(|it| format!("{} before it, {}", it.left, it.text)),
-        ),
+        ("before it", Tone::Notice, before),
+        ("forecast", Tone::Plain, ahead),
         ("waits for", Tone::Notice, domains::waits(survey, place)),
     ]
 }

@@ -1,15 +1,12 @@
 //! How long those who wait will take, at the pace of the last reboots. A guess for people: nothing is decided by it.
 
-use std::collections::BTreeMap;
-
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::View;
-use super::describe::committed;
+use super::describe::{by_node, committed};
 use super::node_state::{Rank, node_states};
 use super::times::{instant, span, until};
-use crate::lock::record::Standing;
 use crate::lock::survey::Survey;
 
 /// From how many reboots a pace is taken.
@@ -48,39 +45,36 @@ pub(crate) fn forecast(view: &View, before: Option<&str>, now: Timestamp) -> Opt
         Some(gate) => Err(format!("the gate {gate} is closed")),
         None => pace(survey, &left, now),
     };
-    let forecast = |seconds, in_window, text| Forecast {
+    let mut forecast = Forecast {
         left: left.len(),
-        seconds,
-        in_window,
-        text,
+        seconds: None,
+        in_window: None,
+        text: String::new(),
     };
     let (many, each) = match known {
         Ok(pace) => pace,
         Err(why) => {
-            return Some(forecast(
-                None,
-                None,
-                format!("how long is not known: {why}"),
-            ));
+            forecast.text = format!("how long is not known: {why}");
+            return Some(forecast);
         }
     };
     let seconds = each.saturating_mul(count) / 1000;
-    let text = format!("about {} at the pace of the last {many}", span(seconds));
+    forecast.seconds = Some(seconds);
+    forecast.text = format!("about {} at the pace of the last {many}", span(seconds));
     let windows = view.local.windows.as_ref();
-    let Some(close) = windows.and_then(|windows| windows.next_change(now)) else {
-        return Some(forecast(Some(seconds), None, text));
-    };
-    let open = close.as_second() - now.as_second();
-    let in_window = seconds <= open;
-    let closes = match in_window {
-        true => ", before the window here closes".to_owned(),
-        false => format!(
-            "; the window here closes {}, after about {} of them",
-            until(now, close),
-            open.saturating_mul(1000) / each
-        ),
-    };
-    Some(forecast(Some(seconds), Some(in_window), text + &closes))
+    if let Some(close) = windows.and_then(|windows| windows.next_change(now)) {
+        let open = close.as_second() - now.as_second();
+        forecast.in_window = Some(seconds <= open);
+        forecast.text += &match seconds <= open {
+            true => ", before the window here closes".to_owned(),
+            false => format!(
+                "; the window here closes {}, after about {} of them",
+                until(now, close),
+                open.saturating_mul(1000) / each
+            ),
+        };
+    }
+    Some(forecast)
 }
 
 /// Whose claims are older than that of a node in the queue.
@@ -93,10 +87,10 @@ fn older(survey: &Survey, node: &str) -> Option<Vec<String>> {
 
 /// Who needs a reboot and waits for nobody's help.
 fn going(view: &View, survey: &Survey, now: Timestamp) -> Vec<String> {
-    let standings = standings(survey);
+    let standings = by_node(&survey.standings);
     let label = |node: &str| {
-        let blocked = standings.get(node)?.blocked.as_ref()?;
-        Some(blocked.label.as_str())
+        let standing = standings.get(node)?.as_ref().ok()?;
+        Some(standing.blocked.as_ref()?.label.as_str())
     };
     let goes = |node: &str, rank| match rank {
         Rank::Under | Rank::Queued => true,
@@ -110,26 +104,16 @@ fn going(view: &View, survey: &Survey, now: Timestamp) -> Vec<String> {
         .collect()
 }
 
-fn standings(survey: &Survey) -> BTreeMap<&str, &Standing> {
-    let all = survey.standings.iter();
-    all.filter_map(|(node, it)| Some((node.as_str(), it.as_ref().ok()?)))
-        .collect()
-}
-
 /// From how many reboots, and how many thousandths of a second each took. Only those count that ended while one of these waited
 /// already: no idle time lies between them. That nobody has come through for longer than usual counts as well.
 fn pace(survey: &Survey, left: &[String], now: Timestamp) -> Result<(usize, i64), String> {
-    let standings = standings(survey);
-    let claims = survey.claims.iter();
-    let claims: BTreeMap<_, _> = claims
-        .filter_map(|(node, found)| Some((node, found.claim.as_ref().ok()?)))
-        .collect();
+    let (standings, claims) = (by_node(&survey.standings), by_node(&survey.claims));
     let asked = |node: &String| {
-        let required = standings
-            .get(node.as_str())
-            .and_then(|it| it.required.as_ref());
-        let claim = claims.get(node).map(|claim| &claim.since);
-        instant(required.map(|it| &it.since).or(claim)?)
+        let standing = standings.get(node.as_str());
+        let required = standing.and_then(|it| it.as_ref().ok()?.required.as_ref());
+        let claim = claims.get(node.as_str());
+        let claim = claim.and_then(|found| found.claim.as_ref().ok());
+        instant(required.map(|it| &it.since).or(claim.map(|it| &it.since))?)
     };
     let first = left.iter().filter_map(asked).min();
     let records = survey.nodes.iter().filter_map(|(_, it)| it.as_ref().ok());
@@ -156,6 +140,7 @@ fn pace(survey: &Survey, left: &[String], now: Timestamp) -> Result<(usize, i64)
 mod tests {
     use super::*;
     use crate::lock::Phase;
+    use crate::lock::record::Standing;
     use crate::lock::record::{Blocked, Required};
     use crate::status::fixtures::{at, found, local, member, now, pause, view};
 

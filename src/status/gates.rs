@@ -24,10 +24,8 @@ pub(crate) fn gates(
     now: Timestamp,
     window_at: Timestamp,
 ) -> Vec<Verdict> {
-    let mut gates: Vec<Verdict> = survey
-        .and_then(|survey| name(local, survey))
-        .into_iter()
-        .collect();
+    let name = survey.and_then(|survey| name(local, survey));
+    let mut gates = Vec::from_iter(name);
     let urgent = survey.and_then(|survey| urgent(local, survey));
     gates.extend([
         detectors(local, survey, now),
@@ -77,12 +75,9 @@ pub(crate) fn with_own(own: Option<&Own>, seen: Vec<Verdict>, now: Timestamp) ->
         })
     };
     let known: Vec<&str> = seen.iter().map(|seen| seen.gate.as_str()).collect();
-    let others: Vec<Verdict> = own
-        .gates
-        .iter()
-        .filter(|said| !known.contains(&said.gate.as_str()))
-        .filter_map(|other| said(&other.gate))
-        .collect();
+    let others = own.gates.iter();
+    let others = others.filter(|said| !known.contains(&said.gate.as_str()));
+    let others: Vec<Verdict> = others.filter_map(|it| said(&it.gate)).collect();
     let seen = seen.into_iter().map(|seen| match said(&seen.gate) {
         // What is seen now is newer, where the daemon asked for nothing more than a look.
         Some(said) if seen.verdict == Word::NotAsked || !seen.blocks() && knows_more(&said) => said,
@@ -100,14 +95,12 @@ fn knows_more(said: &Verdict) -> bool {
 
 /// The gate that changes first by itself, for people; of those that block.
 pub(crate) fn next_opening(gates: &[Verdict], now: Timestamp, zone: &TimeZone) -> Option<String> {
-    let closed = gates
-        .iter()
-        .filter(|gate| gate.blocks())
-        .filter_map(|gate| {
-            let at = gate.changes_at.as_deref().and_then(instant);
-            Some((at.filter(|at| *at > now)?, gate.gate.as_str()))
-        });
-    let (at, name) = closed.min()?;
+    let closed = gates.iter().filter(|gate| gate.blocks());
+    let changes = closed.filter_map(|gate| {
+        let at = instant(gate.changes_at.as_deref()?);
+        Some((at.filter(|at| *at > now)?, gate.gate.as_str()))
+    });
+    let (at, name) = changes.min()?;
     Some(format!(
         "Next to let it pass by itself: {name}, {} ({}).",
         clock(at, zone),

@@ -95,8 +95,7 @@ impl View {
             version: asked.iter().find_map(|it| it.version.clone()),
             skew_sec: skew_sec(asked),
             asked: asked.iter().map(Endpoint::of).collect(),
-            read_at: survey.is_ok().then_some(now),
-            ..View::at(config, survey, None, now)
+            ..View::at(config, survey, None, false, (now, now))
         }
     }
 
@@ -106,31 +105,24 @@ impl View {
         survey: Result<Arc<Survey>, Trouble>,
         (now, window_at): (Timestamp, Timestamp),
     ) -> View {
-        let view = View::of_command(config, survey, &[]);
-        let local = Local::look(config, true);
-        let seen = gates(&local, view.survey.as_deref().ok(), now, window_at);
-        let gates = with_own(view.own.as_ref(), seen, now);
-        View {
-            gates,
-            local,
-            ..view
-        }
+        View::at(config, survey, None, true, (now, window_at))
     }
 
     /// The same from within a daemon: looks at this host, and takes what was read.
     pub(crate) fn of_daemon(config: &Config, sight: Sight, own: Own) -> View {
         let (survey, read_at) = sight.survey.unzip();
         let not_yet = || Trouble::new("it has not answered yet");
-        let (now, earlier) = match (survey, sight.error) {
+        let (current, earlier) = match (survey, sight.error) {
             (Some(survey), None) => (Ok(survey), None),
             (survey, error) => (Err(error.unwrap_or_else(not_yet)), survey),
         };
+        let now = Timestamp::now();
         View {
             version: sight.version,
             skew_sec: sight.skew_sec,
             earlier,
             read_at,
-            ..View::at(config, now, Some(own), Timestamp::now())
+            ..View::at(config, current, Some(own), false, (now, now))
         }
     }
 
@@ -138,20 +130,21 @@ impl View {
         config: &Config,
         survey: Result<Arc<Survey>, Trouble>,
         own: Option<Own>,
-        now: Timestamp,
+        ask: bool,
+        (now, window_at): (Timestamp, Timestamp),
     ) -> View {
-        let local = Local::look(config, false);
+        let local = Local::look(config, ask);
         let pid = local.daemon.as_ref().ok().copied().flatten();
         let own = own.or_else(|| Own::read(&config.run_dir, pid?));
-        let seen = gates(&local, survey.as_deref().ok(), now, now);
+        let seen = gates(&local, survey.as_deref().ok(), now, window_at);
         let keys = Keys::new(&config.etcd.namespace, &config.lock_key);
         View {
             lock_key: keys.prefix().to_owned(),
             version: None,
             gates: with_own(own.as_ref(), seen, now),
+            read_at: survey.is_ok().then_some(now),
             survey,
             earlier: None,
-            read_at: None,
             local,
             own,
             skew_sec: 0,
@@ -174,13 +167,14 @@ impl View {
         }
     }
 
-    /// With more than most readers want.
-    pub(crate) fn verbose(&self, now: Timestamp) -> String {
+    /// For people; with the endpoints of etcd, which is more than most of them want.
+    pub(crate) fn text(&self, endpoints: bool, now: Timestamp) -> String {
         let style = Style::of_stdout();
-        let text = text::text(self, self.of_etcd(now), style);
-        [vec![text], endpoints::lines(self, now, style)]
-            .concat()
-            .join("\n")
+        let mut text = text::text(self, self.of_etcd(now), style);
+        if endpoints {
+            text = format!("{text}\n{}", endpoints::lines(self, now, style).join("\n"));
+        }
+        text
     }
 
     /// For a terminal of this size.
@@ -202,15 +196,6 @@ impl View {
             now,
             patience: self.local.patience,
             seen: seen.map(|seen| (seen, self.since_boot)),
-        }
-    }
-
-    /// As text for people or as JSON on one line.
-    pub(crate) fn shown(&self, json: bool, now: Timestamp) -> String {
-        if json {
-            self.json(now)
-        } else {
-            text::text(self, self.of_etcd(now), Style::of_stdout())
         }
     }
 

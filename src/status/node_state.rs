@@ -60,37 +60,28 @@ pub(crate) fn node_states(survey: &Survey, reader: &Reader<'_>) -> Vec<NodeState
     let nodes = by_node(&survey.nodes);
     let reports = by_node(&survey.reports);
     let standings = by_node(&survey.standings);
-    let names: BTreeSet<&str> = claims
-        .keys()
-        .chain(nodes.keys())
-        .chain(standings.keys())
-        .copied()
-        .collect();
-    let mut all: Vec<NodeState> = names
-        .into_iter()
-        .map(|full| {
-            // A key may be as long as a book; a name of ours is not.
-            let node = &full.chars().take(LONGEST).collect::<String>();
-            let standing = standings.get(full).and_then(|it| it.as_ref().ok());
-            let state = match claims.get(full) {
-                Some(found) if committed(found) => {
-                    holder(node, found, words_of(found, standing), reader)
-                }
-                Some(_) => queued(node, standing),
-                None => idle(
-                    node,
-                    standing,
-                    reports.get(full).copied(),
-                    nodes.get(full).copied(),
-                    survey,
-                ),
-            };
-            NodeState {
-                node: full.to_owned(),
-                ..hampered(state, standing)
+    let names = claims.keys().chain(nodes.keys()).chain(standings.keys());
+    let names: BTreeSet<&str> = names.copied().collect();
+    let state = |full: &str| {
+        // A key may be as long as a book; a name of ours is not.
+        let node = &full.chars().take(LONGEST).collect::<String>();
+        let standing = standings.get(full).and_then(|it| it.as_ref().ok());
+        let state = match claims.get(full) {
+            Some(found) if committed(found) => {
+                holder(node, found, words_of(found, standing), reader)
             }
-        })
-        .collect();
+            Some(_) => queued(node, standing),
+            None => {
+                let record = nodes.get(full).and_then(|it| it.as_ref().ok());
+                idle(node, standing, reports.get(full).copied(), record, survey)
+            }
+        };
+        NodeState {
+            node: full.to_owned(),
+            ..hampered(state, standing)
+        }
+    };
+    let mut all: Vec<NodeState> = names.into_iter().map(state).collect();
     all.sort_by(|a, b| (a.rank, &a.node).cmp(&(b.rank, &b.node)));
     all
 }
@@ -110,11 +101,9 @@ fn hampered(state: NodeState, standing: Option<&Standing>) -> NodeState {
 
 /// What is said of this claim: by a living daemon, or by a pass that left it with a trouble; not by another machine.
 fn words_of<'a>(found: &Found, standing: Option<&'a Standing>) -> Option<&'a Standing> {
-    let ours = |standing: &&Standing| {
-        let claim = found.claim.as_ref().ok();
-        claim.is_none_or(|claim| is_same(&claim.node_id, &standing.node_id))
-    };
-    let speaks = |standing: &&Standing| !standing.once || left_with_claim(found, standing);
+    let claim = found.claim.as_ref().ok();
+    let ours = |said: &&Standing| claim.is_none_or(|it| is_same(&it.node_id, &said.node_id));
+    let speaks = |said: &&Standing| !said.once || left_with_claim(found, said);
     standing.filter(ours).filter(speaks)
 }
 
@@ -187,40 +176,33 @@ fn holder(
     let Some(standing) = standing.filter(|standing| speaks_of_claim(standing)) else {
         let late = reader.is_late(found);
         let began = reader.began(found);
-        let ahead = began.map_or(0, |at| at.as_second() - reader.now.as_second());
-        let clock = match ahead {
+        let clock = match began.map_or(0, |at| at.as_second() - reader.now.as_second()) {
             ..=SKEW_SEC => String::new(),
-            _ => format!(
-                "; since when is not known, as its clock is ahead by {} or more",
-                span(ahead)
-            ),
+            ahead => {
+                let ahead = span(ahead);
+                format!("; since when is not known, as its clock is ahead by {ahead} or more")
+            }
         };
-        let fact = match (claim.phase, late) {
-            (Phase::Rebooting, true) => format!("{node} has not come back"),
-            (Phase::Rebooting, false) => format!("{node} reboots"),
+        let what = match (claim.phase, late) {
+            (Phase::Rebooting, true) => "has not come back",
+            (Phase::Rebooting, false) => "reboots",
             (Phase::Verifying, true) => {
-                format!(
-                    "{node} had yet to prove that it is healthy and is silent: \
-                     its daemon does not run, or is cut off from etcd"
-                )
+                "had yet to prove that it is healthy and is silent: its daemon does not run, or is cut off from etcd"
             }
-            (Phase::Verifying, false) => {
-                format!("{node} is back and has to prove that it is healthy")
-            }
+            (Phase::Verifying, false) => "is back and has to prove that it is healthy",
             (Phase::Draining | Phase::Queued, true) => {
-                format!(
-                    "{node} was being drained and is silent: it is down, or its daemon does not run"
-                )
+                "was being drained and is silent: it is down, or its daemon does not run"
             }
-            (Phase::Draining | Phase::Queued, false) => format!("{node} is being drained"),
+            (Phase::Draining | Phase::Queued, false) => "is being drained",
         };
         let since = began.map_or_else(String::new, rfc3339);
+        let by = match reader.seen {
+            None => ", by its own clock",
+            Some(_) => "",
+        };
         return match late {
-            true if reader.seen.is_none() => {
-                stuck(fact + ", by its own clock").since(&since).release()
-            }
-            true => stuck(fact).since(&since).release(),
-            false => under(fact + &clock).since(&since),
+            true => stuck(format!("{node} {what}{by}")).since(&since).release(),
+            false => under(format!("{node} {what}{clock}")).since(&since),
         };
     };
     let fact = words(node, standing);
@@ -283,8 +265,8 @@ fn without_claim(node: &str, standing: &Standing) -> NodeState {
 }
 
 fn queued(node: &str, standing: Option<&Standing>) -> NodeState {
-    let held = standing.and_then(|standing| standing.blocked.as_ref());
-    let fact = match held.filter(|_| standing.is_some_and(|standing| standing.state == "queued")) {
+    let queued = standing.filter(|standing| standing.state == "queued");
+    let fact = match queued.and_then(|standing| standing.blocked.as_ref()) {
         Some(blocked) => format!("{node} has its turn and waits: {}", blocked.text),
         None => format!("{node} waits for its turn"),
     };
@@ -299,10 +281,9 @@ fn idle(
     node: &str,
     standing: Option<&Standing>,
     said: Option<&Said>,
-    record: Option<&Result<NodeRecord, crate::lock::record::RecordError>>,
+    record: Option<&NodeRecord>,
     survey: &Survey,
 ) -> NodeState {
-    let record = record.and_then(|record| record.as_ref().ok());
     if let (Some(standing), Some(record)) = (standing, record)
         && !is_same(&standing.node_id, &record.node_id)
     {
@@ -324,21 +305,21 @@ fn idle(
     let ill = |fact: String| NodeState::new(node, Tone::Notice, Rank::Ill, fact);
     match (said, standing) {
         (Some(said), _) if said.healthy != Some(true) => {
-            let why = said
-                .reason
-                .as_deref()
-                .unwrap_or("its report does not say why");
             let since = said.since.clone().unwrap_or_default();
-            ill(format!("{node} is unhealthy: {why}")).since(&since)
+            ill(format!("{node} is unhealthy: {}", why_ill(said))).since(&since)
         }
         (None, None) => ill(format!("{node} is silent: no daemon, or cut off from etcd")),
-        (_, _) => NodeState::new(
-            node,
-            Tone::Good,
-            Rank::Fine,
-            format!("{node} needs no reboot"),
-        ),
+        _ => {
+            let fact = format!("{node} needs no reboot");
+            NodeState::new(node, Tone::Good, Rank::Fine, fact)
+        }
     }
+}
+
+/// Why a node says that it is not healthy.
+pub(super) fn why_ill(said: &Said) -> &str {
+    let why = said.reason.as_deref();
+    why.unwrap_or("its report does not say why")
 }
 
 /// Why what held a node up is over, which it finds out when it looks again.
@@ -370,10 +351,10 @@ fn held_up(node: &str, standing: &Standing, label: &str, text: &str) -> NodeStat
     };
     let state = NodeState::new(node, tone, rank, format!("{node} {needs}: {text}"));
     match label {
-        "budget" => state.command(
-            "To let it try again:",
-            format!("reset-budget {node} --reason TEXT"),
-        ),
+        "budget" => {
+            let command = format!("reset-budget {node} --reason TEXT");
+            state.command("To let it try again:", command)
+        }
         "health" | "policy" | "detector" | "configuration" | "kill_switch" | "etcd" | "aborted" => {
             state.command("More of it:", format!("explain {node}"))
         }

@@ -81,16 +81,14 @@ pub(crate) struct Cell {
     pub(crate) tone: Tone,
 }
 
-/// A cell. What comes from etcd is somebody else's text: control characters are replaced.
-pub(crate) fn cell(tone: Tone, text: impl AsRef<str>) -> Cell {
-    Cell {
-        text: clean(text.as_ref()),
-        tone,
-    }
+/// A cell.
+pub(crate) fn cell(tone: Tone, text: impl Into<String>) -> Cell {
+    let text = text.into();
+    Cell { text, tone }
 }
 
 /// A cell without a tone.
-pub(crate) fn plain(text: impl AsRef<str>) -> Cell {
+pub(crate) fn plain(text: impl Into<String>) -> Cell {
     cell(Tone::Plain, text)
 }
 
@@ -122,13 +120,18 @@ impl Table {
         indent: usize,
         rows: impl IntoIterator<Item = R>,
     ) -> Table {
-        let rows = rows.into_iter().map(Into::into).collect();
-        Table { indent, rows }
+        let mut table = Table::new(indent);
+        rows.into_iter().for_each(|row| table.row(row));
+        table
     }
 
-    /// Adds a row.
+    /// Adds a row. What comes from etcd is somebody else's text: control characters are replaced.
     pub(crate) fn row(&mut self, cells: impl Into<Vec<Cell>>) {
-        self.rows.push(cells.into());
+        let mut cells = cells.into();
+        for cell in &mut cells {
+            cell.text = clean(&cell.text);
+        }
+        self.rows.push(cells);
     }
 
     /// The lines.

@@ -34,9 +34,9 @@ pub fn shown(folder: &Path, bytes: &[u8]) {
     let now = Timestamp::from_second(1_784_000_000).expect("a moment of 2026");
     let view = View::of_command(config, survey, &[]);
 
-    let text = clean(&view.shown(false, now));
+    let text = clean(&view.text(false, now));
     assert!(is_clean(&text), "{text:?}");
-    let json = view.shown(true, now);
+    let json = view.json(now);
     let cleaned = clean(&json);
     assert!(is_clean(&cleaned), "{cleaned:?}");
     let meaning = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();

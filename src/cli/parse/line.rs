@@ -4,11 +4,11 @@ use std::ffi::{OsStr, OsString};
 use std::str::FromStr;
 use std::time::Duration;
 
-use lexopt::Arg;
+use lexopt::{Arg, Parser};
 
 use crate::cli::commands::CommandName;
 use crate::cli::duration::duration;
-use crate::cli::flags::{FLAGS, FlagName, FlagSpec};
+use crate::cli::flags::{FLAGS, FlagSpec};
 use crate::config::nearest::nearest;
 
 /// The longest reason, in characters. It is shown in every status.
@@ -24,55 +24,38 @@ pub(super) struct Line {
 impl Line {
     /// Every flag is known and has its value, whether or not it belongs to the command.
     pub(super) fn of(arguments: impl IntoIterator<Item = OsString>) -> Result<Line, String> {
-        let mut parser = lexopt::Parser::from_args(arguments);
+        let mut parser = Parser::from_args(arguments);
         let mut line = Line {
             flags: Vec::new(),
             operands: Vec::new(),
         };
         while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
+            let mut flags = FLAGS.iter();
             let flag = match argument {
                 Arg::Value(word) => {
                     line.operands.push(word);
                     continue;
                 }
-                Arg::Long(name) => FLAGS
-                    .iter()
+                Arg::Long(name) => flags
                     .find(|flag| flag.long == name)
                     .ok_or_else(|| unknown_flag(name))?,
-                Arg::Short(letter) => FLAGS
-                    .iter()
+                Arg::Short(letter) => flags
                     .find(|flag| flag.short == Some(letter))
                     .ok_or_else(|| format!("unknown flag -{letter}"))?,
             };
-            let value = match flag.value {
-                Some(name) => {
-                    let missing =
-                        |_| format!("--{} needs a value: --{} {name}", flag.long, flag.long);
-                    // A flag in the place of a value would turn the command round. Joined by `=` it is meant.
-                    if let Some(next) = parser.optional_value() {
-                        Some(next)
-                    } else {
-                        let value = parser.value().map_err(missing)?;
-                        if let Some(taken) = flag_in(&value) {
-                            return Err(format!(
-                                "--{} needs a value before {taken}: --{} {name}; if {taken} is the value, write --{}={taken}",
-                                flag.long, flag.long, flag.long
-                            ));
-                        }
-                        Some(value)
-                    }
-                }
-                None => None,
-            };
-            line.flags.push((flag, value));
+            let value = flag
+                .value
+                .map(|name| value_of(flag.long, name, &mut parser));
+            line.flags.push((flag, value.transpose()?));
         }
         Ok(line)
     }
 
     pub(super) fn check_flags_of(&self, command: CommandName) -> Result<(), String> {
-        let strange = self.flags.iter().map(|(flag, _)| flag);
-        let strange = strange.into_iter().find(|flag| !flag.is_of(command));
-        let Some(flag) = strange else { return Ok(()) };
+        let mut flags = self.flags.iter();
+        let Some((flag, _)) = flags.find(|(flag, _)| !flag.is_of(command)) else {
+            return Ok(());
+        };
         let homes = flag.commands.iter().map(|name| name.as_str());
         let homes: Vec<String> = homes.map(|name| format!("`{name}`")).collect();
         Err(format!(
@@ -83,29 +66,33 @@ impl Line {
         ))
     }
 
-    pub(super) fn has(&self, name: FlagName) -> bool {
-        self.flags.iter().any(|(flag, _)| flag.name == name)
-    }
-
-    pub(super) fn value(&self, name: FlagName) -> Option<&OsStr> {
+    fn given(&self, long: &str) -> Option<&(&FlagSpec, Option<OsString>)> {
+        debug_assert!(FLAGS.iter().any(|flag| flag.long == long), "{long}");
         // The last one wins, so that a wrapper's default can be overridden.
-        let mut flags = self.flags.iter().rev();
-        flags.find(|(flag, _)| flag.name == name)?.1.as_deref()
+        self.flags.iter().rev().find(|(flag, _)| flag.long == long)
     }
 
-    pub(super) fn span(&self, name: FlagName) -> Result<Option<Duration>, String> {
-        self.value(name)
-            .map(|text| duration(&text.to_string_lossy()))
+    pub(super) fn has(&self, long: &str) -> bool {
+        self.given(long).is_some()
+    }
+
+    pub(super) fn value(&self, long: &str) -> Option<&OsStr> {
+        self.given(long)?.1.as_deref()
+    }
+
+    pub(super) fn span(&self, long: &str) -> Result<Option<Duration>, String> {
+        let text = self.value(long);
+        text.map(|text| duration(&text.to_string_lossy()))
             .transpose()
     }
 
     /// A number, 1 or more, of what it says.
     pub(super) fn number<T: FromStr + Default + PartialOrd>(
         &self,
-        name: FlagName,
+        long: &str,
         what: &str,
     ) -> Result<Option<T>, String> {
-        self.value(name)
+        self.value(long)
             .map(|text| match text.to_string_lossy().parse() {
                 Ok(number) if number > T::default() => Ok(number),
                 _ => Err(format!("{what}, 1 or more")),
@@ -114,7 +101,7 @@ impl Line {
     }
 
     pub(super) fn reason(&self) -> Result<Option<String>, String> {
-        let Some(text) = self.value(FlagName::Reason) else {
+        let Some(text) = self.value("reason") else {
             return Ok(None);
         };
         let text = text.to_str().ok_or("--reason is not valid UTF-8")?.trim();
@@ -134,6 +121,21 @@ impl Line {
     pub(super) fn needed_reason(&self, command: &str, why: &str) -> Result<String, String> {
         self.reason()?
             .ok_or_else(|| format!("`{command}` needs --reason TEXT: {why}"))
+    }
+}
+
+/// A flag in the place of a value would turn the command round. Joined by `=` it is meant.
+fn value_of(long: &str, name: &str, parser: &mut Parser) -> Result<OsString, String> {
+    if let Some(joined) = parser.optional_value() {
+        return Ok(joined);
+    }
+    let missing = |_| format!("--{long} needs a value: --{long} {name}");
+    let value = parser.value().map_err(missing)?;
+    match flag_in(&value) {
+        Some(taken) => Err(format!(
+            "--{long} needs a value before {taken}: --{long} {name}; if {taken} is the value, write --{long}={taken}"
+        )),
+        None => Ok(value),
     }
 }
 

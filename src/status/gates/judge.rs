@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::core::facts::{DetectorReport, DetectorResult};
 use crate::core::machine::DETECTOR;
-use crate::core::machine::{judge_budget, judge_cooldown, judge_pause, judge_window};
+use crate::core::machine::{judge_budget, judge_window};
 use crate::core::windows::Windows;
 use crate::core::{Refusal, Verdict, Word, judge_detectors};
 use crate::host::KillSwitch;
@@ -25,14 +25,6 @@ pub(super) fn refused(gate: &str, refusal: &Refusal, text: impl Into<String>) ->
     Verdict {
         text: text.into(),
         ..Verdict::refused(gate, refusal)
-    }
-}
-
-fn changing(verdict: Verdict, at: Option<Timestamp>) -> Verdict {
-    let changes_at = at.map(rfc3339);
-    Verdict {
-        changes_at,
-        ..verdict
     }
 }
 
@@ -57,10 +49,8 @@ pub(crate) fn detectors(local: &Local, survey: Option<&Survey>, now: Timestamp) 
         (Err(_), None) => Verdict::not_asked(NAME, "not run by status (use simulate)"),
         (Err(_), Some(not_run)) if !not_run.is_empty() => {
             let others = names(not_run.iter().map(String::as_str));
-            let text = format!(
-                "no file asks for a reboot; commands were not run: {others} (use simulate)"
-            );
-            Verdict::not_asked(NAME, text)
+            let text = "no file asks for a reboot; commands were not run:";
+            Verdict::not_asked(NAME, format!("{text} {others} (use simulate)"))
         }
         (Err(refusal), Some(_)) => refused(NAME, &refusal, refusal.text()),
     }
@@ -113,21 +103,19 @@ pub(crate) fn kill_switch(local: &Local, now: Timestamp) -> Verdict {
     match &local.kill_switch {
         KillSwitch::Absent => Verdict::ok(NAME, format!("{path} is not there")),
         KillSwitch::Present { since, text } => {
-            let since = since
-                .and_then(|at| Timestamp::try_from(at).ok())
-                .map_or_else(String::new, |at| format!(", written {}", ago(now, at)));
-            let why = if text.is_empty() {
-                String::new()
-            } else {
-                format!(": {text}")
-            };
-            refused(NAME, &refusal, format!("{path} is there{since}{why}"))
+            let mut told = format!("{path} is there");
+            if let Some(at) = since.and_then(|at| Timestamp::try_from(at).ok()) {
+                told = format!("{told}, written {}", ago(now, at));
+            }
+            if !text.is_empty() {
+                told = format!("{told}: {text}");
+            }
+            refused(NAME, &refusal, told)
         }
-        KillSwitch::Unknown(why) => refused(
-            NAME,
-            &refusal,
-            format!("it cannot be checked, so it counts as on: {why}"),
-        ),
+        KillSwitch::Unknown(why) => {
+            let text = format!("it cannot be checked, so it counts as on: {why}");
+            refused(NAME, &refusal, text)
+        }
     }
 }
 
@@ -142,10 +130,9 @@ pub(crate) fn window(windows: Option<&Windows>, now: Timestamp, at: Timestamp) -
     };
     let zone = windows.zone();
     let verdict = windows.verdict(at);
-    let when = if at == now {
-        String::new()
-    } else {
-        format!("at {}: ", clock(at, zone))
+    let when = match at == now {
+        true => String::new(),
+        false => format!("at {}: ", clock(at, zone)),
     };
     let why = match (&verdict.by, verdict.open) {
         (Some(entry), true) => format!("allowed by {entry:?}"),
@@ -164,39 +151,36 @@ pub(crate) fn window(windows: Option<&Windows>, now: Timestamp, at: Timestamp) -
     let since = since.map_or_else(String::new, |since| {
         format!(" since {}", clock(since, zone))
     });
-    let text = format!("{when}{why}{since}; {change}");
-    let said = Verdict {
-        text: text.clone(),
-        ..Verdict::of(NAME, &judged, text)
-    };
-    changing(said, next)
+    Verdict {
+        text: format!("{when}{why}{since}; {change}"),
+        changes_at: next.map(rfc3339),
+        ..Verdict::of(NAME, &judged, "")
+    }
 }
 
 pub(crate) fn pause(survey: &Survey, now: Timestamp, zone: &TimeZone) -> Verdict {
     const NAME: &str = "pause";
-    let Err(refusal) = judge_pause(survey.pause.as_ref()) else {
+    let Some(pause) = &survey.pause else {
         return Verdict::ok(NAME, "the cluster is not paused");
     };
-    let Some(pause) = &survey.pause else {
-        return Verdict::refused(NAME, &refusal);
-    };
     let until = pause.as_ref().ok().and_then(|pause| pause.until.as_deref());
-    let verdict = refused(NAME, &refusal, paused_text(pause, now, zone));
-    changing(verdict, until.and_then(instant))
+    let refusal = Refusal::Paused(String::new());
+    Verdict {
+        changes_at: until.and_then(instant).map(rfc3339),
+        ..refused(NAME, &refusal, paused_text(pause, now, zone))
+    }
 }
 
 pub(crate) fn cooldown(survey: &Survey, now: Timestamp, zone: &TimeZone) -> Verdict {
     const NAME: &str = "cooldown";
-    let Err(refusal) = judge_cooldown(survey.cooldown.as_ref()) else {
-        return Verdict::ok(NAME, "the cluster does not cool down");
-    };
+    let refusal = Refusal::Cooldown(String::new());
     match &survey.cooldown {
-        Some(Ok(cooldown)) => {
-            let text = cooldown_text(cooldown, now, zone);
-            changing(refused(NAME, &refusal, text), instant(&cooldown.until))
-        }
+        None => Verdict::ok(NAME, "the cluster does not cool down"),
+        Some(Ok(cooldown)) => Verdict {
+            changes_at: instant(&cooldown.until).map(rfc3339),
+            ..refused(NAME, &refusal, cooldown_text(cooldown, now, zone))
+        },
         Some(Err(error)) => refused(NAME, &refusal, error.to_string()),
-        None => Verdict::refused(NAME, &refusal),
     }
 }
 

@@ -10,58 +10,43 @@ use crate::core::machine::target;
 use crate::core::{Refusal, Verdict, policy, wave};
 use crate::identity::is_same;
 use crate::lock::domains::Waits;
-use crate::lock::outcome::{Found, Members};
+use crate::lock::outcome::Members;
 use crate::lock::survey::Survey;
 use crate::lock::waves::Member;
 use crate::status::describe::{age, by_node, committed, lasting, named, names, of_node, phase};
 use crate::status::domains;
 use crate::status::local::Local;
+use crate::status::node_state::why_ill;
 use crate::status::times::since_text;
 
 pub(crate) fn turn(local: &Local, survey: &Survey, now: Timestamp) -> Verdict {
     const NAME: &str = "turn";
-    let place = survey
-        .claims
-        .iter()
-        .position(|(node, _)| *node == local.node);
+    let mut claims = survey.claims.iter();
+    let place = claims.position(|(node, _)| *node == local.node);
     let own = place.map(|place| &survey.claims[place].1);
-    let ours = |found: &&Found| {
-        let claim = found.claim.as_ref();
-        claim.is_ok_and(|claim| is_same(&claim.node_id, &local.node_id))
-    };
-    if own.is_some_and(|found| found.claim.is_ok() && !ours(&found)) {
+    let claim = own.and_then(|found| found.claim.as_ref().ok());
+    if claim.is_some_and(|claim| !is_same(&claim.node_id, &local.node_id)) {
         return Verdict::not_asked(NAME, "the claim under this name is of another machine");
     }
+    let lasting = own.map_or_else(String::new, |found| lasting(&age(found, now)));
     if let Some(found) = own.filter(|found| committed(found)) {
-        return Verdict::ok(NAME, own_text(found, now));
+        let phase = phase(found);
+        return Verdict::ok(NAME, format!("this node holds its claim: {phase}{lasting}"));
     }
     let ahead = &survey.claims[..place.unwrap_or(survey.claims.len())];
-    let queued = own.map(|found| lasting(&age(found, now)));
     // A claim is judged by the labels that it was made with.
-    let claim = own.and_then(|found| found.claim.as_ref().ok());
     let domains = claim.map_or(&local.domains, |claim| &claim.domains);
-    let own = queued.map_or_else(
-        || "not in the queue".to_owned(),
-        |lasting| format!("in the queue{lasting}"),
-    );
+    let own = match own {
+        None => "not in the queue".to_owned(),
+        Some(_) => format!("in the queue{lasting}"),
+    };
     let why = match domains::turn(domains, local.limit, ahead) {
         Ok(()) => return Verdict::ok(NAME, format!("{own}; its turn is free")),
         Err(full @ Waits::Full { .. }) => full.text(),
         Err(many) => format!("{}: {}", many.text(), names(named(ahead))),
     };
-    refused(
-        NAME,
-        &Refusal::NotTurn(String::new()),
-        format!("{own}; {why}"),
-    )
-}
-
-fn own_text(found: &Found, now: Timestamp) -> String {
-    format!(
-        "this node holds its claim: {}{}",
-        phase(found),
-        lasting(&age(found, now))
-    )
+    let refusal = Refusal::NotTurn(String::new());
+    refused(NAME, &refusal, format!("{own}; {why}"))
 }
 
 /// The cluster policies, when there are any.
@@ -71,10 +56,8 @@ pub(crate) fn policies(local: &Local, survey: Option<&Survey>) -> Option<Verdict
     let Some(survey) = survey else {
         return Some(unasked(NAME));
     };
-    let healthy = survey
-        .reports
-        .iter()
-        .filter(|(_, said)| said.healthy == Some(true));
+    let reports = survey.reports.iter();
+    let healthy = reports.filter(|(_, said)| said.healthy == Some(true));
     let down = survey.claims.iter().filter(|(_, found)| committed(found));
     let members = Members {
         all: survey.nodes.iter().map(|(node, _)| node.clone()).collect(),
@@ -82,28 +65,19 @@ pub(crate) fn policies(local: &Local, survey: Option<&Survey>) -> Option<Verdict
         down: down.map(|(node, _)| node.clone()).collect(),
         foreign: None,
     };
-    Some(match policy::judge(policies, &members, &local.node) {
-        Ok(()) => Verdict::ok(
-            NAME,
-            format!(
-                "{} of {} members report that they are healthy",
-                members.healthy.len(),
-                members.all.len()
-            ),
-        ),
-        Err(why) => {
-            let ill = members
-                .all
-                .iter()
-                .filter(|node| !members.healthy.contains(node));
-            let ill = names(ill.map(String::as_str));
-            let ill = match ill.as_str() {
-                "" => ill,
-                some => format!("; not healthy or silent: {some}"),
-            };
-            refused(NAME, &Refusal::Policy(String::new()), format!("{why}{ill}"))
-        }
-    })
+    let Err(why) = policy::judge(policies, &members, &local.node) else {
+        let (healthy, all) = (members.healthy.len(), members.all.len());
+        let text = format!("{healthy} of {all} members report that they are healthy");
+        return Some(Verdict::ok(NAME, text));
+    };
+    let is_ill = |node: &&String| !members.healthy.contains(node);
+    let ill = members.all.iter().filter(is_ill);
+    let ill = match names(ill.map(String::as_str)).as_str() {
+        "" => String::new(),
+        some => format!("; not healthy or silent: {some}"),
+    };
+    let refusal = Refusal::Policy(String::new());
+    Some(refused(NAME, &refusal, format!("{why}{ill}")))
 }
 
 /// Failed reboots of others, when there are as many as stop it. What only a node saw that waits in the queue is not told here.
@@ -115,14 +89,13 @@ pub(crate) fn line(local: &Local, survey: &Survey) -> Option<Verdict> {
     };
     let target = target.as_deref();
     match line::judge(local.halt_after, &local.node, target, &survey.line, &[]) {
-        Ok(word) => {
-            let (_, word) = word?;
+        Ok(word) => word.map(|(_, word)| {
             let (by, why) = (word.by, word.reason);
-            Some(Verdict::ok(
+            Verdict::ok(
                 NAME,
                 format!("goes on in spite of failures, by {by}: {why}"),
-            ))
-        }
+            )
+        }),
         Err(why) => Some(with_remedy(NAME, &Refusal::Line(why))),
     }
 }
@@ -151,9 +124,13 @@ fn members(survey: &Survey) -> Vec<Member> {
     let all = nodes.keys().chain(claims.keys()).chain(said.keys());
     let all: BTreeSet<&str> = all.copied().collect();
     let member = |node: &str| {
-        let claim = claims.get(node).copied().cloned();
-        let said = said.get(node).copied().cloned();
-        Member::of(node, nodes.get(node).copied(), claim, said)
+        let (claim, said) = (claims.get(node).copied(), said.get(node).copied());
+        Member::of(
+            node,
+            nodes.get(node).copied(),
+            claim.cloned(),
+            said.cloned(),
+        )
     };
     all.into_iter().filter_map(member).collect()
 }
@@ -171,21 +148,13 @@ pub(crate) fn health(local: &Local, survey: Option<&Survey>, now: Timestamp) -> 
         };
         return Verdict::not_asked(NAME, format!("not run now{silent} {HINT}"));
     };
-    let age = said.since.as_deref().map(|since| since_text(now, since));
-    let age = age.filter(|age| !age.is_empty());
-    let age = age.map_or_else(String::new, |age| format!(" for {age}"));
-    match said.healthy {
-        Some(true) => {
-            let text = format!("not run now; as monitor it has passed{age} {HINT}");
-            Verdict::not_asked(NAME, text)
-        }
-        Some(false) | None => {
-            let why = said
-                .reason
-                .as_deref()
-                .unwrap_or("its report does not say why");
-            let text = format!("not run now; as monitor it has failed{age}: {why} {HINT}");
-            refused(NAME, &Refusal::Health(String::new()), text)
-        }
+    let since = said.since.as_deref().unwrap_or_default();
+    let age = lasting(&since_text(now, since));
+    if said.healthy == Some(true) {
+        let text = format!("not run now; as monitor it has passed{age} {HINT}");
+        return Verdict::not_asked(NAME, text);
     }
+    let why = why_ill(said);
+    let text = format!("not run now; as monitor it has failed{age}: {why} {HINT}");
+    refused(NAME, &Refusal::Health(String::new()), text)
 }

@@ -44,20 +44,13 @@ impl Html {
             Tone::Dim => "dim",
             Tone::Plain | Tone::Heading => return self.text(words),
         };
-        self.raw("<span class=\"")
-            .raw(class)
-            .raw("\">")
-            .text(words)
-            .raw("</span>")
+        self.raw(&format!("<span class=\"{class}\">"));
+        self.text(words).raw("</span>")
     }
 
     /// A part that is exchanged when it changes.
     pub(crate) fn live(&mut self, id: &str, markup: &str) -> &mut Html {
-        self.raw("<div id=\"")
-            .raw(id)
-            .raw("\" data-live>")
-            .raw(markup)
-            .raw("</div>")
+        self.raw(&format!("<div id=\"{id}\" data-live>{markup}</div>"))
     }
 
     pub(crate) fn done(self) -> String {
