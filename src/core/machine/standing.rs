@@ -169,6 +169,8 @@ impl Machine {
     fn stands(&self) -> Option<(&'static str, Option<Refusal>, Option<String>)> {
         let at = |gates: &Gates| match gates.stage() {
             Stage::PreLock => None,
+            // It looks again, as it says: not each look is news.
+            Stage::Resume | Stage::Retry if self.is_said_to_hold() => None,
             Stage::Waiting | Stage::PostLock => Some(self.waiting()),
             Stage::Resume => Some((
                 "draining",
@@ -219,6 +221,11 @@ impl Machine {
             }
             State::Ending(_) => Some(("verifying", None, Some("gives its claim back".to_owned()))),
         }
+    }
+
+    fn is_said_to_hold(&self) -> bool {
+        let said = self.shown.standing.as_ref();
+        said.is_some_and(|standing| standing.state == "holding")
     }
 
     fn waiting(&self) -> (&'static str, Option<Refusal>, Option<String>) {

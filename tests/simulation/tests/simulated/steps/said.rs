@@ -128,6 +128,30 @@ fn a_node_that_never_goes_down_says_so_each_time() {
     assert_eq!(attempt.changes_at, None, "a command may still work");
 }
 
+/// Each look again at what it holds for would else be two writes.
+#[test]
+fn a_node_that_holds_says_nothing_anew_while_it_looks_again() {
+    let mut node = Node::new(settings());
+    sayings(&mut node, "rebooting");
+    node.health = ScriptOutcome::Exited(3);
+    let held = sayings(&mut node, "holding").pop();
+    let since = node.machine.standing().unwrap().since.clone();
+    let (begun, mut looks) = (node.now, 0);
+    while node.now < begun + Duration::from_secs(300) {
+        let action = node.next_action();
+        looks += usize::from(name(&action) == "health");
+        node.perform(action);
+        assert_eq!(Some(said(&node)), held);
+    }
+    assert!(looks > 3, "{looks}");
+    assert_eq!(node.machine.standing().unwrap().since, since);
+    node.health = ScriptOutcome::Exited(0);
+    assert_eq!(
+        sayings(&mut node, "reboot"),
+        [held.unwrap(), COMMAND.into()]
+    );
+}
+
 #[test]
 fn an_attempt_that_ended_otherwise_is_said_to_have() {
     let proof = |what: &str| format!("verifying: {what} and has to prove that it is healthy");
