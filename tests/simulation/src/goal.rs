@@ -144,6 +144,17 @@ impl World {
         used < self.hosts[index].plan.settings.max_reboots_without_clearing
     }
 
+    /// Whether another host waits with its claim too: each of them counts as gone for the policies of the other, without end.
+    fn others_hold(&self, holder: usize) -> bool {
+        let others = self
+            .hosts
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| *at != holder);
+        let mut processes = others.filter_map(|(_, host)| host.process.as_ref());
+        processes.any(|process| matches!(process.machine.state(), State::Holding(..)))
+    }
+
     /// The specification leaves a node that is stuck with its claim to an operator, who comes after a while.
     fn call_operators(&mut self) {
         if self.line_stands() {
@@ -173,6 +184,11 @@ impl World {
                 || self.hosts[holder].retired
                 || match host.process.as_ref().map(|process| process.machine.state()) {
                     Some(State::Holding(None, _)) => true,
+                    Some(State::Holding(Some(Stage::Retry), Refusal::Policy(_)))
+                        if self.others_hold(holder) =>
+                    {
+                        true
+                    }
                     Some(State::Holding(Some(Stage::Retry), _)) => !host.asks(self.now),
                     _ => tried || (host.plan.settings.mode != Mode::Daemon && !host.required),
                 };

@@ -570,3 +570,28 @@ fn a_former_name_that_a_late_claim_keeps_goes_with_that_claim() {
     ];
     holds(plan);
 }
+
+/// Two reboot commands do nothing, and the third machine has another name since: each of the two waits until the other is back and
+/// healthy, which neither can be, and an operator is called.
+#[test]
+fn two_that_hold_for_each_other_are_an_operators() {
+    let mut plan = Plan::plain(3);
+    plan.quiet_at = 200 * SECOND;
+    plan.nodes[2].required_at = None;
+    for node in &mut plan.nodes {
+        node.reboots = vec![Reboot::HangsForNothing];
+        node.settings.max_concurrent_reboots = 2;
+        node.settings.health_publish_interval = Some(Duration::from_secs(10));
+        node.settings.policies = Some(Policies {
+            min_healthy_absolute: Some(2),
+            ..Policies::default()
+        });
+    }
+    plan.nodes[0].required_at = Some(60 * SECOND);
+    plan.nodes[1].required_at = Some(80 * SECOND);
+    plan.faults = vec![
+        (When::At(85 * SECOND), Fault::PowerLoss(2, 9 * SECOND)),
+        (When::At(85 * SECOND), Fault::Named(2, 5)),
+    ];
+    holds(plan);
+}
