@@ -265,6 +265,15 @@ fn the_oldest_claims_are_asked_for_in_the_order_of_the_queue() {
     assert_eq!(*range, oldest);
 }
 
+/// In a long queue the answer would else be all claims, at each joining node.
+#[test]
+fn who_joins_asks_how_many_there_are_and_not_for_what_they_say() {
+    let claim = decode(&claim("a", "queued")).unwrap();
+    let txn = request::join(&keys(), &claim, 7, true);
+    let counts = |op: &Op| matches!(op, Op::Range(range) if range.count_only);
+    assert!(txn.success.last().is_some_and(counts), "{txn:?}");
+}
+
 #[test]
 fn the_queue_before_a_claim_is_read_past_whatever_lies_in_between() {
     let limit = |foreign| request::recount(&keys(), 9, 4, foreign).limit;

@@ -84,10 +84,6 @@ impl Queue {
     pub(super) fn unknown(now: Duration) -> Queue {
         Queue {
             stale: true,
-            check_at: now,
-            recount_at: now,
-            count_at: now,
-            counted_at: now,
             since: now,
             ..Queue::default()
         }

@@ -130,6 +130,17 @@ fn a_claim_says_which_kernel_was_there_at_the_last_look_before_its_commit() {
     assert_eq!(committed.target.as_deref(), Some("6.2"));
 }
 
+#[test]
+fn a_claim_names_no_kernel_when_detectors_name_two() {
+    let mut node = Node::new(settings());
+    for (kernels, target) in [(["6.1", "6.1"], Some("6.1")), (["6.1", "6.2"], None)] {
+        node.detectors = kernels.map(asks_for).to_vec();
+        node.until("reboot");
+        assert_eq!(node.claim().unwrap().target.as_deref(), target);
+        node = Node::new(settings());
+    }
+}
+
 /// What its claim says is what another node's mark would say of it.
 #[test]
 fn a_failure_of_another_kernel_stops_nobody_who_looks_for_his_own_only() {

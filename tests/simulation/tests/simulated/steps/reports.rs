@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use etcd_rs_sync::{Error, KeepAliveReply, Reply, Request};
+use etcd_rs_sync::{Error, KeepAliveReply, Put, Reply, Request};
 use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
 use reboot_coordinator::core::io::Ticket;
 use reboot_coordinator::core::{Action, Input, Reload, Settings};
@@ -312,6 +312,31 @@ fn what_an_earlier_process_left_is_replaced_and_what_another_program_writes_is_s
             }
         }
     }
+}
+
+/// A late copy of an earlier write of this process, under its own lease.
+#[test]
+fn what_this_process_said_before_is_not_taken_for_what_it_says_now() {
+    let mut node = Node::new(Settings {
+        health_publish_interval: Some(Duration::from_secs(10)),
+        ..settings()
+    });
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    node.until_state("idle");
+    let before = node.stands("/r/standing/n0").unwrap().clone();
+    node.detectors = vec![detector(DetectorResult::Failed("odd".to_owned()))];
+    let write = loop {
+        let (ticket, request) = until_report(&mut node);
+        match request {
+            Request::Txn(_) => break Action::Report(ticket, request),
+            renewal => node.perform(Action::Report(ticket, renewal)),
+        }
+    };
+    let late = Put::new(before.key, before.value, before.lease);
+    node.etcd.apply(0, &Request::Put(late)).unwrap();
+    node.perform(write);
+    node.settle();
+    assert_eq!(standing(&node).state, "blocked");
 }
 
 #[test]

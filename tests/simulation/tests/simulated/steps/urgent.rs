@@ -104,6 +104,14 @@ fn it_lets_its_node_past_the_window_and_the_cooldown_and_the_history_says_so() {
     let reason = "urgently requested by eva@admin: it drops packets";
     assert_eq!(claim.reasons, [reason]);
     assert!(node.said("committed", "cooldown and window by an urgent request"));
+    let passed = |node: &Node| {
+        let fields = &node.last("committed").fields;
+        fields.iter().any(|(name, _)| *name == "passed")
+    };
+    assert!(passed(&node));
+    let mut other = Node::new(settings());
+    other.until("reboot");
+    assert!(!passed(&other));
     assert!(node.said(
         "urgent",
         "lets this node past: outside the maintenance window"
