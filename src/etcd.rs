@@ -104,7 +104,7 @@ pub(crate) fn read(etcd: &dyn Etcd, keys: &Keys, most: usize) -> Result<Survey, 
 }
 
 fn rest(etcd: &dyn Etcd, pages: &mut Pages, most: usize) -> Result<(), Error> {
-    while let Some(range) = pages.missing().filter(|_| pages.len() < most) {
+    while let Some(range) = pages.missing().filter(|_| pages.so_far() < most) {
         pages.add(etcd.range(range)?);
     }
     Ok(())

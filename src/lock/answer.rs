@@ -2,8 +2,8 @@
 
 use etcd_rs_sync::{KeyValue, OpReply, RangeReply, Reply, TxnReply};
 
-use super::Held;
 use super::record::{Claim, NodeRecord, RecordError, decode};
+use super::{Held, Keys};
 
 /// An answer that cannot be what etcd meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,14 +33,18 @@ impl Found {
         }
     }
 
-    /// The claim with its revisions, when `session` wrote it.
-    pub fn held_by(&self, session: &str) -> Option<Held> {
-        let claim = self.claim.as_ref().ok()?;
-        (claim.session == session).then(|| Held {
+    /// The claim with its revisions, when it can be read.
+    pub fn held(&self) -> Option<Held> {
+        Some(Held {
             create: self.create,
             modified: self.modified,
-            claim: claim.clone(),
+            claim: self.claim.clone().ok()?,
         })
+    }
+
+    /// The same, when `session` wrote it.
+    pub fn held_by(&self, session: &str) -> Option<Held> {
+        self.held().filter(|held| held.claim.session == session)
     }
 }
 
@@ -81,6 +85,30 @@ pub(super) fn txn(reply: Reply) -> Result<TxnReply, Malformed> {
     }
 }
 
+/// A read without guards.
+pub(super) fn unguarded(reply: Reply) -> Result<TxnReply, Malformed> {
+    let txn = txn(reply)?;
+    if !txn.succeeded {
+        return Err(Malformed("an unguarded read did not succeed"));
+    }
+    Ok(txn)
+}
+
+/// A guarded write: the revision at which it was done, or the keys that it answers when it was refused.
+pub(super) fn guarded<const N: usize>(
+    reply: Reply,
+) -> Result<Result<i64, [Option<KeyValue>; N]>, Malformed> {
+    let txn = txn(reply)?;
+    if txn.succeeded {
+        return Ok(Ok(txn.header.revision));
+    }
+    let mut found = [const { None }; N];
+    for (place, range) in found.iter_mut().zip(ranges::<N>(&txn)?) {
+        *place = single(range)?.cloned();
+    }
+    Ok(Err(found))
+}
+
 pub(super) fn ranges<const N: usize>(txn: &TxnReply) -> Result<[&RangeReply; N], Malformed> {
     reads(txn)
         .try_into()
@@ -94,6 +122,18 @@ pub(super) fn reads(txn: &TxnReply) -> Vec<&RangeReply> {
             OpReply::Range(range) => Some(range),
             OpReply::Put(_) | OpReply::Delete(_) | OpReply::Txn(_) => None,
         })
+        .collect()
+}
+
+/// What these pairs below `prefix` say, by the node that each names.
+pub(super) fn named<T>(
+    prefix: &str,
+    pairs: &[KeyValue],
+    of: impl Fn(&KeyValue) -> T,
+) -> Vec<(String, T)> {
+    let pairs = pairs.iter();
+    pairs
+        .filter_map(|kv| Some((Keys::node_of(prefix, &kv.key)?.to_owned(), of(kv))))
         .collect()
 }
 

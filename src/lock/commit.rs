@@ -96,7 +96,7 @@ pub fn commit(
             modified: revision,
             claim: claim.clone(),
         };
-        return Ok(Commit::Committed(permit(sent_at), held));
+        return Ok(Commit::Committed(Permit { since: sent_at }, held));
     }
     let read = gates(txn.header.revision, &reads(&txn))?;
     let unchanged = read
@@ -131,29 +131,10 @@ pub fn fence(
 /// What a claim that is not at the revision seen any more tells of a commit of `claim` over `seen`. The two differ, because
 /// each commit counts its attempt.
 fn moved(found: Option<&Found>, seen: &Held, claim: &Claim, sent_at: Duration) -> Commit {
-    let lost = || Commit::Lost(found.cloned().map(Box::new));
-    let Some(found) = found else {
-        return lost();
-    };
-    let Ok(stands) = &found.claim else {
-        return lost();
-    };
-    let held = Held {
-        create: found.create,
-        modified: found.modified,
-        claim: stands.clone(),
-    };
-    if found.create != seen.create {
-        lost()
-    } else if *stands == *claim {
-        Commit::Committed(permit(sent_at), held)
-    } else if *stands == seen.claim {
-        Commit::Moved(held)
-    } else {
-        lost()
+    let held = found.and_then(Found::held);
+    match held.filter(|held| held.create == seen.create) {
+        Some(held) if held.claim == *claim => Commit::Committed(Permit { since: sent_at }, held),
+        Some(held) if held.claim == seen.claim => Commit::Moved(held),
+        _ => Commit::Lost(found.cloned().map(Box::new)),
     }
-}
-
-fn permit(sent_at: Duration) -> Permit {
-    Permit { since: sent_at }
 }

@@ -1,6 +1,9 @@
-//! Guards and reads, of which requests are made.
+//! Guards, reads and writes, of which requests are made.
 
-use etcd_rs_sync::{Compare, Keys as Span, Op, Range, Txn};
+use etcd_rs_sync::{Compare, Delete, Keys as Span, Op, Put, Range, Txn};
+use serde::Serialize;
+
+use super::record::encode;
 
 /// A compare over all keys below `prefix`: nothing there was written after `revision`. True when nothing is there.
 pub(super) fn unchanged_since(prefix: String, revision: i64) -> Compare {
@@ -45,6 +48,24 @@ pub(super) fn created_after(key: String, revision: i64) -> Compare {
 
 pub(super) fn read(key: String) -> Op {
     Op::Range(Range::of(Span::one(key)))
+}
+
+/// Write a record; `lease` 0 for none.
+pub(super) fn put<T: Serialize>(key: String, record: &T, lease: i64) -> Op {
+    Op::Put(Put::new(key, encode(record), lease))
+}
+
+pub(super) fn delete(key: String) -> Op {
+    Op::Delete(Delete::of(Span::one(key)))
+}
+
+/// Do this to a key that has the mod revision seen (0: it does not exist). Otherwise answer what stands there.
+pub(super) fn over(key: String, seen_modified: i64, act: Op) -> Txn {
+    Txn {
+        compares: vec![unchanged(key.clone(), seen_modified)],
+        success: vec![act],
+        failure: vec![read(key)],
+    }
 }
 
 pub(super) fn reads(keys: &[String]) -> Txn {

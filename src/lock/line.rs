@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use etcd_rs_sync::{Delete, Keys as Span, Op, Put, Range};
+use etcd_rs_sync::{Keys as Span, Op, Range};
 use serde::{Deserialize, Serialize};
 
 use super::Keys;
-use super::record::{RecordError, encode};
+use super::compare;
+use super::record::RecordError;
 
 /// The most failures that are read. A line with more of them stands.
 const MOST: i64 = 500;
@@ -110,16 +111,16 @@ pub fn failures(keys: &Keys) -> Range {
 }
 
 pub(super) fn write(keys: &Keys, word: &GoOn) -> Op {
-    Op::Put(Put::new(keys.go_on(), encode(word), 0))
+    compare::put(keys.go_on(), word, 0)
 }
 
 pub(super) fn put(keys: &Keys, failure: &Failure) -> Op {
-    Op::Put(Put::new(keys.failed(&failure.node), encode(failure), 0))
+    compare::put(keys.failed(&failure.node), failure, 0)
 }
 
 /// What was known to have failed is over.
 pub(super) fn forget(keys: &Keys, node: &str) -> Op {
-    Op::Delete(Delete::of(Span::one(keys.failed(node))))
+    compare::delete(keys.failed(node))
 }
 
 #[cfg(test)]

@@ -3,12 +3,12 @@
 //! Each of these transactions is safe to repeat until an answer is known: a copy that arrives later finds its guard broken, and
 //! the refusal carries what tells whether an earlier copy was the one that broke it.
 
-use etcd_rs_sync::{Delete, Keys as Span, Op, OpReply, Put, Range, Reply, Txn};
+use etcd_rs_sync::{Delete, KeyValue, Keys as Span, Op, OpReply, Put, Range, Reply, Txn};
 
-use super::answer::{Found, Malformed, ranges, single, txn};
-use super::compare::{absent, read, same, unchanged};
+use super::answer::{Found, Malformed, guarded, ranges, single, txn};
+use super::compare::{absent, delete, over, put, read, same};
 use super::line::{self, GoOn};
-use super::record::{History, Pause, RecordError, decode, encode};
+use super::record::{History, Pause, RecordError, decode};
 use super::{Keys, waves};
 
 /// What is to be taken away from among the claims, with the revisions that were shown to the operator.
@@ -32,7 +32,7 @@ pub fn release(keys: &Keys, shown: Shown<'_>, history: (&History, i64, &str)) ->
         success: vec![
             Op::Delete(Delete::of(span())),
             line::forget(keys, &history.0.node),
-            Op::Put(Put::new(entry.clone(), encode(history.0), history.1)),
+            put(entry.clone(), history.0, history.1),
         ],
         failure: vec![Op::Range(Range::of(span())), read(entry)],
     }
@@ -54,17 +54,11 @@ pub enum Released {
 /// # Errors
 /// [`Malformed`] when the reply has another shape: the outcome is unknown.
 pub fn released(reply: Reply, history: &History) -> Result<Released, Malformed> {
-    let txn = txn(reply)?;
-    if txn.succeeded {
-        return Ok(Released::Done);
-    }
-    let [claim, entry] = ranges(&txn)?;
-    if single(entry)?.is_some_and(|kv| decode(&kv.value).as_ref() == Ok(history)) {
-        return Ok(Released::Done);
-    }
-    Ok(match single(claim)? {
-        Some(kv) => Released::Changed(Box::new(Found::of(kv))),
-        None => Released::Gone,
+    Ok(match guarded(reply)? {
+        Ok(_) => Released::Done,
+        Err([_, entry]) if is_entry(entry.as_ref(), history) => Released::Done,
+        Err([Some(claim), _]) => Released::Changed(Box::new(Found::of(&claim))),
+        Err([None, _]) => Released::Gone,
     })
 }
 
@@ -80,20 +74,12 @@ pub struct Standing {
 /// Pause the cluster, or change the pause that has the mod revision seen (0: when there is none). `lease` 0 for none.
 /// Otherwise answer the pause that is there.
 pub fn pause(keys: &Keys, pause: &Pause, lease: i64, seen_modified: i64) -> Txn {
-    Txn {
-        compares: vec![unchanged(keys.pause(), seen_modified)],
-        success: vec![Op::Put(Put::new(keys.pause(), encode(pause), lease))],
-        failure: vec![read(keys.pause())],
-    }
+    over(keys.pause(), seen_modified, put(keys.pause(), pause, lease))
 }
 
 /// Lift the pause that has the mod revision seen. Otherwise answer the pause that is there.
 pub fn resume(keys: &Keys, seen_modified: i64) -> Txn {
-    Txn {
-        compares: vec![unchanged(keys.pause(), seen_modified)],
-        success: vec![Op::Delete(Delete::of(Span::one(keys.pause())))],
-        failure: vec![read(keys.pause())],
-    }
+    over(keys.pause(), seen_modified, delete(keys.pause()))
 }
 
 /// What became of a [`pause`] or [`resume`]: `Ok` when it was done, else the pause that stands there now.
@@ -101,24 +87,17 @@ pub fn resume(keys: &Keys, seen_modified: i64) -> Txn {
 /// # Errors
 /// [`Malformed`] when the reply has another shape: the outcome is unknown.
 pub fn paused(reply: Reply) -> Result<Result<(), Option<Standing>>, Malformed> {
-    let txn = txn(reply)?;
-    if txn.succeeded {
-        return Ok(Ok(()));
-    }
-    let [found] = ranges(&txn)?;
-    Ok(Err(single(found)?.map(|kv| Standing {
+    let standing = |kv: KeyValue| Standing {
         modified: kv.mod_revision,
         pause: decode(&kv.value),
-    })))
+    };
+    let written = guarded(reply)?;
+    Ok(written.map(drop).map_err(|[found]| found.map(standing)))
 }
 
 /// Remove the cooldown that has the mod revision seen. Otherwise answer the one that is there.
 pub fn end_cooldown(keys: &Keys, seen_modified: i64) -> Txn {
-    Txn {
-        compares: vec![unchanged(keys.cooldown(), seen_modified)],
-        success: vec![Op::Delete(Delete::of(Span::one(keys.cooldown())))],
-        failure: vec![read(keys.cooldown())],
-    }
+    over(keys.cooldown(), seen_modified, delete(keys.cooldown()))
 }
 
 /// Whether nothing is left of the cooldown that an [`end_cooldown`] saw.
@@ -126,21 +105,13 @@ pub fn end_cooldown(keys: &Keys, seen_modified: i64) -> Txn {
 /// # Errors
 /// [`Malformed`] when the reply has another shape: the outcome is unknown.
 pub fn cooldown_ended(reply: Reply) -> Result<bool, Malformed> {
-    let txn = txn(reply)?;
-    Ok(txn.succeeded || {
-        let [found] = ranges(&txn)?;
-        single(found)?.is_none()
-    })
+    Ok(!matches!(guarded(reply)?, Err([Some(_)])))
 }
 
 /// Let the line go on in spite of known failures, over the word with the mod revision seen (0: none). Otherwise answer the one
 /// that is there.
 pub fn go_on(keys: &Keys, word: &GoOn, seen_modified: i64) -> Txn {
-    Txn {
-        compares: vec![unchanged(keys.go_on(), seen_modified)],
-        success: vec![line::write(keys, word)],
-        failure: vec![read(keys.go_on())],
-    }
+    over(keys.go_on(), seen_modified, line::write(keys, word))
 }
 
 /// Whether [`go_on`] was done: its word stands there.
@@ -148,17 +119,15 @@ pub fn go_on(keys: &Keys, word: &GoOn, seen_modified: i64) -> Txn {
 /// # Errors
 /// [`Malformed`] when the reply has another shape: the outcome is unknown.
 pub fn goes_on(reply: Reply, word: &GoOn) -> Result<bool, Malformed> {
-    let txn = txn(reply)?;
-    if txn.succeeded {
-        return Ok(true);
-    }
-    let [found] = ranges(&txn)?;
     // A commit may have counted it down since.
     let ours = |found: GoOn| {
         let left = word.left;
         GoOn { left, ..found } == *word
     };
-    Ok(single(found)?.is_some_and(|kv| decode(&kv.value).is_ok_and(ours)))
+    Ok(match guarded(reply)? {
+        Ok(_) => true,
+        Err([found]) => found.is_some_and(|kv| decode(&kv.value).is_ok_and(ours)),
+    })
 }
 
 /// Write a registration whose budget is whole again over the one with the mod revision seen, and say so in the history. When it
@@ -169,17 +138,13 @@ pub fn reset_budget(
     (registration, seen_modified): (Vec<u8>, i64),
     (history, lease, time): (&History, i64, &str),
 ) -> Txn {
-    let key = keys.node(node);
+    let write = Op::Put(Put::new(keys.node(node), registration, 0));
+    let mut txn = over(keys.node(node), seen_modified, write);
     let entry = keys.history(time, node);
-    Txn {
-        compares: vec![unchanged(key.clone(), seen_modified)],
-        success: vec![
-            Op::Put(Put::new(key.clone(), registration, 0)),
-            Op::Put(Put::new(entry.clone(), encode(history), lease)),
-            line::forget(keys, node),
-        ],
-        failure: vec![read(key), read(entry)],
-    }
+    txn.success.push(put(entry.clone(), history, lease));
+    txn.success.push(line::forget(keys, node));
+    txn.failure.push(read(entry));
+    txn
 }
 
 /// Whether a [`reset_budget`] that writes `history` was done.
@@ -187,29 +152,25 @@ pub fn reset_budget(
 /// # Errors
 /// [`Malformed`] when the reply has another shape: the outcome is unknown.
 pub fn was_reset(reply: Reply, history: &History) -> Result<bool, Malformed> {
-    let txn = txn(reply)?;
-    if txn.succeeded {
-        return Ok(true);
-    }
-    let [_, entry] = ranges(&txn)?;
-    Ok(single(entry)?.is_some_and(|kv| decode(&kv.value).as_ref() == Ok(history)))
+    Ok(match guarded(reply)? {
+        Ok(_) => true,
+        Err([_, entry]) => is_entry(entry.as_ref(), history),
+    })
+}
+
+fn is_entry(found: Option<&KeyValue>, history: &History) -> bool {
+    found.is_some_and(|kv| decode(&kv.value).as_ref() == Ok(history))
 }
 
 /// Remove everything that is known of a member, unless it holds a claim; then answer the claim.
 pub fn forget(keys: &Keys, node: &str) -> Txn {
-    let remove = |key: String| {
-        Op::Delete(Delete {
-            keys: Span::one(key),
-            prev_kv: false,
-        })
-    };
     Txn {
         compares: vec![absent(keys.claim(node))],
         success: vec![
-            remove(keys.node(node)),
-            remove(keys.alive(node)),
-            remove(keys.request(node)),
-            remove(keys.standing(node)),
+            delete(keys.node(node)),
+            delete(keys.alive(node)),
+            delete(keys.request(node)),
+            delete(keys.standing(node)),
             line::forget(keys, node),
             waves::unnamed(keys, node),
             // Who was refused the name says so again when it is started again.

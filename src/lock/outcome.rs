@@ -9,7 +9,7 @@ use super::keys::shown;
 use super::record::{NodeRecord, decode};
 
 pub use super::answer::{Found, Malformed, Registered, Write, write};
-use super::answer::{ranges, reads, single, txn};
+use super::answer::{guarded, ranges, reads, single, txn, unguarded};
 pub use super::commit::{Commit, HOST_LIMIT, Permit, commit, fence};
 use super::read::is_healthy;
 pub use super::read::{GateRead, Members, gate_read};
@@ -61,10 +61,7 @@ pub type Own = (Option<Found>, Registered);
 /// # Errors
 /// [`Malformed`] when the reply has another shape.
 pub fn own(reply: Reply) -> Result<Own, Malformed> {
-    let txn = txn(reply)?;
-    if !txn.succeeded {
-        return Err(Malformed("an unguarded read did not succeed"));
-    }
+    let txn = unguarded(reply)?;
     let [claim, node] = ranges(&txn)?;
     Ok((
         single(claim)?.map(Found::of),
@@ -115,15 +112,13 @@ pub enum Released {
 /// # Errors
 /// [`Malformed`] when the reply has another shape: the outcome is unknown.
 pub fn release(reply: Reply) -> Result<Released, Malformed> {
-    let txn = txn(reply)?;
-    if txn.succeeded {
-        return Ok(Released::Now(txn.header.revision));
-    }
-    let [claim, node] = ranges(&txn)?;
-    Ok(Released::Refused(
-        single(claim)?.map(Found::of).map(Box::new),
-        single(node)?.and_then(|kv| Some((kv.mod_revision, Box::new(decode(&kv.value).ok()?)))),
-    ))
+    Ok(match guarded(reply)? {
+        Ok(revision) => Released::Now(revision),
+        Err([claim, node]) => Released::Refused(
+            claim.map(|kv| Box::new(Found::of(&kv))),
+            node.and_then(|kv| Some((kv.mod_revision, Box::new(decode(&kv.value).ok()?)))),
+        ),
+    })
 }
 
 /// Whether a health report says that its node is healthy, and its mod revision, 0 for none.
@@ -145,12 +140,7 @@ pub fn health(reply: Reply) -> Result<(bool, i64), Malformed> {
 /// # Errors
 /// [`Malformed`] when the reply has another shape: the outcome is unknown.
 pub fn register(reply: Reply) -> Result<Result<i64, Option<KeyValue>>, Malformed> {
-    let txn = txn(reply)?;
-    if txn.succeeded {
-        return Ok(Ok(txn.header.revision));
-    }
-    let [node] = ranges(&txn)?;
-    Ok(Err(single(node)?.cloned()))
+    Ok(guarded(reply)?.map_err(|[node]| node))
 }
 
 /// Which of the `former` registrations, taken away at the end of the txn, stand as they did: a claim or a failure of that name keeps

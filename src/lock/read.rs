@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use etcd_rs_sync::{KeyValue, RangeReply, Reply};
 
-use super::answer::{Found, Malformed, Registered, reads, single, txn};
+use super::answer::{Found, Malformed, Registered, named, reads, single, unguarded};
 use super::keys::shown;
 use super::line::{Failure, Known, Line};
 use super::reboot_requests::{self, Seen};
 use super::record::{self, Cooldown, Pause, RecordError, Report, decode};
-use super::{Claim, Keys};
+use super::Keys;
 
 /// What the gates judge, at one revision.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,10 +62,7 @@ impl Members {
 /// # Errors
 /// [`Malformed`] when the reply has another shape.
 pub fn gate_read(reply: Reply, keys: &Keys) -> Result<GateRead, Malformed> {
-    let txn = txn(reply)?;
-    if !txn.succeeded {
-        return Err(Malformed("an unguarded read did not succeed"));
-    }
+    let txn = unguarded(reply)?;
     let all: Vec<&RangeReply> = reads(&txn);
     let Some((own, others)) = all.split_first_chunk::<7>() else {
         return Err(Malformed("a txn answered another number of reads"));
@@ -76,14 +73,12 @@ pub fn gate_read(reply: Reply, keys: &Keys) -> Result<GateRead, Malformed> {
         [nodes, alive, claims] => (Some(members(keys, nodes, alive, claims)), &claims.kvs[..]),
         _ => return Err(Malformed("a txn answered another number of reads")),
     };
-    let prefix = keys.claims();
-    let claims = claims
-        .iter()
-        .filter_map(|kv| Some((Keys::node_of(&prefix, &kv.key)?.to_owned(), Found::of(kv))));
+    let mut claims = named(&keys.claims(), claims, Found::of);
+    claims.retain(|(_, found)| may_be_down(found));
     let [.., go_on, failed] = own;
     Ok(GateRead {
         line: line(keys, failed, single(go_on)?),
-        claims: claims.filter(may_be_down).collect(),
+        claims,
         members,
         ..gates(txn.header.revision, own)?
     })
@@ -127,9 +122,7 @@ pub(super) fn line(keys: &Keys, failed: &RangeReply, go_on: Option<&KeyValue>) -
 
 /// A report that cannot be read says nothing good; a claim that cannot be read may be of a node that is down.
 fn members(keys: &Keys, nodes: &RangeReply, alive: &RangeReply, claims: &RangeReply) -> Members {
-    let down = |kv: &KeyValue| {
-        decode::<Claim>(&kv.value).map_or(true, |claim: Claim| claim.phase.committed())
-    };
+    let down = |kv: &KeyValue| may_be_down(&Found::of(kv));
     let mut foreign = None;
     let mut named = |prefix: String, range: &RangeReply, counts: &dyn Fn(&KeyValue) -> bool| {
         let mut names = Vec::new();
@@ -154,7 +147,7 @@ pub(super) fn is_healthy(kv: &KeyValue) -> bool {
     decode::<Report>(&kv.value).is_ok_and(|report: Report| report.healthy)
 }
 
-fn may_be_down((_, found): &(String, Found)) -> bool {
-    let committed = |claim: &Claim| claim.phase.committed();
-    found.claim.as_ref().map_or(true, committed)
+fn may_be_down(found: &Found) -> bool {
+    let claim = found.claim.as_ref();
+    claim.map_or(true, |claim| claim.phase.committed())
 }

@@ -6,11 +6,11 @@
 //!
 //! An urgent one hangs on a lease. While it stands its node waits for no window and no cooldown; etcd ends it, as a whole.
 
-use etcd_rs_sync::{Delete, KeyValue, Keys as Span, Op, Put, Reply, Txn};
+use etcd_rs_sync::{KeyValue, Op, Put, Reply, Txn};
 
 use super::Keys;
-use super::answer::{Malformed, Registered, ranges, single, txn};
-use super::compare::{read, reads, unchanged};
+use super::answer::{Malformed, Registered, guarded, ranges, single, unguarded};
+use super::compare::{delete, over, put, reads};
 use super::record::{self, RebootRequest, RecordError, decode, encode};
 
 /// A request with its mod revision, when there is one.
@@ -26,10 +26,7 @@ pub fn look(keys: &Keys, node: &str) -> Txn {
 /// # Errors
 /// [`Malformed`] when the reply has another shape.
 pub fn seen(reply: Reply) -> Result<(Seen, Registered), Malformed> {
-    let txn = txn(reply)?;
-    if !txn.succeeded {
-        return Err(Malformed("an unguarded read did not succeed"));
-    }
+    let txn = unguarded(reply)?;
     let [request, node] = ranges(&txn)?;
     Ok((
         single(request)?.map(of),
@@ -44,32 +41,20 @@ pub fn note(keys: &Keys, node: &str, noted: &RebootRequest, seen_modified: i64) 
         ignore_lease: true,
         ..Put::new(key.clone(), encode(noted), 0)
     };
-    Txn {
-        compares: vec![unchanged(key.clone(), seen_modified)],
-        success: vec![Op::Put(put)],
-        failure: vec![read(key)],
-    }
+    over(key, seen_modified, Op::Put(put))
 }
 
 /// Delete a request that still has the mod revision seen. Otherwise answer what stands there.
 pub fn withdraw(keys: &Keys, node: &str, seen_modified: i64) -> Txn {
     let key = keys.request(node);
-    Txn {
-        compares: vec![unchanged(key.clone(), seen_modified)],
-        success: vec![Op::Delete(Delete::of(Span::one(key.clone())))],
-        failure: vec![read(key)],
-    }
+    over(key.clone(), seen_modified, delete(key))
 }
 
 /// Make a request over the one with the mod revision seen (0: none); `lease` 0 for one that lasts. Otherwise answer the one that
 /// is there.
 pub fn ask(keys: &Keys, request: &RebootRequest, lease: i64, seen_modified: i64) -> Txn {
     let key = keys.request(&request.node);
-    Txn {
-        compares: vec![unchanged(key.clone(), seen_modified)],
-        success: vec![Op::Put(Put::new(key.clone(), encode(request), lease))],
-        failure: vec![read(key)],
-    }
+    over(key.clone(), seen_modified, put(key, request, lease))
 }
 
 /// What became of [`ask`]: `Ok` when `request` stands, else the other one that does.
@@ -97,12 +82,8 @@ pub fn asked(reply: Reply, request: &RebootRequest) -> Result<Result<(), Seen>, 
 /// # Errors
 /// [`Malformed`] when the reply has another shape: the outcome is unknown.
 pub fn written(reply: Reply) -> Result<Result<(), Seen>, Malformed> {
-    let txn = txn(reply)?;
-    if txn.succeeded {
-        return Ok(Ok(()));
-    }
-    let [found] = ranges(&txn)?;
-    Ok(Err(single(found)?.map(of)))
+    let written = guarded(reply)?;
+    Ok(written.map(drop).map_err(|[found]| found.as_ref().map(of)))
 }
 
 /// The request in this pair, with its mod revision.

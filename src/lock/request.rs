@@ -1,13 +1,14 @@
 //! What is sent to etcd. Every write to a claim compares both its create and its mod revision.
 
-use etcd_rs_sync::{Compare, Delete, Keys as Span, Op, Order, Put, Range, Txn};
+use etcd_rs_sync::{Compare, Keys as Span, Op, Order, Put, Range, Txn};
 
 use super::line::{self, Failure, GoOn};
 use super::record::{Claim, Cooldown, History, NodeRecord, encode};
 use super::{Held, Keys, reboot_requests, waves};
 
 use super::compare::{
-    absent, created_after, older_than, present, read, reads, same, unchanged, unchanged_since,
+    absent, created_after, delete, older_than, present, put, read, reads, same, unchanged,
+    unchanged_since,
 };
 pub use super::node::{register, report, stand, unregister};
 
@@ -57,10 +58,16 @@ pub fn join(keys: &Keys, claim: &Claim, lease: i64, member: bool) -> Txn {
     };
     Txn {
         compares,
-        success: vec![
-            Op::Put(Put::new(key.clone(), encode(claim), lease)),
-            Op::Range(all),
-        ],
+        success: vec![put(key.clone(), claim, lease), Op::Range(all)],
+        failure: vec![read(key)],
+    }
+}
+
+/// Do this while a claim has these revisions. Otherwise answer it as it is.
+fn over_claim(key: String, (create, modified): (i64, i64), acts: Vec<Op>) -> Txn {
+    Txn {
+        compares: same(key.as_bytes(), create, modified),
+        success: acts,
         failure: vec![read(key)],
     }
 }
@@ -68,21 +75,14 @@ pub fn join(keys: &Keys, claim: &Claim, lease: i64, member: bool) -> Txn {
 /// Rewrite a claim that still has the revisions seen, keeping its place; `lease` 0 for none. Otherwise answer it as it is.
 pub fn rewrite(keys: &Keys, seen: &Held, claim: &Claim, lease: i64) -> Txn {
     let key = keys.claim(&claim.node);
-    Txn {
-        compares: same(key.as_bytes(), seen.create, seen.modified),
-        success: vec![Op::Put(Put::new(key.clone(), encode(claim), lease))],
-        failure: vec![read(key)],
-    }
+    let write = put(key.clone(), claim, lease);
+    over_claim(key, (seen.create, seen.modified), vec![write])
 }
 
 /// Delete a claim that still has the revisions seen. Otherwise answer it as it is.
 pub fn remove(keys: &Keys, node: &str, create: i64, modified: i64) -> Txn {
     let key = keys.claim(node);
-    Txn {
-        compares: same(key.as_bytes(), create, modified),
-        success: vec![Op::Delete(Delete::of(Span::one(key.clone())))],
-        failure: vec![read(key)],
-    }
+    over_claim(key.clone(), (create, modified), vec![delete(key)])
 }
 
 /// Take away, and say so in the history, the committed claim of a node that never returned, while its health report is the one
@@ -96,11 +96,8 @@ pub fn take_away(
     let mut txn = remove(keys, node, create, modified);
     txn.compares.push(unchanged(keys.alive(node), report));
     txn.success.push(line::forget(keys, node));
-    txn.success.push(Op::Put(Put::new(
-        keys.history(time, node),
-        encode(history),
-        lease,
-    )));
+    txn.success
+        .push(put(keys.history(time, node), history, lease));
     txn
 }
 
@@ -233,10 +230,7 @@ pub fn commit(
                 .map(|node| present(keys.alive(node))),
         );
     }
-    let mut success = vec![
-        Op::Put(Put::new(key, encode(claim), 0)),
-        Op::Put(Put::new(node_key, encode(registration), 0)),
-    ];
+    let mut success = vec![put(key, claim, 0), put(node_key, registration, 0)];
     if let Some(revision) = judged.waves {
         compares.push(unchanged_since(keys.claims(), revision));
         compares.push(unchanged_since(keys.nodes(), revision));
@@ -258,36 +252,27 @@ pub fn commit(
 
 /// Move the mod revision of a claim that a pending commit compares, so that it can never succeed; otherwise answer it as it is.
 pub fn fence(keys: &Keys, seen: &Held) -> Txn {
-    let mut txn = rewrite(keys, seen, &seen.claim, 0);
-    for op in &mut txn.success {
-        if let Op::Put(put) = op {
-            put.ignore_lease = true;
-        }
-    }
-    txn
+    let key = keys.claim(&seen.claim.node);
+    let write = Put {
+        ignore_lease: true,
+        ..Put::new(key.clone(), encode(&seen.claim), 0)
+    };
+    over_claim(key, (seen.create, seen.modified), vec![Op::Put(write)])
 }
 
 /// Whether a committed claim is still as it was; writes nothing.
 pub fn confirm(keys: &Keys, node: &str, seen: &Held) -> Txn {
-    let key = keys.claim(node);
-    Txn {
-        compares: same(key.as_bytes(), seen.create, seen.modified),
-        success: vec![],
-        failure: vec![read(key)],
-    }
+    over_claim(keys.claim(node), (seen.create, seen.modified), vec![])
 }
 
 /// Say that the reboot failed whose claim still has the revisions seen; once for each claim. Otherwise answer the claim.
 pub fn mark(keys: &Keys, (create, modified): (i64, i64), failure: &Failure) -> Txn {
     let claim = keys.claim(&failure.node);
-    let mut compares = same(claim.as_bytes(), create, modified);
+    let mut txn = over_claim(claim, (create, modified), vec![line::put(keys, failure)]);
     // What was said of an earlier claim is older than this one.
-    compares.push(older_than(Span::one(keys.failed(&failure.node)), create));
-    Txn {
-        compares,
-        success: vec![line::put(keys, failure)],
-        failure: vec![read(claim)],
-    }
+    let said = Span::one(keys.failed(&failure.node));
+    txn.compares.push(older_than(said, create));
+    txn
 }
 
 /// Everything that ends an attempt, in one transaction.
@@ -312,28 +297,18 @@ pub struct Release<'a> {
 pub fn release(keys: &Keys, release: &Release<'_>) -> Txn {
     let node = release.seen.claim.node.as_str();
     let mut txn = remove(keys, node, release.seen.create, release.seen.modified);
-    txn.success.push(Op::Put(Put::new(
-        keys.node(node),
-        encode(release.registration),
-        0,
-    )));
-    txn.success
-        .extend(waves::named(keys, release.registration, release.was));
+    let acts = &mut txn.success;
+    acts.push(put(keys.node(node), release.registration, 0));
+    acts.extend(waves::named(keys, release.registration, release.was));
     if let Some((cooldown, lease)) = release.cooldown {
-        txn.success
-            .push(Op::Put(Put::new(keys.cooldown(), encode(cooldown), lease)));
+        acts.push(put(keys.cooldown(), cooldown, lease));
     }
     let (history, lease, time) = release.history;
-    txn.success.push(Op::Put(Put::new(
-        keys.history(time, node),
-        encode(history),
-        lease,
-    )));
+    acts.push(put(keys.history(time, node), history, lease));
     if let Some(modified) = release.request {
-        txn.success
-            .push(Op::Txn(reboot_requests::withdraw(keys, node, modified)));
+        acts.push(Op::Txn(reboot_requests::withdraw(keys, node, modified)));
     }
-    txn.success.push(match release.failure {
+    acts.push(match release.failure {
         Some(failure) => line::put(keys, failure),
         None => line::forget(keys, node),
     });

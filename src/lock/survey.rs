@@ -1,11 +1,10 @@
 //! One consistent look at everything that is known of the cluster.
 
 use etcd_rs_sync::{KeyValue, Keys as Span, Op, Order, Range, RangeReply, Reply, Txn};
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Keys;
-use super::answer::{Found, Malformed, ranges, single, txn};
+use super::answer::{Found, Malformed, named, ranges, single, txn};
 use super::compare::read;
 use super::keys::shown;
 use super::line::{self, Line};
@@ -175,13 +174,8 @@ impl Pages {
     }
 
     /// How many claims, registrations and reports there are so far.
-    pub fn len(&self) -> usize {
+    pub fn so_far(&self) -> usize {
         self.lists.iter().map(|(_, pairs, _)| pairs.len()).sum()
-    }
-
-    /// Whether there is none of them so far.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// The survey; a partial one when something is missing.
@@ -207,11 +201,11 @@ impl Pages {
             foreign,
             refused,
             claims: claims_of(&claims.0, &claims.1),
-            nodes: named(&nodes, value),
-            reports: named(&reports, |kv| said(&kv.value)),
+            nodes: named(&nodes.0, &nodes.1, |kv| decode(&kv.value)),
+            reports: named(&reports.0, &reports.1, |kv| said(&kv.value)),
             partial,
-            requests: named(&requests, |kv| reboot_requests::of(kv).1),
-            standings: named(&standings, value),
+            requests: named(&requests.0, &requests.1, |kv| reboot_requests::of(kv).1),
+            standings: named(&standings.0, &standings.1, |kv| decode(&kv.value)),
             ..self.survey
         }
     }
@@ -224,26 +218,9 @@ fn is_refusal(standing: &Standing, prefix: &str, key: &[u8]) -> bool {
 
 /// The claims among these pairs, by node, first come first.
 pub fn claims_of(prefix: &str, pairs: &[KeyValue]) -> Vec<(String, Found)> {
-    let mut claims: Vec<(String, Found)> = pairs
-        .iter()
-        .filter_map(|kv| Some((Keys::node_of(prefix, &kv.key)?.to_owned(), Found::of(kv))))
-        .collect();
+    let mut claims = named(prefix, pairs, Found::of);
     claims.sort_by_key(|(_, found)| found.create);
     claims
-}
-
-fn named<T>(
-    (prefix, pairs, _): &(String, Vec<KeyValue>, bool),
-    of: impl Fn(&KeyValue) -> T,
-) -> Vec<(String, T)> {
-    pairs
-        .iter()
-        .filter_map(|kv| Some((Keys::node_of(prefix, &kv.key)?.to_owned(), of(kv))))
-        .collect()
-}
-
-fn value<T: DeserializeOwned>(kv: &KeyValue) -> Result<T, RecordError> {
-    decode(&kv.value)
 }
 
 fn said(value: &[u8]) -> Said {

@@ -5,16 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use etcd_rs_sync::{
-    Delete, KeyValue, Keys as Span, Op, OpReply, Put, Range, RangeReply, Reply, Txn,
-};
+use etcd_rs_sync::{KeyValue, Keys as Span, Op, OpReply, Range, RangeReply, Reply, Txn};
 
 use serde::{Deserialize, Serialize};
 
 use super::answer::{Found, Malformed, single};
-use super::compare::read;
+use super::compare::{delete, put, read};
 use super::keys::Keys;
-use super::record::{NodeRecord, RecordError, Standing, decode, encode};
+use super::record::{NodeRecord, RecordError, Standing, decode};
 
 /// How many members are looked at one by one. etcd takes 128 operations in one transaction.
 const MOST: usize = 20;
@@ -196,9 +194,8 @@ pub(super) fn named(keys: &Keys, record: &NodeRecord, was: i32) -> Option<Op> {
         node: record.node.clone(),
         wave: record.wave,
     };
-    let put = || Op::Put(Put::new(keys.wave(&record.node), encode(&below()), 0));
     match (record.wave < 0, was < 0) {
-        (true, _) => Some(put()),
+        (true, _) => Some(put(keys.wave(&record.node), &below(), 0)),
         (false, true) => Some(unnamed(keys, &record.node)),
         (false, false) => None,
     }
@@ -206,5 +203,5 @@ pub(super) fn named(keys: &Keys, record: &NodeRecord, was: i32) -> Option<Op> {
 
 /// That a member is in no such wave.
 pub(super) fn unnamed(keys: &Keys, node: &str) -> Op {
-    Op::Delete(Delete::of(Span::one(keys.wave(node))))
+    delete(keys.wave(node))
 }
