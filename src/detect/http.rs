@@ -4,7 +4,7 @@
 //! redirect, a status that was not foreseen, a document that is no JSON or lacks the place that is asked for.
 
 use std::io::Read as _;
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::net::ToSocketAddrs as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,8 +20,8 @@ use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Body};
 
 use crate::config::{HttpCheck, HttpMeans};
-use crate::core::facts::{DetectorResult, ScriptOutcome};
-use crate::process::{Cancel, NoAnswer, bounded};
+use crate::core::facts::DetectorResult;
+use crate::process::Cancel;
 
 /// The most bytes of a document that are read. One that tells whether a host is to reboot stays far below.
 const MAX_BODY_BYTES: u64 = 256 * 1024;
@@ -43,59 +43,43 @@ const SYSTEM_AUTHORITIES: [&str; 3] = [
 pub(super) fn ask(check: &HttpCheck, limit: Duration, cancel: &Cancel) -> DetectorResult {
     let owned = check.clone();
     let key = format!("http {}", check.url);
-    let answer = bounded(&key, limit, cancel, move || answer(&owned, limit));
-    answer.unwrap_or_else(|why| {
-        DetectorResult::Failed(match why {
-            NoAnswer::TimedOut => timed_out(limit),
-            NoAnswer::StillBusy => "an earlier request has not come back yet".to_owned(),
-            NoAnswer::Cancelled => ScriptOutcome::Cancelled.to_string(),
-            NoAnswer::NotStarted(why) => why,
-        })
-    })
+    let silence = (NO_ANSWER, "an earlier request has not come back yet");
+    super::limited(&key, limit, cancel, silence, move || answer(&owned, limit))
+        .and_then(|answer| answer)
+        .unwrap_or_else(DetectorResult::Failed)
 }
+
+const NO_ANSWER: &str = "no complete answer";
 
 fn timed_out(limit: Duration) -> String {
-    format!("no complete answer within {} s", limit.as_secs_f64())
+    format!("{NO_ANSWER} within {} s", limit.as_secs_f64())
 }
 
-fn answer(check: &HttpCheck, limit: Duration) -> DetectorResult {
-    let asked = agent(check, limit).and_then(|agent| {
-        let response = agent.get(&check.url).call();
-        response.map_err(|error| match error {
-            ureq::Error::Timeout(_) => timed_out(limit),
-            other => other.to_string(),
-        })
-    });
-    let response = match asked {
-        Ok(response) => response,
-        Err(why) => return DetectorResult::Failed(why),
-    };
+fn answer(check: &HttpCheck, limit: Duration) -> Result<DetectorResult, String> {
+    let response = agent(check, limit)?.get(&check.url).call();
+    let response = response.map_err(|error| match error {
+        ureq::Error::Timeout(_) => timed_out(limit),
+        other => other.to_string(),
+    })?;
     let status = response.status().as_u16();
     match &check.means {
         HttpMeans::Status(codes) if codes.contains(&status) => {
-            DetectorResult::Required(format!("status {status}"))
+            Ok(DetectorResult::Required(format!("status {status}")))
         }
-        HttpMeans::Status(_) if (200..300).contains(&status) => DetectorResult::Clear,
+        HttpMeans::Status(_) if (200..300).contains(&status) => Ok(DetectorResult::Clear),
         HttpMeans::Json { pointer, equals } if (200..300).contains(&status) => {
-            match document(response.into_body(), limit) {
-                Ok(document) => judge(&document, pointer, equals),
-                Err(why) => DetectorResult::Failed(why),
-            }
+            let document = document(response.into_body(), limit)?;
+            let found = document.pointer(pointer);
+            let found = found.ok_or_else(|| format!("the document has nothing at {pointer}"))?;
+            Ok(match same(found, equals) {
+                true => DetectorResult::Required(format!("{pointer} is {found}")),
+                false => DetectorResult::Clear,
+            })
         }
-        HttpMeans::Status(_) | HttpMeans::Json { .. } => DetectorResult::Failed(match status {
+        HttpMeans::Status(_) | HttpMeans::Json { .. } => Err(match status {
             300..400 => format!("status {status}: redirects are not followed; name the final URL"),
             _ => format!("status {status}"),
         }),
-    }
-}
-
-fn judge(document: &Value, pointer: &str, equals: &Value) -> DetectorResult {
-    match document.pointer(pointer) {
-        None => DetectorResult::Failed(format!("the document has nothing at {pointer}")),
-        Some(found) if same(found, equals) => {
-            DetectorResult::Required(format!("{pointer} is {found}"))
-        }
-        Some(_) => DetectorResult::Clear,
     }
 }
 
@@ -114,13 +98,11 @@ fn document(body: Body, limit: Duration) -> Result<Value, String> {
         .by_ref()
         .take(MAX_BODY_BYTES + 1)
         .read_to_end(&mut text);
-    if let Err(error) = read {
-        return Err(match ureq::Error::from(error) {
-            ureq::Error::Timeout(_) => timed_out(limit),
-            other => format!("the document broke off: {other}"),
-        });
-    }
-    if u64::try_from(text.len()).is_ok_and(|length| length > MAX_BODY_BYTES) {
+    read.map_err(|error| match ureq::Error::from(error) {
+        ureq::Error::Timeout(_) => timed_out(limit),
+        other => format!("the document broke off: {other}"),
+    })?;
+    if text.len() as u64 > MAX_BODY_BYTES {
         return Err(format!(
             "the document is longer than {MAX_BODY_BYTES} bytes"
         ));
@@ -201,10 +183,9 @@ impl Resolver for Names {
         let found = (host, port).to_socket_addrs().map_err(ureq::Error::Io)?;
         let mut addresses = self.empty();
         let room = 16; // of ureq's list
-        let found: Vec<SocketAddr> = found.take(room).collect();
-        found
-            .into_iter()
-            .for_each(|address| addresses.push(address));
+        for address in found.take(room) {
+            addresses.push(address);
+        }
         Ok(addresses)
     }
 }

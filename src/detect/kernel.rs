@@ -4,43 +4,12 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::image::{image_release, initrd_release};
 use super::loader;
 use super::release::Release;
 use crate::core::facts::DetectorResult;
-
-/// Where to look.
-#[derive(Clone, Debug)]
-pub struct Roots {
-    /// The file that holds what `uname -r` prints.
-    pub osrelease: PathBuf,
-    /// Folders of kernel images.
-    pub boot: Vec<PathBuf>,
-    /// Folders of module trees.
-    pub modules: Vec<PathBuf>,
-    /// Where signs of image-based systems and the files of boot loaders are looked for.
-    pub root: PathBuf,
-}
-
-impl Roots {
-    /// The host whose files are below `root`.
-    pub fn below(root: &Path) -> Roots {
-        Roots {
-            osrelease: root.join("proc/sys/kernel/osrelease"),
-            boot: vec![root.join("boot")],
-            modules: vec![root.join("lib/modules"), root.join("usr/lib/modules")],
-            root: root.to_path_buf(),
-        }
-    }
-}
-
-impl Default for Roots {
-    fn default() -> Roots {
-        Roots::below(Path::new("/"))
-    }
-}
 
 const OSTREE: (&str, &str) = (
     "ostree or bootc",
@@ -84,7 +53,7 @@ const IMAGE_BASED: &[(&str, (&str, &str))] = &[
     ("etc/mender", ("Mender", "a script that asks mender-update")),
 ];
 
-/// Compares the running kernel with the installed ones of its flavour.
+/// Compares the running kernel of the host whose files are below `root` with the installed ones of its flavour.
 ///
 /// Installed is what has an image whose name ends in the release, in `/boot` or its module tree. Where no image is named
 /// that way (Alpine, some boards), a complete module tree counts. Rescue images never do.
@@ -93,13 +62,13 @@ const IMAGE_BASED: &[(&str, (&str, &str))] = &[
 /// an error, with what to ask instead. Where GRUB or systemd-boot is told to start an older kernel than the newest, that one
 /// counts; what starts next in other ways is not known, and the reboot budget is for that. A container or a machine whose
 /// kernel comes from its host gets an error. Answers as well which newer kernel would be booted.
-pub fn check(roots: &Roots) -> (DetectorResult, Option<String>) {
-    if let Some(why) = image_based(&roots.root) {
+pub fn check(root: &Path) -> (DetectorResult, Option<String>) {
+    if let Some(why) = image_based(root) {
         return (DetectorResult::Failed(why), None);
     }
-    let verdict = running(&roots.osrelease)
-        .and_then(|running| installed(roots).map(|installed| (running, installed)))
-        .and_then(|(running, installed)| judge(&running, &installed, &roots.root));
+    let verdict = running(&root.join("proc/sys/kernel/osrelease"))
+        .and_then(|running| installed(root).map(|installed| (running, installed)))
+        .and_then(|(running, installed)| judge(&running, &installed, root));
     match verdict {
         Ok(None) => (DetectorResult::Clear, None),
         Ok(Some((why, next))) => (DetectorResult::Required(why), next),
@@ -208,22 +177,21 @@ fn running(osrelease: &Path) -> Result<Release, String> {
 }
 
 /// All kernels with an image or a complete module tree, by release.
-fn installed(roots: &Roots) -> Result<BTreeMap<String, Found>, String> {
+fn installed(root: &Path) -> Result<BTreeMap<String, Found>, String> {
     let mut found: BTreeMap<String, Found> = BTreeMap::new();
     let mut initrds = Vec::new();
-    for dir in &roots.boot {
-        for name in names(dir)? {
-            // A link that leads nowhere boots nothing.
-            let is_file = || dir.join(&name).metadata().is_ok_and(|meta| meta.is_file());
-            if let Some(release) = image_release(&name).filter(|_| is_file()) {
-                found.entry(release.into()).or_default().image = true;
-            } else if let Some(release) = initrd_release(&name).filter(|_| is_file()) {
-                initrds.push(release.to_owned());
-            }
+    let boot = root.join("boot");
+    for name in names(&boot)? {
+        // A link that leads nowhere boots nothing.
+        let is_file = || boot.join(&name).is_file();
+        if let Some(release) = image_release(&name).filter(|_| is_file()) {
+            found.entry(release.into()).or_default().image = true;
+        } else if let Some(release) = initrd_release(&name).filter(|_| is_file()) {
+            initrds.push(release.to_owned());
         }
     }
-    for dir in &roots.modules {
-        for name in names(dir)? {
+    for dir in ["lib/modules", "usr/lib/modules"].map(|dir| root.join(dir)) {
+        for name in names(&dir)? {
             let tree = dir.join(&name);
             let image = tree.join("vmlinuz").is_file();
             if Release::parse(&name).is_some() && (image || is_complete(&tree)) {

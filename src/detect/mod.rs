@@ -46,7 +46,7 @@ fn run(detector: &Detector, env: &[(String, String)], cancel: &Cancel) -> Detect
         DetectorKind::File { path } => {
             let owned = path.clone();
             let key = format!("file {}", path.display());
-            limited(&key, limit, cancel, move || file(&owned))
+            limited(&key, limit, cancel, FILES, move || file(&owned))
                 .unwrap_or_else(DetectorResult::Failed)
         }
         DetectorKind::Command {
@@ -58,8 +58,8 @@ fn run(detector: &Detector, env: &[(String, String)], cancel: &Cancel) -> Detect
         }
         DetectorKind::Http(check) => http::ask(check, limit, cancel),
         DetectorKind::Kernel => {
-            let check = || kernel::check(&kernel::Roots::default());
-            let (result, next) = limited("kernel", limit, cancel, check)
+            let check = || kernel::check(Path::new("/"));
+            let (result, next) = limited("kernel", limit, cancel, FILES, check)
                 .unwrap_or_else(|why| (DetectorResult::Failed(why), None));
             target = next;
             result
@@ -73,19 +73,25 @@ fn run(detector: &Detector, env: &[(String, String)], cancel: &Cancel) -> Detect
     }
 }
 
-/// A check of files with a limit, because a path on a dead network file system blocks without end.
+/// What is said when there is no answer in time, and when an earlier check still waits for one.
+type Silence = (&'static str, &'static str);
+
+const FILES: Silence = (
+    "no answer from the file system",
+    "the file system has not answered an earlier check yet",
+);
+
+/// A check with a limit: a path on a dead network file system blocks without end, and so does a look-up of a name.
 fn limited<T: Send + 'static>(
     key: &str,
     limit: Duration,
     cancel: &Cancel,
+    (late, busy): Silence,
     check: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, String> {
     bounded(key, limit, cancel, check).map_err(|why| match why {
-        NoAnswer::TimedOut => format!(
-            "no answer from the file system within {} s",
-            limit.as_secs_f64()
-        ),
-        NoAnswer::StillBusy => "the file system has not answered an earlier check yet".into(),
+        NoAnswer::TimedOut => format!("{late} within {} s", limit.as_secs_f64()),
+        NoAnswer::StillBusy => busy.into(),
         NoAnswer::Cancelled => ScriptOutcome::Cancelled.to_string(),
         NoAnswer::NotStarted(why) => why,
     })
@@ -108,14 +114,13 @@ const REASON_CHARS: usize = 200;
 const SHELL_FAILURES: i32 = 126;
 
 fn command(report: &ScriptReport, success_exit_codes: &[i32]) -> DetectorResult {
+    let complaint = saying(&report.stderr.text);
     let ScriptOutcome::Exited(code) = report.outcome else {
-        let said = saying(&report.stderr.text);
-        return DetectorResult::Failed(format!("{}{said}", report.outcome));
+        return DetectorResult::Failed(format!("{}{complaint}", report.outcome));
     };
-    if success_exit_codes.is_empty() && (code >= SHELL_FAILURES) {
-        let said = saying(&report.stderr.text);
+    if success_exit_codes.is_empty() && code >= SHELL_FAILURES {
         return DetectorResult::Failed(format!(
-            "exit code {code}, by which a shell says that a program is missing or was killed{said}"
+            "exit code {code}, by which a shell says that a program is missing or was killed{complaint}"
         ));
     }
     let required = if success_exit_codes.is_empty() {

@@ -31,7 +31,7 @@ pub struct Release {
 enum Part {
     /// `rc`, or `~`.
     Before,
-    /// Never stored: what a shorter list is compared as.
+    /// After the last part, so that a shorter list is compared as this.
     End,
     Word(String),
     Number(u64),
@@ -54,6 +54,7 @@ impl Release {
         for segment in segments {
             release.add_segment(segment);
         }
+        release.version.push(Part::End);
         // `6.1.0-rpi8-rpi-v8` became `6.6.20+rpt-rpi-v8`.
         release.flavour.dedup();
         Some(release)
@@ -66,12 +67,7 @@ impl Release {
 
     /// The order in which the distribution released them. Of use only within a flavour.
     pub fn compare(&self, other: &Release) -> Ordering {
-        let parts = self.version.len().max(other.version.len());
-        let at = |release: &Release, i| release.version.get(i).cloned().unwrap_or(Part::End);
-        (0..parts)
-            .map(|i| at(self, i).cmp(&at(other, i)))
-            .find(|order| order.is_ne())
-            .unwrap_or(Ordering::Equal)
+        self.version.cmp(&other.version)
     }
 
     /// `.x86_64`, `.aarch64+64k`: rpm's architecture and what Red Hat puts behind it. Returns what comes before.
@@ -84,12 +80,8 @@ impl Release {
             return name;
         }
         self.flavour.push(architecture.into());
-        self.flavour.extend(
-            variant
-                .split('+')
-                .filter(|v| !v.is_empty())
-                .map(String::from),
-        );
+        let variants = variant.split('+').filter(|v| !v.is_empty());
+        self.flavour.extend(variants.map(String::from));
         before
     }
 

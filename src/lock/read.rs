@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use etcd_rs_sync::{KeyValue, RangeReply, Reply};
 
+use super::Keys;
 use super::answer::{Found, Malformed, Registered, named, reads, single, unguarded};
 use super::keys::shown;
 use super::line::{Failure, Known, Line};
 use super::reboot_requests::{self, Seen};
 use super::record::{self, Cooldown, Pause, RecordError, Report, decode};
-use super::Keys;
 
 /// What the gates judge, at one revision.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use reboot_coordinator::core::facts::DetectorResult;
-use reboot_coordinator::detect::kernel::{Roots, check};
+use reboot_coordinator::detect::kernel::check;
 
 struct Case<'a> {
     title: &'a str,
@@ -78,7 +78,7 @@ fn make(root: &Path, case: &Case<'_>) {
 fn judged(case: &Case<'_>) -> Result<(), String> {
     let folder = tempfile::tempdir().unwrap();
     make(folder.path(), case);
-    let (found, target) = check(&Roots::below(folder.path()));
+    let (found, target) = check(folder.path());
     let (wanted, words) = case.expect.split_once(' ').unwrap_or((case.expect, ""));
     let fits = match (&found, wanted) {
         (DetectorResult::Clear, "clear") => true,

@@ -166,14 +166,18 @@ const HOSTS: &[(&str, &str, &[&str], Say)] = &[
     ], Failed),
 ];
 
+const MODULES: [&str; 2] = ["lib/modules", "usr/lib/modules"];
+
+const OSRELEASE: &str = "proc/sys/kernel/osrelease";
+
 /// A folder in which the host's files were made.
-fn host(running: &str, files: &[&str]) -> (tempfile::TempDir, Roots) {
+fn host(running: &str, files: &[&str]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let at = |path: &str| dir.path().join(path);
-    for folder in ["boot", "lib", "usr"] {
-        fs::create_dir(at(folder)).unwrap();
+    for folder in ["boot", MODULES[0], MODULES[1], "proc/sys/kernel"] {
+        fs::create_dir_all(at(folder)).unwrap();
     }
-    fs::write(at("osrelease"), format!("{running}\n")).unwrap();
+    fs::write(at(OSRELEASE), format!("{running}\n")).unwrap();
     for file in files {
         let (kind, name) = file.split_once('/').unwrap();
         let inside: &[&str] = match kind {
@@ -197,26 +201,20 @@ fn host(running: &str, files: &[&str]) -> (tempfile::TempDir, Roots) {
             "head" => &["build/Makefile"],
             _ => panic!("{kind}"),
         };
-        let tree = at(if kind == "usr" { "usr" } else { "lib" }).join(name);
+        let tree = at(MODULES[usize::from(kind == "usr")]).join(name);
         for path in inside {
             fs::create_dir_all(tree.join(path).parent().unwrap()).unwrap();
             fs::write(tree.join(path), "").unwrap();
         }
     }
-    let roots = Roots {
-        osrelease: at("osrelease"),
-        boot: vec![at("boot")],
-        modules: vec![at("lib"), at("usr")],
-        root: dir.path().to_path_buf(),
-    };
-    (dir, roots)
+    dir
 }
 
 #[test]
 fn every_host_gets_its_verdict() {
     for (what, running, files, expected) in HOSTS {
-        let (_dir, roots) = host(running, files);
-        let result = check(&roots).0;
+        let dir = host(running, files);
+        let result = check(dir.path()).0;
         let expected = match expected {
             Clear => DetectorResult::Clear,
             Newer(name) => DetectorResult::Required(format!(
@@ -239,29 +237,34 @@ fn every_host_gets_its_verdict() {
 
 #[test]
 fn missing_folders_hold_nothing_and_unreadable_ones_are_errors() {
-    let (dir, mut roots) = host("6.6.35", &["boot/vmlinuz-6.6.35"]);
-    roots.modules.push(dir.path().join("missing"));
-    assert_eq!(check(&roots).0, DetectorResult::Clear);
-    roots.modules.push(dir.path().join("osrelease"));
-    assert!(matches!(check(&roots).0, DetectorResult::Failed(why) if why.contains("osrelease")));
-    roots.osrelease = dir.path().join("missing");
-    assert!(matches!(check(&roots).0, DetectorResult::Failed(why) if why.contains("missing")));
+    let dir = host("6.6.35", &["boot/vmlinuz-6.6.35"]);
+    let fails = |named: &str| {
+        let found = check(dir.path()).0;
+        assert!(matches!(found, DetectorResult::Failed(why) if why.contains(named)));
+    };
+    let last = dir.path().join(MODULES[1]);
+    fs::remove_dir(&last).unwrap();
+    assert_eq!(check(dir.path()).0, DetectorResult::Clear);
+    fs::write(&last, "").unwrap();
+    fails(MODULES[1]);
+    fs::remove_file(dir.path().join(OSRELEASE)).unwrap();
+    fails(OSRELEASE);
 }
 
 #[test]
 fn a_link_from_lib_to_usr_counts_once() {
-    let (dir, mut roots) = host("6.9.7-arch1-1", &["usr/6.9.7-arch1-1"]);
-    let link = dir.path().join("link");
-    std::os::unix::fs::symlink(dir.path().join("usr"), &link).unwrap();
-    roots.modules.push(link);
-    assert_eq!(check(&roots).0, DetectorResult::Clear);
+    let dir = host("6.9.7-arch1-1", &["usr/6.9.7-arch1-1"]);
+    let [link, usr] = MODULES.map(|folder| dir.path().join(folder));
+    fs::remove_dir(&link).unwrap();
+    std::os::unix::fs::symlink(usr, link).unwrap();
+    assert_eq!(check(dir.path()).0, DetectorResult::Clear);
 }
 
 #[test]
 fn a_rescue_image_is_no_installed_kernel() {
     let rescue = "boot/vmlinuz-0-rescue-0123456789abcdef0123456789abcdef";
-    let (_dir, roots) = host("5.14.0-427.13.1.el9_4.x86_64", &[rescue]);
-    let DetectorResult::Failed(why) = check(&roots).0 else {
+    let dir = host("5.14.0-427.13.1.el9_4.x86_64", &[rescue]);
+    let DetectorResult::Failed(why) = check(dir.path()).0 else {
         panic!("nothing is installed");
     };
     assert!(why.contains("no installed kernel found"), "{why}");
@@ -269,7 +272,7 @@ fn a_rescue_image_is_no_installed_kernel() {
 
 #[test]
 fn what_only_resembles_an_image_based_system_is_none() {
-    let (dir, roots) = host("6.1.0-9-amd64", &["boot/vmlinuz-6.1.0-9-amd64"]);
+    let dir = host("6.1.0-9-amd64", &["boot/vmlinuz-6.1.0-9-amd64"]);
     let make = |path: &str| fs::create_dir_all(dir.path().join(path)).unwrap();
     for path in [
         "ostree/repo",
@@ -277,8 +280,8 @@ fn what_only_resembles_an_image_based_system_is_none() {
         "run/ostree-booted.d",
     ] {
         make(path);
-        assert_eq!(check(&roots).0, DetectorResult::Clear, "{path}");
+        assert_eq!(check(dir.path()).0, DetectorResult::Clear, "{path}");
     }
     make("ostree/boot.1.1");
-    assert!(matches!(check(&roots).0, DetectorResult::Failed(why) if why.contains("bootc")));
+    assert!(matches!(check(dir.path()).0, DetectorResult::Failed(why) if why.contains("bootc")));
 }
