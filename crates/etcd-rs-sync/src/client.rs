@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use ureq::Agent;
 
 use crate::endpoints::EndpointHealth;
+use crate::http::Limits;
 use crate::items::WatchRequest;
-use crate::session::{Certified, Limits, Session};
+use crate::session::{Certified, Session};
 use crate::watch::Watch;
 use crate::{Error, Etcd, Options, Reply, Request, TlsOptions, wire};
 
@@ -105,10 +106,7 @@ impl Client {
 
     fn agent(&self) -> Result<Agent, Error> {
         let mut standing = self.agent.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.session.is_outdated(&standing) {
-            *standing = self.session.agent()?;
-        }
-        Ok(standing.agent.clone())
+        self.session.renewed(&mut standing)
     }
 
     /// Watches keys, on a connection of its own. Nothing is sent before the first [`Watch::next`].
@@ -147,7 +145,7 @@ impl Etcd for Client {
         let deadline = Instant::now() + self.timeout;
         let body = wire::body(request).to_string();
         let endpoints = &self.session.endpoints;
-        let mut share = first_share(self.timeout, endpoints.urls().len());
+        let mut share = first_share(self.timeout, self.session.options.endpoints.len());
         let mut failures = Failures::default();
         loop {
             // Another round is worth its time only if something was slow; what fails at once would fail at once again.

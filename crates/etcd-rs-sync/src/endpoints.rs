@@ -28,7 +28,6 @@ pub struct EndpointHealth {
 /// The endpoints of a cluster.
 #[derive(Debug)]
 pub(crate) struct Endpoints {
-    urls: Vec<String>,
     state: Mutex<State>,
 }
 
@@ -43,7 +42,7 @@ struct State {
 
 impl Endpoints {
     /// The first is asked first.
-    pub(crate) fn new(urls: Vec<String>) -> Endpoints {
+    pub(crate) fn new(urls: &[String]) -> Endpoints {
         let mut order: Vec<usize> = (0..urls.len()).collect();
         let random = RandomState::new();
         order.sort_by_cached_key(|index| random.hash_one(index));
@@ -57,11 +56,7 @@ impl Endpoints {
             current: 0,
             order,
         });
-        Endpoints { urls, state }
-    }
-
-    pub(crate) fn urls(&self) -> &[String] {
-        &self.urls
+        Endpoints { state }
     }
 
     /// The best that is not among those tried already.
@@ -119,7 +114,8 @@ mod tests {
     use super::*;
 
     fn endpoints(count: usize) -> Endpoints {
-        Endpoints::new((0..count).map(|n| format!("http://e{n}:1")).collect())
+        let urls: Vec<String> = (0..count).map(|n| format!("http://e{n}:1")).collect();
+        Endpoints::new(&urls)
     }
 
     /// All of them, in the order in which a call asks them.

@@ -13,7 +13,8 @@ use ureq::{Agent, Body, Timeout};
 
 use crate::error::TOO_LONG;
 use crate::resolve::Names;
-use crate::{Error, Options, TlsOptions, wire};
+use crate::wire::{self, SMALL_REPLY_BYTES};
+use crate::{Error, Options, TlsOptions};
 
 /// The most bytes of a reply's header.
 const MAX_HEADER_BYTES: usize = 16 * 1024;
@@ -36,27 +37,41 @@ pub(crate) struct Failure {
     pub(crate) detail: String,
 }
 
-/// Whether an exchange is a GET, or a POST of a body.
+/// The time limits of an attempt at one endpoint.
 #[derive(Clone, Copy)]
-pub(crate) enum Method<'a> {
-    Get,
-    Post(&'a [u8]),
+pub(crate) struct Limits {
+    /// Until the connection stands, TLS included.
+    pub(crate) connect_until: Instant,
+    /// Until the reply is complete, or for a stream until its head is there.
+    pub(crate) until: Instant,
 }
 
 /// One exchange.
 pub(crate) struct Exchange<'a> {
     pub(crate) url: String,
-    pub(crate) method: Method<'a>,
+    /// What is posted; without it the exchange is a GET.
+    pub(crate) body: Option<&'a [u8]>,
     /// Sent as it is in `Authorization`.
     pub(crate) token: Option<String>,
     /// Ask the server to refuse at once when it knows no leader.
     pub(crate) need_leader: bool,
     /// The most bytes of the reply.
     pub(crate) most: u64,
-    /// Until the connection stands, TLS included.
-    pub(crate) connect_until: Instant,
-    /// Until the reply is complete, or for a stream until its head is there.
-    pub(crate) until: Instant,
+    pub(crate) limits: Limits,
+}
+
+impl Exchange<'_> {
+    /// A GET with a short answer.
+    pub(crate) fn get(url: String, limits: Limits) -> Self {
+        Exchange {
+            url,
+            body: None,
+            token: None,
+            need_leader: false,
+            most: SMALL_REPLY_BYTES,
+            limits,
+        }
+    }
 }
 
 /// An agent of its own, with its own connections.
@@ -86,13 +101,8 @@ pub(crate) fn agent(
     Ok(Agent::with_parts(config.build(), connector, names.clone()))
 }
 
-/// Performs an exchange and reads its whole reply: status and body.
-pub(crate) fn exchange(agent: &Agent, exchange: &Exchange<'_>) -> Result<(u16, Vec<u8>), Failure> {
-    dated(agent, exchange).map(|(status, body, _)| (status, body))
-}
-
-/// The same, with the time that the server says it is.
-pub(crate) fn dated(
+/// Performs an exchange and reads its whole reply: status, body, and the time that the server says it is.
+pub(crate) fn exchange(
     agent: &Agent,
     exchange: &Exchange<'_>,
 ) -> Result<(u16, Vec<u8>, Option<String>), Failure> {
@@ -129,11 +139,12 @@ pub(crate) fn start(
     SENT.set(false);
     MESSAGE_UNTIL.set(None);
     let now = Instant::now();
-    let left = exchange.until.saturating_duration_since(now);
-    let connect = exchange
-        .connect_until
-        .saturating_duration_since(now)
-        .min(left);
+    let Limits {
+        connect_until,
+        until,
+    } = exchange.limits;
+    let left = until.saturating_duration_since(now);
+    let connect = connect_until.saturating_duration_since(now).min(left);
     if left.is_zero() || connect.is_zero() {
         return Err(Failure {
             sent: false,
@@ -141,8 +152,8 @@ pub(crate) fn start(
             detail: "no time was left".into(),
         });
     }
-    let response = match exchange.method {
-        Method::Get => agent
+    let response = match exchange.body {
+        None => agent
             .get(&exchange.url)
             .config()
             .timeout_global(Some(left))
@@ -150,7 +161,7 @@ pub(crate) fn start(
             .timeout_connect(Some(connect))
             .build()
             .call(),
-        Method::Post(body) => {
+        Some(body) => {
             let mut post = agent.post(&exchange.url).content_type("application/json");
             if let Some(token) = &exchange.token {
                 post = post.header("Authorization", token);

@@ -10,9 +10,9 @@ use rustls::pki_types::ServerName;
 use ureq::http::Uri;
 
 use crate::error::setup;
-use crate::http::{Exchange, Method, start};
-use crate::session::{Limits, Session};
-use crate::wire::SMALL_REPLY_BYTES;
+use crate::http::{Exchange, Limits, start};
+use crate::resolve::host_and_port;
+use crate::session::Session;
 use crate::{Error, Options, TlsOptions};
 
 /// What was found, as far as one layer after the other worked.
@@ -39,9 +39,7 @@ pub fn probe(options: &Options) -> Result<Probe, Error> {
     let url = &options.endpoints[0];
     let uri: Uri = url.parse().map_err(|_| setup(format!("{url} is no URL")))?;
     let is_tls = uri.scheme_str() == Some("https");
-    let host = uri.host().unwrap_or_default();
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+    let (host, port) = host_and_port(&uri).unwrap_or_default();
     let at = |error: std::io::Error| Error::NotSent {
         detail: match error.kind() {
             std::io::ErrorKind::TimedOut => format!("{url}: no connection in time"),
@@ -92,15 +90,7 @@ fn ask_version(session: &Session, timeout: Duration, found: &mut Probe) -> Resul
     let agent = session.agent()?.agent;
     let asked = session.check_version(&agent, 0, limits);
     if asked.is_ok() {
-        let version = Exchange {
-            url: session.url(0, "/version"),
-            method: Method::Get,
-            most: SMALL_REPLY_BYTES,
-            token: None,
-            need_leader: false,
-            connect_until: until,
-            until,
-        };
+        let version = Exchange::get(session.url(0, "/version"), limits);
         // On a connection of its own: the server may have closed the other one.
         let answer = start(&session.agent()?.agent, &version, None).ok();
         let date = answer.as_ref().and_then(|it| it.headers().get("date"));
@@ -135,13 +125,10 @@ fn handshake(
     if tls.insecure_skip_verify {
         return Ok(Vec::new());
     }
-    let other = |why: String| std::io::Error::other(why);
-    let config = tls
-        .client_config()
-        .map_err(|error| other(error.to_string()))?;
-    let name = ServerName::try_from(host.to_owned()).map_err(|error| other(error.to_string()))?;
+    let config = tls.parse().map_err(std::io::Error::other)?.config;
+    let name = ServerName::try_from(host.to_owned()).map_err(std::io::Error::other)?;
     let mut connection =
-        ClientConnection::new(Arc::new(config), name).map_err(|error| other(error.to_string()))?;
+        ClientConnection::new(Arc::new(config), name).map_err(std::io::Error::other)?;
     stream.set_read_timeout(Some(timeout))?;
     stream.set_write_timeout(Some(timeout))?;
     while connection.is_handshaking() {

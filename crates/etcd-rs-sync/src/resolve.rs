@@ -53,17 +53,7 @@ impl Resolver for Names {
         _: &Config,
         timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let authority = uri.authority().ok_or(ureq::Error::HostNotFound)?;
-        let default_port = if uri.scheme_str() == Some("https") {
-            443
-        } else {
-            80
-        };
-        let port = authority.port_u16().unwrap_or(default_port);
-        let host = authority
-            .host()
-            .trim_start_matches('[')
-            .trim_end_matches(']');
+        let (host, port) = host_and_port(uri).ok_or(ureq::Error::HostNotFound)?;
         let mut addresses = self.empty();
         if let Ok(ip) = host.parse::<IpAddr>() {
             addresses.push(SocketAddr::new(ip, port));
@@ -86,6 +76,14 @@ impl Resolver for Names {
     }
 }
 
+/// What a URL names.
+pub(crate) fn host_and_port(uri: &Uri) -> Option<(&str, u16)> {
+    let is_tls = uri.scheme_str() == Some("https");
+    let host = uri.host()?.trim_start_matches('[').trim_end_matches(']');
+    let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+    Some((host, port))
+}
+
 impl Names {
     pub(crate) fn look_up(
         &self,
@@ -93,7 +91,6 @@ impl Names {
         port: u16,
         wait: Duration,
     ) -> io::Result<Vec<SocketAddr>> {
-        let deadline = Instant::now() + wait;
         let key = format!("{host}:{port}");
         let mut names = self.lock();
         let name = names.entry(key.clone()).or_default();
@@ -115,24 +112,18 @@ impl Names {
         if let Some((_, addresses)) = known {
             return Ok(addresses);
         }
-        loop {
-            let name = names.entry(key.clone()).or_default();
-            if name.round != round {
-                return match (&name.failure, &name.answer) {
-                    (_, Some((_, addresses))) => Ok(addresses.clone()),
-                    (failure, None) => Err(io::Error::other(failure.clone().unwrap_or_default())),
-                };
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-            names = self
-                .0
-                .answered
-                .wait_timeout(names, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+        let asking = |names: &mut HashMap<String, Name>| names[&key].round == round;
+        let waited = self.0.answered.wait_timeout_while(names, wait, asking);
+        let (names, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        if waited.timed_out() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        match &names[&key] {
+            Name {
+                answer: Some((_, addresses)),
+                ..
+            } => Ok(addresses.clone()),
+            Name { failure, .. } => Err(io::Error::other(failure.clone().unwrap_or_default())),
         }
     }
 

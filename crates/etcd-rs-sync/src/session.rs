@@ -1,16 +1,14 @@
 //! What the clients made from the same options share: endpoints, the token, the check of the server's version.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use ureq::Agent;
 
 use crate::endpoints::Endpoints;
-use crate::http::{Exchange, Method, dated, exchange};
+use crate::http::{self, Exchange, Limits, exchange};
 use crate::known::Known;
 use crate::resolve::Names;
-use crate::wire::{self, SMALL_REPLY_BYTES};
-use crate::{Error, Options, TlsOptions, http};
+use crate::{Error, Options, TlsOptions, wire};
 
 /// The oldest etcd whose API has the paths and the guards that this crate uses.
 const OLDEST: (u64, u64) = (3, 4);
@@ -34,28 +32,20 @@ pub(crate) struct Certified {
     generation: u64,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Token {
-    /// Sent as it is; `None` before the first authentication, and when the cluster has authentication disabled.
-    text: Option<String>,
+    ticket: Ticket,
     /// Whether the cluster has been asked.
     known: bool,
-    /// Counts renewals, so that several threads that are refused together renew once.
-    generation: u64,
 }
 
 /// A token as it was when a request was sent.
 #[derive(Clone, Default)]
 pub(crate) struct Ticket {
+    /// Sent as it is; `None` before the first authentication, and when the cluster has authentication disabled.
     pub(crate) text: Option<String>,
+    /// Counts renewals, so that several threads that are refused together renew once.
     generation: u64,
-}
-
-/// The time limits of an attempt at one endpoint.
-#[derive(Clone, Copy)]
-pub(crate) struct Limits {
-    pub(crate) connect_until: Instant,
-    pub(crate) until: Instant,
 }
 
 impl Session {
@@ -72,7 +62,7 @@ impl Session {
             // A name leads to the same address, whatever it is asked for.
             names: before.map_or_else(Names::default, |(before, _)| before.names.clone()),
             endpoints: same.map_or_else(
-                || Arc::new(Endpoints::new(options.endpoints.clone())),
+                || Arc::new(Endpoints::new(&options.endpoints)),
                 |(before, _)| Arc::clone(&before.endpoints),
             ),
             known: cluster.map_or_else(Arc::default, |(before, _)| Arc::clone(&before.known)),
@@ -89,9 +79,12 @@ impl Session {
         Ok(Certified { agent, generation })
     }
 
-    /// Whether the agent connects with certificates that were replaced since.
-    pub(crate) fn is_outdated(&self, agent: &Certified) -> bool {
-        agent.generation != self.tls().0
+    /// The agent that stands, made anew when the certificates were replaced since.
+    pub(crate) fn renewed(&self, standing: &mut Certified) -> Result<Agent, Error> {
+        if standing.generation != self.tls().0 {
+            *standing = self.agent()?;
+        }
+        Ok(standing.agent.clone())
     }
 
     /// From now on connections are made with these.
@@ -124,19 +117,11 @@ impl Session {
         if self.endpoints.has_version(endpoint) {
             return Ok(());
         }
-        let probe = Exchange {
-            url: self.url(endpoint, "/version"),
-            method: Method::Get,
-            most: SMALL_REPLY_BYTES,
-            token: None,
-            need_leader: false,
-            connect_until: limits.connect_until,
-            until: limits.until,
-        };
+        let probe = Exchange::get(self.url(endpoint, "/version"), limits);
         let not_sent = |detail: String| Error::NotSent {
             detail: format!("{}: {detail}", self.options.endpoints[endpoint]),
         };
-        let (status, body, date) = dated(agent, &probe).map_err(|failure| {
+        let (status, body, date) = exchange(agent, &probe).map_err(|failure| {
             let https = self.options.endpoints[endpoint].starts_with("https");
             let cut = ["Broken pipe", "reset by peer"]
                 .iter()
@@ -181,17 +166,10 @@ impl Session {
         endpoint: usize,
         limits: Limits,
     ) -> Result<Ticket, Error> {
-        let ticket = {
-            let token = self.lock();
-            let ticket = Ticket {
-                text: token.text.clone(),
-                generation: token.generation,
-            };
-            if self.options.auth.is_none() || token.known {
-                return Ok(ticket);
-            }
-            ticket
-        };
+        let Token { ticket, known } = self.lock().clone();
+        if self.options.auth.is_none() || known {
+            return Ok(ticket);
+        }
         self.renew(agent, endpoint, limits, &ticket)
     }
 
@@ -206,14 +184,9 @@ impl Session {
         limits: Limits,
         old: &Ticket,
     ) -> Result<Ticket, Error> {
-        {
-            let token = self.lock();
-            if token.generation != old.generation {
-                return Ok(Ticket {
-                    text: token.text.clone(),
-                    generation: token.generation,
-                });
-            }
+        let standing = self.lock().ticket.clone();
+        if standing.generation != old.generation {
+            return Ok(standing);
         }
         let Some((user, password)) = &self.options.auth else {
             return Err(Error::Unauthenticated {
@@ -222,19 +195,16 @@ impl Session {
         };
         let text = self.authenticate(agent, endpoint, limits, user, password)?;
         let mut token = self.lock();
-        token.text = text;
         token.known = true;
-        token.generation += 1;
-        Ok(Ticket {
-            text: token.text.clone(),
-            generation: token.generation,
-        })
+        token.ticket.text = text;
+        token.ticket.generation += 1;
+        Ok(token.ticket.clone())
     }
 
     /// Marks a token as refused, so that the next [`Session::ticket`] authenticates again.
     pub(crate) fn forget(&self, refused: &Ticket) {
         let mut token = self.lock();
-        if token.generation == refused.generation {
+        if token.ticket.generation == refused.generation {
             token.known = false;
         }
     }
@@ -249,13 +219,9 @@ impl Session {
     ) -> Result<Option<String>, Error> {
         let body = wire::authenticate(user, password).to_string();
         let request = Exchange {
-            url: self.url(endpoint, "/v3/auth/authenticate"),
-            method: Method::Post(body.as_bytes()),
-            most: SMALL_REPLY_BYTES,
-            token: None,
+            body: Some(body.as_bytes()),
             need_leader: true,
-            connect_until: limits.connect_until,
-            until: limits.until,
+            ..Exchange::get(self.url(endpoint, "/v3/auth/authenticate"), limits)
         };
         // Whatever goes wrong here, the request that the token is for has not been sent.
         let not_sent = |detail: String| Error::NotSent {
@@ -264,7 +230,7 @@ impl Session {
                 self.options.endpoints[endpoint]
             ),
         };
-        let (status, body) =
+        let (status, body, _) =
             exchange(agent, &request).map_err(|failure| not_sent(failure.detail))?;
         if status == 200 {
             return wire::auth_token(&body).map(Some).map_err(not_sent);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
+use rustls::{ClientConfig, RootCertStore};
 use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig, TlsProvider};
 
 use crate::Error;
@@ -47,40 +47,56 @@ impl TlsOptions {
     /// What ureq is given, after the same code path has accepted it that would panic later.
     pub(crate) fn to_ureq(&self) -> Result<TlsConfig, Error> {
         let parsed = self.parse()?;
-        let roots: Vec<Certificate<'static>> = parsed.roots.iter().map(certificate).collect();
-        let client = match (&self.client_pem, parsed.client_chain) {
-            (Some((_, key_pem)), Some(chain)) => {
-                let chain: Vec<Certificate<'static>> = chain.iter().map(certificate).collect();
+        let of_ureq = |chain: &[CertificateDer<'static>]| -> Vec<Certificate<'static>> {
+            let chain = chain.iter();
+            chain
+                .map(|der| Certificate::from_der(der).to_owned())
+                .collect()
+        };
+        let client = match &self.client_pem {
+            Some((_, key_pem)) => {
                 let key = PrivateKey::from_pem(key_pem)
                     .map_err(|_| setup("the client key cannot be read".into()))?;
+                let chain = of_ureq(&parsed.client_chain);
                 Some(ClientCert::new_with_certs(&chain, key))
             }
-            _ => None,
+            None => None,
         };
         Ok(TlsConfig::builder()
             .provider(TlsProvider::Rustls)
             .unversioned_rustls_crypto_provider(provider())
-            .root_certs(RootCerts::new_with_certs(&roots))
+            .root_certs(RootCerts::new_with_certs(&of_ureq(&parsed.roots)))
             .client_cert(client)
             .disable_verification(self.insecure_skip_verify)
             .build())
     }
 
-    fn parse(&self) -> Result<Parsed, Error> {
-        let roots = self.parse_roots()?;
+    pub(crate) fn parse(&self) -> Result<Parsed, Error> {
+        let roots = match &self.ca_pem {
+            Some(pem) => certificates(pem, "the CA file")?,
+            None if self.insecure_skip_verify => Vec::new(),
+            None => {
+                return Err(setup(
+                    "no CA is given: it says which servers to trust, and no public CA is built in"
+                        .into(),
+                ));
+            }
+        };
         let mut store = RootCertStore::empty();
         for root in &roots {
             store
                 .add(root.clone())
                 .map_err(|e| setup(format!("a CA certificate cannot be used: {e}")))?;
         }
+        let builder = ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .map_err(|e| setup(format!("TLS cannot be set up: {e}")))?
+            .with_root_certificates(store);
         let Some((cert_pem, key_pem)) = &self.client_pem else {
             return Ok(Parsed {
                 roots,
-                client_chain: None,
-                config: builder()?
-                    .with_root_certificates(store)
-                    .with_no_client_auth(),
+                client_chain: Vec::new(),
+                config: builder.with_no_client_auth(),
             });
         };
         let chain = certificates(cert_pem, "the client certificate")?;
@@ -88,49 +104,26 @@ impl TlsOptions {
             setup("the client key has no private key in PEM form, unencrypted".into())
         })?;
         // rustls compares the key with the certificate here.
-        let config = builder()?
-            .with_root_certificates(store)
+        let config = builder
             .with_client_auth_cert(chain.clone(), key)
             .map_err(|e| {
                 setup(format!(
                     "the client certificate and key cannot be used together: {e}"
                 ))
             })?;
-        let client_chain = Some(chain);
         Ok(Parsed {
             roots,
-            client_chain,
+            client_chain: chain,
             config,
         })
     }
-
-    /// What a handshake is made with that checks the server's certificate.
-    pub(crate) fn client_config(&self) -> Result<ClientConfig, Error> {
-        Ok(self.parse()?.config)
-    }
-
-    fn parse_roots(&self) -> Result<Vec<CertificateDer<'static>>, Error> {
-        match &self.ca_pem {
-            Some(pem) => certificates(pem, "the CA file"),
-            None if self.insecure_skip_verify => Ok(Vec::new()),
-            None => Err(setup(
-                "no CA is given: it says which servers to trust, and no public CA is built in"
-                    .into(),
-            )),
-        }
-    }
 }
 
-struct Parsed {
+pub(crate) struct Parsed {
     roots: Vec<CertificateDer<'static>>,
-    client_chain: Option<Vec<CertificateDer<'static>>>,
-    config: ClientConfig,
-}
-
-fn builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, Error> {
-    ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .map_err(|e| setup(format!("TLS cannot be set up: {e}")))
+    client_chain: Vec<CertificateDer<'static>>,
+    /// What a handshake is made with that checks the server's certificate.
+    pub(crate) config: ClientConfig,
 }
 
 /// ring, named explicitly: no process-wide default is relied on.
@@ -145,8 +138,4 @@ fn certificates(pem: &[u8], what: &str) -> Result<Vec<CertificateDer<'static>>, 
         return Err(setup(format!("{what} holds no certificate in PEM form")));
     }
     Ok(certificates)
-}
-
-fn certificate(der: &CertificateDer<'static>) -> Certificate<'static> {
-    Certificate::from_der(der).to_owned()
 }

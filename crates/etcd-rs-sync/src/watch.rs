@@ -18,10 +18,10 @@ use std::time::{Duration, Instant};
 
 use crate::Error;
 use crate::backoff::Backoff;
-use crate::http::{Exchange, Method, start};
+use crate::http::{Exchange, Limits, start};
 use crate::items::{Event, WatchBatch, WatchItem, WatchRequest};
-use crate::session::{Certified, Limits, Session, Ticket};
-use crate::wire::{self, MAX_REPLY_BYTES, Message, Refusal};
+use crate::session::{Certified, Session, Ticket};
+use crate::wire::{self, Message, Refusal};
 
 mod stop;
 mod stream;
@@ -38,7 +38,7 @@ const NOT_CONFIRMED: &str = "the server did not say that the watch stands: somet
 /// A stream that lived this long was healthy: after its loss the next is opened at once.
 const HEALTHY_AFTER: Duration = Duration::from_secs(2);
 
-/// A watch. Iterate over it, or call [`Watch::next`]; both block.
+/// A watch: an iterator that blocks.
 ///
 /// An `Err` item says that the stream is lost or could not be opened. It does not end the watch: the next call waits a little
 /// longer each time, up to 5 seconds, and tries the next endpoint. Only [`WatchStop::stop`] ends it. Setup and permission
@@ -99,30 +99,6 @@ impl Watch {
         self.next_revision
     }
 
-    /// Blocks until there is something to say; `None` after [`WatchStop::stop`].
-    #[allow(clippy::should_implement_trait)] // it is the iterator's `next`, callable without the trait in scope
-    pub fn next(&mut self) -> Option<Result<WatchItem, Error>> {
-        loop {
-            if self.stop.is_stopped() {
-                self.stream = None;
-                return None;
-            }
-            if let Some(item) = self.ready.pop_front() {
-                return Some(Ok(item));
-            }
-            let step = match self.stream.take() {
-                None => self.connect(),
-                Some(stream) => self.read(stream),
-            };
-            // A stop looks like a failure of whatever was under way; the loop's head sees what it was.
-            if let Err(error) = step
-                && !self.stop.is_stopped()
-            {
-                return Some(Err(error));
-            }
-        }
-    }
-
     /// Opens a stream. Its first message is read like any other.
     fn connect(&mut self) -> Result<(), Error> {
         self.stop.wait_until(self.backoff.ready_at());
@@ -145,23 +121,20 @@ impl Watch {
     fn open(&self) -> Result<Opened, Error> {
         let agent = self.stop.agent(&self.session)?;
         let now = Instant::now();
-        let until = now + self.session.options.timeout;
+        let timeout = self.session.options.timeout;
         let endpoints = u32::try_from(self.session.options.endpoints.len()).unwrap_or(u32::MAX);
         let limits = Limits {
-            connect_until: now + self.session.options.timeout / endpoints,
-            until,
+            connect_until: now + timeout / endpoints,
+            until: now + timeout,
         };
         self.session.check_version(&agent, self.endpoint, limits)?;
         let ticket = self.session.ticket(&agent, self.endpoint, limits)?;
         let body = wire::watch(&self.request, self.next_revision).to_string();
         let exchange = Exchange {
-            url: self.session.url(self.endpoint, "/v3/watch"),
-            method: Method::Post(body.as_bytes()),
-            most: MAX_REPLY_BYTES,
+            body: Some(body.as_bytes()),
             token: ticket.text.clone(),
             need_leader: true,
-            connect_until: limits.connect_until,
-            until,
+            ..Exchange::get(self.session.url(self.endpoint, "/v3/watch"), limits)
         };
         let response = start(&agent, &exchange, Some(self.silence())).map_err(|failure| {
             if failure.sent && failure.closed && !self.stop.is_stopped() {
@@ -250,7 +223,7 @@ impl Watch {
                 self.leave();
                 Ok(())
             }
-            Ok(Message::Canceled(refusal) | Message::Failed(refusal)) => {
+            Ok(Message::Failed(refusal)) => {
                 self.note_life(&stream);
                 self.refused(0, refusal, &stream.ticket)
             }
@@ -334,8 +307,27 @@ impl Watch {
 impl Iterator for Watch {
     type Item = Result<WatchItem, Error>;
 
+    /// Blocks until there is something to say; `None` after [`WatchStop::stop`].
     fn next(&mut self) -> Option<Self::Item> {
-        Watch::next(self)
+        loop {
+            if self.stop.is_stopped() {
+                self.stream = None;
+                return None;
+            }
+            if let Some(item) = self.ready.pop_front() {
+                return Some(Ok(item));
+            }
+            let step = match self.stream.take() {
+                None => self.connect(),
+                Some(stream) => self.read(stream),
+            };
+            // A stop looks like a failure of whatever was under way; the loop's head sees what it was.
+            if let Err(error) = step
+                && !self.stop.is_stopped()
+            {
+                return Some(Err(error));
+            }
+        }
     }
 }
 

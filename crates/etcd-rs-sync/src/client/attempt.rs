@@ -2,8 +2,8 @@
 
 use ureq::Agent;
 
-use crate::http::{Exchange, Method, exchange};
-use crate::session::{Limits, Session, Ticket};
+use crate::http::{Exchange, Limits, exchange};
+use crate::session::{Session, Ticket};
 use crate::wire::{self, Refusal};
 use crate::{Error, Reply, Request};
 
@@ -59,12 +59,11 @@ impl Attempt<'_> {
         let (session, request) = (self.session, self.request);
         let post = Exchange {
             url: session.url(self.endpoint, wire::path(request)),
-            method: Method::Post(self.body.as_bytes()),
+            body: Some(self.body.as_bytes()),
             most: wire::longest_reply(request),
             token: ticket.text.clone(),
             need_leader: needs_leader(request),
-            connect_until: self.limits.connect_until,
-            until: self.limits.until,
+            limits: self.limits,
         };
         let at = |detail: &str| {
             let detail = session.without_token(ticket, detail);
@@ -73,7 +72,7 @@ impl Attempt<'_> {
         let known = &session.known;
         let asked = known.asking();
         match exchange(&self.agent, &post) {
-            Ok((200, bytes)) => match wire::reply(request, &bytes) {
+            Ok((200, bytes, _)) => match wire::reply(request, &bytes) {
                 Ok(reply) => match known.believe(request, reply.header(), asked) {
                     Ok(()) => Posted::Reply(reply),
                     Err(why) => Posted::Failed(Error::OutcomeUnknown { detail: at(&why) }),
@@ -86,7 +85,7 @@ impl Attempt<'_> {
                     refusal => refused(0, refusal, &at),
                 },
             },
-            Ok((status, bytes)) => refused(status, session.refusal(ticket, &bytes), &at),
+            Ok((status, bytes, _)) => refused(status, session.refusal(ticket, &bytes), &at),
             Err(failure) if failure.sent => {
                 // Some servers close the connection where they should say that they do not know the token.
                 if failure.closed {
@@ -131,13 +130,7 @@ pub(super) fn judge(error: Error) -> Failed {
         Error::NotSent { .. } | Error::OutcomeUnknown { .. } | Error::NoLeader { .. } => {
             Failed::Elsewhere(error)
         }
-        Error::LeaseNotFound
-        | Error::LeaseExists
-        | Error::Compacted { .. }
-        | Error::Unauthenticated { .. }
-        | Error::PermissionDenied { .. }
-        | Error::Rejected { .. }
-        | Error::Setup { .. } => Failed::Final(error),
+        _ => Failed::Final(error),
     }
 }
 
@@ -146,14 +139,6 @@ pub(super) fn judge(error: Error) -> Failed {
 fn needs_leader(request: &Request) -> bool {
     match request {
         Request::Range(range) => !range.serializable,
-        Request::Status | Request::Members => false,
-        Request::Put(_)
-        | Request::Delete(_)
-        | Request::Txn(_)
-        | Request::Grant { .. }
-        | Request::Revoke { .. }
-        | Request::KeepAlive { .. }
-        | Request::TimeToLive { .. }
-        | Request::Compact { .. } => true,
+        _ => !matches!(request, Request::Status | Request::Members),
     }
 }

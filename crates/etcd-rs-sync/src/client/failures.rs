@@ -7,14 +7,7 @@ pub(super) fn repeatable(request: &Request) -> bool {
     match request {
         Request::Grant { id, .. } => *id != 0,
         Request::KeepAlive { .. } | Request::Revoke { .. } => true,
-        Request::Range(_)
-        | Request::Put(_)
-        | Request::Delete(_)
-        | Request::Txn(_)
-        | Request::TimeToLive { .. }
-        | Request::Compact { .. }
-        | Request::Status
-        | Request::Members => !request.writes(),
+        _ => !request.writes(),
     }
 }
 

@@ -30,15 +30,12 @@ impl WatchStop {
 
     /// The agent whose connections end with the watch, with the certificates of now.
     pub(super) fn agent(&self, session: &Session) -> Result<Agent, Error> {
-        let mut standing = self.certified();
-        if session.is_outdated(&standing) {
-            *standing = session.agent()?;
-        }
+        let agent = session.renewed(&mut self.certified())?;
         // Whoever stopped it meanwhile has shut the other one down.
         if self.is_stopped() {
-            standing.agent.clone().shutdown();
+            agent.clone().shutdown();
         }
-        Ok(standing.agent.clone())
+        Ok(agent)
     }
 
     fn certified(&self) -> MutexGuard<'_, Certified> {
@@ -61,15 +58,9 @@ impl WatchStop {
 
     /// Waits until `deadline` or [`WatchStop::stop`].
     pub(super) fn wait_until(&self, deadline: Instant) {
-        let mut stopped = self.lock();
-        while !*stopped {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            let woken = self.0.wake.wait_timeout(stopped, left);
-            stopped = woken.unwrap_or_else(PoisonError::into_inner).0;
-        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        let runs = |stopped: &mut bool| !*stopped;
+        let _ = self.0.wake.wait_timeout_while(self.lock(), left, runs);
     }
 
     fn lock(&self) -> MutexGuard<'_, bool> {

@@ -20,11 +20,12 @@ pub(crate) fn reply(request: &Request, bytes: &[u8]) -> Shape<Reply> {
     // A renewal is answered by a stream of one message, whose end is of no interest.
     let value = parse(bytes, !matches!(request, Request::KeepAlive { .. }))?;
     let object = Object::new(&value)?;
+    let whole = || Ok::<_, String>((object, header(object)?));
     Ok(match request {
-        Request::Range(_) => Reply::Range(range(object, header(object)?)?),
-        Request::Put(_) => Reply::Put(put(object, header(object)?)?),
-        Request::Delete(_) => Reply::Delete(delete(object, header(object)?)?),
-        Request::Txn(asked) => Reply::Txn(txn(asked, object, header(object)?)?),
+        Request::Range(_) => Reply::Range(range(whole()?)?),
+        Request::Put(_) => Reply::Put(put(whole()?)?),
+        Request::Delete(_) => Reply::Delete(delete(whole()?)?),
+        Request::Txn(asked) => Reply::Txn(txn(asked, whole()?)?),
         Request::Grant { id, .. } => Reply::Grant(grant(*id, object)?),
         Request::Revoke { .. } => Reply::Revoke(header(object)?),
         Request::KeepAlive { id } => Reply::KeepAlive(keep_alive(*id, object)?),
@@ -110,7 +111,10 @@ fn stored(object: Object<'_>) -> Shape<KeyValue> {
     Ok(pair)
 }
 
-fn range(object: Object<'_>, header: Header) -> Shape<RangeReply> {
+/// A reply, or a part of one, with its header.
+type Headed<'a> = (Object<'a>, Header);
+
+fn range((object, header): Headed<'_>) -> Shape<RangeReply> {
     let reply = RangeReply {
         header,
         kvs: pairs(object, "kvs")?,
@@ -123,14 +127,14 @@ fn range(object: Object<'_>, header: Header) -> Shape<RangeReply> {
     Ok(reply)
 }
 
-fn put(object: Object<'_>, header: Header) -> Shape<PutReply> {
+fn put((object, header): Headed<'_>) -> Shape<PutReply> {
     Ok(PutReply {
         header,
         prev_kv: object.object("prev_kv")?.map(stored).transpose()?,
     })
 }
 
-fn delete(object: Object<'_>, header: Header) -> Shape<DeleteReply> {
+fn delete((object, header): Headed<'_>) -> Shape<DeleteReply> {
     Ok(DeleteReply {
         header,
         deleted: object.int("deleted")?,
@@ -138,7 +142,7 @@ fn delete(object: Object<'_>, header: Header) -> Shape<DeleteReply> {
     })
 }
 
-fn txn(asked: &Txn, object: Object<'_>, header: Header) -> Shape<TxnReply> {
+fn txn(asked: &Txn, (object, header): Headed<'_>) -> Shape<TxnReply> {
     let succeeded = object.flag("succeeded")?;
     if !succeeded && asked.compares.is_empty() {
         return Err("a transaction without guards is said to have failed".into());
@@ -168,28 +172,16 @@ fn txn(asked: &Txn, object: Object<'_>, header: Header) -> Shape<TxnReply> {
 }
 
 fn op_reply(op: &Op, object: Object<'_>) -> Shape<OpReply> {
-    let of_kind = |field: &str| {
-        object
-            .object(field)?
-            .ok_or_else(|| format!("an operation's reply has no `{field}`"))
+    let part = |field: &str| {
+        let inner = object.object(field)?;
+        let inner = inner.ok_or_else(|| format!("an operation's reply has no `{field}`"))?;
+        Ok::<_, String>((inner, inner_header(inner)?))
     };
     Ok(match op {
-        Op::Range(_) => {
-            let inner = of_kind("response_range")?;
-            OpReply::Range(range(inner, inner_header(inner)?)?)
-        }
-        Op::Put(_) => {
-            let inner = of_kind("response_put")?;
-            OpReply::Put(put(inner, inner_header(inner)?)?)
-        }
-        Op::Delete(_) => {
-            let inner = of_kind("response_delete_range")?;
-            OpReply::Delete(delete(inner, inner_header(inner)?)?)
-        }
-        Op::Txn(nested) => {
-            let inner = of_kind("response_txn")?;
-            OpReply::Txn(txn(nested, inner, inner_header(inner)?)?)
-        }
+        Op::Range(_) => OpReply::Range(range(part("response_range")?)?),
+        Op::Put(_) => OpReply::Put(put(part("response_put")?)?),
+        Op::Delete(_) => OpReply::Delete(delete(part("response_delete_range")?)?),
+        Op::Txn(nested) => OpReply::Txn(txn(nested, part("response_txn")?)?),
     })
 }
 

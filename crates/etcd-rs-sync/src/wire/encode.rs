@@ -32,12 +32,7 @@ pub(crate) fn longest_reply(request: &Request) -> u64 {
         Request::TimeToLive { keys: true, .. } | Request::Members | Request::Put(_) => {
             2 * 1024 * 1024
         }
-        Request::Grant { .. }
-        | Request::Revoke { .. }
-        | Request::KeepAlive { .. }
-        | Request::TimeToLive { .. }
-        | Request::Compact { .. }
-        | Request::Status => SMALL_REPLY_BYTES,
+        _ => SMALL_REPLY_BYTES,
     }
 }
 
@@ -91,16 +86,13 @@ fn encode_range(range: &Range) -> Value {
     fields.flag("keys_only", range.keys_only);
     fields.flag("count_only", range.count_only);
     fields.int("max_create_revision", range.max_create_revision);
-    let target = match range.order {
+    let order = match range.order {
         Order::Key => None, // what etcd does by itself
-        Order::CreateRevision | Order::CreateRevisionDescending => Some("CREATE"),
-        Order::ModRevision => Some("MOD"),
+        Order::CreateRevision => Some(("CREATE", "ASCEND")),
+        Order::CreateRevisionDescending => Some(("CREATE", "DESCEND")),
+        Order::ModRevision => Some(("MOD", "ASCEND")),
     };
-    let direction = match range.order {
-        Order::CreateRevisionDescending => "DESCEND",
-        Order::Key | Order::CreateRevision | Order::ModRevision => "ASCEND",
-    };
-    if let Some(target) = target {
+    if let Some((target, direction)) = order {
         fields.set("sort_target", target);
         fields.set("sort_order", direction);
     }

@@ -1,5 +1,7 @@
 //! Reading protobuf's JSON mapping: absent fields are zero, 64-bit integers are strings or numbers, bytes are base64.
 
+use std::str::FromStr;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
@@ -23,19 +25,25 @@ impl<'a> Object<'a> {
     }
 
     pub(crate) fn int(&self, field: &str) -> Shape<i64> {
-        match self.get(field) {
-            None => Ok(0),
-            Some(Value::String(text)) => text.parse().map_err(|_| wrong(field, "an integer")),
-            Some(value) => value.as_i64().ok_or_else(|| wrong(field, "an integer")),
-        }
+        self.number(field, Value::as_i64, "an integer")
     }
 
     pub(crate) fn uint(&self, field: &str) -> Shape<u64> {
-        match self.get(field) {
-            None => Ok(0),
-            Some(Value::String(text)) => text.parse().map_err(|_| wrong(field, "an id")),
-            Some(value) => value.as_u64().ok_or_else(|| wrong(field, "an id")),
-        }
+        self.number(field, Value::as_u64, "an id")
+    }
+
+    fn number<T: Default + FromStr>(
+        &self,
+        field: &str,
+        read: fn(&Value) -> Option<T>,
+        wanted: &str,
+    ) -> Shape<T> {
+        let number = match self.get(field) {
+            None => Some(T::default()),
+            Some(Value::String(text)) => text.parse().ok(),
+            Some(value) => read(value),
+        };
+        number.ok_or_else(|| wrong(field, wanted))
     }
 
     pub(crate) fn flag(&self, field: &str) -> Shape<bool> {
@@ -53,7 +61,8 @@ impl<'a> Object<'a> {
     }
 
     pub(crate) fn bytes(&self, field: &str) -> Shape<Vec<u8>> {
-        decode_bytes(self.text(field)?).map_err(|_| wrong(field, "base64"))
+        let bytes = STANDARD.decode(self.text(field)?);
+        bytes.map_err(|_| wrong(field, "base64"))
     }
 
     /// The object in `field`, or `None` when it is absent.
@@ -79,18 +88,14 @@ impl<'a> Object<'a> {
 
 /// A value that must be base64 text.
 pub(crate) fn bytes_of(value: &Value) -> Shape<Vec<u8>> {
-    let text = value.as_str().ok_or("base64 text was expected")?;
-    decode_bytes(text).map_err(|_| "base64 text was expected".into())
+    let bytes = value.as_str().and_then(|text| STANDARD.decode(text).ok());
+    bytes.ok_or_else(|| "base64 text was expected".into())
 }
 
 /// A value that must be text.
 pub(crate) fn text_of(value: &Value) -> Shape<String> {
     let text = value.as_str().ok_or("text was expected")?;
     Ok(text.to_owned())
-}
-
-fn decode_bytes(text: &str) -> Result<Vec<u8>, base64::DecodeError> {
-    STANDARD.decode(text)
 }
 
 fn wrong(field: &str, wanted: &str) -> String {

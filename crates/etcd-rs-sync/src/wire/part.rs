@@ -142,40 +142,14 @@ impl<'de> Visitor<'de> for Part<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Value, A::Error> {
         let mut fields = Map::new();
-        while let Some(field) = object.next_key_seed(Field)? {
-            match field {
-                Some(field) => {
-                    fields.insert(field.to_owned(), object.next_value_seed(self)?);
-                }
-                None => {
-                    object.next_value::<IgnoredAny>()?;
-                }
+        while let Some(field) = object.next_key::<String>()? {
+            if FIELDS.contains(&field.as_str()) {
+                fields.insert(field, object.next_value_seed(self)?);
+            } else {
+                object.next_value::<IgnoredAny>()?;
             }
         }
         Ok(Value::Object(fields))
-    }
-}
-
-/// A field's name, when it is one that is read.
-struct Field;
-
-impl<'de> DeserializeSeed<'de> for Field {
-    type Value = Option<&'static str>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Field {
-    type Value = Option<&'static str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a field's name")
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(FIELDS.into_iter().find(|field| *field == name))
     }
 }
 

@@ -15,9 +15,7 @@ pub(crate) enum Message {
     Events { revision: i64, events: Vec<Event> },
     /// The server ended the watch: the revision it should have gone on from is compacted.
     Compacted { compact_revision: i64 },
-    /// The server ended the watch for another reason.
-    Canceled(Refusal),
-    /// The stream failed.
+    /// The server ended the watch for another reason, or the stream failed.
     Failed(Refusal),
 }
 
@@ -41,7 +39,7 @@ pub(crate) fn message(line: &[u8]) -> Shape<Message> {
     // Both `created` and `canceled` are true when permission is denied: look at the bad news first.
     if result.flag("canceled")? {
         let reason = one_line(result.text("cancel_reason")?);
-        return Ok(Message::Canceled(Refusal {
+        return Ok(Message::Failed(Refusal {
             code: code_in(&reason),
             message: reason,
         }));
@@ -139,7 +137,7 @@ mod tests {
         );
         assert!(matches!(
             denied,
-            Ok(Message::Canceled(Refusal { code: 7, .. }))
+            Ok(Message::Failed(Refusal { code: 7, .. }))
         ));
         let compacted = read(r#","canceled":true,"compact_revision":"15""#);
         assert_eq!(
