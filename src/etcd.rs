@@ -114,13 +114,7 @@ fn rest(etcd: &dyn Etcd, pages: &mut Pages, most: usize) -> Result<(), Error> {
 pub(crate) fn trouble(error: &Error) -> Trouble {
     let advice = match error {
         Error::LeaseNotFound | Error::LeaseExists | Error::Compacted { .. } => "; try again",
-        Error::NotSent { .. }
-        | Error::OutcomeUnknown { .. }
-        | Error::NoLeader { .. }
-        | Error::Unauthenticated { .. }
-        | Error::PermissionDenied { .. }
-        | Error::Rejected { .. }
-        | Error::Setup { .. } => "", // it says so itself
+        _ => "", // it says so itself
     };
     Trouble {
         text: format!("{error}{advice}").replace('\n', " "),

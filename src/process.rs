@@ -207,21 +207,9 @@ struct Run {
     output: [Output; 2],
 }
 
-/// Why [`Run::attend`] came back.
-#[derive(PartialEq, Eq)]
-enum Event {
-    Done,
-    Cancelled,
-    Deadline,
-}
-
 impl Run {
     fn finish(mut self, cancel: &Cancel, deadline: Instant) -> (ScriptOutcome, [Captured; 2]) {
-        let stopped = match self.attend(Some(cancel), deadline, |run| run.status.is_some()) {
-            Event::Done => None,
-            Event::Cancelled => Some(ScriptOutcome::Cancelled),
-            Event::Deadline => Some(ScriptOutcome::TimedOut),
-        };
+        let stopped = self.attend(Some(cancel), deadline, |run| run.status.is_some());
         if !self.detach || stopped == Some(ScriptOutcome::TimedOut) {
             if stopped.is_none() {
                 let until = Instant::now() + LINGER_LIMIT;
@@ -256,23 +244,23 @@ impl Run {
         self.output.iter().all(|output| output.pipe().is_none())
     }
 
-    /// Reads output until `done` says so, a cancel comes or the deadline passes, whichever is first.
+    /// Reads output until `done` says so, a cancel comes or the deadline passes, whichever is first: says which of the last two it was.
     fn attend(
         &mut self,
         cancel: Option<&Cancel>,
         deadline: Instant,
         done: fn(&Run) -> bool,
-    ) -> Event {
+    ) -> Option<ScriptOutcome> {
         loop {
             if done(self) {
-                return Event::Done;
+                return None;
             }
             if cancel.is_some_and(Cancel::is_cancelled) {
-                return Event::Cancelled;
+                return Some(ScriptOutcome::Cancelled);
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Event::Deadline;
+                return Some(ScriptOutcome::TimedOut);
             }
             let slice = left.min(SLICE);
             if self.output_closed() {

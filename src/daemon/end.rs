@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
-use super::inbox::{Event, Signal};
+use super::inbox::Event;
 use super::threads::spawn;
 use super::{Daemon, parting};
 use crate::core::Mode;
@@ -63,7 +63,7 @@ impl Daemon {
     /// Whether a signal to stop has come by now.
     fn is_stopped(&mut self, events: &Receiver<Event>) -> bool {
         while let Ok(event) = events.try_recv() {
-            if matches!(event, Event::Signal(Signal::Stop)) {
+            if matches!(event, Event::Stop) {
                 self.stopped_at.get_or_insert(self.clock.now().mono);
             }
         }

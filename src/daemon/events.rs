@@ -82,10 +82,9 @@ impl Events {
         let Some(Hook { command, timeout }) = &self.hook else {
             return;
         };
-        let event = Event::of(name, &self.context.node_name, note);
-        let env = event.environment(&self.context);
+        let (env, event) = told(name, note, &self.context);
         let run = Command {
-            stdin: Some(event.json()),
+            stdin: Some(event),
             ..Command::new(scripts::expand(command, &env), env, *timeout)
         };
         Queue::push(&self.queue, run);
@@ -141,66 +140,40 @@ impl Events {
     }
 }
 
-/// A transition, as it is told.
-struct Event {
-    name: &'static str,
-    node: String,
-    time: String,
-    text: String,
-    reason: String,
-    reasons: Vec<String>,
-    outcome: String,
-}
-
-impl Event {
-    fn of(name: &'static str, node: &str, note: &Note) -> Event {
-        let reasons = field(note, "reasons").and_then(Value::as_array);
-        let reasons = reasons.map_or(&[][..], Vec::as_slice).iter();
-        let reasons = reasons.filter_map(Value::as_str).map(bounded);
-        Event {
-            name,
-            node: node.to_owned(),
-            time: rfc3339(Timestamp::now()),
-            text: bounded(&note.msg),
-            reason: text(note, "reason"),
-            reasons: reasons.collect(),
-            outcome: text(note, "outcome"),
-        }
-    }
-
-    fn environment(&self, context: &ScriptContext) -> Vec<(String, String)> {
-        let mut env = scripts::environment(&ScriptContext {
-            phase: "event".to_owned(),
-            reasons: self.reasons.clone(),
-            ..context.clone()
-        });
-        let variables = [
-            ("RC_EVENT_NAME", self.name),
-            ("RC_EVENT_NODE", &self.node),
-            ("RC_EVENT_TIME", &self.time),
-            ("RC_EVENT_TEXT", &self.text),
-            ("RC_EVENT_REASON", &self.reason),
-            ("RC_EVENT_REASONS", &self.reasons.join(",")),
-            ("RC_EVENT_OUTCOME", &self.outcome),
-        ];
-        env.extend(variables.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        env
-    }
-
-    /// The same, on one line.
-    fn json(&self) -> String {
-        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        let event = json!({
-            "event": self.name,
-            "node": self.node,
-            "time": self.time,
-            "text": self.text,
-            "reason": some(&self.reason),
-            "reasons": self.reasons,
-            "outcome": some(&self.outcome),
-        });
-        format!("{event}\n")
-    }
+/// A transition, as it is told: the variables of the hook, and the same as JSON on one line.
+fn told(name: &str, note: &Note, context: &ScriptContext) -> (Vec<(String, String)>, String) {
+    let reasons = field(note, "reasons").and_then(Value::as_array);
+    let reasons = reasons.map_or(&[][..], Vec::as_slice).iter();
+    let reasons: Vec<String> = reasons.filter_map(Value::as_str).map(bounded).collect();
+    let time = rfc3339(Timestamp::now());
+    let words = bounded(&note.msg);
+    let (reason, outcome) = (text(note, "reason"), text(note, "outcome"));
+    let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let event = json!({
+        "event": name,
+        "node": context.node_name,
+        "time": time,
+        "text": words,
+        "reason": some(&reason),
+        "reasons": reasons,
+        "outcome": some(&outcome),
+    });
+    let variables = [
+        ("RC_EVENT_NAME", name),
+        ("RC_EVENT_NODE", &context.node_name),
+        ("RC_EVENT_TIME", &time),
+        ("RC_EVENT_TEXT", &words),
+        ("RC_EVENT_REASON", &reason),
+        ("RC_EVENT_REASONS", &reasons.join(",")),
+        ("RC_EVENT_OUTCOME", &outcome),
+    ];
+    let mut env = scripts::environment(&ScriptContext {
+        phase: "event".to_owned(),
+        reasons: reasons.clone(),
+        ..context.clone()
+    });
+    env.extend(variables.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    (env, format!("{event}\n"))
 }
 
 impl Queue {

@@ -136,10 +136,9 @@ fn switched_off(seen: KillSwitch, path: &Display<'_>) -> Option<String> {
                 .map_or_else(String::new, |at| {
                     format!(" since {}", at.strftime("%Y-%m-%dT%H:%M:%SZ"))
                 });
-            let text = if text.is_empty() {
-                String::new()
-            } else {
-                format!(" ({text})")
+            let text = match text.as_str() {
+                "" => text,
+                _ => format!(" ({text})"),
             };
             Some(format!("{path} exists{since}{text}"))
         }
@@ -161,30 +160,17 @@ fn unlike(file: &Path, running: &Config) -> Result<Option<String>, String> {
     let told = |config: &Config| {
         let tls = config.etcd.tls.as_ref();
         let client = tls.and_then(|tls| tls.client.as_ref());
+        let tls = tls.map(|tls| (&tls.ca_file, client, tls.insecure_skip_verify));
+        let auth = config.etcd.auth.as_ref();
+        let auth = auth.map(|auth| (&auth.username, &auth.password_file));
         [
             ("node_name", config.node_name.clone()),
             ("node_id", config.node_id.clone()),
             ("etcd_namespace", config.etcd.namespace.clone()),
             ("lock_key", config.lock_key.clone()),
             ("etcd_endpoints", config.etcd.endpoints.join(", ")),
-            (
-                "etcd_tls",
-                format!(
-                    "{:?}",
-                    tls.map(|tls| (&tls.ca_file, client, tls.insecure_skip_verify))
-                ),
-            ),
-            (
-                "etcd_auth",
-                format!(
-                    "{:?}",
-                    config
-                        .etcd
-                        .auth
-                        .as_ref()
-                        .map(|auth| (&auth.username, &auth.password_file))
-                ),
-            ),
+            ("etcd_tls", format!("{tls:?}")),
+            ("etcd_auth", format!("{auth:?}")),
             ("run_dir", config.run_dir.display().to_string()),
             ("boot_id_file", config.boot_id_file.display().to_string()),
         ]

@@ -15,8 +15,10 @@ pub(super) const INBOX: usize = 64;
 pub(super) enum Event {
     /// For the machine.
     Machine(Input),
-    /// A signal came.
-    Signal(Signal),
+    /// A signal asks to end the program.
+    Stop,
+    /// A signal asks to read the configuration again.
+    Reload,
     /// The configuration was read again; `None` when it cannot be used.
     Configuration(Option<Box<Found>>),
     /// The host has another name or time zone, and the configuration goes by it.
@@ -37,14 +39,6 @@ impl Inbox {
     pub(super) fn hand_over(&self, event: Event) {
         let _ = self.0.send(event);
     }
-}
-
-/// What a signal asks for.
-pub(super) enum Signal {
-    /// End the program.
-    Stop,
-    /// Read the configuration again.
-    Reload,
 }
 
 /// A configuration that can be used, with what was read for it.

@@ -2,7 +2,7 @@
 //! the watch.
 
 use std::cell::OnceCell;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -158,21 +158,22 @@ impl Lanes {
         } else {
             Arc::new(self.client.fork().map_err(|error| error.to_string())?)
         };
-        let client = Measured {
-            client,
-            metrics: Arc::clone(&self.metrics),
-        };
+        let measured = Measured::of(client, &self.metrics);
+        let (inbox, answer) = (self.inbox.clone(), lane.answer);
         let (endpoints, patience) = (Arc::clone(&self.endpoints), self.patience);
         let in_use = Arc::clone(&self.in_use);
-        let learn = move |client: &Client| {
-            // Held meanwhile: what is learnt after the end of the lanes would stay.
-            let in_use = in_use.lock().unwrap_or_else(PoisonError::into_inner);
-            if *in_use {
-                endpoints.saw(client.revision(), patience);
-                endpoints.learn(&client.endpoints());
+        let (sender, requests) = channel::<(Ticket, Request)>();
+        let work = move || {
+            for (ticket, request) in requests {
+                let result = measured.call(&request);
+                learn(&measured.client, &in_use, &endpoints, patience);
+                inbox.send(answer(ticket, result));
             }
         };
-        perform(lane.name, client, self.inbox.clone(), learn, lane.answer)
+        let name = lane.name;
+        spawn(name, work)
+            .map_err(|error| format!("the {name} thread cannot be started: {error}"))?;
+        Ok(sender)
     }
 
     /// Sends the machine's last word, past everything that may be stuck.
@@ -181,10 +182,7 @@ impl Lanes {
         let Ok(client) = self.client.fork_within(LAST_WORD) else {
             return Some(Input::Farewell);
         };
-        let client = Measured {
-            client: Arc::new(client),
-            metrics: Arc::clone(&self.metrics),
-        };
+        let client = Measured::of(Arc::new(client), &self.metrics);
         let send = move || {
             // The lease runs out by itself when this fails.
             let _ = client.call(&request);
@@ -213,8 +211,7 @@ impl Lanes {
         let metrics = Arc::clone(&self.metrics);
         let follow = move || {
             while let Some(item) = watch.next() {
-                count(&metrics, &item);
-                report(&inbox, ticket, item);
+                report(&inbox, &metrics, ticket, item);
             }
         };
         if spawn("watch", follow).is_err() {
@@ -234,7 +231,8 @@ impl Drop for Lanes {
     }
 }
 
-fn report(inbox: &Inbox, ticket: Ticket, item: Result<WatchItem, Error>) {
+/// A watch is counted by its connections: made, refused, interrupted.
+fn report(inbox: &Inbox, metrics: &Metrics, ticket: Ticket, item: Result<WatchItem, Error>) {
     let send = |event| inbox.send(Input::Watch(ticket, event));
     match item {
         Ok(WatchItem::Events(batch)) => {
@@ -248,18 +246,15 @@ fn report(inbox: &Inbox, ticket: Ticket, item: Result<WatchItem, Error>) {
             }
         }
         Ok(WatchItem::Compacted { .. }) => send(WatchEvent::Lost),
-        Ok(WatchItem::Connected { .. }) => send(WatchEvent::Stands),
+        Ok(WatchItem::Connected { .. }) => {
+            metrics.etcd("watch", "ok", None);
+            send(WatchEvent::Stands);
+        }
         // It goes on by itself where it was and loses nothing.
-        Err(error) => send(WatchEvent::Failing(error.to_string())),
-    }
-}
-
-/// A watch is counted by its connections: made, refused, interrupted.
-fn count(metrics: &Metrics, item: &Result<WatchItem, Error>) {
-    match item {
-        Ok(WatchItem::Connected { .. }) => metrics.etcd("watch", "ok", None),
-        Ok(WatchItem::Events(_) | WatchItem::Compacted { .. }) => {}
-        Err(error) => metrics.etcd("watch", result(error), None),
+        Err(error) => {
+            metrics.etcd("watch", result(&error), None);
+            send(WatchEvent::Failing(error.to_string()));
+        }
     }
 }
 
@@ -267,6 +262,13 @@ fn count(metrics: &Metrics, item: &Result<WatchItem, Error>) {
 pub(super) struct Measured {
     pub(super) client: Arc<Client>,
     pub(super) metrics: Arc<Metrics>,
+}
+
+impl Measured {
+    pub(super) fn of(client: Arc<Client>, metrics: &Arc<Metrics>) -> Measured {
+        let metrics = Arc::clone(metrics);
+        Measured { client, metrics }
+    }
 }
 
 impl Etcd for Measured {
@@ -314,27 +316,18 @@ fn result(error: &Error) -> &'static str {
 /// That etcd is not believed any more.
 static SAID: Once = Once::new();
 
-fn perform(
-    name: &str,
-    client: Measured,
-    inbox: Inbox,
-    learn: impl Fn(&Client) + Send + 'static,
-    answer: Answer,
-) -> Result<Sender<(Ticket, Request)>, String> {
-    let (sender, requests): (_, Receiver<(Ticket, Request)>) = channel();
-    let work = move || {
-        for (ticket, request) in requests {
-            let result = client.call(&request);
-            learn(&client.client);
-            if let Some(why) = client.client.distrust() {
-                // Only another process ends it.
-                SAID.call_once(|| {
-                    log::error!(event = "etcd_went_back"; "this program believes no answer of etcd until it is restarted: {why}");
-                });
-            }
-            inbox.send(answer(ticket, result));
-        }
-    };
-    spawn(name, work).map_err(|error| format!("the {name} thread cannot be started: {error}"))?;
-    Ok(sender)
+/// A request has ended: what the client knows now.
+fn learn(client: &Client, in_use: &Mutex<bool>, endpoints: &Endpoints, patience: Duration) {
+    // Held meanwhile: what is learnt after the end of the lanes would stay.
+    let in_use = in_use.lock().unwrap_or_else(PoisonError::into_inner);
+    if *in_use {
+        endpoints.saw(client.revision(), patience);
+        endpoints.learn(&client.endpoints());
+    }
+    if let Some(why) = client.distrust() {
+        // Only another process ends it.
+        SAID.call_once(|| {
+            log::error!(event = "etcd_went_back"; "this program believes no answer of etcd until it is restarted: {why}");
+        });
+    }
 }

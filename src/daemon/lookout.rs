@@ -85,7 +85,9 @@ impl Lookout {
         state.asked = now;
         if !state.runs {
             state.runs = true;
-            if let Err(why) = Inner::start(&self.0) {
+            let reader = Arc::clone(&self.0);
+            if let Err(error) = spawn("lookout", move || reader.read_while_asked()) {
+                let why = format!("no thread to read etcd with: {error}");
                 state.runs = false;
                 state.sight.error = Some(Trouble::new(why));
                 return state.sight.clone();
@@ -105,20 +107,15 @@ impl Lookout {
 }
 
 impl Inner {
-    fn start(this: &Arc<Inner>) -> Result<(), String> {
-        let inner = Arc::clone(this);
-        spawn("lookout", move || inner.read_while_asked())
-            .map_err(|error| format!("no thread to read etcd with: {error}"))
-    }
-
     fn read_while_asked(&self) {
         // Its memory goes with it.
-        let client = self.client();
+        let client = self.client.fork();
+        let client = client.map(|client| Measured::of(Arc::new(client), &self.metrics));
         loop {
             let began = self.clock.now().mono;
             let read = match &client {
                 Ok(client) => etcd::read(client, &self.keys, MOST),
-                Err(why) => Err(Trouble::new(why.clone())),
+                Err(why) => Err(Trouble::new(why.to_string())),
             };
             let ended = self.clock.now();
             let rest = match &read {
@@ -158,13 +155,6 @@ impl Inner {
             *state = State::default();
         }
         !timeout.timed_out()
-    }
-
-    fn client(&self) -> Result<Measured, String> {
-        Ok(Measured {
-            client: Arc::new(self.client.fork().map_err(|error| error.to_string())?),
-            metrics: Arc::clone(&self.metrics),
-        })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

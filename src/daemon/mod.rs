@@ -38,7 +38,7 @@ use std::time::Duration;
 use clock::Clock;
 use etcd_rs_sync::Client;
 use events::Events;
-use inbox::{Event, INBOX, Inbox, Signal};
+use inbox::{Event, INBOX, Inbox};
 use lanes::Lanes;
 use observer::Observer;
 pub(crate) use setup::script_context;
@@ -51,6 +51,7 @@ use crate::etcd;
 use crate::host::{InstanceLock, LockError};
 use crate::observe::hold_back::HoldBack;
 use crate::observe::log::emit;
+use crate::observe::notify::Environment;
 
 /// Exit code for "another instance runs here".
 const EXIT_ANOTHER_INSTANCE: u8 = 75;
@@ -144,7 +145,8 @@ impl Daemon {
         config.dry_run |= start.dry_run;
         let clock = Clock::start();
         let client = Client::new(etcd::options(&config)?).map_err(|error| error.to_string())?;
-        let observer = Observer::start(&config, &client, start.mode, clock)?;
+        let observer =
+            Observer::start((&config, &client), start.mode, clock, &Environment::read())?;
         let inbox = Inbox(sender);
         let machine = Machine::new(
             setup::settings(&config, start.mode)?,
@@ -159,7 +161,7 @@ impl Daemon {
                 inbox.clone(),
                 (observer.metrics(), observer.endpoints()),
             )?,
-            tasks: Tasks::new((&config, &start), inbox.clone(), clock, observer.metrics())?,
+            tasks: Tasks::new((&config, &start), inbox.clone(), clock, observer.metrics()),
             told: Events::new(&config, observer.metrics()),
             observer,
             config,
@@ -226,12 +228,12 @@ impl Daemon {
             self.observer.works();
             match event {
                 Ok(Event::Machine(input)) => self.machine.handle(self.clock.now(), input),
-                Ok(Event::Signal(Signal::Stop)) => {
+                Ok(Event::Stop) => {
                     self.observer.stopping();
                     self.stopped_at.get_or_insert(self.clock.now().mono);
                     self.machine.handle(self.clock.now(), Input::Stop);
                 }
-                Ok(Event::Signal(Signal::Reload)) => self.read_again(),
+                Ok(Event::Reload) => self.read_again(),
                 Ok(Event::Configuration(found)) => self.on_configuration(found),
                 Ok(Event::Host(found)) => self.on_host(*found),
                 Err(RecvTimeoutError::Timeout) => {

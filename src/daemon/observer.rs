@@ -45,17 +45,8 @@ pub(super) struct Observer {
 
 impl Observer {
     /// Serves from now on, when the configuration says so. One pass is over too soon for anyone to ask.
+    /// `environment` is what the service manager has said.
     pub(super) fn start(
-        config: &Config,
-        client: &Client,
-        mode: Mode,
-        clock: Clock,
-    ) -> Result<Observer, String> {
-        Observer::with((config, client), mode, clock, &Environment::read())
-    }
-
-    /// The same, for whatever the service manager has said.
-    pub(super) fn with(
         (config, client): (&Config, &Client),
         mode: Mode,
         clock: Clock,

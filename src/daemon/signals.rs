@@ -6,7 +6,7 @@ use std::sync::mpsc::SyncSender;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::inbox::{Event, Signal};
+use super::inbox::Event;
 use super::threads::spawn;
 use crate::core::Mode;
 
@@ -15,12 +15,12 @@ pub(super) fn listen(events: SyncSender<Event>, mode: Mode) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let receive = move || {
         for signal in signals.forever() {
-            let signal = match signal {
+            let asked = match signal {
                 SIGHUP if mode != Mode::Daemon => continue,
-                SIGHUP => Signal::Reload,
-                _ => Signal::Stop,
+                SIGHUP => Event::Reload,
+                _ => Event::Stop,
             };
-            if events.send(Event::Signal(signal)).is_err() {
+            if events.send(asked).is_err() {
                 return;
             }
         }
@@ -33,13 +33,13 @@ mod tests {
     use std::sync::mpsc::{Receiver, sync_channel};
     use std::time::Duration;
 
-    use rustix::process::{Signal as Kernel, getpid, kill_process};
+    use rustix::process::{Signal, getpid, kill_process};
 
     use super::*;
 
-    fn next(events: &Receiver<Event>) -> Signal {
+    fn next(events: &Receiver<Event>) -> Event {
         match events.recv_timeout(Duration::from_secs(20)) {
-            Ok(Event::Signal(signal)) => signal,
+            Ok(asked @ (Event::Stop | Event::Reload)) => asked,
             _ => panic!("the signal arrives"),
         }
     }
@@ -50,13 +50,13 @@ mod tests {
         for mode in [Mode::Daemon, Mode::Once { wait }] {
             let (sender, events) = sync_channel(8);
             listen(sender, mode).unwrap();
-            for signal in [Kernel::HUP, Kernel::TERM, Kernel::INT] {
+            for signal in [Signal::HUP, Signal::TERM, Signal::INT] {
                 kill_process(getpid(), signal).unwrap();
-                if signal == Kernel::HUP && mode != Mode::Daemon {
+                if signal == Signal::HUP && mode != Mode::Daemon {
                     continue;
                 }
-                let reloads = matches!(next(&events), Signal::Reload);
-                assert_eq!(reloads, signal == Kernel::HUP, "{signal:?}");
+                let reloads = matches!(next(&events), Event::Reload);
+                assert_eq!(reloads, signal == Signal::HUP, "{signal:?}");
             }
         }
     }

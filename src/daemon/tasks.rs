@@ -11,7 +11,7 @@ use super::host_gate::{follow_host, forbids};
 use super::inbox::Inbox;
 use super::threads::spawn;
 use super::{Start, setup};
-use crate::config::Config;
+use crate::config::{Config, Detector};
 use crate::core::facts::{
     Captured, DetectorReport, DetectorResult, HealthPhase, ScriptOutcome, ScriptReport,
 };
@@ -49,8 +49,8 @@ impl Tasks {
         inbox: Inbox,
         clock: Clock,
         metrics: Arc<Metrics>,
-    ) -> Result<Tasks, String> {
-        Ok(Tasks {
+    ) -> Tasks {
+        Tasks {
             context: setup::script_context(config),
             config: Arc::new(config.clone()),
             start: start.clone(),
@@ -60,7 +60,7 @@ impl Tasks {
             running: Arc::new(AtomicUsize::new(0)),
             one_hook: Arc::default(),
             metrics,
-        })
+        }
     }
 
     /// A new configuration. What runs goes on as it was started.
@@ -85,14 +85,8 @@ impl Tasks {
         let config = Arc::clone(&self.config);
         let env = self.environment("pre-lock", &ScriptFacts::default());
         let cancel = self.cancel.clone();
-        let names = self
-            .config
-            .detectors
-            .iter()
-            .map(|d| d.name.clone())
-            .collect();
         let metrics = Arc::clone(&self.metrics);
-        self.spawn_and(
+        self.spawn(
             move || {
                 let reports = detect::run_all(&config.detectors, &env, &cancel);
                 log_detectors(&reports);
@@ -104,7 +98,7 @@ impl Tasks {
             },
             // A turn does not wait for it; a name that a claim goes by is looked at again before the commit.
             self.follow_host(),
-            |why| Input::Detected(ticket, all_failed(names, &why)),
+            |why| Input::Detected(ticket, all_failed(&self.config.detectors, &why)),
         )
     }
 
@@ -129,6 +123,7 @@ impl Tasks {
         let check = self.check(HealthPhase::Monitor, facts);
         self.spawn(
             move || Input::Monitored(ticket, check()),
+            || {},
             |why| Input::Monitored(ticket, not_started(&why)),
         )
     }
@@ -198,6 +193,7 @@ impl Tasks {
         let cancel = self.cancel.clone();
         self.spawn(
             move || Input::Host(ticket, forbids(&file, config, committed, &cancel)),
+            || {},
             |why| Input::Host(ticket, Some(Refusal::KillSwitch(why))),
         )
     }
@@ -260,21 +256,14 @@ impl Tasks {
                 log_script(event, phase, &report);
                 Input::Script(ticket, report)
             },
+            || {},
             |why| Input::Script(ticket, not_started(&why)),
         )
     }
 
-    /// Does `work` in a thread and hands its answer to the machine; when no thread can be had, returns that of `otherwise`.
+    /// Does `work` in a thread and hands its answer to the machine, then does `after`; when no thread can be had, returns the answer of
+    /// `otherwise`.
     fn spawn(
-        &self,
-        work: impl FnOnce() -> Input + Send + 'static,
-        otherwise: impl FnOnce(String) -> Input,
-    ) -> Option<Input> {
-        self.spawn_and(work, || {}, otherwise)
-    }
-
-    /// The same, and does `after` when the answer was handed over.
-    fn spawn_and(
         &self,
         work: impl FnOnce() -> Input + Send + 'static,
         after: impl FnOnce() + Send + 'static,
@@ -295,14 +284,14 @@ impl Tasks {
     }
 }
 
-fn all_failed(names: Vec<String>, why: &str) -> Vec<DetectorReport> {
-    let failed = |name| DetectorReport {
-        name,
+fn all_failed(detectors: &[Detector], why: &str) -> Vec<DetectorReport> {
+    let failed = |detector: &Detector| DetectorReport {
+        name: detector.name.clone(),
         result: DetectorResult::Failed(why.to_owned()),
         target: None,
         took: Duration::ZERO,
     };
-    names.into_iter().map(failed).collect()
+    detectors.iter().map(failed).collect()
 }
 
 fn not_started(why: &str) -> ScriptReport {
@@ -329,15 +318,13 @@ fn log_detectors(reports: &[DetectorReport]) {
 
 /// A script that fails is worth a line; one that succeeds only for who looks closely.
 fn log_script(event: &'static str, phase: &'static str, report: &ScriptReport) {
-    let level = if report.outcome.success() {
-        log::Level::Debug
-    } else {
-        log::Level::Warn
+    let level = match report.outcome.success() {
+        true => log::Level::Debug,
+        false => log::Level::Warn,
     };
-    let exit_code = if let ScriptOutcome::Exited(code) = report.outcome {
-        Some(code)
-    } else {
-        None
+    let exit_code = match report.outcome {
+        ScriptOutcome::Exited(code) => Some(code),
+        _ => None,
     };
     log::log!(
         level,

@@ -377,7 +377,7 @@ fn a_pass_that_is_over_lets_its_event_hook_end_and_a_daemon_or_a_stop_does_not()
         daemon.told.note(&Note::info("back", ""));
         wait("its begin", || lab.path("begun").exists().then_some(()));
         if stopped {
-            daemon.inbox.hand_over(Event::Signal(Signal::Stop));
+            daemon.inbox.hand_over(Event::Stop);
         }
         daemon.wait_until_told(&events);
         assert_eq!(lab.path("ended").exists(), ends);

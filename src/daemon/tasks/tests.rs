@@ -4,6 +4,7 @@ use std::sync::mpsc::sync_channel;
 
 use super::super::inbox::Event;
 use super::*;
+use crate::config::DetectorKind;
 use crate::core::Mode;
 
 /// The host may be suspended between the machine's decision and the thread that acts on it.
@@ -35,7 +36,7 @@ pre_reboot_hook: {{command: [/bin/touch, {}]}}
         mode: Mode::Daemon,
         dry_run: false,
     };
-    let tasks = Tasks::new((&config, &start), inbox, clock, metrics).unwrap();
+    let tasks = Tasks::new((&config, &start), inbox, clock, metrics);
     let now = clock.now().mono;
     let seconds = Duration::from_secs;
     // The last has the time that a thread takes to start.
@@ -57,7 +58,12 @@ pre_reboot_hook: {{command: [/bin/touch, {}]}}
 
 #[test]
 fn detectors_that_could_not_be_asked_have_failed_each() {
-    let reports = all_failed(vec!["one".to_owned(), "two".to_owned()], "no thread");
+    let detectors = ["one", "two"].map(|name| Detector {
+        name: name.to_owned(),
+        timeout: Duration::ZERO,
+        kind: DetectorKind::Kernel,
+    });
+    let reports = all_failed(&detectors, "no thread");
     let told = reports.iter().map(|it| (it.name.as_str(), &it.result));
     let failed = DetectorResult::Failed("no thread".to_owned());
     assert!(told.eq([("one", &failed), ("two", &failed)]));

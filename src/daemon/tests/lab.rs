@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::super::clock::Clock;
-use super::super::inbox::{Event, INBOX, Signal};
+use super::super::inbox::{Event, INBOX};
 use super::super::tasks::Tasks;
 use super::super::{Daemon, Start};
 use super::etcd::Etcd;
@@ -190,7 +190,7 @@ impl Lab {
     pub(super) fn tasks(&self, daemon: &Daemon, ago: Duration) -> Tasks {
         let (clock, metrics) = (Clock::started_ago(ago), daemon.observer.metrics());
         let inbox = daemon.inbox.clone();
-        Tasks::new((&daemon.config, &daemon.start), inbox, clock, metrics).unwrap()
+        Tasks::new((&daemon.config, &daemon.start), inbox, clock, metrics)
     }
 
     pub(super) fn start(&mut self) {
@@ -222,18 +222,18 @@ impl Lab {
 
     /// SIGHUP.
     pub(super) fn reload(&self) {
-        self.signal(Signal::Reload);
+        self.signal(Event::Reload);
     }
 
-    fn signal(&self, signal: Signal) {
+    fn signal(&self, signal: Event) {
         let (sender, _) = self.running.as_ref().expect("a daemon runs");
-        let _ = sender.send(Event::Signal(signal)); // it may have ended by itself
+        let _ = sender.send(signal); // it may have ended by itself
     }
 
     /// SIGTERM; how long it took.
     pub(super) fn stop(&mut self) -> Duration {
         let began = Instant::now();
-        self.signal(Signal::Stop);
+        self.signal(Event::Stop);
         assert_eq!(self.wait_exit(), 0);
         began.elapsed()
     }
@@ -303,7 +303,7 @@ impl Drop for Lab {
     fn drop(&mut self) {
         if let Some((sender, main)) = self.running.take() {
             // A test failed; the next one needs this host's threads gone.
-            let _ = sender.send(Event::Signal(Signal::Stop));
+            let _ = sender.send(Event::Stop);
             drop(main);
         }
     }

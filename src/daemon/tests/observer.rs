@@ -31,7 +31,13 @@ fn an_address_that_was_taken_is_served_once_it_is_free_and_not_tried_all_the_tim
     served(&mut lab, address);
     let (config, _) = lab.loaded(Mode::Daemon, false);
     let clock = Clock::start();
-    let mut observer = Observer::start(&config, &client(&config), Mode::Daemon, clock).unwrap();
+    let mut observer = Observer::start(
+        (&config, &client(&config)),
+        Mode::Daemon,
+        clock,
+        &Environment::read(),
+    )
+    .unwrap();
     let due = observer.listen_again(Duration::ZERO).expect("it was taken");
     assert!(due >= AGAIN && due <= clock.now().mono + AGAIN);
     assert_eq!(observer.listen_again(due), Some(due + AGAIN));
@@ -58,7 +64,7 @@ fn systemd_is_told_of_a_reload_and_of_the_end() {
     };
     let (config, _) = lab.loaded(Mode::Daemon, false);
     let clock = Clock::start();
-    let mut observer = Observer::with(
+    let mut observer = Observer::start(
         (&config, &client(&config)),
         Mode::Daemon,
         clock,
