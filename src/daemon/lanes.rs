@@ -203,14 +203,14 @@ impl Lanes {
             ..WatchRequest::new(keys)
         };
         let lost = Some(Input::Watch(ticket, WatchEvent::Lost));
-        let Ok(mut watch) = self.client.watch(request) else {
+        let Ok(watch) = self.client.watch(request) else {
             return lost;
         };
         let stop = watch.stopper();
         let inbox = self.inbox.clone();
         let metrics = Arc::clone(&self.metrics);
         let follow = move || {
-            while let Some(item) = watch.next() {
+            for item in watch {
                 report(&inbox, &metrics, ticket, item);
             }
         };

@@ -63,11 +63,11 @@ fn acquire(etcd: &Client, lease: i64) -> Result<i64, Box<dyn Error>> {
             println!("held by {}", String::from_utf8_lossy(&holder.value));
         }
         // From the revision of our question on, so that a release in between is not missed.
-        let mut watch = etcd.watch(WatchRequest {
+        let watch = etcd.watch(WatchRequest {
             start_revision: reply.header.revision + 1,
             ..WatchRequest::new(Keys::one(KEY))
         })?;
-        while let Some(item) = watch.next() {
+        for item in watch {
             // Whatever else happens to the stream, it goes on by itself.
             if let Ok(WatchItem::Events(_)) = item {
                 break;

@@ -221,10 +221,10 @@ fn follow(client: &Client, sender: Sender<Event>) -> Result<WatchStop, Error> {
         ..WatchRequest::new(Keys::prefix(format!("{LOCK_KEY}/")))
     };
     let watch = client.watch(request);
-    let mut watch = watch.map_err(Error::etcd("etcd cannot be watched"))?;
+    let watch = watch.map_err(Error::etcd("etcd cannot be watched"))?;
     let stop = watch.stopper();
     let follow = move || {
-        while let Some(item) = watch.next() {
+        for item in watch {
             let now = Instant::now();
             let event = match item {
                 Ok(WatchItem::Events(batch)) => Event::Etcd(now, batch.events),

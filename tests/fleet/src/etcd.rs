@@ -74,12 +74,12 @@ impl Handovers {
     pub(crate) fn observe(client: &Client) -> Handovers {
         let handovers = Handovers::default();
         let request = WatchRequest::new(Keys::prefix(format!("{LOCK}/claims/")));
-        let mut watch = client.watch(request).expect("a watch");
+        let watch = client.watch(request).expect("a watch");
         let noted = Arc::clone(&handovers.0);
         thread::spawn(move || {
             let mut released = None;
             let mut committed = Vec::new();
-            while let Some(item) = watch.next() {
+            for item in watch {
                 let Ok(WatchItem::Events(batch)) = item else {
                     released = None;
                     continue;

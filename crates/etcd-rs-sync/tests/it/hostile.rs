@@ -386,7 +386,7 @@ fn a_watch_survives_nonsense_without_spinning() {
         for (what, reply) in cases {
             scope.spawn(move || {
                 let server = Hostile::new(etcd_version(), reply);
-                let mut watch = server
+                let watch = server
                     .client()
                     .watch(WatchRequest::new(Keys::one("k")))
                     .unwrap();
@@ -396,7 +396,7 @@ fn a_watch_survives_nonsense_without_spinning() {
                     thread::sleep(Duration::from_millis(600));
                     stop.stop();
                 });
-                while let Some(item) = watch.next() {
+                for item in watch {
                     assert!(
                         matches!(item, Err(_) | Ok(WatchItem::Connected { .. })),
                         "{what}: {item:?}"

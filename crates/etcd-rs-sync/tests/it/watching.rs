@@ -214,12 +214,12 @@ fn a_stop_ends_a_watch_that_cannot_connect() {
         let cluster = single(version);
         let proxy = Proxy::new(cluster.client_address(0));
         proxy.refuse();
-        let mut refused = watch(&client_of(&[proxy.url()], LIMIT), "s/");
+        let refused = watch(&client_of(&[proxy.url()], LIMIT), "s/");
         let stop = refused.stopper();
         let (told, failures) = mpsc::channel();
         let started = Instant::now();
         let waiting = thread::spawn(move || {
-            while let Some(item) = refused.next() {
+            for item in refused {
                 assert!(matches!(item, Err(Error::NotSent { .. })), "{item:?}");
                 told.send(()).unwrap();
             }
