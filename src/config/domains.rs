@@ -95,7 +95,8 @@ fn entries<'a>(field: &Field<'a>) -> Option<Vec<(&'a str, Field<'a>)>> {
     Some(names.map(|name| (name, field.field(name))).collect())
 }
 
-fn is_word(text: &str, longest: usize) -> bool {
+/// Letters, digits and what joins them.
+pub(super) fn is_word(text: &str, longest: usize) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     (1..=longest).contains(&text.len()) && text.bytes().all(allowed)
 }

@@ -1,13 +1,14 @@
 //! `etcd_endpoints`, `etcd_tls`, `etcd_auth` and their neighbours.
 
+use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
 use super::certificate::{end, ending, has_common_name};
+use super::domains::is_word;
 use super::files;
 use super::reader::{Field, Sink};
-
 use super::{Auth, Etcd, Tls, key};
 
 /// How etcd is reached.
@@ -130,15 +131,11 @@ fn endpoint(text: &str, with_tls: Option<bool>) -> Result<String, String> {
 
 /// A name, an IPv4 address, or an IPv6 address in brackets.
 fn is_host(host: &str) -> bool {
-    if let Some(inner) = host.strip_prefix('[') {
-        return inner
-            .strip_suffix(']')
-            .is_some_and(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok());
+    let inner = host.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+    match inner {
+        Some(inner) => inner.parse::<Ipv6Addr>().is_ok(),
+        None => is_word(host, usize::MAX),
     }
-    !host.is_empty()
-        && host
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
 }
 
 /// `None`: problems. `Some(None)`: not enabled.

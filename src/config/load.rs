@@ -105,10 +105,8 @@ fn merged(
             Ok(node) if matches!(node.value, Value::Null) => {}
             Ok(node) if file != path && !matches!(node.value, Value::Map(_)) => {
                 let what = node.value.describe();
-                unreadable.push(node.at.problem(
-                    "",
-                    format!("must hold fields, not {what}; write name: value"),
-                ));
+                let message = format!("must hold fields, not {what}; write name: value");
+                unreadable.push(node.at.problem("", message));
             }
             // The first file with content begins the tree.
             Ok(node) if matches!(tree.value, Value::Null) => tree.value = node.value,
@@ -138,14 +136,9 @@ fn drop_ins(config: &Path, sink: &Sink) -> Result<Vec<PathBuf>, Problem> {
     trust::folder(&folder).map_err(|doubt| unusable(&folder, doubt, remedy))?;
     let mut found = Vec::new();
     for entry in entries {
-        let path = entry
-            .map_err(|error| unusable(&folder, error.into(), remedy))?
-            .path();
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let entry = entry.map_err(|error| unusable(&folder, error.into(), remedy))?;
+        let (path, name) = (entry.path(), entry.file_name());
+        let name = name.to_string_lossy();
         if name.starts_with('.') {
             continue;
         }
@@ -153,9 +146,8 @@ fn drop_ins(config: &Path, sink: &Sink) -> Result<Vec<PathBuf>, Problem> {
             found.push(path);
         } else if name.ends_with(".yml") {
             let message = "is not read, since its name does not end in .yaml; rename it";
-            sink.warnings
-                .borrow_mut()
-                .push(Place::file(&path).problem("", message));
+            let warning = Place::file(&path).problem("", message);
+            sink.warnings.borrow_mut().push(warning);
         }
     }
     found.sort();
@@ -174,11 +166,9 @@ fn parse(path: &Path, bytes: &[u8], sink: &Sink) -> Result<Node, Problem> {
     let at = Place::file(path);
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let good = &bytes[..error.valid_up_to()];
-        let at = Place {
-            line: Some(1 + good.iter().filter(|byte| **byte == b'\n').count()),
-            ..at.clone()
-        };
-        at.problem("", "is not text in UTF-8; save the file as UTF-8")
+        let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
+        let message = "is not text in UTF-8; save the file as UTF-8";
+        at.in_line(line).problem("", message)
     })?;
     // An editor's byte order mark is no content.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -192,10 +182,6 @@ fn syntax(at: &Place, text: &str, error: &SyntaxError) -> Problem {
     let Some((line, column)) = error.place else {
         return at.problem("", format!("is not valid YAML: {}", error.message));
     };
-    let at = Place {
-        line: Some(line),
-        ..at.clone()
-    };
     let shown = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
     let mut shown = public(shown.trim());
     if let Some((end, _)) = shown.char_indices().nth(SHOWN) {
@@ -203,10 +189,8 @@ fn syntax(at: &Place, text: &str, error: &SyntaxError) -> Problem {
         shown.push('…');
     }
     let why = public(&error.message);
-    at.problem(
-        "",
-        format!("column {column}: is not valid YAML: {why}; the line reads: {shown}"),
-    )
+    let message = format!("column {column}: is not valid YAML: {why}; the line reads: {shown}");
+    at.in_line(line).problem("", message)
 }
 
 /// How many characters of a line are shown.

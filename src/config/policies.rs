@@ -24,48 +24,38 @@ pub(super) fn cluster_policies(field: &Field<'_>) -> Option<ClusterPolicies> {
         map.field("min_healthy_fraction"),
         map.field("min_healthy_absolute"),
     );
-    let min_healthy_fraction = fraction
-        .number("a number above 0 and up to 1")
-        .filter(|&value| {
-            let fits = value > 0.0 && value <= 1.0;
-            if !fits {
-                fraction.problem(format!(
-                    "must be above 0 and at most 1, but is {value}; 0.5 means half of the members"
-                ));
-            }
-            fits
-        });
+    let min_healthy_fraction = match fraction.number("a number above 0 and up to 1") {
+        Some(value) if value <= 0.0 || value > 1.0 => fraction.refuse(format!(
+            "must be above 0 and at most 1, but is {value}; 0.5 means half of the members"
+        )),
+        fits => fits,
+    };
     let policies = ClusterPolicies {
         min_healthy_fraction,
         min_healthy_absolute: absolute.whole(0, u32::MAX.into()),
         forbid_if_only_fallback_left: map.field("forbid_if_only_fallback_left").bool(),
         fallback_nodes: fallback_nodes(&map.field("fallback_nodes")),
     };
-    for (set, members) in [
-        (
-            &fraction,
-            min_healthy_fraction.map(|least| 1.0 / (1.0 - least)),
-        ),
-        (
-            &absolute,
-            policies
-                .min_healthy_absolute
-                .map(|least| f64::from(least) + 1.0),
-        ),
-    ] {
-        match members {
-            Some(f64::INFINITY) => set.warning(format!(
-                "{NEVER} it counts as not healthy while it is down, so 1 is never reached; use less, for example 0.9"
-            )),
-            Some(members) if members > LARGE => set.warning(format!(
-                "this node can reboot only in a cluster of at least {} members; use less",
-                (members - 1e-6).ceil()
-            )),
-            _ => {}
-        }
-    }
+    let least = min_healthy_fraction.map(|least| 1.0 / (1.0 - least));
+    warn_of_many_members(&fraction, least);
+    let least = policies.min_healthy_absolute;
+    warn_of_many_members(&absolute, least.map(|least| f64::from(least) + 1.0));
     // Written out as empty, as in a template, it asks for nothing.
     (policies != ClusterPolicies::default()).then_some(policies)
+}
+
+/// A policy that lets this node go only among so many members.
+fn warn_of_many_members(field: &Field<'_>, members: Option<f64>) {
+    match members {
+        Some(f64::INFINITY) => field.warning(format!(
+            "{NEVER} it counts as not healthy while it is down, so 1 is never reached; use less, for example 0.9"
+        )),
+        Some(members) if members > LARGE => field.warning(format!(
+            "this node can reboot only in a cluster of at least {} members; use less",
+            (members - 1e-6).ceil()
+        )),
+        _ => {}
+    }
 }
 
 fn fallback_nodes(field: &Field<'_>) -> Vec<String> {

@@ -23,6 +23,15 @@ impl Place {
         }
     }
 
+    /// A line of the same file.
+    pub(super) fn in_line(&self, line: usize) -> Place {
+        let file = Arc::clone(&self.file);
+        Place {
+            file,
+            line: Some(line),
+        }
+    }
+
     /// A problem here.
     pub(super) fn problem(&self, path: &str, message: impl Into<String>) -> Problem {
         Problem {

@@ -44,10 +44,9 @@ static SETTINGS: RwLock<Settings> = RwLock::new(Settings {
 /// Without a format it is text on a terminal and JSON otherwise.
 pub fn init(level: LevelFilter, format: Option<LogFormat>, node: &str) {
     let terminal = std::io::stderr().is_terminal();
-    let by_default = if terminal {
-        LogFormat::Text
-    } else {
-        LogFormat::Json
+    let by_default = match terminal {
+        true => LogFormat::Text,
+        false => LogFormat::Json,
     };
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let settings = Settings {
@@ -132,17 +131,12 @@ pub(crate) fn rendered(message: &str, field: &str) -> [String; 2] {
         ("event", Value::from("fuzz")),
         (field, Value::from(message)),
     ];
-    let (fields, style) = (
-        &fields[..],
-        SETTINGS
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .style,
-    );
+    let fields = &fields[..];
     let mut record = log::Record::builder();
     let record = record.level(log::Level::Info).key_values(&fields);
+    let plain = Style::default();
     let line =
-        |record: &log::Record<'_>| [json(record, "node-a", "now"), text(record, "now", style)];
+        |record: &log::Record<'_>| [json(record, "node-a", "now"), text(record, "now", plain)];
     line(&record.args(format_args!("{message}")).build())
 }
 

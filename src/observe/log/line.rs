@@ -17,7 +17,7 @@ pub const VALUE_LIMIT: usize = 8 * 1024;
 const RESERVE: usize = 64;
 
 /// What a line of text looks like.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Style {
     /// Colours, for terminals.
     pub(super) colour: bool,
