@@ -22,7 +22,7 @@ const VERSION: u8 = 0xa0;
 /// Whether the subject has a common name that is not empty. A certificate that cannot be taken apart has none: this
 /// serves a warning, and whether the certificate is sound was checked elsewhere.
 pub(super) fn has_common_name(der: &[u8]) -> bool {
-    subject(der).is_some_and(|subject| parts(subject).any(|(tag, set)| tag == SET && names(set)))
+    field(der, 4).is_some_and(|subject| parts(subject).any(|(tag, set)| tag == SET && names(set)))
 }
 
 fn names(set: &[u8]) -> bool {
@@ -60,10 +60,6 @@ pub(super) fn ending(end: Timestamp, now: Timestamp) -> Option<String> {
     } else {
         format!("ends at {end}, in {} days; renew it", left.as_hours() / 24)
     })
-}
-
-fn subject(der: &[u8]) -> Option<&[u8]> {
-    field(der, 4)
 }
 
 /// Certificate, its signed part, and therein: version, serial number, algorithm, issuer, validity, subject.

@@ -56,11 +56,9 @@ pub(crate) fn certificate_end(path: &Path) -> Option<Timestamp> {
 
 /// etcd's gateway answers 400 to such a certificate, whatever user comes with it.
 fn warn_of_common_name(field: &Field<'_>, tls: &Tls) {
-    let chain = tls
-        .client
-        .as_ref()
-        .and_then(|(cert, _)| files::certificates(cert).ok());
-    if chain.is_some_and(|chain| chain.first().is_some_and(|cert| has_common_name(cert))) {
+    let Some((cert, _)) = &tls.client else { return };
+    let chain = files::certificates(cert).unwrap_or_default();
+    if chain.first().is_some_and(|cert| has_common_name(cert)) {
         let remedy = "use a client certificate without one, or none";
         field.warning(format!(
             "the certificate in cert_file has a common name, which an etcd with --client-cert-auth refuses together with etcd_auth; {remedy}"

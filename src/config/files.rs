@@ -64,22 +64,17 @@ pub(super) fn check_password(field: &Field<'_>, path: &Path) -> Option<()> {
 /// The file of authorities that a field names, each of which can be used.
 pub(super) fn authorities(field: &Field<'_>) -> Option<PathBuf> {
     let path = field.absolute_path()?;
-    field.accept(check_authorities(&path))?;
-    Some(path)
-}
-
-fn check_authorities(path: &Path) -> Result<(), String> {
     let mut store = RootCertStore::empty();
-    for certificate in certificates(path)? {
-        let added = store.add(certificate);
-        added.map_err(|error| {
+    for certificate in field.accept(certificates(&path))? {
+        let added = store.add(certificate).map_err(|error| {
             format!(
                 "{} holds a certificate that cannot be used: {error}; export it anew",
                 path.display()
             )
-        })?;
+        });
+        field.accept(added)?;
     }
-    Ok(())
+    Some(path)
 }
 
 /// The certificates of a PEM file, at least one.

@@ -94,10 +94,8 @@ pub(super) fn windows(field: &Field<'_>, host: &Host) -> Option<Windows> {
         ));
         timezone = "UTC".to_owned();
     }
-    let (denied, allowed) = (
-        deny.texts().unwrap_or_default(),
-        allow.texts().unwrap_or_default(),
-    );
+    let denied = deny.texts().unwrap_or_default();
+    let allowed = allow.texts().unwrap_or_default();
     match Windows::parse(&timezone, &argv(&denied), &argv(&allowed)) {
         Ok(windows) => {
             warn_of_never(&denied, &allowed, &windows);

@@ -36,8 +36,8 @@ impl Sink {
 /// The whole configuration, a field of a map or an item of a list, present or not.
 pub(super) struct Field<'a> {
     pub(super) node: Option<&'a Node>,
-    /// Where to point when it is absent.
-    parent: &'a Place,
+    /// Where it stands, or what it is missing from.
+    at: &'a Place,
     pub(super) path: String,
     sink: &'a Sink,
 }
@@ -54,10 +54,10 @@ impl<'a> Field<'a> {
     }
 
     /// `null` counts as absent. It is pointed at too: it may be what takes the value of another file away.
-    fn new(node: Option<&'a Node>, parent: &'a Place, path: String, sink: &'a Sink) -> Field<'a> {
+    fn new(node: Option<&'a Node>, around: &'a Place, path: String, sink: &'a Sink) -> Field<'a> {
         Field {
             node: node.filter(|node| !matches!(node.value, Value::Null)),
-            parent: node.map_or(parent, |node| &node.at),
+            at: node.map_or(around, |node| &node.at),
             path,
             sink,
         }
@@ -71,7 +71,7 @@ impl<'a> Field<'a> {
         };
         let found = entries.iter().find(|(key, _)| key == name);
         let node = found.map(|(_, node)| node);
-        Field::new(node, self.place(), join(&self.path, name), self.sink)
+        Field::new(node, self.at, join(&self.path, name), self.sink)
     }
 
     /// What the table says of it when it is absent.
@@ -86,28 +86,20 @@ impl<'a> Field<'a> {
         self.node.is_some()
     }
 
-    /// Whether it holds an empty text, list or map, as a template writes a field that is to be filled in.
-    pub(super) fn is_blank(&self) -> bool {
-        self.node.is_some_and(|node| match &node.value {
-            Value::Null => true,
-            Value::Text(text) => text.trim().is_empty(),
-            Value::List(items) => items.is_empty(),
-            Value::Map(entries) => entries.is_empty(),
-            Value::Bool(_) | Value::Int(_) | Value::Float(..) => false,
-        })
-    }
-
     /// Whether there is something in it. An empty value, as a template writes it, asks for nothing.
     pub(super) fn is_given(&self) -> bool {
-        self.is_set() && !self.is_blank()
+        self.node.is_some_and(|node| match &node.value {
+            Value::Null => false,
+            Value::Text(text) => !text.trim().is_empty(),
+            Value::List(items) => !items.is_empty(),
+            Value::Map(entries) => !entries.is_empty(),
+            Value::Bool(_) | Value::Int(_) | Value::Float(..) => true,
+        })
     }
 
     /// What was read of it; it is missing when nothing is given.
     pub(super) fn or_missing<T>(&self, read: Option<T>, remedy: &str) -> Option<T> {
-        if read.is_none() {
-            self.required(remedy);
-        }
-        read
+        read.or_else(|| self.required(remedy).and(None))
     }
 
     /// Itself, when something is given.
@@ -131,18 +123,14 @@ impl<'a> Field<'a> {
 
     /// Reports a problem with it.
     pub(super) fn problem(&self, message: impl Into<String>) {
-        self.sink
-            .problems
-            .borrow_mut()
-            .push(self.place().problem(&self.path, message));
+        let problem = self.at.problem(&self.path, message);
+        self.sink.problems.borrow_mut().push(problem);
     }
 
     /// Reports a doubt about it.
     pub(super) fn warning(&self, message: impl Into<String>) {
-        self.sink
-            .warnings
-            .borrow_mut()
-            .push(self.place().problem(&self.path, message));
+        let warning = self.at.problem(&self.path, message);
+        self.sink.warnings.borrow_mut().push(warning);
     }
 
     /// Reports that it is missing, unless a mistyped key already stands for it.
@@ -151,10 +139,6 @@ impl<'a> Field<'a> {
             self.problem(format!("is required; {remedy}"));
         }
         None
-    }
-
-    fn place(&self) -> &'a Place {
-        self.node.map_or(self.parent, |node| &node.at)
     }
 
     /// Reports that it holds something else than what is wanted.
@@ -226,7 +210,7 @@ impl<'a> Field<'a> {
         };
         let item = |(index, node): (usize, &'a Node)| Field {
             node: Some(node),
-            parent: &node.at,
+            at: &node.at,
             path: format!("{}[{index}]", self.path),
             sink: self.sink,
         };

@@ -170,7 +170,7 @@ impl Daemon {
             clock,
             machine,
             reading: Reading::No,
-            hold_back: HoldBack::new(),
+            hold_back: HoldBack::default(),
             hampered: None,
             unwritten,
             commitment: None,

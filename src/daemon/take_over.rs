@@ -91,7 +91,7 @@ impl Daemon {
         metrics.set_endpoints(&config.etcd.endpoints);
         self.tasks.follow(&config);
         self.told.follow(&config);
-        self.hold_back = HoldBack::new();
+        self.hold_back = HoldBack::default();
         self.config = config;
         log::info!(event = "reloaded"; "the new configuration is in effect");
         let reload = Box::new(Reload {

@@ -19,11 +19,6 @@ pub struct HoldBack {
 }
 
 impl HoldBack {
-    /// Nothing was logged yet.
-    pub fn new() -> HoldBack {
-        HoldBack::default()
-    }
-
     /// A pass ended with the outcome under `key`. When that is another one than before, what follows is news, though it was said
     /// before; but not what this pass itself has said.
     pub fn outcome(&mut self, key: &str, changed: bool, now: Duration) {
@@ -67,7 +62,7 @@ mod tests {
 
     #[test]
     fn an_unchanged_outcome_is_logged_once_and_then_every_hour() {
-        let mut log = HoldBack::new();
+        let mut log = HoldBack::default();
         let logged: Vec<u32> = (0..=180)
             .filter(|minute| log.should_log("detector a", "clear", MINUTE * *minute))
             .collect();
@@ -76,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_change_is_logged_at_once_and_so_is_the_change_back() {
-        let mut log = HoldBack::new();
+        let mut log = HoldBack::default();
         assert!(log.should_log("gate", "window", MINUTE));
         assert!(!log.should_log("gate", "window", MINUTE * 2));
         assert!(log.should_log("gate", "health", MINUTE * 2));
@@ -88,7 +83,7 @@ mod tests {
 
     #[test]
     fn after_a_change_what_was_said_before_is_said_again() {
-        let mut log = HoldBack::new();
+        let mut log = HoldBack::default();
         assert!(log.should_log("outcome", "blocked", MINUTE));
         assert!(log.should_log("detector a", "failed", MINUTE));
         log.outcome("outcome", false, MINUTE);
@@ -103,7 +98,7 @@ mod tests {
 
     #[test]
     fn the_memory_is_bounded() {
-        let mut log = HoldBack::new();
+        let mut log = HoldBack::default();
         for key in 0..10 * KEYS_LIMIT {
             assert!(log.should_log(&key.to_string(), "", MINUTE));
         }
