@@ -98,14 +98,25 @@ fn image_based(root: &Path) -> Option<String> {
 #[derive(Clone, Copy, Debug, Default)]
 struct Found {
     image: bool,
+    /// Whether something is in the image: a file system without space leaves an empty one.
+    whole: bool,
     modules: bool,
     initrd: bool,
 }
 
 impl Found {
+    /// Notes an image, if it is there. A link that leads nowhere boots nothing.
+    fn has(&mut self, image: &Path) {
+        let file = image.metadata().ok().filter(fs::Metadata::is_file);
+        self.image |= file.is_some();
+        self.whole |= file.is_some_and(|file| file.len() > 0);
+    }
+
     /// Whether it has all that the running kernel has: what a package has only begun to install has not.
     fn is_as_complete_as(self, running: Found) -> bool {
-        (self.modules || !running.modules) && (self.initrd || !running.initrd)
+        (self.whole || !running.whole)
+            && (self.modules || !running.modules)
+            && (self.initrd || !running.initrd)
     }
 }
 
@@ -182,22 +193,21 @@ fn installed(root: &Path) -> Result<BTreeMap<String, Found>, String> {
     let mut initrds = Vec::new();
     let boot = root.join("boot");
     for name in names(&boot)? {
-        // A link that leads nowhere boots nothing.
-        let is_file = || boot.join(&name).is_file();
-        if let Some(release) = image_release(&name).filter(|_| is_file()) {
-            found.entry(release.into()).or_default().image = true;
-        } else if let Some(release) = initrd_release(&name).filter(|_| is_file()) {
+        let path = boot.join(&name);
+        if let Some(release) = image_release(&name).filter(|_| path.is_file()) {
+            found.entry(release.into()).or_default().has(&path);
+        } else if let Some(release) = initrd_release(&name).filter(|_| path.is_file()) {
             initrds.push(release.to_owned());
         }
     }
     for dir in ["lib/modules", "usr/lib/modules"].map(|dir| root.join(dir)) {
         for name in names(&dir)? {
             let tree = dir.join(&name);
-            let image = tree.join("vmlinuz").is_file();
-            if Release::parse(&name).is_some() && (image || is_complete(&tree)) {
+            let image = tree.join("vmlinuz");
+            if Release::parse(&name).is_some() && (image.is_file() || is_complete(&tree)) {
                 let entry = found.entry(name).or_default();
                 entry.modules = true;
-                entry.image |= image;
+                entry.has(&image);
             }
         }
     }

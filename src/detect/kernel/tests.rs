@@ -56,6 +56,9 @@ const HOSTS: &[(&str, &str, &[&str], Say)] = &[
     ("a folder and a link that leads nowhere are no images", "6.1.0-9-amd64", &[
         "boot/vmlinuz-6.1.0-9-amd64", "folder/vmlinuz-6.1.0-10-amd64", "nowhere/vmlinuz-6.1.0-11-amd64",
     ], Clear),
+    ("an image for which the file system had no space", "6.1.0-9-amd64", &[
+        "boot/vmlinuz-6.1.0-9-amd64", "empty/vmlinuz-6.1.0-10-amd64", "mod/6.1.0-9-amd64", "mod/6.1.0-10-amd64",
+    ], Clear),
     ("Debian, up to date", "6.1.0-26-amd64", &[
         "boot/vmlinuz-6.1.0-9-amd64", "mod/6.1.0-9-amd64", "boot/vmlinuz-6.1.0-26-amd64",
         "mod/6.1.0-26-amd64",
@@ -182,7 +185,11 @@ fn host(running: &str, files: &[&str]) -> tempfile::TempDir {
         let (kind, name) = file.split_once('/').unwrap();
         let inside: &[&str] = match kind {
             "boot" => {
-                fs::write(at(file), "").unwrap();
+                fs::write(at(file), "x").unwrap();
+                continue;
+            }
+            "empty" => {
+                fs::write(at("boot").join(name), "").unwrap();
                 continue;
             }
             "folder" => {
@@ -204,7 +211,7 @@ fn host(running: &str, files: &[&str]) -> tempfile::TempDir {
         let tree = at(MODULES[usize::from(kind == "usr")]).join(name);
         for path in inside {
             fs::create_dir_all(tree.join(path).parent().unwrap()).unwrap();
-            fs::write(tree.join(path), "").unwrap();
+            fs::write(tree.join(path), "x").unwrap();
         }
     }
     dir
