@@ -6,6 +6,8 @@ struct Interpreter {
     names: &'static [&'static str],
     /// Options whose value is a program.
     program: &'static str,
+    /// Those that start a program which takes all words that follow, and may execute any of them.
+    starts: &'static str,
     /// Other options that take a value from the next word.
     value: &'static str,
     rest: Rest,
@@ -22,6 +24,8 @@ enum Rest {
     Options,
     /// All of them are one program.
     All,
+    /// Any of them may be executed, in a language of its own. As a word of another command its name says nothing.
+    Any,
 }
 
 const INTERPRETERS: &[Interpreter] = &[
@@ -31,58 +35,83 @@ const INTERPRETERS: &[Interpreter] = &[
             "zsh", "rbash", "rksh", "rzsh", "csh", "tcsh", "posh", "fish",
         ],
         program: "c",
+        starts: "",
         value: "oO",
         rest: Rest::Shell,
     },
     Interpreter {
         names: &["python", "pypy"],
-        program: "cm",
+        program: "c",
+        starts: "m",
         value: "WXQ",
         rest: Rest::Program,
     },
     Interpreter {
         names: &["perl", "ruby"],
         program: "eE",
+        starts: "",
         value: "IrM",
         rest: Rest::Program,
     },
     Interpreter {
         names: &["node", "nodejs", "lua", "luajit", "php"],
         program: "eprBRE",
+        starts: "",
         value: "ldc",
         rest: Rest::Program,
     },
     Interpreter {
-        names: &[
-            "awk", "gawk", "mawk", "nawk", "sed", "tclsh", "expect", "guile",
-        ],
+        names: &["awk", "gawk", "mawk", "nawk", "tclsh", "expect", "guile"],
         program: "efcEs",
+        starts: "",
         value: "Fvl",
         rest: Rest::Program,
     },
     Interpreter {
-        names: &["su", "runuser", "script", "flock", "sg", "env"],
-        program: "cS",
+        names: &["sed"],
+        program: "ef",
+        starts: "",
+        value: "l",
+        rest: Rest::Program,
+    },
+    Interpreter {
+        names: &["su", "runuser", "script", "flock", "sg"],
+        program: "c",
+        starts: "",
         value: "",
         rest: Rest::Options,
     },
     Interpreter {
+        names: &["env"],
+        program: "",
+        starts: "S",
+        value: "uC",
+        rest: Rest::Options,
+    },
+    Interpreter {
+        names: &[
+            "parallel", "socat", "gdb", "vim", "vi", "ex", "emacs", "sqlite", "psql", "mysql",
+            "julia", "R", "Rscript", "make", "git", "tar", "rsync",
+        ],
+        program: "",
+        starts: "",
+        value: "",
+        rest: Rest::Any,
+    },
+    Interpreter {
         names: &["ssh", "rsh", "eval", "pwsh", "watch"],
         program: "",
+        starts: "",
         value: "",
         rest: Rest::All,
     },
 ];
 
-/// Long options whose value is a program, whoever has them.
-const LONG: [&str; 6] = [
-    "command",
-    "session-command",
-    "eval",
-    "exec",
-    "split-string",
-    "print",
-];
+/// Long options whose value is a program, whoever has them. Most programs take them shortened, too.
+const LONG: [&str; 5] = ["command", "session-command", "eval", "exec", "print"];
+
+/// That of `env`, whose value starts with the program that takes the words which follow.
+const SPLIT: &str = "split-string";
 
 /// The interpreter that a word names, with or without its folder and version: `/usr/bin/python3.11`.
 fn named(word: &str) -> Option<&'static Interpreter> {
@@ -94,7 +123,7 @@ fn named(word: &str) -> Option<&'static Interpreter> {
 /// Whether a word names a program that executes a file it is given, whatever its mode.
 pub(super) fn executes_files(word: &str) -> bool {
     word.rsplit('/').next() == Some("busybox")
-        || named(word).is_some_and(|it| it.rest != Rest::Options)
+        || named(word).is_some_and(|it| !matches!(it.rest, Rest::Options | Rest::Any))
 }
 
 /// Which words of a command line say what is executed: its program, and what an interpreter in it takes for its program, with the
@@ -119,29 +148,43 @@ pub(crate) fn programs(argv: &[String]) -> Vec<usize> {
     found
 }
 
+/// What an option says of the words behind it.
+#[derive(Default)]
+struct Brings {
+    /// It brings a program.
+    program: bool,
+    /// So many of the next words are its value.
+    values: usize,
+    /// It starts a program that takes them all.
+    all: bool,
+}
+
 impl Interpreter {
     /// The words up to its program and that one, where to go on, and whether an option announced it.
     fn takes(&self, argv: &[String], first: usize) -> (Vec<usize>, usize, bool) {
+        if matches!(self.rest, Rest::All | Rest::Any) {
+            return ((first..argv.len()).collect(), argv.len(), false);
+        }
         let (mut found, mut at, mut by_option, mut ended) = (Vec::new(), first, false, false);
         while let Some(word) = argv.get(at) {
             let is_option = word.len() > 1 && word.starts_with(['-', '+']) && !ended;
-            if self.rest == Rest::All || is_option {
-                found.push(at);
-            }
             at += 1;
             if is_option {
                 ended = word == "--";
-                let (program, values) = self.option(word);
-                by_option |= program;
+                let brings = self.option(word);
+                if brings.all {
+                    found.extend(at - 1..argv.len());
+                    return (found, argv.len(), true);
+                }
+                by_option |= brings.program;
                 // Its values, of which those behind `-o` and their like are harmless, but nobody needs other people's text there.
-                found.extend(at..at + values);
-                at += values;
+                found.extend(at - 1..at + brings.values);
+                at += brings.values;
                 continue;
             }
             match self.rest {
-                Rest::All => {}
                 Rest::Options if named(word).is_some() => return (found, at - 1, by_option),
-                Rest::Options => {}
+                Rest::Options | Rest::All | Rest::Any => {}
                 Rest::Shell => {
                     found.push(at - 1);
                     // Behind text comes `$0`, which is usually the name of a shell.
@@ -157,28 +200,47 @@ impl Interpreter {
         (found, at, by_option)
     }
 
-    /// Whether an option brings a program, and how many of the next words are its value.
-    fn option(&self, word: &str) -> (bool, usize) {
+    fn option(&self, word: &str) -> Brings {
         if let Some(long) = word.strip_prefix("--") {
             let (name, value) = long
                 .split_once('=')
                 .map_or((long, None), |(n, v)| (n, Some(v)));
-            let program = LONG.contains(&name);
+            let is = |whole: &str| !name.is_empty() && whole.starts_with(name);
+            let program = LONG.iter().any(|whole| is(whole));
             let takes =
                 program && self.rest != Rest::Shell || matches!(name, "rcfile" | "init-file");
-            return (program, usize::from(takes && value.is_none()));
+            return Brings {
+                program,
+                values: usize::from(takes && value.is_none()),
+                all: self.starts == "S" && is(SPLIT),
+            };
         }
         let cluster = &word[1..];
         if self.rest == Rest::Shell {
             let values = cluster.chars().filter(|c| self.value.contains(*c)).count();
-            return (cluster.contains('c'), values);
+            return Brings {
+                program: cluster.contains('c'),
+                values,
+                all: false,
+            };
         }
-        let found = cluster.char_indices().find_map(|(i, c)| {
-            let program = self.program.contains(c);
-            let is_last = i + c.len_utf8() == cluster.len();
-            (program || self.value.contains(c)).then_some((program, usize::from(is_last)))
+        let mut letters = cluster.chars();
+        let first = letters.find(|c| {
+            let letters = [self.program, self.starts, self.value];
+            letters.iter().any(|it| it.contains(*c))
         });
-        found.unwrap_or_default()
+        // A letter that takes a value in one program takes none in another of its kind: then the last one counts as well.
+        let last = letters.last().or(first).filter(|last| {
+            Some(*last) == first && cluster.ends_with(*last) || self.program.contains(*last)
+        });
+        Brings {
+            program: [first, last]
+                .into_iter()
+                .flatten()
+                .any(|c| self.program.contains(c)),
+            values: usize::from(last.is_some()),
+            all: first.is_some_and(|c| self.starts.contains(c)),
+        }
     }
 }
 
@@ -216,6 +278,16 @@ mod tests {
             "/usr/bin/env A=v sh -c X",
             "/usr/bin/env -S X",
             "/usr/bin/env --split-string=X",
+            "/usr/bin/env -S sh X X",
+            "/usr/bin/env -Ssh X",
+            "/usr/bin/env -iS sh X",
+            "/usr/bin/env -u A -S sh X",
+            "/usr/bin/env --split-string=sh X",
+            "/usr/bin/env --spl sh X",
+            "/usr/bin/env --s=sh X",
+            "/usr/bin/timeout 5 env -vS sh X",
+            "/usr/bin/env -u A logger v",
+            "/usr/bin/env -i logger v",
             "/bin/busybox sh -c X",
             "/usr/bin/nice -n 5 sh -c X",
             "/usr/bin/timeout 5 bash -lc X",
@@ -224,6 +296,9 @@ mod tests {
             "/usr/bin/find / -exec sh -c X sh v",
             "/usr/bin/su - user -c X",
             "/usr/bin/su user --command=X",
+            "/usr/bin/su user --comm X",
+            "/usr/bin/su user --c=X",
+            "/usr/bin/flock -nc X",
             "/usr/sbin/runuser -u user -- sh -c X sh v",
             "/usr/bin/flock /run/l -c X",
             "/usr/bin/flock /run/l logger v",
@@ -231,16 +306,28 @@ mod tests {
             "/usr/bin/python3.11 -Ic X v",
             "/usr/bin/python3 -W ignore -c X v",
             "/usr/bin/python3 -cX v",
+            "/usr/bin/python3 -m timeit X",
+            "/usr/bin/python3 -Im timeit X X",
+            "/usr/bin/python3 -mtimeit X",
             "/usr/bin/python3 /usr/bin/tool -c v",
             "/usr/bin/perl -e X v",
             "/usr/bin/perl5.36 -lne X v",
             "/usr/bin/perl -e X -e X v",
             "/usr/bin/ruby3.1 -rjson -e X v",
             "/usr/bin/node --eval X v",
+            "/usr/bin/node -pe X v",
+            "/usr/bin/node --pri X v",
             "/usr/bin/php8.2 -r X v",
             "/usr/bin/lua5.4 -e X",
             "/usr/bin/gawk -F : X v",
             "/bin/sed -e X v",
+            "/bin/sed -Ee X v",
+            "/bin/sed -se X v",
+            "/bin/sed -n -E -e X v",
+            "/usr/bin/socat - EXEC:X",
+            "/usr/bin/git -c X log",
+            "/usr/bin/timeout 5 /usr/bin/gdb -ex X",
+            "/usr/bin/wall make v",
             "/bin/sed X v",
             "/usr/bin/ssh X X X",
             "/usr/bin/env ssh X X",

@@ -407,6 +407,14 @@ const REFUSED: &[(&str, &str)] = &[
         "post_boot_hook.command[3]: has ${RC_…} in what is executed",
     ),
     (
+        "reboot_command: [/usr/bin/env, -S, 'sh -c', 'echo ${RC_REASONS}']",
+        "reboot_command[3]: has ${RC_…} in what is executed",
+    ),
+    (
+        "reboot_command: [/bin/sed, -Ee, '1e echo ${RC_REASONS}', /etc/hostname]",
+        "reboot_command[2]: has ${RC_…} in what is executed",
+    ),
+    (
         "reboot_command: [/bin/true, ssh, host, 'reboot # ${RC_REASONS}']",
         "reboot_command[3]: has ${RC_…} in what is executed",
     ),
