@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use serde_json::{Value, json};
 
-use self::store::{Outcome, first, honours_guards, span, told};
+use self::store::{Failed, Outcome, first, honours_guards, span, told};
 use super::cluster::{failed, load};
 use super::exit::Exit;
 use super::output::print;
@@ -80,7 +80,7 @@ impl Endpoint {
     }
 
     /// What was found, or that nothing more can be asked.
-    fn push(&mut self, check: &'static str, found: Outcome) -> Result<(), (&'static str, String)> {
+    fn push(&mut self, check: &'static str, found: Outcome) -> Result<(), Failed> {
         self.ok(check, found.map_err(|why| (check, why))?);
         Ok(())
     }
@@ -117,11 +117,7 @@ impl Endpoint {
     }
 
     /// Everything; ends at what nothing more can be asked after.
-    fn examine(
-        &mut self,
-        config: &Config,
-        options: &Options,
-    ) -> Result<(), (&'static str, String)> {
+    fn examine(&mut self, config: &Config, options: &Options) -> Result<(), Failed> {
         let found = probe(options).map_err(|error| ("name", told(&error)))?;
         self.reach(&found)?;
         self.clock(found.date.as_deref());
@@ -138,10 +134,8 @@ impl Endpoint {
             Err(error) => return Err(("alarms", told(&error))),
         }
         let done = honest.and_then(|()| {
-            self.push(
-                "rights",
-                store::rights(&client, &keys, config, asked.is_ok()),
-            )?;
+            let rights = store::rights(&client, &keys, config, asked.is_ok());
+            self.push("rights", rights)?;
             // No node is called that, so no program takes it for a record.
             let key = format!("{}/check/{node}/{lease:x}", keys.prefix());
             let guarded = self.push("guards", store::guards(&client, &key, lease));
@@ -154,11 +148,9 @@ impl Endpoint {
         done
     }
 
-    fn reach(&mut self, found: &Probe) -> Result<(), (&'static str, String)> {
-        let addresses = found
-            .addresses
-            .as_ref()
-            .map_err(|error| ("name", told(error)))?;
+    fn reach(&mut self, found: &Probe) -> Result<(), Failed> {
+        let addresses = found.addresses.as_ref();
+        let addresses = addresses.map_err(|error| ("name", told(error)))?;
         let list: Vec<String> = addresses.iter().map(|it| it.ip().to_string()).collect();
         self.ok("name", list.join(", "));
         match &found.connected {
@@ -180,23 +172,20 @@ impl Endpoint {
     }
 
     /// What the first read says of gateway, login and leader.
-    fn answers<T>(
-        &mut self,
-        options: &Options,
-        asked: &Result<T, Error>,
-    ) -> Result<(), (&'static str, String)> {
+    fn answers<T>(&mut self, options: &Options, asked: &Result<T, Error>) -> Result<(), Failed> {
         let failed = match asked {
             Ok(_) | Err(Error::PermissionDenied { .. }) => None,
             Err(error) => {
                 let text = told(error);
-                let login = cause(&text).starts_with("login") || cause(&text) == "common-name";
-                Some(match error {
-                    Error::NoLeader { .. } => ("leader", text),
-                    Error::Unauthenticated { .. } => ("login", text),
-                    _ if login => ("login", text),
-                    _ if cause(&text) == "no-leader" => ("leader", text),
-                    _ => ("gateway", text),
-                })
+                let why = cause(&text);
+                let check = match error {
+                    Error::NoLeader { .. } => "leader",
+                    Error::Unauthenticated { .. } => "login",
+                    _ if why.starts_with("login") || why == "common-name" => "login",
+                    _ if why == "no-leader" => "leader",
+                    _ => "gateway",
+                };
+                Some((check, text))
             }
         };
         let reached = failed.as_ref().map_or("", |(check, _)| check);
@@ -204,13 +193,9 @@ impl Endpoint {
             self.ok("gateway", "answers below /v3/");
         }
         if !["gateway", "login", "leader"].contains(&reached) {
-            self.ok(
-                "login",
-                match &options.auth {
-                    Some((user, _)) => format!("as {user}"),
-                    None => "no user is set, and none is wanted".to_owned(),
-                },
-            );
+            let user = options.auth.as_ref().map(|(user, _)| format!("as {user}"));
+            let nobody = "no user is set, and none is wanted";
+            self.ok("login", user.unwrap_or_else(|| nobody.to_owned()));
             self.ok("leader", "a read of the present was answered");
         }
         failed.map_or(Ok(()), Err)
@@ -237,12 +222,9 @@ fn days_left(der: &[u8], now: Timestamp) -> Outcome {
         return Ok("in use; the server's certificate is not checked".to_owned());
     };
     let days = end.duration_since(now).as_hours() / 24;
+    let text = format!("the server's certificate ends at {end}, in {days} days");
     match days {
-        SOON_DAYS.. => Ok(format!(
-            "the server's certificate ends at {end}, in {days} days"
-        )),
-        _ => Err(format!(
-            "the server's certificate ends at {end}, in {days} days; renew it"
-        )),
+        SOON_DAYS.. => Ok(text),
+        _ => Err(format!("{text}; renew it")),
     }
 }

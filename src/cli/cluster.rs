@@ -40,22 +40,18 @@ pub(super) struct Cluster {
 
 /// The configuration; its problems are told.
 pub(super) fn load(path: &Path) -> Result<Config, Exit> {
-    config::load(path)
-        .map(|loaded| loaded.config)
-        .map_err(|problems| {
-            complain(&problems.to_string());
-            say_root(&problems.to_string());
-            Exit::InvalidConfiguration
-        })
-}
-
-/// What a user may not read, root may: the files that the configuration names are for root alone.
-fn say_root(problems: &str) {
-    if problems.contains("Permission denied") && !rustix::process::geteuid().is_root() {
-        complain(
-            "reboot-coordinator: run it as root, for instance with sudo: another user may not read what the configuration names",
-        );
-    }
+    let loaded = config::load(path).map_err(|problems| {
+        let problems = problems.to_string();
+        complain(&problems);
+        // What a user may not read, root may: the files that the configuration names are for root alone.
+        if problems.contains("Permission denied") && !rustix::process::geteuid().is_root() {
+            complain(
+                "reboot-coordinator: run it as root, for instance with sudo: another user may not read what the configuration names",
+            );
+        }
+        Exit::InvalidConfiguration
+    });
+    Ok(loaded?.config)
 }
 
 /// Does a command that reads.
@@ -127,18 +123,13 @@ impl Cluster {
         let mut tries = 0;
         loop {
             tries += 1;
-            match self.pages(prefix) {
-                Ok(pairs) => return Ok(pairs),
+            let mut pairs = Vec::new();
+            match self.each(survey::first_page(prefix), |pair| pairs.push(pair)) {
+                Ok(_) => return Ok(pairs),
                 Err(Error::Compacted { .. }) if tries < READ_TRIES => {}
                 Err(error) => return Err(trouble(&error)),
             }
         }
-    }
-
-    fn pages(&self, prefix: &str) -> Result<Vec<KeyValue>, Error> {
-        let mut pairs = Vec::new();
-        self.each(survey::first_page(prefix), |pair| pairs.push(pair))?;
-        Ok(pairs)
     }
 
     /// Takes every pair of a range, whose `limit` is the size of a page, in the order of the keys and at one revision, which is

@@ -28,10 +28,7 @@ pub(super) fn history(cluster: &Cluster, json: bool) -> Result<Exit, Trouble> {
 type Entries = Vec<Result<History, RecordError>>;
 
 fn as_json(entries: &Entries) -> String {
-    let readable: Vec<&History> = entries
-        .iter()
-        .filter_map(|entry| entry.as_ref().ok())
-        .collect();
+    let readable: Vec<&History> = entries.iter().flatten().collect();
     json!(readable).to_string()
 }
 
@@ -40,22 +37,18 @@ fn text(entries: &Entries, now: Timestamp, style: Style) -> String {
         return "no attempt has finished in the last 30 days".to_owned();
     }
     let mut table = Table::new(0);
-    table.row(
-        ["ENDED", "NODE", "OUTCOME", "WAITED", "DOWN", "WHY"].map(|name| cell(Tone::Dim, name)),
-    );
+    let names = ["ENDED", "NODE", "OUTCOME", "WAITED", "DOWN", "WHY"];
+    table.row(names.map(|name| cell(Tone::Dim, name)));
     for entry in entries {
         match entry {
             Ok(entry) => {
-                let committed = entry.committed_at.as_deref();
+                let (committed, ended) = (entry.committed_at.as_deref(), &entry.ended_at);
                 table.row([
-                    plain(ago_text(now, &entry.ended_at)),
+                    plain(ago_text(now, ended)),
                     plain(&entry.node),
                     outcome(entry),
-                    plain(between(
-                        Some(&entry.since),
-                        committed.or(Some(&entry.ended_at)),
-                    )),
-                    plain(between(committed, Some(&entry.ended_at))),
+                    plain(between(Some(&entry.since), committed.unwrap_or(ended))),
+                    plain(between(committed, ended)),
                     plain(ending(entry)),
                 ]);
             }
@@ -65,8 +58,8 @@ fn text(entries: &Entries, now: Timestamp, style: Style) -> String {
     table.lines(style).join("\n")
 }
 
-fn between(from: Option<&str>, to: Option<&str>) -> String {
-    match (from.and_then(instant), to.and_then(instant)) {
+fn between(from: Option<&str>, to: &str) -> String {
+    match (from.and_then(instant), instant(to)) {
         (Some(from), Some(to)) => span(to.as_second() - from.as_second()),
         _ => "-".to_owned(),
     }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use etcd_rs_sync::{Error, Event, Keys, Range, Watch, WatchItem, WatchRequest};
 use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::json;
 
 use super::cluster::Cluster;
@@ -36,6 +37,7 @@ const WHAT_TO_DO: &str = "This program does not write so, and its guards forbid 
                           after these nodes, see who may write there (docs/runbook.md), and keep the output of --json.";
 
 /// What was read, and what it proves.
+#[derive(Serialize)]
 struct Report {
     lock_key: String,
     /// The first revision that was judged, and the last.
@@ -43,6 +45,7 @@ struct Report {
     to: i64,
     /// What was written up to this revision is compacted.
     compacted: Option<i64>,
+    #[serde(flatten)]
     told: Told,
 }
 
@@ -127,9 +130,9 @@ fn begin(cluster: &Cluster, mut base: i64) -> Result<(Proof, i64), Trouble> {
 /// Up to where etcd has compacted its history, when it has compacted this revision: only a watch is told.
 fn compacted(cluster: &Cluster, base: i64) -> Result<i64, Trouble> {
     for item in watch(cluster, base)?.take(2) {
-        match item.map_err(|error| trouble(&error))? {
-            WatchItem::Compacted { compact_revision } => return Ok(compact_revision),
-            WatchItem::Connected { .. } | WatchItem::Events(_) => {}
+        let item = item.map_err(|error| trouble(&error))?;
+        if let WatchItem::Compacted { compact_revision } = item {
+            return Ok(compact_revision);
         }
     }
     Err(Trouble::new(format!(
@@ -239,16 +242,10 @@ impl Report {
     /// What was looked at, and what was not.
     fn scope(&self, now: Timestamp) -> Table {
         let (told, from, to, key) = (&self.told, self.from, self.to, &self.lock_key);
-        let mut table = Table::new(2);
-        let mut row = |name: &str, text: String| table.row([cell(Tone::Dim, name), plain(text)]);
-        let looked_at = match from > to {
-            true => format!("nothing below {key} was written after revision {to}"),
-            false => format!(
-                "revisions {from} to {to} below {key}: {} events",
-                told.events
-            ),
+        let looked_at = match (from > to, told.events) {
+            (true, _) => format!("nothing below {key} was written after revision {to}"),
+            (false, events) => format!("revisions {from} to {to} below {key}: {events} events"),
         };
-        row("looked at", looked_at);
         let when = told.first_commit.iter().chain(&told.last_commit);
         let when: Vec<String> = when.map(|at| ago_text(now, at)).collect();
         let when = match when.is_empty() {
@@ -256,26 +253,21 @@ impl Report {
             false => format!(" ({})", when.join(" to ")),
         };
         let (commits, most) = (told.commits, told.most_committed);
-        row(
-            "commits",
-            format!("{commits}{when}; at most {most} down at once"),
-        );
+        let commits = format!("{commits}{when}; at most {most} down at once");
+        let mut facts = vec![("looked at", looked_at), ("commits", commits)];
         if let Some(compacted) = self.compacted {
             let text = format!("what was written up to revision {compacted} was not looked at");
-            row("compacted", text);
+            facts.push(("compacted", text));
         }
         if !told.committed_before.is_empty() {
+            let why = "committed before, so they count and their turn is not judged";
             let before = told.committed_before.join(", ");
-            row(
-                "before",
-                format!("{before}: committed before, so they count and their turn is not judged"),
-            );
+            facts.push(("before", format!("{before}: {why}")));
         }
-        for why in &told.unknown {
-            row("not proved", why.clone());
-        }
-        row("not judged", NOT_JUDGED.to_owned());
-        table
+        let unknown = told.unknown.iter().cloned();
+        facts.extend(unknown.map(|why| ("not proved", why)));
+        facts.push(("not judged", NOT_JUDGED.to_owned()));
+        Table::facts(facts)
     }
 
     fn findings(&self, now: Timestamp) -> Table {
@@ -286,10 +278,9 @@ impl Report {
         for it in &self.told.findings {
             let at = it.committed_at.as_ref().map(|at| ago_text(now, at));
             let (node, others) = it.nodes.split_at(1);
-            let beside = if others.is_empty() {
-                String::new()
-            } else {
-                format!(" (beside it: {})", others.join(", "))
+            let beside = match others.is_empty() {
+                true => String::new(),
+                false => format!(" (beside it: {})", others.join(", ")),
             };
             table.row([
                 plain(it.revision.to_string()),
@@ -299,23 +290,17 @@ impl Report {
                 plain(format!("{}{beside}", it.text)),
             ]);
         }
-        let more = self.told.violations - self.told.findings.len() as u64;
-        let more = if more > 0 {
-            format!("{more} more findings are not shown. ")
-        } else {
-            String::new()
+        let more = match self.told.violations - self.told.findings.len() as u64 {
+            0 => String::new(),
+            more => format!("{more} more findings are not shown. "),
         };
         table.row([plain(format!("{more}{WHAT_TO_DO}"))]);
         table
     }
 
     fn json(&self) -> String {
-        let mut json = json!(self.told);
+        let mut json = json!(self);
         json["verdict"] = json!(self.judged().2);
-        json["lock_key"] = json!(self.lock_key);
-        json["from"] = json!(self.from);
-        json["to"] = json!(self.to);
-        json["compacted"] = json!(self.compacted);
         json.to_string()
     }
 }

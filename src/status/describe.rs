@@ -23,10 +23,8 @@ pub(crate) fn committed(found: &Found) -> bool {
 
 /// The word for how far a claim has come.
 pub(crate) fn phase(found: &Found) -> &'static str {
-    found
-        .claim
-        .as_ref()
-        .map_or("unreadable", |claim| claim.phase.as_str())
+    let claim = found.claim.as_ref();
+    claim.map_or("unreadable", |claim| claim.phase.as_str())
 }
 
 /// When a claim came into its present state: its commit, or its place in the queue.
@@ -39,10 +37,8 @@ pub(crate) fn began(claim: &Claim) -> &str {
 
 /// How long a claim has been in its present state; empty when that cannot be read.
 pub(crate) fn age(found: &Found, now: Timestamp) -> String {
-    found
-        .claim
-        .as_ref()
-        .map_or_else(|_| String::new(), |claim| since_text(now, began(claim)))
+    let claim = found.claim.as_ref();
+    claim.map_or_else(|_| String::new(), |claim| since_text(now, began(claim)))
 }
 
 /// An age behind what has lasted so long; nothing where it is not known.
@@ -105,11 +101,7 @@ pub(crate) fn claim_table(node: &str, found: &Found, now: Timestamp) -> Table {
         }
         Err(error) => rows.push(("claim", error.to_string())),
     }
-    let rows = rows.into_iter();
-    Table::of(
-        2,
-        rows.map(|(name, text)| [cell(Tone::Dim, name), plain(text)]),
-    )
+    Table::facts(rows)
 }
 
 /// Until when something in a record lasts.

@@ -36,17 +36,15 @@ pub(crate) fn page(view: &View, now: Timestamp) -> String {
     let first = parts.first();
     let (tone, fact) = first.map_or((Tone::Plain, ""), |part| (part.tone, part.fact.as_str()));
     let mut page = Html::new();
+    let (mark, colour) = sign(tone);
     page.raw("<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">")
         .raw("<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">")
         // Otherwise the browser asks for an icon that is not there.
-        .raw("<link rel=\"icon\" id=\"icon\" href=\"")
-        .raw(&icon(tone))
-        .raw("\"><title>")
-        .raw(mark(tone))
-        .raw(&text(fact))
-        .raw(" - reboot-coordinator</title><style>")
-        .raw(STYLE)
-        .raw("</style></head><body><header><h1>Coordinated reboots below <code>")
+        .raw("<link rel=\"icon\" id=\"icon\" href=\"data:image/svg+xml,")
+        .raw("%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Ccircle cx='8' cy='8' r='7' ")
+        .raw(&format!("fill='%23{colour}'/%3E%3C/svg%3E\"><title>{mark} {}", text(fact)))
+        .raw(&format!(" - reboot-coordinator</title><style>{STYLE}</style></head>"))
+        .raw("<body><header><h1>Coordinated reboots below <code>")
         .text(&view.lock_key)
         .raw("</code></h1></header><main><p id=\"lost\" role=\"alert\" hidden></p>");
     // What is announced when it changes; ages are elsewhere, because they change all the time.
@@ -98,26 +96,13 @@ fn told(part: &Part, with_fact: bool) -> String {
     html.done()
 }
 
-/// What a tab shows before the sentence.
-fn mark(tone: Tone) -> &'static str {
+/// What a tab shows before the sentence, and the colour of the disc that is its icon.
+fn sign(tone: Tone) -> (char, &'static str) {
     match tone {
-        Tone::Bad => "\u{2717} ",
-        Tone::Notice => "\u{25cf} ",
-        Tone::Good | Tone::Plain | Tone::Dim | Tone::Heading => "\u{2713} ",
+        Tone::Bad => ('\u{2717}', "b3141d"),
+        Tone::Notice => ('\u{25cf}', "d08700"),
+        Tone::Good | Tone::Plain | Tone::Dim | Tone::Heading => ('\u{2713}', "1a6b35"),
     }
-}
-
-/// A disc in the colour of the tone.
-fn icon(tone: Tone) -> String {
-    let colour = match tone {
-        Tone::Bad => "b3141d",
-        Tone::Notice => "d08700",
-        Tone::Good | Tone::Plain | Tone::Dim | Tone::Heading => "1a6b35",
-    };
-    format!(
-        "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Ccircle cx='8' cy='8' r='7' \
-         fill='%23{colour}'/%3E%3C/svg%3E"
-    )
 }
 
 /// How old everything below is.

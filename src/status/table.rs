@@ -125,6 +125,15 @@ impl Table {
         table
     }
 
+    /// Names of facts, and the facts.
+    pub(crate) fn facts(facts: impl IntoIterator<Item = (&'static str, String)>) -> Table {
+        let facts = facts.into_iter();
+        Table::of(
+            2,
+            facts.map(|(name, text)| [cell(Tone::Dim, name), plain(text)]),
+        )
+    }
+
     /// Adds a row. What comes from etcd is somebody else's text: control characters are replaced.
     pub(crate) fn row(&mut self, cells: impl Into<Vec<Cell>>) {
         let mut cells = cells.into();

@@ -15,6 +15,9 @@ use crate::lock::{Keys, outcome, request};
 /// How one check ended: its text, or why it failed.
 pub(super) type Outcome = Result<String, String>;
 
+/// The check after which nothing more can be asked, and why it failed.
+pub(super) type Failed = (&'static str, String);
+
 /// A watch takes at most this long to tell.
 const WATCH_LIMIT: Duration = Duration::from_secs(3);
 
@@ -70,11 +73,9 @@ pub(super) fn rights(client: &Client, keys: &Keys, config: &Config, reads: bool)
     }
     for key in &written {
         let put = Op::Put(Put::new(key.clone(), "", 0));
+        let never = Compare::create_revision(Span::one(key.clone()), IMPOSSIBLE_REVISION);
         let guarded = Txn {
-            compares: vec![Compare::create_revision(
-                Span::one(key.clone()),
-                IMPOSSIBLE_REVISION,
-            )],
+            compares: vec![never],
             success: vec![put],
             failure: vec![],
         };
@@ -128,51 +129,45 @@ pub(super) fn watch(client: &Client, key: &str, lease: i64) -> Outcome {
     };
     let follower = thread::Builder::new().spawn(follow);
     follower.map_err(|error| error.to_string())?;
-    let held_back = Error::NotSent {
-        detail: format!(
-            "{}: it did not say that the watch stands in time",
-            client.options().endpoints[0]
-        ),
+    let held_back = || {
+        let endpoint = &client.options().endpoints[0];
+        let detail = format!("{endpoint}: it did not say that the watch stands in time");
+        told(&Error::NotSent { detail })
     };
-    let delivered = match items.recv_timeout(WATCH_LIMIT) {
-        Ok(Ok(WatchItem::Connected { .. })) => client
-            .put(Put::new(key, "watched", lease))
-            .map_err(|error| told(&error))
-            .and_then(|_| {
-                let began = Instant::now();
-                match items.recv_timeout(WATCH_LIMIT) {
-                    Ok(Ok(WatchItem::Events(_))) => Ok(began.elapsed()),
-                    Ok(Err(error)) => Err(told(&error)),
-                    _ => Err(told(&held_back)),
-                }
-            }),
-        Ok(Err(error)) => Err(told(&error)),
-        _ => Err(told(&held_back)),
+    let next = || match items.recv_timeout(WATCH_LIMIT) {
+        Ok(item) => item.map_err(|error| told(&error)),
+        Err(_) => Err(held_back()),
     };
+    let deliver = || {
+        let WatchItem::Connected { .. } = next()? else {
+            return Err(held_back());
+        };
+        let put = client.put(Put::new(key, "watched", lease));
+        put.map_err(|error| told(&error))?;
+        let began = Instant::now();
+        match next()? {
+            WatchItem::Events(_) => Ok(began.elapsed()),
+            _ => Err(held_back()),
+        }
+    };
+    let delivered = deliver();
     stop.stop();
     let took = delivered?;
     Ok(format!("told of a write in {}", span(took)))
 }
 
 /// The guards of every kind that the protocol uses; nothing is written.
-pub(super) fn honours_guards(
-    client: &Client,
-    keys: &Keys,
-    node: &str,
-) -> Result<(), (&'static str, String)> {
+pub(super) fn honours_guards(client: &Client, keys: &Keys, node: &str) -> Result<(), Failed> {
     let test = Request::Txn(request::self_test(keys, node));
     match client.call(&test).map(outcome::self_test) {
         Ok(Ok(true)) => Ok(()),
         Ok(Ok(false) | Err(_)) => Err(("guards", dishonest())),
         // Without that proof no write is tried, not even a guarded one.
-        Err(error @ Error::PermissionDenied { .. }) => Err((
-            "rights",
-            format!(
-                "it may not read everything below {}/: {}",
-                keys.prefix(),
-                told(&error)
-            ),
-        )),
+        Err(error @ Error::PermissionDenied { .. }) => {
+            let (prefix, why) = (keys.prefix(), told(&error));
+            let text = format!("it may not read everything below {prefix}/: {why}");
+            Err(("rights", text))
+        }
         Err(error) => Err(("guards", told(&error))),
     }
 }
@@ -184,10 +179,9 @@ fn dishonest() -> String {
 
 pub(super) fn first(key: impl Into<String>) -> Range {
     let key = key.into();
-    let keys = if key.ends_with('/') {
-        Span::prefix(key)
-    } else {
-        Span::one(key)
+    let keys = match key.ends_with('/') {
+        true => Span::prefix(key),
+        false => Span::one(key),
     };
     Range {
         limit: 1,
