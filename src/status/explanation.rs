@@ -32,7 +32,7 @@ pub(crate) fn knows(survey: &Survey, node: &str) -> bool {
 /// For people. The first line is the headline of `status`; `other` is another node than this.
 pub(crate) fn text(view: &View, other: Option<&str>, now: Timestamp) -> String {
     let style = Style::of_stdout();
-    let node = other.unwrap_or(&view.local.node);
+    let node = other.unwrap_or(view.local.node());
     let parts = headline(view, now);
     let mut table = Table::new(0);
     for part in parts.iter().take(1) {
@@ -62,7 +62,7 @@ pub(crate) fn text(view: &View, other: Option<&str>, now: Timestamp) -> String {
 
 /// What is known of the node; nothing where another machine has the name of this host, since it is all about that one.
 fn known<'a>(view: &'a View, node: &str) -> Option<&'a Survey> {
-    let ours = |it: &&Survey| node != view.local.node || other_machine(&view.local, it).is_none();
+    let ours = |it: &&Survey| node != view.local.node() || other_machine(&view.local, it).is_none();
     view.known().filter(ours)
 }
 
@@ -96,7 +96,7 @@ fn summary(node: &str, gates: &[Verdict]) -> String {
 
 /// For programs, on one line.
 pub(crate) fn json(view: &View, other: Option<&str>, now: Timestamp) -> String {
-    let node = other.unwrap_or(&view.local.node);
+    let node = other.unwrap_or(view.local.node());
     let survey = known(view, node);
     let standing = survey.and_then(|it| of_node(&it.standings, node));
     let own = view.own.as_ref().filter(|_| other.is_none());

@@ -61,7 +61,7 @@ pub(crate) fn forecast(view: &View, before: Option<&str>, now: Timestamp) -> Opt
     let seconds = each.saturating_mul(count) / 1000;
     forecast.seconds = Some(seconds);
     forecast.text = format!("about {} at the pace of the last {many}", span(seconds));
-    let windows = view.local.windows.as_ref();
+    let windows = view.local.config.windows.as_ref();
     if let Some(close) = windows.and_then(|windows| windows.next_change(now)) {
         let open = close.as_second() - now.as_second();
         forecast.in_window = Some(seconds <= open);

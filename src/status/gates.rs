@@ -30,7 +30,10 @@ pub(crate) fn gates(
     gates.extend([
         detectors(local, survey, now),
         kill_switch(local, now),
-        past(window(local.windows.as_ref(), now, window_at), urgent),
+        past(
+            window(local.config.windows.as_ref(), now, window_at),
+            urgent,
+        ),
     ]);
     match survey {
         Some(survey) => gates.extend([
@@ -48,7 +51,7 @@ pub(crate) fn gates(
         Some(survey) => turn(local, survey, now),
         None => unasked("turn"),
     });
-    if local.dry_run {
+    if local.config.dry_run {
         let text = "dry_run is set: this node does not commit";
         gates.push(refused("dry run", &Refusal::DryRun, text));
     }

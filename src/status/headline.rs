@@ -130,7 +130,7 @@ fn etcd(view: &View) -> Option<Part> {
         }
         (Ok(_), _, _) => {
             let (since, why) = view.own.as_ref()?.etcd.as_ref()?;
-            let node = &view.local.node;
+            let node = view.local.node();
             let fact = format!("The daemon of {node} cannot use etcd: {why}.");
             (fact, format!("Since {since}, by its clock."))
         }
@@ -156,10 +156,10 @@ fn conflict(view: &View) -> Option<Part> {
     let survey = view.known()?;
     let local = &view.local;
     let other = other_machine(local, survey)?;
-    let node = &local.node;
+    let node = local.node();
     let fact = format!(
         "Two machines use the name {node}: this one is {}, the other is {other}; give one of them another node_name.",
-        local.node_id
+        local.config.node_id
     );
     let part = Part::new(Tone::Bad, fact)
         .more("This one does not run until node_name is changed on one of them.");
@@ -171,16 +171,17 @@ fn conflict(view: &View) -> Option<Part> {
 
 /// Whose the records under this node's name are, when they are another machine's: they tell nothing of this one.
 pub(super) fn other_machine<'a>(local: &Local, survey: &'a Survey) -> Option<&'a str> {
-    let said = of_node(&survey.standings, &local.node).and_then(|it| it.as_ref().ok());
+    let said = of_node(&survey.standings, local.node()).and_then(|it| it.as_ref().ok());
     let said = said.map(|it| it.node_id.as_str());
-    let said = said.filter(|id| !is_same(id, &local.node_id));
+    let said = said.filter(|id| !is_same(id, &local.config.node_id));
     namesake(local, survey).or(said)
 }
 
 /// Machines whose name another one has, until they are known under a name of their own.
 fn refused(view: &View, survey: &Survey) -> Vec<Part> {
     let (local, zone) = (&view.local, view.local.zone());
-    let here = |it: &Standing| it.node == local.node && is_same(&it.node_id, &local.node_id);
+    let here =
+        |it: &Standing| it.node == local.node() && is_same(&it.node_id, &local.config.node_id);
     let speaks = |name: &String| survey.standings.iter().any(|(node, _)| node == name);
     // It has another name by now, and says something under it.
     let known = |it: &Standing| {

@@ -2,20 +2,15 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::config::{Config, Detector, DetectorKind};
 use crate::core::facts::{DetectorReport, DetectorResult};
-use crate::core::line::HaltScope;
-use crate::core::policy::Policies;
-use crate::core::windows::Windows;
 use crate::detect;
 use crate::host::{self, KillSwitch};
-use crate::lock::Domains;
 use crate::lock::outcome::HOST_LIMIT;
 use crate::process::{Cancel, bounded};
 use crate::status::times::{ago, zone};
@@ -27,23 +22,9 @@ const COMM: &str = "reboot-coordina";
 /// This host and what its configuration says of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Local {
-    pub(crate) node: String,
-    pub(crate) node_id: String,
+    pub(crate) config: Config,
     /// The kernel's boot id, when it can be read.
     pub(crate) boot_id: Option<String>,
-    pub(crate) limit: u32,
-    /// Its failure domains.
-    pub(crate) domains: Domains,
-    pub(crate) budget: u32,
-    pub(crate) dry_run: bool,
-    /// After how much time a node that has not come back is one to worry about: `reboot_timeout_sec`.
-    pub(crate) patience: Duration,
-    pub(crate) halt_after: u32,
-    pub(crate) halt_scope: HaltScope,
-    pub(crate) wave: i32,
-    pub(crate) policies: Option<Policies>,
-    pub(crate) windows: Option<Windows>,
-    pub(crate) kill_switch_file: PathBuf,
     pub(crate) kill_switch: KillSwitch,
     /// The process id of the daemon, when one runs; or why this user cannot know.
     pub(crate) daemon: Result<Option<u32>, String>,
@@ -55,29 +36,21 @@ impl Local {
     /// Looks around. With `ask` it asks the detectors that only look at files.
     pub(crate) fn look(config: &Config, ask: bool) -> Local {
         Local {
-            node: config.node_name.clone(),
-            node_id: config.node_id.clone(),
+            config: config.clone(),
             boot_id: host::boot_id(&config.boot_id_file).ok(),
-            limit: config.max_concurrent_reboots,
-            domains: config.domains.clone(),
-            budget: config.max_reboots_without_clearing,
-            dry_run: config.dry_run,
-            patience: config.reboot_timeout,
-            halt_after: config.halt_after,
-            halt_scope: config.halt_scope,
-            wave: config.wave,
-            policies: config.cluster_policies.clone(),
-            windows: config.windows.clone(),
-            kill_switch_file: config.kill_switch_file.clone(),
             kill_switch: kill_switch(&config.kill_switch_file),
             daemon: daemon(&config.run_dir),
             detectors: ask.then(|| asked(&config.detectors)),
         }
     }
 
+    pub(crate) fn node(&self) -> &str {
+        &self.config.node_name
+    }
+
     /// The zone in which times are shown: that of the windows, so that they can be compared.
     pub(crate) fn zone(&self) -> TimeZone {
-        zone(self.windows.as_ref())
+        zone(self.config.windows.as_ref())
     }
 }
 

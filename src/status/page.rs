@@ -112,7 +112,7 @@ fn age(view: &View, now: Timestamp) -> String {
     match (&view.survey, read) {
         (Ok(_), Some(read)) => {
             let version = view.version.as_deref().unwrap_or_default();
-            html.raw("<p class=\"dim\">As ").text(&view.local.node);
+            html.raw("<p class=\"dim\">As ").text(view.local.node());
             html.raw(" sees it, ")
                 .raw(&read)
                 .raw("; etcd ")

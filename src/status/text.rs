@@ -42,7 +42,7 @@ pub(crate) fn text(view: &View, now: Timestamp, style: Style) -> String {
 /// This node, gate by gate, after an empty line.
 pub(super) fn own_lines(view: &View, gates: &[Verdict], style: Style) -> Vec<String> {
     let heading = style.paint(Tone::Heading, "This node");
-    let mut lines = vec![String::new(), format!("{heading}  {}", view.local.node)];
+    let mut lines = vec![String::new(), format!("{heading}  {}", view.local.node())];
     lines.extend(gate_table(&view.local, gates).lines(style));
     lines
 }
@@ -179,7 +179,7 @@ fn cooldown(view: &View, survey: &Survey, now: Timestamp) -> Cell {
 
 /// The limit, and every other one in use: while a configuration rolls out, the largest holds.
 fn limit(view: &View, survey: &Survey) -> Cell {
-    let own = view.local.limit;
+    let own = view.local.config.max_concurrent_reboots;
     let others = limits(survey);
     if others.iter().all(|limit| *limit == own) {
         return plain(format!("{own} at a time"));

@@ -58,7 +58,7 @@ pub(crate) fn detectors(local: &Local, survey: Option<&Survey>, now: Timestamp) 
 
 /// What the detector says that is always on: an operator's request that no boot has satisfied yet.
 fn requested(local: &Local, survey: Option<&Survey>, now: Timestamp) -> DetectorReport {
-    let own = survey.map(|survey| of_node(&survey.requests, &local.node));
+    let own = survey.map(|survey| of_node(&survey.requests, local.node()));
     let result = match own {
         None => DetectorResult::Failed("could not be asked".to_owned()),
         Some(None) => DetectorResult::Clear,
@@ -82,7 +82,7 @@ fn satisfied(local: &Local, request: &RebootRequest) -> bool {
 
 /// The urgent request for this node, when there is one that no boot has satisfied.
 pub(crate) fn urgent<'a>(local: &Local, survey: &'a Survey) -> Option<&'a RebootRequest> {
-    let request = of_node(&survey.requests, &local.node)?.as_ref().ok()?;
+    let request = of_node(&survey.requests, local.node())?.as_ref().ok()?;
     (request.urgent_until.is_some() && !satisfied(local, request)).then_some(request)
 }
 
@@ -98,7 +98,7 @@ pub(crate) fn past(gate: Verdict, urgent: Option<&RebootRequest>) -> Verdict {
 
 pub(crate) fn kill_switch(local: &Local, now: Timestamp) -> Verdict {
     const NAME: &str = "kill switch";
-    let path = local.kill_switch_file.display();
+    let path = local.config.kill_switch_file.display();
     let refusal = Refusal::KillSwitch(String::new());
     match &local.kill_switch {
         KillSwitch::Absent => Verdict::ok(NAME, format!("{path} is not there")),
@@ -187,15 +187,15 @@ pub(crate) fn cooldown(survey: &Survey, now: Timestamp, zone: &TimeZone) -> Verd
 /// While an attempt is under way the budget is not judged: how it ends decides.
 pub(crate) fn spent(local: &Local, survey: &Survey, now: Timestamp) -> Verdict {
     const NAME: &str = "budget";
-    let record = match of_node(&survey.nodes, &local.node) {
+    let record = match of_node(&survey.nodes, local.node()) {
         None => return Verdict::ok(NAME, "not used; this node is not registered yet"),
         Some(Err(error)) => return Verdict::refused(NAME, &Refusal::Etcd(error.to_string())),
         Some(Ok(record)) => record,
     };
-    if !is_same(&record.node_id, &local.node_id) {
+    if !is_same(&record.node_id, &local.config.node_id) {
         return Verdict::not_asked(NAME, "another machine is registered under this name");
     }
-    if of_node(&survey.claims, &local.node).is_some_and(committed) {
+    if of_node(&survey.claims, local.node()).is_some_and(committed) {
         return Verdict::not_asked(NAME, "an attempt is under way: how it ends decides");
     }
     if record.attempt.is_some() {
@@ -207,14 +207,15 @@ pub(crate) fn spent(local: &Local, survey: &Survey, now: Timestamp) -> Verdict {
     let last = last.map_or_else(String::new, |last| {
         format!("; last reboot {}", ago_text(now, &last.at))
     });
-    let (used, max) = (record.budget_used, local.budget);
+    let used = record.budget_used;
+    let max = local.config.max_reboots_without_clearing;
     match judge_budget(record, max) {
         Ok(()) => Verdict::ok(NAME, format!("{used} of {max} used{last}")),
         Err(refusal) => {
             let text = format!(
                 "{used} of {max} reboots did not clear the requirement{last}; whole again once no detector asks; to let it try \
                  again: reboot-coordinator reset-budget {} --reason TEXT",
-                local.node
+                local.node()
             );
             refused(NAME, &refusal, text)
         }
@@ -223,11 +224,11 @@ pub(crate) fn spent(local: &Local, survey: &Survey, now: Timestamp) -> Verdict {
 
 /// Which other machine is registered under this node's name, or has a claim under it.
 pub(crate) fn namesake<'a>(local: &Local, survey: &'a Survey) -> Option<&'a str> {
-    let registered = of_node(&survey.nodes, &local.node).and_then(|it| it.as_ref().ok());
-    let claimed = of_node(&survey.claims, &local.node).and_then(|it| it.claim.as_ref().ok());
+    let registered = of_node(&survey.nodes, local.node()).and_then(|it| it.as_ref().ok());
+    let claimed = of_node(&survey.claims, local.node()).and_then(|it| it.claim.as_ref().ok());
     let known = registered.map(|it| it.node_id.as_str()).into_iter();
     let mut known = known.chain(claimed.map(|it| it.node_id.as_str()));
-    known.find(|id| !is_same(id, &local.node_id))
+    known.find(|id| !is_same(id, &local.config.node_id))
 }
 
 /// Whether this machine is the one that is known under its name; nothing when nobody else is.
@@ -235,7 +236,7 @@ pub(crate) fn name(local: &Local, survey: &Survey) -> Option<Verdict> {
     let other = namesake(local, survey)?;
     let text = format!(
         "another machine uses the name {}, with node_id {other}: change node_name on one of them",
-        local.node
+        local.node()
     );
     Some(Verdict {
         reason: Some("name_conflict".to_owned()),

@@ -22,10 +22,10 @@ use crate::status::times::since_text;
 pub(crate) fn turn(local: &Local, survey: &Survey, now: Timestamp) -> Verdict {
     const NAME: &str = "turn";
     let mut claims = survey.claims.iter();
-    let place = claims.position(|(node, _)| *node == local.node);
+    let place = claims.position(|(node, _)| *node == local.node());
     let own = place.map(|place| &survey.claims[place].1);
     let claim = own.and_then(|found| found.claim.as_ref().ok());
-    if claim.is_some_and(|claim| !is_same(&claim.node_id, &local.node_id)) {
+    if claim.is_some_and(|claim| !is_same(&claim.node_id, &local.config.node_id)) {
         return Verdict::not_asked(NAME, "the claim under this name is of another machine");
     }
     let lasting = own.map_or_else(String::new, |found| lasting(&age(found, now)));
@@ -35,12 +35,12 @@ pub(crate) fn turn(local: &Local, survey: &Survey, now: Timestamp) -> Verdict {
     }
     let ahead = &survey.claims[..place.unwrap_or(survey.claims.len())];
     // A claim is judged by the labels that it was made with.
-    let domains = claim.map_or(&local.domains, |claim| &claim.domains);
+    let domains = claim.map_or(&local.config.domains, |claim| &claim.domains);
     let own = match own {
         None => "not in the queue".to_owned(),
         Some(_) => format!("in the queue{lasting}"),
     };
-    let why = match domains::turn(domains, local.limit, ahead) {
+    let why = match domains::turn(domains, local.config.max_concurrent_reboots, ahead) {
         Ok(()) => return Verdict::ok(NAME, format!("{own}; its turn is free")),
         Err(full @ Waits::Full { .. }) => full.text(),
         Err(many) => format!("{}: {}", many.text(), names(named(ahead))),
@@ -52,7 +52,7 @@ pub(crate) fn turn(local: &Local, survey: &Survey, now: Timestamp) -> Verdict {
 /// The cluster policies, when there are any.
 pub(crate) fn policies(local: &Local, survey: Option<&Survey>) -> Option<Verdict> {
     const NAME: &str = "policies";
-    let policies = local.policies.as_ref()?;
+    let policies = local.config.cluster_policies.as_ref()?;
     let Some(survey) = survey else {
         return Some(unasked(NAME));
     };
@@ -65,7 +65,7 @@ pub(crate) fn policies(local: &Local, survey: Option<&Survey>) -> Option<Verdict
         down: down.map(|(node, _)| node.clone()).collect(),
         foreign: None,
     };
-    let Err(why) = policy::judge(policies, &members, &local.node) else {
+    let Err(why) = policy::judge(policies, &members, local.node()) else {
         let (healthy, all) = (members.healthy.len(), members.all.len());
         let text = format!("{healthy} of {all} members report that they are healthy");
         return Some(Verdict::ok(NAME, text));
@@ -83,12 +83,18 @@ pub(crate) fn policies(local: &Local, survey: Option<&Survey>) -> Option<Verdict
 /// Failed reboots of others, when there are as many as stop it. What only a node saw that waits in the queue is not told here.
 pub(crate) fn line(local: &Local, survey: &Survey) -> Option<Verdict> {
     const NAME: &str = "line";
-    let target = match (local.halt_scope, &local.detectors) {
+    let target = match (local.config.halt_scope, &local.detectors) {
         (HaltScope::Target, Some((reports, _))) => target(reports),
         _ => None,
     };
     let target = target.as_deref();
-    match line::judge(local.halt_after, &local.node, target, &survey.line, &[]) {
+    match line::judge(
+        local.config.halt_after,
+        local.node(),
+        target,
+        &survey.line,
+        &[],
+    ) {
         Ok(word) => word.map(|(_, word)| {
             let (by, why) = (word.by, word.reason);
             Verdict::ok(
@@ -104,8 +110,8 @@ pub(crate) fn line(local: &Local, survey: &Survey) -> Option<Verdict> {
 pub(crate) fn waves(local: &Local, survey: &Survey) -> Option<Verdict> {
     const NAME: &str = "wave";
     let members = members(survey);
-    match wave::judge(local.wave, &local.node, &members) {
-        Ok(()) => wave::is_after(local.wave, &local.node, &members)
+    match wave::judge(local.config.wave, local.node(), &members) {
+        Ok(()) => wave::is_after(local.config.wave, local.node(), &members)
             .then(|| Verdict::ok(NAME, "nobody of a lower wave requires a reboot")),
         Err(first) => Some(with_remedy(NAME, &Refusal::Wave(first.why))),
     }
@@ -139,7 +145,7 @@ fn members(survey: &Survey) -> Vec<Member> {
 pub(crate) fn health(local: &Local, survey: Option<&Survey>, now: Timestamp) -> Verdict {
     const NAME: &str = "health";
     const HINT: &str = "(use simulate --health)";
-    let said = survey.and_then(|survey| of_node(&survey.reports, &local.node));
+    let said = survey.and_then(|survey| of_node(&survey.reports, local.node()));
     let other = survey.is_some_and(|survey| name(local, survey).is_some());
     let Some(said) = said.filter(|_| !other) else {
         let silent = match survey {

@@ -10,7 +10,7 @@ use crate::core::windows::Windows;
 use crate::host::KillSwitch;
 use crate::lock::record::RecordError;
 use crate::lock::{Domains, Phase};
-use crate::status::fixtures::{busy, cooldown, found, local, member, now, pause, says};
+use crate::status::fixtures::{busy, configured, cooldown, found, local, member, now, pause, says};
 
 fn gate(local: &Local, survey: &Survey, name: &str) -> Verdict {
     let gates = gates(local, Some(survey), now(), now());
@@ -106,10 +106,7 @@ fn detectors() {
 #[test]
 fn an_urgent_request_passes_the_window_and_the_cooldown_and_nothing_else() {
     let windows = Windows::parse("UTC", &["* 00:00-24:00".to_owned()], &[]);
-    let local = Local {
-        windows: Some(windows.unwrap()),
-        ..local()
-    };
+    let local = configured(|it| it.windows = Some(windows.unwrap()));
     for (boot_id, urgent_until, passes) in [
         (None, Some("2026-11-23T14:00:00Z"), true),
         (local.boot_id.as_deref(), Some("2026-11-23T14:00:00Z"), true),
@@ -118,7 +115,7 @@ fn an_urgent_request_passes_the_window_and_the_cooldown_and_nothing_else() {
     ] {
         let request = crate::lock::RebootRequest {
             v: 1,
-            node: local.node.clone(),
+            node: local.node().to_owned(),
             by: "eva@admin".into(),
             reason: "it drops packets".into(),
             since: "2026-11-23T11:50:00.000Z".into(),
@@ -128,7 +125,7 @@ fn an_urgent_request_passes_the_window_and_the_cooldown_and_nothing_else() {
         let survey = Survey {
             cooldown: Some(Ok(cooldown())),
             pause: Some(Ok(pause(None))),
-            requests: vec![(local.node.clone(), Ok(request))],
+            requests: vec![(local.node().to_owned(), Ok(request))],
             ..busy()
         };
         for name in ["window", "cooldown"] {
@@ -220,10 +217,8 @@ fn windows() {
             "no allow entry covers it; never opens: change `windows` in the configuration",
         ),
     ] {
-        let local = Local {
-            windows: Some(Windows::parse("UTC", &texts(deny), &texts(allow)).unwrap()),
-            ..local()
-        };
+        let windows = Windows::parse("UTC", &texts(deny), &texts(allow)).unwrap();
+        let local = configured(|it| it.windows = Some(windows));
         let gate = gate(&local, &busy(), "window");
         assert_eq!((gate.verdict, gate.text.as_str()), (verdict, text));
     }
@@ -274,10 +269,7 @@ fn the_cluster_and_the_budget() {
             (Word::Blocks, Some(label), text)
         );
     }
-    let roomy = Local {
-        budget: 2,
-        ..local()
-    };
+    let roomy = configured(|it| it.max_reboots_without_clearing = 2);
     assert_eq!(gate(&roomy, &survey, "budget").verdict, Word::Ok);
 }
 
@@ -319,14 +311,11 @@ fn turn() {
             "this node holds its claim: draining for 5 min",
         ),
     ] {
-        let local = Local { limit, ..local() };
+        let local = configured(|it| it.max_concurrent_reboots = limit);
         let gate = gate(&local, &claims(list), "turn");
         assert_eq!((gate.verdict, gate.text.as_str()), (verdict, text));
     }
-    let other = Local {
-        node_id: "another".into(),
-        ..local()
-    };
+    let other = configured(|it| it.node_id = "another".into());
     let gate = gate(&other, &claims(&[("node-c", Queued)]), "turn");
     assert_eq!(gate.verdict, Word::NotAsked);
     let name = name(&other, &claims(&[("node-c", Queued)])).unwrap();
@@ -344,11 +333,10 @@ fn the_turn_is_judged_by_failure_domains_too() {
         (name, found)
     };
     let told = |own: &str, claims: Vec<_>| {
-        let local = Local {
-            limit: 2,
-            domains: rack_domains(own),
-            ..local()
-        };
+        let local = configured(|it| {
+            it.max_concurrent_reboots = 2;
+            it.domains = rack_domains(own);
+        });
         let survey = Survey {
             claims,
             ..Survey::default()
@@ -434,14 +422,13 @@ fn policies_are_a_gate_only_where_they_are_configured() {
         ..Survey::default()
     };
     let gate = |least: Option<u32>| {
-        let local = Local {
-            node: "node-a".to_owned(),
-            policies: least.map(|least| Policies {
+        let local = configured(|it| {
+            it.node_name = "node-a".to_owned();
+            it.cluster_policies = least.map(|least| Policies {
                 min_healthy_absolute: Some(least),
                 ..Policies::default()
-            }),
-            ..local()
-        };
+            });
+        });
         let all = gates(&local, Some(&survey), now(), now());
         all.into_iter().find(|gate| gate.gate == "policies")
     };

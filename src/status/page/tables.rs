@@ -151,6 +151,6 @@ pub(crate) fn node(view: &View) -> String {
     let gates = view.gates.iter().filter(asked);
     let rows: Vec<Cells> = gates.map(|gate| gate_row(gate).to_vec()).collect();
     let text = view.own.as_ref().map_or("", |own| own.text.as_str());
-    let title = format!("{}: {text}", view.local.node);
+    let title = format!("{}: {text}", view.local.node());
     table(&title, &["Gate", "Verdict", "Why"], &rows)
 }

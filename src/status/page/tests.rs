@@ -252,7 +252,7 @@ fn nothing_from_elsewhere_is_markup() {
     let mut paused = of_daemon(survey.clone());
     paused.lock_key = evil.into();
     paused.version = Some(evil.into());
-    paused.local.node = evil.into();
+    paused.local.config.node_name = evil.into();
     survey.pause = None;
     let stopped = of_daemon(survey.clone());
     let away = View {

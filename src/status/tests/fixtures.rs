@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use super::View;
 use super::gates::gates;
 use super::local::Local;
+use crate::config::{self, Config};
 use crate::core::line::HaltScope;
 use crate::core::windows::Windows;
 use crate::host::KillSwitch;
@@ -27,26 +28,72 @@ pub(crate) fn at(clock: &str) -> String {
     format!("2026-11-23T{clock}:00.000Z")
 }
 
-pub(crate) fn local() -> Local {
-    Local {
-        node: "node-c".into(),
+fn config() -> Config {
+    let second = Duration::from_secs(1);
+    Config {
+        node_name: "node-c".into(),
+        node_name_as_written: "node-c".into(),
         node_id: "id-node-c".into(),
-        boot_id: Some("b1".into()),
-        limit: 1,
+        detectors: Vec::new(),
+        health_script: "/health".into(),
+        health_timeout: second,
+        health_publish_interval: second,
+        check_interval: second,
+        backoff_min: second,
+        backoff_max: second,
+        min_reboot_interval: Duration::ZERO,
+        max_concurrent_reboots: 1,
         domains: Domains::default(),
-        budget: 1,
-        dry_run: false,
-        patience: Duration::from_secs(600),
+        lock_key: "/cluster/lock".into(),
+        lock_ttl: second,
+        hold_timeout: None,
+        etcd: config::Etcd {
+            endpoints: Vec::new(),
+            namespace: String::new(),
+            tls: None,
+            auth: None,
+            timeout: second,
+        },
+        reboot_command: Vec::new(),
+        reboot_timeout: Duration::from_secs(600),
+        pre_reboot_hook: None,
+        post_boot_hook: None,
+        event_hook: None,
+        post_boot_settle: second,
+        max_reboots_without_clearing: 1,
+        wave: 0,
         halt_after: 1,
         halt_scope: HaltScope::All,
-        wave: 0,
-        policies: None,
+        cluster_policies: None,
         windows: Some(Windows::parse("UTC", &[], &["Mon 08:00-18:00".into()]).unwrap()),
         kill_switch_file: "/etc/reboot-coordinator/disable".into(),
+        metrics: None,
+        metrics_names: Vec::new(),
+        log: config::Log {
+            level: log::LevelFilter::Info,
+            format: None,
+        },
+        dry_run: false,
+        run_dir: "/run/reboot-coordinator".into(),
+        boot_id_file: "/boot_id".into(),
+    }
+}
+
+pub(crate) fn local() -> Local {
+    Local {
+        config: config(),
+        boot_id: Some("b1".into()),
         kill_switch: KillSwitch::Absent,
         daemon: Ok(Some(123)),
         detectors: None,
     }
+}
+
+/// The same host with something else in its configuration.
+pub(crate) fn configured(change: impl FnOnce(&mut Config)) -> Local {
+    let mut local = local();
+    change(&mut local.config);
+    local
 }
 
 pub(crate) fn found(node: &str, phase: Phase, create: i64, since: &str) -> (String, Found) {
