@@ -2,10 +2,10 @@
 //! made of both in `tests/manual`.
 
 /// A command.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CommandSpec {
     /// What is typed.
-    pub name: CommandName,
+    pub name: &'static str,
     /// What may follow it besides flags, as shown in help; empty for nothing.
     pub operand: &'static str,
     /// One line of help.
@@ -14,77 +14,10 @@ pub struct CommandSpec {
     pub details: &'static str,
 }
 
-/// The commands there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CommandName {
-    /// The daemon.
-    Run,
-    /// Checks the configuration.
-    ValidateConfig,
-    /// Looks at etcd from this host.
-    CheckEtcd,
-    /// Runs detectors once.
-    Simulate,
-    /// Shows the cluster and this node.
-    Status,
-    /// Says why this node does not reboot now.
-    Explain,
-    /// Lists finished attempts.
-    History,
-    /// Judges etcd's history.
-    VerifyHistory,
-    /// Stops reboots in the whole cluster.
-    Pause,
-    /// Lets them go on.
-    Resume,
-    /// Takes a claim away.
-    Release,
-    /// Removes a member.
-    Forget,
-    /// Asks for reboots.
-    Request,
-    /// Lets the line go on.
-    GoOn,
-    /// Lets a node try again.
-    ResetBudget,
-    /// Prints a completion script.
-    Completions,
-    /// Prints the version.
-    Version,
-    /// Prints help.
-    Help,
-}
-
-impl CommandName {
-    /// As typed.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            CommandName::Run => "run",
-            CommandName::ValidateConfig => "validate-config",
-            CommandName::CheckEtcd => "check-etcd",
-            CommandName::Simulate => "simulate",
-            CommandName::Status => "status",
-            CommandName::Explain => "explain",
-            CommandName::History => "history",
-            CommandName::VerifyHistory => "verify-history",
-            CommandName::Pause => "pause",
-            CommandName::Resume => "resume",
-            CommandName::Release => "release",
-            CommandName::Forget => "forget",
-            CommandName::Request => "request",
-            CommandName::GoOn => "go-on",
-            CommandName::ResetBudget => "reset-budget",
-            CommandName::Completions => "completions",
-            CommandName::Version => "version",
-            CommandName::Help => "help",
-        }
-    }
-}
-
 /// Every command, in the order of the help.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec {
-        name: CommandName::Run,
+        name: "run",
         operand: "",
         summary: "coordinate this node's reboots",
         details: "Runs until SIGTERM or SIGINT. SIGHUP reloads the configuration.\n\
@@ -92,14 +25,14 @@ pub const COMMANDS: &[CommandSpec] = &[
                   when it is not this node's turn.",
     },
     CommandSpec {
-        name: CommandName::ValidateConfig,
+        name: "validate-config",
         operand: "",
         summary: "check the configuration and every file it names",
         details: "Problems go to standard error, one a line, and the exit code is 2.\n\
                   Warnings alone leave it at 0.",
     },
     CommandSpec {
-        name: CommandName::CheckEtcd,
+        name: "check-etcd",
         operand: "",
         summary: "check every etcd endpoint from this host, and say what to do",
         details: "For each endpoint a line each: name, connection, TLS, version, gateway, login, leader, alarms, the\n\
@@ -108,20 +41,20 @@ pub const COMMANDS: &[CommandSpec] = &[
                   seconds, and deletes it; nothing else is changed. The exit code is 1 when something fails.",
     },
     CommandSpec {
-        name: CommandName::Simulate,
+        name: "simulate",
         operand: "",
         summary: "run the detectors once, without etcd and without a reboot",
         details: "The exit code is 6 when a detector fails.",
     },
     CommandSpec {
-        name: CommandName::Status,
+        name: "status",
         operand: "",
         summary: "show the cluster, the queue, and this node gate by gate",
         details: "Read-only: takes no lock and runs neither detectors nor scripts. When etcd cannot be\n\
                   reached it shows what is known locally, and the exit code is 1.",
     },
     CommandSpec {
-        name: CommandName::Explain,
+        name: "explain",
         operand: "[NODE]",
         summary: "say why a node does not reboot now; on its own host gate by gate",
         details: "Read-only, in the order in which the daemon judges. It looks at what detectors of type\n\
@@ -131,13 +64,13 @@ pub const COMMANDS: &[CommandSpec] = &[
                   When etcd cannot be reached the exit code is 1.",
     },
     CommandSpec {
-        name: CommandName::History,
+        name: "history",
         operand: "",
         summary: "list finished attempts of the last 30 days, newest last",
         details: "DOWN is the time from the commit to the end of the attempt.",
     },
     CommandSpec {
-        name: CommandName::VerifyHistory,
+        name: "verify-history",
         operand: "",
         summary: "prove from etcd's history that no limit, turn, pause or wave was violated",
         details: "Read-only. It reads every revision below lock_key from --from, or from the oldest that is not\n\
@@ -146,7 +79,7 @@ pub const COMMANDS: &[CommandSpec] = &[
                   told, also when --from is compacted, and 0 when nothing was violated.",
     },
     CommandSpec {
-        name: CommandName::Pause,
+        name: "pause",
         operand: "",
         summary: "stop reboots in the whole cluster",
         details: "Once it returns, no node begins to drain or reboot. Nodes that had begun before are named;\n\
@@ -155,13 +88,13 @@ pub const COMMANDS: &[CommandSpec] = &[
                   that would end earlier than the present one is confirmed, or needs --yes.",
     },
     CommandSpec {
-        name: CommandName::Resume,
+        name: "resume",
         operand: "",
         summary: "end the pause",
         details: "",
     },
     CommandSpec {
-        name: CommandName::Request,
+        name: "request",
         operand: "[NODE...]",
         summary: "ask for a coordinated reboot of nodes, or of all",
         details: "Each of them reboots once, in its turn, when its gates let it; a boot after the request satisfies\n\
@@ -173,7 +106,7 @@ pub const COMMANDS: &[CommandSpec] = &[
                   not, and takes the place of an ordinary request. The history says what it was let past.",
     },
     CommandSpec {
-        name: CommandName::Release,
+        name: "release",
         operand: "NODE",
         summary: "take the claim away from a node that will not return",
         details: "Shows the claim and asks, or needs --yes where nobody can be asked. The next node then\n\
@@ -181,7 +114,7 @@ pub const COMMANDS: &[CommandSpec] = &[
                   only if it is still the one shown. The history says who did it and why.",
     },
     CommandSpec {
-        name: CommandName::GoOn,
+        name: "go-on",
         operand: "",
         summary: "let the others go in spite of reboots that failed",
         details: "After halt_after failed reboots the line stands: no other node commits. This lets it go on in\n\
@@ -189,7 +122,7 @@ pub const COMMANDS: &[CommandSpec] = &[
                   nodes at the most. Find out first why they failed. It stands in etcd, by whom and why.",
     },
     CommandSpec {
-        name: CommandName::ResetBudget,
+        name: "reset-budget",
         operand: "NODE",
         summary: "let a node try again whose reboots did not clear what they were for",
         details: "A node that still requires a reboot after max_reboots_without_clearing of them waits until\n\
@@ -197,14 +130,14 @@ pub const COMMANDS: &[CommandSpec] = &[
                   it reboots again in its turn. The history says who did it and why.",
     },
     CommandSpec {
-        name: CommandName::Forget,
+        name: "forget",
         operand: "NODE",
         summary: "remove a decommissioned member",
         details: "Removes its registration, its health report and a request for it. Refused while it holds\n\
                   a claim. A daemon that still runs there registers again.",
     },
     CommandSpec {
-        name: CommandName::Completions,
+        name: "completions",
         operand: "SHELL",
         summary: "print completions for bash, zsh or fish",
         details: "bash reads it from /etc/bash_completion.d/reboot-coordinator, zsh from a file\n\
@@ -214,13 +147,13 @@ pub const COMMANDS: &[CommandSpec] = &[
                   a second at most.",
     },
     CommandSpec {
-        name: CommandName::Version,
+        name: "version",
         operand: "",
         summary: "print the version",
         details: "",
     },
     CommandSpec {
-        name: CommandName::Help,
+        name: "help",
         operand: "[COMMAND]",
         summary: "print help, also of one command",
         details: "",
@@ -240,45 +173,23 @@ impl CommandSpec {
 }
 
 /// What the table says of a command.
-pub fn spec(name: CommandName) -> &'static CommandSpec {
-    COMMANDS
-        .iter()
-        .find(|spec| spec.name == name)
-        .expect("a test checks that every command is in the table")
+pub fn spec(name: &str) -> Option<&'static CommandSpec> {
+    COMMANDS.iter().find(|spec| spec.name == name)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::flags::FLAGS;
     use super::*;
 
     #[test]
     fn every_command_is_in_the_table_once() {
-        for name in [
-            CommandName::Run,
-            CommandName::ValidateConfig,
-            CommandName::CheckEtcd,
-            CommandName::Simulate,
-            CommandName::Status,
-            CommandName::Explain,
-            CommandName::History,
-            CommandName::VerifyHistory,
-            CommandName::Pause,
-            CommandName::Resume,
-            CommandName::Release,
-            CommandName::Forget,
-            CommandName::Request,
-            CommandName::GoOn,
-            CommandName::ResetBudget,
-            CommandName::Completions,
-            CommandName::Version,
-            CommandName::Help,
-        ] {
-            assert_eq!(
-                COMMANDS.iter().filter(|spec| spec.name == name).count(),
-                1,
-                "{name:?}"
-            );
+        for (index, command) in COMMANDS.iter().enumerate() {
+            assert!(COMMANDS[..index].iter().all(|it| it.name != command.name));
         }
-        assert_eq!(COMMANDS[0].name, CommandName::Run);
+        for name in FLAGS.iter().flat_map(|flag| flag.commands) {
+            assert!(spec(name).is_some(), "{name}");
+        }
+        assert_eq!(COMMANDS[0].name, "run");
     }
 }

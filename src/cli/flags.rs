@@ -1,8 +1,6 @@
 //! The table of flags. By it and that of the [commands](super::commands) the command line is read and help is made; manual and completions are
 //! made of both in `tests/manual`.
 
-use super::commands::CommandName;
-
 /// A flag.
 #[derive(Clone, Copy, Debug)]
 pub struct FlagSpec {
@@ -15,7 +13,7 @@ pub struct FlagSpec {
     /// One line of help.
     pub help: &'static str,
     /// The commands that take it; empty for all of them.
-    pub commands: &'static [CommandName],
+    pub commands: &'static [&'static str],
 }
 
 /// Every flag, in the order of the help.
@@ -25,28 +23,28 @@ pub const FLAGS: &[FlagSpec] = &[
         short: None,
         value: None,
         help: "one full pass: detect, take a turn if it is free now, reboot",
-        commands: &[CommandName::Run],
+        commands: &["run"],
     },
     FlagSpec {
         long: "wait",
         short: None,
         value: Some("DURATION"),
         help: "with --once: wait that long for a turn, such as 90s, 10m or 1h30m",
-        commands: &[CommandName::Run],
+        commands: &["run"],
     },
     FlagSpec {
         long: "dry-run",
         short: None,
         value: None,
         help: "everything but the commit, the hooks and the reboot",
-        commands: &[CommandName::Run],
+        commands: &["run"],
     },
     FlagSpec {
         long: "health",
         short: None,
         value: None,
         help: "run the health script too",
-        commands: &[CommandName::Simulate],
+        commands: &["simulate"],
     },
     FlagSpec {
         long: "json",
@@ -54,14 +52,14 @@ pub const FLAGS: &[FlagSpec] = &[
         value: None,
         help: "print JSON, for programs",
         commands: &[
-            CommandName::ValidateConfig,
-            CommandName::CheckEtcd,
-            CommandName::Simulate,
-            CommandName::Status,
-            CommandName::Explain,
-            CommandName::History,
-            CommandName::VerifyHistory,
-            CommandName::Version,
+            "validate-config",
+            "check-etcd",
+            "simulate",
+            "status",
+            "explain",
+            "history",
+            "verify-history",
+            "version",
         ],
     },
     FlagSpec {
@@ -69,90 +67,84 @@ pub const FLAGS: &[FlagSpec] = &[
         short: None,
         value: None,
         help: "show it again whenever something changes, until Ctrl-C",
-        commands: &[CommandName::Status],
+        commands: &["status"],
     },
     FlagSpec {
         long: "verbose",
         short: Some('v'),
         value: None,
         help: "with every endpoint of etcd: whether it works, and how it failed last",
-        commands: &[CommandName::Status],
+        commands: &["status"],
     },
     FlagSpec {
         long: "windows",
         short: None,
         value: Some("N"),
         help: "print when the maintenance windows open, the next N times",
-        commands: &[CommandName::ValidateConfig],
+        commands: &["validate-config"],
     },
     FlagSpec {
         long: "at",
         short: None,
         value: Some("TIME"),
         help: "judge the maintenance window at that time",
-        commands: &[CommandName::Explain],
+        commands: &["explain"],
     },
     FlagSpec {
         long: "from",
         short: None,
         value: Some("REVISION"),
         help: "the first revision that is judged; what stood before it counts",
-        commands: &[CommandName::VerifyHistory],
+        commands: &["verify-history"],
     },
     FlagSpec {
         long: "reason",
         short: None,
         value: Some("TEXT"),
         help: "why, for the others and the history (pause and request need none)",
-        commands: &[
-            CommandName::Pause,
-            CommandName::Request,
-            CommandName::Release,
-            CommandName::GoOn,
-            CommandName::ResetBudget,
-        ],
+        commands: &["pause", "request", "release", "go-on", "reset-budget"],
     },
     FlagSpec {
         long: "for",
         short: None,
         value: Some("DURATION"),
         help: "when the pause, or the urgent request, ends by itself, such as 30m, 4h or 2d",
-        commands: &[CommandName::Pause, CommandName::Request],
+        commands: &["pause", "request"],
     },
     FlagSpec {
         long: "nodes",
         short: None,
         value: Some("N"),
         help: "for so many nodes at the most",
-        commands: &[CommandName::GoOn],
+        commands: &["go-on"],
     },
     FlagSpec {
         long: "all",
         short: None,
         value: None,
         help: "every registered member; with --cancel every request",
-        commands: &[CommandName::Request],
+        commands: &["request"],
     },
     FlagSpec {
         long: "cancel",
         short: None,
         value: None,
         help: "withdraw the request instead",
-        commands: &[CommandName::Request],
+        commands: &["request"],
     },
     FlagSpec {
         long: "urgent",
         short: None,
         value: None,
         help: "wait for no maintenance window and no cooldown; ends after 4h, or --for",
-        commands: &[CommandName::Request],
+        commands: &["request"],
     },
     FlagSpec {
         long: "yes",
         short: Some('y'),
         value: None,
         help: "do it without asking",
-        commands: &[CommandName::Pause, CommandName::Release],
+        commands: &["pause", "release"],
     },
     FlagSpec {
         long: "config",
@@ -182,13 +174,13 @@ pub const DEFAULT_CONFIG: &str = "/etc/reboot-coordinator/config.yaml";
 
 impl FlagSpec {
     /// Whether it goes with a command.
-    pub fn is_of(&self, command: CommandName) -> bool {
+    pub fn is_of(&self, command: &str) -> bool {
         self.commands.is_empty() || self.commands.contains(&command)
     }
 }
 
 /// The flags that a command takes.
-pub fn flags_of(command: CommandName) -> impl Iterator<Item = &'static FlagSpec> {
+pub fn flags_of(command: &str) -> impl Iterator<Item = &'static FlagSpec> {
     FLAGS.iter().filter(move |flag| flag.is_of(command))
 }
 

@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 
-use super::commands::{COMMANDS, CommandName, CommandSpec, spec};
+use super::commands::{COMMANDS, CommandSpec};
 use super::exit::Exit;
-use super::flags::{FlagSpec, flags_of};
+use super::flags::{FLAGS, FlagSpec, flags_of};
 
 /// Help in general, or of one command.
-pub fn text(topic: Option<CommandName>) -> String {
+pub fn text(topic: Option<&CommandSpec>) -> String {
     match topic {
-        Some(command) => of_command(spec(command)),
+        Some(command) => of_command(command),
         None => in_general(),
     }
 }
@@ -21,11 +21,11 @@ fn in_general() -> String {
         env!("CARGO_PKG_NAME")
     );
     for command in COMMANDS {
-        let name = format!("{} {}", command.name.as_str(), command.operand);
+        let name = format!("{} {}", command.name, command.operand);
         line(&mut text, &name, command.summary);
     }
     text.push_str("\nFlags of every command:\n");
-    for flag in flags_of(CommandName::Help).filter(|flag| flag.commands.is_empty()) {
+    for flag in FLAGS.iter().filter(|flag| flag.commands.is_empty()) {
         line(&mut text, &left(flag), flag.help);
     }
     text.push_str(
@@ -38,7 +38,7 @@ fn in_general() -> String {
 }
 
 fn of_command(spec: &CommandSpec) -> String {
-    let (name, summary) = (spec.name.as_str(), spec.summary);
+    let (name, summary) = (spec.name, spec.summary);
     let usage = format!("reboot-coordinator {name} {}", spec.operand);
     let usage = usage.trim_end();
     let mut text = format!("{name}: {summary}\n\nUsage: {usage} [FLAGS]\n");
@@ -66,7 +66,6 @@ fn line(text: &mut String, left: &str, right: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::flags::FLAGS;
     use super::*;
 
     #[test]
@@ -74,8 +73,7 @@ mod tests {
         let help = text(None);
         for command in COMMANDS {
             assert!(
-                help.contains(&format!("\n  {}", command.name.as_str()))
-                    && help.contains(command.summary),
+                help.contains(&format!("\n  {}", command.name)) && help.contains(command.summary),
                 "{help}"
             );
         }
@@ -90,7 +88,7 @@ mod tests {
     #[test]
     fn help_of_a_command_names_its_flags_and_no_others() {
         for command in COMMANDS {
-            let help = text(Some(command.name));
+            let help = text(Some(command));
             for flag in FLAGS {
                 let takes = flags_of(command.name).any(|own| own.long == flag.long);
                 assert_eq!(
@@ -105,11 +103,7 @@ mod tests {
 
     #[test]
     fn help_fits_a_terminal() {
-        for topic in COMMANDS
-            .iter()
-            .map(|command| Some(command.name))
-            .chain([None])
-        {
+        for topic in COMMANDS.iter().map(Some).chain([None]) {
             for line in text(topic).lines() {
                 assert!(line.chars().count() <= 100, "{line}");
             }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::commands::CommandName;
+use super::commands::CommandSpec;
 use super::moment::Moment;
 
 /// What to do.
@@ -99,7 +99,7 @@ pub enum Command {
     /// Print the version.
     Version,
     /// Print help, of one command or in general.
-    Help(Option<CommandName>),
+    Help(Option<&'static CommandSpec>),
 }
 
 /// How `run` runs.

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::View;
-use super::describe::{committed, limits, of_node, phase};
+use super::describe::{by_node, committed, limits, of_node, phase};
 use super::domains::in_use;
 use super::forecast::forecast;
 use super::headline::{Part, headline};
@@ -48,29 +48,21 @@ pub(crate) fn json(view: &View, now: Timestamp) -> Value {
 
 fn cluster(survey: &Survey) -> Value {
     let claims = |past: bool| -> Vec<Value> {
-        let those = survey
-            .claims
-            .iter()
-            .filter(|(_, found)| committed(found) == past);
+        let those = survey.claims.iter();
+        let those = those.filter(|(_, found)| committed(found) == past);
         those.map(|(node, found)| claim(node, found)).collect()
     };
-    let members: Vec<Value> = survey
-        .nodes
-        .iter()
-        .map(|(node, record)| {
-            json!({
-                "node": node,
-                "healthy": of_node(&survey.reports, node).and_then(|said| said.healthy),
-                "standing": of_node(&survey.standings, node).map(readable),
-                "record": readable(record),
-            })
+    let (reports, standings) = (by_node(&survey.reports), by_node(&survey.standings));
+    let members = survey.nodes.iter().map(|(node, record)| {
+        json!({
+            "node": node,
+            "healthy": reports.get(node.as_str()).and_then(|said| said.healthy),
+            "standing": standings.get(node.as_str()).copied().map(readable),
+            "record": readable(record),
         })
-        .collect();
-    let requests: Vec<Value> = survey
-        .requests
-        .iter()
-        .map(|(node, record)| json!({ "node": node, "record": readable(record) }))
-        .collect();
+    });
+    let requests = survey.requests.iter();
+    let requests = requests.map(|(node, it)| json!({ "node": node, "record": readable(it) }));
     json!({
         "pause": survey.pause.as_ref().map(readable),
         "cooldown": survey.cooldown.as_ref().map(readable),
@@ -78,9 +70,9 @@ fn cluster(survey: &Survey) -> Value {
         "domains": in_use(survey),
         "holders": claims(true),
         "queue": claims(false),
-        "requests": requests,
+        "requests": requests.collect::<Vec<_>>(),
         "foreign": survey.foreign,
-        "members": members,
+        "members": members.collect::<Vec<_>>(),
         "recent": survey.recent,
         "partial": survey.partial,
     })
@@ -113,7 +105,7 @@ pub(crate) fn readable<T: Serialize>(record: &Result<T, RecordError>) -> Value {
     }
 }
 
-/// The names of `verdict` are `open`, `closed`, `unknown` and `not run`.
+/// A part of the headline.
 pub(crate) fn part(part: &Part) -> Value {
     let command = part.command.as_ref();
     json!({

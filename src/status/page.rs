@@ -35,7 +35,7 @@ pub(crate) fn page(view: &View, now: Timestamp) -> String {
     let parts = headline(view, now);
     let first = parts.first();
     let (tone, fact) = first.map_or((Tone::Plain, ""), |part| (part.tone, part.fact.as_str()));
-    let mut page = Html::new();
+    let mut page = Html::default();
     let (mark, colour) = sign(tone);
     page.raw("<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">")
         .raw("<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">")
@@ -73,12 +73,12 @@ pub(crate) fn page(view: &View, now: Timestamp) -> String {
         .raw("</noscript></footer><script>")
         .raw(SCRIPT)
         .raw("</script></body></html>\n");
-    page.done()
+    page.0
 }
 
 /// One part of the headline: the first stands above already.
 fn told(part: &Part, with_fact: bool) -> String {
-    let mut html = Html::new();
+    let mut html = Html::default();
     if with_fact {
         html.raw("<p>").toned(part.tone, &part.fact).raw("</p>");
     }
@@ -93,7 +93,7 @@ fn told(part: &Part, with_fact: bool) -> String {
             .text(&words)
             .raw("</code></p>");
     }
-    html.done()
+    html.0
 }
 
 /// What a tab shows before the sentence, and the colour of the disc that is its icon.
@@ -107,7 +107,7 @@ fn sign(tone: Tone) -> (char, &'static str) {
 
 /// How old everything below is.
 fn age(view: &View, now: Timestamp) -> String {
-    let mut html = Html::new();
+    let mut html = Html::default();
     let read = view.read_at.map(|at| ago(now, at));
     match (&view.survey, read) {
         (Ok(_), Some(read)) => {
@@ -133,5 +133,5 @@ fn age(view: &View, now: Timestamp) -> String {
         html.raw("<p>The cluster is too large for this page: not everything was read. <code>reboot-coordinator ");
         html.raw("status --json</code> has all of it.</p>");
     }
-    html.done()
+    html.0
 }

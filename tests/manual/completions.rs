@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use reboot_coordinator::cli::commands::{COMMANDS, CommandName, CommandSpec};
+use reboot_coordinator::cli::commands::{COMMANDS, CommandSpec};
 use reboot_coordinator::cli::flags::{FLAGS, FlagSpec, flags_of};
 
 /// The shells, as typed, and the files that packages bring.
@@ -32,13 +32,13 @@ pub(crate) fn script(shell: &str) -> String {
 }
 
 fn command_names() -> Vec<&'static str> {
-    COMMANDS.iter().map(|spec| spec.name.as_str()).collect()
+    COMMANDS.iter().map(|spec| spec.name).collect()
 }
 
 /// Which names may follow a command.
 fn names_for(spec: &CommandSpec) -> Option<&'static str> {
     match spec.name {
-        CommandName::Release => Some("claims"),
+        "release" => Some("claims"),
         _ => spec.operand.contains("NODE").then_some("nodes"),
     }
 }
@@ -85,7 +85,7 @@ fn bash_cases() -> String {
     let _ = writeln!(cases, "        '') words='{first}' ;;");
     for spec in COMMANDS {
         let words = words(spec, operands(spec));
-        let _ = writeln!(cases, "        {}) words='{words}' ;;", spec.name.as_str());
+        let _ = writeln!(cases, "        {}) words='{words}' ;;", spec.name);
     }
     cases
 }
@@ -98,10 +98,7 @@ fn bash() -> String {
         let those = COMMANDS
             .iter()
             .filter(move |spec| names_for(spec) == Some(which));
-        those
-            .map(|spec| spec.name.as_str())
-            .collect::<Vec<_>>()
-            .join("|")
+        those.map(|spec| spec.name).collect::<Vec<_>>().join("|")
     };
     let (nodes, claims) = (asked("nodes"), asked("claims"));
     format!(
@@ -150,7 +147,7 @@ fn zsh() -> String {
     let mut commands = String::new();
     let mut cases = String::new();
     for spec in COMMANDS {
-        let (name, summary) = (spec.name.as_str(), quoted(spec.summary));
+        let (name, summary) = (spec.name, quoted(spec.summary));
         let _ = writeln!(commands, "        '{name}:{summary}'");
         let flags: Vec<String> = flags_of(spec.name).flat_map(zsh_flag).collect();
         let named = names_for(spec).map(|which| format!("_reboot_coordinator_{which}"));
@@ -208,7 +205,7 @@ fn fish() -> String {
                     complete -c reboot-coordinator -f\n"
         .to_owned();
     for spec in COMMANDS {
-        let (name, summary) = (spec.name.as_str(), fish_quoted(spec.summary));
+        let (name, summary) = (spec.name, fish_quoted(spec.summary));
         let _ = writeln!(
             text,
             "complete -c reboot-coordinator -n __fish_use_subcommand -a {name} -d '{summary}'"
@@ -238,7 +235,7 @@ fn fish_quoted(text: &str) -> String {
 }
 
 fn fish_flag(flag: &FlagSpec) -> String {
-    let names: Vec<&str> = flag.commands.iter().map(|name| name.as_str()).collect();
+    let names: Vec<&str> = flag.commands.to_vec();
     let seen = format!("__fish_seen_subcommand_from {}", names.join(" "));
     let when = if names.is_empty() {
         String::new()

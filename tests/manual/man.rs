@@ -148,10 +148,7 @@ const EXAMPLES: &[(&str, &str)] = &[
 fn synopsis(page: &mut Page) {
     page.section("SYNOPSIS");
     for command in COMMANDS {
-        let mut line = format!(
-            ".B reboot\\-coordinator {}\n",
-            escaped(command.name.as_str())
-        );
+        let mut line = format!(".B reboot\\-coordinator {}\n", escaped(command.name));
         if !command.operand.is_empty() {
             let _ = writeln!(line, ".I {}", escaped(command.operand));
         }
@@ -168,7 +165,7 @@ fn command_entry(page: &mut Page, command: &CommandSpec) {
         "" => String::new(),
         operand => format!(" {}", italic(operand)),
     };
-    let tag = format!("{}{operand}", bold(command.name.as_str()));
+    let tag = format!("{}{operand}", bold(command.name));
     page.tagged(&tag, &sentence(command.summary));
     let details: Vec<&str> = command.details.lines().map(str::trim).collect();
     if !details.is_empty() {

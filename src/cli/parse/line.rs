@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use lexopt::{Arg, Parser};
 
-use crate::cli::commands::CommandName;
 use crate::cli::duration::duration;
 use crate::cli::flags::{FLAGS, FlagSpec};
 use crate::config::nearest::nearest;
@@ -51,17 +50,17 @@ impl Line {
         Ok(line)
     }
 
-    pub(super) fn check_flags_of(&self, command: CommandName) -> Result<(), String> {
+    pub(super) fn check_flags_of(&self, command: &str) -> Result<(), String> {
         let mut flags = self.flags.iter();
         let Some((flag, _)) = flags.find(|(flag, _)| !flag.is_of(command)) else {
             return Ok(());
         };
-        let homes = flag.commands.iter().map(|name| name.as_str());
+        let homes = flag.commands.iter();
         let homes: Vec<String> = homes.map(|name| format!("`{name}`")).collect();
         Err(format!(
             "--{} does not belong to `{}`, but to {}",
             flag.long,
-            command.as_str(),
+            command,
             homes.join(", ")
         ))
     }

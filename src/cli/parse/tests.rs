@@ -151,25 +151,25 @@ fn command_lines_are_understood() {
             "help simulate",
             DEFAULT_CONFIG,
             false,
-            Command::Help(Some(CommandName::Simulate)),
+            Command::Help(spec("simulate")),
         ),
         (
             "help help",
             DEFAULT_CONFIG,
             false,
-            Command::Help(Some(CommandName::Help)),
+            Command::Help(spec("help")),
         ),
         (
             "simulate --help",
             DEFAULT_CONFIG,
             false,
-            Command::Help(Some(CommandName::Simulate)),
+            Command::Help(spec("simulate")),
         ),
         (
             "simulate --once --help",
             DEFAULT_CONFIG,
             false,
-            Command::Help(Some(CommandName::Simulate)),
+            Command::Help(spec("simulate")),
         ),
     ] {
         assert_eq!(
@@ -326,5 +326,20 @@ fn a_value_that_looks_like_a_flag_is_joined_to_its_own() {
             panic!("{text}");
         };
         assert_eq!(options.reason.as_deref(), Some(reason), "{text}");
+    }
+}
+
+#[test]
+fn every_command_of_the_table_is_its_own() {
+    for spec in COMMANDS.iter().filter(|spec| spec.name != "help") {
+        let operand = match spec.operand {
+            "SHELL" => "bash",
+            "" => "",
+            _ => "node-a",
+        };
+        let reason = ["release", "go-on", "reset-budget"].contains(&spec.name);
+        let reason = if reason { "--reason why" } else { "" };
+        let parsed = line(&format!("{} {operand} {reason}", spec.name)).unwrap();
+        assert!(!matches!(parsed.command, Command::Help(_)), "{}", spec.name);
     }
 }

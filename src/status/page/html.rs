@@ -10,13 +10,10 @@ const LONGEST: usize = 300;
 const WHOLE: usize = 20;
 
 /// Markup under construction.
-pub(crate) struct Html(String);
+#[derive(Default)]
+pub(crate) struct Html(pub(crate) String);
 
 impl Html {
-    pub(crate) fn new() -> Html {
-        Html(String::new())
-    }
-
     /// Our own markup, or what [`text`] made.
     pub(crate) fn raw(&mut self, markup: &str) -> &mut Html {
         self.0.push_str(markup);
@@ -51,10 +48,6 @@ impl Html {
     /// A part that is exchanged when it changes.
     pub(crate) fn live(&mut self, id: &str, markup: &str) -> &mut Html {
         self.raw(&format!("<div id=\"{id}\" data-live>{markup}</div>"))
-    }
-
-    pub(crate) fn done(self) -> String {
-        self.0
     }
 }
 

@@ -21,10 +21,10 @@ type Cells = Vec<Cell>;
 
 /// A heading and, when there are rows, a table. The first column names the row; columns marked with `-` are for wide screens.
 fn table(title: &str, columns: &[&str], rows: &[Cells]) -> String {
-    let mut html = Html::new();
+    let mut html = Html::default();
     html.raw("<h2>").text(title).raw("</h2>");
     if rows.is_empty() {
-        return html.done();
+        return html.0;
     }
     html.raw("<table><thead><tr>");
     for column in columns {
@@ -52,7 +52,7 @@ fn table(title: &str, columns: &[&str], rows: &[Cells]) -> String {
         html.raw("<p>and ").raw(&(rows.len() - LISTED).to_string());
         html.raw(" more (<code>reboot-coordinator status --json</code> lists all)</p>");
     }
-    html.done()
+    html.0
 }
 
 /// A heading with how many there are, or that there are none.
@@ -85,7 +85,7 @@ pub(crate) fn down(survey: &Survey, view: &View, now: Timestamp) -> String {
 pub(crate) fn queue(survey: &Survey, view: &View, now: Timestamp) -> String {
     let reader = view.reader(now);
     let waiting = survey.claims.iter().filter(|(_, found)| !committed(found));
-    let rows = waiting.zip(1..).map(|((node, found), place): (_, usize)| {
+    let rows = waiting.zip(1_usize..).map(|((node, found), place)| {
         let (age, why) = (plain(reader.age(found)), plain(reasons(found)));
         vec![plain(node), plain(place.to_string()), age, why]
     });
