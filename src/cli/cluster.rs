@@ -244,9 +244,8 @@ fn tries() -> impl Iterator<Item = ()> {
 
 /// All that a request can be for: the members, and those that were seen by passes of `--once` only.
 pub(super) fn known(survey: &Survey) -> BTreeSet<&str> {
-    named(&survey.nodes)
-        .chain(named(&survey.standings))
-        .collect()
+    let members = named(&survey.nodes);
+    members.chain(named(&survey.standings)).collect()
 }
 
 /// Whose claims there are, behind a word for them; `None` when there are none.

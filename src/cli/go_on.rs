@@ -69,12 +69,8 @@ pub(super) fn go_on(cluster: &Cluster, reason: &str, nodes: Option<u32>) -> Resu
 /// That nobody goes all the same, when failed nodes hold as many places as there are.
 fn full(cluster: &Cluster, survey: &Survey, word: &GoOn) -> Option<String> {
     let holds = |node: &&String| of_node(&survey.claims, node).is_some_and(committed);
-    let holders: Vec<&str> = word
-        .known
-        .keys()
-        .filter(holds)
-        .map(String::as_str)
-        .collect();
+    let holders = word.known.keys().filter(holds);
+    let holders: Vec<&str> = holders.map(String::as_str).collect();
     let first = holders.first()?;
     let own = cluster.config.max_concurrent_reboots;
     let limit = limits(survey).into_iter().fold(own, u32::max);

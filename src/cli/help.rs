@@ -8,10 +8,21 @@ use super::flags::{FLAGS, FlagSpec, flags_of};
 
 /// Help in general, or of one command.
 pub fn text(topic: Option<&CommandSpec>) -> String {
-    match topic {
-        Some(command) => of_command(command),
-        None => in_general(),
+    let Some(spec) = topic else {
+        return in_general();
+    };
+    let (name, summary) = (spec.name, spec.summary);
+    let usage = format!("reboot-coordinator {name} {}", spec.operand);
+    let usage = usage.trim_end();
+    let mut text = format!("{name}: {summary}\n\nUsage: {usage} [FLAGS]\n");
+    if !spec.details.is_empty() {
+        let _ = write!(text, "\n{}\n", spec.details);
     }
+    text.push_str("\nFlags:\n");
+    for flag in flags_of(spec.name) {
+        line(&mut text, &left(flag), flag.help);
+    }
+    text
 }
 
 fn in_general() -> String {
@@ -33,21 +44,6 @@ fn in_general() -> String {
     );
     for (exit, meaning) in Exit::TABLE {
         line(&mut text, &exit.code().to_string(), meaning);
-    }
-    text
-}
-
-fn of_command(spec: &CommandSpec) -> String {
-    let (name, summary) = (spec.name, spec.summary);
-    let usage = format!("reboot-coordinator {name} {}", spec.operand);
-    let usage = usage.trim_end();
-    let mut text = format!("{name}: {summary}\n\nUsage: {usage} [FLAGS]\n");
-    if !spec.details.is_empty() {
-        let _ = write!(text, "\n{}\n", spec.details);
-    }
-    text.push_str("\nFlags:\n");
-    for flag in flags_of(spec.name) {
-        line(&mut text, &left(flag), flag.help);
     }
     text
 }

@@ -24,12 +24,10 @@ pub(super) fn run(path: &Path, options: &RunOptions) -> Exit {
     for warning in &loaded.warnings {
         log::warn!(event = "configuration"; "{warning}");
     }
-    let mode = if options.once {
-        Mode::Once {
-            wait: options.wait.unwrap_or(Duration::ZERO),
-        }
-    } else {
-        Mode::Daemon
+    let wait = options.wait.unwrap_or(Duration::ZERO);
+    let mode = match options.once {
+        true => Mode::Once { wait },
+        false => Mode::Daemon,
     };
     let start = Start {
         path: path.to_path_buf(),
@@ -37,9 +35,6 @@ pub(super) fn run(path: &Path, options: &RunOptions) -> Exit {
         dry_run: options.dry_run,
     };
     let code = daemon::run(config, start);
-    Exit::TABLE
-        .iter()
-        .map(|(exit, _)| *exit)
-        .find(|exit| exit.code() == code)
-        .unwrap_or(Exit::Failure)
+    let exit = Exit::TABLE.iter().find(|(exit, _)| exit.code() == code);
+    exit.map_or(Exit::Failure, |(exit, _)| *exit)
 }

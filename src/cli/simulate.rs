@@ -29,11 +29,10 @@ pub(super) fn simulate(path: &Path, with_health: bool, json: bool) -> Exit {
     let health = with_health
         .then(|| scripts::check(&config.health_script, config.health_timeout, &env, &cancel));
     let verdict = judge_detectors(&reports);
-    if json {
-        print(&as_json(&reports, health.as_ref(), &verdict).to_string());
-    } else {
-        print(&as_text(&reports, health.as_ref(), &verdict));
-    }
+    print(&match json {
+        true => as_json(&reports, health.as_ref(), &verdict).to_string(),
+        false => as_text(&reports, health.as_ref(), &verdict),
+    });
     match (&verdict, &health) {
         (Err(Refusal::Unknown(_)), _) => Exit::DetectorFailed,
         (_, Some(report)) if !report.outcome.success() => Exit::HealthOrPolicy,
@@ -62,34 +61,24 @@ fn as_text(
     verdict: &Result<Vec<String>, Refusal>,
 ) -> String {
     let width = reports.iter().map(|r| r.name.len()).max().unwrap_or(0);
-    let mut lines: Vec<String> = reports
-        .iter()
-        .map(|report| {
-            let (result, detail) = detect::words(&report.result);
-            let took = report.took.as_millis();
-            format!(
-                "{:<width$}  {result:<8}  {took:>5} ms  {detail}",
-                report.name
-            )
-            .trim_end()
-            .to_owned()
-        })
-        .collect();
+    let mut lines = Vec::new();
+    for report in reports {
+        let (name, took) = (&report.name, report.took.as_millis());
+        let (result, detail) = detect::words(&report.result);
+        let text = format!("{name:<width$}  {result:<8}  {took:>5} ms  {detail}");
+        lines.push(text.trim_end().to_owned());
+    }
     lines.push(conclusion(verdict));
     if let Some(report) = health {
-        lines.push(format!(
-            "health script: {} after {} ms",
-            report.outcome,
-            report.took.as_millis()
-        ));
+        let (outcome, took) = (&report.outcome, report.took.as_millis());
+        lines.push(format!("health script: {outcome} after {took} ms"));
         for (name, output) in [("output", &report.stdout), ("errors", &report.stderr)] {
             let printed = output.text.lines();
             lines.extend(printed.map(|text| format!("  | {}", line(text))));
-            if output.dropped > 0 {
-                let kept = output.text.len();
+            let (kept, more) = (output.text.len(), output.dropped);
+            if more > 0 {
                 lines.push(format!(
-                    "  (its {name} was cut here: {} more bytes after {kept})",
-                    output.dropped
+                    "  (its {name} was cut here: {more} more bytes after {kept})"
                 ));
             }
         }
@@ -102,13 +91,10 @@ fn as_json(
     health: Option<&ScriptReport>,
     verdict: &Result<Vec<String>, Refusal>,
 ) -> Value {
-    let detectors: Vec<Value> = reports
-        .iter()
-        .map(|report| {
-            let (result, detail) = detect::words(&report.result);
-            json!({"name": report.name, "result": result, "detail": detail, "duration_ms": report.took.as_millis()})
-        })
-        .collect();
+    let detectors = reports.iter().map(|report| {
+        let (result, detail) = detect::words(&report.result);
+        json!({"name": report.name, "result": result, "detail": detail, "duration_ms": report.took.as_millis()})
+    });
     let health = health.map(|report| {
         json!({
             "healthy": report.outcome.success(),
@@ -123,7 +109,7 @@ fn as_json(
     json!({
         "required": verdict.is_ok(),
         "conclusion": conclusion(verdict),
-        "detectors": detectors,
+        "detectors": detectors.collect::<Vec<_>>(),
         "health": health,
     })
 }

@@ -31,19 +31,15 @@ pub(super) fn validate_config(path: &Path, openings: usize, json: bool) -> Exit 
         Ok(loaded) => {
             print(&summary(&loaded));
             if openings > 0 {
-                print(&upcoming(
-                    loaded.config.windows.as_ref(),
-                    openings,
-                    Timestamp::now(),
-                ));
+                let windows = loaded.config.windows.as_ref();
+                print(&upcoming(windows, openings, Timestamp::now()));
             }
             Exit::Done
         }
         Err(problems) => {
-            if json {
-                print(&report(false, &problems.0, &[]).to_string());
-            } else {
-                complain(&problems.to_string());
+            match json {
+                true => print(&report(false, &problems.0, &[]).to_string()),
+                false => complain(&problems.to_string()),
             }
             Exit::InvalidConfiguration
         }

@@ -37,14 +37,18 @@ impl Domain<'_> {
 
     pub(crate) fn text(&self) -> String {
         let Domain { label, value, .. } = self;
-        let down = self.down.iter().map(|node| (*node).to_owned());
         let unlabelled = self.unlabelled.iter();
         let unlabelled = unlabelled.map(|node| format!("{node} (without the label)"));
-        let down: Vec<String> = down.chain(unlabelled).collect();
-        let state = match down.as_slice() {
-            [] => "nobody is down".to_owned(),
-            down if self.full() => format!("full: {} is down", down.join(", ")),
-            down => format!("{} is down", down.join(", ")),
+        let down = self.down.iter().map(|node| (*node).to_owned());
+        let state = match down
+            .chain(unlabelled)
+            .collect::<Vec<_>>()
+            .join(", ")
+            .as_str()
+        {
+            "" => "nobody is down".to_owned(),
+            down if self.full() => format!("full: {down} is down"),
+            down => format!("{down} is down"),
         };
         let differ = match self.least == self.limit {
             true => String::new(),
@@ -110,14 +114,11 @@ pub(crate) fn waits(survey: &Survey, place: usize) -> Option<String> {
 
 /// Whether it is the turn of a claim that says this, after these older claims; judged as the daemon judges it.
 pub(super) fn turn(domains: &Domains, limit: u32, older: &[(String, Found)]) -> Result<(), Waits> {
-    let older: Vec<Older<'_>> = older
-        .iter()
-        .map(|(node, found)| {
-            let claim = found.claim.as_ref().ok();
-            (node.as_str(), claim.map(|claim| &claim.domains))
-        })
-        .collect();
-    domains.turn(limit, &older)
+    let older = older.iter().map(|(node, found)| {
+        let claim = found.claim.as_ref().ok();
+        (node.as_str(), claim.map(|claim| &claim.domains))
+    });
+    domains.turn(limit, &older.collect::<Vec<Older<'_>>>())
 }
 
 #[cfg(test)]

@@ -152,10 +152,8 @@ impl Table {
                 cells.map(|row| width(&row[column].text)).max().unwrap_or(0)
             })
             .collect();
-        self.rows
-            .iter()
-            .flat_map(|row| self.row_lines(row, &widths, style))
-            .collect()
+        let lines = |row: &Vec<Cell>| self.row_lines(row, &widths, style);
+        self.rows.iter().flat_map(lines).collect()
     }
 
     fn row_lines(&self, row: &[Cell], widths: &[usize], style: Style) -> Vec<String> {
@@ -172,13 +170,9 @@ impl Table {
         }
         let room = WIDTH.saturating_sub(column).max(LAST_COLUMN);
         let mut lines = Vec::new();
-        for (index, part) in wrap(&last.text, room).iter().enumerate() {
-            let start = if index == 0 {
-                std::mem::take(&mut line)
-            } else {
-                " ".repeat(column)
-            };
-            let full = start + &style.paint(last.tone, part);
+        for part in wrap(&last.text, room) {
+            let start = std::mem::replace(&mut line, " ".repeat(column));
+            let full = start + &style.paint(last.tone, &part);
             lines.push(full.trim_end().to_owned());
         }
         lines

@@ -273,13 +273,8 @@ fn recent(lines: &mut Vec<String>, recent: &[History], now: Timestamp, style: St
     }
     lines.push(style.paint(Tone::Heading, "Recent"));
     let rows = recent.iter().map(|entry| {
-        let ended = plain(ago_text(now, &entry.ended_at));
-        [
-            ended,
-            plain(&entry.node),
-            outcome(entry),
-            plain(ending(entry)),
-        ]
+        let (ended, why) = (ago_text(now, &entry.ended_at), ending(entry));
+        [plain(ended), plain(&entry.node), outcome(entry), plain(why)]
     });
     lines.extend(Table::of(2, rows).lines(style));
 }

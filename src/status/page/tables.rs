@@ -17,12 +17,16 @@ use crate::status::times::ago_text;
 /// How many rows a table has; the commands list all.
 const LISTED: usize = 200;
 
-type Cells = Vec<Cell>;
-
-/// A heading and, when there are rows, a table. The first column names the row; columns marked with `-` are for wide screens.
-fn table(title: &str, columns: &[&str], rows: &[Cells]) -> String {
+/// A heading that may say how many rows there are, and these, when there are any. The first column names the row; columns marked
+/// with `-` are for wide screens.
+fn table<R: Into<Vec<Cell>>>(
+    title: impl FnOnce(usize) -> String,
+    columns: &[&str],
+    rows: impl Iterator<Item = R>,
+) -> String {
+    let rows: Vec<Vec<Cell>> = rows.map(Into::into).collect();
     let mut html = Html::default();
-    html.raw("<h2>").text(title).raw("</h2>");
+    html.raw("<h2>").text(&title(rows.len())).raw("</h2>");
     if rows.is_empty() {
         return html.0;
     }
@@ -74,11 +78,10 @@ pub(crate) fn down(survey: &Survey, view: &View, now: Timestamp) -> String {
             false => Tone::Notice,
         };
         (row[1].tone, row[2].tone) = (tone, tone);
-        row.to_vec()
+        row
     });
-    let rows: Vec<Cells> = rows.collect();
-    let title = amount("Rebooting", rows.len(), "nobody");
-    table(&title, &["Node", "Phase", "For", "Why"], &rows)
+    let title = |count| amount("Rebooting", count, "nobody");
+    table(title, &["Node", "Phase", "For", "Why"], rows)
 }
 
 /// Who waits, first come first.
@@ -87,22 +90,21 @@ pub(crate) fn queue(survey: &Survey, view: &View, now: Timestamp) -> String {
     let waiting = survey.claims.iter().filter(|(_, found)| !committed(found));
     let rows = waiting.zip(1_usize..).map(|((node, found), place)| {
         let (age, why) = (plain(reader.age(found)), plain(reasons(found)));
-        vec![plain(node), plain(place.to_string()), age, why]
+        [plain(node), plain(place.to_string()), age, why]
     });
-    let rows: Vec<Cells> = rows.collect();
-    let title = amount("Queue", rows.len(), "empty");
-    table(&title, &["Node", "Place", "Waits for", "Why"], &rows)
+    let title = |count| amount("Queue", count, "empty");
+    table(title, &["Node", "Place", "Waits for", "Why"], rows)
 }
 
 /// Whose reboot is requested; nothing when nobody's is.
 pub(crate) fn requests(survey: &Survey, now: Timestamp) -> String {
-    let requests = survey.requests.iter();
-    let rows = requests.map(|(node, it)| vec![plain(node), plain(request_text(it, now))]);
-    let rows: Vec<Cells> = rows.collect();
-    match rows.len() {
-        0 => String::new(),
-        count => table(&format!("Requests: {count}"), &["Node", "Requested"], &rows),
+    if survey.requests.is_empty() {
+        return String::new();
     }
+    let requests = survey.requests.iter();
+    let rows = requests.map(|(node, it)| [plain(node), plain(request_text(it, now))]);
+    let title = |count| amount("Requests", count, "");
+    table(title, &["Node", "Requested"], rows)
 }
 
 /// The members; what matters comes first.
@@ -112,7 +114,7 @@ pub(crate) fn members(survey: &Survey, view: &View, now: Timestamp) -> String {
     let rows = states.iter().map(|state| {
         let record = records.get(state.node.as_str()).copied();
         let version = record.and_then(|it| Some(it.as_ref().ok()?.version.as_str()));
-        vec![
+        [
             plain(&state.node),
             cell(state.tone, told_of(state)),
             plain(state.age(now)),
@@ -120,37 +122,29 @@ pub(crate) fn members(survey: &Survey, view: &View, now: Timestamp) -> String {
             plain(version.unwrap_or("?")),
         ]
     });
-    let rows: Vec<Cells> = rows.collect();
-    let title = format!("Members: {}", counted(&states));
+    let title = |_| format!("Members: {}", counted(&states));
     let columns = ["Node", "What", "-For", "-Last reboot", "-Version"];
-    table(&title, &columns, &rows)
+    table(title, &columns, rows)
 }
 
 /// The last attempts that ended.
 pub(crate) fn recent(survey: &Survey, now: Timestamp) -> String {
     let rows = survey.recent.iter().map(|entry| {
-        let ended = plain(ago_text(now, &entry.ended_at));
-        vec![
-            plain(&entry.node),
-            ended,
-            outcome(entry),
-            plain(ending(entry)),
-        ]
+        let (ended, why) = (ago_text(now, &entry.ended_at), ending(entry));
+        [plain(&entry.node), plain(ended), outcome(entry), plain(why)]
     });
-    let rows: Vec<Cells> = rows.collect();
-    let title = match rows.is_empty() {
-        true => "Last reboots: none in 30 days",
-        false => "Last reboots",
+    let title = |count| match count {
+        0 => "Last reboots: none in 30 days".to_owned(),
+        _ => "Last reboots".to_owned(),
     };
-    table(title, &["Node", "Ended", "Outcome", "Why"], &rows)
+    table(title, &["Node", "Ended", "Outcome", "Why"], rows)
 }
 
 /// The node whose page this is, and what of its gates can be seen from outside of a pass.
 pub(crate) fn node(view: &View) -> String {
     let asked = |gate: &&Verdict| gate.verdict != Word::NotAsked;
-    let gates = view.gates.iter().filter(asked);
-    let rows: Vec<Cells> = gates.map(|gate| gate_row(gate).to_vec()).collect();
+    let rows = view.gates.iter().filter(asked).map(gate_row);
     let text = view.own.as_ref().map_or("", |own| own.text.as_str());
-    let title = format!("{}: {text}", view.local.node());
-    table(&title, &["Gate", "Verdict", "Why"], &rows)
+    let title = |_| format!("{}: {text}", view.local.node());
+    table(title, &["Gate", "Verdict", "Why"], rows)
 }
