@@ -126,16 +126,14 @@ impl Session {
             let cut = ["Broken pipe", "reset by peer"]
                 .iter()
                 .any(|words| failure.detail.contains(words));
-            not_sent(
-                match (failure.closed && (failure.sent || https && cut), https) {
-                    // A client certificate is often refused without a word, under TLS 1.3 after the handshake.
-                    (true, true) => format!("{} around the TLS handshake", failure.detail),
-                    (true, false) => {
-                        format!("{} when it was asked for its version", failure.detail)
-                    }
-                    (false, _) => failure.detail,
-                },
-            )
+            let asked = failure.closed && (failure.sent || https && cut);
+            let detail = failure.detail;
+            not_sent(match (asked, https) {
+                // A client certificate is often refused without a word, under TLS 1.3 after the handshake.
+                (true, true) => format!("{detail} around the TLS handshake"),
+                (true, false) => format!("{detail} when it was asked for its version"),
+                (false, _) => detail,
+            })
         })?;
         if status != 200 {
             return Err(not_sent(format!(

@@ -36,26 +36,18 @@ impl Attempt<'_> {
             .check_version(agent, endpoint, before)
             .and_then(|()| session.ticket(agent, endpoint, before));
         let ticket = prepared.map_err(judge)?;
-        let refused = match self.post(&ticket) {
-            Posted::Reply(reply) => return Ok(reply),
-            Posted::Failed(error) => return Err(judge(error)),
-            Posted::NeedsToken(error) => error,
+        let posted = match self.post(&ticket) {
+            // It was refused, so it had no effect and may be sent again, once, with a new token.
+            Err(Refused { again: true, .. }) if session.options.auth.is_some() => {
+                let ticket = session.renew(agent, endpoint, limits, &ticket);
+                self.post(&ticket.map_err(judge)?)
+            }
+            posted => posted,
         };
-        if session.options.auth.is_none() {
-            return Err(Failed::Final(refused));
-        }
-        // It was refused, so it had no effect and may be sent again, once, with a new token.
-        let ticket = session
-            .renew(agent, endpoint, limits, &ticket)
-            .map_err(judge)?;
-        match self.post(&ticket) {
-            Posted::Reply(reply) => Ok(reply),
-            Posted::NeedsToken(error) => Err(Failed::Final(error)),
-            Posted::Failed(error) => Err(judge(error)),
-        }
+        posted.map_err(|refused| judge(refused.error))
     }
 
-    fn post(&self, ticket: &Ticket) -> Posted {
+    fn post(&self, ticket: &Ticket) -> Result<Reply, Refused> {
         let (session, request) = (self.session, self.request);
         let post = Exchange {
             url: session.url(self.endpoint, wire::path(request)),
@@ -69,59 +61,64 @@ impl Attempt<'_> {
             let detail = session.without_token(ticket, detail);
             format!("{}: {detail}", session.options.endpoints[self.endpoint])
         };
+        let unknown = |why: &str| Refused::of(Error::OutcomeUnknown { detail: at(why) });
         let known = &session.known;
         let asked = known.asking();
         match exchange(&self.agent, &post) {
             Ok((200, bytes, _)) => match wire::reply(request, &bytes) {
                 Ok(reply) => match known.believe(request, reply.header(), asked) {
-                    Ok(()) => Posted::Reply(reply),
-                    Err(why) => Posted::Failed(Error::OutcomeUnknown { detail: at(&why) }),
+                    Ok(()) => Ok(reply),
+                    Err(why) => Err(unknown(&why)),
                 },
                 // An error in place of the first message of a stream, or something unknown.
                 Err(why) => match session.refusal(ticket, &bytes) {
-                    Refusal { code: 0, .. } => {
-                        Posted::Failed(Error::OutcomeUnknown { detail: at(&why) })
-                    }
-                    refusal => refused(0, refusal, &at),
+                    Refusal { code: 0, .. } => Err(unknown(&why)),
+                    refusal => Err(refused(0, refusal, &at)),
                 },
             },
-            Ok((status, bytes, _)) => refused(status, session.refusal(ticket, &bytes), &at),
+            Ok((status, bytes, _)) => Err(refused(status, session.refusal(ticket, &bytes), &at)),
             Err(failure) if failure.sent => {
                 // Some servers close the connection where they should say that they do not know the token.
                 if failure.closed {
                     session.forget(ticket);
                 }
-                Posted::Failed(Error::OutcomeUnknown {
-                    detail: at(&failure.detail),
-                })
+                Err(unknown(&failure.detail))
             }
-            Err(failure) => Posted::Failed(Error::NotSent {
+            Err(failure) => Err(Refused::of(Error::NotSent {
                 detail: at(&failure.detail),
-            }),
+            })),
         }
     }
 }
 
 /// Judges the server's "no", and says which endpoint it was where that matters.
-fn refused(http_status: u16, refusal: Refusal, at: &dyn Fn(&str) -> String) -> Posted {
+fn refused(http_status: u16, refusal: Refusal, at: &dyn Fn(&str) -> String) -> Refused {
     let wants_new_token = refusal.wants_new_token();
-    let error = wire::classify(http_status, refusal);
-    match error {
-        Error::OutcomeUnknown { detail } => Posted::Failed(Error::OutcomeUnknown {
+    match wire::classify(http_status, refusal) {
+        Error::OutcomeUnknown { detail } => Refused::of(Error::OutcomeUnknown {
             detail: at(&detail),
         }),
-        Error::NotSent { detail } => Posted::Failed(Error::NotSent {
+        Error::NotSent { detail } => Refused::of(Error::NotSent {
             detail: at(&detail),
         }),
-        error if wants_new_token && error.is_definite() => Posted::NeedsToken(error),
-        error => Posted::Failed(error),
+        error => Refused {
+            again: wants_new_token && error.is_definite(),
+            error,
+        },
     }
 }
 
-enum Posted {
-    Reply(Reply),
-    NeedsToken(Error),
-    Failed(Error),
+/// Why there is no reply, and whether a new token may bring one.
+struct Refused {
+    error: Error,
+    again: bool,
+}
+
+impl Refused {
+    fn of(error: Error) -> Refused {
+        let again = false;
+        Refused { error, again }
+    }
 }
 
 /// Whether another endpoint may do better.

@@ -1,6 +1,6 @@
 //! The lines of a watch's stream.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::time::{Duration, Instant};
 
 use ureq::BodyReader;
@@ -9,19 +9,12 @@ use crate::http::read_until;
 use crate::session::Ticket;
 use crate::wire::MAX_REPLY_BYTES;
 
-/// The longest line of a stream. One holds all events of one revision or more; etcd's largest request is 1.5 MiB.
-const MAX_LINE_BYTES: usize = MAX_REPLY_BYTES as usize;
-
 /// How much is read at once.
 pub(super) const READ_BYTES: usize = 8 * 1024;
 
 /// A stream whose head has come.
 pub(super) struct Stream {
-    reader: BodyReader<'static>,
-    /// Bytes after the last complete line.
-    pending: Vec<u8>,
-    /// Up to where `pending` is known to hold no line end.
-    searched: usize,
+    reader: BufReader<BodyReader<'static>>,
     pub(super) since: Instant,
     /// Whether the server has said that the watch stands.
     pub(super) created: bool,
@@ -33,9 +26,7 @@ pub(super) struct Stream {
 impl Stream {
     pub(super) fn new(reader: BodyReader<'static>, ticket: Ticket) -> Stream {
         Stream {
-            reader,
-            pending: Vec::new(),
-            searched: 0,
+            reader: BufReader::with_capacity(READ_BYTES, reader),
             since: Instant::now(),
             created: false,
             heard: Instant::now(),
@@ -52,29 +43,24 @@ impl Stream {
         line
     }
 
-    /// The next non-empty line; `None` at the end of the stream.
+    /// The next non-empty line; `None` at the end of the stream. One holds all events of one revision or more; etcd's largest request
+    /// is 1.5 MiB. An error ends the stream, so that what came of a line is lost with it.
     pub(super) fn line(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
-            if let Some(at) = self.pending[self.searched..]
-                .iter()
-                .position(|b| *b == b'\n')
-            {
-                let rest = self.pending.split_off(self.searched + at + 1);
-                let line = std::mem::replace(&mut self.pending, rest);
-                self.searched = 0;
-                if line.trim_ascii().is_empty() {
-                    continue;
-                }
+            let mut line = Vec::new();
+            let most = MAX_REPLY_BYTES + 1;
+            self.reader
+                .by_ref()
+                .take(most)
+                .read_until(b'\n', &mut line)?;
+            if !line.ends_with(b"\n") {
+                return match line.len() as u64 == most {
+                    true => Err(io::Error::other("a message is too long")),
+                    false => Ok(None),
+                };
+            }
+            if !line.trim_ascii().is_empty() {
                 return Ok(Some(line));
-            }
-            self.searched = self.pending.len();
-            if self.pending.len() > MAX_LINE_BYTES {
-                return Err(io::Error::other("a message is too long"));
-            }
-            let mut chunk = [0; READ_BYTES];
-            match self.reader.read(&mut chunk)? {
-                0 => return Ok(None),
-                n => self.pending.extend_from_slice(&chunk[..n]),
             }
         }
     }
