@@ -103,7 +103,7 @@ impl Events {
         }
         let reason = text(note, "reason");
         let stands = match (note.event, reason.as_str()) {
-            ("not_healthy", _) if !keeps_claim(note) => None,
+            ("not_healthy", _) if field(note, "keeps_claim") != Some(&Value::Bool(true)) => None,
             ("holding" | "not_healthy", _) => Some("held"),
             ("reboot_failed", _) | ("blocked", "line") => Some("line_stopped"),
             ("blocked", "paused") => Some("paused"),
@@ -255,10 +255,6 @@ fn field<'a>(note: &'a Note, name: &str) -> Option<&'a Value> {
     fields
         .find(|(known, _)| *known == name)
         .map(|(_, value)| value)
-}
-
-fn keeps_claim(note: &Note) -> bool {
-    field(note, "keeps_claim").and_then(Value::as_bool) == Some(true)
 }
 
 fn text(note: &Note, name: &str) -> String {

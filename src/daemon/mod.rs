@@ -259,10 +259,10 @@ impl Daemon {
     /// Shows what the machine is at, and waits until something arrives or its next moment comes. None when the machine hears of
     /// something first.
     fn rest(&mut self, events: &Receiver<Event>) -> Option<Result<Event, RecvTimeoutError>> {
-        let wake = self.observer.rests(&self.machine);
-        if self.hampered.as_ref() != self.observer.hampered() {
-            self.hampered = self.observer.hampered().cloned();
-            let input = Input::Hampered(self.hampered.clone());
+        let (wake, hampered) = self.observer.rests(&self.machine);
+        if self.hampered != hampered {
+            self.hampered.clone_from(&hampered);
+            let input = Input::Hampered(hampered);
             self.machine.handle(self.clock.now(), input);
             return None;
         }

@@ -37,8 +37,6 @@ pub(super) struct Observer {
     serves: bool,
     /// An address that could not be had, and when it is tried again.
     missing: Option<(Served, Duration)>,
-    /// What the last try to write for the commands came to, when it failed.
-    hampered: Option<String>,
     /// etcd was tried and did not answer: the daemon is up and at work, however long that lasts.
     tried: bool,
 }
@@ -61,7 +59,6 @@ impl Observer {
             server: None,
             serves: mode == Mode::Daemon,
             missing: None,
-            hampered: None,
             tried: false,
         };
         observer.listen(config);
@@ -91,11 +88,11 @@ impl Observer {
         self.shown.heartbeat.works(self.shown.clock.awake());
     }
 
-    /// The machine has nothing to do until `wake`. Returns until when the main thread may sleep.
-    pub(super) fn rests(&mut self, machine: &Machine) -> Option<Duration> {
+    /// The machine has nothing to do until `wake`. Returns until when the main thread may sleep, and what does not work on this host.
+    pub(super) fn rests(&mut self, machine: &Machine) -> (Option<Duration>, Option<String>) {
         let view = machine.view();
         self.shown.metrics.view(&view);
-        self.hampered = self.shown.stands(&view);
+        let hampered = self.shown.stands(&view);
         self.notify.rests(&view, self.tried || has_arrived(&view));
         let now = self.shown.clock.now().mono;
         self.notify.turns(now);
@@ -105,12 +102,7 @@ impl Observer {
         let awake = self.shown.clock.awake();
         let until = wake.map(|wake| awake.saturating_add(wake.saturating_sub(now)));
         self.shown.heartbeat.sleeps(until);
-        wake
-    }
-
-    /// What does not work on this host, as it was at the last rest.
-    pub(super) fn hampered(&self) -> Option<&String> {
-        self.hampered.as_ref()
+        (wake, hampered)
     }
 
     pub(super) fn note(&mut self, note: &Note) {

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use etcd_rs_sync::{Keys as Span, Op, Range};
+use etcd_rs_sync::{Keys as Span, Range};
 use serde::{Deserialize, Serialize};
 
 use super::Keys;
-use super::compare;
 use super::record::RecordError;
 
 /// The most failures that are read. A line with more of them stands.
@@ -108,19 +107,6 @@ pub fn failures(keys: &Keys) -> Range {
         limit: MOST,
         ..Range::of(Span::prefix(keys.failures()))
     }
-}
-
-pub(super) fn write(keys: &Keys, word: &GoOn) -> Op {
-    compare::put(keys.go_on(), word, 0)
-}
-
-pub(super) fn put(keys: &Keys, failure: &Failure) -> Op {
-    compare::put(keys.failed(&failure.node), failure, 0)
-}
-
-/// What was known to have failed is over.
-pub(super) fn forget(keys: &Keys, node: &str) -> Op {
-    compare::delete(keys.failed(node))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use etcd_rs_sync::Txn;
 
 use super::compare::{absent, delete, over, put};
 use super::record::{NodeRecord, Report, Standing};
-use super::{Keys, line, waves};
+use super::{Keys, waves};
 
 /// Delete the registration that a machine had under a name which it has no more, while it is the one with this mod revision and
 /// neither a claim nor a failure of that name stands. Otherwise answer what stands there.
@@ -14,7 +14,7 @@ pub fn unregister(keys: &Keys, record: &NodeRecord, modified: i64) -> Txn {
     txn.compares.push(absent(keys.claim(node)));
     txn.compares.push(absent(keys.failed(node)));
     txn.success
-        .extend((record.wave < 0).then(|| waves::unnamed(keys, node)));
+        .extend((record.wave < 0).then(|| delete(keys.wave(node))));
     txn
 }
 
@@ -25,7 +25,7 @@ pub fn register(keys: &Keys, record: &NodeRecord, (seen_modified, was): (i64, i3
     let mut txn = over(key.clone(), seen_modified, put(key, record, 0));
     txn.success.extend(waves::named(keys, record, was));
     if record.budget_used == 0 {
-        txn.success.push(line::forget(keys, &record.node));
+        txn.success.push(delete(keys.failed(&record.node)));
     }
     txn
 }

@@ -5,11 +5,11 @@
 
 use etcd_rs_sync::{Delete, KeyValue, Keys as Span, Op, OpReply, Put, Range, Reply, Txn};
 
+use super::Keys;
 use super::answer::{Found, Malformed, guarded, ranges, single, txn};
 use super::compare::{absent, delete, over, put, read, same};
-use super::line::{self, GoOn};
+use super::line::GoOn;
 use super::record::{History, Pause, RecordError, decode};
-use super::{Keys, waves};
 
 /// What is to be taken away from among the claims, with the revisions that were shown to the operator.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +31,7 @@ pub fn release(keys: &Keys, shown: Shown<'_>, history: (&History, i64, &str)) ->
         compares: same(shown.key, shown.create, shown.modified),
         success: vec![
             Op::Delete(Delete::of(span())),
-            line::forget(keys, &history.0.node),
+            delete(keys.failed(&history.0.node)),
             put(entry.clone(), history.0, history.1),
         ],
         failure: vec![Op::Range(Range::of(span())), read(entry)],
@@ -111,7 +111,7 @@ pub fn cooldown_ended(reply: Reply) -> Result<bool, Malformed> {
 /// Let the line go on in spite of known failures, over the word with the mod revision seen (0: none). Otherwise answer the one
 /// that is there.
 pub fn go_on(keys: &Keys, word: &GoOn, seen_modified: i64) -> Txn {
-    over(keys.go_on(), seen_modified, line::write(keys, word))
+    over(keys.go_on(), seen_modified, put(keys.go_on(), word, 0))
 }
 
 /// Whether [`go_on`] was done: its word stands there.
@@ -142,7 +142,7 @@ pub fn reset_budget(
     let mut txn = over(keys.node(node), seen_modified, write);
     let entry = keys.history(time, node);
     txn.success.push(put(entry.clone(), history, lease));
-    txn.success.push(line::forget(keys, node));
+    txn.success.push(delete(keys.failed(node)));
     txn.failure.push(read(entry));
     txn
 }
@@ -171,8 +171,8 @@ pub fn forget(keys: &Keys, node: &str) -> Txn {
             delete(keys.alive(node)),
             delete(keys.request(node)),
             delete(keys.standing(node)),
-            line::forget(keys, node),
-            waves::unnamed(keys, node),
+            delete(keys.failed(node)),
+            delete(keys.wave(node)),
             // Who was refused the name says so again when it is started again.
             Op::Delete(Delete::of(Span::prefix(keys.refused(node, "")))),
         ],

@@ -95,7 +95,7 @@ pub fn take_away(
 ) -> Txn {
     let mut txn = remove(keys, node, create, modified);
     txn.compares.push(unchanged(keys.alive(node), report));
-    txn.success.push(line::forget(keys, node));
+    txn.success.push(delete(keys.failed(node)));
     txn.success
         .push(put(keys.history(time, node), history, lease));
     txn
@@ -240,7 +240,7 @@ pub fn commit(
         compares.push(unchanged_since(keys.failures(), revision));
         if let Some((modified, go_on)) = go_on {
             compares.push(unchanged(keys.go_on(), modified));
-            success.extend(go_on.spent().map(|spent| line::write(keys, &spent)));
+            success.extend(go_on.spent().map(|spent| put(keys.go_on(), &spent, 0)));
         }
     }
     Txn {
@@ -268,10 +268,11 @@ pub fn confirm(keys: &Keys, node: &str, seen: &Held) -> Txn {
 /// Say that the reboot failed whose claim still has the revisions seen; once for each claim. Otherwise answer the claim.
 pub fn mark(keys: &Keys, (create, modified): (i64, i64), failure: &Failure) -> Txn {
     let claim = keys.claim(&failure.node);
-    let mut txn = over_claim(claim, (create, modified), vec![line::put(keys, failure)]);
+    let said = keys.failed(&failure.node);
+    let say = put(said.clone(), failure, 0);
+    let mut txn = over_claim(claim, (create, modified), vec![say]);
     // What was said of an earlier claim is older than this one.
-    let said = Span::one(keys.failed(&failure.node));
-    txn.compares.push(older_than(said, create));
+    txn.compares.push(older_than(Span::one(said), create));
     txn
 }
 
@@ -309,8 +310,8 @@ pub fn release(keys: &Keys, release: &Release<'_>) -> Txn {
         acts.push(Op::Txn(reboot_requests::withdraw(keys, node, modified)));
     }
     acts.push(match release.failure {
-        Some(failure) => line::put(keys, failure),
-        None => line::forget(keys, node),
+        Some(failure) => put(keys.failed(node), failure, 0),
+        None => delete(keys.failed(node)),
     });
     txn.failure.push(read(keys.node(node)));
     txn

@@ -196,12 +196,7 @@ pub(super) fn named(keys: &Keys, record: &NodeRecord, was: i32) -> Option<Op> {
     };
     match (record.wave < 0, was < 0) {
         (true, _) => Some(put(keys.wave(&record.node), &below(), 0)),
-        (false, true) => Some(unnamed(keys, &record.node)),
+        (false, true) => Some(delete(keys.wave(&record.node))),
         (false, false) => None,
     }
-}
-
-/// That a member is in no such wave.
-pub(super) fn unnamed(keys: &Keys, node: &str) -> Op {
-    delete(keys.wave(node))
 }

@@ -54,21 +54,16 @@ impl Output {
     /// Waits until there is something to read, for at most `limit`, and reads it. An interrupted or failed wait reads nothing.
     pub(super) fn read_any(outputs: &mut [Output], limit: Duration) {
         let limit = Timespec::try_from(limit).ok();
-        let (places, pipes): (Vec<usize>, Vec<&File>) = outputs
-            .iter()
-            .enumerate()
-            .filter_map(|(at, output)| Some((at, output.pipe()?)))
-            .unzip();
-        let mut fds: Vec<PollFd<'_>> = pipes
-            .iter()
-            .map(|pipe| PollFd::new(*pipe, PollFlags::IN))
-            .collect();
+        let open = outputs.iter_mut().filter(|it| it.pipe.is_some());
+        let mut open: Vec<&mut Output> = open.collect();
+        let pipes = open.iter().filter_map(|output| output.pipe());
+        let mut fds: Vec<PollFd<'_>> = pipes.map(|pipe| PollFd::new(pipe, PollFlags::IN)).collect();
         if poll(&mut fds, limit.as_ref()).is_err() {
             return;
         }
         let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
-        for (at, _) in places.into_iter().zip(ready).filter(|(_, ready)| *ready) {
-            outputs[at].read();
+        for (output, _) in open.iter_mut().zip(ready).filter(|(_, ready)| *ready) {
+            output.read();
         }
     }
 

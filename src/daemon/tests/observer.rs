@@ -102,7 +102,7 @@ fn a_main_loop_that_works_for_too_long_is_stuck_and_one_that_sleeps_is_not() {
     assert!(stuck(&daemon.observer));
     while daemon.machine.next_action().is_some() {}
     let wake = daemon.observer.rests(&daemon.machine);
-    assert_eq!(stuck(&daemon.observer), wake.is_some());
+    assert_eq!(stuck(&daemon.observer), wake.0.is_some());
     daemon.observer.works();
     assert!(stuck(&daemon.observer));
 }
