@@ -1,7 +1,7 @@
 //! The client: which endpoint, for how long, and whether a request may be sent again.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use ureq::Agent;
@@ -11,7 +11,7 @@ use crate::http::Limits;
 use crate::items::WatchRequest;
 use crate::session::{Certified, Session};
 use crate::watch::Watch;
-use crate::{Error, Etcd, Options, Reply, Request, TlsOptions, wire};
+use crate::{Error, Etcd, Options, Reply, Request, TlsOptions, lock, wire};
 
 mod attempt;
 mod failures;
@@ -105,8 +105,7 @@ impl Client {
     }
 
     fn agent(&self) -> Result<Agent, Error> {
-        let mut standing = self.agent.lock().unwrap_or_else(PoisonError::into_inner);
-        self.session.renewed(&mut standing)
+        self.session.renewed(&mut lock(&self.agent))
     }
 
     /// Watches keys, on a connection of its own. Nothing is sent before the first [`Watch::next`].

@@ -5,8 +5,10 @@
 //! that failed last at the very end.
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::Instant;
+
+use crate::lock;
 
 /// What is known of one endpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,7 +63,7 @@ impl Endpoints {
 
     /// The best that is not among those tried already.
     pub(crate) fn next(&self, tried: &[usize]) -> Option<usize> {
-        let state = self.lock();
+        let state = lock(&self.state);
         let failure = |index: usize| state.health[index].failed.as_ref();
         let rank = |index: &usize| match failure(*index).filter(|_| state.health[*index].fails) {
             None => (u8::from(*index != state.current), None),
@@ -73,7 +75,7 @@ impl Endpoints {
 
     /// It answered as a member does.
     pub(crate) fn worked(&self, index: usize) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let health = &mut state.health[index];
         (health.answered, health.fails) = (Some(Instant::now()), false);
         let current = state.current;
@@ -84,28 +86,23 @@ impl Endpoints {
 
     /// It did not. What runs there may be another program by the time it is asked again.
     pub(crate) fn failed(&self, index: usize, why: &str) {
-        let health = &mut self.lock().health[index];
+        let health = &mut lock(&self.state).health[index];
         (health.version, health.fails) = (None, true);
         health.failed = Some((Instant::now(), why.to_owned()));
     }
 
     pub(crate) fn has_version(&self, index: usize) -> bool {
-        self.lock().health[index].version.is_some()
+        lock(&self.state).health[index].version.is_some()
     }
 
     pub(crate) fn set_version(&self, index: usize, version: String, date: Option<String>) {
-        let health = &mut self.lock().health[index];
+        let health = &mut lock(&self.state).health[index];
         health.version = Some(version);
         health.date = date.map(|date| (Instant::now(), date));
     }
 
     pub(crate) fn health(&self) -> Vec<EndpointHealth> {
-        self.lock().health.clone()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing in here panics half way through a change.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state).health.clone()
     }
 }
 

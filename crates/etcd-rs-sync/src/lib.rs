@@ -21,6 +21,8 @@ mod tls;
 mod watch;
 mod wire;
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 pub use client::Client;
 pub use endpoints::EndpointHealth;
 pub use error::Error;
@@ -165,6 +167,11 @@ pub trait Etcd {
         };
         Ok(reply)
     }
+}
+
+/// Nothing in this crate panics half way through a change of what is behind a lock, so that a panic elsewhere leaves it usable.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn mismatch() -> Error {

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,8 @@ use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
+
+use crate::lock;
 
 /// How long an answer is used without looking again. Short, so that a member that moves is followed; long enough that a busy
 /// caller does not ask for every request.
@@ -92,7 +94,7 @@ impl Names {
         wait: Duration,
     ) -> io::Result<Vec<SocketAddr>> {
         let key = format!("{host}:{port}");
-        let mut names = self.lock();
+        let mut names = lock(&self.0.names);
         let name = names.entry(key.clone()).or_default();
         let known = name.answer.clone();
         let round = name.round;
@@ -130,7 +132,7 @@ impl Names {
     /// On a thread of its own.
     fn ask(&self, key: &str) {
         let result = key.to_socket_addrs().map(Iterator::collect::<Vec<_>>);
-        let mut names = self.lock();
+        let mut names = lock(&self.0.names);
         let name = names.entry(key.to_owned()).or_default();
         name.asking = false;
         name.round += 1;
@@ -150,11 +152,6 @@ impl Names {
         drop(names);
         self.0.answered.notify_all();
     }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Name>> {
-        // A thread that panics under the lock leaves a map that is still whole.
-        self.0.names.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 #[cfg(test)]
@@ -172,7 +169,9 @@ mod tests {
                 .all(|a| a.ip().is_loopback() && a.port() == 2379)
         );
         assert_eq!(names.look_up("localhost", 2379, wait).unwrap(), found);
-        let round = names.lock().get("localhost:2379").map(|name| name.round);
+        let round = lock(&names.0.names)
+            .get("localhost:2379")
+            .map(|name| name.round);
         assert_eq!(round, Some(1));
     }
 
@@ -183,17 +182,21 @@ mod tests {
         let key = "does-not-exist.invalid:1".to_owned();
         let known = vec![SocketAddr::from(([127, 0, 0, 1], 1))];
         let long_ago = Instant::now().checked_sub(KEEP * 2).unwrap();
-        names.lock().entry(key.clone()).or_default().answer = Some((long_ago, known.clone()));
+        lock(&names.0.names).entry(key.clone()).or_default().answer =
+            Some((long_ago, known.clone()));
         let ask = || names.look_up("does-not-exist.invalid", 1, Duration::ZERO);
         assert_eq!(ask().unwrap(), known);
-        let mut map = names.lock();
+        let mut map = lock(&names.0.names);
         while map[&key].asking {
             map = names.0.answered.wait(map).unwrap();
         }
         assert!(map[&key].failure.is_some());
         drop(map);
         assert_eq!(ask().unwrap(), known);
-        assert!(!names.lock()[&key].asking, "not looked up again at once");
+        assert!(
+            !lock(&names.0.names)[&key].asking,
+            "not looked up again at once"
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What the clients made from the same options share: endpoints, the token, the check of the server's version.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use ureq::Agent;
 
@@ -8,7 +8,7 @@ use crate::endpoints::Endpoints;
 use crate::http::{self, Exchange, Limits, exchange};
 use crate::known::Known;
 use crate::resolve::Names;
-use crate::{Error, Options, TlsOptions, wire};
+use crate::{Error, Options, TlsOptions, lock, wire};
 
 /// The oldest etcd whose API has the paths and the guards that this crate uses.
 const OLDEST: (u64, u64) = (3, 4);
@@ -95,8 +95,7 @@ impl Session {
 
     /// How often they were replaced, and what they are.
     pub(crate) fn tls(&self) -> MutexGuard<'_, (u64, Option<TlsOptions>)> {
-        // Replaced whole, as the token is.
-        self.tls.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.tls)
     }
 
     pub(crate) fn url(&self, endpoint: usize, path: &str) -> String {
@@ -164,7 +163,7 @@ impl Session {
         endpoint: usize,
         limits: Limits,
     ) -> Result<Ticket, Error> {
-        let Token { ticket, known } = self.lock().clone();
+        let Token { ticket, known } = lock(&self.token).clone();
         if self.options.auth.is_none() || known {
             return Ok(ticket);
         }
@@ -182,7 +181,7 @@ impl Session {
         limits: Limits,
         old: &Ticket,
     ) -> Result<Ticket, Error> {
-        let standing = self.lock().ticket.clone();
+        let standing = lock(&self.token).ticket.clone();
         if standing.generation != old.generation {
             return Ok(standing);
         }
@@ -192,7 +191,7 @@ impl Session {
             });
         };
         let text = self.authenticate(agent, endpoint, limits, user, password)?;
-        let mut token = self.lock();
+        let mut token = lock(&self.token);
         token.known = true;
         token.ticket.text = text;
         token.ticket.generation += 1;
@@ -201,7 +200,7 @@ impl Session {
 
     /// Marks a token as refused, so that the next [`Session::ticket`] authenticates again.
     pub(crate) fn forget(&self, refused: &Ticket) {
-        let mut token = self.lock();
+        let mut token = lock(&self.token);
         if token.ticket.generation == refused.generation {
             token.known = false;
         }
@@ -268,11 +267,6 @@ impl Session {
             Some(token) => text.replace(token.as_str(), "(the token)"),
             None => text.to_owned(),
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Token> {
-        // A token is replaced whole; a panic elsewhere leaves a usable one.
-        self.token.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

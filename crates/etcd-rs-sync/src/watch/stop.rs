@@ -1,13 +1,13 @@
 //! The handle that ends a watch.
 
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Instant;
 
 use ureq::Agent;
 
-use crate::Error;
 use crate::session::{Certified, Session};
+use crate::{Error, lock};
 
 /// Ends a [`Watch`](crate::Watch) from another thread.
 #[derive(Clone)]
@@ -30,7 +30,7 @@ impl WatchStop {
 
     /// The agent whose connections end with the watch, with the certificates of now.
     pub(super) fn agent(&self, session: &Session) -> Result<Agent, Error> {
-        let agent = session.renewed(&mut self.certified())?;
+        let agent = session.renewed(&mut lock(&self.0.agent))?;
         // Whoever stopped it meanwhile has shut the other one down.
         if self.is_stopped() {
             agent.clone().shutdown();
@@ -38,36 +38,28 @@ impl WatchStop {
         Ok(agent)
     }
 
-    fn certified(&self) -> MutexGuard<'_, Certified> {
-        self.0.agent.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Ends the watch for good: a blocked [`Watch::next`](crate::Watch::next) returns `None` at once. The one exception is a connection attempt
     /// under way to an address that does not answer, which ends within its share of [`Options::timeout`](crate::Options).
     pub fn stop(&self) {
-        *self.lock() = true;
+        *lock(&self.0.stopped) = true;
         self.0.wake.notify_all();
         // Closes the stream's socket under a read that blocks, and refuses new connections from now on.
-        self.certified().agent.clone().shutdown();
+        lock(&self.0.agent).agent.clone().shutdown();
     }
 
     /// Whether the watch has been stopped.
     pub fn is_stopped(&self) -> bool {
-        *self.lock()
+        *lock(&self.0.stopped)
     }
 
     /// Waits until `deadline` or [`WatchStop::stop`].
     pub(super) fn wait_until(&self, deadline: Instant) {
         let left = deadline.saturating_duration_since(Instant::now());
         let runs = |stopped: &mut bool| !*stopped;
-        let _ = self.0.wake.wait_timeout_while(self.lock(), left, runs);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, bool> {
-        self.0
-            .stopped
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        let _ = self
+            .0
+            .wake
+            .wait_timeout_while(lock(&self.0.stopped), left, runs);
     }
 }
 

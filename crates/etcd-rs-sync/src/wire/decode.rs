@@ -98,8 +98,7 @@ pub(super) fn key_value(object: Object<'_>) -> Shape<KeyValue> {
 }
 
 fn pairs(object: Object<'_>, field: &str) -> Shape<Vec<KeyValue>> {
-    let pairs = object.list(field)?.iter();
-    pairs.map(|pair| stored(Object::new(pair)?)).collect()
+    object.each(field, |pair| stored(Object::new(pair)?))
 }
 
 /// A pair as it is or was in the store, where every revision starts at 1.
@@ -218,14 +217,13 @@ fn keep_alive(asked: i64, object: Object<'_>) -> Shape<KeepAliveReply> {
 }
 
 fn time_to_live(asked: i64, object: Object<'_>) -> Shape<TimeToLiveReply> {
-    let keys = object.list("keys")?.iter();
     let reply = TimeToLiveReply {
         header: header(object)?,
         id: object.int("ID")?,
         // -1 says that the lease is gone; absence is 0, the last second of a living one.
         ttl_sec: Some(object.int("TTL")?).filter(|ttl| *ttl >= 0),
         granted_ttl_sec: object.int("grantedTTL")?,
-        keys: keys.map(bytes_of).collect::<Shape<_>>()?,
+        keys: object.each("keys", bytes_of)?,
     };
     if reply.id != asked {
         return Err("the time to live is another lease's".into());
@@ -244,25 +242,18 @@ fn status(object: Object<'_>) -> Shape<StatusReply> {
 
 fn members(object: Object<'_>) -> Shape<MembersReply> {
     let header = header(object)?;
-    let texts = |member: Object<'_>, field: &str| -> Shape<Vec<String>> {
-        member.list(field)?.iter().map(text_of).collect()
-    };
     let read = |member: &Value| -> Shape<Member> {
         let member = Object::new(member)?;
         Ok(Member {
             id: member.uint("ID")?,
             name: member.text("name")?.to_owned(),
-            client_urls: texts(member, "clientURLs")?,
-            peer_urls: texts(member, "peerURLs")?,
+            client_urls: member.each("clientURLs", text_of)?,
+            peer_urls: member.each("peerURLs", text_of)?,
         })
     };
     Ok(MembersReply {
         header,
-        members: object
-            .list("members")?
-            .iter()
-            .map(read)
-            .collect::<Shape<_>>()?,
+        members: object.each("members", read)?,
     })
 }
 

@@ -24,61 +24,54 @@ impl<'a> Object<'a> {
         self.0.get(field).filter(|value| !value.is_null())
     }
 
+    fn read<T: Default>(
+        &self,
+        field: &str,
+        read: impl FnOnce(&'a Value) -> Option<T>,
+        wanted: &str,
+    ) -> Shape<T> {
+        let value = self.get(field);
+        let value = value.map_or_else(|| Some(T::default()), read);
+        value.ok_or_else(|| format!("`{field}` is not {wanted}"))
+    }
+
     pub(crate) fn int(&self, field: &str) -> Shape<i64> {
-        self.number(field, Value::as_i64, "an integer")
+        self.read(field, |it| number(it, Value::as_i64), "an integer")
     }
 
     pub(crate) fn uint(&self, field: &str) -> Shape<u64> {
-        self.number(field, Value::as_u64, "an id")
-    }
-
-    fn number<T: Default + FromStr>(
-        &self,
-        field: &str,
-        read: fn(&Value) -> Option<T>,
-        wanted: &str,
-    ) -> Shape<T> {
-        let number = match self.get(field) {
-            None => Some(T::default()),
-            Some(Value::String(text)) => text.parse().ok(),
-            Some(value) => read(value),
-        };
-        number.ok_or_else(|| wrong(field, wanted))
+        self.read(field, |it| number(it, Value::as_u64), "an id")
     }
 
     pub(crate) fn flag(&self, field: &str) -> Shape<bool> {
-        match self.get(field) {
-            None => Ok(false),
-            Some(value) => value.as_bool().ok_or_else(|| wrong(field, "a boolean")),
-        }
+        self.read(field, Value::as_bool, "a boolean")
     }
 
     pub(crate) fn text(&self, field: &str) -> Shape<&'a str> {
-        match self.get(field) {
-            None => Ok(""),
-            Some(value) => value.as_str().ok_or_else(|| wrong(field, "a string")),
-        }
+        self.read(field, Value::as_str, "a string")
     }
 
     pub(crate) fn bytes(&self, field: &str) -> Shape<Vec<u8>> {
-        let bytes = STANDARD.decode(self.text(field)?);
-        bytes.map_err(|_| wrong(field, "base64"))
+        let text = self.text(field)?;
+        self.read(field, |_| STANDARD.decode(text).ok(), "base64")
     }
 
     /// The object in `field`, or `None` when it is absent.
     pub(crate) fn object(&self, field: &str) -> Shape<Option<Object<'a>>> {
-        self.get(field)
-            .map(Object::new)
-            .transpose()
-            .map_err(|_| wrong(field, "an object"))
+        self.read(field, |it| Object::new(it).ok().map(Some), "an object")
     }
 
     pub(crate) fn list(&self, field: &str) -> Shape<&'a [Value]> {
-        match self.get(field) {
-            None => Ok(&[]),
-            Some(Value::Array(values)) => Ok(values),
-            Some(_) => Err(wrong(field, "a list")),
-        }
+        self.read(field, |it| it.as_array().map(Vec::as_slice), "a list")
+    }
+
+    /// What `read` makes of each value of a list.
+    pub(crate) fn each<T>(
+        &self,
+        field: &str,
+        read: impl Fn(&'a Value) -> Shape<T>,
+    ) -> Shape<Vec<T>> {
+        self.list(field)?.iter().map(read).collect()
     }
 
     pub(crate) fn has(&self, field: &str) -> bool {
@@ -98,8 +91,11 @@ pub(crate) fn text_of(value: &Value) -> Shape<String> {
     Ok(text.to_owned())
 }
 
-fn wrong(field: &str, wanted: &str) -> String {
-    format!("`{field}` is not {wanted}")
+fn number<T: FromStr>(value: &Value, read: fn(&Value) -> Option<T>) -> Option<T> {
+    match value {
+        Value::String(text) => text.parse().ok(),
+        value => read(value),
+    }
 }
 
 fn kind(value: &Value) -> &'static str {

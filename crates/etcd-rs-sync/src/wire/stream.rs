@@ -52,13 +52,8 @@ pub(crate) fn message(line: &[u8]) -> Shape<Message> {
             cluster_id: header.cluster_id,
         });
     }
-    let events = result.list("events")?.iter();
-    Ok(Message::Events {
-        revision,
-        events: events
-            .map(|event| read_event(Object::new(event)?))
-            .collect::<Shape<_>>()?,
-    })
+    let events = result.each("events", |event| read_event(Object::new(event)?))?;
+    Ok(Message::Events { revision, events })
 }
 
 fn read_event(object: Object<'_>) -> Shape<Event> {
