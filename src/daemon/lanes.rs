@@ -29,9 +29,11 @@ pub(super) struct Lanes {
     client: Arc<Client>,
     /// Dropping it ends the thread that follows the certificate files.
     _certificates: Option<Sender<()>>,
-    main: Lane,
-    keepalive: Lane,
-    reports: Lane,
+    /// For the requests of the machine.
+    pub(super) main: Lane,
+    pub(super) keepalive: Lane,
+    /// For the requests of the health report.
+    pub(super) reports: Lane,
     watching: Option<WatchStop>,
     /// After this the watch is opened anew: a network that swallows packets delays a turn by no more than a TTL. A waiting node
     /// sends three keepalives in that time, so this adds little to its cost.
@@ -47,7 +49,7 @@ pub(super) struct Lanes {
 
 /// A thread that performs one request after the other, on a connection of its own. It begins with the first, since many a pass
 /// needs one of them only, and ends when this is dropped.
-struct Lane {
+pub(super) struct Lane {
     name: &'static str,
     answer: Answer,
     /// Not a connection of its own but the one that [`Lanes::client`] gives.
@@ -122,22 +124,8 @@ impl Lanes {
         )
     }
 
-    /// Sends a request of the machine; the answer arrives in the inbox.
-    pub(super) fn etcd(&self, ticket: Ticket, request: Request) -> Option<Input> {
-        self.hand_over(&self.main, ticket, request)
-    }
-
-    /// Sends a renewal, on the keepalive's own connection.
-    pub(super) fn renew(&self, ticket: Ticket, request: Request) -> Option<Input> {
-        self.hand_over(&self.keepalive, ticket, request)
-    }
-
-    /// Sends a request of the health report, on a connection of its own.
-    pub(super) fn report(&self, ticket: Ticket, request: Request) -> Option<Input> {
-        self.hand_over(&self.reports, ticket, request)
-    }
-
-    fn hand_over(&self, lane: &Lane, ticket: Ticket, request: Request) -> Option<Input> {
+    /// Sends a request on one of them; the answer arrives in the inbox.
+    pub(super) fn send(&self, lane: &Lane, ticket: Ticket, request: Request) -> Option<Input> {
         let refused = |error| Some((lane.answer)(ticket, Err(error)));
         if lane.sender.get().is_none() {
             match self.begin(lane) {

@@ -282,13 +282,14 @@ impl Daemon {
                 action,
                 Action::Etcd(..) | Action::Detect(_) | Action::Health(..) | Action::LookAtHost(_)
             );
+            let lanes = &mut self.lanes;
             let answer = match action {
-                Action::Etcd(ticket, request) => self.lanes.etcd(ticket, request),
-                Action::Renew(ticket, request) => self.lanes.renew(ticket, request),
-                Action::Report(ticket, request) => self.lanes.report(ticket, request),
+                Action::Etcd(ticket, request) => lanes.send(&lanes.main, ticket, request),
+                Action::Renew(ticket, request) => lanes.send(&lanes.keepalive, ticket, request),
+                Action::Report(ticket, request) => lanes.send(&lanes.reports, ticket, request),
                 Action::Monitor(ticket, facts) => self.tasks.monitor(ticket, &facts),
-                Action::Farewell(request) => self.lanes.farewell(request),
-                Action::Watch(watch) => self.lanes.watch(watch),
+                Action::Farewell(request) => lanes.farewell(request),
+                Action::Watch(watch) => lanes.watch(watch),
                 Action::Detect(ticket) => self.tasks.detect(ticket),
                 Action::Health(ticket, phase, facts) => self.tasks.health(ticket, phase, &facts),
                 Action::Hook(ticket, hook, facts) => self.tasks.hook(ticket, hook, &facts),

@@ -14,20 +14,23 @@ fn each_lane_answers_as_itself() {
     let lab = Lab::new();
     let (daemon, events) = lab.daemon();
     let grant = Request::Grant { id: 7, ttl_sec: 60 };
-    assert!(daemon.lanes.etcd(Ticket(1), grant).is_none());
+    let lanes = &daemon.lanes;
+    assert!(lanes.send(&lanes.main, Ticket(1), grant).is_none());
     let found = input(&events);
     assert!(
         matches!(found, Input::Etcd(Ticket(1), Ok(Reply::Grant(_)))),
         "{found:?}"
     );
     let renewal = || Request::KeepAlive { id: 7 };
-    assert!(daemon.lanes.renew(Ticket(2), renewal()).is_none());
+    let sent = lanes.send(&lanes.keepalive, Ticket(2), renewal());
+    assert!(sent.is_none());
     let found = input(&events);
     assert!(
         matches!(found, Input::Renewed(Ticket(2), Ok(Reply::KeepAlive(_)))),
         "{found:?}"
     );
-    assert!(daemon.lanes.report(Ticket(3), renewal()).is_none());
+    let sent = lanes.send(&lanes.reports, Ticket(3), renewal());
+    assert!(sent.is_none());
     let found = input(&events);
     assert!(
         matches!(found, Input::Reported(Ticket(3), Ok(Reply::KeepAlive(_)))),

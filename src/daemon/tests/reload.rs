@@ -211,7 +211,8 @@ fn an_endpoint_that_is_configured_no_more_does_not_come_back() {
         true
     });
     let grant = Request::Grant { id: 7, ttl_sec: 60 };
-    assert!(daemon.lanes.etcd(Ticket(1), grant).is_none());
+    let lanes = &daemon.lanes;
+    assert!(lanes.send(&lanes.main, Ticket(1), grant).is_none());
     is_asked.recv_timeout(LIMIT).unwrap();
     let other = Etcd::start();
     lab.set("etcd_endpoints", &format!("[{:?}]", other.url()));
