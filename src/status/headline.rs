@@ -90,11 +90,10 @@ pub fn of_cluster(survey: &Survey, reader: &Reader<'_>, zone: &TimeZone) -> Vec<
 }
 
 fn part(state: &NodeState, waiting: Option<&str>, now: Timestamp) -> Part {
-    let age = state.age(now);
+    let (node, age) = (&state.node, state.age(now));
     let more = (state.rank == Rank::Stuck && !age.is_empty()).then(|| {
         format!(
-            "For {age}. While {} holds its claim the line stands still: look at that machine.",
-            state.node
+            "For {age}. While {node} holds its claim the line stands still: look at that machine."
         )
     });
     let waiting = waiting.map_or_else(String::new, |waiting| format!("; {waiting}"));

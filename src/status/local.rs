@@ -58,15 +58,11 @@ fn kill_switch(path: &Path) -> KillSwitch {
     let cancel = Cancel::new();
     let owned = path.to_path_buf();
     // A key of its own: in a daemon the machine's look must not find this one in its way.
-    bounded("kill switch, for status", HOST_LIMIT, &cancel, move || {
-        host::kill_switch(&owned)
-    })
-    .unwrap_or_else(|_| {
-        KillSwitch::Unknown(format!(
-            "{}: the file system does not answer",
-            path.display()
-        ))
-    })
+    let look = move || host::kill_switch(&owned);
+    let looked = bounded("kill switch, for status", HOST_LIMIT, &cancel, look);
+    let path = path.display();
+    let silent = |_| KillSwitch::Unknown(format!("{path}: the file system does not answer"));
+    looked.unwrap_or_else(silent)
 }
 
 fn asked(detectors: &[Detector]) -> (Vec<DetectorReport>, Vec<String>) {
