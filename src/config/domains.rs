@@ -13,22 +13,30 @@ const LONGEST_NAME: usize = 32;
 /// The longest value of a label.
 const LONGEST_VALUE: usize = 64;
 
-/// What the two fields say together, under a limit in all.
-pub(super) fn read(labels: &Field<'_>, limits: &Field<'_>, most: u32) -> Option<Domains> {
-    let labels_read = read_labels(labels)?;
+/// What the two fields say together, under a limit in all. What is wrong is left out, and told.
+pub(super) fn read(labels: &Field<'_>, limits: &Field<'_>, most: u32) -> Domains {
+    let written = entries(labels);
+    let known = written.iter().map(|(name, _)| *name);
+    if written.len() > MOST {
+        labels.problem(format!(
+            "has {} labels, at most {MOST} are allowed: each stands in every claim; keep those that `limits` names",
+            written.len()
+        ));
+    }
     let mut limits_read = BTreeMap::new();
-    for (name, field) in entries(limits)? {
-        if !labels_read.contains_key(name) {
-            let known = labels_read.keys().map(String::as_str);
+    for (name, field) in entries(limits) {
+        if !known.clone().any(|label| label == name) {
             let advice = match nearest(name, known.clone()) {
                 Some(label) => format!("did you mean `{label}`?"),
-                None if labels_read.is_empty() => {
+                None if written.is_empty() => {
                     format!("say where the node is: `labels: {{{name}: ...}}`")
                 }
-                None => format!("its labels are {}", known.collect::<Vec<_>>().join(", ")),
+                None => format!(
+                    "its labels are {}",
+                    known.clone().collect::<Vec<_>>().join(", ")
+                ),
             };
             field.problem(format!("this node has no label `{name}`; {advice}"));
-            continue;
         }
         if !field.is_set() {
             field.problem("needs a number: how many with the same value may be down at once");
@@ -44,25 +52,10 @@ pub(super) fn read(labels: &Field<'_>, limits: &Field<'_>, most: u32) -> Option<
         }
         limits_read.insert(name.to_owned(), limit);
     }
-    Some(Domains {
-        labels: labels_read,
+    Domains {
+        labels: written.iter().filter_map(|it| label(it.0, &it.1)).collect(),
         limits: limits_read,
-    })
-}
-
-fn read_labels(labels: &Field<'_>) -> Option<BTreeMap<String, String>> {
-    let entries = entries(labels)?;
-    let count = entries.len();
-    if count > MOST {
-        labels.problem(format!(
-            "has {count} labels, at most {MOST} are allowed: each stands in every claim; keep those that `limits` names"
-        ));
     }
-    // All of them are looked at before the first that is wrong ends this.
-    let read: Vec<_> = entries.iter().map(|it| label(it.0, &it.1)).collect();
-    read.into_iter()
-        .collect::<Option<_>>()
-        .filter(|_| count <= MOST)
 }
 
 fn label(name: &str, field: &Field<'_>) -> Option<(String, String)> {
@@ -86,13 +79,11 @@ fn label(name: &str, field: &Field<'_>) -> Option<(String, String)> {
     is_name.then(|| (name.to_owned(), value))
 }
 
-/// The entries of a map; none when it is absent.
-fn entries<'a>(field: &Field<'a>) -> Option<Vec<(&'a str, Field<'a>)>> {
-    if !field.is_set() {
-        return Some(Vec::new());
-    }
-    let names = field.entries()?.iter().map(|(name, _)| name.as_str());
-    Some(names.map(|name| (name, field.field(name))).collect())
+/// The entries of a map; none when it is absent, or no map.
+fn entries<'a>(field: &Field<'a>) -> Vec<(&'a str, Field<'a>)> {
+    let names = field.entries().unwrap_or_default().iter();
+    let names = names.map(|(name, _)| name.as_str());
+    names.map(|name| (name, field.field(name))).collect()
 }
 
 /// Letters, digits and what joins them.

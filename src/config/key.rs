@@ -10,14 +10,17 @@ pub(super) fn lock_key(field: &Field<'_>) -> Option<String> {
         )?
         .text()?;
     let key = text.trim_end_matches('/');
-    let wrong = if !text.starts_with('/') {
-        "must be absolute; begin it with /"
-    } else if key.is_empty() {
-        "must not be / alone; every record lives under it, for example /cluster/reboot-coordinator/lock"
-    } else {
-        return part(field, key);
-    };
-    field.refuse(format!("{text:?} {wrong}"))
+    let alone = "must not be / alone; every record lives under it, for example /cluster/reboot-coordinator/lock";
+    let absolute = "must be absolute; begin it with /";
+    told(
+        field,
+        if key.is_empty() { &text } else { key },
+        &[
+            (key.is_empty(), alone),
+            (!text.starts_with('/'), absolute),
+            (key.contains("//"), SINGLE),
+        ],
+    )
 }
 
 /// What stands before it, if anything.
@@ -25,34 +28,35 @@ pub(super) fn namespace(field: &Field<'_>) -> Option<String> {
     if !field.is_given() {
         return Some(String::new());
     }
-    part(field, &field.text()?)
+    let text = field.text()?;
+    let end = "must not end with /, because lock_key begins with one; remove it";
+    let rules = [(text.contains("//"), SINGLE), (text.ends_with('/'), end)];
+    told(field, &text, &rules)
 }
 
 /// What tells machines of one name apart: the last part of a key, where a machine was refused its name.
 pub(super) fn node_id(field: &Field<'_>) -> Option<String> {
     let text = field.text()?;
-    if !text.contains('/') {
-        return part(field, &text);
-    }
-    field.refuse(format!(
-        "\"{}\" must not contain /; remove it",
-        shown(&text)
-    ))
+    told(
+        field,
+        &text,
+        &[(text.contains('/'), "must not contain /; remove it")],
+    )
 }
 
-/// A part of every key in etcd. Two that look alike must be alike: nodes that differ in one nobody sees form two groups, each
-/// with a limit of its own.
-fn part(field: &Field<'_>, text: &str) -> Option<String> {
-    let wrong = if text.chars().any(|c| !c.is_ascii_graphic()) {
-        "must not contain spaces, control characters or letters beyond ASCII; remove them"
-    } else if text.contains("//") {
-        "must not contain //; write a single /"
-    } else if text.ends_with('/') {
-        "must not end with /, because lock_key begins with one; remove it"
-    } else {
-        return Some(text.to_owned());
-    };
-    field.refuse(format!("\"{}\" {wrong}", shown(text)))
+const SINGLE: &str = "must not contain //; write a single /";
+
+/// A part of every key in etcd, with all that is wrong with it told. Two that look alike must be alike: nodes that differ in one nobody
+/// sees form two groups, each with a limit of its own.
+fn told(field: &Field<'_>, text: &str, rules: &[(bool, &str)]) -> Option<String> {
+    let hidden = text.chars().any(|c| !c.is_ascii_graphic());
+    let plain = "must not contain spaces, control characters or letters beyond ASCII; remove them";
+    let rules = [(hidden, plain)].into_iter().chain(rules.iter().copied());
+    let wrong: Vec<_> = rules.filter(|(wrong, _)| *wrong).collect();
+    for (_, why) in &wrong {
+        field.problem(format!("\"{}\" {why}", shown(text)));
+    }
+    wrong.is_empty().then(|| text.to_owned())
 }
 
 /// Every character that could be mistaken for another, or not be seen, as its number.

@@ -40,7 +40,7 @@ pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
         backoff_max,
         min_reboot_interval: sink.read(field("min_reboot_interval_sec").seconds_or_zero()),
         max_concurrent_reboots: limit,
-        domains: sink.read(domains::read(&field("labels"), &field("limits"), limit)),
+        domains: domains::read(&field("labels"), &field("limits"), limit),
         wave: sink.read(field("wave").whole(-99, 99)),
         lock_key: sink.read(key::lock_key(&field("lock_key"))),
         lock_ttl: seconds("lock_ttl_sec"),
@@ -197,7 +197,7 @@ fn metrics(metrics: &Field<'_>) -> (Option<SocketAddr>, Vec<String>) {
     let text = listen.text_or_default();
     let address = listen_address(&text).or_else(|| {
         listen.refuse(format!(
-            "{text:?} must be an IP address and a port, for example 127.0.0.1:9746"
+            "{text:?} must be an IP address or localhost, and a port, for example 127.0.0.1:9746"
         ))
     });
     let enabled = metrics.field("enabled").bool();

@@ -485,7 +485,7 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     (
         "metrics: {listen: example.com:1}",
-        "metrics.listen: \"example.com:1\" must be an IP address and a port",
+        "metrics.listen: \"example.com:1\" must be an IP address or localhost, and a port",
     ),
     (
         "metrics: {enabled: maybe}",
@@ -544,5 +544,43 @@ fn every_rule_answers_with_one_line() {
             problems[0]
         );
         assert!(problems[0].starts_with("config.yaml:"), "{}", problems[0]);
+    }
+}
+
+#[test]
+fn one_mistake_hides_no_other() {
+    let fixture = Fixture::new();
+    for (fields, expected) in [
+        (
+            "labels: {rack: r1, e: ''}\nlimits: {rack: 0, z: 1}",
+            &[
+                "labels.e: needs",
+                "limits.rack: must",
+                "limits.z: this node has no label",
+            ][..],
+        ),
+        (
+            "limits: {rack: 0, site: x}",
+            &[
+                "limits.rack: this node has no label",
+                "limits.rack: must",
+                "limits.site: this node has no label",
+                "limits.site: must",
+            ],
+        ),
+        (
+            "etcd_namespace: '/a//b /'",
+            &["spaces", "must not contain //", "must not end with /"],
+        ),
+        (
+            "lock_key: a//b",
+            &["must be absolute", "must not contain //"],
+        ),
+        ("node_id: 'a /'", &["spaces", "must not contain /"]),
+    ] {
+        let problems = fixture.problems(&with(fields));
+        let told = problems.len() == expected.len();
+        let each = |words: &&str| problems.iter().any(|problem| problem.contains(words));
+        assert!(told && expected.iter().all(each), "{fields}\n{problems:#?}");
     }
 }
