@@ -10,6 +10,8 @@
 //! ```
 //! An end that is not after its start is on the next day, or for a named day in the next week.
 
+use std::cmp::Ordering;
+
 use jiff::civil::{Date, DateTime, Weekday};
 
 use super::hints::hint;
@@ -204,10 +206,11 @@ fn once(first: Date, from: i64, last: Option<Date>, to: i64) -> Result<Span, Str
         None if to > from => at(first, to)?,
         None => at(later(first)?, to)?,
     };
-    if end <= start {
-        return Err("ends before it begins; swap the two dates".to_owned());
+    match end.cmp(&start) {
+        Ordering::Greater => Ok(Span::Once { start, end }),
+        Ordering::Equal => Err("ends where it begins; write a later end".to_owned()),
+        Ordering::Less => Err("ends before it begins; swap the two dates".to_owned()),
     }
-    Ok(Span::Once { start, end })
 }
 
 /// The last word is the time, what stands before it the day.

@@ -6,7 +6,7 @@ use self::words::{ADVICE, DAYS, SIGNS, WORDS};
 
 /// What to write instead of `text`, if that can be told; `fits` says whether the grammar takes it.
 pub(super) fn hint(text: &str, fits: impl Fn(&str) -> bool) -> Option<String> {
-    if text.chars().count() > 200 {
+    if text.is_empty() || text.chars().count() > 200 {
         return None;
     }
     if let Some(cron) = cron(text).filter(|entry| fits(entry)) {

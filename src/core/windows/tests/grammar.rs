@@ -263,8 +263,8 @@ fn the_next_start_or_end_is_told_to_the_second() {
 }
 
 const REFUSED: &[(&str, &str)] = &[
-    ("", "is empty"),
-    ("   ", "is empty"),
+    ("", "\"\": is empty; write it as [MONTHS]"),
+    ("   ", "\"\": is empty; write it as [MONTHS]"),
     ("not-a-window", "has no time"),
     ("Mon", "has no time"),
     ("Mon 02-04", "has no time"),
@@ -305,7 +305,10 @@ const REFUSED: &[(&str, &str)] = &[
     ("2026-2-3 00:00-24:00", "\"2026-2-3\" is not a date"),
     ("20260203 00:00-24:00", "\"20260203\" is not a date"),
     ("2027-01-05 00:00-2026-12-20 00:00", "ends before it begins"),
-    ("2026-12-20 00:00-2026-12-20 00:00", "ends before it begins"),
+    (
+        "2026-12-20 00:00-2026-12-20 00:00",
+        "ends where it begins; write a later end",
+    ),
     (
         "2026-12-20 00:00-Mon 00:00",
         "begins at a date and ends on \"Mon\"",
