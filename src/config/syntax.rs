@@ -16,6 +16,8 @@ const DEEPEST: usize = 64;
 const SPECIAL: &[char] = &['*', '&', '%', '@', '`', '!', '|', '>', '?'];
 
 const QUOTE: &str = "the text goes on behind a value; put the whole of it in quotes";
+const DIRECTIVE: &str =
+    "a line that begins with % is no field; remove it, or put a value in quotes";
 const UNCLOSED: &str =
     "a bracket is not closed, or a comma or the quotes around a text are missing; correct it";
 const INDENT: &str = "the indent does not fit the lines before it; fields and items of one level begin in the same column, with spaces";
@@ -35,10 +37,7 @@ const MEANINGS: &[(&str, &str)] = &[
         "a quote is opened here and not closed; close it, in the same line",
     ),
     ("unexpected end of stream", UNCLOSED),
-    (
-        "scanning a directive",
-        "a line that begins with % is no field; remove it, or put a value in quotes",
-    ),
+    ("scanning a directive", DIRECTIVE),
     (
         "tab character",
         "a tab stands in the indent; use spaces alone",
@@ -80,6 +79,12 @@ pub(super) fn before_parsing(text: &str) -> Result<(), SyntaxError> {
     for (line, shown) in (1..).zip(text.split('\n')) {
         let begins = shown.trim_end() == "---" || shown.starts_with("--- ");
         let is_content = !begins && !shown.trim().is_empty() && !shown.starts_with(['#', '%']);
+        if content && shown.starts_with('%') {
+            return Err(SyntaxError {
+                place: Some((line, 1)),
+                message: DIRECTIVE.to_owned(),
+            });
+        }
         if (begins && content) || (is_content && ended) {
             return Err(SyntaxError {
                 place: Some((line, 1)),

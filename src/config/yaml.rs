@@ -2,9 +2,7 @@
 
 use std::{fmt, mem};
 
-use serde::de::{
-    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
-};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::syntax::{SyntaxError, before_parsing, explained};
 use super::tree::{Node, Place, Value};
@@ -16,7 +14,7 @@ pub(super) fn parse(text: &str, at: &Place) -> Result<Node, SyntaxError> {
     before_parsing(text)?;
     let parser = || serde_yaml::Deserializer::from_str(text);
     let explain = |error| explained(text, &error);
-    let mut node = Parsed(at).deserialize(parser()).map_err(explain)?;
+    let mut node = Parsed(at, false).deserialize(parser()).map_err(explain)?;
     AsWritten(&mut node.value)
         .deserialize(parser())
         .map_err(explain)?;
@@ -114,11 +112,19 @@ fn merge_keys(node: &mut Node) {
     }
 }
 
-/// A value with the place of its file.
+/// A value with the place of its file, and whether it is the key of another.
 #[derive(Clone, Copy)]
-struct Parsed<'a>(&'a Place);
+struct Parsed<'a>(&'a Place, bool);
 
 impl Parsed<'_> {
+    /// Refused before it is read, so that the place of the error is where the key begins.
+    fn refuse_key<E: Error>(self) -> Result<(), E> {
+        match self.1 {
+            true => Err(E::custom("a key must be a plain name")),
+            false => Ok(()),
+        }
+    }
+
     fn node<E>(self, value: Value) -> Result<Node, E> {
         let at = self.0.clone();
         Ok(Node { at, value })
@@ -179,6 +185,7 @@ impl<'de> Visitor<'de> for Parsed<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Node, A::Error> {
+        self.refuse_key()?;
         let mut list = Vec::new();
         while let Some(item) = items.next_element_seed(self)? {
             list.push(item);
@@ -187,14 +194,12 @@ impl<'de> Visitor<'de> for Parsed<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Node, A::Error> {
+        self.refuse_key()?;
         let mut map = Vec::new();
-        while let Some(key) = entries.next_key_seed(self)? {
+        while let Some(key) = entries.next_key_seed(Parsed(self.0, true))? {
             let key = match key.value {
                 Value::Text(text) => text,
                 Value::Null => "null".to_owned(),
-                Value::List(_) | Value::Map(_) => {
-                    return Err(A::Error::custom("a key must be a plain name"));
-                }
                 scalar => scalar.describe(),
             };
             map.push((key, entries.next_value_seed(self)?));

@@ -41,13 +41,28 @@ const ANSWERED: &[(&str, &str, &str)] = &[
     ),
     (
         "node_name: {{ name }}\n",
-        "1: column 12",
+        "1: column 13",
         "fill in the template, or put the value in quotes",
     ),
     (
         "%H: 1\n",
         "1: column 3",
         "a line that begins with % is no field",
+    ),
+    (
+        "node_name: a\n%YAML 1.1\nlock_key: /a\n",
+        "2: column 1",
+        "a line that begins with % is no field",
+    ),
+    (
+        "node_name: a\nlog:\n  level: info\n  [a]: 4\n",
+        "4: column 3",
+        "the line reads: [a]: 4",
+    ),
+    (
+        "node_name: a\n? {a: b}\n: 4\n",
+        "2: column 3",
+        "the line reads: ? {a: b}",
     ),
     (
         "log:\n  level: info\n\tformat: text\n",
