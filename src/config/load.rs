@@ -117,6 +117,9 @@ fn merged(
     tree
 }
 
+/// How names end that were meant to be read. What package managers and editors leave (`.dpkg-old`, `.rpmsave`, `.bak`, `~`) was not.
+const MISTAKEN: [&str; 6] = [".yaml", ".yml", ".json", ".conf", ".yaml.txt", ".yml.txt"];
+
 /// The drop-in files, in name order. A file that looks like one and is not taken is worth a warning.
 fn drop_ins(config: &Path, sink: &Sink) -> Result<Vec<PathBuf>, Problem> {
     let folder = config.parent().unwrap_or(Path::new("")).join("config.d");
@@ -144,7 +147,10 @@ fn drop_ins(config: &Path, sink: &Sink) -> Result<Vec<PathBuf>, Problem> {
         }
         if name.ends_with(".yaml") {
             found.push(path);
-        } else if name.ends_with(".yml") {
+        } else if MISTAKEN
+            .iter()
+            .any(|end| name.to_lowercase().ends_with(end))
+        {
             let message = "is not read, since its name does not end in .yaml; rename it";
             let warning = Place::file(&path).problem("", message);
             sink.warnings.borrow_mut().push(warning);

@@ -100,14 +100,20 @@ fn other_names_are_not_read() {
     let fixture = Fixture::new();
     fixture.file("config.d/.hidden.yaml", "nonsense: 1\n", 0o644);
     fixture.file("config.d/README", "nonsense: 1\n", 0o644);
-    fixture.file("config.d/late.yml", "nonsense: 1\n", 0o644);
-    let warnings = fixture.load(LEAST).unwrap().warnings;
-    assert_eq!(warnings.len(), 1, "{warnings:?}");
-    assert!(
-        warnings[0].to_string().contains("late.yml: is not read"),
-        "{}",
-        warnings[0]
-    );
+    for silent in ["a.yaml~", "a.yaml.bak", "a.yaml.dpkg-old", "a.yaml.rpmsave"] {
+        fixture.file(&format!("config.d/{silent}"), "nonsense: 1\n", 0o644);
+    }
+    let told = ["a.YAML", "b.yml", "c.Yml", "d.yaml.txt", "e.json", "f.conf"];
+    for name in told {
+        fixture.file(&format!("config.d/{name}"), "nonsense: 1\n", 0o644);
+    }
+    let mut warnings = fixture.load(LEAST).unwrap().warnings;
+    warnings.sort_by(|a, b| a.file.cmp(&b.file));
+    assert_eq!(warnings.len(), told.len(), "{warnings:?}");
+    for (warning, name) in warnings.iter().zip(told) {
+        let wanted = format!("config.d/{name}: is not read");
+        assert!(warning.to_string().contains(&wanted), "{warning}");
+    }
 }
 
 #[test]
