@@ -70,9 +70,14 @@ fn answer(check: &HttpCheck, limit: Duration) -> Result<DetectorResult, String> 
         HttpMeans::Json { pointer, equals } if (200..300).contains(&status) => {
             let document = document(response.into_body(), limit)?;
             let found = document.pointer(pointer);
+            let place = if pointer.is_empty() {
+                "the document"
+            } else {
+                pointer
+            };
             let found = found.ok_or_else(|| format!("the document has nothing at {pointer}"))?;
             Ok(match same(found, equals) {
-                true => DetectorResult::Required(format!("{pointer} is {found}")),
+                true => DetectorResult::Required(format!("{place} is {found}")),
                 false => DetectorResult::Clear,
             })
         }

@@ -48,14 +48,22 @@ impl<'a> Field<'a> {
     /// A text, a number or a truth value, as JSON has it.
     pub(in crate::config) fn scalar(&self) -> Option<serde_json::Value> {
         let node = self.node?;
-        let found = match &node.value {
-            Value::Text(text) => Some(serde_json::Value::from(text.as_str())),
-            Value::Bool(value) => Some(serde_json::Value::from(*value)),
-            Value::Int(value) => i64::try_from(*value).ok().map(serde_json::Value::from),
-            Value::Float(value, _) => Some(serde_json::Value::from(*value)),
-            Value::Null | Value::List(_) | Value::Map(_) => None,
-        };
-        found.or_else(|| self.wrong(node, "a text, a number, true or false"))
+        // JSON knows numbers as they are read by everybody: exactly up to 2^53.
+        match &node.value {
+            Value::Text(text) => Some(text.as_str().into()),
+            Value::Bool(value) => Some((*value).into()),
+            Value::Int(value) if value.unsigned_abs() <= 1 << 53 => {
+                i64::try_from(*value).ok().map(serde_json::Value::from)
+            }
+            Value::Float(value, _) if value.abs() < 9e15 => Some((*value).into()),
+            Value::Int(_) | Value::Float(..) => self.refuse(format!(
+                "{} is too large a number to be compared; use one up to 9007199254740992, or write a text in quotes",
+                node.value.describe()
+            )),
+            Value::Null | Value::List(_) | Value::Map(_) => {
+                self.wrong(node, "a text, a number, true or false")
+            }
+        }
     }
 
     /// The text it holds; unlike [`Field::text`] other values are no problem.

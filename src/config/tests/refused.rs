@@ -127,6 +127,14 @@ const REFUSED: &[(&str, &str)] = &[
         "[0].equals: must be a text, a number, true or false",
     ),
     (
+        "reboot_required_detectors: [{type: http, url: 'http://x/', pointer: /a, equals: 12345678901234567890}]",
+        "[0].equals: 12345678901234567890 is too large a number to be compared; use one up to 9007199254740992",
+    ),
+    (
+        "reboot_required_detectors: [{type: http, url: 'http://x/', pointer: /a, equals: -.inf}]",
+        "[0].equals: -.inf is too large",
+    ),
+    (
         "reboot_required_detectors: [{type: http, url: 'http://x/', pointer: /a, equals: 1, status_codes: [200]}]",
         "does not go with `pointer` and `equals`",
     ),

@@ -101,7 +101,12 @@ fn the_value_at_the_pointer_decides() {
             json!("yes"),
             required("/a~1b is \"yes\""),
         ),
-        (r#""yes""#, "", json!("yes"), required(" is \"yes\"")),
+        (
+            r#""yes""#,
+            "",
+            json!("yes"),
+            required("the document is \"yes\""),
+        ),
     ] {
         let means = HttpMeans::Json {
             pointer: pointer.into(),
