@@ -130,18 +130,15 @@ impl Metrics {
     pub fn view(&self, view: &View) {
         let mut families = self.lock();
         families.state.set_only(Some((view.state, 1.0)));
-        // Nothing holds up a node that has no reason to reboot.
-        let refusal = view.refusal.as_ref();
-        let reason = refusal.filter(|refusal| **refusal != Refusal::NotRequired);
-        let reason = reason.map(|refusal| (refusal.label(), 1.0));
-        families.blocked.set_only(reason);
         let standing = view.standing.as_ref();
         let required = standing.and_then(|standing| standing.required.as_ref());
         let since = timestamp(required.map(|required| required.since.as_str()));
         families.required_since.set(&[], since);
         let held = standing.and_then(|standing| standing.blocked.as_ref());
-        let held = held.map(|held| (held.label.as_str(), timestamp(Some(&held.since))));
-        families.blocked_since.set_only(held);
+        let reason = held.map(|held| (held.label.as_str(), 1.0));
+        families.blocked.set_only(reason);
+        let since = held.map(|held| (held.label.as_str(), timestamp(Some(&held.since))));
+        families.blocked_since.set_only(since);
         let position = view.ahead.map_or(0.0, |(ahead, _)| ahead as f64 + 1.0);
         families.queue_position.set(&[], position);
         families

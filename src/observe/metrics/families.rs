@@ -49,12 +49,12 @@ families! {
     ),
     blocked: Family::gauge(
         "reboot_coordinator_blocked",
-        "1 for the reason why a required reboot waits.",
+        "1 for the reason that holds this node up. A look at the gates that comes to the same changes nothing.",
         &[("reason", &reasons())],
     ),
     blocked_since: Family::gauge(
         "reboot_coordinator_blocked_since_timestamp_seconds",
-        "Since when this reason has held this node up, by its clock; 0 for the others. A look at the gates that comes to the same changes nothing.",
+        "Since when this reason has held this node up, by its clock; 0 for the others.",
         &[("reason", &reasons())],
     ),
     queue_position: number(
