@@ -165,7 +165,7 @@ impl Machine {
             State::Idle(_) => self.go(State::Gates(Gates::at(Stage::PreLock))),
             State::Rebooting { .. } => self.on_reboot_timeout(),
             State::Holding(..) => self.ask(),
-            State::Stopping => self.exit(0),
+            State::Stopping => self.exit_stopped(),
             State::Stopped => {}
             State::SelfTest
             | State::ReadOwn

@@ -10,6 +10,7 @@ use crate::core::budget::backoff;
 use crate::core::io::Action;
 use crate::core::settings::Mode;
 use crate::core::{Note, Refusal};
+use crate::lock::record::Phase;
 
 /// How long a stop waits for the lease to be revoked. The specification allows a second for everything.
 const FAREWELL: Duration = Duration::from_millis(800);
@@ -28,10 +29,14 @@ impl Machine {
                 let pause = backoff(self.called_off, self.settings.backoff_min, longest);
                 self.called_off += 1;
                 let pause = self.rng.jitter(pause);
-                if self.settings.mode == Mode::Daemon {
-                    let at = after(self.now.wall, pause).strftime("%Y-%m-%d %H:%M UTC");
-                    *why = format!("{why}; tried again {at}");
-                }
+                let again = match self.settings.mode {
+                    Mode::Daemon => {
+                        let at = after(self.now.wall, pause).strftime("%Y-%m-%d %H:%M UTC");
+                        format!("tried again {at}, or at once when the daemon is restarted")
+                    }
+                    _ => "tried again by the next pass".to_owned(),
+                };
+                *why = format!("{why}; {again}");
                 pause
             }
             Refusal::Etcd(_) | Refusal::Lost(_) => self.failure_pause(),
@@ -125,14 +130,14 @@ impl Machine {
             State::Leaving(id, _) => Some(*id),
             _ => self.lease.as_ref().map(|lease| lease.id),
         };
-        self.note(Note::info("stopping", "stopping"));
+        self.note(Note::info("stopping", self.stays().unwrap_or("stopping")));
         self.cancel_task();
         self.unwatch();
         self.lease = None;
         let reported = self.reporter.take().and_then(|reporter| reporter.lease());
         let leases: Vec<i64> = lease.into_iter().chain(reported).collect();
         if leases.is_empty() {
-            return self.exit(0);
+            return self.exit_stopped();
         }
         self.go(State::Stopping);
         self.farewells = leases.len();
@@ -145,7 +150,21 @@ impl Machine {
     pub(super) fn on_farewell(&mut self) {
         self.farewells = self.farewells.saturating_sub(1);
         if matches!(self.state, State::Stopping) && self.farewells == 0 {
-            self.exit(0);
+            self.exit_stopped();
         }
+    }
+
+    /// What a stop leaves behind that the next start goes on with. A host on its way down is none of that.
+    fn stays(&self) -> Option<&'static str> {
+        let phase = self.held.as_ref()?.claim.phase;
+        matches!(phase, Phase::Draining | Phase::Verifying).then_some(
+            "stopping; the claim of this node stays, and what its drain hook did is not undone: the next start goes on with both, and \
+             others wait for it",
+        )
+    }
+
+    pub(super) fn exit_stopped(&mut self) {
+        let unfinished = self.settings.mode != Mode::Daemon && self.stays().is_some();
+        self.exit(u8::from(unfinished));
     }
 }

@@ -168,15 +168,11 @@ impl Machine {
     /// The state, what holds it up, and what it is at.
     fn stands(&self) -> Option<(&'static str, Option<Refusal>, Option<String>)> {
         let at = |gates: &Gates| match gates.stage() {
-            Stage::PreLock => None,
+            // What comes of it is said, and that a drain goes on after a restart is said by its claim.
+            Stage::PreLock | Stage::Resume => None,
             // It looks again, as it says: not each look is news.
-            Stage::Resume | Stage::Retry if self.is_said_to_hold() => None,
+            Stage::Retry if self.is_said_to_hold() => None,
             Stage::Waiting | Stage::PostLock => Some(self.waiting()),
-            Stage::Resume => Some((
-                "draining",
-                None,
-                Some("judges its gates before the drain".to_owned()),
-            )),
             Stage::Retry => Some(("retrying", None, Some(self.still_up()))),
         };
         match &self.state {

@@ -114,7 +114,10 @@ impl Machine {
                 self.out.push_back(Action::Detect(ticket));
             }
             Step::Undo if verify.undone => self.verify_next(Step::Health),
-            Step::Undo if !self.settings.undoes => self.undone(),
+            Step::Undo if !self.settings.undoes => {
+                self.note_not_undone();
+                self.undone();
+            }
             Step::Undo => {
                 self.note(
                     Note::info("undraining", "running the hook that undoes the drain").repeating(),
@@ -127,6 +130,20 @@ impl Machine {
                 self.out
                     .push_back(Action::Health(ticket, HealthPhase::PostBoot, facts));
             }
+        }
+    }
+
+    /// An attempt that came to nothing drained the node, and its file names no hook that undoes it.
+    fn note_not_undone(&mut self) {
+        let State::Verifying(verify) = &self.state else {
+            return;
+        };
+        let drained = (self.held.as_ref()).is_some_and(|held| held.claim.drain_sec.is_some());
+        if drained && *verify.outcome() != Outcome::Completed {
+            self.note(Note::warn(
+                "not_undone",
+                "no post_boot_hook is configured: what the drain hook of this attempt did stays as it is; undo it by hand",
+            ));
         }
     }
 

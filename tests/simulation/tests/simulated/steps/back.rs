@@ -112,6 +112,29 @@ fn without_an_undo_hook_health_is_next() {
     }
 }
 
+/// Its file names a hook that drains, and none that undoes it.
+#[test]
+fn a_drain_that_nothing_undoes_is_told_of_when_the_attempt_came_to_nothing() {
+    for undoes in [true, false] {
+        let mut node = Node::new(Settings {
+            undoes,
+            ..settings()
+        });
+        let hook = node.until("hook");
+        node.hook = ScriptOutcome::Exited(1);
+        node.perform(hook);
+        node.hook = ScriptOutcome::Exited(0);
+        node.until_state("idle");
+        assert_eq!(node.said("not_undone", "undo it by hand"), !undoes);
+        let mut node = rebooted(Settings {
+            undoes,
+            ..settings()
+        });
+        node.until_state("idle");
+        assert!(!node.said("not_undone", ""));
+    }
+}
+
 #[test]
 fn a_mark_whose_answer_was_lost_is_recognized_and_one_that_somebody_rewrote_is_adopted() {
     for (rewritten, next) in [(false, "detect"), (true, "etcd")] {

@@ -105,7 +105,6 @@ fn a_node_that_never_goes_down_says_so_each_time() {
         sayings(&mut node, "holding"),
         [
             "",
-            "draining: judges its gates before the drain",
             "draining: the drain hook runs, at most 60 s",
             COMMAND,
             "retrying: never went down: 2 of 3 attempts led to no reboot; judges its gates and tries again",

@@ -165,3 +165,23 @@ fn a_run_of_once_ends_with_the_code_of_what_it_found() {
     node.settle();
     assert_eq!(node.exit, Some(1));
 }
+
+/// What drained the node is not undone, and its claim stands: that is no pass with nothing left to do.
+#[test]
+fn a_run_of_once_that_is_stopped_in_its_drain_says_what_stays_and_does_not_end_with_0() {
+    let once = Mode::Once {
+        wait: Duration::ZERO,
+    };
+    let modes = [(Mode::Daemon, 0), (once, 1)];
+    for (mode, code) in modes {
+        for reached in ["hook", "reboot"] {
+            let mut node = Node::new(Settings { mode, ..settings() });
+            node.until(reached);
+            node.give(Input::Stop);
+            node.settle();
+            let stays = reached == "hook";
+            assert_eq!(node.exit, Some(if stays { code } else { 0 }), "{reached}");
+            assert_eq!(node.said("stopping", "the claim of this node stays"), stays);
+        }
+    }
+}
