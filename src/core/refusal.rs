@@ -184,7 +184,9 @@ impl Refusal {
             | Refusal::Window(_)
             | Refusal::Etcd(_) => "",
             Refusal::Unknown(_) => "repair the detector named here",
-            Refusal::KillSwitch(_) => "remove the file when this node may reboot again",
+            Refusal::KillSwitch(_) => {
+                "remove the file when this node may reboot again, or correct a path that cannot be checked"
+            }
             Refusal::Configuration(_) => {
                 "correct the file, or reload the daemon when that is what it shall be"
             }

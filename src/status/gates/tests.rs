@@ -169,10 +169,10 @@ fn kill_switch() {
             kill_switch,
             ..local()
         };
-        assert_eq!(
-            told(&gate(&local, &busy(), "kill switch")),
-            (Word::Blocks, Some("kill_switch"), text)
-        );
+        let gate = gate(&local, &busy(), "kill switch");
+        assert_eq!(told(&gate), (Word::Blocks, Some("kill_switch"), text));
+        let remedy = "remove the file when this node may reboot again, or correct a path that cannot be checked";
+        assert_eq!(gate.remedy, remedy);
     }
 }
 
