@@ -8,6 +8,9 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
+
 use crate::trust;
 
 /// How often to start over when the lock file is deleted between opening and locking it.
@@ -69,10 +72,34 @@ impl InstanceLock {
         })
     }
 
+    /// Why none can be taken in `run_dir` as it is, however often it is tried; one that is not there yet is made.
+    ///
+    /// # Errors
+    /// What stands in the way, and what to do.
+    pub(crate) fn fits(run_dir: &Path) -> io::Result<()> {
+        let mut way = run_dir.ancestors();
+        if let Some(link) = way
+            .clone()
+            .find(|at| at.is_symlink() && at.try_exists().is_ok_and(|it| !it))
+        {
+            let words = "is a link that leads nowhere; make what it names, or remove it";
+            return Err(named(link, io::Error::other(words)));
+        }
+        let there = way.find(|at| at.exists()).unwrap_or(Path::new("/"));
+        if there == run_dir || !there.is_dir() {
+            trust::folder(there)?;
+        }
+        match access(there, Access::WRITE_OK) {
+            Err(Errno::ROFS) => Err(named(there, Errno::ROFS.into())),
+            _ => Ok(()),
+        }
+    }
+
     fn at(path: &Path, run_dir: &Path) -> Result<InstanceLock, LockError> {
         let mut folders = DirBuilder::new();
-        folders.recursive(true).mode(0o755).create(run_dir)?;
-        trust::folder(run_dir).map_err(io::Error::from)?;
+        let made = folders.recursive(true).mode(0o755).create(run_dir);
+        InstanceLock::fits(run_dir)?;
+        made?;
         for _ in 0..LOCK_TRIES {
             let file = private().create(true).open(path)?;
             if let Some(lock) = InstanceLock::of(file, path)? {
@@ -244,8 +271,7 @@ fn first_line(path: &Path) -> String {
 }
 
 fn read_text(path: &Path) -> io::Result<String> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(READ_LIMIT).read_to_end(&mut bytes)?;
+    let bytes = trust::plain(path, READ_LIMIT)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

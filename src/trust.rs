@@ -103,6 +103,22 @@ pub(crate) fn options() -> OpenOptions {
     options
 }
 
+/// At most so much of what links lead to, whoever may change it, when that is a regular file: a FIFO or a device may have no end.
+pub(crate) fn plain(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let target = fs::canonicalize(path)?;
+    if !fs::symlink_metadata(&target)?.is_file() {
+        return Err(io::Error::other(
+            "is not a regular file; name the file itself",
+        ));
+    }
+    let mut bytes = Vec::new();
+    options()
+        .open(target)?
+        .take(limit)
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// The content of a file that only root and this user can change.
 ///
 /// # Errors

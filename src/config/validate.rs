@@ -12,6 +12,7 @@ use super::tree::Node;
 use super::{Config, Detector, DetectorKind, Log, LogFormat};
 use super::{commands, detectors, domains, etcd, files, key, policies};
 use crate::core::line::HaltScope;
+use crate::host::{InstanceLock, KillSwitch, boot_id, kill_switch};
 use crate::lock::keys::{NODE_NAME_RULE, is_node_name};
 
 /// Reads the whole tree. Problems and warnings go to the sink, and there is a configuration only when everything could be read.
@@ -56,7 +57,7 @@ pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
         halt_after: count("halt_after", 0),
         cluster_policies: policies::cluster_policies(&field("cluster_policies")),
         windows: policies::windows(&field("windows"), host),
-        kill_switch_file: field("kill_switch_file").path_or_default(),
+        kill_switch_file: kill_switch_file(&field("kill_switch_file")),
         metrics,
         metrics_names,
         log: log(&field("log")),
@@ -167,16 +168,29 @@ fn run_dir(field: &Field<'_>) -> PathBuf {
     let folder = field.path_or_default();
     if folder.exists() && !folder.is_dir() {
         field.problem("is no folder; name another, or remove what is there");
+    } else if let Err(error) = InstanceLock::fits(&folder) {
+        field.warning(format!(
+            "this program cannot start: the instance lock cannot be taken: {error}"
+        ));
     }
     folder
 }
 
 fn boot_id_file(field: &Field<'_>) -> PathBuf {
     let file = field.path_or_default();
-    if !file.exists() {
-        let shown = file.display();
+    if let Err(error) = boot_id(&file) {
         field.warning(format!(
-            "{shown} does not exist on this host; nothing runs without it"
+            "the boot id cannot be read: {error}; nothing runs without it"
+        ));
+    }
+    file
+}
+
+fn kill_switch_file(field: &Field<'_>) -> PathBuf {
+    let file = field.path_or_default();
+    if let KillSwitch::Unknown(why) = kill_switch(&file) {
+        field.warning(format!(
+            "this node cannot reboot while this cannot be checked: {why}; correct the path"
         ));
     }
     file

@@ -22,6 +22,7 @@ use ureq::{Agent, Body};
 use crate::config::{HttpCheck, HttpMeans};
 use crate::core::facts::DetectorResult;
 use crate::process::Cancel;
+use crate::trust;
 
 /// The most bytes of a document that are read. One that tells whether a host is to reboot stays far below.
 const MAX_BODY_BYTES: u64 = 256 * 1024;
@@ -148,7 +149,7 @@ fn tls(ca_file: Option<&Path>) -> Result<TlsConfig, String> {
             .ok_or("the system has no certificates of authorities; set tls_ca_file")?,
     };
     let shown = path.display();
-    let pem = std::fs::read(path).map_err(|error| format!("{shown}: {error}"))?;
+    let pem = trust::plain(path, u64::MAX).map_err(|error| format!("{shown}: {error}"))?;
     let roots: Vec<Certificate<'static>> = CertificateDer::pem_slice_iter(&pem)
         .filter_map(Result::ok)
         .map(|der| Certificate::from_der(&der).to_owned())

@@ -254,6 +254,20 @@ fn nothing_is_written_or_read_through_what_stands_in_run_dir() {
 }
 
 #[test]
+fn a_run_dir_on_what_is_mounted_read_only_is_refused() {
+    // Where there is one, and root is not told first that it is not his.
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+    for mount in mounts.lines() {
+        let words: Vec<&str> = mount.split(' ').collect();
+        let (at, read_only) = (Path::new(words[1]), words[3].starts_with("ro"));
+        if read_only && at.is_dir() && rustix::process::geteuid().is_root() {
+            let why = InstanceLock::fits(&at.join("new")).unwrap_err().to_string();
+            assert!(why.contains("Read-only file system"), "{why}");
+        }
+    }
+}
+
+#[test]
 fn a_run_dir_that_others_may_write_or_own_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let run_dir = dir.path().join("run");

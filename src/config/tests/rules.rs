@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::super::{DetectorKind, LogFormat};
 use super::*;
+use crate::host::InstanceLock;
 
 #[test]
 fn labels_and_their_limits_are_words_and_numbers() {
@@ -436,7 +437,10 @@ fn remedies_for_lists_and_names_are_accepted_themselves() {
         assert!(problems.contains(remedy), "{problems}");
     }
     for (field, doubt) in [
-        ("boot_id_file: /proc/nothing", "does not exist on this host"),
+        (
+            "boot_id_file: /proc/nothing",
+            "No such file or directory (os error 2); nothing runs without it",
+        ),
         (
             "metrics: {names: [\"http://n7.example.com/\"]}",
             "without scheme, port and path",
@@ -450,4 +454,53 @@ fn remedies_for_lists_and_names_are_accepted_themselves() {
         let doubts = format!("{doubts:?}");
         assert!(doubts.contains(doubt), "{doubts}");
     }
+}
+
+/// In the words of the start itself, which nothing is made for.
+#[test]
+fn what_keeps_a_node_from_its_start_or_from_every_reboot_is_told() {
+    let fixture = Fixture::new();
+    let fifo = fixture.path("fifo");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &fifo,
+        rustix::fs::FileType::Fifo,
+        0o600.into(),
+        0,
+    )
+    .unwrap();
+    for (name, mode) in [("open", 0o777), ("sticky", 0o1777)] {
+        fs::create_dir(fixture.path(name)).unwrap();
+        fs::set_permissions(fixture.path(name), fs::Permissions::from_mode(mode)).unwrap();
+    }
+    std::os::unix::fs::symlink("nowhere", fixture.path("link")).unwrap();
+    let long = format!("kill_switch_file: /{}", "a".repeat(300));
+    for (field, doubt) in [
+        ("boot_id_file: DIR/fifo", "is not a regular file"),
+        ("boot_id_file: /dev/zero", "is not a regular file"),
+        (
+            "kill_switch_file: DIR/health.sh/off",
+            "cannot reboot while this cannot be checked: ",
+        ),
+        (&long, "File name too long"),
+        ("run_dir: DIR/open", "can be changed by its group or others"),
+        (
+            "run_dir: DIR/sticky",
+            "can be changed by its group or others",
+        ),
+        ("run_dir: DIR/link", "is a link that leads nowhere"),
+        ("run_dir: DIR/link/below", "is a link that leads nowhere"),
+        ("run_dir: DIR/health.sh/below", "is not a folder"),
+    ] {
+        let warnings = fixture.load(&with(field)).unwrap().warnings;
+        assert_eq!(warnings.len(), 1, "{field}: {warnings:?}");
+        assert!(warnings[0].message.contains(doubt), "{}", warnings[0]);
+        if let Some(name) = field.strip_prefix("run_dir: DIR/") {
+            let refused = InstanceLock::acquire(&fixture.path(name)).unwrap_err();
+            assert!(refused.to_string().contains(doubt), "{refused}");
+        }
+    }
+    let fresh = with("run_dir: DIR/fresh/below");
+    assert_eq!(fixture.load(&fresh).unwrap().warnings, []);
+    assert!(!fixture.path("fresh").exists() && !fixture.path("nowhere").exists());
 }

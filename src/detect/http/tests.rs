@@ -251,3 +251,9 @@ fn authorities_are_read_from_the_file_that_is_named() {
     assert!(why.ends_with("holds no certificate"), "{why}");
     assert!(tls(Some(&folder.path().join("gone"))).is_err());
 }
+
+#[test]
+fn authorities_are_not_waited_for() {
+    let why = tls(Some(Path::new("/dev/null"))).unwrap_err();
+    assert!(why.contains("is not a regular file"), "{why}");
+}
