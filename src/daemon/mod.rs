@@ -232,6 +232,7 @@ impl Daemon {
                     self.observer.stopping();
                     self.stopped_at.get_or_insert(self.clock.now().mono);
                     self.machine.handle(self.clock.now(), Input::Stop);
+                    self.tasks.cancel_monitor();
                 }
                 Ok(Event::Reload) => self.read_again(),
                 Ok(Event::Configuration(found)) => self.on_configuration(found),

@@ -37,6 +37,8 @@ pub(super) struct Tasks {
     inbox: Inbox,
     clock: Clock,
     cancel: Cancel,
+    /// Of the health script as monitor, which runs beside others.
+    monitor: Cancel,
     running: Arc<AtomicUsize>,
     /// Held by the hook that runs: one that is being ended must not undo what the next one does.
     one_hook: Arc<Mutex<()>>,
@@ -57,6 +59,7 @@ impl Tasks {
             inbox,
             clock,
             cancel: Cancel::new(),
+            monitor: Cancel::new(),
             running: Arc::new(AtomicUsize::new(0)),
             one_hook: Arc::default(),
             metrics,
@@ -76,9 +79,14 @@ impl Tasks {
 
     /// Ends what runs, by process group.
     pub(super) fn cancel(&mut self) -> Option<Input> {
-        self.cancel.cancel();
-        self.cancel = Cancel::new();
+        std::mem::take(&mut self.cancel).cancel();
+        self.cancel_monitor();
         None
+    }
+
+    /// The machine forgets the one that runs when it stops, and when it asks for another.
+    pub(super) fn cancel_monitor(&mut self) {
+        std::mem::take(&mut self.monitor).cancel();
     }
 
     pub(super) fn detect(&self, ticket: Ticket) -> Option<Input> {
@@ -119,7 +127,8 @@ impl Tasks {
     }
 
     /// The health script as monitor.
-    pub(super) fn monitor(&self, ticket: Ticket, facts: &ScriptFacts) -> Option<Input> {
+    pub(super) fn monitor(&mut self, ticket: Ticket, facts: &ScriptFacts) -> Option<Input> {
+        self.cancel_monitor();
         let check = self.check(HealthPhase::Monitor, facts);
         self.spawn(
             move || Input::Monitored(ticket, check()),
@@ -136,7 +145,10 @@ impl Tasks {
     ) -> impl FnOnce() -> ScriptReport + Send + use<> {
         let config = Arc::clone(&self.config);
         let env = self.environment(phase.as_str(), facts);
-        let cancel = self.cancel.clone();
+        let cancel = match phase {
+            HealthPhase::Monitor => self.monitor.clone(),
+            _ => self.cancel.clone(),
+        };
         let metrics = Arc::clone(&self.metrics);
         move || {
             let limit = config.health_timeout;

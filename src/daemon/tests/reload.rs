@@ -1,6 +1,7 @@
 //! SIGHUP, in states and at moments.
 
 use std::fs;
+use std::path::Path;
 use std::sync::mpsc::channel;
 
 use etcd_rs_sync::Request;
@@ -53,6 +54,33 @@ fn a_node_that_drains_reboots_by_the_command_of_the_new_file() {
     assert!(lab.count("2-post-lock") > checks);
     assert_eq!(lab.count("reboot"), 0);
     lab.stop();
+}
+
+#[test]
+fn a_monitor_ends_when_another_begins_and_when_the_daemon_stops() {
+    let mut lab = Lab::new();
+    lab.remove("required");
+    let pids = lab.path("pids");
+    let script = format!("#!/bin/sh\necho $$ >> {}\nexec sleep 60\n", pids.display());
+    fs::write(lab.path("script"), script).unwrap();
+    lab.set("lock_ttl_sec", "60");
+    lab.set("health_timeout_sec", "29");
+    let begun = |many: usize| {
+        wait("a monitor", || {
+            let text = fs::read_to_string(&pids).unwrap_or_default();
+            let of = |pid: &str| Path::new("/proc").join(pid);
+            text.lines().nth(many - 1).map(of)
+        })
+    };
+    lab.start();
+    let first = begun(1);
+    lab.set("max_concurrent_reboots", "2");
+    lab.reload();
+    let second = begun(2);
+    wait("its end", || (!first.exists()).then_some(()));
+    assert!(second.exists());
+    lab.stop();
+    assert!(!second.exists());
 }
 
 #[test]
