@@ -75,11 +75,9 @@ fn as_text(
         for (name, output) in [("output", &report.stdout), ("errors", &report.stderr)] {
             let printed = output.text.lines();
             lines.extend(printed.map(|text| format!("  | {}", line(text))));
-            let (kept, more) = (output.text.len(), output.dropped);
-            if more > 0 {
-                lines.push(format!(
-                    "  (its {name} was cut here: {more} more bytes after {kept})"
-                ));
+            if output.dropped > 0 {
+                let bytes = output.dropped;
+                lines.push(format!("  (its {name} was cut at …: {bytes} bytes)"));
             }
         }
     }
@@ -137,7 +135,7 @@ mod tests {
         assert!(text.contains("  | fine\n  | "), "{text}");
         assert!(text.contains("red"), "{text}");
         assert!(
-            text.contains("  (its output was cut here: 7 more bytes after "),
+            text.contains("  (its output was cut at …: 7 bytes)"),
             "{text}"
         );
         assert!(text.ends_with("  | why"), "{text}");

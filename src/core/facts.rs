@@ -76,9 +76,9 @@ impl std::fmt::Display for ScriptOutcome {
 /// Output of a child, bounded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Captured {
-    /// The first bytes, invalid UTF-8 replaced.
+    /// The bytes, invalid UTF-8 replaced. Where some were dropped, a line ends with `…` and the next begins with one.
     pub text: String,
-    /// How many further bytes were read and dropped.
+    /// How many bytes were read and dropped.
     pub dropped: u64,
 }
 

@@ -35,7 +35,7 @@ pub(super) fn bounded(text: &str) -> String {
 }
 
 /// How a script that is not allowed to fail ended, with what it said last.
-pub(super) fn describe(report: &ScriptReport) -> String {
+pub(crate) fn describe(report: &ScriptReport) -> String {
     match last_words(report) {
         Some(said) => format!("{}: {said}", report.outcome),
         None => report.outcome.to_string(),
@@ -48,9 +48,16 @@ pub(super) fn said(report: &ScriptReport) -> Option<String> {
 }
 
 fn last_words(report: &ScriptReport) -> Option<String> {
+    let blank = |c: char| c.is_whitespace() || c.is_control();
     let last_line = |text: &str| {
-        let line = text.lines().map(str::trim).rfind(|line| !line.is_empty());
-        line.map(bounded)
+        let mut lines = text.lines().map(|line| line.trim_matches(blank));
+        let line = lines.rfind(|line| !matches!(*line, "" | "…"))?;
+        let Some(cut) = line.strip_prefix('…') else {
+            return Some(bounded(line));
+        };
+        // The beginning is lost, and it was not about the middle.
+        let end = cut.char_indices().nth_back(LONGEST - 2);
+        Some(bounded(&format!("…{}", &cut[end.unwrap_or_default().0..])))
     };
     last_line(&report.stderr.text).or_else(|| last_line(&report.stdout.text))
 }

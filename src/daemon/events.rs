@@ -15,6 +15,7 @@ use super::threads::spawn;
 use crate::config::{Config, Hook};
 use crate::core::Note;
 use crate::core::facts::ScriptReport;
+use crate::core::text::describe;
 use crate::observe::hold_back::HoldBack;
 use crate::observe::metrics::{Metrics, ending};
 use crate::process::{self, Cancel, Command};
@@ -224,14 +225,7 @@ impl Queue {
             "cancelled" => return,
             result => result,
         };
-        let said = report
-            .stderr
-            .text
-            .lines()
-            .rev()
-            .find(|line| !line.trim().is_empty());
-        let said = said.map_or_else(String::new, |line| format!(": {}", bounded(line)));
-        self.failed(waiting, result, &format!("{}{said}", report.outcome));
+        self.failed(waiting, result, &describe(report));
     }
 
     /// Counted each time, and told once an hour by what it comes down to.

@@ -12,8 +12,11 @@ use rustix::fs::{MemfdFlags, memfd_create};
 
 use crate::core::facts::Captured;
 
-/// How much of each output is kept. More is read, counted and dropped, so that the child is never held up.
+/// How much of each output is kept: half of it from the beginning, where a detector says why, and half from the end, where a script
+/// says what failed. What is between is read, counted and dropped, so that the child is never held up.
 pub const OUTPUT_LIMIT: usize = 64 * 1024;
+
+const HEAD: usize = OUTPUT_LIMIT / 2;
 
 /// Read at once; on the stack of whoever runs a child.
 const CHUNK: usize = 16 * 1024;
@@ -72,9 +75,11 @@ impl Output {
         let mut chunk = [0; CHUNK];
         match self.pipe.as_mut().map(|pipe| pipe.read(&mut chunk)) {
             Some(Ok(n)) if n > 0 => {
-                let keep = n.min(OUTPUT_LIMIT - self.kept.len());
-                self.kept.extend_from_slice(&chunk[..keep]);
-                self.dropped += (n - keep) as u64;
+                self.kept.extend_from_slice(&chunk[..n]);
+                let more = self.kept.len().saturating_sub(OUTPUT_LIMIT);
+                let from = HEAD.min(self.kept.len());
+                self.kept.drain(from..from + more);
+                self.dropped += more as u64;
             }
             _ => self.pipe = None,
         }
@@ -86,12 +91,21 @@ impl Output {
             let length = file.metadata().map_or(0, |meta| meta.len());
             let wanted = usize::try_from(length).unwrap_or(OUTPUT_LIMIT);
             self.kept.resize(wanted.min(OUTPUT_LIMIT), 0);
-            let read = file.read_at(&mut self.kept, 0).unwrap_or(0);
-            self.kept.truncate(read);
-            self.dropped = length.saturating_sub(read as u64);
+            self.dropped = length - self.kept.len() as u64;
+            let (head, tail) = self.kept.split_at_mut(HEAD.min(wanted));
+            let read = file.read_exact_at(head, 0);
+            let rest = HEAD as u64 + self.dropped;
+            if read.and_then(|()| file.read_exact_at(tail, rest)).is_err() {
+                self.kept.clear(); // somebody has cut it off meanwhile
+            }
         }
+        let text = |bytes| String::from_utf8_lossy(bytes);
+        let (head, tail) = self.kept.split_at(HEAD.min(self.kept.len()));
         Captured {
-            text: String::from_utf8_lossy(&self.kept).into_owned(),
+            text: match self.dropped {
+                0 => text(&self.kept).into_owned(),
+                _ => format!("{}…\n…{}", text(head), text(tail)),
+            },
             dropped: self.dropped,
         }
     }

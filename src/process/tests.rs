@@ -8,6 +8,7 @@ use std::path::Path;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::*;
+use crate::core::text::describe;
 
 /// Long enough never to be reached by a test that passes, also on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -114,12 +115,34 @@ fn ten_megabytes_are_read_kept_to_the_limit_and_counted() {
         "head -c 10485760 /dev/zero | tr '\\0' x; head -c 65537 /dev/zero | tr '\\0' e >&2",
     ));
     assert_eq!(report.outcome, ScriptOutcome::Exited(0));
-    assert_eq!(report.stdout.text, "x".repeat(OUTPUT_LIMIT));
+    let half = |of: &str| of.repeat(OUTPUT_LIMIT / 2);
+    let cut = |of: &str| format!("{}…\n…{}", half(of), half(of));
+    assert_eq!(report.stdout.text, cut("x"));
     assert_eq!(report.stdout.dropped, 10_485_760 - OUTPUT_LIMIT as u64);
-    assert_eq!(
-        (report.stderr.text.len(), report.stderr.dropped),
-        (OUTPUT_LIMIT, 1)
-    );
+    assert_eq!((report.stderr.text, report.stderr.dropped), (cut("e"), 1));
+}
+
+#[test]
+fn the_last_words_of_a_long_output_are_its_end_and_blanks_are_none() {
+    for (script, words) in [
+        ("yes some | head -c 3000000; echo why", ": why"),
+        ("head -c 5000000 /dev/zero", ""),
+        ("printf 'why\\n \\000\\t\\n'", ": why"),
+        ("head -c 100000 /dev/zero | tr '\\0' s; printf why", ": …ss"),
+    ] {
+        for detach in [false, true] {
+            let report = run_plain(&Command {
+                detach,
+                ..sh(&format!("{{ {script}; }} >&2; exit 1"))
+            });
+            let told = describe(&report);
+            let said = told.strip_prefix("exit code 1").unwrap();
+            match words {
+                ": …ss" => assert!(said.starts_with(words) && said.ends_with("sswhy"), "{said}"),
+                words => assert_eq!(said, words, "{script}"),
+            }
+        }
+    }
 }
 
 #[test]
@@ -284,7 +307,7 @@ fn a_grandchild_in_another_session_does_not_hold_up_the_limit_either() {
 fn endless_output_without_a_newline_ends_at_the_limit() {
     let report = run_plain(&short("tr '\\0' y < /dev/zero"));
     assert_eq!(report.outcome, ScriptOutcome::TimedOut);
-    assert_eq!(report.stdout.text.len(), OUTPUT_LIMIT);
+    assert_eq!(report.stdout.text.matches('y').count(), OUTPUT_LIMIT);
     assert!(report.stdout.dropped > 0);
 }
 
@@ -396,7 +419,10 @@ fn a_detached_command_reports_exit_and_output_and_leaves_its_background_job_alon
     });
     assert_eq!(report.outcome, ScriptOutcome::Exited(1));
     assert_eq!(
-        (report.stdout.text.len(), report.stdout.dropped),
+        (
+            report.stdout.text.matches('\0').count(),
+            report.stdout.dropped
+        ),
         (OUTPUT_LIMIT, 70_000 - OUTPUT_LIMIT as u64)
     );
     assert_eq!(report.stderr.text, "why\n");
