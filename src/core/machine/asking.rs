@@ -221,6 +221,15 @@ pub(super) fn words(error: &Error) -> String {
     error.to_string()
 }
 
+/// What an answer says, or why it says nothing.
+pub(super) fn answer<T>(
+    result: Result<Reply, Error>,
+    read: impl FnOnce(Reply) -> Result<T, Malformed>,
+) -> Result<T, String> {
+    let reply = result.map_err(|error| words(&error))?;
+    read(reply).map_err(|malformed| nonsense(&malformed))
+}
+
 /// An answer of the wrong shape, in words.
 pub(super) fn nonsense(malformed: &Malformed) -> String {
     format!("the answer makes no sense: {}", malformed.0)

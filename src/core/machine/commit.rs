@@ -5,7 +5,7 @@ use std::time::Duration;
 use etcd_rs_sync::{Error, Reply, Request};
 
 use super::judge::judge_pause;
-use super::{Gates, Machine, Stage, State, nonsense, words};
+use super::{Gates, Machine, Stage, State, answer, words};
 use crate::core::text::{millis, rfc3339};
 use crate::core::{Note, Refusal, budget};
 use crate::lock::outcome::{self, Commit, GateRead, Permit};
@@ -117,16 +117,14 @@ impl Machine {
             return;
         };
         let pending = pending.clone();
-        let outcome = match result {
-            Ok(reply) => outcome::commit(reply, &pending.seen, &pending.claim, pending.sent_at)
-                .map_err(|malformed| nonsense(&malformed)),
-            Err(error) if error.is_definite() => {
-                self.down.refused = Some(pending.seen.modified);
-                return self.gate_closed(pending.stage, Refusal::Etcd(words(&error)));
-            }
-            Err(error) => Err(words(&error)),
-        };
-        match outcome {
+        if let Err(error) = &result
+            && error.is_definite()
+        {
+            self.down.refused = Some(pending.seen.modified);
+            return self.gate_closed(pending.stage, Refusal::Etcd(words(error)));
+        }
+        let read = |reply| outcome::commit(reply, &pending.seen, &pending.claim, pending.sent_at);
+        match answer(result, read) {
             Ok(outcome) => self.commit_decided(*pending, outcome),
             Err(why) => {
                 self.note(Note::warn(
@@ -143,12 +141,8 @@ impl Machine {
             return;
         };
         let pending = pending.clone();
-        let outcome = match result {
-            Ok(reply) => outcome::fence(reply, &pending.seen, &pending.claim, pending.sent_at)
-                .map_err(|malformed| nonsense(&malformed)),
-            Err(error) => Err(words(&error)),
-        };
-        match outcome {
+        let read = |reply| outcome::fence(reply, &pending.seen, &pending.claim, pending.sent_at);
+        match answer(result, read) {
             Ok(outcome) => self.commit_decided(*pending, outcome),
             Err(why) => self.retry(&why),
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use etcd_rs_sync::{Error, Reply};
 
 use super::start::MAX_ATTEMPTS;
-use super::{Gates, Machine, Stage, State, nonsense, words};
+use super::{Gates, Machine, Stage, State, answer};
 use crate::core::facts::{ScriptOutcome, ScriptReport};
 use crate::core::io::{Action, Hook, Ticket};
 use crate::core::settings::Mode;
@@ -125,12 +125,8 @@ impl Machine {
     }
 
     pub(super) fn on_moved(&mut self, result: Result<Reply, Error>) {
-        let write = match result {
-            Ok(reply) => outcome::write(reply),
-            Err(error) => return self.retry(&words(&error)),
-        };
-        let modified = match (&self.state, write) {
-            (_, Err(malformed)) => return self.retry(&nonsense(&malformed)),
+        let modified = match (&self.state, answer(result, outcome::write)) {
+            (_, Err(why)) => return self.retry(&why),
             (_, Ok(Write::Done(revision))) => revision,
             // The copy of a write whose answer was lost.
             (State::Moving(_, claim), Ok(Write::Refused(Some(found))))
@@ -177,11 +173,7 @@ impl Machine {
 
     /// A held claim was looked at, to see whether it was released.
     pub(super) fn on_confirmed(&mut self, result: Result<Reply, Error>) {
-        let unchanged = match result {
-            Ok(reply) => outcome::write(reply).map_err(|malformed| nonsense(&malformed)),
-            Err(error) => Err(words(&error)),
-        };
-        match unchanged.map(|write| self.told_own(write)) {
+        match answer(result, outcome::write).map(|write| self.told_own(write)) {
             Err(why) => return self.retry(&why),
             // A sign of the drain whose answer was lost.
             Ok(Write::Refused(found)) if self.is_own_sign(found.as_deref()) => return self.ask(),

@@ -4,7 +4,7 @@ use etcd_rs_sync::{Error, Reply, Request};
 
 use super::judge::{judge_cooldown, judge_detectors, judge_pause, stands, target};
 use super::stage::Step;
-use super::{Entry, Gates, Machine, Stage, State, nonsense, words};
+use super::{Entry, Gates, Machine, Stage, State, answer};
 use crate::core::Verdict;
 use crate::core::facts::{DetectorReport, DetectorResult, HealthPhase, ScriptReport};
 use crate::core::io::Action;
@@ -224,12 +224,7 @@ impl Machine {
         if self.asks_for_size() {
             return self.on_size(result);
         }
-        let read = match result {
-            Ok(reply) => self
-                .read_gates(reply)
-                .map_err(|malformed| nonsense(&malformed)),
-            Err(error) => Err(words(&error)),
-        };
+        let read = answer(result, |reply| self.read_gates(reply));
         if let (State::Gates(gates), Some(held), Ok((read, _))) = (&self.state, &self.held, &read)
             && gates.committed()
             && !stands(held, read.claim.as_ref())

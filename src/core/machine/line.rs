@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::judge::stands;
 use super::queue::{Queue, Seen};
 use super::taking_away::{End, TakingAway};
-use super::{Machine, State, nonsense, words};
+use super::{Machine, State, answer};
 use crate::core::line::{self, HaltScope, Still};
 use crate::core::text::rfc3339;
 use crate::core::{Note, Refusal};
@@ -103,16 +103,29 @@ impl Machine {
     }
 
     pub(super) fn own_failure(&self, held: &Held, kind: FailureKind, detail: &str) -> Failure {
+        self.failure(&self.settings.node, held.create, &held.claim, kind, detail)
+    }
+
+    /// That the reboot of this claim failed.
+    fn failure(
+        &self,
+        node: &str,
+        create: i64,
+        claim: &Claim,
+        kind: FailureKind,
+        detail: &str,
+    ) -> Failure {
+        let own = &self.settings.node;
         Failure {
             v: RECORD_VERSION,
-            node: self.settings.node.clone(),
-            claim: held.create,
+            node: node.to_owned(),
+            claim: create,
             kind,
             detail: detail.to_owned(),
-            reasons: held.claim.reasons.clone(),
-            target: held.claim.target.clone(),
+            reasons: claim.reasons.clone(),
+            target: claim.target.clone(),
             since: rfc3339(self.now.wall),
-            by: None,
+            by: (node != own).then(|| own.clone()),
         }
     }
 
@@ -135,36 +148,20 @@ impl Machine {
 
     pub(super) fn tell_request(&self, away: &TakingAway, waited: Duration) -> Option<Request> {
         let node = away.key.strip_prefix(&self.settings.keys.claims())?;
-        let failure = Failure {
-            v: RECORD_VERSION,
-            node: node.to_owned(),
-            claim: away.create,
-            kind: FailureKind::NotBack,
-            detail: stands_still(&away.claim, waited),
-            reasons: away.claim.reasons.clone(),
-            target: away.claim.target.clone(),
-            since: rfc3339(self.now.wall),
-            by: Some(self.settings.node.clone()),
-        };
+        let (kind, why) = (FailureKind::NotBack, stands_still(&away.claim, waited));
+        let failure = self.failure(node, away.create, &away.claim, kind, &why);
         let seen = (away.create, away.modified);
-        Some(Request::Txn(request::mark(
-            &self.settings.keys,
-            seen,
-            &failure,
-        )))
+        let mark = request::mark(&self.settings.keys, seen, &failure);
+        Some(Request::Txn(mark))
     }
 
     /// That another node failed was told, or need not be told any more: it moved, or somebody else told it.
     pub(super) fn on_told_of(&mut self, result: Result<Reply, Error>) {
-        let write = match result {
-            Ok(reply) => outcome::write(reply),
-            Err(error) => return self.retry(&words(&error)),
-        };
         let State::TakingAway(away) = &self.state else {
             return;
         };
         let (key, modified, node) = (away.key.clone(), away.modified, away.claim.node.clone());
-        match write {
+        match answer(result, outcome::write) {
             Ok(Write::Done(_)) => self.note(
                 Note::error(
                     "reboot_failed",
@@ -176,7 +173,7 @@ impl Machine {
                 .with("failed", node),
             ),
             Ok(Write::Refused(_)) => {}
-            Err(malformed) => return self.retry(&nonsense(&malformed)),
+            Err(why) => return self.retry(&why),
         }
         if let Some(queue) = &mut self.queue {
             let seen = queue.ahead.get_mut(&key);
@@ -239,9 +236,7 @@ fn looks_old((node, found): (&str, &Found), own: Duration, now: Timestamp) -> Op
     let claim = found.claim.as_ref().ok()?;
     let at: Timestamp = claim.committed_at.as_ref()?.parse().ok()?;
     let age = Duration::try_from(now.duration_since(at)).ok()?;
-    let patience = claim.patience_sec.map_or(own, Duration::from_secs);
-    let drain = Duration::from_secs(claim.drain_sec.unwrap_or_default());
-    (age > patience + drain).then(|| Still {
+    (age > all_its_time(claim, own)).then(|| Still {
         node: node.to_owned(),
         claim: found.create,
         target: claim.target.clone(),
@@ -253,12 +248,17 @@ fn looks_old((node, found): (&str, &Found), own: Duration, now: Timestamp) -> Op
     })
 }
 
+/// From its commit on: the drain, the reboot and the time to settle.
+pub(super) fn all_its_time(claim: &Claim, own: Duration) -> Duration {
+    let patience = claim.patience_sec.map_or(own, Duration::from_secs);
+    patience.saturating_add(Duration::from_secs(claim.drain_sec.unwrap_or_default()))
+}
+
 /// How long this claim may stand still; `own` is what this node allows itself, for one that does not say.
 fn patience(claim: &Claim, own: Duration) -> Duration {
-    let patience = claim.patience_sec.map_or(own, Duration::from_secs);
-    match (claim.phase, claim.drain_sec) {
-        (Phase::Draining, Some(drain)) => patience.saturating_add(Duration::from_secs(drain)),
-        _ => patience,
+    match claim.phase {
+        Phase::Draining => all_its_time(claim, own),
+        _ => claim.patience_sec.map_or(own, Duration::from_secs),
     }
 }
 

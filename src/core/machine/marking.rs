@@ -3,20 +3,16 @@
 use etcd_rs_sync::{Error, Reply};
 
 use super::verify::{Step, verifying};
-use super::{Machine, Outcome, State, nonsense, words};
+use super::{Machine, Outcome, State, answer};
 use crate::core::{Mode, Note};
 use crate::lock::outcome::{self, Write};
 
 impl Machine {
     pub(super) fn on_told(&mut self, result: Result<Reply, Error>) {
-        let write = match result {
-            Ok(reply) => outcome::write(reply),
-            Err(error) => return self.retry(&words(&error)),
-        };
-        match write.map(|write| self.told_own(write)) {
+        match answer(result, outcome::write).map(|write| self.told_own(write)) {
             Ok(Write::Done(_)) => {}
             Ok(Write::Refused(found)) => return self.not_as_held(found.as_deref()),
-            Err(malformed) => return self.retry(&nonsense(&malformed)),
+            Err(why) => return self.retry(&why),
         }
         if let State::Verifying(verify) = &mut self.state {
             verify.telling = false;
@@ -32,15 +28,11 @@ impl Machine {
             return self.taken_away();
         };
         let claim = verifying(&held.claim, &self.session);
-        let write = match result {
-            Ok(reply) => outcome::write(reply),
-            Err(error) => return self.not_marked(&words(&error)),
-        };
-        let modified = match write {
+        let modified = match answer(result, outcome::write) {
             Ok(Write::Done(revision)) => revision,
             Ok(Write::Refused(Some(found))) if found.claim.as_ref() == Ok(&claim) => found.modified,
             Ok(Write::Refused(found)) => return self.not_as_held(found.as_deref()),
-            Err(malformed) => return self.not_marked(&nonsense(&malformed)),
+            Err(why) => return self.not_marked(&why),
         };
         if let Some(held) = &mut self.held {
             held.modified = modified;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use etcd_rs_sync::{Error, Range, Reply};
 
-use super::{Machine, Stage, State, nonsense, words};
+use super::{Machine, Stage, State, answer};
 use crate::core::policy;
 use crate::core::settings::Mode;
 use crate::core::text::rfc3339;
@@ -70,11 +70,7 @@ impl Machine {
     }
 
     pub(super) fn on_size(&mut self, result: Result<Reply, Error>) {
-        let size = match result {
-            Ok(reply) => outcome::size(&reply).map_err(|malformed| nonsense(&malformed)),
-            Err(error) => Err(words(&error)),
-        };
-        match size {
+        match answer(result, |reply| outcome::size(&reply)) {
             Ok(size) => {
                 self.fleet.size = Some(size);
                 self.ask();

@@ -68,7 +68,7 @@ use super::settings::Settings;
 use super::{Memory, Note};
 use crate::lock::{Held, History, NodeRecord};
 
-use asking::{nonsense, words};
+use asking::{answer, nonsense, words};
 pub use commit::Pending;
 use down::Down;
 use judge::Judging;

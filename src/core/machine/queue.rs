@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use etcd_rs_sync::{Error, Keys as Span, Reply, Request};
 
-use super::{Machine, State, nonsense, words};
+use super::{Machine, State, answer};
 use crate::core::io::Action;
 use crate::core::settings::Mode;
 use crate::core::{Note, Refusal};
@@ -183,15 +183,14 @@ impl Machine {
         let Some(create) = self.held.as_ref().map(|held| held.create) else {
             return;
         };
-        let counted = match result {
-            Ok(reply @ Reply::Txn(_)) => return self.on_looked(reply, create),
-            Ok(reply) => outcome::recount(reply, &self.settings.keys, &self.settings.node, create),
-            Err(error) => return self.retry(&words(&error)),
-        };
-        match counted {
+        if let Ok(Reply::Txn(_)) = result {
+            return self.on_looked(result, create);
+        }
+        let (keys, node) = (&self.settings.keys, &self.settings.node);
+        match answer(result, |reply| outcome::recount(reply, keys, node, create)) {
             Ok(Some(ahead)) => self.counted(ahead),
             Ok(None) => self.leave(Refusal::Lost("the claim was deleted".to_owned())),
-            Err(malformed) => self.retry(&nonsense(&malformed)),
+            Err(why) => self.retry(&why),
         }
     }
 
@@ -208,10 +207,10 @@ impl Machine {
     }
 
     /// Far back: whether the own claim and the one that is followed are there.
-    fn on_looked(&mut self, reply: Reply, create: i64) {
-        let (own, followed) = match outcome::looked_at(reply) {
+    fn on_looked(&mut self, result: Result<Reply, Error>, create: i64) {
+        let (own, followed) = match answer(result, outcome::looked_at) {
             Ok(looked) => looked,
-            Err(malformed) => return self.retry(&nonsense(&malformed)),
+            Err(why) => return self.retry(&why),
         };
         if own != Some(create) {
             return self.leave(Refusal::Lost("the claim was deleted".to_owned()));

@@ -6,7 +6,7 @@
 
 use etcd_rs_sync::{Error, Reply, Request};
 
-use super::{Gates, Machine, Stage, State, nonsense, words};
+use super::{Gates, Machine, Stage, State, answer};
 use crate::core::{Note, Refusal};
 use crate::lock::reboot_requests::{self, Seen};
 use crate::lock::record::RebootRequest;
@@ -25,11 +25,7 @@ pub struct Noting {
 
 impl Machine {
     pub(super) fn on_request_seen(&mut self, result: Result<Reply, Error>) {
-        let seen = match result {
-            Ok(reply) => reboot_requests::seen(reply).map_err(|malformed| nonsense(&malformed)),
-            Err(error) => Err(words(&error)),
-        };
-        let verdict = match seen {
+        let verdict = match answer(result, reboot_requests::seen) {
             Ok((seen, registered)) => self
                 .take_registration(registered)
                 .and_then(|()| self.weigh(seen)),
@@ -178,11 +174,7 @@ impl Machine {
             return;
         };
         let noting = noting.clone();
-        let written = match result {
-            Ok(reply) => reboot_requests::written(reply).map_err(|malformed| nonsense(&malformed)),
-            Err(error) => Err(words(&error)),
-        };
-        match written {
+        match answer(result, reboot_requests::written) {
             Ok(written) => {
                 // Gone is gone: an earlier copy of the request may have done it.
                 if matches!(written, Ok(()) | Err(None)) && noting.request.boot_id.is_some() {

@@ -8,7 +8,7 @@ use super::{Entry, Gates, Machine, Outcome, Stage, State, Verify, nonsense, word
 use crate::core::Note;
 use crate::core::settings::Mode;
 use crate::identity::is_same;
-use crate::lock::outcome::{self, Found, Write};
+use crate::lock::outcome::{self, Found};
 use crate::lock::record::decode;
 use crate::lock::{Claim, Held, NodeRecord, Phase, request};
 
@@ -78,8 +78,7 @@ impl Machine {
             },
             State::Registering(_) => self.on_registered(reply),
             State::Removing(_) => match outcome::write(reply) {
-                Ok(Write::Done(_)) => self.go(State::ReadOwn),
-                Ok(Write::Refused(_)) => self.go(State::ReadOwn),
+                Ok(_) => self.go(State::ReadOwn),
                 Err(malformed) => self.retry(&nonsense(&malformed)),
             },
             _ => {}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use etcd_rs_sync::{Error, Keys as Span, Range, Reply, Request};
 
-use super::{Machine, Queue, State, nonsense, words};
+use super::{Machine, Queue, State, answer, words};
 use crate::core::Note;
 use crate::core::text::{rfc3339, seconds};
 use crate::lock::outcome::{self, Write};
@@ -98,15 +98,15 @@ impl Machine {
         let State::TakingAway(away) = &mut self.state else {
             return;
         };
-        match result.map(outcome::health) {
-            Ok(Ok((false, modified))) => {
+        match answer(result, outcome::health) {
+            Ok((false, modified)) => {
                 if let End::Taken { report, .. } = &mut away.end {
                     *report = Some(modified);
                 }
                 self.begin();
             }
             // Up and healthy: it drains, or settles, or its reboot may still come. Its time begins anew.
-            Ok(Ok((true, _))) => {
+            Ok((true, _)) => {
                 let key = away.key.clone();
                 let elder = self
                     .queue
@@ -117,8 +117,7 @@ impl Machine {
                 }
                 self.go(State::Queued);
             }
-            Ok(Err(malformed)) => self.retry(&nonsense(&malformed)),
-            Err(error) => self.retry(&words(&error)),
+            Err(why) => self.retry(&why),
         }
     }
 
@@ -142,19 +141,16 @@ impl Machine {
             End::Taken { granted: true, .. } => {}
         }
         let node = away.claim.node.clone();
-        match result {
-            Ok(reply) => match outcome::write(reply) {
-                Ok(Write::Done(_)) => self.note(
-                    Note::warn(
-                        "taken_away",
-                        format!("took the claim of {node} away: hold_timeout_sec passed without a sign of it"),
-                    )
-                    .with("taken_from", node),
-                ),
-                Ok(Write::Refused(_)) => {}
-                Err(malformed) => return self.retry(&nonsense(&malformed)),
-            },
-            Err(error) => return self.retry(&words(&error)),
+        match answer(result, outcome::write) {
+            Ok(Write::Done(_)) => self.note(
+                Note::warn(
+                    "taken_away",
+                    format!("took the claim of {node} away: hold_timeout_sec passed without a sign of it"),
+                )
+                .with("taken_from", node),
+            ),
+            Ok(Write::Refused(_)) => {}
+            Err(why) => return self.retry(&why),
         }
         // Taken away or not, what was known of it is not so any more.
         let now = self.now.mono;

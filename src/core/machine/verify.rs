@@ -5,7 +5,8 @@ use std::time::Duration;
 use etcd_rs_sync::{Error, Reply, Request};
 
 use super::judge::judge_detectors;
-use super::{Machine, State, nonsense, words};
+use super::line::all_its_time;
+use super::{Machine, State, answer};
 use crate::core::facts::{DetectorReport, HealthPhase, ScriptReport};
 use crate::core::io::{Action, Hook};
 use crate::core::settings::Mode;
@@ -212,13 +213,9 @@ impl Machine {
 
     /// A request that says another boot was made before this one. One that says nothing yet may have come after it.
     fn on_request_found(&mut self, result: Result<Reply, Error>) {
-        let seen = match result {
-            Ok(reply) => reboot_requests::seen(reply),
-            Err(error) => return self.retry(&words(&error)),
-        };
-        let seen = match seen {
+        let seen = match answer(result, reboot_requests::seen) {
             Ok((seen, _)) => seen,
-            Err(malformed) => return self.retry(&nonsense(&malformed)),
+            Err(why) => return self.retry(&why),
         };
         if let (State::Verifying(verify), Some((modified, Ok(request)))) = (&mut self.state, seen) {
             let other = |boot_id: &String| *boot_id != self.settings.boot_id;
@@ -327,13 +324,10 @@ impl Machine {
         let Some(claim) = self.held.as_ref().map(|held| &held.claim) else {
             return false;
         };
-        let seconds = |said: Option<u64>| said.map(Duration::from_secs);
-        let patience = seconds(claim.patience_sec).unwrap_or_else(|| self.patience());
-        let drain = seconds(claim.drain_sec).unwrap_or_default();
         let at = claim.committed_at.as_deref().and_then(|at| at.parse().ok());
         let since = at.map(|at: jiff::Timestamp| self.now.wall.duration_since(at));
         let since = since.and_then(|since| Duration::try_from(since).ok());
-        since > Some(drain + patience + self.may_be_ill())
+        since > Some(all_its_time(claim, self.patience()) + self.may_be_ill())
     }
 
     fn healthy(&mut self, now: Duration) {
