@@ -58,7 +58,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ),
     (
         "plain name",
-        "braces or brackets make a map or list of it; fill in the template, or put the value in quotes",
+        "braces or brackets make a map or list of it; fill in the template, or put the whole of it in quotes",
     ),
     ("expected key", INDENT),
     ("expected '-' indicator", INDENT),

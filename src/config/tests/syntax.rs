@@ -42,7 +42,7 @@ const ANSWERED: &[(&str, &str, &str)] = &[
     (
         "node_name: {{ name }}\n",
         "1: column 13",
-        "fill in the template, or put the value in quotes",
+        "fill in the template, or put the whole of it in quotes",
     ),
     (
         "%H: 1\n",

@@ -6,7 +6,7 @@ use self::words::{ADVICE, DAYS, SIGNS, WORDS};
 
 /// What to write instead of `text`, if that can be told; `fits` says whether the grammar takes it.
 pub(super) fn hint(text: &str, fits: impl Fn(&str) -> bool) -> Option<String> {
-    if text.is_empty() || text.chars().count() > 200 {
+    if text.chars().count() > 200 {
         return None;
     }
     if let Some(cron) = cron(text).filter(|entry| fits(entry)) {
@@ -66,7 +66,7 @@ fn orders(text: &str) -> Vec<String> {
         found.push(format!("{} {}", behind.concat(), times.join(" ")));
         let (days, times) = words.split_at(first);
         found.push(format!("{} {}", days.join(","), times.join(" ")));
-    } else {
+    } else if !text.is_empty() {
         found.push(format!("{text} 00:00-24:00"));
         found.extend(
             text.split_once("-20")

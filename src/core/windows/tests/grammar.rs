@@ -265,6 +265,7 @@ fn the_next_start_or_end_is_told_to_the_second() {
 const REFUSED: &[(&str, &str)] = &[
     ("", "\"\": is empty; write it as [MONTHS]"),
     ("   ", "\"\": is empty; write it as [MONTHS]"),
+    ("every", "has no time; write it as [MONTHS]"),
     ("not-a-window", "has no time"),
     ("Mon", "has no time"),
     ("Mon 02-04", "has no time"),
