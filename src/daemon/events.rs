@@ -235,7 +235,7 @@ impl Queue {
             .hold_back
             .should_log(result, "", self.began.elapsed())
         {
-            log::warn!(event = "event_hook_failed", result; "the event hook: {why}; nothing waits for it, but whom it tells does not know");
+            log::warn!(event = "event_hook_failed", result; "the event hook: {why}; whom it tells does not know");
         }
     }
 
