@@ -20,9 +20,9 @@ pub const COMMANDS: &[CommandSpec] = &[
         name: "run",
         operand: "",
         summary: "coordinate this node's reboots",
-        details: "Runs until SIGTERM or SIGINT. SIGHUP reloads the configuration.\n\
-                  With --once it makes one full pass, for cron or a timer, and leaves nothing behind\n\
-                  when it is not this node's turn.",
+        details: "Runs until SIGTERM or SIGINT. SIGHUP makes a daemon read its configuration again.\n\
+                  With --once it makes one full pass, for cron or a timer, and reads it once. When it is\n\
+                  not this node's turn, no place in the queue stays, but for 26 hours what `status` says.",
     },
     CommandSpec {
         name: "validate-config",

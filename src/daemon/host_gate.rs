@@ -146,7 +146,8 @@ fn switched_off(seen: KillSwitch, path: &Display<'_>) -> Option<String> {
     }
 }
 
-/// Why a start with what the configuration file says now would not find the claim that this process commits, or `None`.
+/// Why a start with what the configuration file says now would not find the claim that this process commits, or would commit none;
+/// `None` when it would.
 ///
 /// # Errors
 /// What makes it unusable.
@@ -155,7 +156,8 @@ fn unlike(file: &Path, running: &Config) -> Result<Option<String>, String> {
         let first = problems.0.first().map(ToString::to_string);
         first.unwrap_or_else(|| "no configuration".to_owned())
     };
-    let found = config::load(file).map_err(unusable)?.config;
+    let mut found = config::load(file).map_err(unusable)?.config;
+    found.dry_run |= running.dry_run;
     // Whether other endpoints lead to the same cluster only a reload can tell.
     let told = |config: &Config| {
         let tls = config.etcd.tls.as_ref();
@@ -173,6 +175,8 @@ fn unlike(file: &Path, running: &Config) -> Result<Option<String>, String> {
             ("etcd_auth", format!("{auth:?}")),
             ("run_dir", config.run_dir.display().to_string()),
             ("boot_id_file", config.boot_id_file.display().to_string()),
+            // Whoever has written it there counts on it, though nothing was reloaded.
+            ("dry_run", config.dry_run.to_string()),
         ]
     };
     let pairs = told(running).into_iter().zip(told(&found));

@@ -10,13 +10,16 @@ use super::inbox::Event;
 use super::threads::spawn;
 use crate::core::Mode;
 
-/// Receives signals from now on. `--once` ignores SIGHUP: it ends soon by itself.
+/// Receives signals from now on. `--once` says that it does not heed SIGHUP.
 pub(super) fn listen(events: SyncSender<Event>, mode: Mode) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let receive = move || {
         for signal in signals.forever() {
             let asked = match signal {
-                SIGHUP if mode != Mode::Daemon => continue,
+                SIGHUP if mode != Mode::Daemon => {
+                    log::warn!(event = "reload_refused"; "SIGHUP: a pass of --once reads its configuration once, and goes on by that");
+                    continue;
+                }
                 SIGHUP => Event::Reload,
                 _ => Event::Stop,
             };
@@ -36,6 +39,8 @@ mod tests {
     use rustix::process::{Signal, getpid, kill_process};
 
     use super::*;
+    use crate::daemon::tests::lab::Lab;
+    use crate::daemon::tests::logged;
 
     fn next(events: &Receiver<Event>) -> Event {
         match events.recv_timeout(Duration::from_secs(20)) {
@@ -45,7 +50,9 @@ mod tests {
     }
 
     #[test]
-    fn hup_reloads_a_daemon_and_is_nothing_to_one_pass_and_the_others_stop() {
+    fn hup_reloads_a_daemon_and_is_refused_by_one_pass_and_the_others_stop() {
+        let mut lab = Lab::new();
+        logged::listen(&mut lab, log::LevelFilter::Warn);
         let wait = Duration::ZERO;
         for mode in [Mode::Daemon, Mode::Once { wait }] {
             let (sender, events) = sync_channel(8);
@@ -59,5 +66,7 @@ mod tests {
                 assert_eq!(reloads, signal == Signal::HUP, "{signal:?}");
             }
         }
+        logged::hush();
+        assert_eq!(logged::said("reload_refused"), 1);
     }
 }

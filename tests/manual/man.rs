@@ -78,8 +78,8 @@ const SIGNALS: &[(&str, &str)] = &[
     ),
     (
         "SIGHUP",
-        "The daemon reads the configuration again, and uses it once the pass under way has ended. An invalid one is refused and \
-         changes nothing.",
+        "The daemon reads the configuration again, at once and in every state. An invalid one is refused and changes nothing. A \
+         pass of `run --once` goes on by what it has read.",
     ),
 ];
 

@@ -157,7 +157,7 @@ fn two_hooks_never_run_side_by_side() {
 #[test]
 fn a_file_by_which_the_next_start_would_not_find_the_claim_forbids_a_reboot() {
     let mut lab = Lab::new();
-    let (daemon, events) = lab.daemon();
+    let (mut daemon, events) = lab.daemon();
     let file = lab.path("config.yaml");
     let good = fs::read_to_string(&file).unwrap();
     for (field, value) in [
@@ -166,6 +166,7 @@ fn a_file_by_which_the_next_start_would_not_find_the_claim_forbids_a_reboot() {
         ("etcd_namespace", "/another"),
         ("lock_key", "/another"),
         ("boot_id_file", "/another/file"),
+        ("dry_run", "true"),
     ] {
         let others = good.lines().filter(|line| !line.starts_with(field));
         let others = others.collect::<Vec<_>>().join("\n");
@@ -184,6 +185,10 @@ fn a_file_by_which_the_next_start_would_not_find_the_claim_forbids_a_reboot() {
     );
     // What does not lead to the claim may differ.
     lab.set("max_concurrent_reboots", "2");
+    assert_eq!(look(&daemon, &events), None);
+    let mut config = daemon.config.clone();
+    config.dry_run = true; // as by --dry-run
+    daemon.tasks.follow(&config);
     assert_eq!(look(&daemon, &events), None);
 }
 
