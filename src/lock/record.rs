@@ -98,6 +98,26 @@ pub struct Claim {
     pub version: String,
 }
 
+impl Claim {
+    /// How long it may stand still in its phase; `own` is what the reader allows itself, for one that does not say.
+    pub fn patience(&self, own: Duration) -> Duration {
+        match self.phase {
+            Phase::Draining => self.patience_since_commit(own),
+            _ => self.patience_sec.map_or(own, seconds),
+        }
+    }
+
+    /// The same from its commit on, whatever its phase: it may have drained before.
+    pub fn patience_since_commit(&self, own: Duration) -> Duration {
+        self.patience_sec.map_or(own, seconds) + seconds(self.drain_sec.unwrap_or_default())
+    }
+}
+
+/// What stands in a record may be any number, and is added to a clock.
+fn seconds(said: u64) -> Duration {
+    Duration::from_secs(said.min(u64::from(u32::MAX)))
+}
+
 /// The cluster-wide kill switch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {

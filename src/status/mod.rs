@@ -194,7 +194,7 @@ impl View {
         let seen = known.filter(|known| **known != Revisions::default());
         Reader {
             now,
-            patience: self.local.config.reboot_timeout,
+            patience: self.local.config.reboot_timeout + self.local.config.post_boot_settle,
             seen: seen.map(|seen| (seen, self.since_boot)),
         }
     }

@@ -46,6 +46,12 @@ impl Revisions {
         self.0.push((revision, at));
     }
 
+    /// Whether it stood here already before the first that is kept.
+    fn forgot(&self, revision: i64) -> bool {
+        let first = self.0.first().filter(|_| self.0.len() == KEPT);
+        first.is_some_and(|(known, _)| *known >= revision)
+    }
+
     /// How long at least, and at most, what was written at this revision has stood.
     fn stood(&self, revision: i64, now: Duration) -> (Duration, Option<Duration>) {
         let ago = |(_, at): &(i64, u64)| now.saturating_sub(Duration::from_secs(*at));
@@ -67,16 +73,21 @@ pub struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Whether a node that says nothing has been away for too long. Where nobody watches here, the clocks of both tell.
+    /// Whether a node that says nothing has been away for longer than its claim allows. Where nobody watches here, the clocks of both
+    /// tell, and so they do of a claim that may stand for longer than what is kept here reaches back.
     pub(crate) fn is_late(&self, found: &Found) -> bool {
-        match self.seen {
-            Some((revisions, now)) => revisions.stood(found.modified, now).0 > self.patience,
-            None => {
-                let began = claimed(found).map_or(self.now, |at| at.min(self.now));
-                let age = Duration::try_from(self.now.duration_since(began));
-                age.is_ok_and(|age| age > self.patience)
-            }
-        }
+        let claim = found.claim.as_ref().ok();
+        let patience = claim.map_or(self.patience, |it| it.patience(self.patience));
+        let since_commit = claim.map_or(patience, |it| it.patience_since_commit(self.patience));
+        let by_clocks = || {
+            let began = claimed(found).map_or(self.now, |at| at.min(self.now));
+            let age = Duration::try_from(self.now.duration_since(began));
+            age.is_ok_and(|age| age > since_commit)
+        };
+        self.seen.map_or_else(by_clocks, |(revisions, now)| {
+            let stood = revisions.stood(found.modified, now).0;
+            stood > patience || revisions.forgot(found.modified) && by_clocks()
+        })
     }
 
     /// When a claim came into its present state: as its record says, but not where this host knows better.
@@ -158,6 +169,33 @@ mod tests {
         assert_eq!(revisions.stood(7, sec(90_000)).0, sec(89_000));
         revisions.saw(3, sec(90_000), PATIENCE);
         assert_eq!(revisions.stood(3, sec(90_000)).0, Duration::ZERO);
+    }
+
+    /// What the reader allows itself says nothing of another node's drain.
+    #[test]
+    fn a_silent_node_is_late_by_what_its_claim_allows() {
+        let revisions = watched(1000, 9000);
+        for (phase, age, by_sight, by_clocks) in [
+            (Phase::Draining, 1100, false, false),
+            (Phase::Draining, 1900, true, true),
+            // The clocks do not tell when the drain ended.
+            (Phase::Rebooting, 450, true, false),
+            (Phase::Rebooting, 1300, true, true),
+        ] {
+            let (_, mut found) = fixtures::found("a", phase, 9000 - age, "11:00");
+            found.modified = found.create;
+            let claim = found.claim.as_mut().unwrap();
+            (claim.patience_sec, claim.drain_sec) = (Some(300), Some(900));
+            let now = instant(claim.committed_at.as_ref().unwrap()).unwrap();
+            let reader = |seen| Reader {
+                now: now.checked_add(SignedDuration::from_secs(age)).unwrap(),
+                patience: sec(10),
+                seen,
+            };
+            let late = |seen| reader(seen).is_late(&found);
+            let told = (late(Some((&revisions, sec(9000)))), late(None));
+            assert_eq!(told, (by_sight, by_clocks), "{phase:?} {age}");
+        }
     }
 
     /// The clock of the node that is down is wrong by three hours, either way.

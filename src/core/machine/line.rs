@@ -15,7 +15,7 @@ use crate::core::text::rfc3339;
 use crate::core::{Note, Refusal};
 use crate::lock::outcome::{self, Found, GateRead, Write};
 use crate::lock::record::RECORD_VERSION;
-use crate::lock::{Claim, Failure, FailureKind, Held, Phase, request};
+use crate::lock::{Claim, Failure, FailureKind, Held, request};
 
 /// The share of `reboot_timeout_sec` for which a node that is back may be ill before it says so.
 const ILLNESS: u32 = 4;
@@ -197,7 +197,7 @@ impl Queue {
     fn still(&self, now: Duration, own: Duration, claims: &str) -> Vec<Still> {
         let late = self
             .others()
-            .filter(|(_, seen, claim)| seen.since + patience(claim, own) <= now);
+            .filter(|(_, seen, claim)| seen.since + claim.patience(own) <= now);
         late.map(|(key, seen, claim)| Still {
             node: key.strip_prefix(claims).unwrap_or(key).to_owned(),
             claim: seen.create,
@@ -211,7 +211,7 @@ impl Queue {
     pub(super) fn to_tell(&self, now: Duration, own: Duration) -> Option<TakingAway> {
         let mut others = self.others();
         let (key, seen, claim) = others
-            .find(|(_, seen, claim)| !seen.told && seen.since + patience(claim, own) <= now)?;
+            .find(|(_, seen, claim)| !seen.told && seen.since + claim.patience(own) <= now)?;
         Some(TakingAway {
             key: key.clone(),
             create: seen.create,
@@ -225,7 +225,7 @@ impl Queue {
     pub(super) fn next_to_tell(&self, own: Duration) -> Option<Duration> {
         let untold = self.others().filter(|(_, seen, _)| !seen.told);
         untold
-            .map(|(_, seen, claim)| seen.since + patience(claim, own))
+            .map(|(_, seen, claim)| seen.since + claim.patience(own))
             .min()
     }
 }
@@ -236,7 +236,7 @@ fn looks_old((node, found): (&str, &Found), own: Duration, now: Timestamp) -> Op
     let claim = found.claim.as_ref().ok()?;
     let at: Timestamp = claim.committed_at.as_ref()?.parse().ok()?;
     let age = Duration::try_from(now.duration_since(at)).ok()?;
-    (age > all_its_time(claim, own)).then(|| Still {
+    (age > claim.patience_since_commit(own)).then(|| Still {
         node: node.to_owned(),
         claim: found.create,
         target: claim.target.clone(),
@@ -246,20 +246,6 @@ fn looks_old((node, found): (&str, &Found), own: Duration, now: Timestamp) -> Op
             age.as_secs()
         ),
     })
-}
-
-/// From its commit on: the drain, the reboot and the time to settle.
-pub(super) fn all_its_time(claim: &Claim, own: Duration) -> Duration {
-    let patience = claim.patience_sec.map_or(own, Duration::from_secs);
-    patience.saturating_add(Duration::from_secs(claim.drain_sec.unwrap_or_default()))
-}
-
-/// How long this claim may stand still; `own` is what this node allows itself, for one that does not say.
-fn patience(claim: &Claim, own: Duration) -> Duration {
-    match claim.phase {
-        Phase::Draining => all_its_time(claim, own),
-        _ => claim.patience_sec.map_or(own, Duration::from_secs),
-    }
 }
 
 fn stands_still(claim: &Claim, waited: Duration) -> String {
@@ -273,6 +259,7 @@ fn stands_still(claim: &Claim, waited: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lock::Phase;
 
     const OWN: Duration = Duration::from_secs(50);
 
@@ -315,9 +302,11 @@ mod tests {
             (Phase::Rebooting, Some(100), Some(30), 100),
             (Phase::Draining, Some(100), None, 100),
             (Phase::Rebooting, None, None, 50),
+            // A record may say anything.
+            (Phase::Rebooting, Some(u64::MAX), None, u64::from(u32::MAX)),
         ] {
             let found = found(phase, says, drain);
-            assert_eq!(patience(&found.claim.unwrap(), OWN), sec(allowed));
+            assert_eq!(found.claim.unwrap().patience(OWN), sec(allowed));
         }
     }
 

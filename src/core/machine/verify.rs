@@ -5,7 +5,6 @@ use std::time::Duration;
 use etcd_rs_sync::{Error, Reply, Request};
 
 use super::judge::judge_detectors;
-use super::line::all_its_time;
 use super::{Machine, State, answer};
 use crate::core::facts::{DetectorReport, HealthPhase, ScriptReport};
 use crate::core::io::{Action, Hook};
@@ -324,10 +323,11 @@ impl Machine {
         let Some(claim) = self.held.as_ref().map(|held| &held.claim) else {
             return false;
         };
+        let patience = claim.patience_since_commit(self.patience());
         let at = claim.committed_at.as_deref().and_then(|at| at.parse().ok());
         let since = at.map(|at: jiff::Timestamp| self.now.wall.duration_since(at));
         let since = since.and_then(|since| Duration::try_from(since).ok());
-        since > Some(all_its_time(claim, self.patience()) + self.may_be_ill())
+        since > Some(patience + self.may_be_ill())
     }
 
     fn healthy(&mut self, now: Duration) {

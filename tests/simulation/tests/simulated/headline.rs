@@ -14,6 +14,7 @@ use jiff::tz::TimeZone;
 use reboot_coordinator::cli::parse;
 use reboot_coordinator::core::{Mode, State};
 use reboot_coordinator::lock::Keys;
+use reboot_coordinator::lock::outcome::Found;
 use reboot_coordinator::lock::survey::{Pages, Survey, survey};
 use reboot_coordinator::status::{Part, Reader, Revisions, Tone, of_cluster};
 use simulation::plan::Fault;
@@ -142,7 +143,12 @@ fn judge(
             return Err(format!("green, and {node} is disrupted"));
         }
         let written = claim.and_then(|(_, found)| stood.get(&found.modified));
-        if let Some(at) = written.filter(|at| now - **at < PATIENCE.as_micros() as Time)
+        let allowed = |found: &Found| {
+            let claim = found.claim.as_ref();
+            claim.map_or(PATIENCE, |claim| claim.patience(PATIENCE))
+        };
+        let allowed = claim.map_or(0, |(_, found)| allowed(found).as_micros() as Time);
+        if let Some(at) = written.filter(|at| now - **at < allowed)
             && (said("has not come back")
                 || said("had yet to prove that it is healthy and is silent")
                 || said("was being drained and is silent"))
