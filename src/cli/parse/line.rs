@@ -37,7 +37,7 @@ impl Line {
                 }
                 Arg::Long(name) => flags
                     .find(|flag| flag.long == name)
-                    .ok_or_else(|| unknown_flag(name))?,
+                    .ok_or_else(|| unknown_flag(name, &line.operands))?,
                 Arg::Short(letter) => flags
                     .find(|flag| flag.short == Some(letter))
                     .ok_or_else(|| format!("unknown flag -{letter}"))?,
@@ -146,8 +146,12 @@ fn flag_in(word: &OsStr) -> Option<String> {
     known.then(|| format!("--{long}"))
 }
 
-fn unknown_flag(name: &str) -> String {
-    match nearest(name, FLAGS.iter().map(|flag| flag.long)) {
+/// With the nearest that goes with the command, where that is known by now.
+fn unknown_flag(name: &str, operands: &[OsString]) -> String {
+    let command = operands.first().map(|word| word.to_string_lossy());
+    let goes = |flag: &&FlagSpec| command.as_ref().is_none_or(|it| flag.is_of(it));
+    let known = FLAGS.iter().filter(goes).map(|flag| flag.long);
+    match nearest(name, known) {
         Some(near) => format!("unknown flag --{name}; did you mean --{near}?"),
         None => format!("unknown flag --{name}"),
     }

@@ -198,6 +198,7 @@ fn mistakes_are_explained() {
         ("help run now", "unexpected argument \"now\""),
         ("--onec", "unknown flag --onec; did you mean --once?"),
         ("--frobnicate", "unknown flag --frobnicate"),
+        ("pause --foo", "unknown flag --foo; did you mean --for?"),
         ("-x", "unknown flag -x"),
         ("--config", "--config needs a value: --config FILE"),
         ("--once=yes", "once"),
@@ -282,6 +283,8 @@ fn mistakes_are_explained() {
         assert!(why.contains(expected), "{text}: {why}");
         assert!(!why.contains('\n'), "{why}");
     }
+    // What is no flag of `status` is no help there.
+    assert_eq!(line("status --foo"), Err("unknown flag --foo".to_owned()));
 }
 
 #[test]
