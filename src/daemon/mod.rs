@@ -208,6 +208,8 @@ impl Daemon {
             self.observer.works();
             self.perform();
             if let Some(code) = self.exit {
+                // What it came to is for the commands of this host, too.
+                self.observer.rests(&self.machine);
                 self.observer.stopping();
                 self.leave(events);
                 self.wait_until_told(events);

@@ -32,6 +32,7 @@ pub(super) struct Shown {
     pub(super) endpoints: Arc<Endpoints>,
     pub(super) heartbeat: Heartbeat,
     pub(super) clock: Clock,
+    boot: Option<String>,
     /// What the machine said of itself when it came to rest last.
     own: Mutex<Own>,
     host: RwLock<Host>,
@@ -63,6 +64,7 @@ impl Shown {
         Shown {
             heartbeat: Heartbeat::new(clock.awake()),
             clock,
+            boot: host::boot_id(&config.boot_id_file).ok(),
             own: Mutex::default(),
             host: RwLock::new(Host::of(config, client, &metrics, clock)),
             endpoints: Endpoints::new(Arc::clone(&metrics)),
@@ -81,7 +83,8 @@ impl Shown {
     /// The machine has come to rest. What is new, or could not be written yet, is written for the commands of this host, which ask
     /// nobody. Returns what is wrong when it cannot be.
     pub(super) fn stands(&self, view: &View) -> Option<String> {
-        let own = Own::of(view, self.endpoints.shown(), self.endpoints.revisions());
+        let (endpoints, revisions) = (self.endpoints.shown(), self.endpoints.revisions());
+        let own = Own::of(view, self.boot.clone(), endpoints, revisions);
         let mut known = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         if *known == own && !self.untold.load(Ordering::Relaxed) {
             return None;

@@ -12,7 +12,7 @@ use super::forecast::forecast;
 use super::gates::next_opening;
 use super::headline::{Part, headline, other_machine};
 use super::json::{part, readable};
-use super::node_state::{as_left, node_states};
+use super::node_state::{as_left, node_states, speaks_of_claim};
 use super::table::{Style, Table, Tone, cell, folded};
 use super::text::{gate_table, part_rows};
 use super::times::since_text;
@@ -39,7 +39,11 @@ pub(crate) fn text(view: &View, other: Option<&str>, now: Timestamp) -> String {
         part_rows(&mut table, &not_typed(part.clone(), node));
     }
     let own = own_part(view, node, now);
-    let said = |own: &Part| parts.first().is_some_and(|it| it.fact.contains(&own.fact));
+    let said = |own: &Part| {
+        parts
+            .first()
+            .is_some_and(|it| it.fact.contains(own.fact.trim_end_matches('.')))
+    };
     if let Some(own) = own.filter(|own| !said(own)) {
         part_rows(&mut table, &own);
     }
@@ -50,7 +54,7 @@ pub(crate) fn text(view: &View, other: Option<&str>, now: Timestamp) -> String {
         lines.push(folded(&match begun {
             Some(Phase::Verifying) => format!("{node} waits for none of these: it keeps its claim until it is proved to be healthy."),
             Some(_) => format!("{node} has begun its reboot and waits for none of these; the kill switch can still stop it before the reboot command runs."),
-            None => summary(node, &view.gates),
+            None => summary(view, node),
         }));
         lines.extend(gate_table(&view.local, &view.gates).lines(style));
         let zone = view.local.zone();
@@ -69,12 +73,14 @@ fn known<'a>(view: &'a View, node: &str) -> Option<&'a Survey> {
 /// The phase of its claim when that is committed: then no gate is what it waits for.
 fn begun(view: &View, node: &str) -> Option<Phase> {
     let claim = known(view, node).and_then(|it| of_node(&it.claims, node));
-    let phase = claim?.claim.as_ref().ok()?.phase;
-    phase.committed().then_some(phase)
+    let there = || Some(claim?.claim.as_ref().ok()?.phase);
+    let phase = view.here().and_then(|here| here.phase);
+    phase.or_else(there).filter(|phase| phase.committed())
 }
 
 /// The gates in one sentence.
-fn summary(node: &str, gates: &[Verdict]) -> String {
+fn summary(view: &View, node: &str) -> String {
+    let gates = &view.gates;
     let with = |word: Word| {
         let those = gates.iter().filter(|gate| gate.verdict == word);
         let names: Vec<&str> = those.map(|gate| gate.gate.as_str()).collect();
@@ -90,7 +96,13 @@ fn summary(node: &str, gates: &[Verdict]) -> String {
         format!("{node} does not reboot now; unknown, which counts as no: {unknown}.")
     } else {
         let not_asked = with(Word::NotAsked);
-        format!("Nothing that can be seen keeps {node} from rebooting; not asked: {not_asked}.")
+        let none = match view.local.daemon {
+            Ok(None) => ", but no daemon runs on it",
+            _ => "",
+        };
+        format!(
+            "Nothing that can be seen keeps {node} from rebooting{none}; not asked: {not_asked}."
+        )
     }
 }
 
@@ -98,13 +110,15 @@ fn summary(node: &str, gates: &[Verdict]) -> String {
 pub(crate) fn json(view: &View, other: Option<&str>, now: Timestamp) -> String {
     let node = other.unwrap_or(view.local.node());
     let survey = known(view, node);
-    let standing = survey.and_then(|it| of_node(&it.standings, node));
+    let there = || survey.and_then(|it| of_node(&it.standings, node));
+    let here = view.here().filter(|_| other.is_none());
+    let standing = here.and_then(|it| it.word).map(|it| json!(it));
     let own = view.own.as_ref().filter(|_| other.is_none());
     json!({
         "node": node,
         "headline": headline(view, now).iter().map(part).collect::<Vec<_>>(),
         "what": own_part(view, node, now).as_ref().map(part),
-        "standing": standing.map(readable),
+        "standing": standing.or_else(|| there().map(readable)),
         "daemon": own,
         "forecast": survey.and_then(|_| forecast(view, Some(node), now)),
         "gates": other.is_none().then_some(&view.gates),
@@ -114,7 +128,9 @@ pub(crate) fn json(view: &View, other: Option<&str>, now: Timestamp) -> String {
 
 /// What is the matter with this node.
 fn own_part(view: &View, node: &str, now: Timestamp) -> Option<Part> {
-    let mut all = node_states(known(view, node)?, &view.reader(now)).into_iter();
+    let nothing = Survey::default();
+    let known = known(view, node).unwrap_or(&nothing);
+    let mut all = node_states(known, &view.reader(now)).into_iter();
     let state = all.find(|state| state.node == node)?;
     let part = Part {
         tone: state.tone,
@@ -153,13 +169,17 @@ fn remedy(label: &str) -> String {
 
 /// What the cluster knows of it.
 fn facts(view: &View, node: &str, now: Timestamp) -> Table {
-    let Some(survey) = known(view, node) else {
-        return Table::default();
-    };
+    let nothing = Survey::default();
+    let survey = known(view, node).unwrap_or(&nothing);
     let mut rows = vec![];
-    if let Some(Ok(standing)) = of_node(&survey.standings, node) {
-        rows.extend(of_itself(standing, now));
-    }
+    let there = || of_node(&survey.standings, node)?.as_ref().ok();
+    let here = view.here().filter(|here| here.node == node);
+    let standing = here.and_then(|here| here.word).or_else(there);
+    // What was under way when its process ended is under way no more.
+    let is_left = here.is_some_and(|here| here.is_left);
+    let lasts = |it: &&Standing| it.blocked.is_some() || !is_left || !speaks_of_claim(it);
+    let standing = standing.filter(lasts);
+    rows.extend(standing.into_iter().flat_map(|it| of_itself(it, now)));
     if let Some(place) = survey.claims.iter().position(|(name, _)| name == node) {
         rows.extend(of_claim(view, survey, place, now));
     }
@@ -214,3 +234,6 @@ fn of_claim(view: &View, survey: &Survey, place: usize, now: Timestamp) -> [Row;
         ("waits for", Tone::Notice, domains::waits(survey, place)),
     ]
 }
+
+#[cfg(test)]
+mod tests;

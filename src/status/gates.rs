@@ -11,7 +11,9 @@ use self::judge::{
     cooldown, detectors, kill_switch, name, past, pause, refused, spent, unasked, urgent, window,
 };
 use self::others::{health, line, policies, turn, waves};
+use super::View;
 use super::local::Local;
+use super::node_state::as_left;
 use super::own::Own;
 use super::times::{clock, instant, since_text, until};
 use crate::core::{Refusal, Verdict, Word};
@@ -88,6 +90,26 @@ pub(crate) fn with_own(own: Option<&Own>, seen: Vec<Verdict>, now: Timestamp) ->
         _ => seen,
     });
     others.into_iter().chain(seen).collect()
+}
+
+/// What holds this node up that nobody can see, where no gate says it already: as its word has it, or as it cannot use etcd.
+pub(crate) fn unseen(view: &View, now: Timestamp) -> Option<Verdict> {
+    let here = view.here()?;
+    let blocked = view.standing().and_then(|it| it.blocked.as_ref());
+    let said = blocked.map(|it| (it.label.as_str(), &it.since, &it.text));
+    let seldom = said.filter(|(label, ..)| ["etcd", "configuration", "aborted"].contains(label));
+    let etcd = here.etcd.map(|(since, why)| ("etcd", since, why));
+    let (label, since, why) = seldom.or(etcd)?;
+    let left = view.standing().map_or("", as_left);
+    let text = format!("{why}, for {}{left}", since_text(now, since));
+    let refusal = match label {
+        "etcd" => Refusal::Etcd(String::new()),
+        "configuration" => Refusal::Configuration(String::new()),
+        _ => Refusal::Aborted(String::new()),
+    };
+    let gate = refusal.gate();
+    let told = |it: &Verdict| it.gate == gate && it.blocks();
+    (!view.gates.iter().any(told)).then(|| refused(gate, &refusal, text))
 }
 
 /// Whether a daemon that judges this gate knows more than can be seen: it ran the script, it saw claims stand still, it knows

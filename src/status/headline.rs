@@ -53,9 +53,14 @@ impl Part {
 /// Everything that is going on, what matters first; at least one part.
 pub(crate) fn headline(view: &View, now: Timestamp) -> Vec<Part> {
     let mut parts: Vec<Part> = etcd(view).into_iter().chain(conflict(view)).collect();
+    let reader = view.reader(now);
     if let Some(survey) = view.known() {
         parts.extend(refused(view, survey));
-        parts.extend(of_cluster(survey, &view.reader(now), &view.local.zone()));
+        parts.extend(of_cluster(survey, &reader, &view.local.zone()));
+    } else {
+        let own = node_states(&Survey::default(), &reader).into_iter();
+        let told = own.filter(|state| state.rank != Rank::Fine);
+        parts.extend(told.map(|state| part(&state, None, now)));
     }
     parts.extend(skew(view));
     parts
@@ -128,9 +133,12 @@ fn etcd(view: &View) -> Option<Part> {
             (fact, trouble.text.clone())
         }
         (Ok(_), _, _) => {
-            let (since, why) = view.own.as_ref()?.etcd.as_ref()?;
-            let node = view.local.node();
-            let fact = format!("The daemon of {node} cannot use etcd: {why}.");
+            let here = view.here()?;
+            let (node, (since, why)) = (here.node, here.etcd?);
+            let fact = match here.is_left {
+                true => format!("The last pass of {node} could not use etcd: {why}."),
+                false => format!("The daemon of {node} cannot use etcd: {why}."),
+            };
             (fact, format!("Since {since}, by its clock."))
         }
     };

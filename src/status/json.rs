@@ -37,7 +37,7 @@ pub(crate) fn json(view: &View, now: Timestamp) -> Value {
             "max_concurrent_reboots": view.local.config.max_concurrent_reboots,
             "dry_run": view.local.config.dry_run,
             "daemon_pid": view.local.daemon.as_ref().ok(),
-            "claim": survey.ok().and_then(|survey| own_claim(survey, view.local.node())),
+            "claim": own_claim(view),
             "state": view.own.as_ref().map(|own| own.state.as_str()),
             "state_text": view.own.as_ref().map(|own| own.text.as_str()),
             "etcd_trouble": view.own.as_ref().and_then(|own| own.etcd.as_ref()),
@@ -88,8 +88,13 @@ fn claim(node: &str, found: &Found) -> Value {
     })
 }
 
-/// How far this node is, or `None` when not every claim was read.
-fn own_claim(survey: &Survey, node: &str) -> Option<&'static str> {
+/// How far this node is, by its own word where etcd does not answer; `None` where that is not known.
+fn own_claim(view: &View) -> Option<&'static str> {
+    let Ok(survey) = &view.survey else {
+        let phase = view.here()?.phase?;
+        return Some(["queued", "committed"][usize::from(phase.committed())]);
+    };
+    let node = view.local.node();
     match of_node(&survey.claims, node) {
         Some(found) if committed(found) => Some("committed"),
         Some(_) => Some("queued"),

@@ -29,21 +29,25 @@ use etcd_rs_sync::EndpointHealth;
 use jiff::fmt::rfc2822;
 use jiff::{SignedDuration, Timestamp};
 
+use self::describe::of_node;
 pub(crate) use self::endpoints::Endpoint;
-use self::gates::{gates, with_own};
+use self::gates::{gates, unseen, with_own};
+use self::headline::other_machine;
 pub use self::headline::{Part, of_cluster};
 use self::local::Local;
 pub(crate) use self::own::Own;
 pub(crate) use self::page::POLICY;
 pub(crate) use self::screen::Size;
 pub(crate) use self::stood::since_boot;
-pub use self::stood::{Reader, Revisions};
+pub use self::stood::{Here, Reader, Revisions};
 use self::table::Style;
 pub use self::table::Tone;
 use crate::config::Config;
-use crate::core::Verdict;
+use crate::core::{Verdict, Word};
 use crate::etcd::Trouble;
+use crate::identity::is_same;
 use crate::lock::Keys;
+use crate::lock::record::Standing;
 use crate::lock::survey::Survey;
 
 /// Everything a status shows.
@@ -62,6 +66,8 @@ pub(crate) struct View {
     pub(crate) gates: Vec<Verdict>,
     /// What the daemon of this node says of itself.
     pub(crate) own: Option<Own>,
+    /// What was said last in this boot, where no daemon runs.
+    pub(crate) left: Option<Own>,
     /// By how many seconds the clock of this host is ahead of etcd's.
     pub(crate) skew_sec: i64,
     /// What this command learnt of the endpoints.
@@ -134,11 +140,13 @@ impl View {
         (now, window_at): (Timestamp, Timestamp),
     ) -> View {
         let local = Local::look(config, ask);
-        let pid = local.daemon.as_ref().ok().copied().flatten();
-        let own = own.or_else(|| Own::read(&config.run_dir, pid?));
+        let (own, left) = match own {
+            Some(own) => (Some(own), None),
+            None => Own::read(&config.run_dir, &local),
+        };
         let seen = gates(&local, survey.as_deref().ok(), now, window_at);
         let keys = Keys::new(&config.etcd.namespace, &config.lock_key);
-        View {
+        let mut view = View {
             lock_key: keys.prefix().to_owned(),
             version: None,
             gates: with_own(own.as_ref(), seen, now),
@@ -147,10 +155,30 @@ impl View {
             earlier: None,
             local,
             own,
+            left,
             skew_sec: 0,
             asked: Vec::new(),
             since_boot: since_boot(),
+        };
+        // A pass that runs has not ended.
+        let said = view.own.as_mut().and_then(|own| own.standing.as_mut());
+        said.into_iter().for_each(|said| said.once = false);
+        if let Some(told) = unseen(&view, now) {
+            view.gates.retain(|it| it.gate != told.gate);
+            view.gates.insert(0, told);
         }
+        view
+    }
+
+    /// The newest that is known of what this node says of itself.
+    fn standing(&self) -> Option<&Standing> {
+        let there = || {
+            let survey = self.known()?;
+            let ours = other_machine(&self.local, survey).is_none();
+            let all = ours.then_some(&survey.standings)?;
+            of_node(all, self.local.node())?.as_ref().ok()
+        };
+        self.here()?.word.or_else(there)
     }
 
     /// What is known of the cluster, be it old.
@@ -196,7 +224,34 @@ impl View {
             now,
             patience: self.local.config.reboot_timeout + self.local.config.post_boot_settle,
             seen: seen.map(|seen| (seen, self.since_boot)),
+            here: self.here(),
         }
+    }
+
+    /// What this host knows of its own node; nothing where the name is another machine's.
+    pub(crate) fn here(&self) -> Option<Here<'_>> {
+        let local = &self.local;
+        let other = self.known().and_then(|it| other_machine(local, it));
+        let (gone, is_away) = (self.own.is_none(), self.survey.is_err());
+        let own = self.own.as_ref().or(self.left.as_ref());
+        // What a daemon said that is gone is old; a pass leaves what it came to.
+        let ours = |it: &&Standing| {
+            let node_id = &local.config.node_id;
+            it.node == local.node() && is_same(&it.node_id, node_id) && (it.once || !gone)
+        };
+        let word = own.and_then(|own| own.standing.as_ref()).filter(ours);
+        let speaks = own.filter(|_| !gone || word.is_some());
+        let phase = own.and_then(|own| own.phase);
+        let required = |it: &Verdict| it.gate == "detectors" && it.verdict == Word::Ok;
+        other.is_none().then(|| Here {
+            node: local.node(),
+            word,
+            is_left: gone && local.daemon == Ok(None),
+            is_away,
+            etcd: speaks.and_then(|own| own.etcd.as_ref()),
+            phase: phase.filter(|it| is_away && (!gone || it.committed())),
+            required: self.gates.iter().any(required),
+        })
     }
 
     /// For programs, on one line.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::describe::{by_node, committed};
-use super::stood::Reader;
+use super::stood::{Here, Reader};
 use super::table::Tone;
 use super::times::{instant, rfc3339, since_text, span};
 use crate::identity::is_same;
@@ -61,29 +61,75 @@ pub(crate) fn node_states(survey: &Survey, reader: &Reader<'_>) -> Vec<NodeState
     let reports = by_node(&survey.reports);
     let standings = by_node(&survey.standings);
     let names = claims.keys().chain(nodes.keys()).chain(standings.keys());
-    let names: BTreeSet<&str> = names.copied().collect();
+    let known = |here: &Here<'_>| here.word.is_some() || here.phase.is_some();
+    let here = reader.here.filter(known);
+    let names: BTreeSet<&str> = names.copied().chain(here.map(|it| it.node)).collect();
     let state = |full: &str| {
         // A key may be as long as a book; a name of ours is not.
         let node = &full.chars().take(LONGEST).collect::<String>();
-        let standing = standings.get(full).and_then(|it| it.as_ref().ok());
-        let state = match claims.get(full) {
-            Some(found) if committed(found) => {
+        let there = standings.get(full).and_then(|it| it.as_ref().ok());
+        let here = reader.here.filter(|here| here.node == full);
+        let standing = here.and_then(|here| here.word).or(there);
+        let state = match (here.filter(|it| it.is_away && known(it)), claims.get(full)) {
+            (Some(here), _) => alone(node, &here),
+            (None, Some(found)) if committed(found) => {
                 holder(node, found, words_of(found, standing), reader)
             }
-            Some(_) => queued(node, standing),
-            None => {
+            (None, Some(_)) => queued(node, standing),
+            (None, None) => {
                 let record = nodes.get(full).and_then(|it| it.as_ref().ok());
-                idle(node, standing, reports.get(full).copied(), record, survey)
+                let required = here.is_some_and(|here| here.required);
+                let said = (reports.get(full).copied(), record, Some(survey));
+                idle(node, standing, said, required)
             }
         };
+        let state = hampered(state, standing);
+        let older = here.and_then(|here| older(&here, there));
         NodeState {
             node: full.to_owned(),
-            ..hampered(state, standing)
+            fact: state.fact + &older.unwrap_or_default(),
+            ..state
         }
     };
     let mut all: Vec<NodeState> = names.into_iter().map(state).collect();
     all.sort_by(|a, b| (a.rank, &a.node).cmp(&(b.rank, &b.node)));
     all
+}
+
+/// What others see of a node that could not tell etcd what it says here.
+fn older(here: &Here<'_>, there: Option<&Standing>) -> Option<String> {
+    let (word, there) = (here.word?, there?);
+    let once = word.once;
+    let same = word.same(&Standing {
+        once,
+        ..there.clone()
+    });
+    let label = word.blocked.as_ref().map(|it| it.label.as_str());
+    let untold = here.etcd.is_some() || label == Some("etcd");
+    (untold && !same).then(|| format!("; others see an older word of it: {}", there.state))
+}
+
+/// The node of this host while etcd is away: nothing but its own words tells of it.
+fn alone(node: &str, here: &Here<'_>) -> NodeState {
+    let (word, is_left) = (here.word, here.is_left);
+    match here.phase {
+        Some(phase) if phase.committed() => {
+            let said = word.filter(|it| speaks_of_claim(it) && !is_left);
+            let begun = || NodeState::new(node, Tone::Bad, Rank::Stuck, begun(node, is_left));
+            said.map_or_else(begun, |said| of_holder(node, said))
+        }
+        Some(_) => queued(node, word),
+        None => idle(node, word, (None, None, None), here.required),
+    }
+}
+
+/// That nobody goes on with a claim at present, on the host of its node.
+fn begun(node: &str, is_left: bool) -> String {
+    let left = match is_left {
+        true => " and no daemon runs on it: its next start goes on",
+        false => "",
+    };
+    format!("{node} has begun its reboot{left}")
 }
 
 /// With what does not work on its host though it goes on.
@@ -173,7 +219,10 @@ fn holder(
             return stuck(format!("{node} has a claim that cannot be read: {error}")).release();
         }
     };
-    let Some(standing) = standing.filter(|standing| speaks_of_claim(standing)) else {
+    let ours = |here: &Here<'_>| here.node == node && here.is_left;
+    let is_left = reader.here.is_some_and(|here| ours(&here));
+    let speaks = |said: &&Standing| speaks_of_claim(said) && (said.once || !is_left);
+    let Some(standing) = standing.filter(speaks) else {
         let late = reader.is_late(found);
         let began = reader.began(found);
         let clock = match began.map_or(0, |at| at.as_second() - reader.now.as_second()) {
@@ -201,10 +250,26 @@ fn holder(
             Some(_) => "",
         };
         return match late {
+            late if is_left => NodeState {
+                fact: begun(node, is_left),
+                ..if late {
+                    stuck(String::new())
+                } else {
+                    under(String::new())
+                }
+                .since(&since)
+            },
             true => stuck(format!("{node} {what}{by}")).since(&since).release(),
             false => under(format!("{node} {what}{clock}")).since(&since),
         };
     };
+    of_holder(node, standing)
+}
+
+/// The same by what it says.
+fn of_holder(node: &str, standing: &Standing) -> NodeState {
+    let stuck = |fact: String| NodeState::new(node, Tone::Bad, Rank::Stuck, fact);
+    let under = |fact: String| NodeState::new(node, Tone::Notice, Rank::Under, fact);
     let fact = words(node, standing);
     let state = match (standing.state.as_str(), &standing.blocked) {
         ("holding", Some(_)) | ("retrying", _) => stuck(fact).release(),
@@ -240,7 +305,7 @@ pub(super) fn as_left(standing: &Standing) -> &'static str {
 }
 
 /// What a node said before its commit is about to be written anew.
-fn speaks_of_claim(standing: &Standing) -> bool {
+pub(super) fn speaks_of_claim(standing: &Standing) -> bool {
     matches!(
         standing.state.as_str(),
         "draining" | "rebooting" | "retrying" | "holding" | "verifying"
@@ -280,9 +345,8 @@ fn queued(node: &str, standing: Option<&Standing>) -> NodeState {
 fn idle(
     node: &str,
     standing: Option<&Standing>,
-    said: Option<&Said>,
-    record: Option<&NodeRecord>,
-    survey: &Survey,
+    (said, record, survey): (Option<&Said>, Option<&NodeRecord>, Option<&Survey>),
+    required: bool,
 ) -> NodeState {
     if let (Some(standing), Some(record)) = (standing, record)
         && !is_same(&standing.node_id, &record.node_id)
@@ -296,7 +360,7 @@ fn idle(
     if let Some(standing) = standing
         && let Some(blocked) = &standing.blocked
     {
-        if let Some(why) = lifted(blocked, record, survey) {
+        if let Some(why) = survey.and_then(|survey| lifted(blocked, record, survey)) {
             let fact = format!("{node} needs a reboot and goes on with its next check: {why}");
             return NodeState::new(node, Tone::Notice, Rank::Waits, fact);
         }
@@ -309,6 +373,14 @@ fn idle(
             ill(format!("{node} is unhealthy: {}", why_ill(said))).since(&since)
         }
         (None, None) => ill(format!("{node} is silent: no daemon, or cut off from etcd")),
+        _ if required || standing.is_some_and(|it| it.required.is_some()) => {
+            let looked = match standing.filter(|it| it.required.is_some()) {
+                Some(said) => format!(" and has not joined the queue yet{}", as_left(said)),
+                None => ", which it did not when it looked last".to_owned(),
+            };
+            let fact = format!("{node} needs a reboot{looked}");
+            NodeState::new(node, Tone::Notice, Rank::Waits, fact)
+        }
         _ => {
             let fact = format!("{node} needs no reboot");
             NodeState::new(node, Tone::Good, Rank::Fine, fact)

@@ -6,10 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::{Verdict, View};
 use crate::host;
+use crate::lock::Phase;
 use crate::lock::record::Standing;
 use crate::observe::notify::words;
 
 use super::endpoints::Endpoint;
+use super::local::Local;
 use super::stood::Revisions;
 
 /// What a daemon says of itself.
@@ -17,6 +19,12 @@ use super::stood::Revisions;
 pub(crate) struct Own {
     /// Whose words these are: those of a process that is gone are old.
     pub(crate) pid: u32,
+    /// In which boot it said them.
+    #[serde(default)]
+    pub(crate) boot: Option<String>,
+    /// How far the claim of its node has come, as far as it knows.
+    #[serde(default)]
+    pub(crate) phase: Option<Phase>,
     /// The name of its state.
     pub(crate) state: String,
     /// The state and why, in words.
@@ -37,9 +45,16 @@ pub(crate) struct Own {
 
 impl Own {
     /// What this process says.
-    pub(crate) fn of(view: &View, endpoints: Vec<Endpoint>, revisions: Revisions) -> Own {
+    pub(crate) fn of(
+        view: &View,
+        boot: Option<String>,
+        endpoints: Vec<Endpoint>,
+        revisions: Revisions,
+    ) -> Own {
         Own {
             pid: std::process::id(),
+            boot,
+            phase: view.phase,
             state: view.state.to_owned(),
             text: words(view),
             standing: view.standing.clone(),
@@ -55,9 +70,16 @@ impl Own {
         serde_json::to_string(self).expect("it is plain data with text keys")
     }
 
-    /// What the daemon that runs with this process id says, if it says anything.
-    pub(crate) fn read(run_dir: &Path, pid: u32) -> Option<Own> {
-        let own: Own = serde_json::from_str(&host::read_standing(run_dir)?).ok()?;
-        (own.pid == pid).then_some(own)
+    /// What the daemon of this host says, if one runs and says anything; and where none runs, what was said last in this boot.
+    pub(crate) fn read(run_dir: &Path, local: &Local) -> (Option<Own>, Option<Own>) {
+        let read = || serde_json::from_str::<Own>(&host::read_standing(run_dir)?).ok();
+        match &local.daemon {
+            Ok(Some(pid)) => (read().filter(|own| own.pid == *pid), None),
+            Ok(None) => {
+                let this_boot = |own: &Own| own.boot.is_some() && own.boot == local.boot_id;
+                (None, read().filter(this_boot))
+            }
+            Err(_) => (None, None),
+        }
     }
 }

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::describe::began;
 use super::times::{instant, span};
+use crate::lock::Phase;
 use crate::lock::outcome::Found;
+use crate::lock::record::Standing;
 
 /// How many revisions are kept, and how many of them fall into the time after which a silent node is late.
 const KEPT: usize = 16;
@@ -70,6 +72,26 @@ pub struct Reader<'a> {
     pub patience: Duration,
     /// What the daemon of this host knows, and the time since the host was started; nothing where none runs.
     pub seen: Option<(&'a Revisions, Duration)>,
+    /// What is known here of the node of this host; nothing where that is not told apart from others.
+    pub here: Option<Here<'a>>,
+}
+
+/// What a host knows of its own node beside etcd.
+#[derive(Clone, Copy, Debug)]
+pub struct Here<'a> {
+    pub(crate) node: &'a str,
+    /// What it says of itself, or the pass that ended last: its process writes that here before it sends it anywhere.
+    pub(crate) word: Option<&'a Standing>,
+    /// Whether no daemon runs.
+    pub(crate) is_left: bool,
+    /// Whether etcd does not answer.
+    pub(crate) is_away: bool,
+    /// Since when, and why, it could not use etcd by then.
+    pub(crate) etcd: Option<&'a (String, String)>,
+    /// How far its claim had come by then, where etcd cannot be asked.
+    pub(crate) phase: Option<Phase>,
+    /// Whether a detector that only looks requires a reboot now.
+    pub(crate) required: bool,
 }
 
 impl Reader<'_> {
@@ -126,7 +148,6 @@ fn claimed(found: &Found) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lock::Phase;
     use crate::status::fixtures;
 
     const PATIENCE: Duration = Duration::from_secs(600);
@@ -191,6 +212,7 @@ mod tests {
                 now: now.checked_add(SignedDuration::from_secs(age)).unwrap(),
                 patience: sec(10),
                 seen,
+                here: None,
             };
             let late = |seen| reader(seen).is_late(&found);
             let told = (late(Some((&revisions, sec(9000)))), late(None));
@@ -212,6 +234,7 @@ mod tests {
                     now,
                     patience: PATIENCE,
                     seen: Some((&revisions, sec(9000))),
+                    here: None,
                 };
                 assert_eq!(reader.is_late(&found), late, "{said} {age}");
                 let began = reader.began(&found).unwrap();

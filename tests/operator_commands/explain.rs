@@ -344,3 +344,19 @@ fn release_asks_on_a_terminal() {
         assert_eq!(field.get("claims/node-a").is_some(), left, "{said}");
     }
 }
+
+#[test]
+fn a_pass_that_called_its_attempt_off_leaves_what_blocks() {
+    let field = Field::new();
+    let more = "pre_reboot_hook: {command: [/bin/false], timeout_sec: 9}\n";
+    let config = field.config("admin", more);
+    std::fs::write(field.path("admin.required"), "").unwrap();
+    assert_eq!(run(&config, &["run", "--once"]).code, 1);
+    let told = run(&config, &["explain"]).stdout;
+    let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        told.contains("admin does not reboot now; what blocks: attempt.")
+            && told.contains("the drain hook failed: exit code 1, for"),
+        "{told}"
+    );
+}

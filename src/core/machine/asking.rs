@@ -209,7 +209,12 @@ impl Machine {
             .caused_by(cause),
         );
         if self.settings.mode != Mode::Daemon && self.retries > ONCE_TRIES {
-            self.note(Note::error("gave_up", format!("gave up: {why}")));
+            let held = self.held.as_ref();
+            let kept = match held.is_some_and(|held| held.claim.phase.committed()) {
+                true => "; this host keeps its committed claim, and the next start goes on with it",
+                false => "",
+            };
+            self.note(Note::error("gave_up", format!("gave up: {why}{kept}")));
             return self.exit(1);
         }
         self.timer = Some(self.now.mono + self.rng.jitter(pause));

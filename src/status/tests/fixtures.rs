@@ -228,6 +228,7 @@ pub(crate) fn view(local: Local, survey: Survey) -> View {
         read_at: Some(now()),
         local,
         own: None,
+        left: None,
         skew_sec: 0,
         asked: Vec::new(),
         since_boot: Duration::ZERO,

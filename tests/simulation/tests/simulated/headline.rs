@@ -302,6 +302,7 @@ fn history(seed: u64, wrong: Option<Wrong>) -> (u64, Option<String>) {
             now: at,
             patience: PATIENCE,
             seen: Some((&revisions, since_boot)).filter(|_| !matches!(wrong, Some(Wrong::Clock))),
+            here: None,
         };
         let parts = spoil(wrong, of_cluster(&survey, &reader, &TimeZone::UTC));
         judged += 1;

@@ -1,0 +1,163 @@
+//! What a host says of its own node beside etcd, and of which boot and process.
+
+#![allow(clippy::unwrap_used)] // helpers of tests count as tests
+
+use super::*;
+use crate::etcd::Trouble;
+use crate::lock::record::{Blocked, Required};
+use crate::status::fixtures::{at, configured, found, local, now, view};
+use crate::status::gates::unseen;
+use crate::status::own::Own;
+
+/// What the process of this host says, or said.
+fn own(state: &str, label: Option<&str>, phase: Option<Phase>, once: bool) -> Own {
+    let blocked = label.map(|label| Blocked {
+        gate: label.into(),
+        label: label.into(),
+        text: format!("{label}: why"),
+        since: at("11:50"),
+    });
+    let standing = Standing {
+        node: "node-c".into(),
+        node_id: "id-node-c".into(),
+        state: state.into(),
+        since: at("11:50"),
+        required: (state != "idle").then(Required::default),
+        doing: Some("the reboot command is run".into()),
+        blocked,
+        once,
+        ..Standing::default()
+    };
+    Own {
+        phase,
+        standing: Some(standing),
+        ..Own::default()
+    }
+}
+
+/// The view of a host whose daemon runs, or has ended and left this.
+fn told_by(own: Own, runs: bool, survey: Option<Survey>) -> View {
+    let mut local = local();
+    local.daemon = Ok(runs.then_some(123));
+    let away = survey.is_none();
+    let mut view = view(local, survey.unwrap_or_default());
+    if away {
+        view.survey = Err(Trouble::new("refused"));
+    }
+    *(if runs { &mut view.own } else { &mut view.left }) = Some(own);
+    view.gates.extend(unseen(&view, now()));
+    view
+}
+
+fn folded_text(view: &View) -> String {
+    let text = text(view, None, now());
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_host_that_has_begun_says_so_while_etcd_is_away() {
+    let reboots = "node-c reboots: the reboot command is run.";
+    let left = "node-c has begun its reboot and no daemon runs on it: its next start goes on.";
+    let begun = "node-c has begun its reboot and waits for none of these";
+    for (runs, once, phase, told) in [
+        (true, false, Phase::Rebooting, reboots),
+        (true, false, Phase::Draining, reboots),
+        (false, true, Phase::Draining, left),
+        (false, false, Phase::Rebooting, left),
+    ] {
+        let view = told_by(own("rebooting", None, Some(phase), once), runs, None);
+        let text = folded_text(&view);
+        assert!(text.contains(told) && text.contains(begun), "{text}");
+        assert!(!text.contains("does not reboot now"), "{text}");
+        assert_eq!(text.contains("is at"), runs, "{text}");
+        let json: serde_json::Value = serde_json::from_str(&view.json(now())).unwrap();
+        assert_eq!(json["node"]["claim"], "committed");
+        assert_eq!(json["headline"][1]["text"], told);
+    }
+}
+
+#[test]
+fn a_claim_that_nobody_goes_on_with_is_not_said_to_be_drained() {
+    for (phase, runs, told) in [
+        (Phase::Draining, true, "node-c is being drained: the reboot"),
+        (Phase::Draining, false, "no daemon runs on it: its next"),
+    ] {
+        let said = own("draining", None, Some(phase), false);
+        let survey = Survey {
+            claims: vec![found("node-c", phase, 1, "11:59")],
+            standings: vec![("node-c".into(), Ok(said.standing.clone().unwrap()))],
+            ..Survey::default()
+        };
+        let text = folded_text(&told_by(said, runs, Some(survey)));
+        assert!(text.contains(told), "{text}");
+        assert_eq!(text.contains("is being drained"), runs, "{text}");
+    }
+}
+
+/// Others have only what etcd was told before it took no more.
+#[test]
+fn the_newer_word_counts_on_its_own_host() {
+    for (runs, once) in [(true, false), (false, true)] {
+        let before = own("idle", None, None, false).standing.unwrap();
+        let survey = Survey {
+            standings: vec![("node-c".into(), Ok(before))],
+            ..Survey::default()
+        };
+        let view = told_by(own("blocked", Some("etcd"), None, once), runs, Some(survey));
+        let text = folded_text(&view);
+        let told = "node-c needs a reboot and is blocked: etcd: why; others see an older word of it: idle.";
+        assert!(text.starts_with(told), "{text}");
+        assert!(text.contains("which counts as no: etcd."), "{text}");
+    }
+}
+
+#[test]
+fn what_held_it_up_is_among_the_gates_though_nobody_can_see_it() {
+    for label in ["configuration", "aborted"] {
+        let survey = Some(Survey::default());
+        let view = told_by(own("blocked", Some(label), None, true), false, survey);
+        let text = folded_text(&view);
+        assert!(
+            text.starts_with(&format!("node-c needs a reboot and is blocked: {label}")),
+            "{text}"
+        );
+        assert!(text.contains("does not reboot now; what blocks:"), "{text}");
+        assert!(text.contains("as its last pass left it"), "{text}");
+    }
+}
+
+#[test]
+fn what_a_detector_sees_now_is_newer_than_what_its_last_pass_found() {
+    let survey = Some(Survey::default());
+    let mut view = told_by(own("idle", None, None, false), true, survey);
+    assert!(!folded_text(&view).contains("needs a reboot"));
+    view.gates.retain(|gate| gate.gate != "detectors");
+    view.gates
+        .push(Verdict::ok("detectors", "a reboot is required"));
+    let text = folded_text(&view);
+    let told = "node-c needs a reboot, which it did not when it looked last.";
+    assert!(text.starts_with(told), "{text}");
+}
+
+#[test]
+fn what_was_said_counts_in_the_boot_of_who_said_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut local = configured(|config| config.run_dir = folder.path().into());
+    let said = Own {
+        pid: 7,
+        boot: Some("b1".into()),
+        ..own("idle", None, None, true)
+    };
+    crate::host::write_standing(folder.path(), &said.json()).unwrap();
+    for (daemon, boot, living, left) in [
+        (Ok(Some(7)), "b1", true, false),
+        (Ok(Some(8)), "b1", false, false),
+        (Ok(None), "b1", false, true),
+        (Ok(None), "b2", false, false),
+        (Err("sudo".to_owned()), "b1", false, false),
+    ] {
+        (local.daemon, local.boot_id) = (daemon, Some(boot.into()));
+        let (own, gone) = Own::read(folder.path(), &local);
+        assert_eq!((own.is_some(), gone.is_some()), (living, left), "{local:?}");
+    }
+}
