@@ -11,7 +11,7 @@ use super::facts::{ScriptOutcome, ScriptReport};
 use super::io::{Now, Ticket};
 use super::rng::Rng;
 use super::settings::Settings;
-use super::text::{describe, rfc3339, seconds};
+use super::text::{describe, rfc3339, said, seconds};
 use crate::lock::outcome;
 use crate::lock::record::{RECORD_VERSION, Report, Standing, decode};
 use crate::lock::request;
@@ -86,8 +86,10 @@ pub struct Reporter {
     interval: Duration,
     check_at: Option<Duration>,
     checking: Option<Ticket>,
-    /// The newest verdict.
+    /// The newest verdict, with what was told first of it.
     verdict: Option<Report>,
+    /// How the script ended last, with its words but for what it counts: another reason is told, and not written.
+    told: Option<(ScriptOutcome, Option<String>)>,
     /// What stands in etcd, as far as is known: nothing from when a write was sent until it is known to be done.
     published: Option<bool>,
     /// The mod revision of the report in etcd, 0 for none; each write compares it, so that a late one cannot undo a newer.
@@ -214,7 +216,7 @@ impl Reporter {
         (lease.may_renew_at() <= now).then_some(renewal)
     }
 
-    /// The script has ended. Anything but success is unhealthy.
+    /// The script has ended, with what is news. Anything but success is unhealthy.
     pub(super) fn checked(
         &mut self,
         settings: &Settings,
@@ -232,18 +234,23 @@ impl Reporter {
             return None;
         }
         self.check_at = Some(now.mono + self.interval);
-        let healthy = report.outcome.success();
-        if self.healthy() == Some(healthy) {
+        let words = said(report).map(|words| words.replace(char::is_numeric, ""));
+        let told = Some((report.outcome.clone(), words));
+        if self.told == told {
             return None;
         }
-        self.verdict = Some(Report {
-            v: RECORD_VERSION,
-            node: settings.node.clone(),
-            node_id: settings.node_id.clone(),
-            healthy,
-            reason: (!healthy).then(|| describe(report)),
-            since: rfc3339(now.wall),
-        });
+        self.told = told;
+        let healthy = report.outcome.success();
+        if self.healthy() != Some(healthy) {
+            self.verdict = Some(Report {
+                v: RECORD_VERSION,
+                node: settings.node.clone(),
+                node_id: settings.node_id.clone(),
+                healthy,
+                reason: (!healthy).then(|| describe(report)),
+                since: rfc3339(now.wall),
+            });
+        }
         Some(healthy)
     }
 

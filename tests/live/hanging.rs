@@ -67,7 +67,9 @@ fn a_health_script_that_hangs_is_not_healthy_and_its_turn_goes_to_the_next() {
     assert_ne!(healthy(&store, "first"), Some(true));
     // Whoever reads the log is told, and not in every pass.
     first.wait_until("more passes", || first.events().len() > seen);
-    assert_eq!(count(&first, "unhealthy"), 1, "{}", first.log());
+    // That it takes too long, and that earlier starts still hang.
+    let told = count(&first, "unhealthy");
+    assert!((1..=2).contains(&told), "{}", first.log());
     first.remove("dead");
     first.wait_until("the reboot command", || first.reboots() == 1);
 }

@@ -7,7 +7,7 @@ use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
 use reboot_coordinator::core::io::Ticket;
 use reboot_coordinator::core::{Action, Input, Reload, Settings};
 use reboot_coordinator::lock::record::{Report, Standing, decode};
-use simulation::by_hand::{Node, denied, detector, settings, unknown, unreachable};
+use simulation::by_hand::{Node, denied, detector, ended, settings, unknown, unreachable};
 
 fn reporting() -> Node {
     let mut node = Node::new(Settings {
@@ -131,6 +131,38 @@ fn a_report_says_since_when_and_why_and_is_written_only_when_its_verdict_changes
     assert!(node.said("unhealthy", "exit code 2"));
     let noted = node.notes.iter().filter(|note| note.event == "healthy");
     assert_eq!(noted.count(), 1);
+}
+
+#[test]
+fn another_reason_is_told_anew_and_not_written_and_another_number_is_none() {
+    let mut node = reported();
+    node.health = ScriptOutcome::Exited(2);
+    let revision = node.etcd.revision();
+    while node.etcd.revision() == revision {
+        let action = node.next_action();
+        node.perform(action);
+    }
+    let first = report(&node);
+    for (outcome, words, told) in [
+        (ScriptOutcome::Exited(2), "", 1),
+        (ScriptOutcome::Exited(2), "3 of 5 disks are gone", 2),
+        (ScriptOutcome::Exited(2), "13 of 5 disks are gone", 2),
+        (ScriptOutcome::Exited(3), "13 of 5 disks are gone", 3),
+        (ScriptOutcome::NotStarted("a".to_owned()), "", 4),
+        (ScriptOutcome::NotStarted("b".to_owned()), "", 5),
+        (ScriptOutcome::NotStarted("b".to_owned()), "", 5),
+    ] {
+        let Action::Monitor(ticket, _) = node.until("monitor") else {
+            unreachable!("it was waited for");
+        };
+        let mut ill = ended(outcome);
+        ill.stderr.text = words.to_owned();
+        node.give(Input::Monitored(ticket, ill));
+        node.settle();
+        let noted = node.notes.iter().filter(|note| note.event == "unhealthy");
+        assert_eq!(noted.count(), told, "{words}");
+        assert_eq!(report(&node), first);
+    }
 }
 
 #[test]
