@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
+use etcd_test_server::Proxy;
 use serde_json::json;
 
 use crate::support::{BOOT, Field, eventually, run};
@@ -356,7 +357,34 @@ fn a_pass_that_called_its_attempt_off_leaves_what_blocks() {
     let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
         told.contains("admin does not reboot now; what blocks: attempt.")
-            && told.contains("the drain hook failed: exit code 1, for"),
+            && told.contains("the drain hook failed: exit code 1"),
         "{told}"
     );
+}
+
+/// The claim stays as it was when etcd went away in the drain.
+#[test]
+fn a_pass_that_gives_up_in_its_drain_says_that_its_claim_stays() {
+    let field = Field::new();
+    let proxy = Proxy::new(field.cluster.client_address(0));
+    let drains = field.path("admin.drains");
+    let hook = format!(
+        "pre_reboot_hook: {{command: [/bin/sh, -c, \": >{}; sleep 2\"], timeout_sec: 9}}\n",
+        drains.display()
+    );
+    let config = field.config_through(&proxy, "admin", &hook);
+    std::fs::write(field.path("admin.required"), "").unwrap();
+    let ended = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            eventually("it drains", || drains.exists());
+            proxy.refuse();
+        });
+        run(&config, &["run", "--once"])
+    });
+    let stays = "this host keeps its committed claim, and the next start goes on with it";
+    assert!(ended.code == 1 && ended.stderr.contains(stays), "{ended:?}");
+    let told = run(&config, &["explain"]).stdout;
+    let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+    let begun = "admin has begun its reboot and no daemon runs on it: its next start goes on.";
+    assert!(told.contains(begun), "{told}");
 }
