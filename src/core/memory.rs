@@ -20,6 +20,22 @@ pub struct Memory {
     /// Whether what followed that commit has not been undone.
     #[serde(default)]
     pub begun: bool,
+    /// What passes of `--once` have called off since the last reboot, or since none was required.
+    #[serde(default)]
+    pub called_off: Option<CalledOff>,
+}
+
+/// Attempts that were called off one after the other. A daemon knows of its own and tries again when it is restarted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CalledOff {
+    /// How many.
+    pub times: u32,
+    /// The next is not made before this, RFC 3339, by this host's clock.
+    pub until: String,
+    /// Why, and when it is tried again.
+    pub why: String,
+    /// Mod revision of the request that stood then, 0 for none. Another one is worth a try.
+    pub request: i64,
 }
 
 impl Memory {

@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use etcd_rs_sync::Request;
+use jiff::Timestamp;
 
 use super::standing::after;
 use super::{Machine, State};
 use crate::core::budget::backoff;
 use crate::core::io::Action;
+use crate::core::memory::CalledOff;
 use crate::core::settings::Mode;
+use crate::core::text::rfc3339;
 use crate::core::{Note, Refusal};
 use crate::lock::record::Phase;
 
@@ -25,41 +28,89 @@ impl Machine {
             // Nothing waits for etcd: the next look is soon enough.
             Refusal::Etcd(_) if self.judging.detected.is_some() => self.check_pause(),
             Refusal::Aborted(why) => {
-                let longest = CALLED_OFF_PAUSE.max(self.settings.backoff_max);
-                let pause = backoff(self.called_off, self.settings.backoff_min, longest);
-                self.called_off += 1;
-                let pause = self.rng.jitter(pause);
-                let again = match self.settings.mode {
-                    Mode::Daemon => {
-                        let at = after(self.now.wall, pause).strftime("%Y-%m-%d %H:%M UTC");
-                        format!("tried again {at}, or at once when the daemon is restarted")
-                    }
-                    _ => "tried again by the next pass".to_owned(),
+                let pause = self.called_off_pause();
+                let until = after(self.now.wall, pause);
+                let at = until.strftime("%Y-%m-%d %H:%M UTC");
+                let or = match self.settings.mode {
+                    Mode::Daemon => "or at once when the daemon is restarted",
+                    Mode::Once { .. } => "or at once when its reboot is requested",
                 };
-                *why = format!("{why}; {again}");
+                *why = format!("{why}; tried again {at}, {or}");
+                if self.settings.mode != Mode::Daemon {
+                    let off = CalledOff {
+                        times: self.called_off,
+                        until: rfc3339(until),
+                        why: why.clone(),
+                        request: self.judging.request_modified,
+                    };
+                    self.remember(|memory| memory.called_off = Some(off));
+                }
                 pause
             }
             Refusal::Etcd(_) | Refusal::Lost(_) => self.failure_pause(),
             _ => {
                 self.failures = 0;
                 if refusal == Refusal::NotRequired {
-                    self.called_off = 0;
+                    self.called_none_off();
                 }
                 self.until_window_opens()
             }
         };
-        self.note_refusal(&refusal);
         if self.settings.mode != Mode::Daemon {
-            let code = refusal.exit_code();
-            self.state = State::Idle(Some(refusal));
-            return self.exit(code);
+            return self.exit_refused(refusal);
         }
+        self.note_refusal(&refusal);
         if self.next.is_some() {
             return self.start_afresh();
         }
         self.attempts = 0;
         self.go(State::Idle(Some(refusal)));
         self.timer = Some(self.now.mono + pause);
+    }
+
+    pub(super) fn exit_refused(&mut self, refusal: Refusal) {
+        self.note_refusal(&refusal);
+        let code = refusal.exit_code();
+        self.state = State::Idle(Some(refusal));
+        self.exit(code);
+    }
+
+    /// Until the next attempt, after one more that was called off.
+    fn called_off_pause(&mut self) -> Duration {
+        if let (Mode::Once { .. }, Some(off)) = (self.settings.mode, &self.memory.called_off) {
+            self.called_off = off.times;
+        }
+        let pause = backoff(
+            self.called_off,
+            self.settings.backoff_min,
+            self.longest_off(),
+        );
+        self.called_off += 1;
+        self.rng.jitter(pause)
+    }
+
+    fn longest_off(&self) -> Duration {
+        CALLED_OFF_PAUSE.max(self.settings.backoff_max)
+    }
+
+    /// Whether a pass comes too soon after one that called its attempt off. A moment so far ahead was written before the clock went
+    /// back.
+    pub(super) fn comes_too_soon(&self) -> Option<Refusal> {
+        let off = self.memory.called_off.as_ref();
+        let off = off.filter(|_| self.settings.mode != Mode::Daemon)?;
+        let until: Timestamp = off.until.parse().ok()?;
+        let left = Duration::try_from(until.duration_since(self.now.wall)).ok()?;
+        let asked = self.judging.requested && self.judging.request_modified != off.request;
+        let rests = !asked && !left.is_zero() && left <= self.longest_off();
+        rests.then(|| Refusal::Aborted(off.why.clone()))
+    }
+
+    /// The host has rebooted, or need not.
+    pub(super) fn called_none_off(&mut self) {
+        self.called_off = 0;
+        if self.memory.called_off.is_some() {
+            self.remember(|memory| memory.called_off = None);
+        }
     }
 
     /// A window that opens before the next look is not missed, whatever kept the node from rebooting until now.

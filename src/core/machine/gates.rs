@@ -130,7 +130,10 @@ impl Machine {
 
     fn gates_open(&mut self, stage: Stage) {
         match stage {
-            Stage::PreLock => self.enter_queue(Entry::Join),
+            Stage::PreLock => match self.comes_too_soon() {
+                Some(refusal) => self.exit_refused(refusal),
+                None => self.enter_queue(Entry::Join),
+            },
             Stage::Waiting | Stage::PostLock if self.lives_elsewhere() => {
                 self.leave(Refusal::Lost(
                     "`labels` or `limits` are others now, and what a claim says of them stays: this node joins the queue again".to_owned(),

@@ -273,11 +273,12 @@ impl Machine {
                 self.out.push_back(Action::RecordCompleted(
                     String::from_utf8_lossy(&marker).into_owned(),
                 ));
+                self.called_none_off();
                 if self.settings.mode != Mode::Daemon {
                     self.leave_word(ending);
                     return self.exit(0);
                 }
-                (self.failures, self.called_off) = (0, 0);
+                self.failures = 0;
                 if self.next.is_some() {
                     return self.start_afresh();
                 }

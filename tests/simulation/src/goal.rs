@@ -26,7 +26,9 @@ const CALLED_OFF: Time = 6 * 3600 * SECOND;
 
 fn pauses(host: &Host) -> bool {
     let state = host.process.as_ref().map(|process| process.machine.state());
-    matches!(state, Some(State::Idle(Some(Refusal::Aborted(_)))))
+    let memory = host.memory.as_ref();
+    memory.is_some_and(|memory| memory.called_off.is_some())
+        || matches!(state, Some(State::Idle(Some(Refusal::Aborted(_)))))
 }
 
 fn state(host: &Host) -> &'static str {

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use etcd_rs_sync::Request;
-use reboot_coordinator::core::facts::DetectorResult;
+use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
 use reboot_coordinator::core::{Action, Input, Mode, Refusal, Settings};
 use reboot_coordinator::lock::Phase;
+use reboot_coordinator::lock::record::{RECORD_VERSION, RebootRequest, encode};
 use simulation::by_hand::{Node, detector, name, settings, unknown, unreachable};
 
 fn within(pause: Duration, least_ms: u64, most_ms: u64) -> bool {
@@ -184,4 +185,81 @@ fn a_run_of_once_that_is_stopped_in_its_drain_says_what_stays_and_does_not_end_w
             assert_eq!(node.said("stopping", "the claim of this node stays"), stays);
         }
     }
+}
+
+/// The passes of a cron line come each minute, and each drain that fails disturbs what runs there.
+#[test]
+fn passes_after_one_that_called_its_attempt_off_come_longer_and_longer_until_they_are_not_needed() {
+    let once = || Settings {
+        mode: Mode::Once {
+            wait: Duration::from_secs(60),
+        },
+        backoff_min: Duration::from_secs(100),
+        ..settings()
+    };
+    let pass = |node: &mut Node| {
+        while node.exit.is_none() {
+            let action = node.next_action();
+            node.perform(action);
+        }
+        node.exit
+    };
+    let drains = |node: &Node| node.done.iter().filter(|it| **it == "hook").count();
+    let next = |node: Node, later: u64| {
+        let mut node = node.followed_by(once());
+        node.now += Duration::from_secs(later);
+        node.hook = ScriptOutcome::Exited(1);
+        node
+    };
+    let mut node = next(Node::new(once()), 0);
+    let undone = |node: &mut Node| {
+        let drain = node.until("hook");
+        node.perform(drain);
+        node.hook = ScriptOutcome::Exited(0);
+        assert_eq!(pass(node), Some(1));
+    };
+    undone(&mut node);
+    assert_eq!(node.memory.clone().unwrap().called_off.unwrap().times, 1);
+    for (later, tries) in [
+        (0, false),
+        (100, true),
+        (0, false),
+        (200, true),
+        (3600 * 5, true),
+    ] {
+        node = next(node, later);
+        if tries {
+            undone(&mut node);
+            continue;
+        }
+        assert_eq!(pass(&mut node), Some(1));
+        assert_eq!(drains(&node), 0, "{later}");
+        let said = node.machine.standing().unwrap().blocked.clone().unwrap();
+        assert!(
+            said.text
+                .contains("or at once when its reboot is requested")
+        );
+    }
+    assert_eq!(node.memory.clone().unwrap().called_off.unwrap().times, 4);
+    // An operator who has mended it asks for a try.
+    let asks = RebootRequest {
+        v: RECORD_VERSION,
+        node: "n0".to_owned(),
+        by: "eva@admin".to_owned(),
+        reason: "mended".to_owned(),
+        since: "noon".to_owned(),
+        boot_id: None,
+        urgent_until: None,
+    };
+    node.put("/r/requests/n0", encode(&asks));
+    node = next(node, 0);
+    undone(&mut node);
+    node = next(node, 0);
+    assert_eq!(pass(&mut node), Some(1));
+    assert_eq!(drains(&node), 0, "once for each request");
+    node.delete("/r/requests/n0");
+    node = next(node, 0);
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    assert_eq!(pass(&mut node), Some(0));
+    assert_eq!(node.memory.clone().unwrap().called_off, None);
 }
