@@ -156,7 +156,7 @@ impl Refusal {
             }
             Refusal::KillSwitch(why) => format!("the kill switch of this node is on: {why}"),
             Refusal::Configuration(why) => format!(
-                "as things are, this node could not reboot and give its claim back: {why}"
+                "as things are, this node must not reboot: {why}"
             ),
             Refusal::Paused(why) => format!("the cluster is paused: {why}"),
             Refusal::Window(why) => format!("outside the maintenance window: {why}"),
@@ -206,7 +206,9 @@ impl Refusal {
             Refusal::Wave(_) => {
                 "see to the member named here, or `reboot-coordinator forget` it when it is gone for good; to go on without it, change its `wave`"
             }
-            Refusal::Aborted(_) => "see to what is named here",
+            Refusal::Aborted(_) => {
+                "see to what is named here; a daemon that is restarted tries at once"
+            }
         }
     }
 }

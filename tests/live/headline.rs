@@ -289,7 +289,7 @@ fn an_attempt_was_called_off() {
     for part in [
         "what blocks: attempt.",
         "attempt blocks the attempt was called off: the drain hook failed",
-        "a restart of the daemon tries it at once",
+        "a daemon that is restarted tries at once",
         "Next to let it pass by itself: attempt,",
     ] {
         assert!(folded.contains(part), "{part}:\n{explained}");

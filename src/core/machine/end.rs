@@ -31,12 +31,9 @@ impl Machine {
                 let pause = self.called_off_pause();
                 let until = after(self.now.wall, pause);
                 let at = until.strftime("%Y-%m-%d %H:%M UTC");
-                let or = match self.settings.mode {
-                    Mode::Daemon => "or at once when the daemon is restarted",
-                    Mode::Once { .. } => "or at once when its reboot is requested",
-                };
-                *why = format!("{why}; tried again {at}, {or}");
+                *why = format!("{why}; tried again {at}");
                 if self.settings.mode != Mode::Daemon {
+                    why.push_str(" or when it is requested");
                     let off = CalledOff {
                         times: self.called_off,
                         until: rfc3339(until),
