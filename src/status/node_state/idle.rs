@@ -1,0 +1,100 @@
+//! What is the matter with a node that neither reboots nor waits in the queue.
+
+use super::{NodeState, Rank, as_left, speaks_of_claim, without_claim};
+use crate::identity::is_same;
+use crate::lock::NodeRecord;
+use crate::lock::record::{Blocked, Standing};
+use crate::lock::survey::{Said, Survey};
+use crate::status::table::Tone;
+
+pub(super) fn idle(
+    node: &str,
+    standing: Option<&Standing>,
+    (said, record, survey): (Option<&Said>, Option<&NodeRecord>, Option<&Survey>),
+    required: bool,
+) -> NodeState {
+    if let (Some(standing), Some(record)) = (standing, record)
+        && !is_same(&standing.node_id, &record.node_id)
+    {
+        let fact = format!("two machines use the name {node}: change node_name on one of them");
+        return NodeState::new(node, Tone::Bad, Rank::Blocked, fact);
+    }
+    if let Some(standing) = standing.filter(|standing| speaks_of_claim(standing)) {
+        return without_claim(node, standing);
+    }
+    if let Some(standing) = standing
+        && let Some(blocked) = &standing.blocked
+    {
+        if let Some(why) = survey.and_then(|survey| lifted(blocked, record, survey)) {
+            let fact = format!("{node} needs a reboot and goes on with its next check: {why}");
+            return NodeState::new(node, Tone::Notice, Rank::Waits, fact);
+        }
+        return held_up(node, standing, &blocked.label, &blocked.text).since(&blocked.since);
+    }
+    let ill = |fact: String| NodeState::new(node, Tone::Notice, Rank::Ill, fact);
+    match (said, standing) {
+        (Some(said), _) if said.healthy != Some(true) => {
+            let since = said.since.clone().unwrap_or_default();
+            ill(format!("{node} is unhealthy: {}", why_ill(said))).since(&since)
+        }
+        (None, None) => ill(format!("{node} is silent: no daemon, or cut off from etcd")),
+        _ if required || standing.is_some_and(|it| it.required.is_some()) => {
+            let looked = match standing.filter(|it| it.required.is_some()) {
+                Some(said) => format!(" and has not joined the queue yet{}", as_left(said)),
+                None => ", which it did not when it looked last".to_owned(),
+            };
+            let fact = format!("{node} needs a reboot{looked}");
+            NodeState::new(node, Tone::Notice, Rank::Waits, fact)
+        }
+        _ => {
+            let fact = format!("{node} needs no reboot");
+            NodeState::new(node, Tone::Good, Rank::Fine, fact)
+        }
+    }
+}
+
+/// Why a node says that it is not healthy.
+pub(in crate::status) fn why_ill(said: &Said) -> &str {
+    let why = said.reason.as_deref();
+    why.unwrap_or("its report does not say why")
+}
+
+/// Why what held a node up is over, which it finds out when it looks again.
+fn lifted(blocked: &Blocked, record: Option<&NodeRecord>, survey: &Survey) -> Option<&'static str> {
+    match blocked.label.as_str() {
+        "budget" if record.is_some_and(|record| record.budget_used == 0) => {
+            Some("its budget was reset")
+        }
+        "paused" if survey.pause.is_none() => Some("the pause is over"),
+        "cooldown" if survey.cooldown.is_none() => Some("the cooldown is over"),
+        _ => None,
+    }
+}
+
+/// A node that does not even wait in the queue.
+fn held_up(node: &str, standing: &Standing, label: &str, text: &str) -> NodeState {
+    let needs = match &standing.required {
+        Some(_) => "needs a reboot and is blocked",
+        None if label == "detector" => "may need a reboot",
+        None => "is blocked",
+    };
+    let (tone, rank) = match label {
+        "window" | "cooldown" | "paused" | "not_turn" | "dry_run" | "lost"
+            if !text.contains("never opens") =>
+        {
+            (Tone::Notice, Rank::Waits)
+        }
+        _ => (Tone::Bad, Rank::Blocked),
+    };
+    let state = NodeState::new(node, tone, rank, format!("{node} {needs}: {text}"));
+    match label {
+        "budget" => {
+            let command = format!("reset-budget {node} --reason TEXT");
+            state.command("To let it try again:", command)
+        }
+        "health" | "policy" | "detector" | "configuration" | "kill_switch" | "etcd" | "aborted" => {
+            state.command("More of it:", format!("explain {node}"))
+        }
+        _ => state,
+    }
+}
