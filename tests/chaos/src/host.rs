@@ -199,6 +199,10 @@ impl Host {
     }
 
     fn cut_power(&mut self) -> io::Result<()> {
+        // One that has just been started is not in the namespace yet, by which it would be found.
+        if let Some(daemon) = &mut self.daemon {
+            daemon.kill()?;
+        }
         // Until nothing is found: a process may start another one meanwhile.
         while signal_all(&self.name, Signal::KILL)? > 0 {
             std::thread::sleep(Duration::from_millis(2));
