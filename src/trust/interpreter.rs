@@ -75,7 +75,7 @@ const INTERPRETERS: &[Interpreter] = &[
         rest: Rest::Program,
     },
     Interpreter {
-        names: &["su", "runuser", "script", "flock", "sg"],
+        names: &["su", "runuser", "script", "flock", "capsh", "newgrp"],
         program: "c",
         starts: "",
         value: "",
@@ -90,8 +90,10 @@ const INTERPRETERS: &[Interpreter] = &[
     },
     Interpreter {
         names: &[
-            "parallel", "socat", "gdb", "vim", "vi", "ex", "emacs", "sqlite", "psql", "mysql",
-            "julia", "R", "Rscript", "make", "git", "tar", "rsync",
+            "sg", "pdsh", "clush", "ansible", "salt", "tmux", "screen", "xterm", "at", "batch",
+            "nvim", "less", "gmake", "dbclient", "parallel", "socat", "gdb", "vim", "vi", "ex",
+            "emacs", "sqlite", "psql", "mysql", "julia", "R", "Rscript", "make", "git", "tar",
+            "rsync",
         ],
         program: "",
         starts: "",
@@ -117,6 +119,11 @@ const SPLIT: &str = "split-string";
 fn named(word: &str) -> Option<&'static Interpreter> {
     let name = word.rsplit('/').next().unwrap_or(word);
     let bare = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.' || c == '-');
+    let built = ["-static", ".distrib", ".real", "-dbg"];
+    let bare = built
+        .iter()
+        .find_map(|how| bare.strip_suffix(how))
+        .unwrap_or(bare);
     INTERPRETERS.iter().find(|it| it.names.contains(&bare))
 }
 
@@ -167,10 +174,11 @@ impl Interpreter {
         }
         let (mut found, mut at, mut by_option, mut ended) = (Vec::new(), first, false, false);
         while let Some(word) = argv.get(at) {
-            let is_option = word.len() > 1 && word.starts_with(['-', '+']) && !ended;
+            let is_option = word.starts_with(['-', '+']) && !ended;
             at += 1;
             if is_option {
-                ended = word == "--";
+                // What follows the end of its own options su hands to the shell, options of that one among them.
+                ended = matches!(word.as_str(), "-" | "--") && self.rest != Rest::Options;
                 let brings = self.option(word);
                 if brings.all {
                     found.extend(at - 1..argv.len());
@@ -268,6 +276,14 @@ mod tests {
             "/bin/bash -euo pipefail -c X sh v",
             "/bin/bash -c -e X sh v",
             "/bin/sh -c -- X",
+            "/bin/sh -c - X",
+            "/bin/bash - X v",
+            "/bin/bash-static -c X",
+            "/usr/bin/sg root X",
+            "/usr/sbin/capsh -- -c X",
+            "/usr/bin/su root -- -c X",
+            "/usr/sbin/runuser - root -- -c X",
+            "/usr/bin/setpriv -- su root -- -c X",
             "/bin/bash +x -o errexit -c X",
             "/bin/bash5.2 --rcfile X -c X",
             "/bin/bash --norc -c X",
