@@ -1,6 +1,6 @@
 //! What a host remembers of itself, beside etcd: which machine it is when two share name and machine id, and what it began.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// How many boots are remembered.
 const BOOTS: usize = 16;
@@ -21,8 +21,14 @@ pub struct Memory {
     #[serde(default)]
     pub begun: bool,
     /// What passes of `--once` have called off since the last reboot, or since none was required.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_none")]
     pub called_off: Option<CalledOff>,
+}
+
+/// What cannot be read of it costs a pause, and not what tells machines apart.
+fn or_none<'de, D: Deserializer<'de>>(from: D) -> Result<Option<CalledOff>, D::Error> {
+    let value = serde_json::Value::deserialize(from)?;
+    Ok(serde_json::from_value(value).unwrap_or_default())
 }
 
 /// Attempts that were called off one after the other. A daemon knows of its own and tries again when it is restarted.
@@ -44,6 +50,8 @@ impl Memory {
         if self.boots.last().is_none_or(|last| last != boot) {
             self.boots.push(boot.to_owned());
             self.since = None;
+            // What kept the host from rebooting did not.
+            self.called_off = None;
             let surplus = self.boots.len().saturating_sub(BOOTS);
             self.boots.drain(..surplus);
         }
@@ -71,6 +79,33 @@ impl Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_it_says_of_attempts_may_be_anything_and_ends_with_the_boot() {
+        let read = |called_off: &str| {
+            let text = format!(r#"{{"boots": ["b1"], "begun": true, "called_off": {called_off}}}"#);
+            serde_json::from_str::<Memory>(&text).unwrap()
+        };
+        let whole = r#"{"times": 2, "until": "later", "why": "odd", "request": 0}"#;
+        let mut memory = read(whole);
+        assert_eq!(memory.called_off.as_ref().map(|off| off.times), Some(2));
+        memory.asked("b1", 7, 100);
+        assert!(memory.called_off.is_some());
+        memory.asked("b2", 7, 100);
+        assert_eq!(memory.called_off, None);
+        for odd in [
+            r#"{"times": -1}"#,
+            r#"{"times": 1, "until": 5}"#,
+            "7",
+            "[]",
+            r#""x""#,
+            "null",
+        ] {
+            let memory = read(odd);
+            assert_eq!(memory.called_off, None, "{odd}");
+            assert!(memory.begun && memory.boots == ["b1"], "{odd}");
+        }
+    }
 
     #[test]
     fn a_claim_is_ours_by_its_boot_and_another_machines_by_its_boot_or_its_age() {

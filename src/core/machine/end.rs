@@ -11,7 +11,7 @@ use crate::core::budget::backoff;
 use crate::core::io::Action;
 use crate::core::memory::CalledOff;
 use crate::core::settings::Mode;
-use crate::core::text::rfc3339;
+use crate::core::text::{bounded, rfc3339};
 use crate::core::{Note, Refusal};
 use crate::lock::record::Phase;
 
@@ -37,7 +37,7 @@ impl Machine {
                     let off = CalledOff {
                         times: self.called_off,
                         until: rfc3339(until),
-                        why: why.clone(),
+                        why: bounded(why),
                         request: self.judging.request_modified,
                     };
                     self.remember(|memory| memory.called_off = Some(off));
@@ -82,7 +82,7 @@ impl Machine {
             self.settings.backoff_min,
             self.longest_off(),
         );
-        self.called_off += 1;
+        self.called_off = self.called_off.saturating_add(1);
         self.rng.jitter(pause)
     }
 
@@ -94,7 +94,8 @@ impl Machine {
     /// back.
     pub(super) fn comes_too_soon(&self) -> Option<Refusal> {
         let off = self.memory.called_off.as_ref();
-        let off = off.filter(|_| self.settings.mode != Mode::Daemon)?;
+        let tries = self.settings.mode != Mode::Daemon && !self.settings.dry_run;
+        let off = off.filter(|_| tries)?;
         let until: Timestamp = off.until.parse().ok()?;
         let left = Duration::try_from(until.duration_since(self.now.wall)).ok()?;
         let asked = self.judging.requested && self.judging.request_modified != off.request;

@@ -10,6 +10,8 @@ use crate::lock::record::Standing;
 /// What can be seen of a machine from outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
+    /// The key below which its cluster has its records.
+    pub key: String,
     /// The state's name.
     pub state: &'static str,
     /// Why the last pass ended, or why the claim is held.
@@ -38,6 +40,7 @@ impl Machine {
     /// What can be seen from outside.
     pub fn view(&self) -> View {
         View {
+            key: self.settings.keys.prefix().to_owned(),
             state: self.state.name(),
             refusal: match &self.state {
                 State::Idle(refusal) => refusal.clone(),

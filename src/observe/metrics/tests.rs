@@ -73,6 +73,7 @@ fn view(state: &'static str) -> View {
         ahead: None,
         paused: false,
         committed_at: None,
+        key: String::new(),
         last_reboot: None,
         members: (0, 0),
     }

@@ -16,6 +16,7 @@ fn view(state: &'static str, refusal: Option<Refusal>) -> View {
         ahead: None,
         paused: false,
         committed_at: None,
+        key: String::new(),
         last_reboot: None,
         members: (0, 0),
     }
