@@ -183,7 +183,7 @@ fn unlike(file: &Path, running: &Config) -> Result<Option<String>, String> {
     let unlike = pairs.into_iter().find(|(before, after)| before != after);
     Ok(unlike.map(|((name, before), (_, after))| {
         let file = file.display();
-        format!("{name} is {before:?} in this process and {after:?} in {file}")
+        format!("{name} is {before:?} in this process and {after:?} by {file} and its config.d")
     }))
 }
 

@@ -138,7 +138,7 @@ fn command(report: &ScriptReport, success_exit_codes: &[i32]) -> DetectorResult 
 /// The first line of an output that says something, behind a colon.
 fn saying(text: &str) -> String {
     let mut lines = text.lines().map(str::trim);
-    let line = lines.find(|line| !line.is_empty());
+    let line = lines.find(|line| !matches!(*line, "" | "…"));
     line.map_or_else(String::new, |line| {
         let short: String = line.chars().take(REASON_CHARS).collect();
         format!(": {short}")

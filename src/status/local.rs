@@ -113,8 +113,10 @@ fn of_lock_file(found: Result<Vec<u8>, Doubt>) -> Result<Option<u32>, String> {
     }
 }
 
+/// In a container the numbers begin again: the one that asks is not the one that is asked for.
 fn is_ours(pid: u32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == COMM)
+    pid != std::process::id()
+        && fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == COMM)
 }
 
 #[cfg(test)]

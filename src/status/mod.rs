@@ -35,6 +35,7 @@ use self::gates::{gates, unseen, with_own};
 use self::headline::other_machine;
 pub use self::headline::{Part, of_cluster};
 use self::local::Local;
+use self::node_state::speaks_of_claim;
 pub(crate) use self::own::Own;
 pub(crate) use self::page::POLICY;
 pub(crate) use self::screen::Size;
@@ -233,11 +234,19 @@ impl View {
         let local = &self.local;
         let other = self.known().and_then(|it| other_machine(local, it));
         let (gone, is_away) = (self.own.is_none(), self.survey.is_err());
-        let own = self.own.as_ref().or(self.left.as_ref());
-        // What a daemon said that is gone is old; a pass leaves what it came to.
+        // What was said of another cluster, as before a new `lock_key` was loaded, is none of this one.
+        let of_it = |own: &&Own| own.key.as_ref().is_none_or(|key| *key == self.lock_key);
+        let own = self.own.as_ref().or(self.left.as_ref()).filter(of_it);
+        // What a daemon said that is gone is old; a pass leaves what it came to, which a claim that was taken away since ends.
+        let stands = || match &self.survey {
+            Ok(survey) => of_node(&survey.claims, local.node()).is_some(),
+            Err(_) => true,
+        };
+        let is_under_way = |it: &Standing| speaks_of_claim(it) || it.state == "queued";
         let ours = |it: &&Standing| {
             let node_id = &local.config.node_id;
-            it.node == local.node() && is_same(&it.node_id, node_id) && (it.once || !gone)
+            let lasts = !gone || it.once && (!is_under_way(it) || stands());
+            it.node == local.node() && is_same(&it.node_id, node_id) && lasts
         };
         let word = own.and_then(|own| own.standing.as_ref()).filter(ours);
         let speaks = own.filter(|_| !gone || word.is_some());

@@ -22,6 +22,9 @@ pub(crate) struct Own {
     /// In which boot it said them.
     #[serde(default)]
     pub(crate) boot: Option<String>,
+    /// Below which key its cluster has its records.
+    #[serde(default)]
+    pub(crate) key: Option<String>,
     /// How far the claim of its node has come, as far as it knows.
     #[serde(default)]
     pub(crate) phase: Option<Phase>,
@@ -54,6 +57,7 @@ impl Own {
         Own {
             pid: std::process::id(),
             boot,
+            key: Some(view.key.clone()),
             phase: view.phase,
             state: view.state.to_owned(),
             text: words(view),

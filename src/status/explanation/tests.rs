@@ -161,3 +161,41 @@ fn what_was_said_counts_in_the_boot_of_who_said_it() {
         assert_eq!((own.is_some(), gone.is_some()), (living, left), "{local:?}");
     }
 }
+
+/// As before a new `lock_key` was loaded.
+#[test]
+fn what_was_said_of_another_cluster_is_none_of_this_one() {
+    for (key, heeded) in [(None, true), (Some("/other"), false)] {
+        let mut said = own("draining", None, Some(Phase::Draining), false);
+        said.key = key.map(str::to_owned);
+        let view = told_by(said, true, Some(Survey::default()));
+        assert_eq!(view.here().unwrap().word.is_some(), heeded);
+        let mine = View {
+            lock_key: "/other".into(),
+            ..view
+        };
+        assert!(mine.here().unwrap().word.is_some());
+    }
+}
+
+/// By a release, or the end of a lease.
+#[test]
+fn what_a_pass_was_at_is_over_when_its_claim_is_gone() {
+    for (state, claims, lasts) in [
+        ("draining", 1, true),
+        ("draining", 0, false),
+        ("queued", 0, false),
+        ("blocked", 0, true),
+    ] {
+        let survey = Survey {
+            claims: vec![found("node-c", Phase::Draining, 1, "11:59"); claims],
+            ..Survey::default()
+        };
+        let view = told_by(own(state, None, None, true), false, Some(survey));
+        assert_eq!(
+            view.here().unwrap().word.is_some(),
+            lasts,
+            "{state} {claims}"
+        );
+    }
+}
