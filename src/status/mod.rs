@@ -140,9 +140,13 @@ impl View {
         ask: bool,
         (now, window_at): (Timestamp, Timestamp),
     ) -> View {
-        let local = Local::look(config, ask);
+        let mut local = Local::look(config, ask);
         let (own, left) = match own {
-            Some(own) => (Some(own), None),
+            Some(own) => {
+                // Who shows its own words is the daemon.
+                local.daemon = Ok(Some(std::process::id()));
+                (Some(own), None)
+            }
             None => Own::read(&config.run_dir, &local),
         };
         let seen = gates(&local, survey.as_deref().ok(), now, window_at);

@@ -60,6 +60,8 @@ fn pages_show_the_cluster_the_host_and_that_the_main_loop_works() {
     assert_eq!(status, 200);
     assert!(page.contains("<html"), "{page}");
     let (status, json) = get(address, "/status.json").unwrap();
+    let own = format!("\"daemon_pid\":{}", std::process::id());
+    assert!(json.replace(": ", ":").contains(&own), "{json}");
     assert_eq!(status, 200);
     assert!(json.ends_with("}\n"));
     let json: Value = serde_json::from_str(&json).unwrap();
