@@ -55,7 +55,7 @@ pub(crate) fn gates(
     });
     if local.config.dry_run {
         let text = "dry_run is set: this node does not commit";
-        gates.push(refused("dry run", &Refusal::DryRun, text));
+        gates.push(refused(|_| Refusal::DryRun, text));
     }
     gates
 }
@@ -101,15 +101,15 @@ pub(crate) fn unseen(view: &View, now: Timestamp) -> Option<Verdict> {
     let etcd = here.etcd.map(|(since, why)| ("etcd", since, why));
     let (label, since, why) = seldom.or(etcd)?;
     let left = view.standing().map_or("", as_left);
-    let text = format!("{why}, for {}{left}", since_text(now, since));
     let refusal = match label {
-        "etcd" => Refusal::Etcd(String::new()),
-        "configuration" => Refusal::Configuration(String::new()),
-        _ => Refusal::Aborted(String::new()),
+        "etcd" => Refusal::Etcd,
+        "configuration" => Refusal::Configuration,
+        _ => Refusal::Aborted,
     };
-    let gate = refusal.gate();
-    let told = |it: &Verdict| it.gate == gate && it.blocks();
-    (!view.gates.iter().any(told)).then(|| refused(gate, &refusal, text))
+    let text = format!("{why}, for {}{left}", since_text(now, since));
+    let unseen = refused(refusal, text);
+    let told = |it: &Verdict| it.gate == unseen.gate && it.blocks();
+    (!view.gates.iter().any(told)).then_some(unseen)
 }
 
 /// Whether a daemon that judges this gate knows more than can be seen: it ran the script, it saw claims stand still, it knows

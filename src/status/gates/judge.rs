@@ -20,17 +20,20 @@ use crate::status::describe::{
 use crate::status::local::Local;
 use crate::status::times::{ago, ago_text, clock, instant, rfc3339, until};
 
-/// A gate that does not let this node pass; `refusal` gives the label, and the text says it relative to now.
-pub(super) fn refused(gate: &str, refusal: &Refusal, text: impl Into<String>) -> Verdict {
+/// What its gate says of such a refusal; the text says it relative to now.
+pub(super) fn refused(refusal: fn(String) -> Refusal, text: impl Into<String>) -> Verdict {
+    let refusal = refusal(String::new());
     Verdict {
         text: text.into(),
-        ..Verdict::refused(gate, refusal)
+        ..Verdict::refused(refusal.gate(), &refusal)
     }
 }
 
 pub(crate) fn unasked(name: &'static str) -> Verdict {
-    let refusal = Refusal::Etcd("it could not be asked".to_owned());
-    refused(name, &refusal, "etcd could not be asked")
+    Verdict {
+        gate: name.to_owned(),
+        ..refused(Refusal::Etcd, "etcd could not be asked")
+    }
 }
 
 pub(crate) fn detectors(local: &Local, survey: Option<&Survey>, now: Timestamp) -> Verdict {
@@ -52,7 +55,7 @@ pub(crate) fn detectors(local: &Local, survey: Option<&Survey>, now: Timestamp) 
             let text = "no file asks for a reboot; commands were not run:";
             Verdict::not_asked(NAME, format!("{text} {others} (use simulate)"))
         }
-        (Err(refusal), Some(_)) => refused(NAME, &refusal, refusal.text()),
+        (Err(refusal), Some(_)) => Verdict::refused(NAME, &refusal),
     }
 }
 
@@ -97,11 +100,9 @@ pub(crate) fn past(gate: Verdict, urgent: Option<&RebootRequest>) -> Verdict {
 }
 
 pub(crate) fn kill_switch(local: &Local, now: Timestamp) -> Verdict {
-    const NAME: &str = "kill switch";
     let path = local.config.kill_switch_file.display();
-    let refusal = Refusal::KillSwitch(String::new());
     match &local.kill_switch {
-        KillSwitch::Absent => Verdict::ok(NAME, format!("{path} is not there")),
+        KillSwitch::Absent => Verdict::ok("kill switch", format!("{path} is not there")),
         KillSwitch::Present { since, text } => {
             let mut told = format!("{path} is there");
             if let Some(at) = since.and_then(|at| Timestamp::try_from(at).ok()) {
@@ -110,11 +111,11 @@ pub(crate) fn kill_switch(local: &Local, now: Timestamp) -> Verdict {
             if !text.is_empty() {
                 told = format!("{told}: {text}");
             }
-            refused(NAME, &refusal, told)
+            refused(Refusal::KillSwitch, told)
         }
         KillSwitch::Unknown(why) => {
             let text = format!("it cannot be checked, so it counts as on: {why}");
-            refused(NAME, &refusal, text)
+            refused(Refusal::KillSwitch, text)
         }
     }
 }
@@ -159,28 +160,24 @@ pub(crate) fn window(windows: Option<&Windows>, now: Timestamp, at: Timestamp) -
 }
 
 pub(crate) fn pause(survey: &Survey, now: Timestamp, zone: &TimeZone) -> Verdict {
-    const NAME: &str = "pause";
     let Some(pause) = &survey.pause else {
-        return Verdict::ok(NAME, "the cluster is not paused");
+        return Verdict::ok("pause", "the cluster is not paused");
     };
     let until = pause.as_ref().ok().and_then(|pause| pause.until.as_deref());
-    let refusal = Refusal::Paused(String::new());
     Verdict {
         changes_at: until.and_then(instant).map(rfc3339),
-        ..refused(NAME, &refusal, paused_text(pause, now, zone))
+        ..refused(Refusal::Paused, paused_text(pause, now, zone))
     }
 }
 
 pub(crate) fn cooldown(survey: &Survey, now: Timestamp, zone: &TimeZone) -> Verdict {
-    const NAME: &str = "cooldown";
-    let refusal = Refusal::Cooldown(String::new());
     match &survey.cooldown {
-        None => Verdict::ok(NAME, "the cluster does not cool down"),
+        None => Verdict::ok("cooldown", "the cluster does not cool down"),
         Some(Ok(cooldown)) => Verdict {
             changes_at: instant(&cooldown.until).map(rfc3339),
-            ..refused(NAME, &refusal, cooldown_text(cooldown, now, zone))
+            ..refused(Refusal::Cooldown, cooldown_text(cooldown, now, zone))
         },
-        Some(Err(error)) => refused(NAME, &refusal, error.to_string()),
+        Some(Err(error)) => refused(Refusal::Cooldown, error.to_string()),
     }
 }
 
@@ -211,13 +208,13 @@ pub(crate) fn spent(local: &Local, survey: &Survey, now: Timestamp) -> Verdict {
     let max = local.config.max_reboots_without_clearing;
     match judge_budget(record, max) {
         Ok(()) => Verdict::ok(NAME, format!("{used} of {max} used{last}")),
-        Err(refusal) => {
+        Err(_) => {
             let text = format!(
                 "{used} of {max} reboots did not clear the requirement{last}; whole again once no detector asks; to let it try \
                  again: reboot-coordinator reset-budget {} --reason TEXT",
                 local.node()
             );
-            refused(NAME, &refusal, text)
+            refused(Refusal::Budget, text)
         }
     }
 }

@@ -45,8 +45,7 @@ pub(crate) fn turn(local: &Local, survey: &Survey, now: Timestamp) -> Verdict {
         Err(full @ Waits::Full { .. }) => full.text(),
         Err(many) => format!("{}: {}", many.text(), names(named(ahead))),
     };
-    let refusal = Refusal::NotTurn(String::new());
-    refused(NAME, &refusal, format!("{own}; {why}"))
+    refused(Refusal::NotTurn, format!("{own}; {why}"))
 }
 
 /// The cluster policies, when there are any.
@@ -76,51 +75,42 @@ pub(crate) fn policies(local: &Local, survey: Option<&Survey>) -> Option<Verdict
         "" => String::new(),
         some => format!("; not healthy or silent: {some}"),
     };
-    let refusal = Refusal::Policy(String::new());
-    Some(refused(NAME, &refusal, format!("{why}{ill}")))
+    Some(refused(Refusal::Policy, format!("{why}{ill}")))
 }
 
 /// Failed reboots of others, when there are as many as stop it. What only a node saw that waits in the queue is not told here.
 pub(crate) fn line(local: &Local, survey: &Survey) -> Option<Verdict> {
-    const NAME: &str = "line";
-    let target = match (local.config.halt_scope, &local.detectors) {
-        (HaltScope::Target, Some((reports, _))) => target(reports),
-        _ => None,
-    };
+    let by_target = local.config.halt_scope == HaltScope::Target;
+    let reports = local.detectors.as_ref().filter(|_| by_target);
+    let target = reports.and_then(|(reports, _)| target(reports));
     let target = target.as_deref();
-    match line::judge(
-        local.config.halt_after,
-        local.node(),
-        target,
-        &survey.line,
-        &[],
-    ) {
+    let halt_after = local.config.halt_after;
+    match line::judge(halt_after, local.node(), target, &survey.line, &[]) {
         Ok(word) => word.map(|(_, word)| {
             let (by, why) = (word.by, word.reason);
-            Verdict::ok(
-                NAME,
-                format!("goes on in spite of failures, by {by}: {why}"),
-            )
+            let text = format!("goes on in spite of failures, by {by}: {why}");
+            Verdict::ok("line", text)
         }),
-        Err(why) => Some(with_remedy(NAME, &Refusal::Line(why))),
+        Err(why) => Some(with_remedy(&Refusal::Line(why))),
     }
 }
 
 /// Members of lower waves, when there are any. What only the daemon knows is when it came to require a reboot.
 pub(crate) fn waves(local: &Local, survey: &Survey) -> Option<Verdict> {
-    const NAME: &str = "wave";
     let members = members(survey);
     match wave::judge(local.config.wave, local.node(), &members) {
         Ok(()) => wave::is_after(local.config.wave, local.node(), &members)
-            .then(|| Verdict::ok(NAME, "nobody of a lower wave requires a reboot")),
-        Err(first) => Some(with_remedy(NAME, &Refusal::Wave(first.why))),
+            .then(|| Verdict::ok("wave", "nobody of a lower wave requires a reboot")),
+        Err(first) => Some(with_remedy(&Refusal::Wave(first.why))),
     }
 }
 
 /// What others do is told with what to do about it.
-fn with_remedy(gate: &str, refusal: &Refusal) -> Verdict {
-    let text = format!("{}; {}", refusal.text(), refusal.remedy());
-    refused(gate, refusal, text)
+fn with_remedy(refusal: &Refusal) -> Verdict {
+    Verdict {
+        text: format!("{}; {}", refusal.text(), refusal.remedy()),
+        ..Verdict::refused(refusal.gate(), refusal)
+    }
 }
 
 /// The members as a judge of waves sees them.
@@ -131,12 +121,8 @@ fn members(survey: &Survey) -> Vec<Member> {
     let all: BTreeSet<&str> = all.copied().collect();
     let member = |node: &str| {
         let (claim, said) = (claims.get(node).copied(), said.get(node).copied());
-        Member::of(
-            node,
-            nodes.get(node).copied(),
-            claim.cloned(),
-            said.cloned(),
-        )
+        let record = nodes.get(node).copied();
+        Member::of(node, record, claim.cloned(), said.cloned())
     };
     all.into_iter().filter_map(member).collect()
 }
@@ -162,5 +148,5 @@ pub(crate) fn health(local: &Local, survey: Option<&Survey>, now: Timestamp) -> 
     }
     let why = why_ill(said);
     let text = format!("not run now; as monitor it has failed{age}: {why} {HINT}");
-    refused(NAME, &Refusal::Health(String::new()), text)
+    refused(Refusal::Health, text)
 }
