@@ -13,49 +13,35 @@ use crate::status::describe::named;
 /// How long names are waited for.
 const LIMIT: Duration = Duration::from_secs(1);
 
-/// The shells, as typed, and the script that each is to read. `cargo test --test manual` makes them from commands and flags.
-const SCRIPTS: [(&str, &str); 3] = [
-    (
-        "bash",
-        include_str!("../../docs/completions/reboot-coordinator.bash"),
-    ),
-    (
-        "zsh",
-        include_str!("../../docs/completions/_reboot-coordinator"),
-    ),
-    (
-        "fish",
-        include_str!("../../docs/completions/reboot-coordinator.fish"),
-    ),
-];
-
-/// The script that a shell is to read.
+/// The script that a shell is to read. `cargo test --test manual` makes them from commands and flags.
 pub(super) fn script(shell: &str) -> Result<&'static str, String> {
-    let known = SCRIPTS.iter().find(|(name, _)| *name == shell);
-    known
-        .map(|(_, script)| script.trim_end())
-        .ok_or_else(|| format!("unknown shell {shell:?}; known are bash, zsh and fish"))
+    let script = match shell {
+        "bash" => include_str!("../../docs/completions/reboot-coordinator.bash"),
+        "zsh" => include_str!("../../docs/completions/_reboot-coordinator"),
+        "fish" => include_str!("../../docs/completions/reboot-coordinator.fish"),
+        _ => {
+            return Err(format!(
+                "unknown shell {shell:?}; known are bash, zsh and fish"
+            ));
+        }
+    };
+    Ok(script.trim_end())
 }
 
 /// Prints names, one a line, for the scripts. Whoever presses a key waits for it: a moment, and no word when it fails.
-pub(super) fn names(path: &Path, claims: bool) -> Exit {
-    let Ok(loaded) = config::load(path) else {
-        return Exit::Failure;
-    };
-    let mut config = loaded.config;
+pub(super) fn names(path: &Path, claims: bool) -> Result<Exit, Exit> {
+    let mut config = config::load(path).map_err(|_| Exit::Failure)?.config;
     config.etcd.timeout = config.etcd.timeout.min(LIMIT);
-    let exit = Cluster::of(config).and_then(|cluster| {
-        let survey = cluster.survey()?;
-        let mut names: BTreeSet<&str> = named(&survey.claims).collect();
-        if !claims {
-            names.extend(known(&survey));
-        }
-        for name in names.iter().filter(|name| name.bytes().all(is_plain)) {
-            print(name);
-        }
-        Ok(Exit::Done)
-    });
-    exit.unwrap_or(Exit::Failure)
+    let survey = Cluster::of(config).and_then(|cluster| cluster.survey());
+    let survey = survey.map_err(|_| Exit::Failure)?;
+    let mut names: BTreeSet<&str> = named(&survey.claims).collect();
+    if !claims {
+        names.extend(known(&survey));
+    }
+    for name in names.iter().filter(|name| name.bytes().all(is_plain)) {
+        print(name);
+    }
+    Ok(Exit::Done)
 }
 
 /// What a shell takes for nothing but a letter of a word.

@@ -23,8 +23,8 @@ pub(crate) fn script(shell: &str) -> String {
     }
     for flag in FLAGS {
         let spelling = match shell {
-            "fish" => format!(" -l {} ", flag.long),
-            _ => format!("--{}", flag.long),
+            "fish" => format!(" -l {} ", flag.long()),
+            _ => format!("--{}", flag.long()),
         };
         assert!(script.contains(&spelling), "{shell}: {spelling}");
     }
@@ -54,21 +54,21 @@ fn operands(spec: &CommandSpec) -> String {
 
 /// A flag as typed, long and short.
 fn spellings(flag: &FlagSpec) -> Vec<String> {
-    let short = flag.short.map(|letter| format!("-{letter}"));
-    std::iter::once(format!("--{}", flag.long))
+    let short = flag.short().map(|letter| format!("-{letter}"));
+    std::iter::once(format!("--{}", flag.long()))
         .chain(short)
         .collect()
 }
 
 fn takes_file(flag: &FlagSpec) -> bool {
-    flag.value == Some("FILE")
+    flag.value() == Some("FILE")
 }
 
 /// The spellings of the flags with a value for which `which` holds, as a pattern of `case`.
 fn pattern(which: impl Fn(&FlagSpec) -> bool) -> String {
     let flags = FLAGS
         .iter()
-        .filter(|flag| flag.value.is_some() && which(flag));
+        .filter(|flag| flag.value().is_some() && which(flag));
     flags.flat_map(spellings).collect::<Vec<_>>().join("|")
 }
 
@@ -185,7 +185,7 @@ fn zsh() -> String {
 
 fn zsh_flag(flag: &FlagSpec) -> Vec<String> {
     let help = quoted(&flag.help.replace('[', r"\[").replace(']', r"\]"));
-    let value = match flag.value {
+    let value = match flag.value() {
         None => String::new(),
         Some(name) if takes_file(flag) => format!(":{name}:_files"),
         Some(name) => format!(":{name}: "),
@@ -245,9 +245,9 @@ fn fish_flag(flag: &FlagSpec) -> String {
         format!(" -n '{seen}'")
     };
     let short = flag
-        .short
+        .short()
         .map_or_else(String::new, |letter| format!(" -s {letter}"));
-    let value = match flag.value {
+    let value = match flag.value() {
         None => "",
         Some(_) if takes_file(flag) => " -r -F",
         Some(_) => " -x",
@@ -255,6 +255,6 @@ fn fish_flag(flag: &FlagSpec) -> String {
     let help = fish_quoted(flag.help);
     format!(
         "complete -c reboot-coordinator{when} -l {}{short}{value} -d '{help}'",
-        flag.long
+        flag.long()
     )
 }

@@ -210,13 +210,13 @@ fn sentence(text: &str) -> String {
 }
 
 fn flag_tag(flag: &FlagSpec) -> String {
-    let short = flag.short.map_or_else(String::new, |letter| {
+    let short = flag.short().map_or_else(String::new, |letter| {
         format!("{}, ", bold(&format!("-{letter}")))
     });
     let value = flag
-        .value
+        .value()
         .map_or_else(String::new, |name| format!(" {}", italic(name)));
-    format!("{short}{}{value}", bold(&format!("--{}", flag.long)))
+    format!("{short}{}{value}", bold(&format!("--{}", flag.long())))
 }
 
 #[cfg(test)]
