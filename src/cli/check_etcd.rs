@@ -39,15 +39,9 @@ struct Endpoint {
 }
 
 /// Checks every endpoint of the configuration.
-pub(super) fn check_etcd(path: &Path, as_json: bool) -> Exit {
-    let config = match load(path) {
-        Ok(config) => config,
-        Err(exit) => return exit,
-    };
-    let options = match options(&config) {
-        Ok(options) => options,
-        Err(why) => return failed(Trouble::new(why)),
-    };
+pub(super) fn check_etcd(path: &Path, as_json: bool) -> Result<Exit, Exit> {
+    let config = load(path)?;
+    let options = options(&config).map_err(|why| failed(Trouble::new(why)))?;
     let mut all = Vec::new();
     for url in &options.endpoints {
         let mut endpoint = Endpoint {
@@ -71,7 +65,7 @@ pub(super) fn check_etcd(path: &Path, as_json: bool) -> Exit {
         let endpoints: Vec<Value> = all.iter().map(Endpoint::json).collect();
         print(&json!({ "ok": well, "endpoints": endpoints }).to_string());
     }
-    if well { Exit::Done } else { Exit::Failure }
+    well.then_some(Exit::Done).ok_or(Exit::Failure)
 }
 
 impl Endpoint {

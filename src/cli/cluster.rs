@@ -7,20 +7,18 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use etcd_rs_sync::{Client, Error, Etcd as _, KeyValue, Range, Reply, Request, Txn};
-use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::exit::Exit;
 use super::output::{complain, is_unwritten};
 use crate::config::nearest::nearest;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Problems};
 use crate::etcd::{self, Trouble, nonsense, read, trouble};
 use crate::lock::outcome::{self, Malformed};
 use crate::lock::record::HISTORY_TTL;
 use crate::lock::survey::{self, Survey};
 use crate::lock::{Keys, request};
 use crate::status::describe::{named, names};
-use crate::status::times::zone;
 
 /// How often a write whose outcome is unknown is sent before the operator is told so.
 const TRIES: u32 = 6;
@@ -38,18 +36,24 @@ pub(super) struct Cluster {
     pub(super) keys: Keys,
 }
 
+/// Tells what is wrong with the configuration, and gives the exit code.
+pub(super) fn invalid(problems: &Problems) -> Exit {
+    complain(&problems.to_string());
+    Exit::InvalidConfiguration
+}
+
 /// The configuration; its problems are told.
 pub(super) fn load(path: &Path) -> Result<Config, Exit> {
     let loaded = config::load(path).map_err(|problems| {
-        let problems = problems.to_string();
-        complain(&problems);
+        let exit = invalid(&problems);
         // What a user may not read, root may: the files that the configuration names are for root alone.
-        if problems.contains("Permission denied") && !rustix::process::geteuid().is_root() {
+        let unread = problems.to_string().contains("Permission denied");
+        if unread && !rustix::process::geteuid().is_root() {
             complain(
                 "reboot-coordinator: run it as root, for instance with sudo: another user may not read what the configuration names",
             );
         }
-        Exit::InvalidConfiguration
+        exit
     });
     Ok(loaded?.config)
 }
@@ -58,20 +62,16 @@ pub(super) fn load(path: &Path) -> Result<Config, Exit> {
 pub(super) fn reading(
     path: &Path,
     command: impl FnOnce(&Cluster) -> Result<Exit, Trouble>,
-) -> Exit {
-    match load(path) {
-        Ok(config) => Cluster::of(config)
-            .and_then(|cluster| command(&cluster))
-            .unwrap_or_else(failed),
-        Err(exit) => exit,
-    }
+) -> Result<Exit, Exit> {
+    let cluster = Cluster::of(load(path)?).map_err(failed)?;
+    command(&cluster).map_err(failed)
 }
 
 /// Does a command that writes, where guards are honoured.
 pub(super) fn writing(
     path: &Path,
     command: impl FnOnce(&Cluster) -> Result<Exit, Trouble>,
-) -> Exit {
+) -> Result<Exit, Exit> {
     reading(path, |cluster| {
         cluster.prove_guards()?;
         let exit = command(cluster)?;
@@ -93,11 +93,6 @@ impl Cluster {
             client,
             keys,
         })
-    }
-
-    /// The zone in which times are shown: that of the windows, so that they can be compared.
-    pub(super) fn zone(&self) -> TimeZone {
-        zone(self.config.windows.as_ref())
     }
 
     /// Before anything is written: proof that the server honours guards.

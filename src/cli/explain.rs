@@ -16,35 +16,31 @@ use crate::status::explanation;
 use crate::status::times::zone;
 
 /// Says it. What etcd knows is missing when etcd cannot be reached.
-pub(super) fn explain(path: &Path, node: Option<&str>, at: Option<Moment>, json: bool) -> Exit {
-    let config = match load(path) {
-        Ok(config) => config,
-        Err(exit) => return exit,
-    };
+pub(super) fn explain(
+    path: &Path,
+    node: Option<&str>,
+    at: Option<Moment>,
+    json: bool,
+) -> Result<Exit, Exit> {
+    let config = load(path)?;
     let now = Timestamp::now();
-    let zone = zone(config.windows.as_ref());
-    let window_at = match at.map(|moment| moment.at(now, &zone)) {
-        None => now,
-        Some(Some(at)) => at,
-        Some(None) => {
-            complain("reboot-coordinator: --at is beyond the calendar");
-            return Exit::Usage;
-        }
-    };
+    let window_at = at.map_or(Some(now), |moment| moment.at(now, &zone(&config)));
+    let window_at = window_at.ok_or_else(|| {
+        complain("reboot-coordinator: --at is beyond the calendar");
+        Exit::Usage
+    })?;
     let survey = Cluster::of(config.clone()).and_then(|cluster| cluster.survey());
     let view = View::of_explain(&config, survey.map(Arc::new), (now, window_at));
     let other = node.filter(|node| *node != config.node_name);
     if let (Some(node), Ok(survey)) = (other, &view.survey)
         && !explanation::knows(survey, node)
     {
-        return failed(Trouble::new(not_a_member(node, named(&survey.nodes))));
+        let why = not_a_member(node, named(&survey.nodes));
+        return Err(failed(Trouble::new(why)));
     }
     print(&match json {
         true => explanation::json(&view, other, now),
         false => explanation::text(&view, other, now),
     });
-    match &view.survey {
-        Ok(_) => Exit::Done,
-        Err(trouble) => failed(trouble.clone()),
-    }
+    view.survey.map(|_| Exit::Done).map_err(failed)
 }

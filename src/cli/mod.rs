@@ -47,7 +47,7 @@ pub fn main() -> ExitCode {
         return Exit::Usage.into();
     }
     let exit = match parse::parse(std::env::args_os().skip(1)) {
-        Ok(invocation) => dispatch(&invocation),
+        Ok(invocation) => dispatch(&invocation).unwrap_or_else(|exit| exit),
         Err(why) => {
             complain(&format!(
                 "reboot-coordinator: {why}\nTry `reboot-coordinator help`."
@@ -71,16 +71,16 @@ fn keep_out_of_dumps() {
 }
 
 /// Help and version come first and touch no file, so that they work whatever the configuration is.
-fn dispatch(invocation: &Invocation) -> Exit {
+fn dispatch(invocation: &Invocation) -> Result<Exit, Exit> {
     let (config, json) = (&invocation.config, invocation.json);
     match &invocation.command {
         Command::Help(topic) => {
             print(help::text(*topic).trim_end());
-            Exit::Done
+            Ok(Exit::Done)
         }
-        Command::Version => version::version(json),
+        Command::Version => Ok(version::version(json)),
         Command::ValidateConfig { windows } => {
-            validate_config::validate_config(config, *windows, json)
+            Ok(validate_config::validate_config(config, *windows, json))
         }
         Command::CheckEtcd => check_etcd::check_etcd(config, json),
         Command::Run(options) => run::run(config, options),
@@ -111,7 +111,7 @@ fn dispatch(invocation: &Invocation) -> Exit {
         }
         Command::Completions(script) => {
             print(script);
-            Exit::Done
+            Ok(Exit::Done)
         }
         Command::Names { claims } => completions::names(config, *claims),
     }

@@ -16,7 +16,7 @@ use crate::lock::outcome::Found;
 use crate::lock::record::{RECORD_VERSION, decode};
 use crate::status::describe::{age, committed, holder_row, pause_text, paused_text};
 use crate::status::table::{Style, Table};
-use crate::status::times::{instant, rfc3339};
+use crate::status::times::{instant, rfc3339, zone};
 
 /// How often it starts over because somebody else changed the pause in the same moment.
 const TRIES: u32 = 3;
@@ -31,7 +31,7 @@ pub(super) fn standing(cluster: &Cluster) -> Result<Option<Standing>, Trouble> {
 
 /// Pauses the cluster, or changes the pause there is.
 pub(super) fn pause(cluster: &Cluster, options: &PauseOptions) -> Result<Exit, Trouble> {
-    let zone = cluster.zone();
+    let zone = zone(&cluster.config);
     for _ in 0..TRIES {
         let standing = standing(cluster)?;
         let now = Timestamp::now();

@@ -13,7 +13,7 @@ use crate::lock::reboot_requests::{self, Seen};
 use crate::lock::record::RECORD_VERSION;
 use crate::lock::survey::Survey;
 use crate::status::describe::{age, committed, named, names, of_node, phase, request_text};
-use crate::status::times::{clock, rfc3339};
+use crate::status::times::{clock, rfc3339, zone};
 
 /// How often a command starts over because its node wrote its boot into the request meanwhile.
 const TRIES: u32 = 5;
@@ -119,7 +119,7 @@ fn say_fresh(cluster: &Cluster, fresh: &[&str], until: Option<Timestamp>) {
         Some(until) => format!(
             "requested an urgent reboot of {names}: past maintenance windows and the cooldown, and nothing else; it ends at {}, \
              served or not",
-            clock(until, &cluster.zone())
+            clock(until, &zone(&cluster.config))
         ),
     });
 }

@@ -10,6 +10,7 @@ use crate::etcd::Trouble;
 use crate::lock::record::{self, RecordError};
 use crate::lock::{keys, operator as request};
 use crate::status::describe::paused_text;
+use crate::status::times::zone;
 
 /// Lifts the pause there is.
 pub(super) fn resume(cluster: &Cluster) -> Result<Exit, Trouble> {
@@ -19,7 +20,7 @@ pub(super) fn resume(cluster: &Cluster) -> Result<Exit, Trouble> {
         return Ok(Exit::Done);
     };
     let txn = request::resume(&cluster.keys, standing.modified);
-    let (now, zone) = (Timestamp::now(), cluster.zone());
+    let (now, zone) = (Timestamp::now(), zone(&cluster.config));
     // Gone is gone, whoever did it.
     if let Err(Some(other)) = cluster.settle(txn, request::paused)? {
         return Err(Trouble::new(format!(

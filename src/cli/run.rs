@@ -3,22 +3,16 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::cluster::invalid;
 use super::exit::Exit;
 use super::invocation::RunOptions;
-use super::output::complain;
 use crate::core::Mode;
 use crate::daemon::{self, Start};
 use crate::{config, observe};
 
 /// Runs until it is stopped, or once.
-pub(super) fn run(path: &Path, options: &RunOptions) -> Exit {
-    let loaded = match config::load(path) {
-        Ok(loaded) => loaded,
-        Err(problems) => {
-            complain(&problems.to_string());
-            return Exit::InvalidConfiguration;
-        }
-    };
+pub(super) fn run(path: &Path, options: &RunOptions) -> Result<Exit, Exit> {
+    let loaded = config::load(path).map_err(|problems| invalid(&problems))?;
     let config = loaded.config;
     observe::log::init(config.log.level, config.log.format, &config.node_name);
     for warning in &loaded.warnings {
@@ -36,5 +30,5 @@ pub(super) fn run(path: &Path, options: &RunOptions) -> Exit {
     };
     let code = daemon::run(config, start);
     let exit = Exit::TABLE.iter().find(|(exit, _)| exit.code() == code);
-    exit.map_or(Exit::Failure, |(exit, _)| *exit)
+    exit.map(|(exit, _)| *exit).ok_or(Exit::Failure)
 }

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::cluster::invalid;
 use super::exit::Exit;
-use super::output::{complain, print};
+use super::output::print;
 use crate::clean::line;
 use crate::config::{self, Config};
 use crate::core::facts::{DetectorReport, ScriptReport};
@@ -15,14 +16,9 @@ use crate::process::Cancel;
 use crate::scripts::{self, ScriptContext};
 
 /// Runs the detectors of the configuration once.
-pub(super) fn simulate(path: &Path, with_health: bool, json: bool) -> Exit {
-    let config = match config::load(path) {
-        Ok(loaded) => loaded.config,
-        Err(problems) => {
-            complain(&problems.to_string());
-            return Exit::InvalidConfiguration;
-        }
-    };
+pub(super) fn simulate(path: &Path, with_health: bool, json: bool) -> Result<Exit, Exit> {
+    let config = config::load(path).map_err(|problems| invalid(&problems))?;
+    let config = config.config;
     let cancel = Cancel::new();
     let env = environment(&config);
     let reports = detect::run_all(&config.detectors, &env, &cancel);
@@ -33,11 +29,11 @@ pub(super) fn simulate(path: &Path, with_health: bool, json: bool) -> Exit {
         true => as_json(&reports, health.as_ref(), &verdict).to_string(),
         false => as_text(&reports, health.as_ref(), &verdict),
     });
-    match (&verdict, &health) {
+    Ok(match (&verdict, &health) {
         (Err(Refusal::Unknown(_)), _) => Exit::DetectorFailed,
         (_, Some(report)) if !report.outcome.success() => Exit::HealthOrPolicy,
         _ => Exit::Done,
-    }
+    })
 }
 
 fn environment(config: &Config) -> Vec<(String, String)> {

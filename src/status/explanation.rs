@@ -10,12 +10,12 @@ use super::describe::{
 use super::domains;
 use super::forecast::forecast;
 use super::gates::next_opening;
-use super::headline::{Part, headline, other_machine};
+use super::headline::{self, Part, headline, other_machine};
 use super::json::{part, readable};
 use super::node_state::{as_left, node_states, speaks_of_claim};
 use super::table::{Style, Table, Tone, cell, folded};
 use super::text::{gate_table, part_rows};
-use super::times::since_text;
+use super::times::{since_text, zone};
 use crate::core::{Refusal, Verdict, Word};
 use crate::lock::Phase;
 use crate::lock::record::Standing;
@@ -23,10 +23,11 @@ use crate::lock::survey::Survey;
 
 /// Whether anything is known under this name.
 pub(crate) fn knows(survey: &Survey, node: &str) -> bool {
-    of_node(&survey.nodes, node).is_some()
-        || of_node(&survey.claims, node).is_some()
-        || of_node(&survey.standings, node).is_some()
-        || of_node(&survey.requests, node).is_some()
+    let members = named(&survey.nodes).chain(named(&survey.standings));
+    let mut known = members
+        .chain(named(&survey.claims))
+        .chain(named(&survey.requests));
+    known.any(|name| name == node)
 }
 
 /// For people. The first line is the headline of `status`; `other` is another node than this.
@@ -57,7 +58,7 @@ pub(crate) fn text(view: &View, other: Option<&str>, now: Timestamp) -> String {
             None => summary(view, node),
         }));
         lines.extend(gate_table(&view.local, &view.gates).lines(style));
-        let zone = view.local.zone();
+        let zone = zone(&view.local.config);
         let opening = next_opening(&view.gates, now, &zone).filter(|_| begun.is_none());
         lines.extend(opening.map(|text| folded(&text)));
     }
@@ -132,13 +133,8 @@ fn own_part(view: &View, node: &str, now: Timestamp) -> Option<Part> {
     let known = known(view, node).unwrap_or(&nothing);
     let mut all = node_states(known, &view.reader(now)).into_iter();
     let state = all.find(|state| state.node == node)?;
-    let part = Part {
-        tone: state.tone,
-        fact: format!("{}.", state.fact),
-        more: None,
-        command: state.command,
-    };
-    Some(not_typed(part, node))
+    let part = headline::part(&state, None, now);
+    Some(not_typed(Part { more: None, ..part }, node))
 }
 
 /// Without the command that led here.

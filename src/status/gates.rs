@@ -15,7 +15,7 @@ use super::View;
 use super::local::Local;
 use super::node_state::as_left;
 use super::own::Own;
-use super::times::{clock, instant, since_text, until};
+use super::times::{clock, instant, since_text, until, zone};
 use crate::core::{Refusal, Verdict, Word};
 use crate::lock::survey::Survey;
 
@@ -39,8 +39,8 @@ pub(crate) fn gates(
     ]);
     match survey {
         Some(survey) => gates.extend([
-            pause(survey, now, &local.zone()),
-            past(cooldown(survey, now, &local.zone()), urgent),
+            pause(survey, now, &zone(&local.config)),
+            past(cooldown(survey, now, &zone(&local.config)), urgent),
             spent(local, survey, now),
         ]),
         None => gates.extend(["pause", "cooldown", "budget"].map(unasked)),

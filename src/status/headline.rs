@@ -10,7 +10,7 @@ use super::local::Local;
 use super::node_state::{NodeState, Rank, node_states};
 use super::stood::Reader;
 use super::table::Tone;
-use super::times::{clock, instant, span};
+use super::times::{clock, instant, span, zone};
 use crate::identity::is_same;
 use crate::lock::NodeRecord;
 use crate::lock::record::{Blocked, RecordError, Standing};
@@ -56,7 +56,7 @@ pub(crate) fn headline(view: &View, now: Timestamp) -> Vec<Part> {
     let reader = view.reader(now);
     if let Some(survey) = view.known() {
         parts.extend(refused(view, survey));
-        parts.extend(of_cluster(survey, &reader, &view.local.zone()));
+        parts.extend(of_cluster(survey, &reader, &zone(&view.local.config)));
     } else {
         let own = node_states(&Survey::default(), &reader).into_iter();
         let told = own.filter(|state| state.rank != Rank::Fine);
@@ -94,7 +94,7 @@ pub fn of_cluster(survey: &Survey, reader: &Reader<'_>, zone: &TimeZone) -> Vec<
     parts
 }
 
-fn part(state: &NodeState, waiting: Option<&str>, now: Timestamp) -> Part {
+pub(super) fn part(state: &NodeState, waiting: Option<&str>, now: Timestamp) -> Part {
     let (node, age) = (&state.node, state.age(now));
     let more = (state.rank == Rank::Stuck && !age.is_empty()).then(|| {
         format!(
@@ -103,7 +103,7 @@ fn part(state: &NodeState, waiting: Option<&str>, now: Timestamp) -> Part {
     });
     let waiting = waiting.map_or_else(String::new, |waiting| format!("; {waiting}"));
     Part {
-        tone: state.tone,
+        tone: state.rank.tone(),
         fact: format!("{}{waiting}.", state.fact),
         more,
         command: state.command.clone(),
@@ -123,7 +123,7 @@ fn etcd(view: &View) -> Option<Part> {
         }
         (Err(trouble), Some(_), at) => {
             let at = at.map_or_else(String::new, |at| {
-                format!(" since {}", clock(at, &view.local.zone()))
+                format!(" since {}", clock(at, &zone(&view.local.config)))
             });
             let verb = match trouble.refused {
                 true => "refuses this node",
@@ -186,7 +186,7 @@ pub(super) fn other_machine<'a>(local: &Local, survey: &'a Survey) -> Option<&'a
 
 /// Machines whose name another one has, until they are known under a name of their own.
 fn refused(view: &View, survey: &Survey) -> Vec<Part> {
-    let (local, zone) = (&view.local, view.local.zone());
+    let (local, zone) = (&view.local, zone(&view.local.config));
     let here =
         |it: &Standing| it.node == local.node() && is_same(&it.node_id, &local.config.node_id);
     let speaks = |name: &String| survey.standings.iter().any(|(node, _)| node == name);

@@ -5,7 +5,6 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 
 use crate::config::{Config, Detector, DetectorKind};
 use crate::core::facts::{DetectorReport, DetectorResult};
@@ -13,7 +12,7 @@ use crate::detect;
 use crate::host::{self, KillSwitch};
 use crate::lock::outcome::HOST_LIMIT;
 use crate::process::{Cancel, bounded};
-use crate::status::times::{ago, zone};
+use crate::status::times::ago;
 use crate::trust::{self, Doubt};
 
 /// The first 15 bytes of our name: all that the kernel keeps of it.
@@ -46,11 +45,6 @@ impl Local {
 
     pub(crate) fn node(&self) -> &str {
         &self.config.node_name
-    }
-
-    /// The zone in which times are shown: that of the windows, so that they can be compared.
-    pub(crate) fn zone(&self) -> TimeZone {
-        zone(self.config.windows.as_ref())
     }
 }
 

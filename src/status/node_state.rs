@@ -19,6 +19,9 @@ use crate::lock::outcome::Found;
 use crate::lock::record::Standing;
 use crate::lock::survey::Survey;
 
+/// When a claim is to be released.
+const NO_RETURN: &str = "Only when it will not return:";
+
 /// How much of a name is shown.
 const LONGEST: usize = 253;
 
@@ -29,13 +32,12 @@ const SKEW_SEC: i64 = 60;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NodeState {
     pub(crate) node: String,
-    pub(crate) tone: Tone,
     /// The lower, the more it matters.
     pub(crate) rank: Rank,
     /// A sentence without its stop, and without anything that changes every second.
     pub(crate) fact: String,
-    /// Since when, by the clock of that node.
-    pub(crate) since: Option<String>,
+    /// Since when, by the clock of that node; empty where that is not known.
+    since: String,
     /// When to type which command of ours.
     pub(crate) command: Option<(&'static str, String)>,
 }
@@ -57,6 +59,16 @@ pub(crate) enum Rank {
     Ill,
     /// Nothing is the matter.
     Fine,
+}
+
+impl Rank {
+    pub(crate) fn tone(self) -> Tone {
+        match self {
+            Rank::Stuck | Rank::Blocked => Tone::Bad,
+            Rank::Under | Rank::Waits | Rank::Queued | Rank::Ill => Tone::Notice,
+            Rank::Fine => Tone::Good,
+        }
+    }
 }
 
 /// Of every node that is known, what matters first.
@@ -120,7 +132,7 @@ fn alone(node: &str, here: &Here<'_>) -> NodeState {
     match here.phase {
         Some(phase) if phase.committed() => {
             let said = word.filter(|it| speaks_of_claim(it) && !is_left);
-            let begun = || NodeState::new(node, Tone::Bad, Rank::Stuck, begun(node, is_left));
+            let begun = || NodeState::new(node, Rank::Stuck, begun(node, is_left));
             said.map_or_else(begun, |said| of_holder(node, said))
         }
         Some(_) => queued(node, word),
@@ -144,7 +156,7 @@ fn hampered(state: NodeState, standing: Option<&Standing>) -> NodeState {
     };
     let node = &state.node;
     if state.rank == Rank::Fine {
-        return NodeState::new(node, Tone::Notice, Rank::Ill, format!("{node} {why}"));
+        return NodeState::new(node, Rank::Ill, format!("{node} {why}"));
     }
     let fact = format!("{}; it {why}", state.fact);
     NodeState { fact, ..state }
@@ -175,19 +187,18 @@ fn left_with_claim(found: &Found, standing: &Standing) -> bool {
 }
 
 impl NodeState {
-    fn new(node: &str, tone: Tone, rank: Rank, fact: String) -> NodeState {
+    fn new(node: &str, rank: Rank, fact: String) -> NodeState {
         NodeState {
             node: node.to_owned(),
-            tone,
             rank,
             fact,
-            since: None,
+            since: String::new(),
             command: None,
         }
     }
 
     fn since(self, since: &str) -> NodeState {
-        let since = Some(since.to_owned());
+        let since = since.to_owned();
         NodeState { since, ..self }
     }
 
@@ -196,16 +207,14 @@ impl NodeState {
         NodeState { command, ..self }
     }
 
-    fn release(self) -> NodeState {
+    fn release(self, when: &'static str) -> NodeState {
         let command = format!("release {} --reason TEXT", self.node);
-        self.command("Only when it will not return:", command)
+        self.command(when, command)
     }
 
     /// How long, when clocks allow to say it.
     pub(crate) fn age(&self, now: Timestamp) -> String {
-        self.since
-            .as_deref()
-            .map_or_else(String::new, |since| since_text(now, since))
+        since_text(now, &self.since)
     }
 }
 
@@ -216,12 +225,11 @@ fn holder(
     standing: Option<&Standing>,
     reader: &Reader<'_>,
 ) -> NodeState {
-    let stuck = |fact: String| NodeState::new(node, Tone::Bad, Rank::Stuck, fact);
-    let under = |fact: String| NodeState::new(node, Tone::Notice, Rank::Under, fact);
     let claim = match &found.claim {
         Ok(claim) => claim,
         Err(error) => {
-            return stuck(format!("{node} has a claim that cannot be read: {error}")).release();
+            let fact = format!("{node} has a claim that cannot be read: {error}");
+            return NodeState::new(node, Rank::Stuck, fact).release(NO_RETURN);
         }
     };
     let ours = |here: &Here<'_>| here.node == node && here.is_left;
@@ -232,10 +240,10 @@ fn holder(
         let began = reader.began(found);
         let clock = match began.map_or(0, |at| at.as_second() - reader.now.as_second()) {
             ..=SKEW_SEC => String::new(),
-            ahead => {
-                let ahead = span(ahead);
-                format!("; since when is not known, as its clock is ahead by {ahead} or more")
-            }
+            ahead => format!(
+                "; since when is not known, as its clock is ahead by {} or more",
+                span(ahead)
+            ),
         };
         let what = match (claim.phase, late) {
             (Phase::Rebooting, true) => "has not come back",
@@ -249,23 +257,20 @@ fn holder(
             }
             (Phase::Draining | Phase::Queued, false) => "is being drained",
         };
-        let since = began.map_or_else(String::new, rfc3339);
+        let since = began.map(rfc3339).unwrap_or_default();
         let by = match reader.seen {
             None => ", by its own clock",
             Some(_) => "",
         };
-        return match late {
-            late if is_left => NodeState {
-                fact: begun(node, is_left),
-                ..if late {
-                    stuck(String::new())
-                } else {
-                    under(String::new())
-                }
-                .since(&since)
-            },
-            true => stuck(format!("{node} {what}{by}")).since(&since).release(),
-            false => under(format!("{node} {what}{clock}")).since(&since),
+        let (rank, fact) = match late {
+            true => (Rank::Stuck, format!("{node} {what}{by}")),
+            false => (Rank::Under, format!("{node} {what}{clock}")),
+        };
+        let state = |fact| NodeState::new(node, rank, fact).since(&since);
+        return match is_left {
+            true => state(begun(node, is_left)),
+            false if late => state(fact).release(NO_RETURN),
+            false => state(fact),
         };
     };
     of_holder(node, standing)
@@ -273,18 +278,12 @@ fn holder(
 
 /// The same by what it says.
 fn of_holder(node: &str, standing: &Standing) -> NodeState {
-    let stuck = |fact: String| NodeState::new(node, Tone::Bad, Rank::Stuck, fact);
-    let under = |fact: String| NodeState::new(node, Tone::Notice, Rank::Under, fact);
-    let fact = words(node, standing);
-    let state = match (standing.state.as_str(), &standing.blocked) {
-        ("holding", Some(_)) | ("retrying", _) => stuck(fact).release(),
-        ("verifying", Some(_)) => {
-            let when = "Only when it cannot be repaired:";
-            stuck(fact).command(when, format!("release {node} --reason TEXT"))
-        }
-        _ => under(fact),
-    };
-    state.since(&standing.since)
+    let state = |rank| NodeState::new(node, rank, words(node, standing)).since(&standing.since);
+    match (standing.state.as_str(), &standing.blocked) {
+        ("holding", Some(_)) | ("retrying", _) => state(Rank::Stuck).release(NO_RETURN),
+        ("verifying", Some(_)) => state(Rank::Stuck).release("Only when it cannot be repaired:"),
+        _ => state(Rank::Under),
+    }
 }
 
 /// What a node past its commit says that it is at.
@@ -319,17 +318,18 @@ pub(super) fn speaks_of_claim(standing: &Standing) -> bool {
 
 /// A node that goes on with a claim that is there no more.
 fn without_claim(node: &str, standing: &Standing) -> NodeState {
-    let fact = words(node, standing);
-    let bad = |fact: String| NodeState::new(node, Tone::Bad, Rank::Blocked, fact);
-    let state = match (standing.state.as_str(), &standing.blocked) {
+    let mut fact = words(node, standing);
+    let rank = match (standing.state.as_str(), &standing.blocked) {
         // It knows, or has just given it back.
-        ("verifying", None) => NodeState::new(node, Tone::Notice, Rank::Under, fact),
-        ("verifying", Some(_)) => bad(fact),
-        _ => bad(format!(
-            "{fact}; its claim was taken away, which it has yet to notice: others may go meanwhile"
-        )),
+        ("verifying", None) => Rank::Under,
+        ("verifying", Some(_)) => Rank::Blocked,
+        _ => {
+            fact +=
+                "; its claim was taken away, which it has yet to notice: others may go meanwhile";
+            Rank::Blocked
+        }
     };
-    state
+    NodeState::new(node, rank, fact)
         .since(&standing.since)
         .command("More of it:", format!("explain {node}"))
 }
@@ -340,9 +340,7 @@ fn queued(node: &str, standing: Option<&Standing>) -> NodeState {
         Some(blocked) => format!("{node} has its turn and waits: {}", blocked.text),
         None => format!("{node} waits for its turn"),
     };
-    let state = NodeState::new(node, Tone::Notice, Rank::Queued, fact);
-    match standing.and_then(|standing| standing.required.as_ref()) {
-        Some(required) => state.since(&required.since),
-        None => state,
-    }
+    let required = standing.and_then(|standing| standing.required.as_ref());
+    let since = required.map_or("", |required| &required.since);
+    NodeState::new(node, Rank::Queued, fact).since(since)
 }

@@ -1,6 +1,7 @@
 //! `status` for people.
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::View;
 use super::describe::{
@@ -13,7 +14,7 @@ use super::headline::{Part, headline};
 use super::local::Local;
 use super::node_state::{NodeState, Rank, node_states};
 use super::table::{Cell, Style, Table, Tone, cell, plain};
-use super::times::ago_text;
+use super::times::{ago_text, zone};
 use crate::core::Verdict;
 use crate::lock::History;
 use crate::lock::survey::Survey;
@@ -116,13 +117,13 @@ fn listed<R: Into<Vec<Cell>>>(
 fn cluster(lines: &mut Vec<String>, view: &View, survey: &Survey, now: Timestamp, style: Style) {
     let claims = survey.claims.iter();
     let (holders, queue): (Vec<_>, Vec<_>) = claims.partition(|(_, found)| committed(found));
-    let reader = view.reader(now);
+    let (reader, zone) = (view.reader(now), zone(&view.local.config));
     let version = view.version.as_deref().unwrap_or("?");
     let cluster = plain(format!("{}, etcd {version}", view.lock_key));
     for (name, cell) in [
         ("Cluster", cluster),
-        ("Pause", pause(view, survey, now)),
-        ("Cooldown", cooldown(view, survey, now)),
+        ("Pause", pause(survey, now, &zone)),
+        ("Cooldown", cooldown(survey, now, &zone)),
         ("Limit", limit(view, survey)),
         ("Rebooting", amount(holders.len(), "none")),
     ] {
@@ -162,17 +163,17 @@ fn amount(count: usize, none: &str) -> Cell {
     }
 }
 
-fn pause(view: &View, survey: &Survey, now: Timestamp) -> Cell {
+fn pause(survey: &Survey, now: Timestamp, zone: &TimeZone) -> Cell {
     match &survey.pause {
         None => plain("none"),
-        Some(pause) => cell(Tone::Bad, paused_text(pause, now, &view.local.zone())),
+        Some(pause) => cell(Tone::Bad, paused_text(pause, now, zone)),
     }
 }
 
-fn cooldown(view: &View, survey: &Survey, now: Timestamp) -> Cell {
+fn cooldown(survey: &Survey, now: Timestamp, zone: &TimeZone) -> Cell {
     match &survey.cooldown {
         None => plain("none"),
-        Some(Ok(it)) => cell(Tone::Notice, cooldown_text(it, now, &view.local.zone())),
+        Some(Ok(cooldown)) => cell(Tone::Notice, cooldown_text(cooldown, now, zone)),
         Some(Err(error)) => cell(Tone::Bad, error.to_string()),
     }
 }
@@ -244,7 +245,7 @@ pub(super) fn members(
     }
     let rows = states.iter().take(listed).map(|state| {
         let last = last(of_node(&survey.nodes, &state.node), now).text;
-        let text = cell(state.tone, format!("{}; {last}", told_of(state)));
+        let text = cell(state.rank.tone(), format!("{}; {last}", told_of(state)));
         [plain(&state.node), plain(state.age(now)), text]
     });
     lines.extend(Table::of(2, rows).lines(style));

@@ -3,11 +3,12 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::config::Config;
 pub(crate) use crate::core::text::rfc3339;
-use crate::core::windows::Windows;
 
 /// The zone in which times are shown: that of the windows, so that they can be compared.
-pub(crate) fn zone(windows: Option<&Windows>) -> TimeZone {
+pub(crate) fn zone(config: &Config) -> TimeZone {
+    let windows = config.windows.as_ref();
     windows.map_or_else(TimeZone::system, |windows| windows.zone().clone())
 }
 

@@ -5,7 +5,6 @@ use crate::identity::is_same;
 use crate::lock::NodeRecord;
 use crate::lock::record::{Blocked, Standing};
 use crate::lock::survey::{Said, Survey};
-use crate::status::table::Tone;
 
 pub(super) fn idle(
     node: &str,
@@ -17,7 +16,7 @@ pub(super) fn idle(
         && !is_same(&standing.node_id, &record.node_id)
     {
         let fact = format!("two machines use the name {node}: change node_name on one of them");
-        return NodeState::new(node, Tone::Bad, Rank::Blocked, fact);
+        return NodeState::new(node, Rank::Blocked, fact);
     }
     if let Some(standing) = standing.filter(|standing| speaks_of_claim(standing)) {
         return without_claim(node, standing);
@@ -27,29 +26,29 @@ pub(super) fn idle(
     {
         if let Some(why) = survey.and_then(|survey| lifted(blocked, record, survey)) {
             let fact = format!("{node} needs a reboot and goes on with its next check: {why}");
-            return NodeState::new(node, Tone::Notice, Rank::Waits, fact);
+            return NodeState::new(node, Rank::Waits, fact);
         }
-        return held_up(node, standing, &blocked.label, &blocked.text).since(&blocked.since);
+        return held_up(node, standing, blocked).since(&blocked.since);
     }
-    let ill = |fact: String| NodeState::new(node, Tone::Notice, Rank::Ill, fact);
     match (said, standing) {
         (Some(said), _) if said.healthy != Some(true) => {
-            let since = said.since.clone().unwrap_or_default();
-            ill(format!("{node} is unhealthy: {}", why_ill(said))).since(&since)
+            let fact = format!("{node} is unhealthy: {}", why_ill(said));
+            let since = said.since.as_deref().unwrap_or_default();
+            NodeState::new(node, Rank::Ill, fact).since(since)
         }
-        (None, None) => ill(format!("{node} is silent: no daemon, or cut off from etcd")),
+        (None, None) => {
+            let fact = format!("{node} is silent: no daemon, or cut off from etcd");
+            NodeState::new(node, Rank::Ill, fact)
+        }
         _ if required || standing.is_some_and(|it| it.required.is_some()) => {
             let looked = match standing.filter(|it| it.required.is_some()) {
                 Some(said) => format!(" and has not joined the queue yet{}", as_left(said)),
                 None => ", which it did not when it looked last".to_owned(),
             };
             let fact = format!("{node} needs a reboot{looked}");
-            NodeState::new(node, Tone::Notice, Rank::Waits, fact)
+            NodeState::new(node, Rank::Waits, fact)
         }
-        _ => {
-            let fact = format!("{node} needs no reboot");
-            NodeState::new(node, Tone::Good, Rank::Fine, fact)
-        }
+        _ => NodeState::new(node, Rank::Fine, format!("{node} needs no reboot")),
     }
 }
 
@@ -72,21 +71,21 @@ fn lifted(blocked: &Blocked, record: Option<&NodeRecord>, survey: &Survey) -> Op
 }
 
 /// A node that does not even wait in the queue.
-fn held_up(node: &str, standing: &Standing, label: &str, text: &str) -> NodeState {
+fn held_up(node: &str, standing: &Standing, blocked: &Blocked) -> NodeState {
+    let (label, text) = (blocked.label.as_str(), &blocked.text);
     let needs = match &standing.required {
         Some(_) => "needs a reboot and is blocked",
         None if label == "detector" => "may need a reboot",
         None => "is blocked",
     };
-    let (tone, rank) = match label {
-        "window" | "cooldown" | "paused" | "not_turn" | "dry_run" | "lost"
-            if !text.contains("never opens") =>
-        {
-            (Tone::Notice, Rank::Waits)
-        }
-        _ => (Tone::Bad, Rank::Blocked),
+    let by_itself = [
+        "window", "cooldown", "paused", "not_turn", "dry_run", "lost",
+    ];
+    let rank = match by_itself.contains(&label) && !text.contains("never opens") {
+        true => Rank::Waits,
+        false => Rank::Blocked,
     };
-    let state = NodeState::new(node, tone, rank, format!("{node} {needs}: {text}"));
+    let state = NodeState::new(node, rank, format!("{node} {needs}: {text}"));
     match label {
         "budget" => {
             let command = format!("reset-budget {node} --reason TEXT");

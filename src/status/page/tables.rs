@@ -116,7 +116,7 @@ pub(crate) fn members(survey: &Survey, view: &View, now: Timestamp) -> String {
         let version = record.and_then(|it| Some(it.as_ref().ok()?.version.as_str()));
         [
             plain(&state.node),
-            cell(state.tone, told_of(state)),
+            cell(state.rank.tone(), told_of(state)),
             plain(state.age(now)),
             last(record, now),
             plain(version.unwrap_or("?")),
