@@ -1,5 +1,7 @@
 //! `history`: finished attempts.
 
+use std::iter::once;
+
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -19,7 +21,7 @@ pub(super) fn history(cluster: &Cluster, json: bool) -> Result<Exit, Trouble> {
     let pairs = cluster.all(&cluster.keys.histories())?;
     let entries: Entries = pairs.iter().map(|pair| decode(&pair.value)).collect();
     print(&match json {
-        true => as_json(&entries),
+        true => json!(entries.iter().flatten().collect::<Vec<_>>()).to_string(),
         false => text(&entries, Timestamp::now(), Style::of_stdout()),
     });
     Ok(Exit::Done)
@@ -27,35 +29,29 @@ pub(super) fn history(cluster: &Cluster, json: bool) -> Result<Exit, Trouble> {
 
 type Entries = Vec<Result<History, RecordError>>;
 
-fn as_json(entries: &Entries) -> String {
-    let readable: Vec<&History> = entries.iter().flatten().collect();
-    json!(readable).to_string()
-}
-
 fn text(entries: &Entries, now: Timestamp, style: Style) -> String {
     if entries.is_empty() {
         return "no attempt has finished in the last 30 days".to_owned();
     }
-    let mut table = Table::new(0);
     let names = ["ENDED", "NODE", "OUTCOME", "WAITED", "DOWN", "WHY"];
-    table.row(names.map(|name| cell(Tone::Dim, name)));
-    for entry in entries {
-        match entry {
-            Ok(entry) => {
-                let (committed, ended) = (entry.committed_at.as_deref(), &entry.ended_at);
-                table.row([
-                    plain(ago_text(now, ended)),
-                    plain(&entry.node),
-                    outcome(entry),
-                    plain(between(Some(&entry.since), committed.unwrap_or(ended))),
-                    plain(between(committed, ended)),
-                    plain(ending(entry)),
-                ]);
-            }
-            Err(error) => table.row([plain("?"), cell(Tone::Bad, error.to_string())]),
+    let names = names.map(|name| cell(Tone::Dim, name)).to_vec();
+    let rows = entries.iter().map(|entry| match entry {
+        Ok(entry) => {
+            let (committed, ended) = (entry.committed_at.as_deref(), &entry.ended_at);
+            vec![
+                plain(ago_text(now, ended)),
+                plain(&entry.node),
+                outcome(entry),
+                plain(between(Some(&entry.since), committed.unwrap_or(ended))),
+                plain(between(committed, ended)),
+                plain(ending(entry)),
+            ]
         }
-    }
-    table.lines(style).join("\n")
+        Err(error) => vec![plain("?"), cell(Tone::Bad, error.to_string())],
+    });
+    Table::of(0, once(names).chain(rows))
+        .lines(style)
+        .join("\n")
 }
 
 fn between(from: Option<&str>, to: &str) -> String {

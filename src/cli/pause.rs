@@ -134,22 +134,16 @@ fn past_commit(cluster: &Cluster) -> Result<Exit, Trouble> {
 }
 
 fn begun(claims: &[(String, Found)], now: Timestamp, style: Style) -> String {
-    let mut table = Table::new(2);
-    let mut waiting = 0;
-    for (node, found) in claims {
-        if committed(found) {
-            table.row(holder_row(node, found, age(found, now)));
-        } else {
-            waiting += 1;
-        }
-    }
-    let mut lines = table.lines(style);
-    let head = match lines.is_empty() {
+    let (down, queued): (Vec<_>, Vec<_>) = claims.iter().partition(|(_, found)| committed(found));
+    let head = match down.is_empty() {
         true => "no node is rebooting",
         false => "these had begun before, and finish:",
     };
-    lines.insert(0, head.to_owned());
-    match waiting {
+    let down = down.iter();
+    let rows = down.map(|(node, found)| holder_row(node, found, age(found, now)));
+    let mut lines = vec![head.to_owned()];
+    lines.extend(Table::of(2, rows).lines(style));
+    match queued.len() {
         0 => {}
         1 => lines.push("1 node waits in the queue".to_owned()),
         more => lines.push(format!("{more} nodes wait in the queue")),

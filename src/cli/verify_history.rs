@@ -4,6 +4,7 @@
 //! revision that last wrote it, as it stood when the command began.
 
 use std::collections::BTreeMap;
+use std::iter::once;
 use std::time::{Duration, Instant};
 
 use etcd_rs_sync::{Error, Event, Keys, Range, Watch, WatchItem, WatchRequest};
@@ -271,31 +272,29 @@ impl Report {
     }
 
     fn findings(&self, now: Timestamp) -> Table {
-        let mut table = Table::new(0);
-        table.row(
-            ["REVISION", "COMMITTED", "NODE", "RULE", "WHAT"].map(|name| cell(Tone::Dim, name)),
-        );
-        for it in &self.told.findings {
+        let names = ["REVISION", "COMMITTED", "NODE", "RULE", "WHAT"];
+        let names = names.map(|name| cell(Tone::Dim, name)).to_vec();
+        let rows = self.told.findings.iter().map(|it| {
             let at = it.committed_at.as_ref().map(|at| ago_text(now, at));
             let (node, others) = it.nodes.split_at(1);
             let beside = match others.is_empty() {
                 true => String::new(),
                 false => format!(" (beside it: {})", others.join(", ")),
             };
-            table.row([
+            vec![
                 plain(it.revision.to_string()),
                 plain(at.as_deref().unwrap_or("-")),
                 plain(node.concat()),
                 cell(Tone::Bad, it.rule),
                 plain(format!("{}{beside}", it.text)),
-            ]);
-        }
+            ]
+        });
         let more = match self.told.violations - self.told.findings.len() as u64 {
             0 => String::new(),
             more => format!("{more} more findings are not shown. "),
         };
-        table.row([plain(format!("{more}{WHAT_TO_DO}"))]);
-        table
+        let advice = vec![plain(format!("{more}{WHAT_TO_DO}"))];
+        Table::of(0, once(names).chain(rows).chain(once(advice)))
     }
 
     fn json(&self) -> String {

@@ -51,8 +51,7 @@ pub(super) fn lines(view: &View, now: Timestamp, style: Style) -> Vec<String> {
         false => "as this command found them; those it did not need were not asked",
     };
     let heading = style.paint(Tone::Heading, "Endpoints");
-    let mut table = Table::new(2);
-    for endpoint in known {
+    let row = |endpoint: &Endpoint| {
         let ago = |at: &String| ago_text(now, at);
         let failed = endpoint.failed.as_ref();
         let failed = failed.map(|(at, why)| format!("failed {}: {why}", ago(at)));
@@ -70,8 +69,8 @@ pub(super) fn lines(view: &View, now: Timestamp, style: Style) -> Vec<String> {
             }
             (false, None) => (Tone::Dim, "not asked", String::new()),
         };
-        table.row([plain(&endpoint.url), cell(tone, word), plain(text)]);
-    }
+        [plain(&endpoint.url), cell(tone, word), plain(text)]
+    };
     let head = vec![String::new(), format!("{heading}  {whose}")];
-    [head, table.lines(style)].concat()
+    [head, Table::of(2, known.iter().map(row)).lines(style)].concat()
 }

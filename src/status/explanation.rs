@@ -35,20 +35,14 @@ pub(crate) fn text(view: &View, other: Option<&str>, now: Timestamp) -> String {
     let style = Style::of_stdout();
     let node = other.unwrap_or(view.local.node());
     let parts = headline(view, now);
-    let mut table = Table::new(0);
-    for part in parts.iter().take(1) {
-        part_rows(&mut table, &not_typed(part.clone(), node));
-    }
-    let own = own_part(view, node, now);
+    let first = parts.first().map(|part| not_typed(part.clone(), node));
     let said = |own: &Part| {
-        parts
-            .first()
-            .is_some_and(|it| it.fact.contains(own.fact.trim_end_matches('.')))
+        let mut first = first.iter();
+        first.any(|it| it.fact.contains(own.fact.trim_end_matches('.')))
     };
-    if let Some(own) = own.filter(|own| !said(own)) {
-        part_rows(&mut table, &own);
-    }
-    let mut lines = table.lines(style);
+    let own = own_part(view, node, now).filter(|own| !said(own));
+    let told = first.iter().chain(&own);
+    let mut lines = Table::of(0, told.flat_map(part_rows)).lines(style);
     lines.extend(facts(view, node, now).lines(style));
     if other.is_none() {
         let begun = begun(view, node);

@@ -100,47 +100,30 @@ pub(crate) fn clean(text: &str) -> String {
 }
 
 /// Rows whose columns are aligned; the last column is wrapped.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Table {
     indent: usize,
     rows: Vec<Vec<Cell>>,
 }
 
 impl Table {
-    /// A table that begins this far to the right.
-    pub(crate) fn new(indent: usize) -> Table {
-        Table {
-            indent,
-            rows: Vec::new(),
-        }
-    }
-
-    /// A table of these rows.
+    /// A table of these rows, that begins this far to the right. What comes from etcd is somebody else's text: control characters
+    /// are replaced.
     pub(crate) fn of<R: Into<Vec<Cell>>>(
         indent: usize,
         rows: impl IntoIterator<Item = R>,
     ) -> Table {
-        let mut table = Table::new(indent);
-        rows.into_iter().for_each(|row| table.row(row));
-        table
+        let mut rows: Vec<Vec<Cell>> = rows.into_iter().map(Into::into).collect();
+        for cell in rows.iter_mut().flatten() {
+            cell.text = clean(&cell.text);
+        }
+        Table { indent, rows }
     }
 
     /// Names of facts, and the facts.
     pub(crate) fn facts(facts: impl IntoIterator<Item = (&'static str, String)>) -> Table {
-        let facts = facts.into_iter();
-        Table::of(
-            2,
-            facts.map(|(name, text)| [cell(Tone::Dim, name), plain(text)]),
-        )
-    }
-
-    /// Adds a row. What comes from etcd is somebody else's text: control characters are replaced.
-    pub(crate) fn row(&mut self, cells: impl Into<Vec<Cell>>) {
-        let mut cells = cells.into();
-        for cell in &mut cells {
-            cell.text = clean(&cell.text);
-        }
-        self.rows.push(cells);
+        let row = |(name, text)| [cell(Tone::Dim, name), plain(text)];
+        Table::of(2, facts.into_iter().map(row))
     }
 
     /// The lines.
@@ -214,11 +197,9 @@ mod tests {
 
     #[test]
     fn columns_are_aligned_and_the_last_is_wrapped() {
-        let mut table = Table::new(2);
-        table.row([plain("a"), plain("queued"), plain("short")]);
         let long = "word ".repeat(20);
-        table.row([plain("node-b"), plain("x"), plain(long.trim())]);
-        let lines = table.lines(PLAIN);
+        let rows = [["a", "queued", "short"], ["node-b", "x", long.trim()]];
+        let lines = Table::of(2, rows.map(|row| row.map(plain))).lines(PLAIN);
         assert_eq!(lines[0], "  a       queued  short");
         assert!(lines[1].starts_with("  node-b  x       word word"));
         assert!(lines[2].starts_with("                  word"));
@@ -227,18 +208,18 @@ mod tests {
 
     #[test]
     fn colours_do_not_move_columns() {
-        let mut table = Table::new(0);
-        table.row([cell(Tone::Good, "ok"), plain("x")]);
-        table.row([cell(Tone::Bad, "closed"), plain("y")]);
-        let lines = table.lines(Style { colour: true });
+        let rows = [
+            [cell(Tone::Good, "ok"), plain("x")],
+            [cell(Tone::Bad, "closed"), plain("y")],
+        ];
+        let lines = Table::of(0, rows).lines(Style { colour: true });
         assert_eq!(lines[0], "\x1b[32mok\x1b[0m      x");
         assert_eq!(lines[1], "\x1b[31mclosed\x1b[0m  y");
     }
 
     #[test]
     fn no_text_from_elsewhere_commands_the_terminal() {
-        let mut table = Table::new(0);
-        table.row([plain("a\x1b[2Jb"), plain("c\nd\u{9b}")]);
+        let table = Table::of(0, [["a\x1b[2Jb", "c\nd\u{9b}"].map(plain)]);
         assert_eq!(table.lines(PLAIN), ["a\u{fffd}[2Jb  c\u{fffd}d\u{fffd}"]);
     }
 

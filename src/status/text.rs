@@ -1,5 +1,7 @@
 //! `status` for people.
 
+use std::iter::once;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -56,28 +58,23 @@ pub(super) fn headline_lines(
     told: usize,
 ) -> Vec<String> {
     let parts = headline(view, now);
-    let mut table = Table::new(0);
-    for part in parts.iter().take(told) {
-        part_rows(&mut table, part);
-    }
+    let mut rows: Vec<[Cell; 1]> = parts.iter().take(told).flat_map(part_rows).collect();
     if parts.len() > told {
-        table.row([plain(format!("and {} more below", parts.len() - told))]);
+        rows.push([plain(format!("and {} more below", parts.len() - told))]);
     }
-    table.row([plain("")]);
-    table.lines(style)
+    rows.push([plain("")]);
+    Table::of(0, rows).lines(style)
 }
 
 /// A part of the headline, and what to type.
-pub(crate) fn part_rows(table: &mut Table, part: &Part) {
-    table.row([cell(part.tone, &part.fact)]);
-    if let Some((when, command)) = &part.command {
-        table.row([plain(format!("{when} reboot-coordinator {command}"))]);
-    }
+pub(crate) fn part_rows(part: &Part) -> impl Iterator<Item = [Cell; 1]> {
+    let typed = |(when, words): &_| [plain(format!("{when} reboot-coordinator {words}"))];
+    let fact = [cell(part.tone, &part.fact)];
+    once(fact).chain(part.command.as_ref().map(typed))
 }
 
 /// The gates of a node, and whether a daemon judges them.
 pub(crate) fn gate_table(local: &Local, gates: &[Verdict]) -> Table {
-    let mut table = Table::new(2);
     let (tone, runs, text) = match &local.daemon {
         Ok(Some(pid)) => (Tone::Good, "runs", format!("process id {pid}")),
         Err(why) => (Tone::Notice, "unknown", why.clone()),
@@ -87,9 +84,8 @@ pub(crate) fn gate_table(local: &Local, gates: &[Verdict]) -> Table {
             "no daemon runs here (its journal says why, or a timer runs `run --once`)".to_owned(),
         ),
     };
-    table.row([plain("daemon"), cell(tone, runs), plain(text)]);
-    gates.iter().for_each(|gate| table.row(gate_row(gate)));
-    table
+    let daemon = [plain("daemon"), cell(tone, runs), plain(text)];
+    Table::of(2, once(daemon).chain(gates.iter().map(gate_row)))
 }
 
 fn heading(text: &str) -> Cell {
