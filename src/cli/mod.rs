@@ -28,7 +28,6 @@ mod status;
 mod validate_config;
 mod verify_history;
 mod version;
-mod watch;
 
 use std::process::ExitCode;
 
@@ -101,7 +100,11 @@ fn dispatch(invocation: &Invocation) -> Result<Exit, Exit> {
                 json,
                 verbose: *verbose,
             };
-            let show = if *watch { watch::watch } else { status::status };
+            let show = if *watch {
+                status::watch
+            } else {
+                status::status
+            };
             reading(config, |it| show(it, form))
         }
         Command::Explain { node, at } => explain::explain(config, node.as_deref(), *at, json),

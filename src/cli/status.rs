@@ -1,15 +1,30 @@
-//! `status`: the cluster and this node, as they are now.
+//! `status`: the cluster and this node, as they are now, and with `--watch` again whenever something changes.
 
+use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
 
+use etcd_rs_sync::{Keys, WatchRequest};
 use jiff::Timestamp;
+use rustix::termios::tcgetwinsize;
 
 use super::cluster::Cluster;
 use super::exit::Exit;
-use super::output::print;
+use super::output::{print, print_if_open};
 use crate::etcd::Trouble;
 use crate::lock::survey::Survey;
-use crate::status::View;
+use crate::status::{Size, View};
+
+/// The shortest time between two looks, however much happens.
+const SHORTEST: Duration = Duration::from_secs(1);
+
+/// On a terminal it is drawn again after this, from what is known, so that ages go on and this host is looked at.
+const REDRAW: Duration = Duration::from_secs(5);
+
+/// Clears the screen and goes to its top.
+const CLEAR: &str = "\x1b[H\x1b[2J";
 
 /// How it is shown.
 #[derive(Clone, Copy)]
@@ -21,7 +36,7 @@ pub(super) struct Form {
 }
 
 impl Form {
-    pub(super) fn shown(self, view: &View) -> String {
+    fn shown(self, view: &View) -> String {
         match self.json {
             true => view.json(Timestamp::now()),
             false => view.text(self.verbose, Timestamp::now()),
@@ -33,13 +48,87 @@ impl Form {
 pub(super) fn status(cluster: &Cluster, form: Form) -> Result<Exit, Trouble> {
     let view = look(cluster, cluster.survey().map(Arc::new));
     print(&form.shown(&view));
-    Ok(match view.survey {
-        Ok(_) => Exit::Done,
-        Err(_) => Exit::Failure,
-    })
+    Ok(view.survey.map_or(Exit::Failure, |_| Exit::Done))
 }
 
 /// Looks at this host, and takes what was read of the cluster.
-pub(super) fn look(cluster: &Cluster, survey: Result<Arc<Survey>, Trouble>) -> View {
+fn look(cluster: &Cluster, survey: Result<Arc<Survey>, Trouble>) -> View {
     View::of_command(&cluster.config, survey, &cluster.client.endpoints())
+}
+
+/// Until Ctrl-C, whose default effect is the right one, or until nobody reads any more.
+pub(super) fn watch(cluster: &Cluster, form: Form) -> Result<Exit, Trouble> {
+    let changes = follow(cluster)?;
+    let terminal = std::io::stdout().is_terminal() && !form.json;
+    let mut survey = cluster.survey().map(Arc::new);
+    loop {
+        let drawn = Instant::now();
+        if !draw(cluster, &survey, form, terminal) {
+            return Ok(Exit::Done);
+        }
+        match changes.recv_timeout(if terminal { REDRAW } else { Duration::MAX }) {
+            Ok(()) => {
+                // What else happens within this time is shown at once.
+                thread::sleep(SHORTEST.saturating_sub(drawn.elapsed()));
+                while changes.try_recv().is_ok() {}
+                survey = cluster.survey().map(Arc::new);
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Ok(Exit::Failure),
+        }
+    }
+}
+
+fn draw(
+    cluster: &Cluster,
+    survey: &Result<Arc<Survey>, Trouble>,
+    form: Form,
+    terminal: bool,
+) -> bool {
+    let view = look(cluster, survey.clone());
+    let mut shown = form.shown(&view);
+    if terminal {
+        let size = size();
+        if !form.verbose || !size.fits(&shown) {
+            shown = view.fitted(size, Timestamp::now());
+        }
+        // Ours, and not to be shown as an escape; whether anybody reads is told by what follows.
+        let _ = std::io::stdout().write_all(CLEAR.as_bytes());
+    } else if !form.json {
+        shown.push('\n');
+    }
+    print_if_open(&shown)
+}
+
+/// How large the terminal is, which may change at any time.
+fn size() -> Size {
+    let (rows, columns) = match tcgetwinsize(std::io::stdout()) {
+        Ok(size) if size.ws_row > 0 && size.ws_col > 0 => (size.ws_row, size.ws_col),
+        _ => (24, 80),
+    };
+    Size {
+        // The line of the cursor is one of them.
+        rows: usize::from(rows).saturating_sub(1),
+        columns: usize::from(columns),
+    }
+}
+
+/// Follows everything below the lock key, from a thread that ends with the program. Every item is a reason to read again: events,
+/// a stream that stands (again), and its loss, which tells that etcd is away; errors are told by the reading that follows.
+fn follow(cluster: &Cluster) -> Result<Receiver<()>, Trouble> {
+    let prefix = format!("{}/", cluster.keys.prefix());
+    let request = WatchRequest::new(Keys::prefix(prefix));
+    let watch = cluster.client.watch(request);
+    let watch = watch.map_err(|error| Trouble::new(error.to_string()))?;
+    let (sender, changes) = sync_channel(1);
+    let follow = move || {
+        for _ in watch {
+            // A change that is already announced and not yet read covers this one.
+            let _ = sender.try_send(());
+        }
+    };
+    let named = thread::Builder::new().name("watch".into());
+    let follower = named.spawn(follow);
+    follower.map_err(|error| Trouble::new(format!("no thread for the watch: {error}")))?;
+    Ok(changes)
 }
