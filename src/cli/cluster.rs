@@ -37,7 +37,7 @@ pub(super) struct Cluster {
 }
 
 /// Tells what is wrong with the configuration, and gives the exit code.
-pub(super) fn invalid(problems: &Problems) -> Exit {
+pub(super) fn invalid(problems: Problems) -> Exit {
     complain(&problems.to_string());
     Exit::InvalidConfiguration
 }
@@ -45,9 +45,9 @@ pub(super) fn invalid(problems: &Problems) -> Exit {
 /// The configuration; its problems are told.
 pub(super) fn load(path: &Path) -> Result<Config, Exit> {
     let loaded = config::load(path).map_err(|problems| {
-        let exit = invalid(&problems);
-        // What a user may not read, root may: the files that the configuration names are for root alone.
         let unread = problems.to_string().contains("Permission denied");
+        let exit = invalid(problems);
+        // What a user may not read, root may: the files that the configuration names are for root alone.
         if unread && !rustix::process::geteuid().is_root() {
             complain(
                 "reboot-coordinator: run it as root, for instance with sudo: another user may not read what the configuration names",

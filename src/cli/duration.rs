@@ -12,40 +12,25 @@ const MAX_SECONDS: u64 = 10 * 365 * 86_400;
 pub fn duration(text: &str) -> Result<Duration, String> {
     let wrong =
         || format!("{text:?} is not a duration; write 45 (seconds), 90s, 10m, 4h, 1h30m or 2d");
-    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return bounded(text.parse().ok(), text);
-    }
-    let (mut total, mut digits, mut last_unit) = (0_u64, String::new(), u64::MAX);
-    for character in text.chars() {
-        let unit = match character {
-            '0'..='9' => {
-                digits.push(character);
-                continue;
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    // What is left to read, and the seconds so far; none when they are beyond all counting.
+    let (mut rest, mut total) = match is_number(text) {
+        true => ("", text.parse().ok()),
+        false => (text, Some(0_u64)),
+    };
+    // Larger units first, each at most once.
+    for (unit, seconds) in [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)] {
+        if let Some((amount, after)) = rest.split_once(unit) {
+            if !is_number(amount) {
+                return Err(wrong());
             }
-            'd' => 86_400,
-            'h' => 3_600,
-            'm' => 60,
-            's' => 1,
-            _ => return Err(wrong()),
-        };
-        // Larger units first, each at most once.
-        if digits.is_empty() || unit >= last_unit {
-            return Err(wrong());
+            let amount: Option<u64> = amount.parse().ok();
+            total = total.and_then(|total| amount?.checked_mul(seconds)?.checked_add(total));
+            rest = after;
         }
-        let amount: Option<u64> = digits.parse().ok();
-        total = amount
-            .and_then(|amount| amount.checked_mul(unit)?.checked_add(total))
-            .unwrap_or(u64::MAX);
-        (digits, last_unit) = (String::new(), unit);
     }
-    if !digits.is_empty() || last_unit == u64::MAX {
-        return Err(wrong());
-    }
-    bounded(Some(total), text)
-}
-
-fn bounded(seconds: Option<u64>, text: &str) -> Result<Duration, String> {
-    match seconds {
+    match total {
+        _ if text.is_empty() || !rest.is_empty() => Err(wrong()),
         Some(seconds) if seconds <= MAX_SECONDS => Ok(Duration::from_secs(seconds)),
         _ => Err(format!("{text:?} is too long; at most 3650d")),
     }

@@ -103,8 +103,8 @@ fn take(
         create: found.create,
         modified: found.modified,
     };
-    let time = history.ended_at.clone();
-    let txn = request::release(&cluster.keys, shown, (&history, lease, &time));
+    let entry = (&history, lease, history.ended_at.as_str());
+    let txn = request::release(&cluster.keys, shown, entry);
     let outcome = cluster.settle(txn, |reply| request::released(reply, &history))?;
     if outcome != Released::Done {
         cluster.revoke(lease);
@@ -159,11 +159,8 @@ fn shown(node: &str, found: &Found, now: Timestamp, style: Style) -> String {
 fn done(cluster: &Cluster, node: &str) -> Exit {
     print(&format!("released the claim of {node}"));
     // Only to be helpful: that it was released is known.
-    if let Some(left) = cluster
-        .survey()
-        .ok()
-        .and_then(|it| queue(&it, "claims left"))
-    {
+    let survey = cluster.survey().ok();
+    if let Some(left) = survey.and_then(|it| queue(&it, "claims left")) {
         print(&left);
     }
     Exit::Done

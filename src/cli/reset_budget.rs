@@ -41,9 +41,9 @@ pub(super) fn reset_budget(cluster: &Cluster, node: &str, reason: &str) -> Resul
         }
         let history = entry(node, reason, &record, Timestamp::now());
         let lease = cluster.history_lease()?;
-        let time = history.ended_at.clone();
         let whole = (whole(&pair.value)?, pair.mod_revision);
-        let txn = write(&cluster.keys, node, whole, (&history, lease, &time));
+        let entry = (&history, lease, history.ended_at.as_str());
+        let txn = write(&cluster.keys, node, whole, entry);
         if cluster.settle(txn, |reply| was_reset(reply, &history))? {
             print(&format!(
                 "the reboot budget of {node} is whole again ({} used before)",

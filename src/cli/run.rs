@@ -12,7 +12,7 @@ use crate::{config, observe};
 
 /// Runs until it is stopped, or once.
 pub(super) fn run(path: &Path, options: &RunOptions) -> Result<Exit, Exit> {
-    let loaded = config::load(path).map_err(|problems| invalid(&problems))?;
+    let loaded = config::load(path).map_err(invalid)?;
     let config = loaded.config;
     observe::log::init(config.log.level, config.log.format, &config.node_name);
     for warning in &loaded.warnings {

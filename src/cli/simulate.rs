@@ -17,8 +17,7 @@ use crate::scripts::{self, ScriptContext};
 
 /// Runs the detectors of the configuration once.
 pub(super) fn simulate(path: &Path, with_health: bool, json: bool) -> Result<Exit, Exit> {
-    let config = config::load(path).map_err(|problems| invalid(&problems))?;
-    let config = config.config;
+    let config = config::load(path).map_err(invalid)?.config;
     let cancel = Cancel::new();
     let env = environment(&config);
     let reports = detect::run_all(&config.detectors, &env, &cancel);
