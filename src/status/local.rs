@@ -127,6 +127,13 @@ mod tests {
         assert_eq!(of_lock_file(Ok(b"no number\n".to_vec())), Ok(None));
         // The first process of a host is none of ours.
         assert_eq!(of_lock_file(Ok(b"1\n".to_vec())), Ok(None));
+        // Nor is the one that looks, whatever it is called.
+        let called = fs::read("/proc/self/comm").unwrap();
+        fs::write("/proc/self/comm", COMM).unwrap();
+        let own = std::process::id().to_string().into_bytes();
+        let seen = of_lock_file(Ok(own));
+        fs::write("/proc/self/comm", called).unwrap();
+        assert_eq!(seen, Ok(None));
         let why = of_lock_file(unreadable(ErrorKind::PermissionDenied)).unwrap_err();
         assert!(why.contains("sudo"), "{why}");
     }

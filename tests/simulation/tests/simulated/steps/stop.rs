@@ -238,6 +238,26 @@ fn passes_after_one_that_called_its_attempt_off_come_longer_and_longer_until_the
         assert!(said.text.contains("tried again"));
     }
     assert_eq!(node.memory.clone().unwrap().called_off.unwrap().times, 4);
+    // One that only shows what would be does not rest, and counts nothing.
+    let dry = Settings {
+        dry_run: true,
+        ..once()
+    };
+    let mut shows = node.followed_by(dry);
+    assert_eq!(pass(&mut shows), Some(0));
+    assert!(shows.said("dry_run", ""), "it stopped before the commit");
+    node = next(shows, 3600 * 5);
+    node.memory
+        .as_mut()
+        .unwrap()
+        .called_off
+        .as_mut()
+        .unwrap()
+        .times = u32::MAX;
+    node = next(node, 0);
+    undone(&mut node);
+    let off = node.memory.clone().unwrap().called_off.unwrap();
+    assert_eq!(off.times, u32::MAX);
     // An operator who has mended it asks for a try.
     let asks = RebootRequest {
         v: RECORD_VERSION,
