@@ -35,6 +35,18 @@ pub use request::*;
 pub use tls::TlsOptions;
 pub use watch::{Watch, WatchStop};
 
+/// What a reply of this kind holds.
+macro_rules! of_kind {
+    ($kind:ident, $reply:expr) => {
+        match $reply? {
+            Reply::$kind(reply) => Ok(reply),
+            _ => Err(Error::OutcomeUnknown {
+                detail: "the reply is to another kind of request".into(),
+            }),
+        }
+    };
+}
+
 /// Anything that answers etcd requests: the [`Client`], or a simulated server.
 ///
 /// Only [`call`](Etcd::call) has to be written. The other methods wrap it, one for each kind of request. Each fails as `call`
@@ -51,10 +63,7 @@ pub trait Etcd {
     /// # Errors
     /// See [`Etcd`].
     fn range(&self, range: Range) -> Result<RangeReply, Error> {
-        let Reply::Range(reply) = self.call(&Request::Range(range))? else {
-            return Err(mismatch());
-        };
-        Ok(reply)
+        of_kind!(Range, self.call(&Request::Range(range)))
     }
 
     /// Writes one key.
@@ -62,10 +71,7 @@ pub trait Etcd {
     /// # Errors
     /// See [`Etcd`].
     fn put(&self, put: Put) -> Result<PutReply, Error> {
-        let Reply::Put(reply) = self.call(&Request::Put(put))? else {
-            return Err(mismatch());
-        };
-        Ok(reply)
+        of_kind!(Put, self.call(&Request::Put(put)))
     }
 
     /// Deletes keys.
@@ -73,10 +79,7 @@ pub trait Etcd {
     /// # Errors
     /// See [`Etcd`].
     fn delete(&self, delete: Delete) -> Result<DeleteReply, Error> {
-        let Reply::Delete(reply) = self.call(&Request::Delete(delete))? else {
-            return Err(mismatch());
-        };
-        Ok(reply)
+        of_kind!(Delete, self.call(&Request::Delete(delete)))
     }
 
     /// Compares, then runs one of two lists of operations.
@@ -84,10 +87,7 @@ pub trait Etcd {
     /// # Errors
     /// See [`Etcd`].
     fn txn(&self, txn: Txn) -> Result<TxnReply, Error> {
-        let Reply::Txn(reply) = self.call(&Request::Txn(txn))? else {
-            return Err(mismatch());
-        };
-        Ok(reply)
+        of_kind!(Txn, self.call(&Request::Txn(txn)))
     }
 
     /// Creates a lease; `id` 0 lets the server choose.
@@ -95,10 +95,7 @@ pub trait Etcd {
     /// # Errors
     /// See [`Etcd`].
     fn grant(&self, id: i64, ttl_sec: i64) -> Result<GrantReply, Error> {
-        let Reply::Grant(reply) = self.call(&Request::Grant { id, ttl_sec })? else {
-            return Err(mismatch());
-        };
-        Ok(reply)
+        of_kind!(Grant, self.call(&Request::Grant { id, ttl_sec }))
     }
 
     /// Ends a lease and deletes its keys.
@@ -106,10 +103,7 @@ pub trait Etcd {
     /// # Errors
     /// See [`Etcd`].
     fn revoke(&self, id: i64) -> Result<Header, Error> {
-        let Reply::Revoke(reply) = self.call(&Request::Revoke { id })? else {
-            return Err(mismatch());
-        };
-        Ok(reply)
+        of_kind!(Revoke, self.call(&Request::Revoke { id }))
     }
 
     /// Renews a lease once.
@@ -117,10 +111,7 @@ pub trait Etcd {
     /// # Errors
     /// See [`Etcd`]. A lease that is gone is not an error: its TTL is `None`.
     fn keep_alive(&self, id: i64) -> Result<KeepAliveReply, Error> {
-        let Reply::KeepAlive(reply) = self.call(&Request::KeepAlive { id })? else {
-            return Err(mismatch());
-        };
-        Ok(reply)
+        of_kind!(KeepAlive, self.call(&Request::KeepAlive { id }))
     }
 
     /// Asks how long a lease has to live, and with `keys` what is attached to it.
@@ -128,10 +119,7 @@ pub trait Etcd {
     /// # Errors
     /// See [`Etcd`].
     fn time_to_live(&self, id: i64, keys: bool) -> Result<TimeToLiveReply, Error> {
-        let Reply::TimeToLive(reply) = self.call(&Request::TimeToLive { id, keys })? else {
-            return Err(mismatch());
-        };
-        Ok(reply)
+        of_kind!(TimeToLive, self.call(&Request::TimeToLive { id, keys }))
     }
 
     /// Forgets revisions before this one.
@@ -139,10 +127,7 @@ pub trait Etcd {
     /// # Errors
     /// See [`Etcd`].
     fn compact(&self, revision: i64) -> Result<Header, Error> {
-        let Reply::Compact(reply) = self.call(&Request::Compact { revision })? else {
-            return Err(mismatch());
-        };
-        Ok(reply)
+        of_kind!(Compact, self.call(&Request::Compact { revision }))
     }
 
     /// The answering member's status. It may be answered without a leader; etcd 3.5.30 and later want root for it when
@@ -151,10 +136,7 @@ pub trait Etcd {
     /// # Errors
     /// See [`Etcd`].
     fn status(&self) -> Result<StatusReply, Error> {
-        let Reply::Status(reply) = self.call(&Request::Status)? else {
-            return Err(mismatch());
-        };
-        Ok(reply)
+        of_kind!(Status, self.call(&Request::Status))
     }
 
     /// The cluster's members, as the answering one knows them.
@@ -162,20 +144,11 @@ pub trait Etcd {
     /// # Errors
     /// See [`Etcd`].
     fn members(&self) -> Result<MembersReply, Error> {
-        let Reply::Members(reply) = self.call(&Request::Members)? else {
-            return Err(mismatch());
-        };
-        Ok(reply)
+        of_kind!(Members, self.call(&Request::Members))
     }
 }
 
 /// Nothing in this crate panics half way through a change of what is behind a lock, so that a panic elsewhere leaves it usable.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn mismatch() -> Error {
-    Error::OutcomeUnknown {
-        detail: "the reply is to another kind of request".into(),
-    }
 }
