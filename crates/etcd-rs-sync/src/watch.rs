@@ -66,12 +66,6 @@ pub(crate) fn lines(reader: ureq::BodyReader<'static>) -> Vec<Vec<u8>> {
     std::iter::from_fn(|| stream.line().ok().flatten()).collect()
 }
 
-/// What became of an attempt that was answered.
-enum Opened {
-    Stream(Stream),
-    Refused(u16, Refusal, Ticket),
-}
-
 impl Watch {
     pub(crate) fn new(session: Arc<Session>, agent: Certified, request: WatchRequest) -> Watch {
         let stop = WatchStop::new(agent);
@@ -109,16 +103,15 @@ impl Watch {
         let best = endpoints.next(self.avoided.as_slice());
         self.endpoint = best.or_else(|| endpoints.next(&[])).unwrap_or(0);
         match self.open() {
-            Ok(Opened::Stream(stream)) => {
-                self.stream = Some(stream);
-                Ok(())
-            }
-            Ok(Opened::Refused(status, refusal, ticket)) => self.refused(status, refusal, &ticket),
-            Err(error) => Err(self.fail(error)),
+            Ok(Ok(stream)) => self.stream = Some(stream),
+            Ok(Err((status, refusal, ticket))) => return self.refused(status, refusal, &ticket),
+            Err(error) => return Err(self.fail(error)),
         }
+        Ok(())
     }
 
-    fn open(&self) -> Result<Opened, Error> {
+    /// A stream, or the refusal of whoever answered.
+    fn open(&self) -> Result<Result<Stream, (u16, Refusal, Ticket)>, Error> {
         let agent = self.stop.agent(&self.session)?;
         let now = Instant::now();
         let timeout = self.session.options.timeout;
@@ -149,7 +142,7 @@ impl Watch {
             .limit(u64::MAX)
             .reader();
         if status == 200 {
-            return Ok(Opened::Stream(Stream::new(reader, ticket)));
+            return Ok(Ok(Stream::new(reader, ticket)));
         }
         let mut words = Vec::new();
         let read = reader
@@ -158,7 +151,7 @@ impl Watch {
             .read_to_end(&mut words);
         read.map_err(|e| self.lost(&e.to_string()))?;
         let refusal = self.session.refusal(&ticket, &words);
-        Ok(Opened::Refused(status, refusal, ticket))
+        Ok(Err((status, refusal, ticket)))
     }
 
     /// Reads one message and keeps the stream if it is still good.

@@ -38,13 +38,13 @@ impl Attempt<'_> {
         let ticket = prepared.map_err(judge)?;
         let posted = match self.post(&ticket) {
             // It was refused, so it had no effect and may be sent again, once, with a new token.
-            Err(Refused { again: true, .. }) if session.options.auth.is_some() => {
+            Err((_, true)) if session.options.auth.is_some() => {
                 let ticket = session.renew(agent, endpoint, limits, &ticket);
                 self.post(&ticket.map_err(judge)?)
             }
             posted => posted,
         };
-        posted.map_err(|refused| judge(refused.error))
+        posted.map_err(|(error, _)| judge(error))
     }
 
     fn post(&self, ticket: &Ticket) -> Result<Reply, Refused> {
@@ -61,7 +61,7 @@ impl Attempt<'_> {
             let detail = session.without_token(ticket, detail);
             format!("{}: {detail}", session.options.endpoints[self.endpoint])
         };
-        let unknown = |why: &str| Refused::of(Error::OutcomeUnknown { detail: at(why) });
+        let unknown = |why: &str| (Error::OutcomeUnknown { detail: at(why) }, false);
         let known = &session.known;
         let asked = known.asking();
         match exchange(&self.agent, &post) {
@@ -84,41 +84,27 @@ impl Attempt<'_> {
                 }
                 Err(unknown(&failure.detail))
             }
-            Err(failure) => Err(Refused::of(Error::NotSent {
-                detail: at(&failure.detail),
-            })),
+            Err(failure) => {
+                let detail = at(&failure.detail);
+                Err((Error::NotSent { detail }, false))
+            }
         }
     }
 }
 
+/// Why there is no reply, and whether a new token may bring one.
+type Refused = (Error, bool);
+
 /// Judges the server's "no", and says which endpoint it was where that matters.
 fn refused(http_status: u16, refusal: Refusal, at: &dyn Fn(&str) -> String) -> Refused {
     let wants_new_token = refusal.wants_new_token();
-    match wire::classify(http_status, refusal) {
-        Error::OutcomeUnknown { detail } => Refused::of(Error::OutcomeUnknown {
-            detail: at(&detail),
-        }),
-        Error::NotSent { detail } => Refused::of(Error::NotSent {
-            detail: at(&detail),
-        }),
-        error => Refused {
-            again: wants_new_token && error.is_definite(),
-            error,
-        },
+    let mut error = wire::classify(http_status, refusal);
+    if let Error::OutcomeUnknown { detail } | Error::NotSent { detail } = &mut error {
+        *detail = at(detail);
+        return (error, false);
     }
-}
-
-/// Why there is no reply, and whether a new token may bring one.
-struct Refused {
-    error: Error,
-    again: bool,
-}
-
-impl Refused {
-    fn of(error: Error) -> Refused {
-        let again = false;
-        Refused { error, again }
-    }
+    let again = wants_new_token && error.is_definite();
+    (error, again)
 }
 
 /// Whether another endpoint may do better.
