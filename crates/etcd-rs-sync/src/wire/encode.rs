@@ -2,11 +2,11 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{MAX_REPLY_BYTES, SMALL_REPLY_BYTES};
 use crate::items::WatchRequest;
-use crate::{Compare, Delete, Is, Keys, Op, Order, Put, Range, Request, Target, Txn};
+use crate::{Compare, Delete, Is, Op, Order, Put, Range, Request, Target, Txn};
 
 /// Where a request is posted, for etcd 3.4 and later.
 pub(crate) fn path(request: &Request) -> &'static str {
@@ -43,20 +43,10 @@ pub(crate) fn body(request: &Request) -> Value {
         Request::Put(put) => encode_put(put),
         Request::Delete(delete) => encode_delete(delete),
         Request::Txn(txn) => encode_txn(txn),
-        Request::Grant { id, ttl_sec } => {
-            // Upper case, as the protobuf fields are.
-            let mut fields = Fields::default();
-            fields.int("TTL", *ttl_sec);
-            fields.int("ID", *id);
-            fields.done()
-        }
+        // Upper case, as the protobuf fields are.
+        Request::Grant { id, ttl_sec } => object([("TTL", int(*ttl_sec)), ("ID", int(*id))]),
         Request::Revoke { id } | Request::KeepAlive { id } => json!({"ID": id.to_string()}),
-        Request::TimeToLive { id, keys } => {
-            let mut fields = Fields::default();
-            fields.int("ID", *id);
-            fields.flag("keys", *keys);
-            fields.done()
-        }
+        Request::TimeToLive { id, keys } => object([("ID", int(*id)), ("keys", flag(*keys))]),
         Request::Compact { revision } => json!({"revision": revision.to_string()}),
         Request::Status | Request::Members => json!({}),
     }
@@ -64,12 +54,14 @@ pub(crate) fn body(request: &Request) -> Value {
 
 /// The body that opens a watch at `start_revision`; 0 for "from now on".
 pub(crate) fn watch(request: &WatchRequest, start_revision: i64) -> Value {
-    let mut fields = Fields::default();
-    fields.keys(&request.keys);
-    fields.int("start_revision", start_revision);
-    fields.flag("prev_kv", request.prev_kv);
-    fields.flag("progress_notify", request.progress_notify);
-    json!({"create_request": fields.done()})
+    let create = object([
+        ("key", bytes(&request.keys.key)),
+        ("range_end", some_bytes(&request.keys.range_end)),
+        ("start_revision", int(start_revision)),
+        ("prev_kv", flag(request.prev_kv)),
+        ("progress_notify", flag(request.progress_notify)),
+    ]);
+    json!({"create_request": create})
 }
 
 /// The body that asks for a token.
@@ -78,45 +70,43 @@ pub(crate) fn authenticate(user: &str, password: &str) -> Value {
 }
 
 fn encode_range(range: &Range) -> Value {
-    let mut fields = Fields::default();
-    fields.keys(&range.keys);
-    fields.int("limit", range.limit);
-    fields.int("revision", range.revision);
-    fields.flag("serializable", range.serializable);
-    fields.flag("keys_only", range.keys_only);
-    fields.flag("count_only", range.count_only);
-    fields.int("max_create_revision", range.max_create_revision);
-    let order = match range.order {
-        Order::Key => None, // what etcd does by itself
-        Order::CreateRevision => Some(("CREATE", "ASCEND")),
-        Order::CreateRevisionDescending => Some(("CREATE", "DESCEND")),
-        Order::ModRevision => Some(("MOD", "ASCEND")),
+    let (target, direction) = match range.order {
+        Order::Key => (None, None), // what etcd does by itself
+        Order::CreateRevision => (Some("CREATE"), Some("ASCEND")),
+        Order::CreateRevisionDescending => (Some("CREATE"), Some("DESCEND")),
+        Order::ModRevision => (Some("MOD"), Some("ASCEND")),
     };
-    if let Some((target, direction)) = order {
-        fields.set("sort_target", target);
-        fields.set("sort_order", direction);
-    }
-    fields.done()
+    object([
+        ("key", bytes(&range.keys.key)),
+        ("range_end", some_bytes(&range.keys.range_end)),
+        ("limit", int(range.limit)),
+        ("revision", int(range.revision)),
+        ("serializable", flag(range.serializable)),
+        ("keys_only", flag(range.keys_only)),
+        ("count_only", flag(range.count_only)),
+        ("max_create_revision", int(range.max_create_revision)),
+        ("sort_target", target.into()),
+        ("sort_order", direction.into()),
+    ])
 }
 
 fn encode_put(put: &Put) -> Value {
-    let mut fields = Fields::default();
-    fields.bytes("key", &put.key);
-    if !put.value.is_empty() {
-        fields.bytes("value", &put.value);
-    }
-    fields.int("lease", put.lease);
-    fields.flag("prev_kv", put.prev_kv);
-    fields.flag("ignore_lease", put.ignore_lease);
-    fields.flag("ignore_value", put.ignore_value);
-    fields.done()
+    object([
+        ("key", bytes(&put.key)),
+        ("value", some_bytes(&put.value)),
+        ("lease", int(put.lease)),
+        ("prev_kv", flag(put.prev_kv)),
+        ("ignore_lease", flag(put.ignore_lease)),
+        ("ignore_value", flag(put.ignore_value)),
+    ])
 }
 
 fn encode_delete(delete: &Delete) -> Value {
-    let mut fields = Fields::default();
-    fields.keys(&delete.keys);
-    fields.flag("prev_kv", delete.prev_kv);
-    fields.done()
+    object([
+        ("key", bytes(&delete.keys.key)),
+        ("range_end", some_bytes(&delete.keys.range_end)),
+        ("prev_kv", flag(delete.prev_kv)),
+    ])
 }
 
 fn encode_txn(txn: &Txn) -> Value {
@@ -128,28 +118,27 @@ fn encode_txn(txn: &Txn) -> Value {
 }
 
 fn encode_compare(compare: &Compare) -> Value {
-    let mut fields = Fields::default();
-    fields.keys(&compare.keys);
-    fields.set(
-        "result",
-        match compare.result {
-            Is::Equal => "EQUAL",
-            Is::Greater => "GREATER",
-            Is::Less => "LESS",
-            Is::NotEqual => "NOT_EQUAL",
-        },
-    );
+    let result = match compare.result {
+        Is::Equal => "EQUAL",
+        Is::Greater => "GREATER",
+        Is::Less => "LESS",
+        Is::NotEqual => "NOT_EQUAL",
+    };
     // The value is written even when it is zero: it is one of several alternatives, and its presence says which.
     let (target, field, value) = match &compare.target {
-        Target::CreateRevision(n) => ("CREATE", "create_revision", n.to_string()),
-        Target::ModRevision(n) => ("MOD", "mod_revision", n.to_string()),
-        Target::Version(n) => ("VERSION", "version", n.to_string()),
-        Target::Lease(n) => ("LEASE", "lease", n.to_string()),
-        Target::Value(bytes) => ("VALUE", "value", STANDARD.encode(bytes)),
+        Target::CreateRevision(n) => ("CREATE", "create_revision", n.to_string().into()),
+        Target::ModRevision(n) => ("MOD", "mod_revision", n.to_string().into()),
+        Target::Version(n) => ("VERSION", "version", n.to_string().into()),
+        Target::Lease(n) => ("LEASE", "lease", n.to_string().into()),
+        Target::Value(value) => ("VALUE", "value", bytes(value)),
     };
-    fields.set("target", target);
-    fields.set(field, &value);
-    fields.done()
+    object([
+        ("key", bytes(&compare.keys.key)),
+        ("range_end", some_bytes(&compare.keys.range_end)),
+        ("result", result.into()),
+        ("target", target.into()),
+        (field, value),
+    ])
 }
 
 fn encode_op(op: &Op) -> Value {
@@ -161,42 +150,28 @@ fn encode_op(op: &Op) -> Value {
     }
 }
 
-/// An object under construction. Zero and false are left out, as they are what absence means.
-#[derive(Default)]
-struct Fields(Map<String, Value>);
+/// An object of the fields that hold something. Null, which zero and false are written as, is what absence means.
+fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
+    let held = fields.into_iter().filter(|(_, value)| !value.is_null());
+    held.map(|(field, value)| (field.to_owned(), value))
+        .collect()
+}
 
-impl Fields {
-    fn set(&mut self, field: &str, text: &str) {
-        self.0.insert(field.to_owned(), text.into());
-    }
+/// Integers go as strings: a JSON number is exact only up to 2^53 for some readers.
+fn int(n: i64) -> Value {
+    Some(n.to_string()).filter(|_| n != 0).into()
+}
 
-    /// Integers go as strings: a JSON number is exact only up to 2^53 for some readers.
-    fn int(&mut self, field: &str, n: i64) {
-        if n != 0 {
-            self.set(field, &n.to_string());
-        }
-    }
+fn flag(on: bool) -> Value {
+    on.then_some(true).into()
+}
 
-    fn flag(&mut self, field: &str, on: bool) {
-        if on {
-            self.0.insert(field.to_owned(), true.into());
-        }
-    }
+fn bytes(bytes: &[u8]) -> Value {
+    STANDARD.encode(bytes).into()
+}
 
-    fn bytes(&mut self, field: &str, bytes: &[u8]) {
-        self.set(field, &STANDARD.encode(bytes));
-    }
-
-    fn keys(&mut self, keys: &Keys) {
-        self.bytes("key", &keys.key);
-        if !keys.range_end.is_empty() {
-            self.bytes("range_end", &keys.range_end);
-        }
-    }
-
-    fn done(self) -> Value {
-        Value::Object(self.0)
-    }
+fn some_bytes(some: &[u8]) -> Value {
+    Some(bytes(some)).filter(|_| !some.is_empty()).into()
 }
 
 #[cfg(test)]

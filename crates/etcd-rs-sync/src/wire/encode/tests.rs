@@ -1,6 +1,7 @@
 //! The exact spelling of every request. These strings are the contract with the server, which checks no spelling itself.
 
 use super::*;
+use crate::Keys;
 
 fn text(request: Request) -> String {
     body(&request).to_string()
