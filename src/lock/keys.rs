@@ -19,112 +19,66 @@ impl Keys {
         &self.prefix
     }
 
-    /// The claim of one node.
-    pub fn claim(&self, node: &str) -> String {
-        format!("{}/claims/{node}", self.prefix)
-    }
-
-    /// What all claims start with.
-    pub fn claims(&self) -> String {
-        format!("{}/claims/", self.prefix)
-    }
-
-    /// The cluster-wide kill switch.
-    pub fn pause(&self) -> String {
-        format!("{}/pause", self.prefix)
-    }
-
-    /// The cooldown after a completed reboot.
-    pub fn cooldown(&self) -> String {
-        format!("{}/cooldown", self.prefix)
-    }
-
-    /// The registration of one member.
-    pub fn node(&self, node: &str) -> String {
-        format!("{}/nodes/{node}", self.prefix)
-    }
-
-    /// What all registrations start with.
-    pub fn nodes(&self) -> String {
-        format!("{}/nodes/", self.prefix)
-    }
-
-    /// That one member is in a wave below 0.
-    pub fn wave(&self, node: &str) -> String {
-        format!("{}/waves/{node}", self.prefix)
-    }
-
-    /// What all of those start with.
-    pub fn waves(&self) -> String {
-        format!("{}/waves/", self.prefix)
-    }
-
-    /// The health report of one member.
-    pub fn alive(&self, node: &str) -> String {
-        format!("{}/alive/{node}", self.prefix)
-    }
-
-    /// What all health reports start with.
-    pub fn alives(&self) -> String {
-        format!("{}/alive/", self.prefix)
-    }
-
-    /// What one node says of itself.
-    pub fn standing(&self, node: &str) -> String {
-        format!("{}/standing/{node}", self.prefix)
-    }
-
-    /// What another machine says that was refused this name.
-    pub fn refused(&self, node: &str, node_id: &str) -> String {
-        format!("{}/standing/{node}/{node_id}", self.prefix)
-    }
-
-    /// What all of those start with.
-    pub fn standings(&self) -> String {
-        format!("{}/standing/", self.prefix)
-    }
-
-    /// An operator's request to reboot one node.
-    pub fn request(&self, node: &str) -> String {
-        format!("{}/requests/{node}", self.prefix)
-    }
-
-    /// What all requests start with.
-    pub fn requests(&self) -> String {
-        format!("{}/requests/", self.prefix)
-    }
-
-    /// That the reboot of one member failed.
-    pub fn failed(&self, node: &str) -> String {
-        format!("{}/line/failed/{node}", self.prefix)
-    }
-
-    /// What all failures start with.
-    pub fn failures(&self) -> String {
-        format!("{}/line/failed/", self.prefix)
-    }
-
-    /// An operator's word that the line goes on in spite of failures.
-    pub fn go_on(&self) -> String {
-        format!("{}/line/go-on", self.prefix)
-    }
-
-    /// One finished attempt. `time` sorts as text, so that the history lists in order.
-    pub fn history(&self, time: &str, node: &str) -> String {
-        format!("{}/history/{time}-{node}", self.prefix)
-    }
-
-    /// What all finished attempts start with.
-    pub fn histories(&self) -> String {
-        format!("{}/history/", self.prefix)
-    }
-
     /// The node a key below one of the prefixes names; `None` for a key that is not ours: of a tool, or of a group whose
     /// `lock_key` lies below this one.
     pub fn node_of<'a>(prefix: &str, key: &'a [u8]) -> Option<&'a str> {
         let name = std::str::from_utf8(key).ok()?.strip_prefix(prefix)?;
         is_node_name(name).then_some(name)
     }
+}
+
+/// Makes a function of each row: what is below the prefix, with the names of a node and the like in it.
+macro_rules! keys {
+    ($($(#[$doc:meta])* $name:ident($($part:ident),*) = $below:literal;)*) => {
+        impl Keys {
+            $($(#[$doc])* pub fn $name(&self, $($part: &str),*) -> String {
+                format!(concat!("{}", $below), self.prefix, $($part = $part),*)
+            })*
+        }
+    };
+}
+
+keys! {
+    /// The claim of one node.
+    claim(node) = "/claims/{node}";
+    /// What all claims start with.
+    claims() = "/claims/";
+    /// The cluster-wide kill switch.
+    pause() = "/pause";
+    /// The cooldown after a completed reboot.
+    cooldown() = "/cooldown";
+    /// The registration of one member.
+    node(node) = "/nodes/{node}";
+    /// What all registrations start with.
+    nodes() = "/nodes/";
+    /// That one member is in a wave below 0.
+    wave(node) = "/waves/{node}";
+    /// What all of those start with.
+    waves() = "/waves/";
+    /// The health report of one member.
+    alive(node) = "/alive/{node}";
+    /// What all health reports start with.
+    alives() = "/alive/";
+    /// What one node says of itself.
+    standing(node) = "/standing/{node}";
+    /// What another machine says that was refused this name.
+    refused(node, node_id) = "/standing/{node}/{node_id}";
+    /// What all of those start with.
+    standings() = "/standing/";
+    /// An operator's request to reboot one node.
+    request(node) = "/requests/{node}";
+    /// What all requests start with.
+    requests() = "/requests/";
+    /// That the reboot of one member failed.
+    failed(node) = "/line/failed/{node}";
+    /// What all failures start with.
+    failures() = "/line/failed/";
+    /// An operator's word that the line goes on in spite of failures.
+    go_on() = "/line/go-on";
+    /// One finished attempt. `time` sorts as text, so that the history lists in order.
+    history(time, node) = "/history/{time}-{node}";
+    /// What all finished attempts start with.
+    histories() = "/history/";
 }
 
 /// What a node may be called.

@@ -275,8 +275,8 @@ fn every_field_of_a_record_is_documented() {
     let named: BTreeSet<String> = structs
         .map(|(_, heading)| heading.split('/').next().unwrap().to_owned())
         .into();
-    let exist = keys.match_indices("{}/").filter_map(|(at, _)| {
-        let word = keys[at + 3..].split(['/', '"']).next()?;
+    let exist = keys.match_indices(" = \"/").filter_map(|(at, mark)| {
+        let word = keys[at + mark.len()..].split(['/', '"']).next()?;
         Some(word.to_owned())
     });
     same("keys", &named, &exist.collect());
