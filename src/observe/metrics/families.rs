@@ -5,9 +5,9 @@ use super::family::Family;
 use crate::core::facts::HealthPhase;
 use crate::core::{Refusal, State};
 
-/// Makes the families of a table that is in the order of the exposition.
+/// Makes the families of a table that is in the order of the exposition. What is said of each is its help text.
 macro_rules! families {
-    ($($name:ident: $made:expr,)*) => {
+    ($(#[doc = $help:literal] $name:ident: $kind:ident($metric:literal $(, $more:expr)? $(,)?),)*) => {
         /// All of them.
         #[derive(Debug)]
         pub(super) struct Families {
@@ -17,7 +17,7 @@ macro_rules! families {
         impl Families {
             /// Everything at zero.
             pub(super) fn new() -> Families {
-                Families { $($name: $made,)* }
+                Families { $($name: Family::$kind($metric, $help.trim_start() $(, $more)?),)* }
             }
 
             /// In the order of the exposition.
@@ -29,141 +29,95 @@ macro_rules! families {
 }
 
 families! {
-    build_info: Family::gauge(
-        "reboot_coordinator_build_info",
-        "Always 1; what runs.",
-        &[("version", &[]), ("revision", &[])],
-    ),
-    state: Family::gauge(
-        "reboot_coordinator_state",
-        "1 for the state this node is in.",
-        &[("state", &State::NAMES)],
-    ),
-    reboot_required: number(
-        "reboot_coordinator_reboot_required",
-        "1 when at least one detector said so when they were asked last.",
-    ),
-    required_since: number(
-        "reboot_coordinator_reboot_required_since_timestamp_seconds",
-        "Since when a reboot has been required, as far back as this process knows, by this node's clock; 0 when none is.",
-    ),
-    blocked: Family::gauge(
-        "reboot_coordinator_blocked",
-        "1 for the reason that holds this node up. A look at the gates that comes to the same changes nothing.",
-        &[("reason", &reasons())],
-    ),
-    blocked_since: Family::gauge(
+    /// Always 1; what runs.
+    build_info: gauge("reboot_coordinator_build_info", &[("version", &[]), ("revision", &[])]),
+    /// 1 for the state this node is in.
+    state: gauge("reboot_coordinator_state", &[("state", &State::NAMES)]),
+    /// 1 when at least one detector said so when they were asked last.
+    reboot_required: number("reboot_coordinator_reboot_required"),
+    /// Since when a reboot has been required, as far back as this process knows, by this node's clock; 0 when none is.
+    required_since: number("reboot_coordinator_reboot_required_since_timestamp_seconds"),
+    /// 1 for the reason that holds this node up. A look at the gates that comes to the same changes nothing.
+    blocked: gauge("reboot_coordinator_blocked", &[("reason", &reasons())]),
+    /// Since when this reason has held this node up, by its clock; 0 for the others.
+    blocked_since: gauge(
         "reboot_coordinator_blocked_since_timestamp_seconds",
-        "Since when this reason has held this node up, by its clock; 0 for the others.",
         &[("reason", &reasons())],
     ),
-    queue_position: number(
-        "reboot_coordinator_queue_position",
-        "Place in the queue, 1 at its head; 0 outside of it. Far back it is at least this.",
-    ),
-    claim_held: number(
-        "reboot_coordinator_claim_held",
-        "1 while this node has a claim: a place in the queue, or a reboot in progress.",
-    ),
-    claim_committed: number(
-        "reboot_coordinator_claim_committed_timestamp_seconds",
-        "When the claim that is held was committed; 0 when none is.",
-    ),
-    last_reboot: number(
-        "reboot_coordinator_last_reboot_timestamp_seconds",
-        "When this node's last coordinated reboot was complete; 0 when none is known.",
-    ),
-    window_open: number(
-        "reboot_coordinator_window_open",
-        "1 while the maintenance windows allow a reboot.",
-    ),
-    kill_switch: number(
-        "reboot_coordinator_kill_switch_active",
-        "1 while this node's kill switch file exists or cannot be checked.",
-    ),
-    cluster_paused: number(
-        "reboot_coordinator_cluster_paused",
-        "1 when the cluster was paused at this node's last look, which it takes while it requires a reboot.",
-    ),
-    cluster_nodes: Family::gauge(
+    /// Place in the queue, 1 at its head; 0 outside of it. Far back it is at least this.
+    queue_position: number("reboot_coordinator_queue_position"),
+    /// 1 while this node has a claim: a place in the queue, or a reboot in progress.
+    claim_held: number("reboot_coordinator_claim_held"),
+    /// When the claim that is held was committed; 0 when none is.
+    claim_committed: number("reboot_coordinator_claim_committed_timestamp_seconds"),
+    /// When this node's last coordinated reboot was complete; 0 when none is known.
+    last_reboot: number("reboot_coordinator_last_reboot_timestamp_seconds"),
+    /// 1 while the maintenance windows allow a reboot.
+    window_open: number("reboot_coordinator_window_open"),
+    /// 1 while this node's kill switch file exists or cannot be checked.
+    kill_switch: number("reboot_coordinator_kill_switch_active"),
+    /// 1 when the cluster was paused at this node's last look, which it takes while it requires a reboot.
+    cluster_paused: number("reboot_coordinator_cluster_paused"),
+    /// Members of the cluster, by health, at this node's last look, which it takes while it requires a reboot and has cluster policies; 0 before.
+    cluster_nodes: gauge(
         "reboot_coordinator_cluster_nodes",
-        "Members of the cluster, by health, at this node's last look, which it takes while it requires a reboot and has cluster policies; 0 before.",
         &[("health", &["healthy", "unhealthy"])],
     ),
-    certificates: Family::gauge(
+    /// When the first certificate in this file for etcd ends; 0 when there is no such file.
+    certificates: gauge(
         "reboot_coordinator_etcd_certificate_expiry_timestamp_seconds",
-        "When the first certificate in this file for etcd ends; 0 when there is no such file.",
         &[("file", &CERTIFICATE_FILES)],
     ),
-    reboots: Family::counter(
-        "reboot_coordinator_reboots_total",
-        "Attempts to reboot this node that ended, by outcome. Counted by the process that sees the end, which after a reboot is a new one.",
-        &[("outcome", &OUTCOMES)],
-    ),
-    blocks: Family::counter(
-        "reboot_coordinator_reboot_blocked_total",
-        "Judgements that a required reboot must wait, by reason.",
-        &[("reason", &reasons())],
-    ),
-    detector_checks: Family::counter(
+    /// Attempts to reboot this node that ended, by outcome. Counted by the process that sees the end, which after a reboot is a new one.
+    reboots: counter("reboot_coordinator_reboots_total", &[("outcome", &OUTCOMES)]),
+    /// Judgements that a required reboot must wait, by reason.
+    blocks: counter("reboot_coordinator_reboot_blocked_total", &[("reason", &reasons())]),
+    /// Questions to detectors, by what they said.
+    detector_checks: counter(
         "reboot_coordinator_detector_checks_total",
-        "Questions to detectors, by what they said.",
         &[("detector", &[]), ("result", &DETECTOR_RESULTS)],
     ),
-    detector_duration: Family::histogram(
+    /// How long a detector took to answer.
+    detector_duration: histogram(
         "reboot_coordinator_detector_check_duration_seconds",
-        "How long a detector took to answer.",
         &DETECTOR_BOUNDS,
     ),
-    health_checks: Family::counter(
+    /// Runs of the health script, by phase and by how they ended.
+    health_checks: counter(
         "reboot_coordinator_health_checks_total",
-        "Runs of the health script, by phase and by how they ended.",
         &[("phase", &PHASES.map(HealthPhase::as_str)), ("result", &HEALTH_RESULTS)],
     ),
-    health_duration: Family::histogram(
-        "reboot_coordinator_health_check_duration_seconds",
-        "How long the health script ran.",
-        &HEALTH_BOUNDS,
-    ),
-    lock_acquire_duration: Family::histogram(
+    /// How long the health script ran.
+    health_duration: histogram("reboot_coordinator_health_check_duration_seconds", &HEALTH_BOUNDS),
+    /// From joining the queue to the commit. Counted when the attempt ends, because a reboot ends the process that waited before it can be scraped.
+    lock_acquire_duration: histogram(
         "reboot_coordinator_lock_acquire_duration_seconds",
-        "From joining the queue to the commit. Counted when the attempt ends, because a reboot ends the process that waited before it can be scraped.",
         &LOCK_BOUNDS,
     ),
-    lock_losses: Family::counter(
-        "reboot_coordinator_lock_losses_total",
-        "Places in the queue and claims that were lost or taken away.",
-        &[],
-    ),
-    etcd_requests: Family::counter(
+    /// Places in the queue and claims that were lost or taken away.
+    lock_losses: counter("reboot_coordinator_lock_losses_total", &[]),
+    /// Requests to etcd, by operation and by what came of them; for the watch, its connections.
+    etcd_requests: counter(
         "reboot_coordinator_etcd_requests_total",
-        "Requests to etcd, by operation and by what came of them; for the watch, its connections.",
         &[("operation", &OPERATIONS), ("result", &ETCD_RESULTS)],
     ),
-    etcd_duration: Family::histogram(
-        "reboot_coordinator_etcd_request_duration_seconds",
-        "How long etcd took to answer, or was waited for.",
-        &ETCD_BOUNDS,
-    ),
-    endpoint_answered: Family::gauge(
+    /// How long etcd took to answer, or was waited for.
+    etcd_duration: histogram("reboot_coordinator_etcd_request_duration_seconds", &ETCD_BOUNDS),
+    /// When this endpoint of etcd answered last; 0 when it has not.
+    endpoint_answered: gauge(
         "reboot_coordinator_etcd_endpoint_last_success_timestamp_seconds",
-        "When this endpoint of etcd answered last; 0 when it has not.",
         &[("endpoint", &[])],
     ),
-    endpoint_failed: Family::gauge(
+    /// When this endpoint of etcd failed last; 0 when it has not. When this is later than the last success, it failed when it was asked last: one that is not needed is not asked again before another fails.
+    endpoint_failed: gauge(
         "reboot_coordinator_etcd_endpoint_last_failure_timestamp_seconds",
-        "When this endpoint of etcd failed last; 0 when it has not. When this is later than the last success, it failed when it was asked last: one that is not needed is not asked again before another fails.",
         &[("endpoint", &[])],
     ),
-    event_hooks: Family::counter(
+    /// Runs of the event hook, by how they ended, and events that were dropped because it is too slow.
+    event_hooks: counter(
         "reboot_coordinator_event_hooks_total",
-        "Runs of the event hook, by how they ended, and events that were dropped because it is too slow.",
         &[("result", &EVENT_HOOK_RESULTS)],
     ),
-}
-
-fn number(name: &'static str, help: &'static str) -> Family {
-    Family::gauge(name, help, &[])
 }
 
 /// What can hold up a required reboot.

@@ -62,6 +62,11 @@ impl Family {
         family
     }
 
+    /// A gauge without labels.
+    pub(super) fn number(name: &'static str, help: &'static str) -> Family {
+        Family::gauge(name, help, &[])
+    }
+
     /// A histogram of seconds, without labels.
     pub(super) fn histogram(
         name: &'static str,
