@@ -210,7 +210,7 @@ impl Daemon {
             if let Some(code) = self.exit {
                 // What it came to is for the commands of this host, too.
                 self.observer.rests(&self.machine);
-                self.observer.stopping();
+                self.observer.notify.stopping();
                 self.leave(events);
                 self.wait_until_told(events);
                 self.wait_for_children(events);
@@ -231,7 +231,7 @@ impl Daemon {
             match event {
                 Ok(Event::Machine(input)) => self.machine.handle(self.clock.now(), input),
                 Ok(Event::Stop) => {
-                    self.observer.stopping();
+                    self.observer.notify.stopping();
                     self.stopped_at.get_or_insert(self.clock.now().mono);
                     self.machine.handle(self.clock.now(), Input::Stop);
                     self.tasks.cancel_monitor();

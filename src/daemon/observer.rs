@@ -31,14 +31,14 @@ type Served = (SocketAddr, Vec<String>);
 
 /// Owned by the main thread.
 pub(super) struct Observer {
-    shown: Arc<Shown>,
-    notify: Notify,
+    pub(super) shown: Arc<Shown>,
+    pub(super) notify: Notify,
     server: Option<(Served, Server)>,
     serves: bool,
     /// An address that could not be had, and when it is tried again.
     missing: Option<(Served, Duration)>,
     /// etcd was tried and did not answer: the daemon is up and at work, however long that lasts.
-    tried: bool,
+    pub(super) tried: bool,
 }
 
 impl Observer {
@@ -110,26 +110,8 @@ impl Observer {
         self.shown.metrics.note(note);
     }
 
-    #[cfg(test)]
-    pub(super) fn has_tried(&self) -> bool {
-        self.tried
-    }
-
-    #[cfg(test)]
-    pub(super) fn is_stuck(&self, awake: Duration) -> bool {
-        self.shown.heartbeat.is_stuck(awake)
-    }
-
     pub(super) fn reloading(&self) {
         self.notify.reloading(kernel_monotonic());
-    }
-
-    pub(super) fn reloaded(&self) {
-        self.notify.reloaded();
-    }
-
-    pub(super) fn stopping(&mut self) {
-        self.notify.stopping();
     }
 
     /// Serves at another address than before or by other names, or not at all. Metrics are an extra: when the address cannot be had

@@ -34,7 +34,7 @@ impl Daemon {
             return self.read_again();
         }
         match found.map_or(Ok(()), |found| self.follow(*found)) {
-            Ok(()) => self.observer.reloaded(),
+            Ok(()) => self.observer.notify.reloaded(),
             Err(why) => self.keep_old(&why),
         }
     }
@@ -60,7 +60,7 @@ impl Daemon {
 
     fn keep_old(&mut self, why: &str) {
         log::error!(event = "reload_refused"; "the new configuration cannot be used, keeping the old one: {why}");
-        self.observer.reloaded();
+        self.observer.notify.reloaded();
     }
 
     /// From here on nothing is decided, run or asked by the old configuration.

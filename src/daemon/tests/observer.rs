@@ -86,9 +86,9 @@ fn systemd_is_told_of_a_reload_and_of_the_end() {
     assert!(told().contains("READY=1"));
     observer.reloading();
     assert!(told().contains("RELOADING=1"));
-    observer.reloaded();
+    observer.notify.reloaded();
     assert!(told().contains("READY=1"));
-    observer.stopping();
+    observer.notify.stopping();
     assert!(told().contains("STOPPING=1"));
 }
 
@@ -97,7 +97,7 @@ fn a_main_loop_that_works_for_too_long_is_stuck_and_one_that_sleeps_is_not() {
     let lab = Lab::new();
     let (mut daemon, _events) = lab.daemon();
     let later = Duration::from_secs(24 * 3600);
-    let stuck = |observer: &Observer| observer.is_stuck(later);
+    let stuck = |observer: &Observer| observer.shown.heartbeat.is_stuck(later);
     daemon.observer.works();
     assert!(stuck(&daemon.observer));
     while daemon.machine.next_action().is_some() {}
@@ -115,13 +115,13 @@ fn a_daemon_is_up_when_its_first_pass_is_over_or_etcd_was_tried_in_vain() {
     assert!(!has_arrived(&view));
     view.state = "idle";
     assert!(has_arrived(&view));
-    assert!(!daemon.observer.has_tried());
+    assert!(!daemon.observer.tried);
     daemon.observer.note(&Note::info("queued", "in the queue"));
-    assert!(!daemon.observer.has_tried());
+    assert!(!daemon.observer.tried);
     daemon.observer.note(&Note::warn("etcd_error", "no answer"));
-    assert!(daemon.observer.has_tried());
+    assert!(daemon.observer.tried);
     daemon.observer.note(&Note::info("queued", "in the queue"));
-    assert!(daemon.observer.has_tried());
+    assert!(daemon.observer.tried);
 }
 
 #[test]
