@@ -4,36 +4,22 @@ use super::release::Release;
 
 /// Names of images before the dash and the release.
 const IMAGES: &[&str] = &[
-    "vmlinuz-",
-    "vmlinux-",
-    "Image-",
-    "Image.gz-",
-    "image-",
-    "bzImage-",
-    "zImage-",
-    "uImage-",
-    "kernel-",
+    "vmlinuz", "vmlinux", "Image", "Image.gz", "image", "bzImage", "zImage", "uImage", "kernel",
 ];
 
-/// Ends of names of images that are copies, signatures or packed in another way.
+/// What stands behind the last dot in names of images that are copies, signatures or packed in another way.
 const COPIES: &[&str] = &[
-    ".old",
-    ".bak",
-    ".hmac",
-    ".sig",
-    ".dpkg-tmp",
-    ".dpkg-new",
-    ".rpmsave",
-    ".rpmnew",
-    "~",
+    "old", "bak", "hmac", "sig", "dpkg-tmp", "dpkg-new", "rpmsave", "rpmnew",
 ];
 
 /// The release of an image named `vmlinuz-RELEASE` or in one of the ways like it; none of a copy or a rescue image.
 pub(super) fn image_release(file: &str) -> Option<&str> {
-    if COPIES.iter().any(|end| file.ends_with(end)) {
+    let is_copy = |(_, end): (&str, &str)| COPIES.contains(&end);
+    let (image, release) = file.split_once('-')?;
+    if file.ends_with('~') || file.rsplit_once('.').is_some_and(is_copy) || !IMAGES.contains(&image)
+    {
         return None;
     }
-    let release = IMAGES.iter().find_map(|prefix| file.strip_prefix(prefix))?;
     // Gentoo's tool names the architecture first: `kernel-genkernel-x86_64-6.6.35-gentoo`.
     let genkernel = release
         .strip_prefix("genkernel-")
