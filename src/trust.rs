@@ -75,22 +75,23 @@ impl From<io::Error> for Doubt {
     }
 }
 
+fn unfit<T>(path: &Path, why: &str) -> Result<T, Doubt> {
+    Err(Doubt::Unfit(format!("{} {why}", path.display())))
+}
+
 /// Opens a regular file that only root and this user can change.
 ///
 /// # Errors
 /// When it is something else, and when anything on the way is.
 pub fn open(path: &Path) -> Result<File, Doubt> {
     let (target, meta) = walk(path)?;
-    let shown = path.display();
     if !meta.is_file() {
-        return Err(Doubt::Unfit(format!(
-            "{shown} is not a regular file; name the file itself"
-        )));
+        return unfit(path, "is not a regular file; name the file itself");
     }
     let file = options().open(&target)?;
     let opened = file.metadata()?;
     if (opened.dev(), opened.ino()) != (meta.dev(), meta.ino()) {
-        return Err(Doubt::Unfit(format!("{shown} changes; try again")));
+        return unfit(path, "changes; try again");
     }
     Ok(file)
 }
@@ -127,10 +128,8 @@ pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Doubt> {
     let mut bytes = Vec::new();
     open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
-        let shown = path.display();
-        return Err(Doubt::Unfit(format!(
-            "{shown} is longer than {limit} bytes; this cannot be the right file"
-        )));
+        let why = format!("is longer than {limit} bytes; this cannot be the right file");
+        return unfit(path, &why);
     }
     Ok(bytes)
 }
@@ -141,9 +140,8 @@ pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Doubt> {
 /// When others could put something into it, or it is no folder.
 pub fn folder(path: &Path) -> Result<(), Doubt> {
     let (target, meta) = walk(path)?;
-    let shown = path.display();
     if !meta.is_dir() {
-        return Err(Doubt::Unfit(format!("{shown} is not a folder; move it")));
+        return unfit(path, "is not a folder; move it");
     }
     closed("", &target, &meta)
 }
@@ -159,19 +157,18 @@ pub fn program(path: &Path) -> Result<(), Doubt> {
 /// An interpreter may be a script itself; the kernel goes along with a few of them.
 fn program_of(path: &Path, depth: usize) -> Result<(), Doubt> {
     const DEPTH: usize = 4;
-    let unfit = |why: String| Err(Doubt::Unfit(format!("{} {why}", path.display())));
+    let unfit = |why: &str| unfit(path, why);
     let (target, meta) = walk(path)?;
     if !meta.is_file() {
-        return unfit("is not a regular file; name the program itself".to_owned());
+        return unfit("is not a regular file; name the program itself");
     }
     if meta.mode() & ANY_EXECUTE == 0 {
-        return unfit(format!("is not executable; run chmod 755 {}", typed(path)));
+        return unfit(&format!("is not executable; run chmod 755 {}", typed(path)));
     }
     let mount = statvfs(&target).map_err(io::Error::from)?;
     if mount.f_flag.contains(StatVfsMountFlags::NOEXEC) {
         return unfit(
-            "is on a file system that is mounted noexec; move it, for example to /usr/local/sbin"
-                .to_owned(),
+            "is on a file system that is mounted noexec; move it, for example to /usr/local/sbin",
         );
     }
     let mut head = Vec::new();
@@ -184,18 +181,18 @@ fn program_of(path: &Path, depth: usize) -> Result<(), Doubt> {
     let interpreter = match first_line::interpreter(&head) {
         Ok(Some(interpreter)) => interpreter,
         Ok(None) => return Ok(()),
-        Err(why) => return unfit(why),
+        Err(why) => return unfit(&why),
     };
     if depth == DEPTH {
-        return unfit("leads from interpreter to interpreter; name a program".to_owned());
+        return unfit("leads from interpreter to interpreter; name a program");
     }
     match program_of(&interpreter, depth + 1) {
         Ok(()) => Ok(()),
-        Err(Doubt::Unreadable(error)) => unfit(format!(
+        Err(Doubt::Unreadable(error)) => unfit(&format!(
             "begins with #! and the interpreter {}, which cannot be used: {error}; install it or correct the line",
             interpreter.display()
         )),
-        Err(Doubt::Unfit(why)) => unfit(format!("begins with #! and an interpreter: {why}")),
+        Err(Doubt::Unfit(why)) => unfit(&format!("begins with #! and an interpreter: {why}")),
     }
 }
 

@@ -221,14 +221,10 @@ impl<'a> Field<'a> {
 
 /// A concrete path as the table of fields writes it: indices are dropped.
 fn pattern(path: &str) -> String {
-    let mut pattern = String::new();
-    let mut inside = false;
-    for character in path.chars() {
-        inside = inside && character != ']';
-        if !inside {
-            pattern.push(character);
-        }
-        inside = inside || character == '[';
-    }
-    pattern
+    let mut parts = path.split('[');
+    let before = parts.next().unwrap_or_default().to_owned();
+    parts.fold(before, |pattern, part| {
+        let end = part.find(']').unwrap_or(part.len());
+        pattern + "[" + &part[end..]
+    })
 }

@@ -18,6 +18,7 @@ const SPECIAL: &[char] = &['*', '&', '%', '@', '`', '!', '|', '>', '?'];
 const QUOTE: &str = "the text goes on behind a value; put the whole of it in quotes";
 const DIRECTIVE: &str =
     "a line that begins with % is no field; remove it, or put a value in quotes";
+const SECOND: &str = "a second document begins here, and a configuration is one; remove `---` or `...`, or put what follows into a file in config.d";
 const UNCLOSED: &str =
     "a bracket is not closed, or a comma or the quotes around a text are missing; correct it";
 const INDENT: &str = "the indent does not fit the lines before it; fields and items of one level begin in the same column, with spaces";
@@ -79,46 +80,39 @@ pub(super) fn before_parsing(text: &str) -> Result<(), SyntaxError> {
     for (line, shown) in (1..).zip(text.split('\n')) {
         let begins = shown.trim_end() == "---" || shown.starts_with("--- ");
         let is_content = !begins && !shown.trim().is_empty() && !shown.starts_with(['#', '%']);
+        let refused = |column: usize, message: &str| {
+            Err(SyntaxError {
+                place: Some((line, column)),
+                message: message.to_owned(),
+            })
+        };
         if content && shown.starts_with('%') {
-            return Err(SyntaxError {
-                place: Some((line, 1)),
-                message: DIRECTIVE.to_owned(),
-            });
+            return refused(1, DIRECTIVE);
         }
         if (begins && content) || (is_content && ended) {
-            return Err(SyntaxError {
-                place: Some((line, 1)),
-                message: "a second document begins here, and a configuration is one; remove `---` or `...`, or put what follows into a file in config.d".to_owned(),
-            });
+            return refused(1, SECOND);
         }
         content |= begins || is_content;
         ended |= content && shown.trim_end() == "...";
         for (column, letter) in (1..).zip(shown.chars()) {
-            let refused = |message: String| {
-                Err(SyntaxError {
-                    place: Some((line, column)),
-                    message,
-                })
-            };
             match letter {
                 '[' | '{' => open += 1,
                 ']' | '}' => open = open.saturating_sub(1),
                 '\t' | '\r' | '\u{85}' => {}
                 '\u{fffe}' | '\u{ffff}' => {
-                    return refused(format!(
-                        "the character {letter:?} cannot be here; remove it"
-                    ));
+                    let message = format!("the character {letter:?} cannot be here; remove it");
+                    return refused(column, &message);
                 }
                 control if control.is_control() => {
-                    return refused(format!(
-                        "the control character 0x{:02x} cannot be here; remove it",
-                        u32::from(control)
-                    ));
+                    let number = u32::from(control);
+                    let what = format!("the control character 0x{number:02x}");
+                    return refused(column, &format!("{what} cannot be here; remove it"));
                 }
                 _ => {}
             }
             if open > DEEPEST {
-                return refused(format!("brackets are nested more than {DEEPEST} deep"));
+                let message = format!("brackets are nested more than {DEEPEST} deep");
+                return refused(column, &message);
             }
         }
     }
