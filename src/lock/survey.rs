@@ -65,28 +65,30 @@ pub struct Said {
 
 /// The first page of everything. See [`Pages`] for the others.
 pub fn survey(keys: &Keys) -> Txn {
-    let page = |prefix: String| Op::Range(first_page(&prefix));
     let recent = Range {
         limit: RECENT,
         order: Order::CreateRevisionDescending,
         ..Range::of(Span::prefix(keys.histories()))
     };
+    let mut success = vec![read(keys.pause()), read(keys.cooldown())];
+    success.extend(lists(keys).map(|prefix| Op::Range(first_page(&prefix))));
+    success.extend([Op::Range(recent), read(keys.go_on())]);
+    success.push(Op::Range(line::failures(keys)));
     Txn {
-        compares: vec![],
-        success: vec![
-            read(keys.pause()),
-            read(keys.cooldown()),
-            page(keys.claims()),
-            page(keys.nodes()),
-            page(keys.alives()),
-            page(keys.requests()),
-            page(keys.standings()),
-            Op::Range(recent),
-            read(keys.go_on()),
-            Op::Range(line::failures(keys)),
-        ],
-        failure: vec![],
+        success,
+        ..Txn::default()
     }
+}
+
+/// What all claims, registrations, reports, requests and standings start with.
+fn lists(keys: &Keys) -> [String; 5] {
+    [
+        keys.claims(),
+        keys.nodes(),
+        keys.alives(),
+        keys.requests(),
+        keys.standings(),
+    ]
 }
 
 /// The first page of the keys below `prefix`.
@@ -111,7 +113,7 @@ pub fn next_page(prefix: &str, so_far: &[KeyValue], revision: i64) -> Range {
 #[derive(Clone, Debug)]
 pub struct Pages {
     survey: Survey,
-    /// Claims, registrations, reports, requests and standings: their prefix, the pairs so far, and whether there are more.
+    /// Each of the [`lists`]: its prefix, the pairs so far, and whether there are more.
     lists: [(String, Vec<KeyValue>, bool); 5],
 }
 
@@ -122,19 +124,12 @@ impl Pages {
     /// [`Malformed`] when the reply has another shape.
     pub fn of(reply: Reply, keys: &Keys) -> Result<Pages, Malformed> {
         let txn = txn(reply)?;
-        let [
-            pause,
-            cooldown,
-            claims,
-            nodes,
-            alive,
-            requests,
-            standings,
-            recent,
-            go_on,
-            failed,
-        ] = ranges(&txn)?;
-        let list = |prefix: String, range: &RangeReply| (prefix, range.kvs.clone(), range.more);
+        let [pause, cooldown, pages @ .., recent, go_on, failed] = ranges::<10>(&txn)?;
+        let mut pages = pages.into_iter();
+        let list = |prefix| {
+            let page = pages.next().expect("there is a page for each list");
+            (prefix, page.kvs.clone(), page.more)
+        };
         Ok(Pages {
             survey: Survey {
                 revision: txn.header.revision,
@@ -148,13 +143,7 @@ impl Pages {
                 line: line_of(keys, failed, single(go_on)?),
                 ..Survey::default()
             },
-            lists: [
-                list(keys.claims(), claims),
-                list(keys.nodes(), nodes),
-                list(keys.alives(), alive),
-                list(keys.requests(), requests),
-                list(keys.standings(), standings),
-            ],
+            lists: lists(keys).map(list),
         })
     }
 
