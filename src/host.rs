@@ -57,8 +57,6 @@ impl fmt::Display for LockError {
     }
 }
 
-impl std::error::Error for LockError {}
-
 impl InstanceLock {
     /// Takes the lock at `<run_dir>/instance.lock` or says who has it. Does not wait. Children do not inherit it.
     ///

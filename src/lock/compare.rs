@@ -70,8 +70,7 @@ pub(super) fn over(key: String, seen_modified: i64, act: Op) -> Txn {
 
 pub(super) fn reads(keys: &[String]) -> Txn {
     Txn {
-        compares: vec![],
         success: keys.iter().cloned().map(read).collect(),
-        failure: vec![],
+        ..Txn::default()
     }
 }

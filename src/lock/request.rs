@@ -24,20 +24,19 @@ pub fn self_test(keys: &Keys, node: &str) -> Txn {
     let must_fail = |compare| {
         Op::Txn(Txn {
             compares: vec![compare],
-            success: vec![],
-            failure: vec![],
+            ..Txn::default()
         })
     };
     let pause_must_exist = Compare::create_revision(Span::one(keys.pause()), IMPOSSIBLE_REVISION);
     Txn {
         compares: vec![Compare::create_revision(claim(), IMPOSSIBLE_REVISION)],
-        success: vec![],
         failure: vec![
             must_fail(Compare::mod_revision(claim(), IMPOSSIBLE_REVISION)),
             must_fail(unchanged_since(keys.claims(), -1)),
             must_fail(pause_must_exist),
             must_fail(created_after(keys.alive(node), IMPOSSIBLE_REVISION)),
         ],
+        ..Txn::default()
     }
 }
 

@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use etcd_rs_sync::{KeyValue, Keys as Span, Op, OpReply, Range, RangeReply, Reply, Txn};
+use etcd_rs_sync::{KeyValue, Keys as Span, Op, Range, Reply, Txn, TxnReply};
 
 use serde::{Deserialize, Serialize};
 
-use super::answer::{Found, Malformed, single};
+use super::answer::{Found, Malformed, reads, single};
 use super::compare::{delete, put, read};
 use super::keys::Keys;
 use super::record::{NodeRecord, RecordError, Standing, decode};
@@ -133,20 +133,17 @@ impl Look {
             Look::Everybody => 3,
         };
         let own = txn.replies.len().checked_sub(count).ok_or(SHAPE)?;
-        let ranges = txn
-            .replies
-            .split_off(own)
-            .into_iter()
-            .map(|reply| match reply {
-                OpReply::Range(range) => Ok(range),
-                OpReply::Put(_) | OpReply::Delete(_) | OpReply::Txn(_) => Err(SHAPE),
-            });
-        let ranges: Vec<RangeReply> = ranges.collect::<Result<_, _>>()?;
+        let added = TxnReply {
+            replies: txn.replies.split_off(own),
+            ..TxnReply::default()
+        };
+        let ranges = reads(&added);
         match (self, ranges.as_slice()) {
+            _ if ranges.len() != count => Err(SHAPE),
             (Look::Named(nodes), [below, rest @ ..]) => {
                 let mut members = Vec::new();
                 for (node, parts) in nodes.iter().zip(rest.chunks_exact(3)) {
-                    let part = |index: usize| single(&parts[index]);
+                    let part = |index: usize| single(parts[index]);
                     members.extend(member(node, [part(0)?, part(1)?, part(2)?]));
                 }
                 let prefix = keys.waves();
@@ -157,25 +154,24 @@ impl Look {
                     members,
                 })
             }
-            (Look::Everybody, [nodes, claims, standings]) => {
-                let mut all: BTreeMap<&str, [Option<&KeyValue>; 3]> = BTreeMap::new();
+            (Look::Named(_), []) => Err(SHAPE),
+            (Look::Everybody, all) => {
+                let mut members: BTreeMap<&str, [Option<&KeyValue>; 3]> = BTreeMap::new();
                 let prefixes = [keys.nodes(), keys.claims(), keys.standings()];
-                for (place, range) in [nodes, claims, standings].into_iter().enumerate() {
+                for (place, range) in all.iter().enumerate() {
                     for kv in &range.kvs {
                         if let Some(node) = Keys::node_of(&prefixes[place], &kv.key) {
-                            all.entry(node).or_default()[place] = Some(kv);
+                            members.entry(node).or_default()[place] = Some(kv);
                         }
                     }
                 }
-                let members = all.into_iter();
+                let members = members.into_iter();
+                let members = members.filter_map(|(node, kvs)| member(node, kvs));
                 Ok(Seen {
                     below: Vec::new(),
-                    members: members
-                        .filter_map(|(node, kvs)| member(node, kvs))
-                        .collect(),
+                    members: members.collect(),
                 })
             }
-            (Look::Named(_) | Look::Everybody, _) => Err(SHAPE),
         }
     }
 }
