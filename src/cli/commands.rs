@@ -4,177 +4,165 @@
 /// A command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CommandSpec {
-    /// What is typed.
-    pub name: &'static str,
-    /// What may follow it besides flags, as shown in help; empty for nothing.
-    pub operand: &'static str,
+    /// What is typed, with what may follow it besides flags.
+    pub usage: &'static str,
     /// One line of help.
     pub summary: &'static str,
     /// More help, in lines.
     pub details: &'static str,
 }
 
+const fn command(usage: &'static str, summary: &'static str, details: &'static str) -> CommandSpec {
+    CommandSpec {
+        usage,
+        summary,
+        details,
+    }
+}
+
 /// Every command, in the order of the help.
 pub const COMMANDS: &[CommandSpec] = &[
-    CommandSpec {
-        name: "run",
-        operand: "",
-        summary: "coordinate this node's reboots",
-        details: "Runs until SIGTERM or SIGINT. SIGHUP makes a daemon read its configuration again.\n\
-                  With --once it makes one full pass, for cron or a timer, and reads it once. When it is\n\
-                  not this node's turn, no place in the queue stays, but for 26 hours what `status` says.",
-    },
-    CommandSpec {
-        name: "validate-config",
-        operand: "",
-        summary: "check the configuration and every file it names",
-        details: "Problems go to standard error, one a line, and the exit code is 2.\n\
-                  Warnings alone leave it at 0.",
-    },
-    CommandSpec {
-        name: "check-etcd",
-        operand: "",
-        summary: "check every etcd endpoint from this host, and say what to do",
-        details: "For each endpoint a line each: name, connection, TLS, version, gateway, login, leader, alarms, the\n\
-                  rights of this node key by key, the guards of transactions, a watch that delivers within\n\
-                  seconds, the clock, latency. It writes a key of its own below lock_key, under a lease of 30\n\
-                  seconds, and deletes it; nothing else is changed. The exit code is 1 when something fails.",
-    },
-    CommandSpec {
-        name: "simulate",
-        operand: "",
-        summary: "run the detectors once, without etcd and without a reboot",
-        details: "The exit code is 6 when a detector fails.",
-    },
-    CommandSpec {
-        name: "status",
-        operand: "",
-        summary: "show the cluster, the queue, and this node gate by gate",
-        details: "Read-only: takes no lock and runs neither detectors nor scripts. When etcd cannot be\n\
-                  reached it shows what is known locally, and the exit code is 1.",
-    },
-    CommandSpec {
-        name: "explain",
-        operand: "[NODE]",
-        summary: "say why a node does not reboot now; on its own host gate by gate",
-        details: "Read-only, in the order in which the daemon judges. It looks at what detectors of type\n\
-                  `file` and `kernel` look at, and runs nothing of yours: no command detector, no health\n\
-                  script (`simulate --health` does). With --at the maintenance window is judged at that\n\
-                  time: RFC 3339, or YYYY-MM-DD HH:MM or HH:MM on the clock of the windows' time zone.\n\
-                  When etcd cannot be reached the exit code is 1.",
-    },
-    CommandSpec {
-        name: "history",
-        operand: "",
-        summary: "list finished attempts of the last 30 days, newest last",
-        details: "DOWN is the time from the commit to the end of the attempt.",
-    },
-    CommandSpec {
-        name: "verify-history",
-        operand: "",
-        summary: "prove from etcd's history that no limit, turn, pause or wave was violated",
-        details: "Read-only. It reads every revision below lock_key from --from, or from the oldest that is not\n\
-                  compacted, to the one that stands when it begins. A finding proves that something else\n\
-                  wrote there, or a fault of this program: the exit code is 9. It is 1 when it cannot be\n\
-                  told, also when --from is compacted, and 0 when nothing was violated.",
-    },
-    CommandSpec {
-        name: "pause",
-        operand: "",
-        summary: "stop reboots in the whole cluster",
-        details: "Once it returns, no node begins to drain or reboot. Nodes that had begun before are named;\n\
-                  they finish. With --for the pause ends by itself, also when nobody resumes.\n\
-                  On a paused cluster it changes the pause: the reason when one is given, and the end. One\n\
-                  that would end earlier than the present one is confirmed, or needs --yes.",
-    },
-    CommandSpec {
-        name: "resume",
-        operand: "",
-        summary: "end the pause",
-        details: "",
-    },
-    CommandSpec {
-        name: "request",
-        operand: "[NODE...]",
-        summary: "ask for a coordinated reboot of nodes, or of all",
-        details: "Each of them reboots once, in its turn, when its gates let it; a boot after the request satisfies\n\
-                  it, whoever caused it. To repeat it is safe: a request that stands stays as it is. Nodes\n\
-                  look for one at every check_interval_sec. With --cancel it is withdrawn: once that returns,\n\
-                  no node commits to a reboot for it. A node that had committed before is named and goes on.\n\
-                  With --urgent, and a reason, it waits for no maintenance window and no cooldown; every other\n\
-                  gate and the turn count as ever. It ends after 4 hours, or --for, whether it was served or\n\
-                  not, and takes the place of an ordinary request. The history says what it was let past.",
-    },
-    CommandSpec {
-        name: "release",
-        operand: "NODE",
-        summary: "take the claim away from a node that will not return",
-        details: "Shows the claim and asks, or needs --yes where nobody can be asked. The next node then\n\
-                  goes: be sure that this one is not about to reboot or on its way back. The claim is taken\n\
-                  only if it is still the one shown. The history says who did it and why.",
-    },
-    CommandSpec {
-        name: "go-on",
-        operand: "",
-        summary: "let the others go in spite of reboots that failed",
-        details: "After halt_after failed reboots the line stands: no other node commits. This lets it go on in\n\
-                  spite of the failures that are known now, until the next one; with --nodes for so many\n\
-                  nodes at the most. Find out first why they failed. It stands in etcd, by whom and why.",
-    },
-    CommandSpec {
-        name: "reset-budget",
-        operand: "NODE",
-        summary: "let a node try again whose reboots did not clear what they were for",
-        details: "A node that still requires a reboot after max_reboots_without_clearing of them waits until\n\
-                  no detector asks any more, or for this. Find out first why the reboots did not help:\n\
-                  it reboots again in its turn. The history says who did it and why.",
-    },
-    CommandSpec {
-        name: "forget",
-        operand: "NODE",
-        summary: "remove a decommissioned member",
-        details: "Removes its registration, its health report and a request for it. Refused while it holds\n\
-                  a claim. A daemon that still runs there registers again.",
-    },
-    CommandSpec {
-        name: "completions",
-        operand: "SHELL",
-        summary: "print completions for bash, zsh or fish",
-        details: "bash reads it from /etc/bash_completion.d/reboot-coordinator, zsh from a file\n\
-                  _reboot-coordinator in a folder of $fpath, and fish from\n\
-                  ~/.config/fish/completions/reboot-coordinator.fish. They offer the names of nodes, too: of\n\
-                  `completions nodes`, and where a claim is wanted of `completions claims`, which ask etcd for\n\
-                  a second at most.",
-    },
-    CommandSpec {
-        name: "version",
-        operand: "",
-        summary: "print the version",
-        details: "",
-    },
-    CommandSpec {
-        name: "help",
-        operand: "[COMMAND]",
-        summary: "print help, also of one command",
-        details: "",
-    },
+    command(
+        "run",
+        "coordinate this node's reboots",
+        "Runs until SIGTERM or SIGINT. SIGHUP makes a daemon read its configuration again.\n\
+         With --once it makes one full pass, for cron or a timer, and reads it once. When it is\n\
+         not this node's turn, no place in the queue stays, but for 26 hours what `status` says.",
+    ),
+    command(
+        "validate-config",
+        "check the configuration and every file it names",
+        "Problems go to standard error, one a line, and the exit code is 2.\n\
+         Warnings alone leave it at 0.",
+    ),
+    command(
+        "check-etcd",
+        "check every etcd endpoint from this host, and say what to do",
+        "For each endpoint a line each: name, connection, TLS, version, gateway, login, leader, alarms, the\n\
+         rights of this node key by key, the guards of transactions, a watch that delivers within\n\
+         seconds, the clock, latency. It writes a key of its own below lock_key, under a lease of 30\n\
+         seconds, and deletes it; nothing else is changed. The exit code is 1 when something fails.",
+    ),
+    command(
+        "simulate",
+        "run the detectors once, without etcd and without a reboot",
+        "The exit code is 6 when a detector fails.",
+    ),
+    command(
+        "status",
+        "show the cluster, the queue, and this node gate by gate",
+        "Read-only: takes no lock and runs neither detectors nor scripts. When etcd cannot be\n\
+         reached it shows what is known locally, and the exit code is 1.",
+    ),
+    command(
+        "explain [NODE]",
+        "say why a node does not reboot now; on its own host gate by gate",
+        "Read-only, in the order in which the daemon judges. It looks at what detectors of type\n\
+         `file` and `kernel` look at, and runs nothing of yours: no command detector, no health\n\
+         script (`simulate --health` does). With --at the maintenance window is judged at that\n\
+         time: RFC 3339, or YYYY-MM-DD HH:MM or HH:MM on the clock of the windows' time zone.\n\
+         When etcd cannot be reached the exit code is 1.",
+    ),
+    command(
+        "history",
+        "list finished attempts of the last 30 days, newest last",
+        "DOWN is the time from the commit to the end of the attempt.",
+    ),
+    command(
+        "verify-history",
+        "prove from etcd's history that no limit, turn, pause or wave was violated",
+        "Read-only. It reads every revision below lock_key from --from, or from the oldest that is not\n\
+         compacted, to the one that stands when it begins. A finding proves that something else\n\
+         wrote there, or a fault of this program: the exit code is 9. It is 1 when it cannot be\n\
+         told, also when --from is compacted, and 0 when nothing was violated.",
+    ),
+    command(
+        "pause",
+        "stop reboots in the whole cluster",
+        "Once it returns, no node begins to drain or reboot. Nodes that had begun before are named;\n\
+         they finish. With --for the pause ends by itself, also when nobody resumes.\n\
+         On a paused cluster it changes the pause: the reason when one is given, and the end. One\n\
+         that would end earlier than the present one is confirmed, or needs --yes.",
+    ),
+    command("resume", "end the pause", ""),
+    command(
+        "request [NODE...]",
+        "ask for a coordinated reboot of nodes, or of all",
+        "Each of them reboots once, in its turn, when its gates let it; a boot after the request satisfies\n\
+         it, whoever caused it. To repeat it is safe: a request that stands stays as it is. Nodes\n\
+         look for one at every check_interval_sec. With --cancel it is withdrawn: once that returns,\n\
+         no node commits to a reboot for it. A node that had committed before is named and goes on.\n\
+         With --urgent, and a reason, it waits for no maintenance window and no cooldown; every other\n\
+         gate and the turn count as ever. It ends after 4 hours, or --for, whether it was served or\n\
+         not, and takes the place of an ordinary request. The history says what it was let past.",
+    ),
+    command(
+        "release NODE",
+        "take the claim away from a node that will not return",
+        "Shows the claim and asks, or needs --yes where nobody can be asked. The next node then\n\
+         goes: be sure that this one is not about to reboot or on its way back. The claim is taken\n\
+         only if it is still the one shown. The history says who did it and why.",
+    ),
+    command(
+        "go-on",
+        "let the others go in spite of reboots that failed",
+        "After halt_after failed reboots the line stands: no other node commits. This lets it go on in\n\
+         spite of the failures that are known now, until the next one; with --nodes for so many\n\
+         nodes at the most. Find out first why they failed. It stands in etcd, by whom and why.",
+    ),
+    command(
+        "reset-budget NODE",
+        "let a node try again whose reboots did not clear what they were for",
+        "A node that still requires a reboot after max_reboots_without_clearing of them waits until\n\
+         no detector asks any more, or for this. Find out first why the reboots did not help:\n\
+         it reboots again in its turn. The history says who did it and why.",
+    ),
+    command(
+        "forget NODE",
+        "remove a decommissioned member",
+        "Removes its registration, its health report and a request for it. Refused while it holds\n\
+         a claim. A daemon that still runs there registers again.",
+    ),
+    command(
+        "completions SHELL",
+        "print completions for bash, zsh or fish",
+        "bash reads it from /etc/bash_completion.d/reboot-coordinator, zsh from a file\n\
+         _reboot-coordinator in a folder of $fpath, and fish from\n\
+         ~/.config/fish/completions/reboot-coordinator.fish. They offer the names of nodes, too: of\n\
+         `completions nodes`, and where a claim is wanted of `completions claims`, which ask etcd for\n\
+         a second at most.",
+    ),
+    command("version", "print the version", ""),
+    command("help [COMMAND]", "print help, also of one command", ""),
 ];
 
 impl CommandSpec {
+    /// What is typed.
+    pub fn name(&self) -> &'static str {
+        self.usage.split(' ').next().unwrap_or_default()
+    }
+
+    /// What may follow it besides flags, as shown in help; empty for nothing.
+    pub fn operand(&self) -> &'static str {
+        self.usage
+            .split_once(' ')
+            .map_or("", |(_, operand)| operand)
+    }
+
     /// Whether several words may follow the command.
     pub fn takes_many(&self) -> bool {
-        self.operand.contains("...")
+        self.operand().contains("...")
     }
 
     /// Whether a word has to follow the command.
     pub fn needs_operand(&self) -> bool {
-        !self.operand.is_empty() && !self.operand.starts_with('[')
+        !self.operand().is_empty() && !self.operand().starts_with('[')
     }
 }
 
 /// What the table says of a command.
 pub fn spec(name: &str) -> Option<&'static CommandSpec> {
-    COMMANDS.iter().find(|spec| spec.name == name)
+    COMMANDS.iter().find(|spec| spec.name() == name)
 }
 
 #[cfg(test)]
@@ -185,11 +173,15 @@ mod tests {
     #[test]
     fn every_command_is_in_the_table_once() {
         for (index, command) in COMMANDS.iter().enumerate() {
-            assert!(COMMANDS[..index].iter().all(|it| it.name != command.name));
+            assert!(
+                COMMANDS[..index]
+                    .iter()
+                    .all(|it| it.name() != command.name())
+            );
         }
         for name in FLAGS.iter().flat_map(|flag| flag.commands) {
             assert!(spec(name).is_some(), "{name}");
         }
-        assert_eq!(COMMANDS[0].name, "run");
+        assert_eq!(COMMANDS[0].name(), "run");
     }
 }

@@ -11,15 +11,13 @@ pub fn text(topic: Option<&CommandSpec>) -> String {
     let Some(spec) = topic else {
         return in_general();
     };
-    let (name, summary) = (spec.name, spec.summary);
-    let usage = format!("reboot-coordinator {name} {}", spec.operand);
-    let usage = usage.trim_end();
-    let mut text = format!("{name}: {summary}\n\nUsage: {usage} [FLAGS]\n");
+    let (name, summary, usage) = (spec.name(), spec.summary, spec.usage);
+    let mut text = format!("{name}: {summary}\n\nUsage: reboot-coordinator {usage} [FLAGS]\n");
     if !spec.details.is_empty() {
         let _ = write!(text, "\n{}\n", spec.details);
     }
     text.push_str("\nFlags:\n");
-    for flag in flags_of(spec.name) {
+    for flag in flags_of(spec.name()) {
         line(&mut text, &left(flag), flag.help);
     }
     text
@@ -32,8 +30,7 @@ fn in_general() -> String {
         env!("CARGO_PKG_NAME")
     );
     for command in COMMANDS {
-        let name = format!("{} {}", command.name, command.operand);
-        line(&mut text, &name, command.summary);
+        line(&mut text, command.usage, command.summary);
     }
     text.push_str("\nFlags of every command:\n");
     for flag in FLAGS.iter().filter(|flag| flag.commands.is_empty()) {
@@ -67,7 +64,7 @@ mod tests {
         let help = text(None);
         for command in COMMANDS {
             assert!(
-                help.contains(&format!("\n  {}", command.name)) && help.contains(command.summary),
+                help.contains(&format!("\n  {}", command.name())) && help.contains(command.summary),
                 "{help}"
             );
         }
@@ -84,7 +81,7 @@ mod tests {
         for command in COMMANDS {
             let help = text(Some(command));
             for flag in FLAGS {
-                let takes = flags_of(command.name).any(|own| own.long() == flag.long());
+                let takes = flags_of(command.name()).any(|own| own.long() == flag.long());
                 assert_eq!(
                     help.contains(&format!("--{} ", flag.long())),
                     takes,

@@ -33,7 +33,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
     line.operands.drain(..line.operands.len().min(1));
     let room = match command {
         Some(spec) if spec.takes_many() => usize::MAX,
-        Some(spec) if !spec.operand.is_empty() => 1,
+        Some(spec) if !spec.operand().is_empty() => 1,
         Some(_) | None => 0,
     };
     if let Some(word) = line.operands.get(room) {
@@ -52,12 +52,12 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
     };
     // Both answer before anything else is judged, so that they can be added to any command line.
     if line.has("help") {
-        return help(topic.or(command).filter(|spec| spec.name != "help"));
+        return help(topic.or(command).filter(|spec| spec.name() != "help"));
     }
     let version = spec("version").filter(|_| line.has("version"));
     let spec = version.or(command).ok_or("a command is missing")?;
-    line.check_flags_of(spec.name)?;
-    if spec.name == "help" {
+    line.check_flags_of(spec.name())?;
+    if spec.name() == "help" {
         return help(topic);
     }
     Ok(Invocation {
@@ -79,7 +79,7 @@ fn count(text: &OsStr) -> Result<usize, String> {
 fn operand<'a>(spec: &CommandSpec, line: &'a Line) -> Result<&'a OsStr, String> {
     match line.operands.first() {
         None if spec.needs_operand() => {
-            let (command, operand) = (spec.name, spec.operand);
+            let (command, operand) = (spec.name(), spec.operand());
             Err(format!(
                 "`{command}` needs a {operand}: reboot-coordinator {command} {operand}"
             ))
@@ -91,7 +91,7 @@ fn operand<'a>(spec: &CommandSpec, line: &'a Line) -> Result<&'a OsStr, String> 
 /// The command with its own flags and its operands.
 fn own(spec: &CommandSpec, line: &Line) -> Result<Command, String> {
     let operand = operand(spec, line)?;
-    Ok(match spec.name {
+    Ok(match spec.name() {
         "run" => Command::Run(run_options(line)?),
         "validate-config" => Command::ValidateConfig {
             windows: line.value("windows").map_or(Ok(0), count)?,
@@ -151,7 +151,7 @@ fn command(word: &OsStr) -> Result<&'static CommandSpec, String> {
     if let Some(spec) = spec(&word) {
         return Ok(spec);
     }
-    let names = || COMMANDS.iter().map(|spec| spec.name);
+    let names = || COMMANDS.iter().map(|spec| spec.name());
     let hint = match nearest(&word, names()) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("known are {}", names().collect::<Vec<_>>().join(", ")),
