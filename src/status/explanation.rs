@@ -108,7 +108,7 @@ pub(crate) fn json(view: &View, other: Option<&str>, now: Timestamp) -> String {
     let there = || survey.and_then(|it| of_node(&it.standings, node));
     let here = view.here().filter(|_| other.is_none());
     let standing = here.and_then(|it| it.word).map(|it| json!(it));
-    let own = view.own.as_ref().filter(|_| other.is_none());
+    let own = view.own().filter(|_| other.is_none());
     json!({
         "node": node,
         "headline": headline(view, now).iter().map(part).collect::<Vec<_>>(),

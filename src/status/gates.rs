@@ -61,8 +61,7 @@ pub(crate) fn gates(
 }
 
 /// What the daemon said where it asked, and for the rest what can be seen now.
-pub(crate) fn with_own(own: Option<&Own>, seen: Vec<Verdict>, now: Timestamp) -> Vec<Verdict> {
-    let Some(own) = own else { return seen };
+pub(crate) fn with_own(own: &Own, seen: &[Verdict], now: Timestamp) -> Vec<Verdict> {
     let said = |gate: &str| {
         let mut said = own.gates.iter().filter(|said| said.blocks());
         said.find(|said| said.gate == gate).map(|said| {
@@ -83,11 +82,11 @@ pub(crate) fn with_own(own: Option<&Own>, seen: Vec<Verdict>, now: Timestamp) ->
     let others = own.gates.iter();
     let others = others.filter(|said| !known.contains(&said.gate.as_str()));
     let others: Vec<Verdict> = others.filter_map(|it| said(&it.gate)).collect();
-    let seen = seen.into_iter().map(|seen| match said(&seen.gate) {
+    let seen = seen.iter().map(|seen| match said(&seen.gate) {
         // What is seen now is newer, where the daemon asked for nothing more than a look.
         Some(said) if seen.verdict == Word::NotAsked || !seen.blocks() && knows_more(&said) => said,
         Some(said) if seen.gate == "detectors" => said,
-        _ => seen,
+        _ => seen.clone(),
     });
     others.into_iter().chain(seen).collect()
 }

@@ -65,10 +65,8 @@ pub(crate) struct View {
     pub(crate) read_at: Option<Timestamp>,
     pub(crate) local: Local,
     pub(crate) gates: Vec<Verdict>,
-    /// What the daemon of this node says of itself.
-    pub(crate) own: Option<Own>,
-    /// What was said last in this boot, where no daemon runs.
-    pub(crate) left: Option<Own>,
+    /// What the daemon of this node says of itself; where none runs, what was said last in this boot.
+    pub(crate) said: Option<Own>,
     /// By how many seconds the clock of this host is ahead of etcd's.
     pub(crate) skew_sec: i64,
     /// What this command learnt of the endpoints.
@@ -141,38 +139,41 @@ impl View {
         (now, window_at): (Timestamp, Timestamp),
     ) -> View {
         let mut local = Local::look(config, ask);
-        let (own, left) = match own {
-            Some(own) => {
-                // Who shows its own words is the daemon.
-                local.daemon = Ok(Some(std::process::id()));
-                (Some(own), None)
-            }
-            None => Own::read(&config.run_dir, &local),
-        };
-        let seen = gates(&local, survey.as_deref().ok(), now, window_at);
+        if own.is_some() {
+            // Who shows its own words is the daemon.
+            local.daemon = Ok(Some(std::process::id()));
+        }
         let keys = Keys::new(&config.etcd.namespace, &config.lock_key);
         let mut view = View {
             lock_key: keys.prefix().to_owned(),
             version: None,
-            gates: with_own(own.as_ref(), seen, now),
+            gates: gates(&local, survey.as_deref().ok(), now, window_at),
             read_at: survey.is_ok().then_some(now),
             survey,
             earlier: None,
+            said: own.or_else(|| Own::read(&config.run_dir, &local)),
             local,
-            own,
-            left,
             skew_sec: 0,
             asked: Vec::new(),
             since_boot: since_boot(),
         };
-        // A pass that runs has not ended.
-        let said = view.own.as_mut().and_then(|own| own.standing.as_mut());
-        said.into_iter().for_each(|said| said.once = false);
+        if let Some(own) = view.own() {
+            view.gates = with_own(own, &view.gates, now);
+            // A pass that runs has not ended.
+            let said = view.said.as_mut().and_then(|own| own.standing.as_mut());
+            said.into_iter().for_each(|said| said.once = false);
+        }
         if let Some(told) = unseen(&view, now) {
             view.gates.retain(|it| it.gate != told.gate);
             view.gates.insert(0, told);
         }
         view
+    }
+
+    /// What the daemon of this node says of itself.
+    pub(crate) fn own(&self) -> Option<&Own> {
+        let runs = matches!(self.local.daemon, Ok(Some(_)));
+        self.said.as_ref().filter(|_| runs)
     }
 
     /// The newest that is known of what this node says of itself.
@@ -193,7 +194,7 @@ impl View {
 
     /// What the daemon of this host knows of the endpoints, and without one what was just learnt; and whose word it is.
     pub(crate) fn endpoints(&self) -> (bool, &[Endpoint]) {
-        let own = self.own.as_ref().map(|own| own.endpoints.as_slice());
+        let own = self.own().map(|own| own.endpoints.as_slice());
         match own.filter(|known| !known.is_empty()) {
             Some(known) => (true, known),
             None => (false, &self.asked),
@@ -223,7 +224,7 @@ impl View {
 
     /// What is known here of time.
     fn reader(&self, now: Timestamp) -> Reader<'_> {
-        let known = self.own.as_ref().map(|own| &own.revisions);
+        let known = self.own().map(|own| &own.revisions);
         let seen = known.filter(|known| **known != Revisions::default());
         Reader {
             now,
@@ -237,10 +238,10 @@ impl View {
     pub(crate) fn here(&self) -> Option<Here<'_>> {
         let local = &self.local;
         let other = self.known().and_then(|it| other_machine(local, it));
-        let (gone, is_away) = (self.own.is_none(), self.survey.is_err());
+        let (gone, is_away) = (self.own().is_none(), self.survey.is_err());
         // What was said of another cluster, as before a new `lock_key` was loaded, is none of this one.
         let of_it = |own: &&Own| own.key.as_ref().is_none_or(|key| *key == self.lock_key);
-        let own = self.own.as_ref().or(self.left.as_ref()).filter(of_it);
+        let own = self.said.as_ref().filter(of_it);
         // What a daemon said that is gone is old; a pass leaves what it came to, which a claim that was taken away since ends.
         let stands = || match &self.survey {
             Ok(survey) => of_node(&survey.claims, local.node()).is_some(),

@@ -75,15 +75,13 @@ impl Own {
     }
 
     /// What the daemon of this host says, if one runs and says anything; and where none runs, what was said last in this boot.
-    pub(crate) fn read(run_dir: &Path, local: &Local) -> (Option<Own>, Option<Own>) {
-        let read = || serde_json::from_str::<Own>(&host::read_standing(run_dir)?).ok();
-        match &local.daemon {
-            Ok(Some(pid)) => (read().filter(|own| own.pid == *pid), None),
-            Ok(None) => {
-                let this_boot = |own: &Own| own.boot.is_some() && own.boot == local.boot_id;
-                (None, read().filter(this_boot))
-            }
-            Err(_) => (None, None),
-        }
+    pub(crate) fn read(run_dir: &Path, local: &Local) -> Option<Own> {
+        let daemon = local.daemon.as_ref().ok()?;
+        let own: Own = serde_json::from_str(&host::read_standing(run_dir)?).ok()?;
+        let counts = match daemon {
+            Some(pid) => own.pid == *pid,
+            None => own.boot.is_some() && own.boot == local.boot_id,
+        };
+        counts.then_some(own)
     }
 }

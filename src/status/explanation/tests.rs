@@ -44,7 +44,7 @@ fn told_by(own: Own, runs: bool, survey: Option<Survey>) -> View {
     if away {
         view.survey = Err(Trouble::new("refused"));
     }
-    *(if runs { &mut view.own } else { &mut view.left }) = Some(own);
+    view.said = Some(own);
     view.gates.extend(unseen(&view, now()));
     view
 }
@@ -157,8 +157,13 @@ fn what_was_said_counts_in_the_boot_of_who_said_it() {
         (Err("sudo".to_owned()), "b1", false, false),
     ] {
         (local.daemon, local.boot_id) = (daemon, Some(boot.into()));
-        let (own, gone) = Own::read(folder.path(), &local);
-        assert_eq!((own.is_some(), gone.is_some()), (living, left), "{local:?}");
+        let said = Own::read(folder.path(), &local);
+        let view = View {
+            said,
+            ..view(local.clone(), Survey::default())
+        };
+        let gone = view.said.is_some() && view.own().is_none();
+        assert_eq!((view.own().is_some(), gone), (living, left), "{local:?}");
     }
 }
 

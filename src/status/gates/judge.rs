@@ -149,9 +149,8 @@ pub(crate) fn window(windows: Option<&Windows>, now: Timestamp, at: Timestamp) -
         None => "never opens: change `windows` in the configuration".to_owned(),
     };
     let since = windows.since(at, LOOK_BACK);
-    let since = since.map_or_else(String::new, |since| {
-        format!(" since {}", clock(since, zone))
-    });
+    let since = since.map(|since| format!(" since {}", clock(since, zone)));
+    let since = since.unwrap_or_default();
     Verdict {
         text: format!("{when}{why}{since}; {change}"),
         changes_at: next.map(rfc3339),
@@ -196,14 +195,13 @@ pub(crate) fn spent(local: &Local, survey: &Survey, now: Timestamp) -> Verdict {
         return Verdict::not_asked(NAME, "an attempt is under way: how it ends decides");
     }
     if record.attempt.is_some() {
-        let text =
+        let why =
             "the claim of the last attempt was taken away, so how that ended is not known yet";
-        return Verdict::not_asked(NAME, text);
+        return Verdict::not_asked(NAME, why);
     }
     let last = record.last_reboot.as_ref();
-    let last = last.map_or_else(String::new, |last| {
-        format!("; last reboot {}", ago_text(now, &last.at))
-    });
+    let last = last.map(|last| format!("; last reboot {}", ago_text(now, &last.at)));
+    let last = last.unwrap_or_default();
     let used = record.budget_used;
     let max = local.config.max_reboots_without_clearing;
     match judge_budget(record, max) {

@@ -399,8 +399,8 @@ fn what_the_daemon_knows_better_keeps_it_though_all_that_is_seen_lets_it_pass() 
         ..Own::default()
     };
     let seen = ["pause", "wave", "line", "policies", "health"];
-    let seen = seen.map(|gate| Verdict::ok(gate, "seen")).to_vec();
-    let told = with_own(Some(&own), seen, now());
+    let seen = seen.map(|gate| Verdict::ok(gate, "seen"));
+    let told = with_own(&own, &seen, now());
     let blocks: Vec<&str> = told
         .iter()
         .filter(|gate| gate.blocks())

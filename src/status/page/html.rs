@@ -34,13 +34,10 @@ impl Html {
 
     /// Text in the colour of its meaning, which the words say too.
     pub(crate) fn toned(&mut self, tone: Tone, words: &str) -> &mut Html {
-        let class = match tone {
-            Tone::Good => "good",
-            Tone::Notice => "note",
-            Tone::Bad => "bad",
-            Tone::Dim => "dim",
-            Tone::Plain | Tone::Heading => return self.text(words),
-        };
+        let (_, _, class) = tone.shown();
+        if class.is_empty() {
+            return self.text(words);
+        }
         self.raw(&format!("<span class=\"{class}\">"));
         self.text(words).raw("</span>")
     }

@@ -144,7 +144,7 @@ pub(crate) fn recent(survey: &Survey, now: Timestamp) -> String {
 pub(crate) fn node(view: &View) -> String {
     let asked = |gate: &&Verdict| gate.verdict != Word::NotAsked;
     let rows = view.gates.iter().filter(asked).map(gate_row);
-    let text = view.own.as_ref().map_or("", |own| own.text.as_str());
+    let text = view.own().map_or("", |own| own.text.as_str());
     let title = |_| format!("{}: {text}", view.local.node());
     table(title, &["Gate", "Verdict", "Why"], rows)
 }

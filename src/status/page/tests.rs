@@ -16,7 +16,7 @@ use crate::status::fixtures::{busy, found, history, local, member, now, pause, v
 /// As the daemon of node-c shows it.
 fn of_daemon(survey: Survey) -> View {
     View {
-        own: Some(Own {
+        said: Some(Own {
             state: "idle".to_owned(),
             text: "idle: no reboot is required".to_owned(),
             ..Own::default()
