@@ -123,10 +123,8 @@ impl Endpoint {
         self.push("latency", store::latency(&client, &keys, options.timeout))?;
         let honest = honours_guards(&client, &keys, node);
         let lease = lease_id().map_err(|why| ("alarms", why))?;
-        match client.grant(lease, LEASE_SEC) {
-            Ok(_) => self.ok("alarms", "etcd takes writes"),
-            Err(error) => return Err(("alarms", told(&error))),
-        }
+        let granted = client.grant(lease, LEASE_SEC).map_err(|error| told(&error));
+        self.push("alarms", granted.map(|_| "etcd takes writes".to_owned()))?;
         let done = honest.and_then(|()| {
             let rights = store::rights(&client, &keys, config, asked.is_ok());
             self.push("rights", rights)?;
@@ -143,26 +141,27 @@ impl Endpoint {
     }
 
     fn reach(&mut self, found: &Probe) -> Result<(), Failed> {
-        let addresses = found.addresses.as_ref();
-        let addresses = addresses.map_err(|error| ("name", told(error)))?;
-        let list: Vec<String> = addresses.iter().map(|it| it.ip().to_string()).collect();
-        self.ok("name", list.join(", "));
-        match &found.connected {
-            Some(Ok(took)) => self.ok("tcp", format!("connected in {}", span(*took))),
-            Some(Err(error)) => return Err(("tcp", told(error))),
-            None => return Ok(()),
-        }
+        let addresses = found.addresses.as_ref().map(|all| {
+            let list: Vec<String> = all.iter().map(|it| it.ip().to_string()).collect();
+            list.join(", ")
+        });
+        self.push("name", addresses.map_err(told))?;
+        let Some(connected) = &found.connected else {
+            return Ok(());
+        };
+        let connected = connected.as_ref();
+        let connected = connected.map(|took| format!("connected in {}", span(*took)));
+        self.push("tcp", connected.map_err(told))?;
         match &found.certificate {
             None => self.ok("tls", "not used"),
             Some(Err(error)) => return Err(("tls", told(error))),
             Some(Ok(der)) => self.checks.push(("tls", days_left(der, Timestamp::now()))),
         }
-        match &found.version {
-            Some(Ok(version)) => self.ok("version", format!("etcd {version}")),
-            Some(Err(error)) => return Err(("version", told(error))),
-            None => {}
-        }
-        Ok(())
+        let version = found.version.as_ref().map(|version| {
+            let version = version.as_ref().map(|version| format!("etcd {version}"));
+            self.push("version", version.map_err(told))
+        });
+        version.unwrap_or(Ok(()))
     }
 
     /// What the first read says of gateway, login and leader.

@@ -79,7 +79,7 @@ fn dispatch(invocation: &Invocation) -> Result<Exit, Exit> {
         }
         Command::Version => Ok(version::version(json)),
         Command::ValidateConfig { windows } => {
-            Ok(validate_config::validate_config(config, *windows, json))
+            validate_config::validate_config(config, *windows, json)
         }
         Command::CheckEtcd => check_etcd::check_etcd(config, json),
         Command::Run(options) => run::run(config, options),

@@ -81,11 +81,12 @@ fn ask(cluster: &Cluster, options: &RequestOptions) -> Result<Exit, Trouble> {
 
 /// Makes a request, an urgent one also in the place of one that is not; else what stands there.
 fn put(cluster: &Cluster, wanted: &RebootRequest, lease: i64) -> Result<Result<(), Seen>, Trouble> {
-    let mut stands = None;
-    if lease != 0 {
-        stands = cluster.one(cluster.keys.request(&wanted.node))?;
-    }
     for _ in 0..TRIES {
+        // An ordinary one takes no place, so that nothing has to be known of what stands there.
+        let stands = match lease {
+            0 => None,
+            _ => cluster.one(cluster.keys.request(&wanted.node))?,
+        };
         let seen = stands.as_ref().map(reboot_requests::of);
         let modified = match &seen {
             None => 0,
@@ -94,11 +95,10 @@ fn put(cluster: &Cluster, wanted: &RebootRequest, lease: i64) -> Result<Result<(
         };
         let txn = reboot_requests::ask(&cluster.keys, wanted, lease, modified);
         let asked = cluster.settle(txn, |reply| reboot_requests::asked(reply, wanted))?;
+        // Else its node noted its boot, or somebody else asked.
         if lease == 0 || asked.is_ok() {
             return Ok(asked);
         }
-        // Its node noted its boot, or somebody else asked.
-        stands = cluster.one(cluster.keys.request(&wanted.node))?;
     }
     Err(busy(&wanted.node))
 }

@@ -5,54 +5,42 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::cluster::invalid;
 use super::exit::Exit;
-use super::output::{complain, print};
+use super::output::print;
 use crate::config::{self, Loaded, Problem};
 use crate::core::windows::Windows;
 use crate::lock::Keys;
 use crate::status::times::clock;
 
 /// Checks the configuration and says what it found.
-pub(super) fn validate_config(path: &Path, openings: usize, json: bool) -> Exit {
-    match config::load(path) {
-        Ok(loaded) if json => {
-            let mut report = report(true, &[], &loaded.warnings);
-            if let Some(windows) = loaded.config.windows.as_ref().filter(|_| openings > 0) {
-                let listed = windows.openings(Timestamp::now()).take(openings);
-                report["openings"] = listed
-                    .map(|(start, end)| {
-                        json!({"start": start.to_string(), "end": end.map(|end| end.to_string())})
-                    })
-                    .collect();
-            }
-            print(&report.to_string());
-            Exit::Done
+pub(super) fn validate_config(path: &Path, openings: usize, json: bool) -> Result<Exit, Exit> {
+    let loaded = config::load(path).map_err(|problems| {
+        if json {
+            print(&report(false, &problems.0, &[]).to_string());
+            return Exit::InvalidConfiguration;
         }
-        Ok(loaded) => {
-            print(&summary(&loaded));
-            if openings > 0 {
-                let windows = loaded.config.windows.as_ref();
-                print(&upcoming(windows, openings, Timestamp::now()));
-            }
-            Exit::Done
+        invalid(problems)
+    })?;
+    let (windows, now) = (loaded.config.windows.as_ref(), Timestamp::now());
+    if json {
+        let mut report = report(true, &[], &loaded.warnings);
+        if let Some(windows) = windows.filter(|_| openings > 0) {
+            let opening = |(start, end): (Timestamp, Option<Timestamp>)| json!({"start": start.to_string(), "end": end.map(|end| end.to_string())});
+            report["openings"] = windows.openings(now).take(openings).map(opening).collect();
         }
-        Err(problems) => {
-            match json {
-                true => print(&report(false, &problems.0, &[]).to_string()),
-                false => complain(&problems.to_string()),
-            }
-            Exit::InvalidConfiguration
-        }
+        print(&report.to_string());
+        return Ok(Exit::Done);
     }
+    print(&summary(&loaded));
+    if openings > 0 {
+        print(&upcoming(windows, openings, now));
+    }
+    Ok(Exit::Done)
 }
 
 fn report(valid: bool, problems: &[Problem], warnings: &[Problem]) -> Value {
-    let list = |problems: &[Problem]| problems.iter().map(as_json).collect::<Vec<_>>();
-    json!({ "valid": valid, "problems": list(problems), "warnings": list(warnings) })
-}
-
-fn as_json(problem: &Problem) -> Value {
-    json!({ "file": problem.file, "line": problem.line, "field": problem.path, "message": problem.message })
+    json!({ "valid": valid, "problems": problems, "warnings": warnings })
 }
 
 fn summary(loaded: &Loaded) -> String {

@@ -3,16 +3,19 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use serde::Serialize;
+
 use crate::clean::is_hidden;
 
 /// One thing wrong (or doubtful) in a configuration, with where it is and what to do about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// The file it comes from.
     pub file: PathBuf,
     /// The line, counted from 1, where known.
     pub line: Option<usize>,
     /// The field, such as `etcd_tls.ca_file`; empty when the file as a whole is meant.
+    #[serde(rename = "field")]
     pub path: String,
     /// What is wrong and what to do about it, on one line.
     pub message: String,

@@ -37,15 +37,10 @@ impl Domain<'_> {
 
     pub(crate) fn text(&self) -> String {
         let Domain { label, value, .. } = self;
+        let mut down: Vec<String> = self.down.iter().map(ToString::to_string).collect();
         let unlabelled = self.unlabelled.iter();
-        let unlabelled = unlabelled.map(|node| format!("{node} (without the label)"));
-        let down = self.down.iter().map(|node| (*node).to_owned());
-        let state = match down
-            .chain(unlabelled)
-            .collect::<Vec<_>>()
-            .join(", ")
-            .as_str()
-        {
+        down.extend(unlabelled.map(|node| format!("{node} (without the label)")));
+        let state = match down.join(", ").as_str() {
             "" => "nobody is down".to_owned(),
             down if self.full() => format!("full: {down} is down"),
             down => format!("{down} is down"),

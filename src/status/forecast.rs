@@ -45,27 +45,23 @@ pub(crate) fn forecast(view: &View, before: Option<&str>, now: Timestamp) -> Opt
         Some(gate) => Err(format!("the gate {gate} is closed")),
         None => pace(survey, &left, now),
     };
-    let mut forecast = Forecast {
+    let told = |seconds, in_window, text| Forecast {
         left: left.len(),
-        seconds: None,
-        in_window: None,
-        text: String::new(),
+        seconds,
+        in_window,
+        text,
     };
     let (many, each) = match known {
         Ok(pace) => pace,
-        Err(why) => {
-            forecast.text = format!("how long is not known: {why}");
-            return Some(forecast);
-        }
+        Err(why) => return Some(told(None, None, format!("how long is not known: {why}"))),
     };
     let seconds = each.saturating_mul(count) / 1000;
-    forecast.seconds = Some(seconds);
-    forecast.text = format!("about {} at the pace of the last {many}", span(seconds));
+    let mut text = format!("about {} at the pace of the last {many}", span(seconds));
     let windows = view.local.config.windows.as_ref();
-    if let Some(close) = windows.and_then(|windows| windows.next_change(now)) {
+    let close = windows.and_then(|windows| windows.next_change(now));
+    let in_window = close.map(|close| {
         let open = close.as_second() - now.as_second();
-        forecast.in_window = Some(seconds <= open);
-        forecast.text += &match seconds <= open {
+        text += &match seconds <= open {
             true => ", before the window here closes".to_owned(),
             false => format!(
                 "; the window here closes {}, after about {} of them",
@@ -73,8 +69,9 @@ pub(crate) fn forecast(view: &View, before: Option<&str>, now: Timestamp) -> Opt
                 open.saturating_mul(1000) / each
             ),
         };
-    }
-    Some(forecast)
+        seconds <= open
+    });
+    Some(told(Some(seconds), in_window, text))
 }
 
 /// Whose claims are older than that of a node in the queue.

@@ -122,9 +122,8 @@ fn etcd(view: &View) -> Option<Part> {
             (fact, more.to_owned())
         }
         (Err(trouble), Some(_), at) => {
-            let at = at.map_or_else(String::new, |at| {
-                format!(" since {}", clock(at, &zone(&view.local.config)))
-            });
+            let at = at.map(|at| format!(" since {}", clock(at, &zone(&view.local.config))));
+            let at = at.unwrap_or_default();
             let verb = match trouble.refused {
                 true => "refuses this node",
                 false => "does not answer",

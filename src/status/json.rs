@@ -38,9 +38,9 @@ pub(crate) fn json(view: &View, now: Timestamp) -> Value {
             "dry_run": view.local.config.dry_run,
             "daemon_pid": view.local.daemon.as_ref().ok(),
             "claim": own_claim(view),
-            "state": view.own.as_ref().map(|own| own.state.as_str()),
-            "state_text": view.own.as_ref().map(|own| own.text.as_str()),
-            "etcd_trouble": view.own.as_ref().and_then(|own| own.etcd.as_ref()),
+            "state": view.own().map(|own| own.state.as_str()),
+            "state_text": view.own().map(|own| own.text.as_str()),
+            "etcd_trouble": view.own().and_then(|own| own.etcd.as_ref()),
             "gates": view.gates,
         },
     })
@@ -114,7 +114,7 @@ pub(crate) fn readable<T: Serialize>(record: &Result<T, RecordError>) -> Value {
 pub(crate) fn part(part: &Part) -> Value {
     let command = part.command.as_ref();
     json!({
-        "tone": part.tone.name(),
+        "tone": part.tone.shown().0,
         "text": part.fact,
         "more": part.more,
         "command": command.map(|(_, words)| format!("reboot-coordinator {words}")),

@@ -135,9 +135,8 @@ impl Reader<'_> {
     /// How long a claim has been in its present state; empty when that cannot be read.
     pub(crate) fn age(&self, found: &Found) -> String {
         let began = self.began(found);
-        began.map_or_else(String::new, |at| {
-            span(self.now.as_second() - at.as_second())
-        })
+        let age = began.map(|at| span(self.now.as_second() - at.as_second()));
+        age.unwrap_or_default()
     }
 }
 

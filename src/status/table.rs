@@ -29,13 +29,15 @@ pub enum Tone {
 }
 
 impl Tone {
-    /// A fixed name, for programs.
-    pub(crate) fn name(self) -> &'static str {
+    /// A fixed name for programs, the code of its colour for terminals, and its class on the page.
+    pub(crate) fn shown(self) -> (&'static str, &'static str, &'static str) {
         match self {
-            Tone::Good => "good",
-            Tone::Notice => "notice",
-            Tone::Bad => "bad",
-            Tone::Plain | Tone::Dim | Tone::Heading => "plain",
+            Tone::Good => ("good", "32", "good"),
+            Tone::Notice => ("notice", "33", "note"),
+            Tone::Bad => ("bad", "31", "bad"),
+            Tone::Dim => ("plain", "2", "dim"),
+            Tone::Heading => ("plain", "1", ""),
+            Tone::Plain => ("plain", "", ""),
         }
     }
 }
@@ -59,14 +61,7 @@ impl Style {
 
     /// The text in the colour of its meaning.
     pub(crate) fn paint(self, tone: Tone, text: &str) -> String {
-        let code = match tone {
-            Tone::Good => "32",
-            Tone::Notice => "33",
-            Tone::Bad => "31",
-            Tone::Dim => "2",
-            Tone::Heading => "1",
-            Tone::Plain => "",
-        };
+        let (_, code, _) = tone.shown();
         if !self.colour || code.is_empty() || text.is_empty() {
             return text.to_owned();
         }
