@@ -29,6 +29,9 @@ const READ_TRIES: u32 = 3;
 /// The first pause between two tries; it doubles.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// How a command ended that asks etcd.
+pub(super) type Done = Result<Exit, Trouble>;
+
 /// The configuration and a client of the cluster it names.
 pub(super) struct Cluster {
     pub(super) config: Config,
@@ -59,19 +62,13 @@ pub(super) fn load(path: &Path) -> Result<Config, Exit> {
 }
 
 /// Does a command that reads.
-pub(super) fn reading(
-    path: &Path,
-    command: impl FnOnce(&Cluster) -> Result<Exit, Trouble>,
-) -> Result<Exit, Exit> {
+pub(super) fn reading(path: &Path, command: impl FnOnce(&Cluster) -> Done) -> Result<Exit, Exit> {
     let cluster = Cluster::of(load(path)?).map_err(failed)?;
     command(&cluster).map_err(failed)
 }
 
 /// Does a command that writes, where guards are honoured.
-pub(super) fn writing(
-    path: &Path,
-    command: impl FnOnce(&Cluster) -> Result<Exit, Trouble>,
-) -> Result<Exit, Exit> {
+pub(super) fn writing(path: &Path, command: impl FnOnce(&Cluster) -> Done) -> Result<Exit, Exit> {
     reading(path, |cluster| {
         cluster.prove_guards()?;
         let exit = command(cluster)?;

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::cluster::{Cluster, unknown};
+use super::cluster::{Cluster, Done, unknown};
 use super::exit::Exit;
 use super::output::{print, say};
 use crate::etcd::Trouble;
@@ -11,7 +11,7 @@ use crate::lock::outcome::Found;
 use crate::status::describe::{age, committed, lasting, named, phase};
 
 /// Removes what is known of a member that holds no claim.
-pub(super) fn forget(cluster: &Cluster, node: &str) -> Result<Exit, Trouble> {
+pub(super) fn forget(cluster: &Cluster, node: &str) -> Done {
     let txn = request::forget(&cluster.keys, node);
     match cluster.settle(txn, request::forgotten)? {
         Forgotten::Claimed(found) => Err(Trouble::new(refusal(node, &found, Timestamp::now()))),

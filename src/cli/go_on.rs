@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::cluster::{Cluster, operator};
+use super::cluster::{Cluster, Done, operator};
 use super::exit::Exit;
 use super::output::{print, say};
 use crate::etcd::Trouble;
@@ -19,7 +19,7 @@ use crate::status::times::rfc3339;
 const TRIES: u32 = 5;
 
 /// Says which failures are known, and lets the others go in spite of them, `nodes` of them at the most.
-pub(super) fn go_on(cluster: &Cluster, reason: &str, nodes: Option<u32>) -> Result<Exit, Trouble> {
+pub(super) fn go_on(cluster: &Cluster, reason: &str, nodes: Option<u32>) -> Done {
     for _ in 0..TRIES {
         let survey = cluster.survey()?;
         // A claim that only looks old, by two clocks, may be of a reboot that goes well.

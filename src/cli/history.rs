@@ -5,10 +5,9 @@ use std::iter::once;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, Done};
 use super::exit::Exit;
 use super::output::print;
-use crate::etcd::Trouble;
 use crate::lock::History;
 use crate::lock::record::{RecordError, decode};
 use crate::status::describe::{ending, outcome};
@@ -16,7 +15,7 @@ use crate::status::table::{Style, Table, Tone, cell, plain};
 use crate::status::times::{ago_text, instant, span};
 
 /// Lists them, newest last.
-pub(super) fn history(cluster: &Cluster, json: bool) -> Result<Exit, Trouble> {
+pub(super) fn history(cluster: &Cluster, json: bool) -> Done {
     // The keys begin with the time, so that their order is the right one.
     let pairs = cluster.all(&cluster.keys.histories())?;
     let entries: Entries = pairs.iter().map(|pair| decode(&pair.value)).collect();

@@ -31,7 +31,7 @@ mod version;
 
 use std::process::ExitCode;
 
-use self::cluster::{reading, writing};
+use self::cluster::{failed, load, reading, writing};
 use self::exit::Exit;
 use self::invocation::{Command, Invocation};
 use self::output::{complain, is_unwritten, print};
@@ -107,7 +107,10 @@ fn dispatch(invocation: &Invocation) -> Result<Exit, Exit> {
             };
             reading(config, |it| show(it, form))
         }
-        Command::Explain { node, at } => explain::explain(config, node.as_deref(), *at, json),
+        Command::Explain { node, at } => {
+            let config = load(config)?;
+            explain::explain(&config, node.as_deref(), *at, json).map_err(failed)
+        }
         Command::History => reading(config, |it| history::history(it, json)),
         Command::VerifyHistory { from } => {
             reading(config, |it| verify_history::verify_history(it, *from, json))

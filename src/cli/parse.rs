@@ -43,25 +43,17 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
         Some(word) if command == spec("help") => Some(self::command(word)?),
         _ => None,
     };
-    let help = |topic| {
-        Ok(Invocation {
-            config: PathBuf::from(DEFAULT_CONFIG),
-            json: false,
-            command: Command::Help(topic),
-        })
-    };
     // Both answer before anything else is judged, so that they can be added to any command line.
-    if line.has("help") {
-        return help(topic.or(command).filter(|spec| spec.name() != "help"));
-    }
-    let version = spec("version").filter(|_| line.has("version"));
-    let spec = version.or(command).ok_or("a command is missing")?;
-    line.check_flags_of(spec.name())?;
-    if spec.name() == "help" {
-        return help(topic);
-    }
+    let command = if line.has("help") {
+        Command::Help(topic.or(command).filter(|spec| spec.name() != "help"))
+    } else {
+        let version = spec("version").filter(|_| line.has("version"));
+        let spec = version.or(command).ok_or("a command is missing")?;
+        line.check_flags_of(spec.name())?;
+        own(spec, topic, &line)?
+    };
     Ok(Invocation {
-        command: own(spec, &line)?,
+        command,
         config: PathBuf::from(line.value("config").unwrap_or(DEFAULT_CONFIG.as_ref())),
         json: line.has("json"),
     })
@@ -88,8 +80,11 @@ fn operand<'a>(spec: &CommandSpec, line: &'a Line) -> Result<&'a OsStr, String> 
     }
 }
 
+/// The command of which help is wanted.
+type Topic = Option<&'static CommandSpec>;
+
 /// The command with its own flags and its operands.
-fn own(spec: &CommandSpec, line: &Line) -> Result<Command, String> {
+fn own(spec: &CommandSpec, topic: Topic, line: &Line) -> Result<Command, String> {
     let operand = operand(spec, line)?;
     Ok(match spec.name() {
         "run" => Command::Run(run_options(line)?),
@@ -141,8 +136,8 @@ fn own(spec: &CommandSpec, line: &Line) -> Result<Command, String> {
             shell => Command::Completions(script(shell)?),
         },
         "version" => Command::Version,
-        // A test parses every command of the table.
-        _ => Command::Help(None),
+        // Help. A test parses every command of the table.
+        _ => Command::Help(topic),
     })
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::cluster::{Cluster, operator};
+use super::cluster::{Cluster, Done, operator};
 use super::confirm::confirm;
 use super::exit::Exit;
 use super::invocation::PauseOptions;
@@ -30,7 +30,7 @@ pub(super) fn standing(cluster: &Cluster) -> Result<Option<Standing>, Trouble> {
 }
 
 /// Pauses the cluster, or changes the pause there is.
-pub(super) fn pause(cluster: &Cluster, options: &PauseOptions) -> Result<Exit, Trouble> {
+pub(super) fn pause(cluster: &Cluster, options: &PauseOptions) -> Done {
     let zone = zone(&cluster.config);
     for _ in 0..TRIES {
         let standing = standing(cluster)?;
@@ -122,7 +122,7 @@ fn ends_earlier(standing: &Standing, length: Option<Duration>, now: Timestamp) -
 }
 
 /// Who had begun before the pause and will finish. No commit can follow a pause, so that what is read now is all there is.
-fn past_commit(cluster: &Cluster) -> Result<Exit, Trouble> {
+fn past_commit(cluster: &Cluster) -> Done {
     let survey = cluster.survey().map_err(|trouble| {
         Trouble::new(format!(
             "the cluster is paused, but who had begun before could not be read: {}",

@@ -3,7 +3,7 @@
 use etcd_rs_sync::KeyValue;
 use jiff::Timestamp;
 
-use super::cluster::{Cluster, operator, queue, unknown};
+use super::cluster::{Cluster, Done, operator, queue, unknown};
 use super::confirm::confirm;
 use super::exit::Exit;
 use super::output::{complain, print, say};
@@ -21,12 +21,7 @@ use crate::status::times::rfc3339;
 const VALUE_CHARS: usize = 200;
 
 /// Shows the claim, asks, and takes it away.
-pub(super) fn release(
-    cluster: &Cluster,
-    node: &str,
-    reason: &str,
-    yes: bool,
-) -> Result<Exit, Trouble> {
+pub(super) fn release(cluster: &Cluster, node: &str, reason: &str, yes: bool) -> Done {
     let Some(pair) = find(cluster, node)? else {
         return already_gone(cluster, node);
     };
@@ -166,7 +161,7 @@ fn done(cluster: &Cluster, node: &str) -> Exit {
     Exit::Done
 }
 
-fn already_gone(cluster: &Cluster, node: &str) -> Result<Exit, Trouble> {
+fn already_gone(cluster: &Cluster, node: &str) -> Done {
     let survey = cluster.survey()?;
     if of_node(&survey.nodes, node).is_none() {
         let known = named(&survey.nodes).chain(named(&survey.claims));

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::cluster::{Cluster, known, operator, unknown};
+use super::cluster::{Cluster, Done, known, operator, unknown};
 use super::exit::Exit;
 use super::invocation::RequestOptions;
 use super::output::{print, say};
@@ -19,14 +19,14 @@ use crate::status::times::{clock, rfc3339, zone};
 const TRIES: u32 = 5;
 
 /// Asks, or withdraws.
-pub(super) fn request(cluster: &Cluster, options: &RequestOptions) -> Result<Exit, Trouble> {
+pub(super) fn request(cluster: &Cluster, options: &RequestOptions) -> Done {
     match options.cancel {
         true => cancel(cluster, &options.nodes),
         false => ask(cluster, options),
     }
 }
 
-fn ask(cluster: &Cluster, options: &RequestOptions) -> Result<Exit, Trouble> {
+fn ask(cluster: &Cluster, options: &RequestOptions) -> Done {
     let survey = cluster.survey()?;
     let known = known(&survey);
     let nodes: Vec<&str> = match options.nodes.as_slice() {
@@ -172,7 +172,7 @@ fn under_way(survey: &Survey, node: &str) -> Option<String> {
     Some(format!("{} for {age}", phase(found)))
 }
 
-fn cancel(cluster: &Cluster, nodes: &[String]) -> Result<Exit, Trouble> {
+fn cancel(cluster: &Cluster, nodes: &[String]) -> Done {
     let before = cluster.survey()?;
     let nodes: Vec<&str> = match nodes {
         [] => named(&before.requests).collect(),

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::cluster::{Cluster, operator, unknown};
+use super::cluster::{Cluster, Done, operator, unknown};
 use super::exit::Exit;
 use super::output::print;
 use crate::etcd::Trouble;
@@ -18,7 +18,7 @@ use crate::status::times::rfc3339;
 const TRIES: u32 = 5;
 
 /// Makes the budget whole and says so in the history.
-pub(super) fn reset_budget(cluster: &Cluster, node: &str, reason: &str) -> Result<Exit, Trouble> {
+pub(super) fn reset_budget(cluster: &Cluster, node: &str, reason: &str) -> Done {
     for _ in 0..TRIES {
         let Some(pair) = cluster.one(cluster.keys.node(node))? else {
             return Err(unknown(node, named(&cluster.survey()?.nodes)));

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::cluster::{Cluster, queue};
+use super::cluster::{Cluster, Done, queue};
 use super::exit::Exit;
 use super::output::{print, say};
 use super::pause::standing;
@@ -13,7 +13,7 @@ use crate::status::describe::paused_text;
 use crate::status::times::zone;
 
 /// Lifts the pause there is.
-pub(super) fn resume(cluster: &Cluster) -> Result<Exit, Trouble> {
+pub(super) fn resume(cluster: &Cluster) -> Done {
     end_cooldown(cluster)?;
     let Some(standing) = standing(cluster)? else {
         print("the cluster is not paused");

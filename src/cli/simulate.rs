@@ -43,18 +43,17 @@ fn environment(config: &Config) -> Vec<(String, String)> {
     })
 }
 
-fn conclusion(verdict: &Result<Vec<String>, Refusal>) -> String {
+/// What requires a reboot, or why none is required.
+type Verdict = Result<Vec<String>, Refusal>;
+
+fn conclusion(verdict: &Verdict) -> String {
     match verdict {
         Ok(reasons) => format!("a reboot is required: {}", reasons.join(", ")),
         Err(refusal) => refusal.text(),
     }
 }
 
-fn as_text(
-    reports: &[DetectorReport],
-    health: Option<&ScriptReport>,
-    verdict: &Result<Vec<String>, Refusal>,
-) -> String {
+fn as_text(reports: &[DetectorReport], health: Option<&ScriptReport>, verdict: &Verdict) -> String {
     let width = reports.iter().map(|r| r.name.len()).max().unwrap_or(0);
     let mut lines = Vec::new();
     for report in reports {
@@ -79,11 +78,7 @@ fn as_text(
     lines.join("\n")
 }
 
-fn as_json(
-    reports: &[DetectorReport],
-    health: Option<&ScriptReport>,
-    verdict: &Result<Vec<String>, Refusal>,
-) -> Value {
+fn as_json(reports: &[DetectorReport], health: Option<&ScriptReport>, verdict: &Verdict) -> Value {
     let detectors = reports.iter().map(|report| {
         let (result, detail) = detect::words(&report.result);
         json!({"name": report.name, "result": result, "detail": detail, "duration_ms": report.took.as_millis()})

@@ -10,12 +10,11 @@ use etcd_rs_sync::{Keys, WatchRequest};
 use jiff::Timestamp;
 use rustix::termios::tcgetwinsize;
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, Done};
 use super::exit::Exit;
 use super::output::{print, print_if_open};
 use crate::etcd::Trouble;
-use crate::lock::survey::Survey;
-use crate::status::{Size, View};
+use crate::status::{Known, Size, View};
 
 /// The shortest time between two looks, however much happens.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -45,19 +44,19 @@ impl Form {
 }
 
 /// Shows it once.
-pub(super) fn status(cluster: &Cluster, form: Form) -> Result<Exit, Trouble> {
+pub(super) fn status(cluster: &Cluster, form: Form) -> Done {
     let view = look(cluster, cluster.survey().map(Arc::new));
     print(&form.shown(&view));
     Ok(view.survey.map_or(Exit::Failure, |_| Exit::Done))
 }
 
 /// Looks at this host, and takes what was read of the cluster.
-fn look(cluster: &Cluster, survey: Result<Arc<Survey>, Trouble>) -> View {
+fn look(cluster: &Cluster, survey: Known) -> View {
     View::of_command(&cluster.config, survey, &cluster.client.endpoints())
 }
 
 /// Until Ctrl-C, whose default effect is the right one, or until nobody reads any more.
-pub(super) fn watch(cluster: &Cluster, form: Form) -> Result<Exit, Trouble> {
+pub(super) fn watch(cluster: &Cluster, form: Form) -> Done {
     let changes = follow(cluster)?;
     let terminal = std::io::stdout().is_terminal() && !form.json;
     let mut survey = cluster.survey().map(Arc::new);
@@ -79,12 +78,7 @@ pub(super) fn watch(cluster: &Cluster, form: Form) -> Result<Exit, Trouble> {
     }
 }
 
-fn draw(
-    cluster: &Cluster,
-    survey: &Result<Arc<Survey>, Trouble>,
-    form: Form,
-    terminal: bool,
-) -> bool {
+fn draw(cluster: &Cluster, survey: &Known, form: Form, terminal: bool) -> bool {
     let view = look(cluster, survey.clone());
     let mut shown = form.shown(&view);
     if terminal {

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, Done};
 use super::exit::Exit;
 use super::output::print;
 use crate::etcd::{Trouble, trouble};
@@ -51,11 +51,7 @@ struct Report {
 }
 
 /// Reads etcd's history and judges it.
-pub(super) fn verify_history(
-    cluster: &Cluster,
-    from: Option<i64>,
-    json: bool,
-) -> Result<Exit, Trouble> {
+pub(super) fn verify_history(cluster: &Cluster, from: Option<i64>, json: bool) -> Done {
     let report = read(cluster, from)?;
     print(&match json {
         true => report.json(),
@@ -224,15 +220,13 @@ impl Report {
 
     fn text(&self, now: Timestamp, style: Style) -> String {
         let (exit, tone, _) = self.judged();
-        let verdict = match exit {
-            Exit::Done => {
-                "KEPT: no limit, domain, turn, pause, cooldown or wave was violated".to_owned()
-            }
-            Exit::Violated if self.told.violations == 1 => "VIOLATED: 1 finding".to_owned(),
-            Exit::Violated => format!("VIOLATED: {} findings", self.told.violations),
-            _ => "NOT PROVED: nothing was found, and not all could be judged".to_owned(),
+        let verdict = match (exit, self.told.violations) {
+            (Exit::Done, _) => "KEPT: no limit, domain, turn, pause, cooldown or wave was violated",
+            (_, 0) => "NOT PROVED: nothing was found, and not all could be judged",
+            (_, 1) => "VIOLATED: 1 finding",
+            (_, count) => &format!("VIOLATED: {count} findings"),
         };
-        let mut lines = vec![style.paint(tone, &verdict)];
+        let mut lines = vec![style.paint(tone, verdict)];
         lines.extend(self.scope(now).lines(style));
         if self.told.violations > 0 {
             lines.extend(self.findings(now).lines(style));

@@ -51,6 +51,9 @@ use crate::lock::Keys;
 use crate::lock::record::Standing;
 use crate::lock::survey::Survey;
 
+/// What etcd said just now of the cluster, or why it did not.
+pub(crate) type Known = Result<Arc<Survey>, Trouble>;
+
 /// Everything a status shows.
 #[derive(Clone, Debug)]
 pub(crate) struct View {
@@ -58,7 +61,7 @@ pub(crate) struct View {
     /// Version of the etcd server, when one answered.
     pub(crate) version: Option<String>,
     /// What etcd said just now.
-    pub(crate) survey: Result<Arc<Survey>, Trouble>,
+    pub(crate) survey: Known,
     /// What it said before, when it does not answer any more.
     pub(crate) earlier: Option<Arc<Survey>>,
     /// When that, or what it said just now, was read.
@@ -90,11 +93,7 @@ pub(crate) struct Sight {
 
 impl View {
     /// Looks at this host, and takes what was read of the cluster.
-    pub(crate) fn of_command(
-        config: &Config,
-        survey: Result<Arc<Survey>, Trouble>,
-        asked: &[EndpointHealth],
-    ) -> View {
+    pub(crate) fn of_command(config: &Config, survey: Known, asked: &[EndpointHealth]) -> View {
         let now = Timestamp::now();
         View {
             version: asked.iter().find_map(|it| it.version.clone()),
@@ -107,7 +106,7 @@ impl View {
     /// For `explain`: asks the detectors that only look, and judges the maintenance window at a moment of its own.
     pub(crate) fn of_explain(
         config: &Config,
-        survey: Result<Arc<Survey>, Trouble>,
+        survey: Known,
         (now, window_at): (Timestamp, Timestamp),
     ) -> View {
         View::at(config, survey, None, true, (now, window_at))
@@ -133,7 +132,7 @@ impl View {
 
     fn at(
         config: &Config,
-        survey: Result<Arc<Survey>, Trouble>,
+        survey: Known,
         own: Option<Own>,
         ask: bool,
         (now, window_at): (Timestamp, Timestamp),

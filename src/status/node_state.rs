@@ -219,12 +219,7 @@ impl NodeState {
 }
 
 /// A node past its commit: what it says itself, and when it says nothing, that it is silent.
-fn holder(
-    node: &str,
-    found: &Found,
-    standing: Option<&Standing>,
-    reader: &Reader<'_>,
-) -> NodeState {
+fn holder(node: &str, found: &Found, words: Option<&Standing>, reader: &Reader<'_>) -> NodeState {
     let claim = match &found.claim {
         Ok(claim) => claim,
         Err(error) => {
@@ -235,7 +230,7 @@ fn holder(
     let ours = |here: &Here<'_>| here.node == node && here.is_left;
     let is_left = reader.here.is_some_and(|here| ours(&here));
     let speaks = |said: &&Standing| speaks_of_claim(said) && (said.once || !is_left);
-    let Some(standing) = standing.filter(speaks) else {
+    let Some(standing) = words.filter(speaks) else {
         let late = reader.is_late(found);
         let began = reader.began(found);
         let clock = match began.map_or(0, |at| at.as_second() - reader.now.as_second()) {
