@@ -42,26 +42,29 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Every [label](Refusal::label) there is, so that metrics can name them all from the start.
-    pub const LABELS: [&str; 17] = [
-        "not_required",
-        "detector",
-        "kill_switch",
-        "configuration",
-        "paused",
-        "window",
-        "cooldown",
-        "budget",
-        "health",
-        "policy",
-        "line",
-        "wave",
-        "not_turn",
-        "etcd",
-        "lost",
-        "aborted",
-        "dry_run",
-    ];
+    /// Every refusal there is, so that metrics can name them all from the start.
+    pub fn all() -> [Refusal; 17] {
+        let why = String::new;
+        [
+            Refusal::NotRequired,
+            Refusal::Unknown(why()),
+            Refusal::KillSwitch(why()),
+            Refusal::Configuration(why()),
+            Refusal::Paused(why()),
+            Refusal::Window(why()),
+            Refusal::Cooldown(why()),
+            Refusal::Budget(why()),
+            Refusal::Health(why()),
+            Refusal::Policy(why()),
+            Refusal::Line(why()),
+            Refusal::Wave(why()),
+            Refusal::NotTurn(why()),
+            Refusal::Etcd(why()),
+            Refusal::Lost(why()),
+            Refusal::Aborted(why()),
+            Refusal::DryRun,
+        ]
+    }
 
     /// The label in metrics and logs.
     pub fn label(&self) -> &'static str {

@@ -140,21 +140,12 @@ fn not_typed(part: Part, node: &str) -> Part {
 
 /// What to do about it, where there is something to do. A cooldown ends by itself, or says how.
 fn remedy(label: &str) -> String {
-    let all = [
-        Refusal::Unknown,
-        Refusal::KillSwitch,
-        Refusal::Configuration,
-        Refusal::Paused,
-        Refusal::Budget,
-        Refusal::Health,
-        Refusal::Policy,
-        Refusal::Line,
-        Refusal::Wave,
-        Refusal::Aborted,
-    ]
-    .map(|refusal| refusal(String::new()));
+    let all = Refusal::all();
     let refusal = all.iter().find(|refusal| refusal.label() == label);
-    refusal.map_or_else(String::new, |refusal| format!("; {}", refusal.remedy()))
+    match refusal.map_or("", Refusal::remedy) {
+        remedy if remedy.is_empty() || label == "cooldown" => String::new(),
+        remedy => format!("; {remedy}"),
+    }
 }
 
 /// What the cluster knows of it.

@@ -152,7 +152,7 @@ fn every_metric_is_documented_with_its_type_and_labels() {
     same(
         "reasons",
         &reasons,
-        &Refusal::LABELS.map(str::to_owned).into(),
+        &Refusal::all().map(|it| it.label().to_owned()).into(),
     );
 }
 

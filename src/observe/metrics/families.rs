@@ -122,9 +122,9 @@ families! {
 
 /// What can hold up a required reboot.
 fn reasons() -> Vec<&'static str> {
-    let not_required = Refusal::NotRequired.label();
-    let labels = Refusal::LABELS.into_iter();
-    labels.filter(|label| *label != not_required).collect()
+    let all = Refusal::all();
+    let required = all.iter().filter(|it| **it != Refusal::NotRequired);
+    required.map(Refusal::label).collect()
 }
 
 /// What detectors say.

@@ -119,14 +119,14 @@ fn every_series_is_there_from_the_start() {
     let count = |prefix: &str| text.lines().filter(|line| line.starts_with(prefix)).count();
     for (family, series) in [
         ("state", State::NAMES.len()),
-        ("blocked", Refusal::LABELS.len() - 1),
-        ("reboot_blocked_total", Refusal::LABELS.len() - 1),
+        ("blocked", Refusal::all().len() - 1),
+        ("reboot_blocked_total", Refusal::all().len() - 1),
         ("reboots_total", 3),
         ("detector_checks_total", 2 * 3),
         ("health_checks_total", 4 * 5),
         ("etcd_requests_total", 6 * 4),
         ("cluster_nodes", 2),
-        ("blocked_since_timestamp_seconds", Refusal::LABELS.len() - 1),
+        ("blocked_since_timestamp_seconds", Refusal::all().len() - 1),
         ("etcd_certificate_expiry_timestamp_seconds", 2),
     ] {
         let prefix = format!("reboot_coordinator_{family}{{");
@@ -164,7 +164,8 @@ fn every_reason_to_refuse_is_among_the_labels() {
         Refusal::Aborted(why()),
         Refusal::DryRun,
     ];
-    assert_eq!(refusals.map(|refusal| refusal.label()), Refusal::LABELS);
+    let label = |refusal: Refusal| refusal.label();
+    assert_eq!(refusals.map(label), Refusal::all().map(label));
 }
 
 #[test]
@@ -274,7 +275,7 @@ fn what_the_machine_tells_is_counted() {
     }
     assert_eq!(
         metrics.render().matches("_blocked_total{").count(),
-        Refusal::LABELS.len() - 1
+        Refusal::all().len() - 1
     );
     tell(Note::info("released", "").with("outcome", "completed"));
     tell(Note::warn("claim_gone", "").with("outcome", "taken-away"));
