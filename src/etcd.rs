@@ -93,12 +93,11 @@ pub(crate) fn read(etcd: &dyn Etcd, keys: &Keys, most: usize) -> Result<Survey, 
     loop {
         tries += 1;
         let reply = etcd.call(&Request::Txn(survey(keys)));
-        let mut pages = Pages::of(reply.map_err(|error| trouble(&error))?, keys)
-            .map_err(|malformed| nonsense(&malformed))?;
+        let mut pages = Pages::of(reply?, keys)?;
         match rest(etcd, &mut pages, most) {
             Ok(()) => return Ok(pages.complete()),
             Err(Error::Compacted { .. }) if tries < TRIES => {}
-            Err(error) => return Err(trouble(&error)),
+            Err(error) => return Err(error.into()),
         }
     }
 }
@@ -111,26 +110,32 @@ fn rest(etcd: &dyn Etcd, pages: &mut Pages, most: usize) -> Result<(), Error> {
 }
 
 /// An error of etcd with what to do about it.
-pub(crate) fn trouble(error: &Error) -> Trouble {
-    let advice = match error {
-        Error::LeaseNotFound | Error::LeaseExists | Error::Compacted { .. } => "; try again",
-        _ => "", // it says so itself
-    };
-    Trouble {
-        text: format!("{error}{advice}").replace('\n', " "),
-        refused: matches!(
-            error,
-            Error::Unauthenticated { .. } | Error::PermissionDenied { .. } | Error::Setup { .. }
-        ),
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Trouble {
+        let advice = match error {
+            Error::LeaseNotFound | Error::LeaseExists | Error::Compacted { .. } => "; try again",
+            _ => "", // it says so itself
+        };
+        Trouble {
+            text: format!("{error}{advice}").replace('\n', " "),
+            refused: matches!(
+                error,
+                Error::Unauthenticated { .. }
+                    | Error::PermissionDenied { .. }
+                    | Error::Setup { .. }
+            ),
+        }
     }
 }
 
 /// An answer that makes no sense.
-pub(crate) fn nonsense(malformed: &Malformed) -> Trouble {
-    Trouble::new(format!(
-        "etcd's answer makes no sense: {}; connect to etcd 3.4 or later directly",
-        malformed.0
-    ))
+impl From<Malformed> for Trouble {
+    fn from(malformed: Malformed) -> Trouble {
+        Trouble::new(format!(
+            "etcd's answer makes no sense: {}; connect to etcd 3.4 or later directly",
+            malformed.0
+        ))
+    }
 }
 
 #[cfg(test)]
@@ -224,10 +229,10 @@ mod tests {
             (Error::NotSent { detail: detail() }, false),
             (Error::Compacted { detail: detail() }, false),
         ] {
-            let told = trouble(&error);
+            let compacted = matches!(error, Error::Compacted { .. });
+            let told = Trouble::from(error);
             assert_eq!(told.refused, refused, "{told:?}");
-            let again = told.text.ends_with("; try again");
-            assert_eq!(again, matches!(error, Error::Compacted { .. }), "{told:?}");
+            assert_eq!(told.text.ends_with("; try again"), compacted, "{told:?}");
         }
     }
 }

@@ -13,9 +13,8 @@ use super::exit::Exit;
 use super::output::{complain, is_unwritten};
 use crate::config::nearest::nearest;
 use crate::config::{self, Config, Problems};
-use crate::etcd::{self, Trouble, nonsense, read, trouble};
+use crate::etcd::{self, Trouble, read};
 use crate::lock::outcome::{self, Malformed};
-use crate::lock::record::HISTORY_TTL;
 use crate::lock::survey::{self, Survey};
 use crate::lock::{Keys, request};
 use crate::status::describe::{named, names};
@@ -83,7 +82,7 @@ impl Cluster {
     /// A client for this configuration. Nothing is sent yet.
     pub(super) fn of(config: Config) -> Result<Cluster, Trouble> {
         let options = etcd::options(&config).map_err(Trouble::new)?;
-        let client = Client::new(options).map_err(|error| trouble(&error))?;
+        let client = Client::new(options)?;
         let keys = Keys::new(&config.etcd.namespace, &config.lock_key);
         Ok(Cluster {
             config,
@@ -95,8 +94,7 @@ impl Cluster {
     /// Before anything is written: proof that the server honours guards.
     fn prove_guards(&self) -> Result<(), Trouble> {
         let test = Request::Txn(request::self_test(&self.keys, &self.config.node_name));
-        let reply = self.client.call(&test).map_err(|error| trouble(&error))?;
-        match outcome::self_test(reply).map_err(|malformed| nonsense(&malformed))? {
+        match outcome::self_test(self.client.call(&test)?)? {
             true => Ok(()),
             false => Err(Trouble::new(
                 "etcd, or a proxy before it, does not honour the guards of a transaction, so nothing was written; connect to \
@@ -119,7 +117,7 @@ impl Cluster {
             match self.each(survey::first_page(prefix), |pair| pairs.push(pair)) {
                 Ok(_) => return Ok(pairs),
                 Err(Error::Compacted { .. }) if tries < READ_TRIES => {}
-                Err(error) => return Err(trouble(&error)),
+                Err(error) => return Err(error.into()),
             }
         }
     }
@@ -156,7 +154,7 @@ impl Cluster {
     /// One pair.
     pub(super) fn one(&self, key: String) -> Result<Option<KeyValue>, Trouble> {
         let range = Range::of(etcd_rs_sync::Keys::one(key));
-        let reply = self.client.range(range).map_err(|error| trouble(&error))?;
+        let reply = self.client.range(range)?;
         Ok(reply.kvs.into_iter().next())
     }
 
@@ -171,9 +169,9 @@ impl Cluster {
         for () in tries() {
             match self.client.call(&request).map(&meaning) {
                 Ok(Ok(outcome)) => return Ok(outcome),
-                Ok(Err(malformed)) => (unknown, last) = (true, nonsense(&malformed).text),
+                Ok(Err(malformed)) => (unknown, last) = (true, Trouble::from(malformed).text),
                 // Refused at the first try it had no effect. Later, that says nothing of an earlier copy.
-                Err(error) if error.is_definite() && !unknown => return Err(trouble(&error)),
+                Err(error) if error.is_definite() && !unknown => return Err(error.into()),
                 Err(error) => (unknown, last) = (true, error.to_string()),
             }
         }
@@ -181,12 +179,6 @@ impl Cluster {
             "{last}; THE OUTCOME IS UNKNOWN: the request may have taken effect or may still do so; look with \
              `reboot-coordinator status` once etcd is well, and repeat the command"
         )))
-    }
-
-    /// A lease for an entry of the history.
-    pub(super) fn history_lease(&self) -> Result<i64, Trouble> {
-        let lease = self.grant(Some(HISTORY_TTL), Timestamp::now());
-        lease.map(|(id, _)| id)
     }
 
     /// A lease with an id of our choosing, so that a repeated grant is harmless, and when it ends: the server may have raised the
@@ -210,11 +202,11 @@ impl Cluster {
                     let until = now.checked_add(length).unwrap_or(Timestamp::MAX);
                     return Ok((id, Some(until)));
                 }
-                Err(error) if error.is_definite() => return Err(trouble(&error)),
+                Err(error) if error.is_definite() => return Err(error.into()),
                 Err(error) => last = Some(error),
             }
         }
-        Err(trouble(&last.expect("there is more than one try")))
+        Err(last.expect("there is more than one try").into())
     }
 
     /// Ends a lease nothing hangs on. Left alone it ends by itself, so that a failure does not matter.

@@ -11,7 +11,7 @@ use crate::etcd::Trouble;
 use crate::lock::keys::{self, is_node_name};
 use crate::lock::operator::{self as request, Released, Shown};
 use crate::lock::outcome::Found;
-use crate::lock::record::RECORD_VERSION;
+use crate::lock::record::{HISTORY_TTL, RECORD_VERSION};
 use crate::lock::{Claim, History, Phase};
 use crate::status::describe::{claim_table, committed, named, of_node};
 use crate::status::table::{Style, WIDTH, wrap};
@@ -92,7 +92,7 @@ fn take(
     reason: &str,
 ) -> Result<Released, Trouble> {
     let history = entry(node, found, reason, operator(), Timestamp::now());
-    let lease = cluster.history_lease()?;
+    let (lease, _) = cluster.grant(Some(HISTORY_TTL), Timestamp::now())?;
     let shown = Shown {
         key,
         create: found.create,

@@ -9,7 +9,7 @@ use super::output::print;
 use crate::etcd::Trouble;
 use crate::lock::operator::{reset_budget as write, was_reset};
 use crate::lock::outcome::Found;
-use crate::lock::record::{RECORD_VERSION, decode};
+use crate::lock::record::{HISTORY_TTL, RECORD_VERSION, decode};
 use crate::lock::{History, NodeRecord};
 use crate::status::describe::{age, committed, lasting, named, phase};
 use crate::status::times::rfc3339;
@@ -40,7 +40,7 @@ pub(super) fn reset_budget(cluster: &Cluster, node: &str, reason: &str) -> Done 
             )));
         }
         let history = entry(node, reason, &record, Timestamp::now());
-        let lease = cluster.history_lease()?;
+        let (lease, _) = cluster.grant(Some(HISTORY_TTL), Timestamp::now())?;
         let whole = (whole(&pair.value)?, pair.mod_revision);
         let entry = (&history, lease, history.ended_at.as_str());
         let txn = write(&cluster.keys, node, whole, entry);

@@ -15,7 +15,7 @@ use serde_json::json;
 use super::cluster::{Cluster, Done};
 use super::exit::Exit;
 use super::output::print;
-use crate::etcd::{Trouble, trouble};
+use crate::etcd::Trouble;
 use crate::lock::proof::{Proof, Told};
 use crate::lock::survey;
 use crate::status::table::{Style, Table, Tone, cell, plain};
@@ -69,8 +69,7 @@ fn read(cluster: &Cluster, from: Option<i64>) -> Result<Report, Trouble> {
     };
     let to = cluster.each(range, |pair| {
         end.insert(pair.key, pair.mod_revision);
-    });
-    let to = to.map_err(|error| trouble(&error))?;
+    })?;
     // At revision 1 every store is empty. Of 0 it would be read as it is now.
     let base = (from.unwrap_or(1) - 1).max(1);
     if base > to {
@@ -118,7 +117,7 @@ fn begin(cluster: &Cluster, mut base: i64) -> Result<(Proof, i64), Trouble> {
                 return Ok((proof, base));
             }
             Err(Error::Compacted { .. }) if tries < TRIES => base = compacted(cluster, base)?,
-            Err(error) => return Err(trouble(&error)),
+            Err(error) => return Err(error.into()),
         }
         tries += 1;
     }
@@ -127,8 +126,7 @@ fn begin(cluster: &Cluster, mut base: i64) -> Result<(Proof, i64), Trouble> {
 /// Up to where etcd has compacted its history, when it has compacted this revision: only a watch is told.
 fn compacted(cluster: &Cluster, base: i64) -> Result<i64, Trouble> {
     for item in watch(cluster, base)?.take(2) {
-        let item = item.map_err(|error| trouble(&error))?;
-        if let WatchItem::Compacted { compact_revision } = item {
+        if let WatchItem::Compacted { compact_revision } = item? {
             return Ok(compact_revision);
         }
     }
@@ -143,8 +141,7 @@ fn watch(cluster: &Cluster, start_revision: i64) -> Result<Watch, Trouble> {
         silence_limit: QUIET,
         ..WatchRequest::new(Keys::prefix(below(cluster)))
     };
-    let watch = cluster.client.watch(request);
-    watch.map_err(|error| trouble(&error))
+    Ok(cluster.client.watch(request)?)
 }
 
 /// Judges everything after `done` up to `to`, where `end` stands; `done` is how far it came.
@@ -173,7 +170,7 @@ fn follow(
                 ));
             }
             Err(error) => {
-                let trouble = trouble(&error);
+                let trouble = Trouble::from(error);
                 (quiet, why) = (false, format!(": {}", trouble.text));
                 if trouble.refused {
                     break;

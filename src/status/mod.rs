@@ -107,9 +107,9 @@ impl View {
     pub(crate) fn of_explain(
         config: &Config,
         survey: Known,
-        (now, window_at): (Timestamp, Timestamp),
+        times: (Timestamp, Timestamp),
     ) -> View {
-        View::at(config, survey, None, true, (now, window_at))
+        View::at(config, survey, None, true, times)
     }
 
     /// The same from within a daemon: looks at this host, and takes what was read.

@@ -87,7 +87,7 @@ pub(crate) fn node_states(survey: &Survey, reader: &Reader<'_>) -> Vec<NodeState
         let there = standings.get(full).and_then(|it| it.as_ref().ok());
         let here = reader.here.filter(|here| here.node == full);
         let standing = here.and_then(|here| here.word).or(there);
-        let state = match (here.filter(|it| it.is_away && known(it)), claims.get(full)) {
+        let mut state = match (here.filter(|it| it.is_away && known(it)), claims.get(full)) {
             (Some(here), _) => alone(node, &here),
             (None, Some(found)) if committed(found) => {
                 holder(node, found, words_of(found, standing), reader)
@@ -100,13 +100,13 @@ pub(crate) fn node_states(survey: &Survey, reader: &Reader<'_>) -> Vec<NodeState
                 idle(node, standing, said, required)
             }
         };
-        let state = hampered(state, standing);
-        let older = here.and_then(|here| older(&here, there));
-        NodeState {
-            node: full.to_owned(),
-            fact: state.fact + &older.unwrap_or_default(),
-            ..state
+        if let Some(why) = standing.and_then(|standing| standing.hampered.as_ref()) {
+            state = hampered(state, why);
         }
+        let older = here.and_then(|here| older(&here, there));
+        state.node = full.to_owned();
+        state.fact += &older.unwrap_or_default();
+        state
     };
     let mut all: Vec<NodeState> = names.into_iter().map(state).collect();
     all.sort_by(|a, b| (a.rank, &a.node).cmp(&(b.rank, &b.node)));
@@ -150,10 +150,7 @@ fn begun(node: &str, is_left: bool) -> String {
 }
 
 /// With what does not work on its host though it goes on.
-fn hampered(state: NodeState, standing: Option<&Standing>) -> NodeState {
-    let Some(why) = standing.and_then(|standing| standing.hampered.as_ref()) else {
-        return state;
-    };
+fn hampered(state: NodeState, why: &str) -> NodeState {
     let node = &state.node;
     if state.rank == Rank::Fine {
         return NodeState::new(node, Rank::Ill, format!("{node} {why}"));

@@ -33,8 +33,8 @@ pub(crate) fn text(view: &View, now: Timestamp, style: Style) -> String {
     match &view.survey {
         Ok(survey) => cluster(&mut lines, view, survey, now, style),
         Err(trouble) => {
-            let key = [heading("Cluster"), plain(&view.lock_key)];
-            let trouble = [heading("etcd"), cell(Tone::Bad, &trouble.text)];
+            let key = [cell(Tone::Heading, "Cluster"), plain(&view.lock_key)];
+            let trouble = [cell(Tone::Heading, "etcd"), cell(Tone::Bad, &trouble.text)];
             lines.extend(Table::of(0, [key, trouble]).lines(style));
         }
     }
@@ -88,13 +88,10 @@ pub(crate) fn gate_table(local: &Local, gates: &[Verdict]) -> Table {
     Table::of(2, once(daemon).chain(gates.iter().map(gate_row)))
 }
 
-fn heading(text: &str) -> Cell {
-    cell(Tone::Heading, text)
-}
-
 /// As wide as the longest of these headings is.
-fn headed(text: &str, cell: Cell, style: Style) -> Vec<String> {
-    Table::of(0, [[heading(&format!("{text:<9}")), cell]]).lines(style)
+fn headed(text: &str, said: Cell, style: Style) -> Vec<String> {
+    let heading = cell(Tone::Heading, format!("{text:<9}"));
+    Table::of(0, [[heading, said]]).lines(style)
 }
 
 /// A heading, how many there are, and the first of them.
