@@ -14,7 +14,7 @@ use crate::lock::outcome::Found;
 use crate::lock::record::{HISTORY_TTL, RECORD_VERSION};
 use crate::lock::{Claim, History, Phase};
 use crate::status::describe::{claim_table, committed, named, of_node};
-use crate::status::table::{Style, WIDTH, wrap};
+use crate::status::table::{Style, folded};
 use crate::status::times::rfc3339;
 
 /// How much of a value that is no claim is shown.
@@ -79,9 +79,7 @@ fn foreign(pair: &KeyValue) -> String {
     let meaning = "It names no node, so no node of this group waits for it. A tool wrote it, or it is a record of a group whose lock_key \
                    lies below this one: remove it only when nobody needs it.";
     let key = keys::shown(&pair.key);
-    let mut lines = vec![format!("The key {key} says {value}")];
-    lines.extend(wrap(meaning, WIDTH));
-    lines.join("\n")
+    format!("The key {key} says {value}\n{}", folded(meaning))
 }
 
 /// Deletes the claim as it was shown, and writes the history in the same transaction.
@@ -147,7 +145,7 @@ fn shown(node: &str, found: &Found, now: Timestamp, style: Style) -> String {
             "{node} waits in the queue and has not begun. It loses its place; if its daemon runs, it joins again at the end."
         )
     };
-    lines.extend(wrap(&meaning, WIDTH));
+    lines.push(folded(&meaning));
     lines.join("\n")
 }
 
@@ -187,6 +185,7 @@ fn already_gone(cluster: &Cluster, node: &str) -> Done {
 mod tests {
     use super::*;
     use crate::lock::{Claim, Phase};
+    use crate::status::table::WIDTH;
 
     fn found(phase: Phase) -> Found {
         Found {

@@ -75,10 +75,8 @@ fn entry(node: &str, reason: &str, record: &NodeRecord, now: Timestamp) -> Histo
         detail: reason.to_owned(),
         reasons: last.map_or_else(Vec::new, |last| last.reasons.clone()),
         since: rfc3339(now),
-        committed_at: None,
         ended_at: rfc3339(now),
         by: Some(operator()),
-        count: None,
-        passed: Vec::new(),
+        ..History::default()
     }
 }

@@ -8,7 +8,7 @@ use super::cluster::invalid;
 use super::exit::Exit;
 use super::output::print;
 use crate::clean::line;
-use crate::config::{self, Config};
+use crate::config;
 use crate::core::facts::{DetectorReport, ScriptReport};
 use crate::core::{Refusal, judge_detectors};
 use crate::detect;
@@ -19,7 +19,11 @@ use crate::scripts::{self, ScriptContext};
 pub(super) fn simulate(path: &Path, with_health: bool, json: bool) -> Result<Exit, Exit> {
     let config = config::load(path).map_err(invalid)?.config;
     let cancel = Cancel::new();
-    let env = environment(&config);
+    let env = scripts::environment(&ScriptContext {
+        phase: "pre-lock".to_owned(),
+        lock_enabled: false,
+        ..crate::daemon::script_context(&config)
+    });
     let reports = detect::run_all(&config.detectors, &env, &cancel);
     let health = with_health
         .then(|| scripts::check(&config.health_script, config.health_timeout, &env, &cancel));
@@ -32,14 +36,6 @@ pub(super) fn simulate(path: &Path, with_health: bool, json: bool) -> Result<Exi
         (Err(Refusal::Unknown(_)), _) => Exit::DetectorFailed,
         (_, Some(report)) if !report.outcome.success() => Exit::HealthOrPolicy,
         _ => Exit::Done,
-    })
-}
-
-fn environment(config: &Config) -> Vec<(String, String)> {
-    scripts::environment(&ScriptContext {
-        phase: "pre-lock".to_owned(),
-        lock_enabled: false,
-        ..crate::daemon::script_context(config)
     })
 }
 

@@ -238,7 +238,7 @@ pub struct LastReboot {
 }
 
 /// One finished attempt.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
     /// [`RECORD_VERSION`].
     pub v: u32,

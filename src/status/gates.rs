@@ -63,20 +63,15 @@ pub(crate) fn gates(
 /// What the daemon said where it asked, and for the rest what can be seen now.
 pub(crate) fn with_own(own: &Own, seen: &[Verdict], now: Timestamp) -> Vec<Verdict> {
     let said = |gate: &str| {
-        let mut said = own.gates.iter().filter(|said| said.blocks());
-        said.find(|said| said.gate == gate).map(|said| {
-            let mut text = said.text.clone();
-            if let Some(since) = &said.since {
-                text = format!("{text}, for {}", since_text(now, since));
-            }
-            if !said.remedy.is_empty() {
-                text = format!("{text}; {}", said.remedy);
-            }
-            Verdict {
-                text,
-                ..said.clone()
-            }
-        })
+        let mut blocks = own.gates.iter().filter(|said| said.blocks());
+        let mut said = blocks.find(|said| said.gate == gate)?.clone();
+        if let Some(since) = &said.since {
+            said.text += &format!(", for {}", since_text(now, since));
+        }
+        if !said.remedy.is_empty() {
+            said.text += &format!("; {}", said.remedy);
+        }
+        Some(said)
     };
     let known: Vec<&str> = seen.iter().map(|seen| seen.gate.as_str()).collect();
     let others = own.gates.iter();

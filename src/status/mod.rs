@@ -288,8 +288,6 @@ pub(crate) fn skew_sec(health: &[EndpointHealth]) -> i64 {
         let then = Timestamp::now().checked_sub(at.elapsed()).ok()?;
         Some(then.as_second() - said.as_second())
     });
-    apart
-        .next()
-        .filter(|apart| apart.abs() > NOTHING)
-        .unwrap_or(0)
+    let first = apart.next().filter(|apart| apart.abs() > NOTHING);
+    first.unwrap_or(0)
 }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::View;
+use super::headline::headline;
 use super::table::Style;
 use super::text::{TOLD, headline_lines, members, own_lines, text};
 
@@ -43,10 +44,11 @@ pub(super) fn screen(view: &View, now: Timestamp, style: Style, size: Size) -> S
     if size.fits(&all) {
         return all;
     }
+    let (parts, reader) = (headline(view, now), view.reader(now));
     let shown = |told: usize, listed: usize| {
-        let mut lines = headline_lines(view, now, style, told);
+        let mut lines = headline_lines(&parts, style, told);
         if let Some(survey) = view.known().filter(|_| listed > 0) {
-            lines.extend(members(view, survey, now, style, listed));
+            lines.extend(members(survey, &reader, style, listed));
         }
         lines
     };

@@ -15,6 +15,7 @@ use super::forecast::forecast;
 use super::headline::{Part, headline};
 use super::local::Local;
 use super::node_state::{NodeState, Rank, node_states};
+use super::stood::Reader;
 use super::table::{Cell, Style, Table, Tone, cell, plain};
 use super::times::{ago_text, zone};
 use crate::core::Verdict;
@@ -29,7 +30,7 @@ pub(super) const TOLD: usize = 4;
 
 /// The whole of it.
 pub(crate) fn text(view: &View, now: Timestamp, style: Style) -> String {
-    let mut lines = headline_lines(view, now, style, TOLD);
+    let mut lines = headline_lines(&headline(view, now), style, TOLD);
     match &view.survey {
         Ok(survey) => cluster(&mut lines, view, survey, now, style),
         Err(trouble) => {
@@ -51,13 +52,7 @@ pub(super) fn own_lines(view: &View, gates: &[Verdict], style: Style) -> Vec<Str
 }
 
 /// The one sentence that somebody on call needs, and what to type; the rows below say more.
-pub(super) fn headline_lines(
-    view: &View,
-    now: Timestamp,
-    style: Style,
-    told: usize,
-) -> Vec<String> {
-    let parts = headline(view, now);
+pub(super) fn headline_lines(parts: &[Part], style: Style, told: usize) -> Vec<String> {
     let mut rows: Vec<[Cell; 1]> = parts.iter().take(told).flat_map(part_rows).collect();
     if parts.len() > told {
         rows.push([plain(format!("and {} more below", parts.len() - told))]);
@@ -145,7 +140,7 @@ fn cluster(lines: &mut Vec<String>, view: &View, survey: &Survey, now: Timestamp
     }
     requests(lines, survey, now, style);
     foreign(lines, survey, style);
-    lines.extend(members(view, survey, now, style, LISTED));
+    lines.extend(members(survey, &reader, style, LISTED));
     recent(lines, &survey.recent, now, style);
 }
 
@@ -223,23 +218,22 @@ fn foreign(lines: &mut Vec<String>, survey: &Survey, style: Style) {
 
 /// What matters first; those with nothing the matter are only counted when they are many.
 pub(super) fn members(
-    view: &View,
     survey: &Survey,
-    now: Timestamp,
+    reader: &Reader<'_>,
     style: Style,
     listed: usize,
 ) -> Vec<String> {
     const FEW: usize = 6;
-    let mut states = node_states(survey, &view.reader(now));
+    let mut states = node_states(survey, reader);
     let heading = style.paint(Tone::Heading, "Members");
     let mut lines = vec![format!("{heading}    {}", counted(&states))];
     if states.len() > FEW {
         states.retain(|state| state.rank != Rank::Fine);
     }
     let rows = states.iter().take(listed).map(|state| {
-        let last = last(of_node(&survey.nodes, &state.node), now).text;
+        let last = last(of_node(&survey.nodes, &state.node), reader.now).text;
         let text = cell(state.rank.tone(), format!("{}; {last}", told_of(state)));
-        [plain(&state.node), plain(state.age(now)), text]
+        [plain(&state.node), plain(state.age(reader.now)), text]
     });
     lines.extend(Table::of(2, rows).lines(style));
     more(&mut lines, states.len(), listed);
