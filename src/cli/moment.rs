@@ -39,24 +39,18 @@ impl FromStr for Moment {
 
     fn from_str(text: &str) -> Result<Moment, String> {
         let text = text.trim();
-        if let Ok(at) = text.parse() {
-            return Ok(Moment::Instant(at));
-        }
+        let instant = text.parse().ok().map(Moment::Instant);
         // Anything shorter than a date is a time: 22:00 must not be taken for the year 22.
-        if text.len() >= "2026-01-01 00:00".len()
-            && let Ok(civil) = text.parse()
-        {
-            return Ok(Moment::Civil(civil));
-        }
-        if text.contains(':')
-            && text.len() <= "00:00:00".len()
-            && let Ok(time) = text.parse()
-        {
-            return Ok(Moment::Clock(time));
-        }
-        Err(format!(
-            "{text:?} is not a time; write 2026-12-24T22:00:00Z, \"2026-12-24 22:00\" or 22:00"
-        ))
+        let is_date = text.len() >= "2026-01-01 00:00".len();
+        let civil = || text.parse().ok().filter(|_| is_date).map(Moment::Civil);
+        let is_time = text.contains(':') && text.len() <= "00:00:00".len();
+        let clock = || text.parse().ok().filter(|_| is_time).map(Moment::Clock);
+        let moment = instant.or_else(civil).or_else(clock);
+        moment.ok_or_else(|| {
+            format!(
+                "{text:?} is not a time; write 2026-12-24T22:00:00Z, \"2026-12-24 22:00\" or 22:00"
+            )
+        })
     }
 }
 

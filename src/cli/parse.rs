@@ -10,6 +10,7 @@ use std::time::Duration;
 use self::line::Line;
 use super::commands::{COMMANDS, CommandSpec, spec};
 use super::completions::script;
+use super::duration::duration;
 use super::flags::DEFAULT_CONFIG;
 use super::invocation::{Command, Invocation, PauseOptions, RequestOptions, RunOptions};
 use crate::config::nearest::nearest;
@@ -101,10 +102,7 @@ fn own(spec: &CommandSpec, topic: Topic, line: &Line) -> Result<Command, String>
         },
         "explain" => Command::Explain {
             node: line.operands.first().map(|word| node(word)).transpose()?,
-            at: line
-                .value("at")
-                .map(|text| text.to_string_lossy().parse())
-                .transpose()?,
+            at: line.read("at", str::parse)?,
         },
         "history" => Command::History,
         "verify-history" => Command::VerifyHistory {
@@ -157,7 +155,7 @@ fn command(word: &OsStr) -> Result<&'static CommandSpec, String> {
 fn run_options(line: &Line) -> Result<RunOptions, String> {
     let options = RunOptions {
         once: line.has("once"),
-        wait: line.span("wait")?,
+        wait: line.read("wait", duration)?,
         dry_run: line.has("dry-run"),
     };
     if options.wait.is_some() && !options.once {
@@ -167,7 +165,7 @@ fn run_options(line: &Line) -> Result<RunOptions, String> {
 }
 
 fn pause_options(line: &Line) -> Result<PauseOptions, String> {
-    let length = line.span("for")?;
+    let length = line.read("for", duration)?;
     if length.is_some_and(|length| length.is_zero()) {
         return Err("--for must be longer than nothing".to_owned());
     }
@@ -205,7 +203,7 @@ fn request_options(line: &Line) -> Result<RequestOptions, String> {
 }
 
 fn urgent(line: &Line) -> Result<Option<Duration>, String> {
-    match (line.has("urgent"), line.span("for")?) {
+    match (line.has("urgent"), line.read("for", duration)?) {
         (true, Some(span)) if !URGENT_BOUNDS.contains(&span) => {
             Err("--for of an urgent request is 1m at least and 24h at most".to_owned())
         }

@@ -57,11 +57,11 @@ pub(super) fn lines(view: &View, now: Timestamp, style: Style) -> Vec<String> {
         let failed = failed.map(|(at, why)| format!("failed {}: {why}", ago(at)));
         let answered = endpoint.answered.as_ref();
         let (tone, word, text) = match (endpoint.fails, answered) {
-            (true, Some(at)) => {
-                let text = format!("{}; answered last {}", failed.unwrap_or_default(), ago(at));
+            (true, at) => {
+                let answered = at.map(|at| format!("; answered last {}", ago(at)));
+                let text = failed.unwrap_or_default() + &answered.unwrap_or_default();
                 (Tone::Bad, "fails", text)
             }
-            (true, None) => (Tone::Bad, "fails", failed.unwrap_or_default()),
             (false, Some(_)) => {
                 let version = endpoint.version.as_deref().unwrap_or("?");
                 let before = failed.map_or_else(String::new, |failed| format!("; {failed}"));

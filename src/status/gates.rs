@@ -49,10 +49,7 @@ pub(crate) fn gates(
     gates.extend(policies(local, survey));
     gates.extend(survey.and_then(|survey| waves(local, survey)));
     gates.push(health(local, survey, now));
-    gates.push(match survey {
-        Some(survey) => turn(local, survey, now),
-        None => unasked("turn"),
-    });
+    gates.push(survey.map_or_else(|| unasked("turn"), |it| turn(local, it, now)));
     if local.config.dry_run {
         let text = "dry_run is set: this node does not commit";
         gates.push(refused(|_| Refusal::DryRun, text));

@@ -242,14 +242,12 @@ impl View {
         let of_it = |own: &&Own| own.key.as_ref().is_none_or(|key| *key == self.lock_key);
         let own = self.said.as_ref().filter(of_it);
         // What a daemon said that is gone is old; a pass leaves what it came to, which a claim that was taken away since ends.
-        let stands = || match &self.survey {
-            Ok(survey) => of_node(&survey.claims, local.node()).is_some(),
-            Err(_) => true,
-        };
+        let survey = self.survey.as_ref().ok();
+        let stands = survey.is_none_or(|it| of_node(&it.claims, local.node()).is_some());
         let is_under_way = |it: &Standing| speaks_of_claim(it) || it.state == "queued";
         let ours = |it: &&Standing| {
             let node_id = &local.config.node_id;
-            let lasts = !gone || it.once && (!is_under_way(it) || stands());
+            let lasts = !gone || it.once && (!is_under_way(it) || stands);
             it.node == local.node() && is_same(&it.node_id, node_id) && lasts
         };
         let word = own.and_then(|own| own.standing.as_ref()).filter(ours);

@@ -2,11 +2,9 @@
 
 use std::ffi::{OsStr, OsString};
 use std::str::FromStr;
-use std::time::Duration;
 
 use lexopt::{Arg, Parser};
 
-use crate::cli::duration::duration;
 use crate::cli::flags::{FLAGS, FlagSpec};
 use crate::config::nearest::nearest;
 
@@ -14,6 +12,7 @@ use crate::config::nearest::nearest;
 pub(super) const REASON_CHARS: usize = 500;
 
 /// The words behind the program's name.
+#[derive(Default)]
 pub(super) struct Line {
     flags: Vec<(&'static FlagSpec, Option<OsString>)>,
     /// The command among them, first.
@@ -24,10 +23,7 @@ impl Line {
     /// Every flag is known and has its value, whether or not it belongs to the command.
     pub(super) fn of(arguments: impl IntoIterator<Item = OsString>) -> Result<Line, String> {
         let mut parser = Parser::from_args(arguments);
-        let mut line = Line {
-            flags: Vec::new(),
-            operands: Vec::new(),
-        };
+        let mut line = Line::default();
         while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
             let mut flags = FLAGS.iter();
             let flag = match argument {
@@ -82,10 +78,14 @@ impl Line {
         self.given(long)?.1.as_deref()
     }
 
-    pub(super) fn span(&self, long: &str) -> Result<Option<Duration>, String> {
+    /// What `read` makes of its value.
+    pub(super) fn read<T>(
+        &self,
+        long: &str,
+        read: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, String> {
         let text = self.value(long);
-        text.map(|text| duration(&text.to_string_lossy()))
-            .transpose()
+        text.map(|text| read(&text.to_string_lossy())).transpose()
     }
 
     /// A number, 1 or more, of what it says.
@@ -94,12 +94,10 @@ impl Line {
         long: &str,
         what: &str,
     ) -> Result<Option<T>, String> {
-        self.value(long)
-            .map(|text| match text.to_string_lossy().parse() {
-                Ok(number) if number > T::default() => Ok(number),
-                _ => Err(format!("{what}, 1 or more")),
-            })
-            .transpose()
+        self.read(long, |text| match text.parse() {
+            Ok(number) if number > T::default() => Ok(number),
+            _ => Err(format!("{what}, 1 or more")),
+        })
     }
 
     pub(super) fn reason(&self) -> Result<Option<String>, String> {
