@@ -18,6 +18,7 @@ use super::output::print;
 use crate::etcd::Trouble;
 use crate::lock::proof::{Proof, Told};
 use crate::lock::survey;
+use crate::status::describe::framed;
 use crate::status::table::{Style, Table, Tone, cell, plain};
 use crate::status::times::ago_text;
 
@@ -240,10 +241,7 @@ impl Report {
         };
         let when = told.first_commit.iter().chain(&told.last_commit);
         let when: Vec<String> = when.map(|at| ago_text(now, at)).collect();
-        let when = match when.is_empty() {
-            true => String::new(),
-            false => format!(" ({})", when.join(" to ")),
-        };
+        let when = framed(" (", &when.join(" to "), ")");
         let (commits, most) = (told.commits, told.most_committed);
         let commits = format!("{commits}{when}; at most {most} down at once");
         let mut facts = vec![("looked at", looked_at), ("commits", commits)];
@@ -268,10 +266,7 @@ impl Report {
         let rows = self.told.findings.iter().map(|it| {
             let at = it.committed_at.as_ref().map(|at| ago_text(now, at));
             let (node, others) = it.nodes.split_at(1);
-            let beside = match others.is_empty() {
-                true => String::new(),
-                false => format!(" (beside it: {})", others.join(", ")),
-            };
+            let beside = framed(" (beside it: ", &others.join(", "), ")");
             vec![
                 plain(it.revision.to_string()),
                 plain(at.as_deref().unwrap_or("-")),

@@ -41,11 +41,11 @@ pub(crate) fn age(found: &Found, now: Timestamp) -> String {
     claim.map_or_else(|_| String::new(), |claim| since_text(now, began(claim)))
 }
 
-/// An age behind what has lasted so long; nothing where it is not known.
-pub(crate) fn lasting(age: &str) -> String {
-    match age {
+/// A text in its frame; nothing where there is none.
+pub(crate) fn framed(before: &str, text: &str, after: &str) -> String {
+    match text {
         "" => String::new(),
-        age => format!(" for {age}"),
+        text => format!("{before}{text}{after}"),
     }
 }
 

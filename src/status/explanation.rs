@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::View;
 use super::describe::{
-    committed, lasting, named, names, of_node, phase, reasons, rebooted, request_text,
+    committed, framed, named, names, of_node, phase, reasons, rebooted, request_text,
 };
 use super::domains;
 use super::forecast::forecast;
@@ -142,10 +142,8 @@ fn not_typed(part: Part, node: &str) -> Part {
 fn remedy(label: &str) -> String {
     let all = Refusal::all();
     let refusal = all.iter().find(|refusal| refusal.label() == label);
-    match refusal.map_or("", Refusal::remedy) {
-        remedy if remedy.is_empty() || label == "cooldown" => String::new(),
-        remedy => format!("; {remedy}"),
-    }
+    let refusal = refusal.filter(|_| label != "cooldown");
+    framed("; ", refusal.map_or("", Refusal::remedy), "")
 }
 
 /// What the cluster knows of it.
@@ -203,7 +201,7 @@ fn of_itself(standing: &Standing, now: Timestamp) -> [Row; 6] {
 fn of_claim(view: &View, survey: &Survey, place: usize, now: Timestamp) -> [Row; 4] {
     let (node, found) = &survey.claims[place];
     let (phase, age) = (phase(found), view.reader(now).age(found));
-    let claim = format!("{phase}{}: {}", lasting(&age), reasons(found));
+    let claim = format!("{phase}{}: {}", framed(" for ", &age, ""), reasons(found));
     let before = (!committed(found)).then(|| names(named(&survey.claims[..place])));
     let before = before.filter(|it| !it.is_empty());
     let ahead = forecast(view, Some(node), now);

@@ -38,7 +38,8 @@ impl Local {
             config: config.clone(),
             boot_id: host::boot_id(&config.boot_id_file).ok(),
             kill_switch: kill_switch(&config.kill_switch_file),
-            daemon: daemon(&config.run_dir),
+            // The lock itself is not touched: a look must not keep a daemon from starting.
+            daemon: of_lock_file(trust::read(&config.run_dir.join("instance.lock"), 64)),
             detectors: ask.then(|| asked(&config.detectors)),
         }
     }
@@ -66,12 +67,12 @@ fn asked(detectors: &[Detector]) -> (Vec<DetectorReport>, Vec<String>) {
     };
     let (looking, running): (Vec<Detector>, Vec<Detector>) =
         detectors.iter().cloned().partition(only_looks);
-    let running: Vec<String> = running.into_iter().map(|detector| detector.name).collect();
     let mut reports = detect::run_all(&looking, &[], &Cancel::new());
     for (detector, report) in looking.iter().zip(&mut reports) {
         add_age(detector, report);
     }
-    (reports, running)
+    let running = running.into_iter().map(|detector| detector.name);
+    (reports, running.collect())
 }
 
 /// Since when a file asks: when it was written. It answered a moment ago, so that the file system is there.
@@ -87,13 +88,8 @@ fn add_age(detector: &Detector, report: &mut DetectorReport) {
     }
 }
 
-/// Whose process id stands in the lock file, if that process lives and is one of ours. The lock itself is not touched: a look
-/// must not keep a daemon from starting.
-fn daemon(run_dir: &Path) -> Result<Option<u32>, String> {
-    of_lock_file(trust::read(&run_dir.join("instance.lock"), 64))
-}
-
-/// The daemon's files are root's: who may not read one has not seen that there is no daemon.
+/// Whose process id stands in the lock file, if that process lives and is one of ours. The daemon's files are root's: who may not
+/// read one has not seen that there is no daemon.
 fn of_lock_file(found: Result<Vec<u8>, Doubt>) -> Result<Option<u32>, String> {
     match found {
         Ok(text) => {

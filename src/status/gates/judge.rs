@@ -131,10 +131,8 @@ pub(crate) fn window(windows: Option<&Windows>, now: Timestamp, at: Timestamp) -
     };
     let zone = windows.zone();
     let verdict = windows.verdict(at);
-    let when = match at == now {
-        true => String::new(),
-        false => format!("at {}: ", clock(at, zone)),
-    };
+    let when = (at != now).then(|| format!("at {}: ", clock(at, zone)));
+    let when = when.unwrap_or_default();
     let why = match (&verdict.by, verdict.open) {
         (Some(entry), true) => format!("allowed by {entry:?}"),
         (Some(entry), false) => format!("denied by {entry:?}"),

@@ -13,7 +13,7 @@ use crate::lock::domains::Waits;
 use crate::lock::outcome::Members;
 use crate::lock::survey::Survey;
 use crate::lock::waves::Member;
-use crate::status::describe::{age, by_node, committed, lasting, named, names, of_node, phase};
+use crate::status::describe::{age, by_node, committed, framed, named, names, of_node, phase};
 use crate::status::domains;
 use crate::status::local::Local;
 use crate::status::node_state::why_ill;
@@ -28,7 +28,7 @@ pub(crate) fn turn(local: &Local, survey: &Survey, now: Timestamp) -> Verdict {
     if claim.is_some_and(|claim| !is_same(&claim.node_id, &local.config.node_id)) {
         return Verdict::not_asked(NAME, "the claim under this name is of another machine");
     }
-    let lasting = own.map_or_else(String::new, |found| lasting(&age(found, now)));
+    let lasting = own.map_or_else(String::new, |found| framed(" for ", &age(found, now), ""));
     if let Some(found) = own.filter(|found| committed(found)) {
         let phase = phase(found);
         return Verdict::ok(NAME, format!("this node holds its claim: {phase}{lasting}"));
@@ -71,10 +71,8 @@ pub(crate) fn policies(local: &Local, survey: Option<&Survey>) -> Option<Verdict
     };
     let is_ill = |node: &&String| !members.healthy.contains(node);
     let ill = members.all.iter().filter(is_ill);
-    let ill = match names(ill.map(String::as_str)).as_str() {
-        "" => String::new(),
-        some => format!("; not healthy or silent: {some}"),
-    };
+    let ill = names(ill.map(String::as_str));
+    let ill = framed("; not healthy or silent: ", &ill, "");
     Some(refused(Refusal::Policy, format!("{why}{ill}")))
 }
 
@@ -141,7 +139,7 @@ pub(crate) fn health(local: &Local, survey: Option<&Survey>, now: Timestamp) -> 
         return Verdict::not_asked(NAME, format!("not run now{silent} {HINT}"));
     };
     let since = said.since.as_deref().unwrap_or_default();
-    let age = lasting(&since_text(now, since));
+    let age = framed(" for ", &since_text(now, since), "");
     if said.healthy == Some(true) {
         let text = format!("not run now; as monitor it has passed{age} {HINT}");
         return Verdict::not_asked(NAME, text);
