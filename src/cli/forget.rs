@@ -8,7 +8,7 @@ use super::output::{print, say};
 use crate::etcd::Trouble;
 use crate::lock::operator::{self as request, Forgotten};
 use crate::lock::outcome::Found;
-use crate::status::describe::{age, committed, framed, named, phase};
+use crate::status::describe::{committed, how_far, named};
 
 /// Removes what is known of a member that holds no claim.
 pub(super) fn forget(cluster: &Cluster, node: &str) -> Done {
@@ -31,11 +31,11 @@ pub(super) fn forget(cluster: &Cluster, node: &str) -> Done {
 }
 
 fn refusal(node: &str, found: &Found, now: Timestamp) -> String {
-    let (phase, age) = (phase(found), framed(" for ", &age(found, now), ""));
+    let how_far = how_far(found, now);
     let advice = if committed(found) {
         format!("if it will not return: reboot-coordinator release {node} --reason TEXT")
     } else {
         "stop its daemon, which gives the claim back".to_owned()
     };
-    format!("{node} holds a claim, {phase}{age}, so it was not forgotten; {advice}")
+    format!("{node} holds a claim, {how_far}, so it was not forgotten; {advice}")
 }

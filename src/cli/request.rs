@@ -12,7 +12,7 @@ use crate::lock::RebootRequest;
 use crate::lock::reboot_requests::{self, Seen};
 use crate::lock::record::RECORD_VERSION;
 use crate::lock::survey::Survey;
-use crate::status::describe::{age, committed, named, names, of_node, phase, request_text};
+use crate::status::describe::{committed, how_far, named, names, of_node, request_text};
 use crate::status::times::{clock, rfc3339, zone};
 
 /// How often a command starts over because its node wrote its boot into the request meanwhile.
@@ -168,8 +168,7 @@ fn remarks(survey: &Survey, nodes: &[&str], fresh: &[&str]) {
 /// How far a reboot of this node is that has begun.
 fn under_way(survey: &Survey, node: &str) -> Option<String> {
     let found = of_node(&survey.claims, node).filter(|found| committed(found))?;
-    let age = age(found, Timestamp::now());
-    Some(format!("{} for {age}", phase(found)))
+    Some(how_far(found, Timestamp::now()))
 }
 
 fn cancel(cluster: &Cluster, nodes: &[String]) -> Done {

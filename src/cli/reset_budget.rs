@@ -11,7 +11,7 @@ use crate::lock::operator::{reset_budget as write, was_reset};
 use crate::lock::outcome::Found;
 use crate::lock::record::{HISTORY_TTL, RECORD_VERSION, decode};
 use crate::lock::{History, NodeRecord};
-use crate::status::describe::{age, committed, framed, named, phase};
+use crate::status::describe::{committed, how_far, named};
 use crate::status::times::rfc3339;
 
 /// How often it starts over because the node writes its registration at the same time.
@@ -34,9 +34,8 @@ pub(super) fn reset_budget(cluster: &Cluster, node: &str, reason: &str) -> Done 
         let claim = cluster.one(cluster.keys.claim(node))?;
         if let Some(found) = claim.map(|pair| Found::of(&pair)).filter(committed) {
             return Err(Trouble::new(format!(
-                "{node} is {}{}, and how that ends decides on its budget: nothing was changed; try again when it is back",
-                phase(&found),
-                framed(" for ", &age(&found, Timestamp::now()), "")
+                "{node} is {}, and how that ends decides on its budget: nothing was changed; try again when it is back",
+                how_far(&found, Timestamp::now())
             )));
         }
         let history = entry(node, reason, &record, Timestamp::now());

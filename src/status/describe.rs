@@ -49,6 +49,11 @@ pub(crate) fn framed(before: &str, text: &str, after: &str) -> String {
     }
 }
 
+/// How far a claim has come, and for how long it has been there.
+pub(crate) fn how_far(found: &Found, now: Timestamp) -> String {
+    phase(found).to_owned() + &framed(" for ", &age(found, now), "")
+}
+
 /// Why the reboot was asked for, or why the claim cannot be read.
 pub(crate) fn reasons(found: &Found) -> String {
     match &found.claim {
@@ -245,5 +250,21 @@ pub(crate) fn ending(entry: &History) -> String {
     match reasons.as_str() {
         "" => text,
         reasons => format!("{text} ({reasons})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::Phase;
+    use crate::status::fixtures::{found, now};
+
+    #[test]
+    fn an_age_that_is_not_known_is_left_out() {
+        let (_, mut claimed) = found("node-a", Phase::Draining, 1, "11:48");
+        assert_eq!(how_far(&claimed, now()), "draining for 12 min");
+        let claim = claimed.claim.as_mut().unwrap();
+        claim.committed_at = Some("yesterday".into());
+        assert_eq!(how_far(&claimed, now()), "draining");
     }
 }

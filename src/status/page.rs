@@ -87,11 +87,8 @@ fn told(part: &Part, with_fact: bool) -> String {
     }
     if let Some((when, words)) = &part.command {
         let words = format!("reboot-coordinator {words}");
-        html.raw("<p>")
-            .text(when)
-            .raw(" <code>")
-            .text(&words)
-            .raw("</code></p>");
+        html.raw("<p>").text(when).raw(" <code>");
+        html.text(&words).raw("</code></p>");
     }
     html.0
 }
@@ -113,11 +110,8 @@ fn age(view: &View, now: Timestamp) -> String {
         (Ok(_), Some(read)) => {
             let version = view.version.as_deref().unwrap_or_default();
             html.raw("<p class=\"dim\">As ").text(view.local.node());
-            html.raw(" sees it, ")
-                .raw(&read)
-                .raw("; etcd ")
-                .text(version)
-                .raw(".</p>");
+            html.raw(&format!(" sees it, {read}; etcd ")).text(version);
+            html.raw(".</p>");
         }
         (Ok(_), None) => {}
         (Err(trouble), read) => {

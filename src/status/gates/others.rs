@@ -13,7 +13,7 @@ use crate::lock::domains::Waits;
 use crate::lock::outcome::Members;
 use crate::lock::survey::Survey;
 use crate::lock::waves::Member;
-use crate::status::describe::{age, by_node, committed, framed, named, names, of_node, phase};
+use crate::status::describe::{age, by_node, committed, framed, how_far, named, names, of_node};
 use crate::status::domains;
 use crate::status::local::Local;
 use crate::status::node_state::why_ill;
@@ -28,17 +28,16 @@ pub(crate) fn turn(local: &Local, survey: &Survey, now: Timestamp) -> Verdict {
     if claim.is_some_and(|claim| !is_same(&claim.node_id, &local.config.node_id)) {
         return Verdict::not_asked(NAME, "the claim under this name is of another machine");
     }
-    let lasting = own.map_or_else(String::new, |found| framed(" for ", &age(found, now), ""));
     if let Some(found) = own.filter(|found| committed(found)) {
-        let phase = phase(found);
-        return Verdict::ok(NAME, format!("this node holds its claim: {phase}{lasting}"));
+        let how_far = how_far(found, now);
+        return Verdict::ok(NAME, format!("this node holds its claim: {how_far}"));
     }
     let ahead = &survey.claims[..place.unwrap_or(survey.claims.len())];
     // A claim is judged by the labels that it was made with.
     let domains = claim.map_or(&local.config.domains, |claim| &claim.domains);
     let own = match own {
         None => "not in the queue".to_owned(),
-        Some(_) => format!("in the queue{lasting}"),
+        Some(found) => "in the queue".to_owned() + &framed(" for ", &age(found, now), ""),
     };
     let why = match domains::turn(domains, local.config.max_concurrent_reboots, ahead) {
         Ok(()) => return Verdict::ok(NAME, format!("{own}; its turn is free")),
