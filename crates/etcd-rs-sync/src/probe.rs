@@ -12,7 +12,7 @@ use ureq::http::Uri;
 use crate::error::setup;
 use crate::http::{Exchange, Limits, start};
 use crate::resolve::host_and_port;
-use crate::session::Session;
+use crate::session::{Session, Visit};
 use crate::{Error, Options, TlsOptions};
 
 /// What was found, as far as one layer after the other worked.
@@ -87,8 +87,11 @@ fn ask_version(session: &Session, timeout: Duration, found: &mut Probe) -> Resul
         connect_until: until,
         until,
     };
-    let agent = session.agent()?.agent;
-    let asked = session.check_version(&agent, 0, limits);
+    let asked = session.check_version(Visit {
+        agent: &session.agent()?.agent,
+        endpoint: 0,
+        limits,
+    });
     if asked.is_ok() {
         let version = Exchange::get(session.url(0, "/version"), limits);
         // On a connection of its own: the server may have closed the other one.

@@ -3,6 +3,8 @@
 //! Servers, proxies and TLS say what is wrong in words that help nobody. Each row knows some of those words; the first rows are
 //! the most telling. The rows are met in the tests against the real thing, and `docs/etcd.md` of the repository repeats them.
 
+use crate::wire::holds_any;
+
 /// One row: what was found, and what to do.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Remedy {
@@ -247,7 +249,7 @@ pub const REMEDIES: &[Remedy] = &[
 
 /// The rows whose words are in an error's text, the most telling first.
 pub fn remedies(text: &str) -> Vec<&'static Remedy> {
-    let met = |remedy: &&Remedy| remedy.words.iter().any(|word| text.contains(word));
+    let met = |remedy: &&Remedy| holds_any(text, remedy.words);
     REMEDIES.iter().filter(met).collect()
 }
 

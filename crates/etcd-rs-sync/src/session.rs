@@ -32,6 +32,14 @@ pub(crate) struct Certified {
     generation: u64,
 }
 
+/// Who asks which endpoint, and for how long.
+#[derive(Clone, Copy)]
+pub(crate) struct Visit<'a> {
+    pub(crate) agent: &'a Agent,
+    pub(crate) endpoint: usize,
+    pub(crate) limits: Limits,
+}
+
 #[derive(Clone, Default)]
 struct Token {
     ticket: Ticket,
@@ -107,24 +115,19 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::NotSent`], as nothing was asked of the store: another endpoint may do better.
-    pub(crate) fn check_version(
-        &self,
-        agent: &Agent,
-        endpoint: usize,
-        limits: Limits,
-    ) -> Result<(), Error> {
+    pub(crate) fn check_version(&self, visit: Visit<'_>) -> Result<(), Error> {
+        let endpoint = visit.endpoint;
         if self.endpoints.has_version(endpoint) {
             return Ok(());
         }
-        let probe = Exchange::get(self.url(endpoint, "/version"), limits);
+        let probe = Exchange::get(self.url(endpoint, "/version"), visit.limits);
+        let url = &self.options.endpoints[endpoint];
         let not_sent = |detail: String| Error::NotSent {
-            detail: format!("{}: {detail}", self.options.endpoints[endpoint]),
+            detail: format!("{url}: {detail}"),
         };
-        let (status, body, date) = exchange(agent, &probe).map_err(|failure| {
-            let https = self.options.endpoints[endpoint].starts_with("https");
-            let cut = ["Broken pipe", "reset by peer"]
-                .iter()
-                .any(|words| failure.detail.contains(words));
+        let (status, body, date) = exchange(visit.agent, &probe).map_err(|failure| {
+            let https = url.starts_with("https");
+            let cut = wire::holds_any(&failure.detail, &["Broken pipe", "reset by peer"]);
             let asked = failure.closed && (failure.sent || https && cut);
             let detail = failure.detail;
             not_sent(match (asked, https) {
@@ -135,62 +138,45 @@ impl Session {
             })
         })?;
         if status != 200 {
-            return Err(not_sent(format!(
-                "asked for its version it answers HTTP {status}"
-            )));
+            let detail = format!("asked for its version it answers HTTP {status}");
+            return Err(not_sent(detail));
         }
         let version =
             wire::version(&body).map_err(|why| not_sent(format!("this is not etcd: {why}")))?;
-        let number = major_minor(&version).ok_or_else(|| {
-            not_sent(format!(
-                "version '{}' cannot be read",
-                wire::one_line(&version)
-            ))
-        })?;
-        if number < OLDEST {
-            return Err(not_sent(format!(
-                "it runs etcd {version}; 3.4 or later is needed"
-            )));
+        let shown = wire::one_line(&version);
+        let unread = || not_sent(format!("version '{shown}' cannot be read"));
+        if major_minor(&version).ok_or_else(unread)? < OLDEST {
+            let detail = format!("it runs etcd {version}; 3.4 or later is needed");
+            return Err(not_sent(detail));
         }
         self.endpoints.set_version(endpoint, version, date);
         Ok(())
     }
 
     /// The token to send, after authenticating when that has not happened yet.
-    pub(crate) fn ticket(
-        &self,
-        agent: &Agent,
-        endpoint: usize,
-        limits: Limits,
-    ) -> Result<Ticket, Error> {
+    pub(crate) fn ticket(&self, visit: Visit<'_>) -> Result<Ticket, Error> {
         let Token { ticket, known } = lock(&self.token).clone();
         if self.options.auth.is_none() || known {
             return Ok(ticket);
         }
-        self.renew(agent, endpoint, limits, &ticket)
+        self.renew(visit, &ticket)
     }
 
     /// A newer token than `old`, which was refused.
     ///
     /// # Errors
     /// [`Error::Unauthenticated`] when user and password are refused; [`Error::NotSent`] when that could not be asked.
-    pub(crate) fn renew(
-        &self,
-        agent: &Agent,
-        endpoint: usize,
-        limits: Limits,
-        old: &Ticket,
-    ) -> Result<Ticket, Error> {
+    pub(crate) fn renew(&self, visit: Visit<'_>, old: &Ticket) -> Result<Ticket, Error> {
         let standing = lock(&self.token).ticket.clone();
         if standing.generation != old.generation {
             return Ok(standing);
         }
-        let Some((user, password)) = &self.options.auth else {
+        let Some(login) = &self.options.auth else {
             return Err(Error::Unauthenticated {
                 detail: "etcd wants a user, and none is given".into(),
             });
         };
-        let text = self.authenticate(agent, endpoint, limits, user, password)?;
+        let text = self.authenticate(visit, login)?;
         let mut token = lock(&self.token);
         token.known = true;
         token.ticket.text = text;
@@ -206,29 +192,28 @@ impl Session {
         }
     }
 
+    /// Asks for a token; there is none when the cluster has authentication disabled.
     fn authenticate(
         &self,
-        agent: &Agent,
-        endpoint: usize,
-        limits: Limits,
-        user: &str,
-        password: &str,
+        visit: Visit<'_>,
+        (user, password): &(String, String),
     ) -> Result<Option<String>, Error> {
+        let url = &self.options.endpoints[visit.endpoint];
         let body = wire::authenticate(user, password).to_string();
         let request = Exchange {
             body: Some(body.as_bytes()),
             need_leader: true,
-            ..Exchange::get(self.url(endpoint, "/v3/auth/authenticate"), limits)
+            ..Exchange::get(
+                self.url(visit.endpoint, "/v3/auth/authenticate"),
+                visit.limits,
+            )
         };
         // Whatever goes wrong here, the request that the token is for has not been sent.
         let not_sent = |detail: String| Error::NotSent {
-            detail: format!(
-                "{}: authentication: {detail}",
-                self.options.endpoints[endpoint]
-            ),
+            detail: format!("{url}: authentication: {detail}"),
         };
         let (status, body, _) =
-            exchange(agent, &request).map_err(|failure| not_sent(failure.detail))?;
+            exchange(visit.agent, &request).map_err(|failure| not_sent(failure.detail))?;
         if status == 200 {
             return wire::auth_token(&body).map(Some).map_err(not_sent);
         }
@@ -245,10 +230,7 @@ impl Session {
             Error::Rejected { .. }
             | Error::Unauthenticated { .. }
             | Error::PermissionDenied { .. } => Err(Error::Unauthenticated {
-                detail: format!(
-                    "{} refuses the user {user:?} with this password",
-                    self.options.endpoints[endpoint]
-                ),
+                detail: format!("{url} refuses the user {user:?} with this password"),
             }),
             Error::NoLeader { .. } => Err(not_sent("etcdserver: no leader".to_owned())),
             _ => Err(not_sent(format!("it answers HTTP {status}"))),

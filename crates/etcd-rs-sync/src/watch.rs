@@ -20,7 +20,7 @@ use crate::Error;
 use crate::backoff::Backoff;
 use crate::http::{Exchange, Limits, start};
 use crate::items::{Event, WatchBatch, WatchItem, WatchRequest};
-use crate::session::{Certified, Session, Ticket};
+use crate::session::{Certified, Session, Ticket, Visit};
 use crate::wire::{self, Message, Refusal};
 
 mod stop;
@@ -120,8 +120,13 @@ impl Watch {
             connect_until: now + timeout / endpoints,
             until: now + timeout,
         };
-        self.session.check_version(&agent, self.endpoint, limits)?;
-        let ticket = self.session.ticket(&agent, self.endpoint, limits)?;
+        let visit = Visit {
+            agent: &agent,
+            endpoint: self.endpoint,
+            limits,
+        };
+        self.session.check_version(visit)?;
+        let ticket = self.session.ticket(visit)?;
         let body = wire::watch(&self.request, self.next_revision).to_string();
         let exchange = Exchange {
             body: Some(body.as_bytes()),

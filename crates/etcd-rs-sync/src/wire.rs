@@ -15,7 +15,7 @@ mod part;
 
 pub(crate) use decode::{auth_token, reply, version};
 pub(crate) use encode::{authenticate, body, longest_reply, path, watch};
-pub(crate) use fail::{Refusal, classify, one_line, refusal};
+pub(crate) use fail::{Refusal, classify, holds_any, one_line, refusal};
 pub(crate) use stream::{Message, message};
 
 mod stream;

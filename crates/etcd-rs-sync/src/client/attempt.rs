@@ -3,7 +3,7 @@
 use ureq::Agent;
 
 use crate::http::{Exchange, Limits, exchange};
-use crate::session::{Session, Ticket};
+use crate::session::{Session, Ticket, Visit};
 use crate::wire::{self, Refusal};
 use crate::{Error, Reply, Request};
 
@@ -27,24 +27,33 @@ pub(super) struct Attempt<'a> {
 
 impl Attempt<'_> {
     pub(super) fn make(self) -> Result<Reply, Failed> {
-        let (session, agent) = (self.session, &self.agent);
-        let (endpoint, limits) = (self.endpoint, self.limits);
+        let session = self.session;
         // Nothing is asked of the store yet: a member that stays silent is left for another one.
-        let until = limits.connect_until;
-        let before = Limits { until, ..limits };
-        let prepared = session
-            .check_version(agent, endpoint, before)
-            .and_then(|()| session.ticket(agent, endpoint, before));
+        let until = self.limits.connect_until;
+        let before = self.visit(Limits {
+            until,
+            ..self.limits
+        });
+        let prepared = session.check_version(before);
+        let prepared = prepared.and_then(|()| session.ticket(before));
         let ticket = prepared.map_err(judge)?;
         let posted = match self.post(&ticket) {
             // It was refused, so it had no effect and may be sent again, once, with a new token.
             Err((_, true)) if session.options.auth.is_some() => {
-                let ticket = session.renew(agent, endpoint, limits, &ticket);
+                let ticket = session.renew(self.visit(self.limits), &ticket);
                 self.post(&ticket.map_err(judge)?)
             }
             posted => posted,
         };
         posted.map_err(|(error, _)| judge(error))
+    }
+
+    fn visit(&self, limits: Limits) -> Visit<'_> {
+        Visit {
+            agent: &self.agent,
+            endpoint: self.endpoint,
+            limits,
+        }
     }
 
     fn post(&self, ticket: &Ticket) -> Result<Reply, Refused> {

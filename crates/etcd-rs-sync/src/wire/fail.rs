@@ -22,6 +22,14 @@ mod code {
     pub(super) const UNAUTHENTICATED: i64 = 16;
 }
 
+/// What is said of a token that was made before a change of users, and of none at all.
+const STALE: [&str; 2] = ["revision of auth store is old", "user name is empty"];
+
+/// Whether any of these words are in the text.
+pub(crate) fn holds_any(text: &str, words: &[&str]) -> bool {
+    words.iter().any(|words| text.contains(words))
+}
+
 /// A server's "no", before it is judged.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
@@ -34,13 +42,8 @@ pub(crate) struct Refusal {
 impl Refusal {
     /// Whether a new token may help: unknown or expired, made before a change of users, or none at all.
     pub(crate) fn wants_new_token(&self) -> bool {
-        [
-            "invalid auth token",
-            "revision of auth store is old",
-            "user name is empty",
-        ]
-        .iter()
-        .any(|words| self.message.contains(words))
+        holds_any(&self.message, &STALE)
+            || self.message.contains("invalid auth token")
             || self.code == code::UNAUTHENTICATED
     }
 }
@@ -98,13 +101,8 @@ pub(crate) fn classify(http_status: u16, refusal: Refusal) -> Error {
         };
     }
     if code == code::UNAUTHENTICATED
-        || [
-            "revision of auth store is old",
-            "user name is empty",
-            "authentication failed",
-        ]
-        .iter()
-        .any(|words| message.contains(words))
+        || holds_any(&message, &STALE)
+        || message.contains("authentication failed")
     {
         return Error::Unauthenticated { detail: message };
     }
