@@ -141,9 +141,8 @@ impl Metrics {
         families.blocked_since.set_only(since);
         let position = view.ahead.map_or(0.0, |(ahead, _)| ahead as f64 + 1.0);
         families.queue_position.set(&[], position);
-        families
-            .claim_held
-            .set(&[], f64::from(view.phase.is_some()));
+        let has_claim = view.phase.is_some();
+        families.claim_held.set(&[], f64::from(has_claim));
         let committed = timestamp(view.committed_at.as_deref());
         families.claim_committed.set(&[], committed);
         let last = timestamp(view.last_reboot.as_deref());
@@ -173,18 +172,15 @@ impl Metrics {
 
     /// What is known of them.
     pub fn endpoints(&self, health: &[EndpointHealth]) {
-        let (now, wall) = (
-            Instant::now(),
-            Timestamp::now().as_millisecond() as f64 / 1000.0,
-        );
+        let now = Instant::now();
+        let wall = Timestamp::now().as_millisecond() as f64 / 1000.0;
         let at = |then: Instant| wall - now.saturating_duration_since(then).as_secs_f64();
         let mut families = self.lock();
         for it in health {
             let failed = it.failed.as_ref().map(|(then, _)| *then);
             let url = &[it.url.as_str()];
-            families
-                .endpoint_answered
-                .set(url, it.answered.map_or(0.0, at));
+            let answered = it.answered.map_or(0.0, at);
+            families.endpoint_answered.set(url, answered);
             families.endpoint_failed.set(url, failed.map_or(0.0, at));
         }
     }

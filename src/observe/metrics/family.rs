@@ -15,6 +15,9 @@ pub(super) struct Family {
     series: Vec<Series>,
 }
 
+/// Names of labels, each with the values that are there from the start.
+type Labels<'a> = &'a [(&'static str, &'a [&'a str])];
+
 #[derive(Debug)]
 pub(super) struct Series {
     labels: Vec<String>,
@@ -26,11 +29,7 @@ pub(super) struct Series {
 
 impl Family {
     /// A counter, as [`Family::gauge`].
-    pub(super) fn counter(
-        name: &'static str,
-        help: &'static str,
-        labels: &[(&'static str, &[&str])],
-    ) -> Family {
+    pub(super) fn counter(name: &'static str, help: &'static str, labels: Labels<'_>) -> Family {
         Family {
             kind: "counter",
             ..Family::gauge(name, help, labels)
@@ -38,11 +37,7 @@ impl Family {
     }
 
     /// A gauge, 0 for each value of its label, or for every one of the first with every one of the second.
-    pub(super) fn gauge(
-        name: &'static str,
-        help: &'static str,
-        labels: &[(&'static str, &[&str])],
-    ) -> Family {
+    pub(super) fn gauge(name: &'static str, help: &'static str, labels: Labels<'_>) -> Family {
         let mut family = Family {
             name,
             help,
