@@ -77,16 +77,11 @@ fn parts(der: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
         let (&tag, after) = rest.split_first()?;
         let (&first, after) = after.split_first()?;
         // Up to 127 the byte is the length; above, it counts the bytes of the length that follow.
-        let (length, after) = if first < 0x80 {
-            (usize::from(first), after)
-        } else {
-            let (bytes, after) = after.split_at_checked(usize::from(first & 0x7f).min(4))?;
-            (
-                bytes
-                    .iter()
-                    .fold(0, |length, byte| (length << 8) | usize::from(*byte)),
-                after,
-            )
+        let count = first.checked_sub(0x80).map_or(0, |count| count.min(4));
+        let (bytes, after) = after.split_at_checked(count.into())?;
+        let length = match first {
+            0..0x80 => first.into(),
+            _ => (bytes.iter()).fold(0, |length, byte| (length << 8) | usize::from(*byte)),
         };
         let (value, after) = after.split_at_checked(length)?;
         rest = after;

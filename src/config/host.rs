@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use crate::identity;
 use crate::trust::PATH;
 
+const KNOWN: &str = "use %H or %l for the long or short host name";
+
 /// Where a host keeps what a configuration asks for.
 pub(super) struct Host {
     pub(super) hostname_file: PathBuf,
@@ -41,17 +43,8 @@ impl Host {
                 Some('l') => {
                     expanded.push_str(self.hostname()?.split('.').next().unwrap_or_default())
                 }
-                Some(other) => {
-                    return Err(format!(
-                        "`%{other}` is not known; use %H or %l for the long or short host name"
-                    ));
-                }
-                None => {
-                    return Err(
-                        "ends with a single %; use %H or %l for the long or short host name"
-                            .to_owned(),
-                    );
-                }
+                Some(other) => return Err(format!("`%{other}` is not known; {KNOWN}")),
+                None => return Err(format!("ends with a single %; {KNOWN}")),
             }
         }
         Ok(expanded)

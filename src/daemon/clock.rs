@@ -31,8 +31,7 @@ impl Clock {
     pub(super) fn started_ago(span: Duration) -> Clock {
         Clock {
             started: kernel(ClockId::Boottime).saturating_sub(span),
-            kernel,
-            awake_since: Instant::now(),
+            ..Clock::start()
         }
     }
 

@@ -176,17 +176,11 @@ impl Resolver for Names {
         _: &Config,
         _: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let authority = uri.authority().ok_or(ureq::Error::HostNotFound)?;
-        let default_port = match uri.scheme_str() {
-            Some("https") => 443,
-            Some(_) | None => 80,
-        };
-        let host = authority
-            .host()
-            .trim_start_matches('[')
-            .trim_end_matches(']');
-        let port = authority.port_u16().unwrap_or(default_port);
-        let found = (host, port).to_socket_addrs().map_err(ureq::Error::Io)?;
+        let host = uri.host().ok_or(ureq::Error::HostNotFound)?;
+        let is_tls = uri.scheme_str() == Some("https");
+        let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+        let address = (host.trim_matches(['[', ']']), port);
+        let found = address.to_socket_addrs().map_err(ureq::Error::Io)?;
         let mut addresses = self.empty();
         let room = 16; // of ureq's list
         for address in found.take(room) {

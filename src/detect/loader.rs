@@ -179,12 +179,8 @@ fn value<'a>(line: &'a str, key: &str) -> Option<&'a str> {
 
 /// The text in quotes at the beginning, or the first word.
 fn quoted(text: &str) -> String {
-    let end = text
-        .chars()
-        .next()
-        .filter(|quote| ['"', '\''].contains(quote));
-    let text = match end {
-        Some(quote) => text[1..].split(quote).next(),
+    let text = match text.strip_prefix(['"', '\'']) {
+        Some(rest) => rest.split(&text[..1]).next(),
         None => text.split_whitespace().next(),
     };
     text.unwrap_or_default().to_owned()
