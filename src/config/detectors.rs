@@ -149,10 +149,8 @@ fn file(map: &Field<'_>) -> Option<(String, DetectorKind)> {
     let field = map.field("path");
     let example = "for example /var/run/reboot-required";
     let path = field.required(example)?.absolute_path()?;
-    Some((
-        format!("file:{}", path.display()),
-        DetectorKind::File { path },
-    ))
+    let name = format!("file:{}", path.display());
+    Some((name, DetectorKind::File { path }))
 }
 
 fn command(map: &Field<'_>, host: &Host) -> Option<(String, DetectorKind)> {
@@ -245,11 +243,8 @@ fn address(url: &str) -> Result<String, String> {
 
 /// Either status codes, or a place in a JSON document with its value.
 fn means(map: &Field<'_>) -> Option<HttpMeans> {
-    let (codes, pointer, equals) = (
-        map.field("status_codes"),
-        map.field("pointer"),
-        map.field("equals"),
-    );
+    let codes = map.field("status_codes");
+    let (pointer, equals) = (map.field("pointer"), map.field("equals"));
     // An empty text is the pointer to the whole document, and a value to compare with.
     match (codes.is_given(), pointer.is_set(), equals.is_set()) {
         (true, false, false) => {

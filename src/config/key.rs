@@ -4,23 +4,17 @@ use super::reader::Field;
 
 /// The key under which all records live.
 pub(super) fn lock_key(field: &Field<'_>) -> Option<String> {
-    let text = field
-        .required(
-            "for example /cluster/reboot-coordinator/lock, the same for every node of a group",
-        )?
-        .text()?;
+    let remedy = "for example /cluster/reboot-coordinator/lock, the same for every node of a group";
+    let text = field.required(remedy)?.text()?;
     let key = text.trim_end_matches('/');
     let alone = "must not be / alone; every record lives under it, for example /cluster/reboot-coordinator/lock";
     let absolute = "must be absolute; begin it with /";
-    told(
-        field,
-        if key.is_empty() { &text } else { key },
-        &[
-            (key.is_empty(), alone),
-            (!text.starts_with('/'), absolute),
-            (key.contains("//"), SINGLE),
-        ],
-    )
+    let rules = [
+        (key.is_empty(), alone),
+        (!text.starts_with('/'), absolute),
+        (key.contains("//"), SINGLE),
+    ];
+    told(field, if key.is_empty() { &text } else { key }, &rules)
 }
 
 /// What stands before it, if anything.
@@ -37,11 +31,8 @@ pub(super) fn namespace(field: &Field<'_>) -> Option<String> {
 /// What tells machines of one name apart: the last part of a key, where a machine was refused its name.
 pub(super) fn node_id(field: &Field<'_>) -> Option<String> {
     let text = field.text()?;
-    told(
-        field,
-        &text,
-        &[(text.contains('/'), "must not contain /; remove it")],
-    )
+    let rule = (text.contains('/'), "must not contain /; remove it");
+    told(field, &text, &[rule])
 }
 
 const SINGLE: &str = "must not contain //; write a single /";

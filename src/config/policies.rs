@@ -20,10 +20,8 @@ const LARGE: f64 = 1000.0;
 /// `cluster_policies`; `None` also when they ask for nothing.
 pub(super) fn cluster_policies(field: &Field<'_>) -> Option<ClusterPolicies> {
     let map = field.map()?;
-    let (fraction, absolute) = (
-        map.field("min_healthy_fraction"),
-        map.field("min_healthy_absolute"),
-    );
+    let fraction = map.field("min_healthy_fraction");
+    let absolute = map.field("min_healthy_absolute");
     let min_healthy_fraction = match fraction.number("a number above 0 and up to 1") {
         Some(value) if value <= 0.0 || value > 1.0 => fraction.refuse(format!(
             "must be above 0 and at most 1, but is {value}; 0.5 means half of the members"

@@ -1,5 +1,6 @@
 //! Certificates for etcd that are replaced on disk are used without a restart, and without losing a place.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
@@ -18,8 +19,7 @@ pub(super) const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// with what they hold now, which may be something else than what the client was made with. Ends when what it returns is dropped.
 pub(super) fn follow(
     config: &Config,
-    client: Client,
-    metrics: Arc<Metrics>,
+    (client, metrics): (Client, Arc<Metrics>),
     every: Duration,
 ) -> Result<Option<Sender<()>>, String> {
     let Some(files) = config.etcd.tls.clone() else {
@@ -69,18 +69,15 @@ fn look(files: &Tls, client: &Client, refused: &mut Option<String>) -> bool {
 }
 
 fn tell_ends(files: &Tls, metrics: &Metrics) {
-    let client = files.client.as_ref();
-    metrics.certificates(
-        client.and_then(|(cert, _)| certificate_end(cert)),
-        files.ca_file.as_deref().and_then(certificate_end),
-    );
+    let client = files.client.as_ref().map(|(cert, _)| cert.as_path());
+    let ends = |file: Option<&Path>| file.and_then(certificate_end);
+    metrics.certificates(ends(client), ends(files.ca_file.as_deref()));
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
-    use std::path::Path;
 
     use etcd_rs_sync::Options;
     use log::LevelFilter;
@@ -168,12 +165,8 @@ mod tests {
         let (mut config, _) = lab.loaded(crate::core::Mode::Daemon, false);
         let metrics = Arc::new(Metrics::new("1", "abc", ["f"]));
         let follow = |config: &Config, client: &Client| {
-            follow(
-                config,
-                client.fork().unwrap(),
-                Arc::clone(&metrics),
-                Duration::from_millis(5),
-            )
+            let followed = (client.fork().unwrap(), Arc::clone(&metrics));
+            follow(config, followed, Duration::from_millis(5))
         };
         let plain = Client::new(Options::new(["http://127.0.0.1:1"])).unwrap();
         assert!(follow(&config, &plain).unwrap().is_none());

@@ -182,11 +182,8 @@ impl Queue {
         let mut waiting = this.lock();
         if waiting.runs.len() >= WAITING {
             waiting.runs.pop_front();
-            this.failed(
-                &mut waiting,
-                "dropped",
-                "it is too slow: the oldest event that waited for it is dropped",
-            );
+            let why = "it is too slow: the oldest event that waited for it is dropped";
+            this.failed(&mut waiting, "dropped", why);
         }
         waiting.runs.push_back(run);
         if waiting.works {
@@ -197,11 +194,8 @@ impl Queue {
         if let Err(error) = spawn("events", move || queue.work()) {
             waiting.works = false;
             waiting.runs.clear();
-            this.failed(
-                &mut waiting,
-                "not_started",
-                &format!("no thread could be started: {error}"),
-            );
+            let why = format!("no thread could be started: {error}");
+            this.failed(&mut waiting, "not_started", &why);
         }
     }
 

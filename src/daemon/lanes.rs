@@ -15,6 +15,7 @@ use super::certificates;
 use super::certificates::LOOK_EVERY;
 use super::endpoints::Endpoints;
 use super::inbox::Inbox;
+use super::observer::fork;
 use super::threads::spawn;
 use crate::config::Config;
 use crate::core::{Input, Ticket, WatchEvent};
@@ -67,12 +68,8 @@ impl Lanes {
         inbox: Inbox,
         (metrics, endpoints): (Arc<Metrics>, Arc<Endpoints>),
     ) -> Result<Lanes, String> {
-        let certificates = certificates::follow(
-            config,
-            client.fork().map_err(|error| error.to_string())?,
-            Arc::clone(&metrics),
-            LOOK_EVERY,
-        )?;
+        let followed = (fork(&client)?, Arc::clone(&metrics));
+        let certificates = certificates::follow(config, followed, LOOK_EVERY)?;
         let lane = |name, answer, shared| Lane {
             name,
             answer,
@@ -116,12 +113,9 @@ impl Lanes {
         committed: bool,
     ) -> Result<Lanes, String> {
         let client = self.client.successor(options, committed);
-        Lanes::start(
-            client.map_err(|error| error.to_string())?,
-            config,
-            self.inbox.clone(),
-            (Arc::clone(&self.metrics), Arc::clone(&self.endpoints)),
-        )
+        let client = client.map_err(|error| error.to_string())?;
+        let shown = (Arc::clone(&self.metrics), Arc::clone(&self.endpoints));
+        Lanes::start(client, config, self.inbox.clone(), shown)
     }
 
     /// Sends a request on one of them; the answer arrives in the inbox.
@@ -144,7 +138,7 @@ impl Lanes {
         let client = if lane.shared {
             Arc::clone(&self.client)
         } else {
-            Arc::new(self.client.fork().map_err(|error| error.to_string())?)
+            Arc::new(fork(&self.client)?)
         };
         let measured = Measured::of(client, &self.metrics);
         let (inbox, answer) = (self.inbox.clone(), lane.answer);

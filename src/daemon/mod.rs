@@ -148,19 +148,12 @@ impl Daemon {
         let observer =
             Observer::start((&config, &client), start.mode, clock, &Environment::read())?;
         let inbox = Inbox(sender);
-        let machine = Machine::new(
-            setup::settings(&config, start.mode)?,
-            etcd::seed()?,
-            clock.now(),
-        );
+        let settings = setup::settings(&config, start.mode)?;
+        let machine = Machine::new(settings, etcd::seed()?, clock.now());
         let unwritten = kept::unwritten(&config.run_dir);
+        let shown = (observer.metrics(), observer.endpoints());
         Ok(Daemon {
-            lanes: Lanes::start(
-                client,
-                &config,
-                inbox.clone(),
-                (observer.metrics(), observer.endpoints()),
-            )?,
+            lanes: Lanes::start(client, &config, inbox.clone(), shown)?,
             tasks: Tasks::new((&config, &start), inbox.clone(), clock, observer.metrics()),
             told: Events::new(&config, observer.metrics()),
             observer,
@@ -184,11 +177,9 @@ impl Daemon {
 
     fn greet(&self) {
         // Whoever forgot it would wait for reboots that never come.
+        let dry = "; dry_run is set: this node will not reboot";
         let (level, dry) = match self.config.dry_run {
-            true => (
-                log::Level::Warn,
-                "; dry_run is set: this node will not reboot",
-            ),
+            true => (log::Level::Warn, dry),
             false => (log::Level::Info, ""),
         };
         log::log!(

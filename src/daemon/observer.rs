@@ -170,7 +170,8 @@ impl Observer {
     }
 }
 
-fn fork(client: &Client) -> Result<Client, String> {
+/// A client with connections of its own.
+pub(super) fn fork(client: &Client) -> Result<Client, String> {
     client.fork().map_err(|error| error.to_string())
 }
 

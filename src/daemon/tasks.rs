@@ -171,10 +171,8 @@ impl Tasks {
             Hook::Undo => ("post-boot", &self.config.post_boot_hook),
         };
         let Some(config::Hook { command, timeout }) = configured.clone() else {
-            return Some(Input::Script(
-                ticket,
-                not_started("no such hook is configured"),
-            ));
+            let report = not_started("no such hook is configured");
+            return Some(Input::Script(ticket, report));
         };
         let env = self.environment(phase, facts);
         let begins_within = match hook {
@@ -237,10 +235,8 @@ impl Tasks {
             inbox.send(Input::RebootCommand(ticket, report));
         };
         let error = spawn("reboot", work).err()?;
-        Some(Input::RebootCommand(
-            ticket,
-            not_started(&error.to_string()),
-        ))
+        let report = not_started(&error.to_string());
+        Some(Input::RebootCommand(ticket, report))
     }
 
     fn environment(&self, phase: &str, facts: &ScriptFacts) -> Vec<(String, String)> {

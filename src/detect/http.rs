@@ -132,11 +132,8 @@ fn agent(check: &HttpCheck, limit: Duration) -> Result<Agent, String> {
     if check.url.starts_with("https:") {
         config = config.tls_config(tls(check.ca_file.as_deref())?);
     }
-    Ok(Agent::with_parts(
-        config.build(),
-        DefaultConnector::default(),
-        Names,
-    ))
+    let connector = DefaultConnector::default();
+    Ok(Agent::with_parts(config.build(), connector, Names))
 }
 
 fn tls(ca_file: Option<&Path>) -> Result<TlsConfig, String> {

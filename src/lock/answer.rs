@@ -1,6 +1,7 @@
 //! The shape of an answer, and what it says of one claim.
 
 use etcd_rs_sync::{KeyValue, OpReply, RangeReply, Reply, TxnReply};
+use serde::de::DeserializeOwned;
 
 use super::record::{Claim, NodeRecord, RecordError, decode};
 use super::{Held, Keys};
@@ -135,6 +136,11 @@ pub(super) fn named<T>(
     pairs
         .filter_map(|kv| Some((Keys::node_of(prefix, &kv.key)?.to_owned(), of(kv))))
         .collect()
+}
+
+/// What this pair says, with its mod revision.
+pub(super) fn dated<T: DeserializeOwned>(kv: &KeyValue) -> (i64, Result<T, RecordError>) {
+    (kv.mod_revision, decode(&kv.value))
 }
 
 pub(super) fn single(range: &RangeReply) -> Result<Option<&KeyValue>, Malformed> {

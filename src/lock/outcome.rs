@@ -9,7 +9,7 @@ use super::keys::shown;
 use super::record::{NodeRecord, decode};
 
 pub use super::answer::{Found, Malformed, Registered, Write, write};
-use super::answer::{guarded, ranges, reads, single, txn, unguarded};
+use super::answer::{dated, guarded, ranges, reads, single, txn, unguarded};
 pub use super::commit::{Commit, HOST_LIMIT, Permit, commit, fence};
 use super::read::is_healthy;
 pub use super::read::{GateRead, Members, gate_read};
@@ -63,10 +63,7 @@ pub type Own = (Option<Found>, Registered);
 pub fn own(reply: Reply) -> Result<Own, Malformed> {
     let txn = unguarded(reply)?;
     let [claim, node] = ranges(&txn)?;
-    Ok((
-        single(claim)?.map(Found::of),
-        single(node)?.map(|kv| (kv.mod_revision, decode(&kv.value))),
-    ))
+    Ok((single(claim)?.map(Found::of), single(node)?.map(dated)))
 }
 
 /// How many claims there are after a [join](super::request::join), this one among them; 0 when the answer does not say.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use etcd_rs_sync::{KeyValue, RangeReply, Reply};
 
 use super::Keys;
-use super::answer::{Found, Malformed, Registered, named, reads, single, unguarded};
+use super::answer::{Found, Malformed, Registered, dated, named, reads, single, unguarded};
 use super::keys::shown;
 use super::line::{Failure, Known, Line};
 use super::reboot_requests::{self, Seen};
@@ -93,7 +93,7 @@ pub(super) fn gates(revision: i64, own: &[&RangeReply]) -> Result<GateRead, Malf
         pause: single(pause)?.map(|kv| decode(&kv.value)),
         cooldown: single(cooldown)?.map(|kv| record::cooldown(&kv.value, kv.lease)),
         claim: single(claim)?.map(Found::of),
-        registration: single(node)?.map(|kv| (kv.mod_revision, decode(&kv.value))),
+        registration: single(node)?.map(dated),
         request: single(request)?.map(reboot_requests::of),
         line: Line::default(),
         claims: Vec::new(),
@@ -116,7 +116,7 @@ pub(super) fn line(keys: &Keys, failed: &RangeReply, go_on: Option<&KeyValue>) -
     Line {
         failures: failed.kvs.iter().filter_map(known).collect(),
         more: failed.more,
-        go_on: go_on.map(|kv| (kv.mod_revision, decode(&kv.value))),
+        go_on: go_on.map(dated),
     }
 }
 

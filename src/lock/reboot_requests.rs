@@ -9,9 +9,9 @@
 use etcd_rs_sync::{KeyValue, Op, Put, Reply, Txn};
 
 use super::Keys;
-use super::answer::{Malformed, Registered, guarded, ranges, single, unguarded};
+use super::answer::{Malformed, Registered, dated, guarded, ranges, single, unguarded};
 use super::compare::{delete, over, put, reads};
-use super::record::{self, RebootRequest, RecordError, decode, encode};
+use super::record::{self, RebootRequest, RecordError, encode};
 
 /// A request with its mod revision, when there is one.
 pub type Seen = Option<(i64, Result<RebootRequest, RecordError>)>;
@@ -28,10 +28,7 @@ pub fn look(keys: &Keys, node: &str) -> Txn {
 pub fn seen(reply: Reply) -> Result<(Seen, Registered), Malformed> {
     let txn = unguarded(reply)?;
     let [request, node] = ranges(&txn)?;
-    Ok((
-        single(request)?.map(of),
-        single(node)?.map(|kv| (kv.mod_revision, decode(&kv.value))),
-    ))
+    Ok((single(request)?.map(of), single(node)?.map(dated)))
 }
 
 /// Write the boot into a request that still has the mod revision seen. It ends when it would have ended.

@@ -88,7 +88,6 @@ pub const REMEDIES: &[Remedy] = &[
         words: &[
             "fatal alert: HandshakeFailure",
             "UnsupportedSignatureAlgorithm",
-            "UnsupportedSignatureAlgorithmContext",
             "PeerIncompatible",
         ],
         found: "a server that offers nothing this program can check, such as the P-521 key that etcd's --auto-tls makes, or TLS older than 1.2; or one that wants a client certificate, under TLS 1.2",

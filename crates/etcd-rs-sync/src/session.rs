@@ -200,13 +200,11 @@ impl Session {
     ) -> Result<Option<String>, Error> {
         let url = &self.options.endpoints[visit.endpoint];
         let body = wire::authenticate(user, password).to_string();
+        let place = self.url(visit.endpoint, "/v3/auth/authenticate");
         let request = Exchange {
             body: Some(body.as_bytes()),
             need_leader: true,
-            ..Exchange::get(
-                self.url(visit.endpoint, "/v3/auth/authenticate"),
-                visit.limits,
-            )
+            ..Exchange::get(place, visit.limits)
         };
         // Whatever goes wrong here, the request that the token is for has not been sent.
         let not_sent = |detail: String| Error::NotSent {

@@ -145,21 +145,16 @@ impl Proof {
         for (node, limit) in &self.down {
             let mut counts =
                 |bound, limit| bounds.entry(bound).or_default().push((node.clone(), limit));
-            counts(
-                ("limit", "max_concurrent_reboots".to_owned(), String::new()),
-                *limit,
-            );
+            let all = ("limit", "max_concurrent_reboots".to_owned(), String::new());
+            counts(all, *limit);
             let said = self.claims.get(node).and_then(|it| it.claim.as_ref().ok());
             let Some(Domains { labels, limits }) = said.map(|it| &it.domains) else {
                 continue;
             };
             for (label, value) in labels {
-                let bound = (
-                    "domain",
-                    format!("limit of {label}"),
-                    format!(" of {label} {value}"),
-                );
-                counts(bound, limits.get(label).copied().unwrap_or(u32::MAX));
+                let (name, of) = (format!("limit of {label}"), format!(" of {label} {value}"));
+                let limit = limits.get(label).copied().unwrap_or(u32::MAX);
+                counts(("domain", name, of), limit);
             }
         }
         for ((rule, name, of), mut claims) in bounds {

@@ -221,14 +221,9 @@ fn on_paper(answer: Answer, with_body: bool, now: Timestamp) -> io::Result<Vec<u
     let body = answer.body.into_bytes();
     let mut bytes = Vec::with_capacity(body.len() + 1024);
     let length = body.len();
-    Response::new(
-        StatusCode(answer.status),
-        headers,
-        &*body,
-        Some(length),
-        None,
-    )
-    .raw_print(&mut bytes, HTTPVersion(1, 0), &[], !with_body, None)?;
+    let status = StatusCode(answer.status);
+    let response = Response::new(status, headers, &*body, Some(length), None);
+    response.raw_print(&mut bytes, HTTPVersion(1, 0), &[], !with_body, None)?;
     Ok(bytes)
 }
 

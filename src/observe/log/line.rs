@@ -71,11 +71,8 @@ pub(super) fn text(record: &Record<'_>, ts: &str, style: Style) -> String {
         false => ("", ""),
     };
     let message = escaped(&shortened(&record.args().to_string(), text_cost));
-    let _ = write!(
-        out,
-        "{ts} {colour}{:<5}{plain} {message}",
-        level(record.level())
-    );
+    let level = level(record.level());
+    let _ = write!(out, "{ts} {colour}{level:<5}{plain} {message}");
     for (name, field) in std::iter::once(("event".to_string(), Field::Text(event))).chain(others) {
         let pair = format!(" {}={}", escaped(&name), field.text());
         if out.len() + pair.len() > LINE_LIMIT - RESERVE {

@@ -133,10 +133,8 @@ impl Family {
     /// Appends the metric as text.
     pub(super) fn write(&self, out: &mut String) {
         let (name, kind) = (self.name, self.kind);
-        line(
-            out,
-            format_args!("# HELP {name} {}", escaped(self.help, false)),
-        );
+        let help = escaped(self.help, false);
+        line(out, format_args!("# HELP {name} {help}"));
         line(out, format_args!("# TYPE {name} {kind}"));
         for series in &self.series {
             let labels = self.braces(series, None);
