@@ -127,6 +127,29 @@ fn a_drain_that_hangs_is_stopped_for_the_hook_of_the_new_file() {
     host.wait_until("the reboot command", || host.reboots() == 1);
 }
 
+/// After the boot it would look for its claim under that, and the line would stop.
+#[test]
+fn a_name_or_key_that_is_loaded_during_the_drain_calls_the_attempt_off() {
+    for (field, other) in [("lock_key", "/elsewhere"), ("node_name", "node-b")] {
+        let cluster = Cluster::single();
+        let store = Store::of(&cluster);
+        let mut host = Host::new("node-a", &cluster.endpoints()).with_hooks();
+        host.touch("block-drain");
+        host.start();
+        host.wait_reached("drain");
+        host.set(field, other);
+        host.reload();
+        host.remove("block-drain");
+        let aborted = host.wait_event("aborted");
+        assert!(
+            aborted["reason"].as_str().unwrap().contains(field),
+            "{aborted}"
+        );
+        assert!(!host.has_event("rebooting"), "{}", host.log());
+        store.wait_gone("node-a");
+    }
+}
+
 #[test]
 fn a_dry_run_that_begins_during_the_drain_gives_the_claim_back() {
     let cluster = Cluster::single();

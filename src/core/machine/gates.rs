@@ -210,6 +210,7 @@ impl Machine {
     }
 
     pub(super) fn on_host(&mut self, refusal: Option<Refusal>) {
+        let refusal = refusal.or_else(|| self.named_otherwise());
         if let State::LastLook(_) = self.state {
             return self.last_look(refusal);
         }

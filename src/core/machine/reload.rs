@@ -131,13 +131,23 @@ impl Machine {
         }
         let now = settings.named_as(&self.settings);
         self.settings = now;
+        let others = others(&settings, &self.settings);
         self.next = Some(Box::new(settings));
         if self.held.is_some() {
-            self.note(Note::warn(
-                "reload_waits",
-                "node_name, node_id, lock_key or etcd_namespace are others now: they take effect when this node's claim is given back",
-            ));
+            let text = format!(
+                "other than before: {others}. That takes effect when this node's claim is given back, which is not to reboot by it: a boot \
+                 would not find it"
+            );
+            self.note(Note::warn("reload_waits", text));
         }
+    }
+
+    /// The claim stands under what the configuration in force, which a boot would go by, does not say any more.
+    pub(super) fn named_otherwise(&self) -> Option<Refusal> {
+        let others = others(self.next.as_deref()?, &self.settings);
+        Some(Refusal::Configuration(format!(
+            "other in the configuration in force than in this node's claim: {others}; a boot would not find the claim"
+        )))
     }
 
     /// Only the name is another one, so that this cluster is still asked about the old one.
@@ -219,4 +229,16 @@ fn renaming() -> Refusal {
     Refusal::Configuration(
         "node_name, node_id, lock_key or etcd_namespace are others since the reload".to_owned(),
     )
+}
+
+/// The fields by which a node finds its claim, as far as they differ.
+fn others(next: &Settings, now: &Settings) -> String {
+    let fields = [
+        ("node_name", next.node != now.node),
+        ("node_id", next.node_id != now.node_id),
+        ("boot_id_file", next.boot_id != now.boot_id),
+        ("lock_key or etcd_namespace", next.keys != now.keys),
+    ];
+    let others = fields.iter().filter(|(_, other)| *other);
+    others.map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
 }

@@ -6,6 +6,7 @@ use reboot_coordinator::lock::record::decode;
 
 use crate::MILLI;
 use crate::check::known::Standing;
+use crate::host::number;
 use crate::plan::Rewrite;
 use crate::planted::Planted;
 use crate::rng::Rng;
@@ -61,6 +62,19 @@ impl World {
         if self.home(index) != before && held.is_some() {
             let detail =
                 format!("n{index} takes another name over, and its claim of n{before} stands");
+            self.fail("names", detail);
+        }
+    }
+
+    /// No process reboots its host by a claim under another name than it was told last, by which the next start looks for it.
+    pub(crate) fn check_told(&mut self, index: usize, pid: u64) {
+        let Some(process) = self.hosts[index].process(pid) else {
+            return;
+        };
+        let (told, by) = (process.named, number(&process.machine.settings().node));
+        if told != by {
+            let detail =
+                format!("n{index} is n{told} by its file, and reboots by a claim of n{by}");
             self.fail("names", detail);
         }
     }

@@ -87,6 +87,7 @@ impl World {
                 }
             }
             Action::Reboot(ticket, _, _) => {
+                self.check_told(index, pid);
                 self.reboot_command(index, pid, ticket);
                 if self.planted == Some(Planted::PermitUsedTwice) {
                     self.reboot_command(index, pid, ticket);

@@ -83,32 +83,55 @@ fn drained(node: &mut Node, ticket: Ticket) {
     assert!(!node.done.contains(&"reboot"));
 }
 
+/// A boot goes by the file, and would not find the claim.
 #[test]
-fn what_names_a_node_waits_until_its_claim_is_given_back() {
-    let mut node = Node::new(settings());
-    let hook = node.until("hook");
-    let before = node.claim().unwrap();
-    let other = Settings {
-        node: "web".to_owned(),
-        node_id: "machine-7".to_owned(),
-        boot_id: "boot-7".to_owned(),
-        keys: reboot_coordinator::lock::Keys::new("", "/other"),
-        ..settings()
-    };
-    node.give(Input::Reload(Box::new(Reload {
-        settings: other,
-        drains_otherwise: false,
-        elsewhere: false,
-    })));
-    node.perform(hook);
-    node.until("reboot");
-    let after = node.claim().unwrap();
-    assert_eq!(after.phase, Phase::Rebooting);
-    assert_eq!(
-        (after.node_id, after.boot_id),
-        (before.node_id, before.boot_id)
-    );
-    assert!(node.said("reload_waits", "when this node's claim is given back"));
+fn a_node_that_is_named_otherwise_does_not_reboot_by_a_claim_of_its_old_name() {
+    let others: [(&str, fn(&mut Settings)); 4] = [
+        ("node_name", |it| "web".clone_into(&mut it.node)),
+        ("node_id", |it| "machine-7".clone_into(&mut it.node_id)),
+        ("boot_id_file", |it| "boot-7".clone_into(&mut it.boot_id)),
+        ("lock_key or etcd_namespace", |it| {
+            it.keys = reboot_coordinator::lock::Keys::new("", "/other");
+        }),
+    ];
+    for (field, change) in others {
+        let mut other = settings();
+        change(&mut other);
+        let load = |settings: &Settings| {
+            Input::Reload(Box::new(Reload {
+                settings: settings.clone(),
+                drains_otherwise: false,
+                elsewhere: false,
+            }))
+        };
+        let mut node = Node::new(settings());
+        let hook = node.until("hook");
+        let before = node.claim().unwrap();
+        node.give(load(&other));
+        node.perform(hook);
+        node.until_sending("releasing");
+        assert!(node.said("reload_waits", field));
+        assert!(node.said("aborted", field), "{field}");
+        assert!(!node.done.contains(&"reboot"), "{field}");
+        let after = node.claim().unwrap();
+        assert_eq!(
+            (after.node_id, after.boot_id),
+            (before.node_id, before.boot_id)
+        );
+
+        // The host may go down from a command that ran: the claim is kept, and no other command runs.
+        let mut node = Node::new(settings());
+        let Action::Reboot(ticket, ..) = node.until("reboot") else {
+            unreachable!("it was waited for");
+        };
+        node.give(load(&other));
+        let ran = ended(ScriptOutcome::Exited(0));
+        node.give(Input::RebootCommand(ticket, ran));
+        node.until_state("holding");
+        assert!(node.said("holding", field), "{field}");
+        node.give(load(&settings()));
+        node.until("reboot");
+    }
 }
 
 /// Others wait for a claim by what it says, and a drain that is none any more would only keep them longer.
