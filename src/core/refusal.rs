@@ -191,10 +191,10 @@ impl Refusal {
                 "remove the file when this node may reboot again, or correct a path that cannot be checked"
             }
             Refusal::Configuration(_) => {
-                "correct the file, or reload the daemon when that is what it shall be"
+                "correct what is named here, or reload the daemon when the file is as it shall be"
             }
             Refusal::Paused(_) => "resume the cluster when reboots may go on",
-            // One that does not says so itself.
+            Refusal::Cooldown(why) if why.contains("does not end by itself") => "",
             Refusal::Cooldown(_) => "it ends by itself, with its lease",
             Refusal::Budget(_) => {
                 "find out why the reboot did not clear the requirement; the budget is whole again once no detector asks, or by `reboot-coordinator reset-budget`"
@@ -204,7 +204,7 @@ impl Refusal {
                 "wait for the other members, or repair them; forget those that are gone for good"
             }
             Refusal::Line(_) => {
-                "repair the node named here, and `reboot-coordinator reset-budget` it; `release` it when it holds a claim and will not return, `forget` it when it is gone; `reboot-coordinator go-on` lets the others go all the same, as far as there is a place for them"
+                "repair the node named here: it goes on by itself while it holds a claim, and without one after `reboot-coordinator reset-budget`; `release` its claim when it will not return, `forget` it when it is gone; `reboot-coordinator go-on` lets the others go all the same, as far as there is a place for them"
             }
             Refusal::Wave(_) => {
                 "see to the member named here, or `reboot-coordinator forget` it when it is gone for good; to go on without it, change its `wave`"

@@ -108,9 +108,7 @@ fn not_runnable(config: &Config, committed: bool) -> Option<String> {
         let (at, doubt) = trust::command(&command).err()?;
         let word = command.get(at).map_or("", String::as_str);
         let why = io::Error::from(doubt);
-        Some(format!(
-            "{field} cannot run {word}: {why}; install it, or correct {field}"
-        ))
+        Some(format!("{field} cannot run {word}: {why}"))
     })
 }
 
@@ -183,7 +181,14 @@ fn unlike(file: &Path, running: &Config) -> Result<Option<String>, String> {
     let unlike = pairs.into_iter().find(|(before, after)| before != after);
     Ok(unlike.map(|((name, before), (_, after))| {
         let file = file.display();
-        format!("{name} is {before:?} in this process and {after:?} by {file} and its config.d")
+        match name {
+            "etcd_tls" | "etcd_auth" => {
+                format!("{name} is another in this process than by {file} and its config.d")
+            }
+            _ => format!(
+                "{name} is {before:?} in this process and {after:?} by {file} and its config.d"
+            ),
+        }
     }))
 }
 

@@ -48,6 +48,7 @@ pub(crate) fn text(view: &View, other: Option<&str>, now: Timestamp) -> String {
         let begun = begun(view, node);
         lines.push(folded(&match begun {
             Some(Phase::Verifying) => format!("{node} waits for none of these: it keeps its claim until it is proved to be healthy."),
+            Some(_) if view.standing().is_some_and(|it| it.state == "holding") => format!("{node} keeps its claim, and waits until none of these blocks."),
             Some(_) => format!("{node} has begun its reboot and waits for none of these; the kill switch can still stop it before the reboot command runs."),
             None => summary(view, node),
         }));
@@ -85,10 +86,14 @@ fn summary(view: &View, node: &str) -> String {
     let (blocks, unknown) = (with(Word::Blocks), with(Word::Unknown));
     if gates.iter().any(no_need) {
         format!("{node} does not reboot now: no reboot is required.")
-    } else if !blocks.is_empty() {
-        format!("{node} does not reboot now; what blocks: {blocks}.")
-    } else if !unknown.is_empty() {
-        format!("{node} does not reboot now; unknown, which counts as no: {unknown}.")
+    } else if !blocks.is_empty() || !unknown.is_empty() {
+        let told = [
+            ("what blocks", blocks),
+            ("unknown, which counts as no", unknown),
+        ];
+        let told = told.iter().filter(|(_, those)| !those.is_empty());
+        let told: Vec<String> = told.map(|(how, those)| format!("{how}: {those}")).collect();
+        format!("{node} does not reboot now; {}.", told.join("; "))
     } else {
         let not_asked = with(Word::NotAsked);
         let none = match view.local.daemon {

@@ -245,7 +245,9 @@ fn waiting(survey: &Survey) -> String {
         let standing = standing.as_ref().ok();
         let standing = standing.filter(|standing| standing.required.is_some());
         let blocked = standing.and_then(|standing| standing.blocked.as_ref());
-        let by_others = |it: &Blocked| ["line", "wave", "not_turn"].contains(&it.label.as_str());
+        let by_others = |it: &Blocked| {
+            ["line", "wave", "not_turn", "paused", "cooldown"].contains(&it.label.as_str())
+        };
         blocked.is_some_and(by_others) && !claims.contains_key(node.as_str())
     };
     match queued.count() + survey.standings.iter().filter(kept).count() {

@@ -88,8 +88,13 @@ fn claim(node: &str, found: &Found) -> Value {
     })
 }
 
-/// How far this node is, by its own word where etcd does not answer; `None` where that is not known.
+/// How far this node is, by its own word where etcd does not answer; `None` where that is not known. A daemon that is committed under
+/// another key or name than the file has now, is.
 fn own_claim(view: &View) -> Option<&'static str> {
+    let phase = view.own().and_then(|own| own.phase);
+    if phase.is_some_and(|phase| phase.committed()) {
+        return Some("committed");
+    }
     let Ok(survey) = &view.survey else {
         let phase = view.here()?.phase?;
         return Some(["queued", "committed"][usize::from(phase.committed())]);

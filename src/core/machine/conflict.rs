@@ -87,8 +87,9 @@ impl Machine {
         self.note(Note::error(
             "record_unreadable",
             format!(
-                "the {what} of node {} in etcd cannot be used: {why}",
-                self.settings.node
+                "the {what} of node {name} in etcd cannot be used: {why}; when no newer version wrote it: reboot-coordinator \
+                 release {name} where it has a claim, and forget {name}",
+                name = self.settings.node
             ),
         ));
         self.exit(1);

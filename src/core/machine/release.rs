@@ -313,9 +313,13 @@ impl Machine {
 /// What is told of an attempt that has ended.
 fn ended(ending: &Ending) -> Note {
     let msg = match &ending.outcome {
-        Outcome::Completed => {
-            "the reboot is complete: this node is back and healthy, the next may go".to_owned()
+        Outcome::Completed => match ending.failure {
+            None => "the reboot is complete: this node is back and healthy, the next may go",
+            Some(_) => {
+                "the reboot is complete: this node is back and healthy, but still requires one, which others may stop for"
+            }
         }
+        .to_owned(),
         Outcome::Aborted(why) => format!("gave the claim back without a reboot: {why}"),
         Outcome::TakenAway | Outcome::Unrecorded => "gave the claim back".to_owned(),
     };

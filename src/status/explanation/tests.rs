@@ -76,6 +76,39 @@ fn a_host_that_has_begun_says_so_while_etcd_is_away() {
     }
 }
 
+/// Packages ask whether they may restart the node.
+#[test]
+fn a_daemon_that_is_committed_under_another_name_or_key_is_committed() {
+    let mut said = own("draining", None, Some(Phase::Draining), false);
+    said.key = Some("/another".into());
+    let view = told_by(said, true, Some(Survey::default()));
+    let json: serde_json::Value = serde_json::from_str(&view.json(now())).unwrap();
+    assert_eq!(json["node"]["claim"], "committed");
+}
+
+#[test]
+fn what_blocks_and_what_is_unknown_are_both_named_and_a_kept_claim_waits_for_them() {
+    let mut view = view(local(), Survey::default());
+    let gate = |gate: &str, verdict| Verdict {
+        gate: gate.into(),
+        verdict,
+        ..Verdict::default()
+    };
+    view.gates = vec![gate("turn", Word::Blocks), gate("etcd", Word::Unknown)];
+    let both = "node-c does not reboot now; what blocks: turn; unknown, which counts as no: etcd.";
+    assert_eq!(summary(&view, "node-c"), both);
+    let held = told_by(
+        own("holding", Some("attempt"), Some(Phase::Rebooting), false),
+        true,
+        None,
+    );
+    let text = folded_text(&held);
+    assert!(
+        text.contains("node-c keeps its claim, and waits until none of these blocks."),
+        "{text}"
+    );
+}
+
 #[test]
 fn a_claim_that_nobody_goes_on_with_is_not_said_to_be_drained() {
     for (phase, runs, told) in [

@@ -86,17 +86,20 @@ fn drained(node: &mut Node, ticket: Ticket) {
 /// A boot goes by the file, and would not find the claim.
 #[test]
 fn a_node_that_is_named_otherwise_does_not_reboot_by_a_claim_of_its_old_name() {
-    let others: [(&str, fn(&mut Settings)); 4] = [
-        ("node_name", |it| "web".clone_into(&mut it.node)),
-        ("node_id", |it| "machine-7".clone_into(&mut it.node_id)),
-        ("boot_id_file", |it| "boot-7".clone_into(&mut it.boot_id)),
-        ("lock_key or etcd_namespace", |it| {
-            it.keys = reboot_coordinator::lock::Keys::new("", "/other");
-        }),
+    let fields = [
+        "node_name",
+        "node_id",
+        "boot_id_file",
+        "lock_key or etcd_namespace",
     ];
-    for (field, change) in others {
+    for (at, field) in fields.into_iter().enumerate() {
         let mut other = settings();
-        change(&mut other);
+        match at {
+            0 => "web".clone_into(&mut other.node),
+            1 => "machine-7".clone_into(&mut other.node_id),
+            2 => "boot-7".clone_into(&mut other.boot_id),
+            _ => other.keys = reboot_coordinator::lock::Keys::new("", "/other"),
+        }
         let load = |settings: &Settings| {
             Input::Reload(Box::new(Reload {
                 settings: settings.clone(),
