@@ -24,10 +24,8 @@ const TYPES: &[(&str, &[&str])] = &[
 
 /// All detectors; at least one, names unique.
 pub(super) fn read(field: &Field<'_>, host: &Host) -> Option<Vec<Detector>> {
-    let items = field.or_missing(
-        field.list(),
-        "name at least one, for example {type: file, path: /var/run/reboot-required}",
-    )?;
+    let remedy = "name at least one, for example {type: file, path: /var/run/reboot-required}";
+    let items = field.or_missing(field.list(), remedy)?;
     let mut names: HashMap<String, usize> = HashMap::new();
     let mut detectors = Vec::new();
     for (index, item) in items.iter().enumerate() {
@@ -156,10 +154,8 @@ fn file(map: &Field<'_>) -> Option<(String, DetectorKind)> {
 fn command(map: &Field<'_>, host: &Host) -> Option<(String, DetectorKind)> {
     let field = map.field("cmd");
     let codes = exit_codes(&map.field("success_exit_codes"));
-    let mut words = field.or_missing(
-        field.texts(),
-        "a list of program and arguments, for example [/usr/bin/needs-restarting, -r]",
-    )?;
+    let remedy = "a list of program and arguments, for example [/usr/bin/needs-restarting, -r]";
+    let mut words = field.or_missing(field.texts(), remedy)?;
     let (first, name) = words.first_mut()?;
     match host.find_program(name) {
         // A name without a folder is looked up once, here, where a miss can still be reported.

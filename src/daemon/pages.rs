@@ -147,18 +147,12 @@ impl Shown {
         let windows = config.windows.as_ref();
         let window_open = windows.is_none_or(|windows| windows.verdict(self.clock.now().wall).open);
         let kill_switch = config.kill_switch_file.clone();
+        let look = move || host::kill_switch(&kill_switch).forbids();
         // A key of its own: the machine's look must not find this one in its way.
-        let looked = bounded(
-            "kill switch, for metrics",
-            LOOK_LIMIT,
-            &self.cancel,
-            move || host::kill_switch(&kill_switch).forbids(),
-        );
+        let looked = bounded("kill switch, for metrics", LOOK_LIMIT, &self.cancel, look);
         self.metrics.found(window_open, looked.unwrap_or(true));
-        Answer::of(
-            "text/plain; version=0.0.4; charset=utf-8",
-            self.metrics.render(),
-        )
+        let text = self.metrics.render();
+        Answer::of("text/plain; version=0.0.4; charset=utf-8", text)
     }
 
     fn health(&self) -> Answer {
@@ -172,10 +166,8 @@ impl Shown {
 
 pub(super) fn json(body: String) -> Answer {
     if body.len() > JSON_LIMIT {
-        return Answer::text(
-            507,
-            "the records are too large; use reboot-coordinator status --json\n",
-        );
+        let words = "the records are too large; use reboot-coordinator status --json\n";
+        return Answer::text(507, words);
     }
     Answer::of("application/json", body)
 }
