@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use ureq::http::Uri;
+
 use super::commands::{absolute, argv, executes};
 use super::host::Host;
 use super::nearest::nearest;
@@ -222,7 +224,7 @@ fn http(map: &Field<'_>) -> Option<(String, DetectorKind)> {
 
 /// The address without what may be a secret in it, for the name; or why it cannot be used.
 fn address(url: &str) -> Result<String, String> {
-    let uri: ureq::http::Uri = url
+    let uri: Uri = url
         .parse()
         .map_err(|error| format!("{url:?} is not a URL: {error}"))?;
     let authority = uri.authority().map_or("", |authority| authority.as_str());
@@ -231,9 +233,21 @@ fn address(url: &str) -> Result<String, String> {
             Err("must not hold a user or password, which would be logged; let the server know this node by its address".into())
         }
         Some(scheme @ ("http" | "https")) if !authority.is_empty() => {
+            port(&uri).ok_or("needs a port from 1 to 65535 after the host, or none")?;
             Ok(format!("{scheme}://{authority}{}", uri.path()))
         }
         Some(_) | None => Err(format!("{url:?} does not begin with http:// or https:// and a host")),
+    }
+}
+
+/// The port of a URL, or that of its scheme when it names none. Nothing when what it names is no port: what answers at another one is
+/// somebody else.
+pub(crate) fn port(uri: &Uri) -> Option<u16> {
+    let authority = uri.authority()?;
+    match uri.scheme_str() {
+        _ if authority.as_str() != authority.host() => authority.port_u16().filter(|it| *it > 0),
+        Some("https") => Some(443),
+        Some(_) | None => Some(80),
     }
 }
 

@@ -33,6 +33,7 @@ pub(crate) mod validate;
 mod yaml;
 
 pub(crate) use certificate::end as end_of_certificate;
+pub(crate) use detectors::port;
 pub(crate) use etcd::certificate_end;
 pub use fields::{FIELDS, Field};
 pub use load::{Loaded, load};

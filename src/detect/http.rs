@@ -19,7 +19,7 @@ use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Body};
 
-use crate::config::{HttpCheck, HttpMeans};
+use crate::config::{self, HttpCheck, HttpMeans};
 use crate::core::facts::DetectorResult;
 use crate::process::Cancel;
 use crate::trust;
@@ -174,8 +174,7 @@ impl Resolver for Names {
         _: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let host = uri.host().ok_or(ureq::Error::HostNotFound)?;
-        let is_tls = uri.scheme_str() == Some("https");
-        let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+        let port = config::port(uri).ok_or(ureq::Error::HostNotFound)?;
         let address = (host.trim_matches(['[', ']']), port);
         let found = address.to_socket_addrs().map_err(ureq::Error::Io)?;
         let mut addresses = self.empty();

@@ -107,6 +107,26 @@ const REFUSED: &[(&str, &str)] = &[
         "must not hold a user or password",
     ),
     (
+        "reboot_required_detectors: [{type: http, url: 'http://x:99999/', status_codes: [200]}]",
+        "[0].url: needs a port from 1 to 65535 after the host, or none",
+    ),
+    (
+        "reboot_required_detectors: [{type: http, url: 'http://x:65616/', status_codes: [200]}]",
+        "needs a port",
+    ),
+    (
+        "reboot_required_detectors: [{type: http, url: 'https://[::1]:8o', status_codes: [200]}]",
+        "needs a port",
+    ),
+    (
+        "reboot_required_detectors: [{type: http, url: 'http://x:0/', status_codes: [200]}]",
+        "needs a port",
+    ),
+    (
+        "reboot_required_detectors: [{type: http, url: 'http://x:/', status_codes: [200]}]",
+        "needs a port",
+    ),
+    (
         "reboot_required_detectors: [{type: http, url: 'http://x/'}]",
         "[0].status_codes: is required",
     ),

@@ -257,3 +257,26 @@ fn authorities_are_not_waited_for() {
     let why = tls(Some(Path::new("/dev/null"))).unwrap_err();
     assert!(why.contains("is not a regular file"), "{why}");
 }
+
+/// Another server may listen there, and its answer would count.
+#[test]
+fn a_port_that_is_none_is_not_taken_for_the_default_one() {
+    for (url, port) in [
+        ("http://127.0.0.1/x", Some(80)),
+        ("https://127.0.0.1", Some(443)),
+        ("http://[::1]:8080/x", Some(8080)),
+        ("http://127.0.0.1:99999/x", None),
+        ("http://127.0.0.1:65616/x", None),
+        ("https://127.0.0.1:8o/x", None),
+        ("http://127.0.0.1:0/x", None),
+        ("http://127.0.0.1:/x", None),
+    ] {
+        let found = Names.resolve(
+            &url.parse().unwrap(),
+            &Config::default(),
+            NextTimeout::default(),
+        );
+        let found = found.ok().map(|addresses| addresses[0].port());
+        assert_eq!(found, port, "{url}");
+    }
+}
