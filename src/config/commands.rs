@@ -4,6 +4,7 @@ use std::io;
 
 use super::Hook;
 use super::host::Host;
+use super::load::public;
 use super::nearest::nearest;
 use super::reader::Field;
 use crate::scripts;
@@ -82,6 +83,7 @@ pub(super) fn hook(field: &Field<'_>, host: &Host) -> Option<Hook> {
 
 fn words<'a>(field: &Field<'a>, host: &Host) -> Option<Vec<(Field<'a>, String)>> {
     if let Some(text) = field.plain_text() {
+        let text = public(text);
         let list = text.split_whitespace().collect::<Vec<_>>().join(", ");
         return field.refuse(format!(
             "must be a list, since no shell reads it; write [{list}]"

@@ -222,11 +222,13 @@ fn http(map: &Field<'_>) -> Option<(String, DetectorKind)> {
     Some((format!("http:{shown}"), DetectorKind::Http(check)))
 }
 
-/// The address without what may be a secret in it, for the name; or why it cannot be used.
+/// The address without what may be a secret in it, for the name; or why it cannot be used, which repeats nothing of it.
 fn address(url: &str) -> Result<String, String> {
-    let uri: Uri = url
-        .parse()
-        .map_err(|error| format!("{url:?} is not a URL: {error}"))?;
+    let uri: Uri = url.parse().map_err(|error| {
+        format!(
+            "is not a URL: {error}; write http:// or https://, a host and a path, without spaces"
+        )
+    })?;
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     match uri.scheme_str() {
         Some("http" | "https") if authority.contains('@') => {
@@ -236,7 +238,7 @@ fn address(url: &str) -> Result<String, String> {
             port(&uri).ok_or("needs a port from 1 to 65535 after the host, or none")?;
             Ok(format!("{scheme}://{authority}{}", uri.path()))
         }
-        Some(_) | None => Err(format!("{url:?} does not begin with http:// or https:// and a host")),
+        Some(_) | None => Err("does not begin with http:// or https:// and a host".into()),
     }
 }
 

@@ -86,19 +86,23 @@ fn endpoint(text: &str, with_tls: Option<bool>) -> Result<String, String> {
         // Not repeated in the message: it holds a password.
         return Err("must not contain a user; set etcd_auth".to_owned());
     }
-    let (scheme, rest) = match text.split_once("://") {
+    // Neither is what stands behind the address: it may be a token.
+    let known = text.split(['?', '#']).next().unwrap_or_default();
+    let (scheme, rest) = match known.split_once("://") {
         Some((scheme, rest)) => (Some(scheme.to_ascii_lowercase()), rest),
-        None => (None, text),
+        None => (None, known),
     };
+    let (address, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let shown = format!("{}{address}", &known[..known.len() - rest.len()]);
     let scheme = match (scheme.as_deref(), with_tls) {
         (Some("http"), Some(true)) => {
             return Err(format!(
-                "{text:?} is http although etcd_tls is enabled; write https:// or no scheme at all"
+                "{shown:?} is http although etcd_tls is enabled; write https:// or no scheme at all"
             ));
         }
         (Some("https"), Some(false)) => {
             return Err(format!(
-                "{text:?} is https although etcd_tls is not enabled; set etcd_tls.enabled and ca_file"
+                "{shown:?} is https although etcd_tls is not enabled; set etcd_tls.enabled and ca_file"
             ));
         }
         (Some("http"), _) | (None, Some(false) | None) => "http",
@@ -109,20 +113,19 @@ fn endpoint(text: &str, with_tls: Option<bool>) -> Result<String, String> {
             ));
         }
     };
-    let address = rest.strip_suffix('/').unwrap_or(rest);
-    if address.contains(['/', '?', '#']) {
-        return Err(format!("{text:?} must not have a path; write host:port"));
+    if known != text || !path.is_empty() {
+        return Err(format!("{shown:?} must not have a path; write host:port"));
     }
     let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
     if !is_host(host) {
         return Err(format!(
-            "{text:?} must be host:port; an IPv6 address is written [::1]:2379"
+            "{shown:?} must be host:port; an IPv6 address is written [::1]:2379"
         ));
     }
     match port.parse::<u16>() {
         Ok(port) if port > 0 => Ok(format!("{scheme}://{host}:{port}")),
         _ => Err(format!(
-            "{text:?} needs a port from 1 to 65535 after the host, usually :2379"
+            "{shown:?} needs a port from 1 to 65535 after the host, usually :2379"
         )),
     }
 }

@@ -214,25 +214,31 @@ const TELLING: [&str; 8] = [
     "bearer",
 ];
 
-/// A line that is no YAML, or advice made of it, without what may be a secret in it: what an address carries of users and queries, and
-/// what follows a word that says so.
-fn public(line: &str) -> String {
-    let mut shown = String::new();
-    let mut rest = line;
-    while let Some(at) = rest.find("://") {
-        let (before, address) = rest.split_at(at + 3);
-        let end = address.find(char::is_whitespace).unwrap_or(address.len());
-        // A password may hold whatever else ends an address.
-        let host = address[..end].rfind('@').map_or(0, |at| at + 1);
-        let ends = |c: char| "\"',]}".contains(c);
-        let end = address[host..end].find(ends).map_or(end, |at| host + at);
-        let known = &address[host..end];
-        let known = &known[..known.find(['?', '#']).unwrap_or(known.len())];
-        let hidden = if known.len() < end { "…" } else { "" };
-        shown.extend([before, known, hidden]);
-        rest = &address[end..];
+/// A line that is no YAML, a text in a wrong place, or advice made of it, without what may be a secret in it: what an address carries of
+/// users and queries, and what follows a word that says so.
+pub(super) fn public(line: &str) -> String {
+    let (mut shown, mut rest) = (String::new(), line);
+    // A user, a colon and a password, which may hold whatever else ends an address.
+    let colon = |(before, _): &(&str, &str)| {
+        let mut colons = before.match_indices(':').map(|(at, _)| at);
+        colons.find(|at| before[at + 1..].starts_with(|c: char| !c.is_whitespace()))
+    };
+    if let Some(parts) = line.rsplit_once('@')
+        && let Some(at) = colon(&parts)
+    {
+        let begins = |c: char| c.is_whitespace() || "\"'[{,".contains(c);
+        let start = line[..at].rfind(begins).map_or(0, |before| before + 1);
+        shown.extend([&line[..start], "…@"]);
+        rest = parts.1;
     }
-    shown.push_str(rest);
+    let ends = |c: char| c.is_whitespace() || "\"',]}".contains(c);
+    for word in rest.split_inclusive(ends) {
+        let (text, end) = word.split_at(word.find(ends).unwrap_or(word.len()));
+        match text.find(['?', '#']).filter(|at| *at > 0) {
+            Some(at) => shown.extend([&text[..at], "…", end]),
+            None => shown.push_str(word),
+        }
+    }
     let lower = shown.to_ascii_lowercase();
     let end = |word: &&str| {
         let mut found = lower.match_indices(*word).map(|(at, _)| at + word.len());

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 
 use super::fields::{FIELDS, elsewhere, is_in, names_in};
+use super::load::public;
 use super::nearest::nearest;
 use super::problem::Problem;
 use super::tree::{Node, Place, Value, join};
@@ -201,7 +202,8 @@ impl<'a> Field<'a> {
         let items = match &self.node?.value {
             Value::List(items) => items,
             Value::Text(text) => {
-                let remedy = self.items_of(text);
+                let text = public(text);
+                let remedy = self.items_of(&text);
                 return self.refuse(format!(
                     "must be a list, not the text {text:?}; write [{remedy}]"
                 ));

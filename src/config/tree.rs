@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::lines::Lines;
+use super::load::public;
 use super::problem::Problem;
 
 /// Where a value stands.
@@ -71,7 +72,7 @@ impl Value {
             Value::Bool(value) => value.to_string(),
             Value::Int(value) => value.to_string(),
             Value::Float(_, written) => written.clone(),
-            Value::Text(text) => format!("the text {text:?}"),
+            Value::Text(text) => format!("the text {:?}", public(text)),
             Value::List(_) => "a list".to_owned(),
             Value::Map(_) => "a map".to_owned(),
         }

@@ -286,6 +286,54 @@ fn a_password_in_an_endpoint_is_refused_and_not_repeated() {
     assert!(!problems[0].contains("hunter2"), "{}", problems[0]);
 }
 
+/// They go into the log at a reload. Each stands where an address belongs, where it is none, or beside one.
+#[test]
+fn no_problem_repeats_the_token_or_password_of_an_address() {
+    let urls = [
+        "https://h/x?token=S3CRET node",
+        "http://user:p S3CRET@host/x",
+        "ftp://user:S3CRET@host/",
+        "ftp://h/x?token=S3CRET",
+        "http:/user:S3CRET@h/",
+        "http://u:S3C[S3CRET@h/x",
+        "http:///x?token=S3CRET",
+        "http://h:99999/x?token=S3CRET",
+        "//user:S3CRET@host/",
+        "user:S3CRET@host",
+    ];
+    let detector = "reboot_required_detectors";
+    let mut texts: Vec<String> = Vec::new();
+    for url in urls {
+        texts.push(format!(
+            "{detector}: [{{type: http, url: '{url}', status_codes: [200]}}]"
+        ));
+        texts.push(format!("{detector}: ['{url}']"));
+        texts.push(format!("{detector}: '{url}'"));
+        texts.push(format!(
+            "{detector}: [{{type: command, cmd: 'curl {url}'}}]"
+        ));
+        texts.push(format!("pre_reboot_hook: {{command: 'curl {url}'}}"));
+        texts.push(format!("etcd_endpoints: '{url}'"));
+        texts.push(format!("etcd_endpoints: ['{url}']"));
+        texts.push(format!("etcd_endpoints: [a:1, '{url}, x"));
+    }
+    for endpoint in [
+        "h:1?token=S3CRET",
+        "h:1/?token=S3CRET",
+        "h:1?token=S3CRET&to=http://h",
+        "h:1#S3CRET",
+        "http://h?token=S3CRET",
+        "http://h h/S3CRET",
+        "https://h:1/S3CRET",
+    ] {
+        texts.push(format!("etcd_endpoints: ['{endpoint}']"));
+    }
+    for text in texts {
+        let problems = Fixture::new().problems(&with(&text)).join("\n");
+        assert!(!problems.contains("S3CRET"), "{text}: {problems}");
+    }
+}
+
 #[test]
 fn a_common_name_beside_a_user_is_doubtful() {
     let fixture = Fixture::new();
