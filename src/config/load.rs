@@ -181,6 +181,7 @@ fn parse(path: &Path, bytes: &[u8], sink: &Sink) -> Result<Node, Problem> {
     let mut node = yaml::parse(text, &at).map_err(|error| syntax(&at, text, &error))?;
     let (lines, problems) = (Lines::scan(text), &mut sink.problems.borrow_mut());
     locate(&mut node, "", &lines, problems);
+    yaml::merge_keys(&mut node);
     Ok(node)
 }
 

@@ -18,7 +18,6 @@ pub(super) fn parse(text: &str, at: &Place) -> Result<Node, SyntaxError> {
     AsWritten(&mut node.value)
         .deserialize(parser())
         .map_err(explain)?;
-    merge_keys(&mut node);
     Ok(node)
 }
 
@@ -80,8 +79,9 @@ impl<'de> Visitor<'de> for AsWritten<'_> {
     }
 }
 
-/// Resolves `<<`, which `serde_yaml` leaves alone. Keys written beside it win over merged ones.
-fn merge_keys(node: &mut Node) {
+/// Resolves `<<`, which `serde_yaml` leaves alone. Keys written beside it win over merged ones, and the first of several maps over the
+/// others. Duplicates are to be reported before: here one of them would win in silence.
+pub(super) fn merge_keys(node: &mut Node) {
     match &mut node.value {
         Value::List(items) => items.iter_mut().for_each(merge_keys),
         Value::Map(entries) => {
@@ -238,13 +238,24 @@ mod tests {
 
     #[test]
     fn anchors_and_merge_keys_are_resolved() {
-        let tree = parse("x: &x {a: 1, b: 2}\ny:\n  <<: *x\n  b: 3\n").unwrap();
+        let mut tree =
+            parse("x: &x {a: 1, b: 2}\ny:\n  <<: *x\n  b: 3\nz: {<<: [*x, {b: 4, c: 5}]}\n")
+                .unwrap();
+        merge_keys(&mut tree);
         let Value::Map(fields) = &tree.value else {
             panic!("no map")
         };
         assert_eq!(
             entries(&fields[1].1),
             [("b", &Value::Int(3)), ("a", &Value::Int(1))]
+        );
+        assert_eq!(
+            entries(&fields[2].1),
+            [
+                ("a", &Value::Int(1)),
+                ("b", &Value::Int(2)),
+                ("c", &Value::Int(5))
+            ]
         );
     }
 

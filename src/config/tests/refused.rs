@@ -61,6 +61,32 @@ const REFUSED: &[(&str, &str)] = &[
         "health_script: /etc/$(hostname).sh",
         "\"$(\" is not replaced here",
     ),
+    // Keys that are there twice, of which one would hold in silence.
+    (
+        "<<: {dry_run: false}\n<<: {dry_run: true}",
+        "config.yaml:9: <<: is written twice, first in line 8; keep one of them",
+    ),
+    (
+        "<<: {dry_run: true, dry_run: false}",
+        "config.yaml:8: <<.dry_run: is written twice",
+    ),
+    (
+        "<<:\n  dry_run: true\n  dry_run: false",
+        "config.yaml:10: <<.dry_run: is written twice, first in line 9",
+    ),
+    (
+        "<<: [{dry_run: true}, {wave: 1, wave: 2}]",
+        "<<[1].wave: is written twice",
+    ),
+    (
+        "<<: {<<: {wave: 1, wave: 2}}",
+        "<<.<<.wave: is written twice",
+    ),
+    (
+        "log: {<<: {level: info}, <<: {level: warn}}",
+        "log.<<: is written twice",
+    ),
+    ("<<: 1", "<<: unknown key"),
     // Detectors.
     (
         "reboot_required_detectors: []",
