@@ -55,7 +55,18 @@ pub struct ScriptContext {
     pub reasons: Vec<String>,
 }
 
-/// The names of the variables, which a reboot command may use as `${RC_…}`.
+/// What the event hook is told besides.
+pub const EVENT: [&str; 7] = [
+    "RC_EVENT_NAME",
+    "RC_EVENT_NODE",
+    "RC_EVENT_TIME",
+    "RC_EVENT_TEXT",
+    "RC_EVENT_REASON",
+    "RC_EVENT_REASONS",
+    "RC_EVENT_OUTCOME",
+];
+
+/// The names of the variables, which the reboot command and hooks may use as `${RC_…}`.
 pub fn names() -> Vec<&'static str> {
     let variables = variables(&ScriptContext::default()).into_iter();
     variables.map(|(name, _)| name).collect()

@@ -19,10 +19,7 @@ pub(super) fn reboot_command(field: &Field<'_>, host: &Host) -> Option<Vec<Strin
                 .to_vec(),
         );
     }
-    let words = words(field, host)?;
-    for (item, word) in &words {
-        check_variables(item, word);
-    }
+    let words = words(field, host, &[])?;
     if let Some((at, why)) = no_reboot(&argv(&words)) {
         let item = words.get(at).map_or(field, |(item, _)| item);
         item.warning(format!("{why}: the node keeps its claim and stops the line; use a command that boots a kernel, such as reboot or kexec"));
@@ -69,19 +66,19 @@ fn no_reboot(argv: &[String]) -> Option<(usize, &'static str)> {
     })
 }
 
-/// A program of the operator's, with its limit.
-pub(super) fn hook(field: &Field<'_>, host: &Host) -> Option<Hook> {
+/// A program of the operator's, with its limit. It has these variables beside those that all have.
+pub(super) fn hook(field: &Field<'_>, host: &Host, more: &[&str]) -> Option<Hook> {
     let map = field.map()?;
     let (command, timeout) = (map.field("command"), map.field("timeout_sec").seconds());
     command.required("a list of program and arguments, for example [/usr/local/sbin/drain]")?;
-    let words = words(&command, host)?;
+    let words = words(&command, host, more)?;
     Some(Hook {
         command: argv(&words),
         timeout: timeout?,
     })
 }
 
-fn words<'a>(field: &Field<'a>, host: &Host) -> Option<Vec<(Field<'a>, String)>> {
+fn words<'a>(field: &Field<'a>, host: &Host, more: &[&str]) -> Option<Vec<(Field<'a>, String)>> {
     if let Some(text) = field.plain_text() {
         let text = public(text);
         let list = text.split_whitespace().collect::<Vec<_>>().join(", ");
@@ -93,7 +90,14 @@ fn words<'a>(field: &Field<'a>, host: &Host) -> Option<Vec<(Field<'a>, String)>>
     let (first, name) = words.first()?;
     absolute(first, name, host)?;
     executes(&words)?;
-    refuse_in_programs(&words);
+    let variables = [scripts::names().as_slice(), more].concat();
+    let programs = trust::programs(&argv(&words));
+    for (at, (item, word)) in words.iter().enumerate() {
+        match programs.contains(&at) {
+            true => refuse_variables(item, word),
+            false => check_variables(item, word, &variables),
+        }
+    }
     Some(words)
 }
 
@@ -137,19 +141,14 @@ pub(super) fn argv(words: &[(Field<'_>, String)]) -> Vec<String> {
 
 /// What is expanded into a word that an interpreter takes for its program would be run, and reasons are written by whoever may
 /// request a reboot. In the environment a value stays a value.
-fn refuse_in_programs(words: &[(Field<'_>, String)]) {
-    for (field, word) in trust::programs(&argv(words))
-        .iter()
-        .filter_map(|at| words.get(*at))
-    {
-        if word.contains("${RC_") {
-            field.problem("has ${RC_…} in what is executed, which would execute the values, too; write \"$RC_…\" without braces, which a shell reads from its environment, or pass it as an argument behind the program");
-        }
+fn refuse_variables(field: &Field<'_>, word: &str) {
+    if word.contains("${RC_") {
+        field.problem("has ${RC_…} in what is executed, which would execute the values, too; write \"$RC_…\" without braces, which a shell reads from its environment, or pass it as an argument behind the program");
     }
 }
 
 /// Every `${RC_…}` must be a variable that is set; any other `${…}` is passed on as it is, which is rarely meant.
-fn check_variables(field: &Field<'_>, word: &str) {
+fn check_variables(field: &Field<'_>, word: &str, variables: &[&str]) {
     let mut rest = word;
     while let Some((_, after)) = rest.split_once("${") {
         let Some((name, tail)) = after.split_once('}') else {
@@ -159,11 +158,11 @@ fn check_variables(field: &Field<'_>, word: &str) {
             return;
         };
         rest = tail;
-        if scripts::names().contains(&name) {
+        if variables.contains(&name) {
             continue;
         }
         if name.starts_with("RC_") {
-            let advice = nearest_variable(name);
+            let advice = nearest_variable(name, variables);
             field.problem(format!("`${{{name}}}` is not a known variable; {advice}"));
         } else {
             field.warning(format!(
@@ -173,11 +172,11 @@ fn check_variables(field: &Field<'_>, word: &str) {
     }
 }
 
-fn nearest_variable(name: &str) -> String {
+fn nearest_variable(name: &str, variables: &[&str]) -> String {
     // Names are compared in lower case, so the table is too.
-    let lower = scripts::names().join(" ").to_lowercase();
+    let lower = variables.join(" ").to_lowercase();
     match nearest(name, lower.split(' ')) {
         Some(near) => format!("did you mean `${{{}}}`?", near.to_uppercase()),
-        None => "docs/configuration.md lists them".to_owned(),
+        None => "docs/scripts.md lists them".to_owned(),
     }
 }

@@ -14,6 +14,7 @@ use super::{commands, detectors, domains, etcd, files, key, policies};
 use crate::core::line::HaltScope;
 use crate::host::{InstanceLock, KillSwitch, boot_id, kill_switch};
 use crate::lock::keys::{NODE_NAME_RULE, is_node_name};
+use crate::scripts;
 
 /// Reads the whole tree. Problems and warnings go to the sink, and there is a configuration only when everything could be read.
 pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
@@ -21,7 +22,7 @@ pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
     let field = |name: &str| top.field(name);
     let seconds = |name| sink.read(top.field(name).seconds());
     let count = |name, least: u32| sink.read(top.field(name).whole(least.into(), u32::MAX.into()));
-    let hook = |name| commands::hook(&top.field(name), host);
+    let hook = |name, more| commands::hook(&top.field(name), host, more);
     let (node_name, node_name_as_written) = sink.read(names(&field("node_name"), host));
     let detectors = detectors::read(&field("reboot_required_detectors"), host);
     let (backoff_min, backoff_max) = sink.read(backoff(&top));
@@ -49,9 +50,9 @@ pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
         etcd: etcd::read(&top, sink),
         reboot_command: sink.read(commands::reboot_command(&field("reboot_command"), host)),
         reboot_timeout: seconds("reboot_timeout_sec"),
-        pre_reboot_hook: hook("pre_reboot_hook"),
-        post_boot_hook: hook("post_boot_hook"),
-        event_hook: hook("event_hook"),
+        pre_reboot_hook: hook("pre_reboot_hook", &[]),
+        post_boot_hook: hook("post_boot_hook", &[]),
+        event_hook: hook("event_hook", &scripts::EVENT),
         post_boot_settle: sink.read(field("post_boot_settle_sec").seconds_or_zero()),
         max_reboots_without_clearing: count("max_reboots_without_clearing", 1),
         halt_after: count("halt_after", 0),

@@ -159,21 +159,23 @@ fn told(name: &str, note: &Note, context: &ScriptContext) -> (Vec<(String, Strin
         "reasons": reasons,
         "outcome": some(&outcome),
     });
-    let variables = [
-        ("RC_EVENT_NAME", name),
-        ("RC_EVENT_NODE", &context.node_name),
-        ("RC_EVENT_TIME", &time),
-        ("RC_EVENT_TEXT", &words),
-        ("RC_EVENT_REASON", &reason),
-        ("RC_EVENT_REASONS", &reasons.join(",")),
-        ("RC_EVENT_OUTCOME", &outcome),
+    let reasons_listed = reasons.join(",");
+    let values = [
+        name,
+        &context.node_name,
+        &time,
+        &words,
+        &reason,
+        &reasons_listed,
+        &outcome,
     ];
     let mut env = scripts::environment(&ScriptContext {
         phase: "event".to_owned(),
         reasons: reasons.clone(),
         ..context.clone()
     });
-    env.extend(variables.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    let told = scripts::EVENT.iter().zip(values);
+    env.extend(told.map(|(name, value)| ((*name).to_owned(), value.to_owned())));
     (env, format!("{event}\n"))
 }
 

@@ -445,6 +445,30 @@ const REFUSED: &[(&str, &str)] = &[
         "does not close it",
     ),
     (
+        "pre_reboot_hook: {command: [/bin/true, '${RC_NODE_NAEM}']}",
+        "pre_reboot_hook.command[1]: `${RC_NODE_NAEM}` is not a known variable; did you mean `${RC_NODE_NAME}`?",
+    ),
+    (
+        "post_boot_hook: {command: [/bin/true, 'a ${RC_NODE_NAME']}",
+        "post_boot_hook.command[1]: \"a ${RC_NODE_NAME\" opens `${`",
+    ),
+    (
+        "post_boot_hook: {command: [/bin/true, '${RC_EVENT_NAME}']}",
+        "post_boot_hook.command[1]: `${RC_EVENT_NAME}` is not a known variable",
+    ),
+    (
+        "event_hook: {command: [/bin/true, '${RC_EVENT_NAMES}']}",
+        "event_hook.command[1]: `${RC_EVENT_NAMES}` is not a known variable; did you mean `${RC_EVENT_NAME}`?",
+    ),
+    (
+        "event_hook: {command: [/bin/true, '${RC_EVENT_TEXT']}",
+        "event_hook.command[1]: \"${RC_EVENT_TEXT\" opens `${`",
+    ),
+    (
+        "event_hook: {command: [/bin/sh, -c, 'mail ${RC_EVENT_TEXT}']}",
+        "event_hook.command[2]: has ${RC_…} in what is executed",
+    ),
+    (
         "reboot_command: [/bin/sh, -c, 'logger \"${RC_REASONS}\"; reboot']",
         "reboot_command[2]: has ${RC_…} in what is executed",
     ),

@@ -129,6 +129,7 @@ fn unusual_but_valid_forms_are_accepted() {
         "log: {level: WARN, format: text}",
         "pre_reboot_hook: {command: [/bin/sh, -c, '']}",
         "reboot_command: [/bin/true, -r, '${RC_NODE_NAME} for ${RC_REASONS}']",
+        "event_hook: {command: [/bin/sh, -c, 'echo \"${1:-none} ${HOME}\"', sh, '${RC_EVENT_TEXT} ${RC_PHASE}']}",
         "reboot_command: [/bin/sh, -c, 'echo \"$RC_REASONS $1\"', sh, '${RC_REASONS}']",
         "reboot_required_detectors: [{type: kernel, name: a}, {type: kernel, name: b}]",
     ] {
