@@ -148,7 +148,7 @@ impl Lanes {
         let work = move || {
             for (ticket, request) in requests {
                 let result = measured.call(&request);
-                learn(&measured.client, &in_use, &endpoints, patience);
+                learn((&measured.client, &result), &in_use, &endpoints, patience);
                 inbox.send(answer(ticket, result));
             }
         };
@@ -298,12 +298,26 @@ fn result(error: &Error) -> &'static str {
 /// That etcd is not believed any more.
 static SAID: Once = Once::new();
 
-/// A request has ended: what the client knows now.
-fn learn(client: &Client, in_use: &Mutex<bool>, endpoints: &Endpoints, patience: Duration) {
+/// How far the store had come when this was answered. Renewals and their like tell how far their member had.
+fn revision(result: &Result<Reply, Error>) -> Option<i64> {
+    let reply = result.as_ref().ok()?;
+    let of_store = matches!(reply, Reply::Range(_) | Reply::Txn(_));
+    of_store.then(|| reply.header().revision)
+}
+
+/// A request has ended: what it and the client say now.
+fn learn(
+    (client, result): (&Client, &Result<Reply, Error>),
+    in_use: &Mutex<bool>,
+    endpoints: &Endpoints,
+    patience: Duration,
+) {
     // Held meanwhile: what is learnt after the end of the lanes would stay.
     let in_use = in_use.lock().unwrap_or_else(PoisonError::into_inner);
     if *in_use {
-        endpoints.saw(client.revision(), patience);
+        if let Some(revision) = revision(result) {
+            endpoints.saw(revision, patience);
+        }
         endpoints.learn(&client.endpoints());
     }
     if let Some(why) = client.distrust() {
@@ -311,5 +325,37 @@ fn learn(client: &Client, in_use: &Mutex<bool>, endpoints: &Endpoints, patience:
         SAID.call_once(|| {
             log::error!(event = "etcd_went_back"; "this program believes no answer of etcd until it is restarted: {why}");
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use etcd_rs_sync::{GrantReply, Header, RangeReply, TxnReply};
+
+    use super::*;
+
+    #[test]
+    fn only_what_reads_or_writes_the_store_says_how_far_it_had_come() {
+        let header = Header {
+            revision: 16,
+            ..Header::default()
+        };
+        let range = RangeReply {
+            header,
+            ..RangeReply::default()
+        };
+        let txn = TxnReply {
+            header,
+            ..TxnReply::default()
+        };
+        let grant = GrantReply {
+            header,
+            ..GrantReply::default()
+        };
+        assert_eq!(revision(&Ok(Reply::Range(range))), Some(16));
+        assert_eq!(revision(&Ok(Reply::Txn(txn))), Some(16));
+        assert_eq!(revision(&Ok(Reply::Grant(grant))), None);
+        assert_eq!(revision(&Ok(Reply::Revoke(header))), None);
+        assert_eq!(revision(&Err(Error::LeaseNotFound)), None);
     }
 }

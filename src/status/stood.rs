@@ -59,7 +59,9 @@ impl Revisions {
         let ago = |(_, at): &(i64, u64)| now.saturating_sub(Duration::from_secs(*at));
         let there = self.0.iter().find(|(known, _)| *known >= revision);
         let not_yet = self.0.iter().rfind(|(known, _)| *known < revision);
-        (there.map_or(Duration::ZERO, ago), not_yet.map(ago))
+        // The times are rounded up.
+        let longest = |entry| ago(entry) + Duration::from_secs(1);
+        (there.map_or(Duration::ZERO, ago), not_yet.map(longest))
     }
 }
 
