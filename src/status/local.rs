@@ -103,10 +103,13 @@ fn of_lock_file(found: Result<Vec<u8>, Doubt>) -> Result<Option<u32>, String> {
     }
 }
 
-/// In a container the numbers begin again: the one that asks is not the one that is asked for.
+/// In a container the numbers begin again: the one that asks is not the one that is asked for. One that has ended and that nobody has
+/// waited for still has its name there, and no command line.
 fn is_ours(pid: u32) -> bool {
+    let of = |what| fs::read(format!("/proc/{pid}/{what}")).unwrap_or_default();
     pid != std::process::id()
-        && fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == COMM)
+        && of("comm").trim_ascii() == COMM.as_bytes()
+        && !of("cmdline").is_empty()
 }
 
 #[cfg(test)]
@@ -115,6 +118,25 @@ mod tests {
 
     fn unreadable(kind: ErrorKind) -> Result<Vec<u8>, Doubt> {
         Err(Doubt::Unreadable(kind.into()))
+    }
+
+    #[test]
+    fn a_process_that_has_ended_and_was_not_waited_for_does_not_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(COMM);
+        fs::copy("/bin/cat", &file).unwrap();
+        let mut child = std::process::Command::new(&file)
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        assert!(is_ours(child.id()));
+        drop(child.stdin.take());
+        let stat = format!("/proc/{}/stat", child.id());
+        while !fs::read_to_string(&stat).unwrap().contains(") Z ") {
+            std::thread::yield_now();
+        }
+        assert!(!is_ours(child.id()));
+        child.wait().unwrap();
     }
 
     #[test]
