@@ -1,5 +1,5 @@
-//! Programs that execute text they are given: shells, languages, and what hands a word to a shell. One list for whoever asks which
-//! files of a command line are executed, and which words.
+//! Programs that execute text they are given: shells, languages, what hands a word to a shell, and what starts another program. One list
+//! for whoever asks which files of a command line are executed, and which words.
 
 /// How its words are read. Letters are options of one letter, also within a cluster such as `-ec`.
 struct Interpreter {
@@ -20,8 +20,10 @@ enum Rest {
     Shell,
     /// The first is a program, unless an option brought one.
     Program,
-    /// Options may come later, too; other words are no programs.
+    /// Options may come later, too. Other words may be programs until one is a path.
     Options,
+    /// Behind so many words and the values of variables comes a program with all that follows it, unless an option brought one.
+    Behind(usize),
     /// All of them are one program.
     All,
     /// Any of them may be executed, in a language of its own. As a word of another command its name says nothing.
@@ -32,7 +34,7 @@ const INTERPRETERS: &[Interpreter] = &[
     Interpreter {
         names: &[
             "sh", "bash", "dash", "ash", "hush", "ksh", "mksh", "lksh", "oksh", "pdksh", "yash",
-            "zsh", "rbash", "rksh", "rzsh", "csh", "tcsh", "posh", "fish",
+            "zsh", "rbash", "rksh", "rzsh", "csh", "tcsh", "posh", "fish", "nu", "xonsh", "elvish",
         ],
         program: "c",
         starts: "",
@@ -40,7 +42,7 @@ const INTERPRETERS: &[Interpreter] = &[
         rest: Rest::Shell,
     },
     Interpreter {
-        names: &["python", "pypy"],
+        names: &["python", "pypy", "ipython", "micropython"],
         program: "c",
         starts: "m",
         value: "WXQ",
@@ -54,7 +56,9 @@ const INTERPRETERS: &[Interpreter] = &[
         rest: Rest::Program,
     },
     Interpreter {
-        names: &["node", "nodejs", "lua", "luajit", "php"],
+        names: &[
+            "node", "nodejs", "lua", "luajit", "php", "irb", "elixir", "groovy", "octave",
+        ],
         program: "eprBRE",
         starts: "",
         value: "ldc",
@@ -75,7 +79,7 @@ const INTERPRETERS: &[Interpreter] = &[
         rest: Rest::Program,
     },
     Interpreter {
-        names: &["su", "runuser", "script", "flock", "capsh", "newgrp"],
+        names: &["su", "runuser", "script", "capsh", "newgrp"],
         program: "c",
         starts: "",
         value: "",
@@ -85,15 +89,42 @@ const INTERPRETERS: &[Interpreter] = &[
         names: &["env"],
         program: "",
         starts: "S",
-        value: "uC",
-        rest: Rest::Options,
+        value: "uCa",
+        rest: Rest::Behind(0),
     },
+    Interpreter {
+        names: &["flock"],
+        program: "c",
+        starts: "",
+        value: "wE",
+        rest: Rest::Behind(1),
+    },
+    wrapper(&["timeout"], "ks", 1),
+    wrapper(&["taskset", "chroot"], "", 1),
+    wrapper(&["chrt"], "TPD", 1),
+    wrapper(&["nice", "ionice"], "ncpPu", 0),
+    wrapper(
+        &[
+            "setsid", "nohup", "setpriv", "busybox", "toybox", "pkexec", "chronic", "unbuffer",
+        ],
+        "",
+        0,
+    ),
+    wrapper(&["stdbuf"], "ioe", 0),
+    wrapper(&["time"], "fo", 0),
+    wrapper(&["xargs"], "adEILnPs", 0),
+    wrapper(&["sudo", "doas", "run0"], "aCcDghpRrTtUu", 0),
+    wrapper(&["systemd-run"], "HMpEuC", 0),
+    wrapper(&["strace"], "abeEIoOpPsSuUX", 0),
+    wrapper(&["unshare"], "SGRw", 0),
+    wrapper(&["nsenter"], "tSG", 0),
     Interpreter {
         names: &[
             "sg", "pdsh", "clush", "ansible", "salt", "tmux", "screen", "xterm", "at", "batch",
             "nvim", "less", "gmake", "dbclient", "parallel", "socat", "gdb", "vim", "vi", "ex",
             "emacs", "sqlite", "psql", "mysql", "julia", "R", "Rscript", "make", "git", "tar",
-            "rsync",
+            "rsync", "mariadb", "salt-ssh", "sem", "view", "bun", "deno", "pssh", "dsh", "lldb",
+            "ncat", "nc", "lftp", "mosh", "entr", "erl",
         ],
         program: "",
         starts: "",
@@ -101,13 +132,51 @@ const INTERPRETERS: &[Interpreter] = &[
         rest: Rest::Any,
     },
     Interpreter {
-        names: &["ssh", "rsh", "eval", "pwsh", "watch"],
+        names: &[
+            "salt-call",
+            "machinectl",
+            "hyperfine",
+            "parallel-ssh",
+            "ansible-playbook",
+        ],
+        program: "",
+        starts: "",
+        value: "",
+        rest: Rest::Any,
+    },
+    Interpreter {
+        names: &[
+            "ssh", "rsh", "eval", "pwsh", "watch", "slogin", "autossh", "plink",
+        ],
         program: "",
         starts: "",
         value: "",
         rest: Rest::All,
     },
 ];
+
+/// What starts the program that stands behind its options with these letters that take a value, and behind so many other words.
+const fn wrapper(
+    names: &'static [&'static str],
+    value: &'static str,
+    before: usize,
+) -> Interpreter {
+    Interpreter {
+        names,
+        program: "",
+        starts: "",
+        value,
+        rest: Rest::Behind(before),
+    }
+}
+
+/// Long options of these that take no value from the next word. Any other might.
+const FLAGS: &str = "wait pty pipe quiet scope collect no-block foreground preserve-status verbose debug null no-run-if-empty idle \
+    batch fifo other rr cpu-list fork ctty non-interactive nonblock exclusive shared no-new-privs clear-groups \
+    ignore-environment follow-forks";
+
+/// Behind these words of `find` and its like stands a program.
+const STARTING: [&str; 4] = ["-exec", "-execdir", "-ok", "-okdir"];
 
 /// Long options whose value is a program, whoever has them. Most programs take them shortened, too.
 const LONG: [&str; 5] = ["command", "session-command", "eval", "exec", "print"];
@@ -129,27 +198,34 @@ fn named(word: &str) -> Option<&'static Interpreter> {
 
 /// Whether a word names a program that executes a file it is given, whatever its mode.
 pub(super) fn executes_files(word: &str) -> bool {
-    word.rsplit('/').next() == Some("busybox")
-        || named(word).is_some_and(|it| !matches!(it.rest, Rest::Options | Rest::Any))
+    let starts = |it: &Interpreter| matches!(it.rest, Rest::Options | Rest::Behind(_) | Rest::Any);
+    word.rsplit('/').next() == Some("busybox") || named(word).is_some_and(|it| !starts(it))
 }
 
 /// Which words of a command line say what is executed: its program, and what an interpreter in it takes for its program, with the
 /// options before. A text that comes into one of them would be executed, or choose what is. Words behind the program are values.
 pub(crate) fn programs(argv: &[String]) -> Vec<usize> {
     let mut found = vec![0];
-    let mut at = 0;
+    let (mut at, mut program) = (0, 0);
     while let Some(word) = argv.get(at) {
         let name = at;
         at += 1;
+        if STARTING.contains(&word.as_str()) {
+            program = at;
+            found.push(program);
+        }
         let Some(interpreter) = named(word) else {
             continue;
         };
         // A bare word may be anything, `node` or `script` above all, until an option says that there is a program.
-        let surely = name == 0 || word.contains('/') || interpreter.rest == Rest::All;
+        let surely = name == program || word.contains('/') || interpreter.rest == Rest::All;
         let (words, next, by_option) = interpreter.takes(argv, at);
         if surely || by_option {
             found.extend(words);
             at = next;
+        }
+        if surely && matches!(interpreter.rest, Rest::Behind(_)) {
+            program = next;
         }
     }
     found
@@ -173,12 +249,14 @@ impl Interpreter {
             return ((first..argv.len()).collect(), argv.len(), false);
         }
         let (mut found, mut at, mut by_option, mut ended) = (Vec::new(), first, false, false);
+        let (mut before, mut is_path) = (0, false);
+        let starts = matches!(self.rest, Rest::Options | Rest::Behind(_));
         while let Some(word) = argv.get(at) {
             let is_option = word.starts_with(['-', '+']) && !ended;
             at += 1;
             if is_option {
                 // What follows the end of its own options su hands to the shell, options of that one among them.
-                ended = matches!(word.as_str(), "-" | "--") && self.rest != Rest::Options;
+                ended = matches!(word.as_str(), "-" | "--") && !starts;
                 let brings = self.option(word);
                 if brings.all {
                     found.extend(at - 1..argv.len());
@@ -187,12 +265,31 @@ impl Interpreter {
                 by_option |= brings.program;
                 // Its values, of which those behind `-o` and their like are harmless, but nobody needs other people's text there.
                 found.extend(at - 1..at + brings.values);
+                // The value of a long option that may be a mere flag may be the program.
+                let unsure = starts && word.starts_with("--") && !brings.program;
+                if unsure && argv.get(at).is_some_and(|word| named(word).is_some()) {
+                    return (found, at, by_option);
+                }
                 at += brings.values;
                 continue;
             }
             match self.rest {
-                Rest::Options if named(word).is_some() => return (found, at - 1, by_option),
-                Rest::Options | Rest::All | Rest::Any => {}
+                Rest::Options if word.contains('/') && named(word).is_some() => {
+                    return (found, at - 1, by_option);
+                }
+                Rest::Options | Rest::Behind(_) if by_option || is_path => {}
+                Rest::Options => {
+                    is_path = word.starts_with('/');
+                    found.push(at - 1);
+                }
+                Rest::Behind(words) => {
+                    found.push(at - 1);
+                    before += usize::from(!assigns(word));
+                    if before > words || before > 0 && named(word).is_some() {
+                        return (found, at - 1, false);
+                    }
+                }
+                Rest::All | Rest::Any => {}
                 Rest::Shell => {
                     found.push(at - 1);
                     // Behind text comes `$0`, which is usually the name of a shell.
@@ -217,9 +314,12 @@ impl Interpreter {
             let program = LONG.iter().any(|whole| is(whole));
             let takes =
                 program && self.rest != Rest::Shell || matches!(name, "rcfile" | "init-file");
+            let may_take = matches!(self.rest, Rest::Behind(_))
+                && !name.is_empty()
+                && !FLAGS.split(' ').any(|flag| flag == name);
             return Brings {
                 program,
-                values: usize::from(takes && value.is_none()),
+                values: usize::from((takes || may_take) && value.is_none()),
                 all: self.starts == "S" && is(SPLIT),
             };
         }
@@ -250,6 +350,12 @@ impl Interpreter {
             all: first.is_some_and(|c| self.starts.contains(c)),
         }
     }
+}
+
+/// Whether it is the value of a variable, as they stand in front of a program.
+fn assigns(word: &str) -> bool {
+    let is_name = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    word.split_once('=').is_some_and(|(name, _)| is_name(name))
 }
 
 #[cfg(test)]
@@ -345,6 +451,105 @@ mod tests {
             "/usr/bin/timeout 5 /usr/bin/gdb -ex X",
             "/usr/bin/wall make v",
             "/bin/sed X v",
+            "/usr/bin/env X",
+            "/usr/bin/env -i X",
+            "/usr/bin/env -- X",
+            "/usr/bin/env A=b X",
+            "/usr/bin/env BASH_ENV=X /bin/bash /x.sh v",
+            "/usr/bin/env A=b LD_PRELOAD=X logger v",
+            "/usr/bin/env LANG=C /opt/notify v",
+            "/usr/bin/env -C X logger v",
+            "/usr/bin/env --unset A logger v",
+            "/usr/bin/sudo PATH=X logger v",
+            "/usr/bin/timeout 5 env ENV=X sh /x v",
+            "/usr/bin/timeout 5 X",
+            "/usr/bin/timeout X logger v",
+            "/usr/bin/timeout -k 5 10 X",
+            "/usr/bin/timeout --kill-after 5 10 X",
+            "/usr/bin/timeout --kill-after=5 10 X",
+            "/usr/bin/timeout 5 /opt/notify v",
+            "/usr/bin/timeout 5 nice X",
+            "/usr/bin/timeout --foreground 5 logger v",
+            "/usr/bin/timeout --unheard-of timeout 5 X",
+            "/usr/bin/nice X",
+            "/usr/bin/nice -n 5 X",
+            "/usr/bin/nice -5 X",
+            "/usr/bin/ionice -c 3 X",
+            "/usr/bin/ionice -c3 logger v",
+            "/usr/bin/setsid X",
+            "/usr/bin/setsid -w X",
+            "/usr/bin/nohup X",
+            "/usr/bin/stdbuf -oL X",
+            "/usr/bin/stdbuf -o L X",
+            "/usr/bin/chrt -f 10 X",
+            "/usr/bin/chrt -f 10 logger v",
+            "/usr/bin/taskset -c 0,1 X",
+            "/usr/bin/xargs X",
+            "/usr/bin/xargs -I {} X",
+            "/usr/bin/xargs -n1 logger v",
+            "/usr/bin/find / -exec X ;",
+            "/usr/bin/find / -execdir timeout 5 X ;",
+            "/usr/bin/find / -exec logger v ;",
+            "/usr/bin/sudo X",
+            "/usr/bin/sudo -u x X",
+            "/usr/bin/sudo -n logger v",
+            "/usr/bin/sudo -u git X",
+            "/usr/bin/sudo -u mysql /opt/notify v",
+            "/usr/bin/doas -u x X",
+            "/usr/bin/setpriv --reuid 5 X",
+            "/usr/bin/setpriv --reuid=5 --clear-groups logger v",
+            "/usr/bin/systemd-run --wait X",
+            "/usr/bin/systemd-run --wait --unit=a logger v",
+            "/usr/bin/systemd-run -p ExecStartPre=X true v",
+            "/usr/bin/systemd-run --unit a X",
+            "/usr/bin/strace -f -o X true v",
+            "/usr/bin/strace -f X",
+            "/usr/sbin/chroot /sysroot X",
+            "/usr/bin/flock /l X",
+            "/usr/bin/flock -n -w 5 /l X",
+            "/usr/bin/su root X",
+            "/usr/bin/su -s X root",
+            "/usr/bin/su git -c X",
+            "/usr/bin/su - node -c X",
+            "/usr/bin/su root /x.sh v",
+            "/usr/sbin/runuser -u x X",
+            "/usr/sbin/runuser -u x -- /opt/notify v",
+            "/usr/sbin/runuser -u x -- perl -e X",
+            "/bin/busybox X",
+            "/bin/busybox awk X v",
+            "/bin/busybox sed X v",
+            "/bin/busybox timeout 5 X",
+            "/usr/bin/timeout 5 busybox sed -e X v",
+            "/usr/bin/mariadb -e X",
+            "/usr/bin/timeout 5 mysql -e X",
+            "/usr/bin/slogin h X",
+            "/usr/bin/autossh -M 0 h X",
+            "/usr/bin/plink h X",
+            "/usr/bin/salt-call cmd.run X",
+            "/usr/bin/salt-ssh h -r X",
+            "/usr/bin/sem X",
+            "/usr/bin/view -c X",
+            "/usr/bin/ipython3 -c X v",
+            "/usr/bin/micropython -c X",
+            "/usr/bin/bun -e X",
+            "/usr/bin/irb -e X",
+            "/usr/bin/pssh -H h X",
+            "/usr/bin/parallel-ssh -H h X",
+            "/usr/bin/dsh -c X",
+            "/usr/bin/lldb -o X",
+            "/usr/bin/ncat -c X",
+            "/usr/bin/nu -c X",
+            "/usr/bin/xonsh -c X",
+            "/usr/bin/elvish -c X",
+            "/usr/bin/elixir -e X",
+            "/usr/bin/groovy -e X",
+            "/usr/bin/octave --eval X",
+            "/usr/bin/lftp -c X",
+            "/bin/logger -t rc v",
+            "/opt/notify v",
+            "/opt/notify time v",
+            "/opt/notify nice v",
+            "/usr/bin/python3 /opt/notify.py v",
             "/usr/bin/ssh X X X",
             "/usr/bin/env ssh X X",
             "X v",

@@ -497,6 +497,14 @@ const REFUSED: &[(&str, &str)] = &[
         "reboot_command[3]: has ${RC_…} in what is executed",
     ),
     (
+        "reboot_command: [/usr/bin/env, 'BASH_ENV=${RC_REASONS}', /bin/sh, /etc/hostname]",
+        "reboot_command[1]: has ${RC_…} in what is executed",
+    ),
+    (
+        "event_hook: {command: [/usr/bin/timeout, 5, '${RC_EVENT_REASONS}']}",
+        "event_hook.command[2]: has ${RC_…} in what is executed",
+    ),
+    (
         "reboot_command: [/bin/true, {a: 1}]",
         "reboot_command[1]: must be text",
     ),

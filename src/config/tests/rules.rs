@@ -130,6 +130,8 @@ fn unusual_but_valid_forms_are_accepted() {
         "pre_reboot_hook: {command: [/bin/sh, -c, '']}",
         "reboot_command: [/bin/true, -r, '${RC_NODE_NAME} for ${RC_REASONS}']",
         "event_hook: {command: [/bin/sh, -c, 'echo \"${1:-none} ${HOME}\"', sh, '${RC_EVENT_TEXT} ${RC_PHASE}']}",
+        "pre_reboot_hook: {command: [/usr/bin/timeout, 5, /bin/true, '${RC_REASONS}']}",
+        "pre_reboot_hook: {command: [/usr/bin/env, LANG=C, /bin/true, '${RC_REASONS}']}",
         "reboot_command: [/bin/sh, -c, 'echo \"$RC_REASONS $1\"', sh, '${RC_REASONS}']",
         "reboot_required_detectors: [{type: kernel, name: a}, {type: kernel, name: b}]",
     ] {
