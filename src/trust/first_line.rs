@@ -18,10 +18,11 @@ pub(super) fn interpreter(head: &[u8]) -> Result<Option<PathBuf>, String> {
         return Err("has lines that end in CR LF, so that its interpreter is not found; save it with Unix line ends (sed -i 's/\\r$//')".to_owned());
     }
     let line = String::from_utf8_lossy(line);
-    let mut words = line.split([' ', '\t']).filter(|word| !word.is_empty());
-    let Some(name) = words.next() else {
+    let line = line.trim_matches([' ', '\t']);
+    let (name, argument) = line.split_once([' ', '\t']).unwrap_or((line, ""));
+    if name.is_empty() {
         return Err("begins with #! and no interpreter; write #!/bin/sh".to_owned());
-    };
+    }
     let named = Path::new(name);
     if !named.is_absolute() {
         return Err(format!(
@@ -31,17 +32,92 @@ pub(super) fn interpreter(head: &[u8]) -> Result<Option<PathBuf>, String> {
     if named.file_name().is_none_or(|name| name != "env") {
         return Ok(Some(named.to_owned()));
     }
-    match words.find(|word| !word.starts_with('-') && !word.contains('=')) {
-        Some(wanted) if !wanted.contains('/') => PATH
-            .split(':')
-            .map(|folder| Path::new(folder).join(wanted))
-            .find(|path| path.is_file())
-            .map(Some)
-            .ok_or_else(|| {
-                format!("asks env for {wanted}, which is not in {PATH}; install it or name it with its folder")
-            }),
-        Some(wanted) => Ok(Some(wanted.into())),
-        None => Ok(Some(named.to_owned())),
+    let (wanted, path) = of_env(argument.trim_start_matches([' ', '\t']))?;
+    if wanted.contains("${") {
+        // Only its environment tells.
+        return Ok(Some(named.to_owned()));
+    }
+    if wanted.contains('/') {
+        return Ok(Some(wanted.into()));
+    }
+    let mut places = path
+        .split(':')
+        .map(|folder| Path::new(folder).join(&wanted));
+    let found = places.find(|path| path.is_file()).map(Some);
+    found.ok_or_else(|| {
+        format!(
+            "asks env for {wanted}, which is not in {path}; install it or name it with its folder"
+        )
+    })
+}
+
+/// The program that `env` is to find, and where it looks for it. The kernel hands all of the line over as one word, and `env` takes it
+/// apart behind `-S` only.
+fn of_env(argument: &str) -> Result<(String, String), String> {
+    let split = argument.strip_prefix("--split-string=").or_else(|| {
+        let cluster = argument
+            .strip_prefix('-')?
+            .trim_start_matches(['i', 'v', '0']);
+        cluster.strip_prefix('S')
+    });
+    let mut words = match split {
+        Some(text) => split_string(text)?.into_iter().peekable(),
+        None if argument.contains([' ', '\t']) => {
+            return Err(format!(
+                "gives env all of {argument:?} as one word, and no program is called so; write #!/usr/bin/env -S {argument}"
+            ));
+        }
+        None => vec![argument.to_owned()].into_iter().peekable(),
+    };
+    while let Some(option) = words.next_if(|word| word.starts_with('-')) {
+        let takes = match option.strip_prefix("--") {
+            Some("") => break,
+            Some(long) => matches!(long, "unset" | "chdir" | "argv0"),
+            None => option.find(['u', 'C', 'a']) == Some(option.len() - 1),
+        };
+        if takes {
+            words.next();
+        }
+    }
+    let mut path = PATH.to_owned();
+    while let Some(value) = words.next_if(|word| word.contains('=')) {
+        if let Some(value) = value.strip_prefix("PATH=") {
+            value.clone_into(&mut path);
+        }
+    }
+    match words.next() {
+        Some(wanted) if !wanted.is_empty() => Ok((wanted, path)),
+        _ => Err("asks env for no program, so that it starts itself for ever; write for example #!/usr/bin/env bash".to_owned()),
+    }
+}
+
+/// Text as `env -S` takes it apart.
+fn split_string(text: &str) -> Result<Vec<String>, String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    let mut letters = text.chars();
+    while let Some(letter) = letters.next() {
+        match (quote, letter) {
+            (Some(open), _) if open == letter => quote = None,
+            (None, '"' | '\'') => {
+                quote = Some(letter);
+                word.get_or_insert_default();
+            }
+            (None, ' ' | '\t') => words.extend(word.take()),
+            (None, '#') if word.is_none() => break,
+            (_, '\\') => match (quote, letters.next()) {
+                (None, Some('_')) => words.extend(word.take()),
+                (None, Some('c')) => break,
+                (_, next) => word.get_or_insert_default().extend(next),
+            },
+            _ => word.get_or_insert_default().push(letter),
+        }
+    }
+    words.extend(word);
+    match quote {
+        None => Ok(words),
+        Some(open) => Err(format!(
+            "begins with #! and a {open} that is not closed; close it in the first line"
+        )),
     }
 }
 
@@ -75,7 +151,37 @@ mod tests {
             (b"#! \t/bin/sh -eu\n", Ok(Some("/bin/sh"))),
             (b"#!/usr/bin/env sh\n", Ok(Some("sh"))),
             (b"#!/usr/bin/env -S LANG=C sh -eu\n", Ok(Some("sh"))),
-            (b"#!/usr/bin/env\n", Ok(Some("/usr/bin/env"))),
+            (b"#!/usr/bin/env \tsh \n", Ok(Some("sh"))),
+            (b"#!/usr/bin/env -S -u FOO sh\n", Ok(Some("sh"))),
+            (
+                b"#!/usr/bin/env -S -i -C /tmp --unset FOO A=b sh -e\n",
+                Ok(Some("sh")),
+            ),
+            (b"#!/usr/bin/env -S \"sh\" -e\n", Ok(Some("sh"))),
+            (b"#!/usr/bin/env -S A='b c' s'h' # sh\n", Ok(Some("sh"))),
+            (b"#!/usr/bin/env -S -- A=b\\_sh\n", Ok(Some("sh"))),
+            (b"#!/usr/bin/env -S -iu FOO -uBAR - sh\n", Ok(Some("sh"))),
+            (b"#!/usr/bin/env -S ${HOME}/sh\n", Ok(Some("/usr/bin/env"))),
+            (b"#!/usr/bin/env -Ssh -e\n", Ok(Some("sh"))),
+            (b"#!/usr/bin/env -vS sh -e\n", Ok(Some("sh"))),
+            (b"#!/usr/bin/env --split-string=sh -e\n", Ok(Some("sh"))),
+            (
+                b"#!/usr/bin/env -S PATH=/nowhere sh\n",
+                Err("env for sh, which is not in /nowhere"),
+            ),
+            (b"#!/usr/bin/env -S /bin/sh -e\n", Ok(Some("/bin/sh"))),
+            (b"#!/usr/bin/env sh -e\n", Err("\"sh -e\" as one word")),
+            (b"#!/usr/bin/env python3 -u\n", Err("as one word")),
+            (b"#!/usr/bin/env /bin/sh -e\n", Err("as one word")),
+            (b"#!/usr/bin/env -i sh\n", Err("as one word")),
+            (b"#!/usr/bin/env -- sh\n", Err("as one word")),
+            (b"#!/usr/bin/env A=b sh\n", Err("env -S A=b sh")),
+            (b"#!/usr/bin/env\tsh\t-e\n", Err("as one word")),
+            (b"#!/usr/bin/env -S \"sh -e\n", Err("not closed")),
+            (b"#!/usr/bin/env -S -u sh\n", Err("no program")),
+            (b"#!/usr/bin/env -i\n", Err("no program")),
+            (b"#!/usr/bin/env A=b\n", Err("no program")),
+            (b"#!/usr/bin/env\n", Err("no program")),
             (b"\x7fELF\x02\0", Ok(None)),
             (b"MZ\0\0", Ok(None)),
             (b"#!/bin/sh\r\nexit 0\r\n", Err("CR LF")),
