@@ -44,6 +44,36 @@ fn validate(path: &Path, more: &[&str]) -> Output {
     run(&arguments)
 }
 
+/// Whoever opens a FIFO waits for its writer.
+#[test]
+fn a_zone_file_that_is_a_fifo_is_refused_and_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("zone");
+    let made = Command::new("mkfifo").arg(&fifo).status().unwrap();
+    assert!(made.success());
+    let shown = fifo.display();
+    for (timezone, variables) in [
+        ("local", vec![("TZ", format!("{shown}"))]),
+        ("local", vec![("TZ", format!(":{shown}"))]),
+        ("zone", vec![("TZDIR", folder.path().display().to_string())]),
+    ] {
+        let windows = format!("windows: {{timezone: {timezone}, allow: ['* 02:00-04:00']}}\n");
+        let output = Command::new("timeout")
+            .args(["20", env!("CARGO_BIN_EXE_reboot-coordinator")])
+            .args(["validate-config", "--config"])
+            .arg(configuration(folder.path(), &windows))
+            .envs(variables)
+            .output()
+            .unwrap();
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{timezone}: {stderr}");
+        assert!(
+            stderr.contains("windows.timezone: ") && stderr.contains("zone is not a regular file"),
+            "{stderr}"
+        );
+    }
+}
+
 #[test]
 fn a_valid_configuration_is_called_valid() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,10 +1,10 @@
 //! What the host contributes to a configuration. A value of its own so that tests can be another host.
 
-use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::identity;
-use crate::trust::PATH;
+use crate::trust::{self, PATH};
 
 const KNOWN: &str = "use %H or %l for the long or short host name";
 
@@ -87,14 +87,20 @@ impl Host {
     }
 }
 
+/// No name or id of a machine is longer.
+const LONGEST: u64 = 4096;
+
 fn read_line(path: &Path) -> Result<String, String> {
-    let text = fs::read_to_string(path)
-        .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+    let read = trust::plain(path, LONGEST);
+    let text = read.and_then(|bytes| String::from_utf8(bytes).map_err(io::Error::other));
+    let text = text.map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
     Ok(text.trim().to_owned())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn host(folder: &Path, hostname: &str, machine_id: &str) -> Host {
@@ -145,5 +151,19 @@ mod tests {
         gone.machine_id_file = folder.path().join("nothing");
         assert!(gone.machine_id().unwrap_err().contains("cannot be read"));
         assert!(host(folder.path(), "(none)\n", "").expand("%H").is_err());
+        // Whoever opens a FIFO waits for its writer.
+        gone.machine_id_file = folder.path().join("fifo");
+        let fifo = std::process::Command::new("mkfifo")
+            .arg(&gone.machine_id_file)
+            .status();
+        assert!(fifo.unwrap().success());
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || tell.send(gone.machine_id()));
+        let error = told.recv_timeout(std::time::Duration::from_secs(20));
+        let error = error.unwrap().unwrap_err();
+        assert!(
+            error.contains("fifo cannot be read: is not a regular file"),
+            "{error}"
+        );
     }
 }

@@ -12,7 +12,9 @@ mod span;
 #[cfg(test)]
 mod tests;
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{env, fs};
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -328,6 +330,36 @@ fn too_many(deny: usize, allow: usize) -> WindowsError {
     }
 }
 
+/// The zone of this host.
+pub(crate) fn local() -> Result<TimeZone, String> {
+    let variable = env::var("TZ").unwrap_or_else(|_| "/etc/localtime".to_owned());
+    refuse_endless(variable.trim_start_matches(':'))?;
+    TimeZone::try_system()
+        .map_err(|error| format!("the local time zone cannot be found: {error}; name one, for example Europe/Berlin or UTC"))
+}
+
+/// What is there is opened and read to its end, for which a FIFO or a device lets wait.
+fn refuse_endless(zone: &str) -> Result<(), String> {
+    let folder = env::var("TZDIR").unwrap_or_default();
+    let folders = [
+        &folder,
+        ".",
+        "/usr/share/zoneinfo",
+        "/usr/share/lib/zoneinfo",
+        "/etc/zoneinfo",
+    ];
+    let paths = folders.map(|folder| Path::new(folder).join(zone));
+    let endless =
+        |path: &&PathBuf| fs::metadata(path).is_ok_and(|it| !it.is_file() && !it.is_dir());
+    match paths.iter().find(endless) {
+        Some(path) => Err(format!(
+            "{} is not a regular file, so that reading it might not end; put the file of a zone there, or name another one",
+            path.display()
+        )),
+        None => Ok(()),
+    }
+}
+
 fn zone(name: &str) -> Result<TimeZone, String> {
     if name.eq_ignore_ascii_case("utc") {
         return Ok(TimeZone::UTC);
@@ -336,14 +368,14 @@ fn zone(name: &str) -> Result<TimeZone, String> {
         // The host is asked now, and not five minutes ago, nor a database that an update has replaced since.
         jiff::tz::reset_system_time_zone_cache();
         jiff::tz::db().reset();
-        return TimeZone::try_system()
-            .map_err(|error| format!("the local time zone cannot be found: {error}; name one, for example Europe/Berlin or UTC"));
+        return local();
     }
     if jiff::tz::db().is_definitively_empty() {
         return Err(format!(
             "{name:?} cannot be looked up: this host has no time zone database; install tzdata or use UTC"
         ));
     }
+    refuse_endless(name)?;
     TimeZone::get(name)
         .map_err(|_| format!("{name:?} is not in this host's time zone database; use a name such as Europe/Berlin, local or UTC"))
 }

@@ -5,11 +5,15 @@ use jiff::tz::TimeZone;
 
 use crate::config::Config;
 pub(crate) use crate::core::text::rfc3339;
+use crate::core::windows::local;
 
 /// The zone in which times are shown: that of the windows, so that they can be compared.
 pub(crate) fn zone(config: &Config) -> TimeZone {
     let windows = config.windows.as_ref();
-    windows.map_or_else(TimeZone::system, |windows| windows.zone().clone())
+    match windows {
+        Some(windows) => windows.zone().clone(),
+        None => local().unwrap_or(TimeZone::UTC),
+    }
 }
 
 /// A span in its two largest units: `45 s`, `12 min`, `2 h 5 min`, `3 d 4 h`. Negative ones are shown as none.
