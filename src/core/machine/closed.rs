@@ -20,7 +20,10 @@ impl Machine {
                 }
                 // A failure that is known leaves its node a way to the front. One that this node only suspects is watched on.
                 Refusal::Line(_) if self.suspects() && self.may_wait() => self.hold_turn(refusal),
-                _ => self.leave(refusal),
+                _ => {
+                    self.shown.at_turn = true;
+                    self.leave(refusal);
+                }
             },
             Stage::Resume | Stage::Retry => match refusal {
                 Refusal::Etcd(_) => self.hold(Some(stage), refusal),
@@ -36,6 +39,7 @@ impl Machine {
     }
 
     pub(super) fn pre_lock_closed(&mut self, refusal: Refusal) {
+        self.shown.at_turn = false;
         let mut record = self.record();
         let whole = match &refusal {
             Refusal::NotRequired => true,

@@ -147,8 +147,7 @@ impl Machine {
                 ));
                 self.go(State::Gates(Gates::at(stage)));
             }
-            Stage::PostLock if self.settings.dry_run => self.leave(Refusal::DryRun),
-            Stage::Resume | Stage::Retry if self.settings.dry_run => {
+            Stage::PostLock | Stage::Resume | Stage::Retry if self.settings.dry_run => {
                 self.gate_closed(stage, Refusal::DryRun);
             }
             Stage::PostLock | Stage::Resume | Stage::Retry => self.commit(stage),

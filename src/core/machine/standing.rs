@@ -19,6 +19,8 @@ pub(super) struct Shown {
     pub(super) standing: Option<Standing>,
     /// What held it up last, and when that was said last.
     pub(super) blocked: Option<(Duration, Blocked)>,
+    /// That was at its turn, which is taken anew to see whether it still does.
+    pub(super) at_turn: bool,
     /// Since when a reboot is required.
     pub(super) required_since: Option<String>,
     /// The same by the monotonic clock.
@@ -125,7 +127,7 @@ impl Machine {
             blocked.since = since(same.map(|before| before.since));
             self.shown.blocked = Some((self.now.mono, blocked.clone()));
         } else if state != "queued" {
-            self.shown.blocked = None;
+            (self.shown.blocked, self.shown.at_turn) = (None, false);
         }
         self.shown.standing = Some(standing);
     }
@@ -172,7 +174,7 @@ impl Machine {
             Stage::PreLock | Stage::Resume => None,
             // It looks again, as it says: not each look is news.
             Stage::Retry if self.is_said_to_hold() => None,
-            Stage::Waiting | Stage::PostLock => Some(self.waiting()),
+            Stage::Waiting | Stage::PostLock => self.waiting(),
             Stage::Retry => Some(("retrying", None, Some(self.still_up()))),
         };
         match &self.state {
@@ -196,7 +198,7 @@ impl Machine {
             | State::Entering(..)
             | State::Counting
             | State::Queued
-            | State::TakingAway(_) => Some(self.waiting()),
+            | State::TakingAway(_) => self.waiting(),
             State::Draining(_) => Some(("draining", None, Some(self.drain_text()))),
             State::Moving(..) | State::LastLook(_) => {
                 Some(("rebooting", None, Some(self.command_text(&None))))
@@ -224,9 +226,11 @@ impl Machine {
         said.is_some_and(|standing| standing.state == "holding")
     }
 
-    fn waiting(&self) -> (&'static str, Option<Refusal>, Option<String>) {
+    /// What was refused at the turn a pass ago is most likely refused again: it stands until that is known.
+    fn waiting(&self) -> Option<(&'static str, Option<Refusal>, Option<String>)> {
         let held = self.queue.as_ref().and_then(|queue| queue.held.clone());
-        ("queued", held, None)
+        let looks_again = self.shown.at_turn && self.held_up_lately().is_some();
+        (held.is_some() || !looks_again).then_some(("queued", held, None))
     }
 
     fn drain_text(&self) -> String {
