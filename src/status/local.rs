@@ -114,6 +114,9 @@ fn is_ours(pid: u32) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::process::{Command, Stdio};
+
     use super::*;
 
     fn unreadable(kind: ErrorKind) -> Result<Vec<u8>, Doubt> {
@@ -125,10 +128,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join(COMM);
         fs::copy("/bin/cat", &file).unwrap();
-        let mut child = std::process::Command::new(&file)
-            .stdin(std::process::Stdio::piped())
+        let mut child = Command::new(&file)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
             .spawn()
             .unwrap();
+        // Once it answers it is the program that it is to be.
+        child.stdin.as_mut().unwrap().write_all(b"x").unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
         assert!(is_ours(child.id()));
         drop(child.stdin.take());
         let stat = format!("/proc/{}/stat", child.id());
