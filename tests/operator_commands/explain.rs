@@ -117,7 +117,7 @@ fn a_node_with_every_gate_closed() {
     let folded = folded.collect::<Vec<_>>().join(" ");
     let mut rest = folded.as_str();
     for part in [
-        "what blocks: kill switch, window, pause, cooldown, budget, policies, health, turn, dry run.",
+        "what blocks: kill switch, window, pause, cooldown, budget, policies, health, turn, dry run; unknown, which counts as no: detectors.",
         "detectors unknown whether a reboot is required is unknown: marker:",
         "kill switch blocks",
         ": raid rebuild",
