@@ -199,6 +199,8 @@ planted! {
     ReleaseSweeps: ["foreign"],
     /// Another name of the host is taken over at once, whatever is held under the old one.
     NameTakenAtOnce: ["names"],
+    /// A node that holds a claim does not heed that it is named otherwise.
+    NewNameUnheeded: ["names"],
     /// A new name is registered, and the old one stays a member.
     FormerNameStays: ["P5"],
     /// What stands under the own name counts as the own, whichever machine wrote it.

@@ -304,6 +304,10 @@ impl Planted {
             {
                 *input = Input::Tick;
             }
+            // Believed in the end, which is what the host is judged by, and not while a claim stands by the old one.
+            (Planted::NewNameUnheeded, Input::Reload(reload)) if machine.held().is_some() => {
+                reload.settings.node = machine.settings().node.clone();
+            }
             (Planted::ServerIgnoresGuards, Input::Etcd(_, Ok(Reply::Txn(txn))))
                 if matches!(state, State::SelfTest) =>
             {
