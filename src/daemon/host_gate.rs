@@ -23,8 +23,8 @@ const AGAIN: Duration = Duration::from_millis(200);
 /// How long it takes at most until a cancel is seen between them.
 const SLICE: Duration = Duration::from_millis(20);
 
-/// What is left of [`HOST_LIMIT`] for the last of them.
-const LAST_READ: Duration = Duration::from_secs(1);
+/// For how long a configuration that cannot be used is read again. What is left of [`HOST_LIMIT`] is for the last read.
+pub(super) const PATIENCE: Duration = HOST_LIMIT.saturating_sub(Duration::from_secs(1));
 
 /// The look under way, or the one that hangs, is past the kill switch. There is one at a time.
 static PAST_SWITCH: AtomicBool = AtomicBool::new(false);
@@ -34,6 +34,7 @@ pub(super) fn forbids(
     file: &Path,
     config: Arc<Config>,
     committed: bool,
+    patience: Duration,
     cancel: &Cancel,
 ) -> Option<Refusal> {
     let (of, ended) = (file.to_owned(), cancel.clone());
@@ -44,7 +45,6 @@ pub(super) fn forbids(
             return Some(Refusal::KillSwitch(why));
         }
         PAST_SWITCH.store(true, Ordering::Release);
-        let patience = HOST_LIMIT.saturating_sub(LAST_READ);
         let like = once_whole(patience, &ended, || match unlike(&of, &config)? {
             None => not_runnable(&config, committed).map_or(Ok(None), Err),
             wrong => Ok(wrong),

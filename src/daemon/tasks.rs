@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::clock::Clock;
-use super::host_gate::{follow_host, forbids};
+use super::host_gate::{PATIENCE, follow_host, forbids};
 use super::inbox::Inbox;
 use super::threads::spawn;
 use super::{Start, setup};
@@ -36,6 +36,8 @@ pub(super) struct Tasks {
     context: ScriptContext,
     inbox: Inbox,
     clock: Clock,
+    /// For how long a look at the host reads a configuration that cannot be used.
+    pub(super) patience: Duration,
     cancel: Cancel,
     /// Of the health script as monitor, which runs beside others.
     monitor: Cancel,
@@ -58,6 +60,7 @@ impl Tasks {
             start: start.clone(),
             inbox,
             clock,
+            patience: PATIENCE,
             cancel: Cancel::new(),
             monitor: Cancel::new(),
             running: Arc::new(AtomicUsize::new(0)),
@@ -200,9 +203,12 @@ impl Tasks {
     pub(super) fn look_at_host(&self, ticket: Ticket, committed: bool) -> Option<Input> {
         let config = Arc::clone(&self.config);
         let file = self.start.path.clone();
-        let cancel = self.cancel.clone();
+        let (patience, cancel) = (self.patience, self.cancel.clone());
         self.spawn(
-            move || Input::Host(ticket, forbids(&file, config, committed, &cancel)),
+            move || {
+                let refusal = forbids(&file, config, committed, patience, &cancel);
+                Input::Host(ticket, refusal)
+            },
             || {},
             |why| Input::Host(ticket, Some(Refusal::KillSwitch(why))),
         )

@@ -1,7 +1,6 @@
-//! Tables of the grammar and of verdicts, and a comparison with a naive evaluation.
+//! Tables of the grammar and of verdicts. The simulation's tests compare them with a naive evaluation.
 
 mod grammar;
-mod naive;
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;

@@ -183,7 +183,10 @@ impl Lab {
     pub(super) fn daemon(&self) -> (Daemon, Receiver<Event>) {
         let (config, start) = self.loaded(Mode::Daemon, false);
         let (sender, events) = sync_channel(INBOX);
-        (Daemon::start(config, start, sender).unwrap(), events)
+        let mut daemon = Daemon::start(config, start, sender).unwrap();
+        // One look is under way at a time in a process, and all tests are one.
+        daemon.tasks.patience = Duration::from_millis(100);
+        (daemon, events)
     }
 
     /// The tasks of a daemon that was started so long ago.

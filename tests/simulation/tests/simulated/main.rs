@@ -15,3 +15,4 @@ mod planted;
 mod regressions;
 mod scenarios;
 mod steps;
+mod windows;
