@@ -53,9 +53,10 @@ fn text(entries: &Entries, now: Timestamp, style: Style) -> String {
         .join("\n")
 }
 
+/// Nothing where a clock was set back meanwhile.
 fn between(from: Option<&str>, to: &str) -> String {
     match (from.and_then(instant), instant(to)) {
-        (Some(from), Some(to)) => span(to.as_second() - from.as_second()),
+        (Some(from), Some(to)) if from <= to => span(to.as_second() - from.as_second()),
         _ => "-".to_owned(),
     }
 }
@@ -90,11 +91,14 @@ mod tests {
         (queued.by, queued.detail) = (Some("eva@admin".into()), "wrong node".into());
         let mut again = entry("node-b", "aborted", true);
         (again.count, again.detail) = (Some(4), "the drain hook failed".into());
+        let mut set_back = entry("node-c", "completed", true);
+        set_back.ended_at = "2026-11-23T11:10:00.000Z".into();
         let entries = vec![
             Ok(entry("node-a", "completed", true)),
             Ok(again),
             Ok(released),
             Ok(queued),
+            Ok(set_back),
             Err(RecordError::Version(2)),
         ];
         assert_eq!(
@@ -107,6 +111,7 @@ ENDED       NODE    OUTCOME    WAITED  DOWN   WHY
 34 min ago  web-17  released   20 min  5 min  by eva@admin: the disk died
                                               (kernel)
 34 min ago  db      released   25 min  -      by eva@admin: wrong node (kernel)
+50 min ago  node-c  completed  20 min  -      kernel
 ?           the record has version 2, this program knows version 1: upgrade this
             node"
         );

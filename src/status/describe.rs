@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::table::{Cell, Table, Tone, cell, plain};
-use super::times::{ago_text, clock, instant, since_text, until};
+use super::times::{ago_text, clock, for_text, instant, since_text, until};
 use crate::core::{Verdict, Word};
 use crate::lock::outcome::Found;
 use crate::lock::record::RecordError;
@@ -41,6 +41,12 @@ pub(crate) fn age(found: &Found, now: Timestamp) -> String {
     claim.map_or_else(|_| String::new(), |claim| since_text(now, began(claim)))
 }
 
+/// For how long a claim has been in its present state; empty when that cannot be read.
+pub(crate) fn for_how_long(found: &Found, now: Timestamp) -> String {
+    let claim = found.claim.as_ref();
+    claim.map_or_else(|_| String::new(), |claim| for_text(now, began(claim)))
+}
+
 /// A text in its frame; nothing where there is none.
 pub(crate) fn framed(before: &str, text: &str, after: &str) -> String {
     match text {
@@ -51,7 +57,7 @@ pub(crate) fn framed(before: &str, text: &str, after: &str) -> String {
 
 /// How far a claim has come, and for how long it has been there.
 pub(crate) fn how_far(found: &Found, now: Timestamp) -> String {
-    phase(found).to_owned() + &framed(" for ", &age(found, now), "")
+    phase(found).to_owned() + &for_how_long(found, now)
 }
 
 /// Why the reboot was asked for, or why the claim cannot be read.

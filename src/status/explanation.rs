@@ -15,7 +15,7 @@ use super::json::{part, readable};
 use super::node_state::{as_left, node_states, speaks_of_claim};
 use super::table::{Style, Table, Tone, cell, folded};
 use super::text::{gate_table, part_rows};
-use super::times::{since_text, zone};
+use super::times::{for_span, for_text, zone};
 use crate::core::{Refusal, Verdict, Word};
 use crate::lock::Phase;
 use crate::lock::record::Standing;
@@ -181,14 +181,19 @@ type Row = (&'static str, Tone, Option<String>);
 
 /// What a node says of itself.
 fn of_itself(standing: &Standing, now: Timestamp) -> [Row; 6] {
-    let since = |at: &str| since_text(now, at);
+    let lasts = |at: &str| for_text(now, at);
     let once = as_left(standing);
-    let state = format!("{} for {}{once}", standing.state, since(&standing.since));
-    let required = standing.required.as_ref();
-    let required = required.map(|it| format!("for {}: {}", since(&it.since), it.by.join(", ")));
+    let state = format!("{}{}{once}", standing.state, lasts(&standing.since));
+    let required = standing.required.as_ref().map(|it| {
+        let lasts = lasts(&it.since);
+        framed("", lasts.trim_start(), ": ") + &it.by.join(", ")
+    });
     let blocked = standing.blocked.as_ref().map(|it| {
-        let (since, remedy) = (since(&it.since), remedy(&it.label));
-        format!("{} for {since}: {}{remedy}", it.gate, it.text)
+        // What is said there of a restart is said to a daemon.
+        let is_passed = standing.once && it.label == "aborted";
+        let remedy = remedy(if is_passed { "" } else { &it.label });
+        let lasts = lasts(&it.since);
+        format!("{}{lasts}: {}{remedy}", it.gate, it.text)
     });
     let said = standing.said.as_ref();
     let said = said.map(|said| format!("health script: {said}"));
@@ -205,8 +210,9 @@ fn of_itself(standing: &Standing, now: Timestamp) -> [Row; 6] {
 /// What stands in the queue, at this place.
 fn of_claim(view: &View, survey: &Survey, place: usize, now: Timestamp) -> [Row; 4] {
     let (node, found) = &survey.claims[place];
-    let (phase, age) = (phase(found), view.reader(now).age(found));
-    let claim = format!("{phase}{}: {}", framed(" for ", &age, ""), reasons(found));
+    let began = view.reader(now).began(found);
+    let lasts = began.map_or_else(String::new, |at| for_span(now, at));
+    let claim = format!("{}{lasts}: {}", phase(found), reasons(found));
     let before = (!committed(found)).then(|| names(named(&survey.claims[..place])));
     let before = before.filter(|it| !it.is_empty());
     let ahead = forecast(view, Some(node), now);

@@ -15,7 +15,7 @@ use super::View;
 use super::local::Local;
 use super::node_state::as_left;
 use super::own::Own;
-use super::times::{clock, instant, since_text, until, zone};
+use super::times::{clock, for_text, instant, until, zone};
 use crate::core::{Refusal, Verdict, Word};
 use crate::lock::survey::Survey;
 
@@ -63,7 +63,7 @@ pub(crate) fn with_own(own: &Own, seen: &[Verdict], now: Timestamp) -> Vec<Verdi
         let mut blocks = own.gates.iter().filter(|said| said.blocks());
         let mut said = blocks.find(|said| said.gate == gate)?.clone();
         if let Some(since) = &said.since {
-            said.text += &format!(", for {}", since_text(now, since));
+            said.text += &format!(",{}", for_text(now, since));
         }
         if !said.remedy.is_empty() {
             said.text += &format!("; {}", said.remedy);
@@ -97,7 +97,7 @@ pub(crate) fn unseen(view: &View, now: Timestamp) -> Option<Verdict> {
         "configuration" => Refusal::Configuration,
         _ => Refusal::Aborted,
     };
-    let text = format!("{why}, for {}{left}", since_text(now, since));
+    let text = format!("{why},{}{left}", for_text(now, since));
     let unseen = refused(refusal, text);
     let told = |it: &Verdict| it.gate == unseen.gate && it.blocks();
     (!view.gates.iter().any(told)).then_some(unseen)

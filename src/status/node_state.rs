@@ -12,7 +12,7 @@ pub(super) use idle::why_ill;
 use super::describe::{by_node, committed};
 use super::stood::{Here, Reader};
 use super::table::Tone;
-use super::times::{instant, rfc3339, since_text, span};
+use super::times::{SKEW_SEC, instant, rfc3339, since_text, span};
 use crate::identity::is_same;
 use crate::lock::Phase;
 use crate::lock::outcome::Found;
@@ -24,9 +24,6 @@ const NO_RETURN: &str = "Only when it will not return:";
 
 /// How much of a name is shown.
 const LONGEST: usize = 253;
-
-/// By how many seconds a clock is ahead before it is told.
-const SKEW_SEC: i64 = 60;
 
 /// What is the matter with one node.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 use super::describe::began;
-use super::times::{instant, span};
+use super::times::{instant, since};
 use crate::lock::Phase;
 use crate::lock::outcome::Found;
 use crate::lock::record::Standing;
@@ -137,8 +137,7 @@ impl Reader<'_> {
     /// How long a claim has been in its present state; empty when that cannot be read.
     pub(crate) fn age(&self, found: &Found) -> String {
         let began = self.began(found);
-        let age = began.map(|at| span(self.now.as_second() - at.as_second()));
-        age.unwrap_or_default()
+        began.map(|at| since(self.now, at)).unwrap_or_default()
     }
 }
 

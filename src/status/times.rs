@@ -32,11 +32,15 @@ pub(crate) fn span(seconds: i64) -> String {
     }
 }
 
-/// `3 min ago`. Clocks differ between nodes, so that what is written in the near future is now.
+/// By how many seconds a clock is ahead before it is told. Clocks differ between nodes, so that the near future is now.
+pub(super) const SKEW_SEC: i64 = 60;
+
+/// `3 min ago`.
 pub(crate) fn ago(now: Timestamp, at: Timestamp) -> String {
     match now.as_second() - at.as_second() {
-        ..=0 => "just now".to_owned(),
-        seconds => format!("{} ago", span(seconds)),
+        seconds @ 1.. => format!("{} ago", span(seconds)),
+        seconds if seconds < -SKEW_SEC => format!("{} in the future", span(-seconds)),
+        _ => "just now".to_owned(),
     }
 }
 
@@ -53,9 +57,29 @@ pub(crate) fn ago_text(now: Timestamp, text: &str) -> String {
     }
 }
 
-/// How long it has been since a time in a record; empty when it cannot be read.
+/// How long it has been, as far as the clock that told the time was not ahead.
+pub(crate) fn since(now: Timestamp, at: Timestamp) -> String {
+    match now.as_second() - at.as_second() {
+        seconds if seconds < -SKEW_SEC => ago(now, at),
+        seconds => span(seconds),
+    }
+}
+
+/// [`since`] a time in a record; empty when it cannot be read.
 pub(crate) fn since_text(now: Timestamp, text: &str) -> String {
-    instant(text).map_or_else(String::new, |at| span(now.as_second() - at.as_second()))
+    instant(text).map_or_else(String::new, |at| since(now, at))
+}
+
+/// The same behind a word: ` for 3 min`.
+pub(crate) fn for_span(now: Timestamp, at: Timestamp) -> String {
+    let is_ahead = at.as_second() - now.as_second() > SKEW_SEC;
+    let word = if is_ahead { "since" } else { "for" };
+    format!(" {word} {}", since(now, at))
+}
+
+/// [`for_span`] of a time in a record; empty when it cannot be read.
+pub(crate) fn for_text(now: Timestamp, text: &str) -> String {
+    instant(text).map_or_else(String::new, |at| for_span(now, at))
 }
 
 /// `in 3 min`, or that the moment has passed.
@@ -103,6 +127,8 @@ mod tests {
             ("2026-11-23T11:57:00Z", "3 min ago"),
             ("2026-11-23T12:00:00Z", "just now"),
             ("2026-11-23T12:00:09Z", "just now"),
+            ("2026-11-23T12:01:00Z", "just now"),
+            ("2026-11-23T15:00:00Z", "3 h in the future"),
             ("yesterday", "at \"yesterday\""),
             ("\u{1b}[2J", "at \"\\u{1b}[2J\""),
         ] {
@@ -113,6 +139,11 @@ mod tests {
         assert_eq!(until(later, now), "any moment");
         assert_eq!(since_text(now, "2026-11-23T11:00:00Z"), "1 h");
         assert_eq!(since_text(now, "soon"), "");
+        let ahead = "2026-11-23T15:00:00Z";
+        assert_eq!(since_text(now, ahead), "3 h in the future");
+        assert_eq!(for_text(now, ahead), " since 3 h in the future");
+        assert_eq!(for_text(now, "2026-11-23T12:00:09Z"), " for 0 s");
+        assert_eq!(for_text(now, "soon"), "");
         assert_eq!(clock(now, &TimeZone::UTC), "Mon 2026-11-23 12:00 UTC");
         assert_eq!(rfc3339(now), "2026-11-23T12:00:00.000Z");
     }

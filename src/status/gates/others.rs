@@ -13,11 +13,13 @@ use crate::lock::domains::Waits;
 use crate::lock::outcome::Members;
 use crate::lock::survey::Survey;
 use crate::lock::waves::Member;
-use crate::status::describe::{age, by_node, committed, framed, how_far, named, names, of_node};
+use crate::status::describe::{
+    by_node, committed, for_how_long, framed, how_far, named, names, of_node,
+};
 use crate::status::domains;
 use crate::status::local::Local;
 use crate::status::node_state::why_ill;
-use crate::status::times::since_text;
+use crate::status::times::for_text;
 
 pub(crate) fn turn(local: &Local, survey: &Survey, now: Timestamp) -> Verdict {
     const NAME: &str = "turn";
@@ -37,7 +39,7 @@ pub(crate) fn turn(local: &Local, survey: &Survey, now: Timestamp) -> Verdict {
     let domains = claim.map_or(&local.config.domains, |claim| &claim.domains);
     let own = match own {
         None => "not in the queue".to_owned(),
-        Some(found) => "in the queue".to_owned() + &framed(" for ", &age(found, now), ""),
+        Some(found) => "in the queue".to_owned() + &for_how_long(found, now),
     };
     let why = match domains::turn(domains, local.config.max_concurrent_reboots, ahead) {
         Ok(()) => return Verdict::ok(NAME, format!("{own}; its turn is free")),
@@ -138,7 +140,7 @@ pub(crate) fn health(local: &Local, survey: Option<&Survey>, now: Timestamp) -> 
         return Verdict::not_asked(NAME, format!("not run now{silent} {HINT}"));
     };
     let since = said.since.as_deref().unwrap_or_default();
-    let age = framed(" for ", &since_text(now, since), "");
+    let age = for_text(now, since);
     if said.healthy == Some(true) {
         let text = format!("not run now; as monitor it has passed{age} {HINT}");
         return Verdict::not_asked(NAME, text);
