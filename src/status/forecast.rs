@@ -23,7 +23,7 @@ const OF_ALL: [&str; 3] = ["pause", "line", "window"];
 pub(crate) struct Forecast {
     /// How many there are.
     pub(crate) left: usize,
-    /// In how many seconds they are through, when that is known.
+    /// In how many seconds those are through that wait for no window of their own, when that is known.
     pub(crate) seconds: Option<i64>,
     /// Whether the window of this host is still open then, when that is known.
     pub(crate) in_window: Option<bool>,
@@ -34,19 +34,23 @@ pub(crate) struct Forecast {
 /// Of all that need a reboot and will go by themselves, or of those before a node in the queue. `None` when there is none.
 pub(crate) fn forecast(view: &View, before: Option<&str>, now: Timestamp) -> Option<Forecast> {
     let survey = view.known()?;
-    let left = match before {
-        Some(node) => older(survey, node)?,
+    let (left, outside) = match before {
+        Some(node) => (older(survey, node)?, 0),
         None => going(view, survey, now),
     };
-    let count = i64::try_from(left.len()).ok().filter(|count| *count > 0)?;
+    let count = i64::try_from(left.len()).ok()?;
+    if left.len() + outside == 0 {
+        return None;
+    }
     let closed = |gate: &str| view.gates.iter().any(|it| it.gate == gate && it.blocks());
     let known = match OF_ALL.into_iter().find(|gate| closed(gate)) {
         _ if survey.partial => Err("there are more nodes than were read".to_owned()),
         Some(gate) => Err(format!("the gate {gate} is closed")),
+        None if left.is_empty() => Err("all of them wait for their own windows".to_owned()),
         None => pace(survey, &left, now),
     };
     let told = |seconds, in_window, text| Forecast {
-        left: left.len(),
+        left: left.len() + outside,
         seconds,
         in_window,
         text,
@@ -71,6 +75,11 @@ pub(crate) fn forecast(view: &View, before: Option<&str>, now: Timestamp) -> Opt
         };
         seconds <= open
     });
+    text += &match outside {
+        0 => String::new(),
+        1 => "; 1 of them waits for its own window".to_owned(),
+        outside => format!("; {outside} of them wait for their own windows"),
+    };
     Some(told(Some(seconds), in_window, text))
 }
 
@@ -82,8 +91,8 @@ fn older(survey: &Survey, node: &str) -> Option<Vec<String>> {
     Some(older.map(|(name, _)| name.clone()).collect())
 }
 
-/// Who needs a reboot and waits for nobody's help.
-fn going(view: &View, survey: &Survey, now: Timestamp) -> Vec<String> {
+/// Who needs a reboot and waits for nobody's help, and how many of these wait for their own windows.
+fn going(view: &View, survey: &Survey, now: Timestamp) -> (Vec<String>, usize) {
     let standings = by_node(&survey.standings);
     let label = |node: &str| {
         let standing = standings.get(node)?.as_ref().ok()?;
@@ -96,9 +105,11 @@ fn going(view: &View, survey: &Survey, now: Timestamp) -> Vec<String> {
         Rank::Stuck | Rank::Ill | Rank::Fine => false,
     };
     let all = node_states(survey, &view.reader(now)).into_iter();
-    all.filter(|state| goes(&state.node, state.rank))
-        .map(|state| state.node)
-        .collect()
+    let going = all.filter(|state| goes(&state.node, state.rank));
+    let (outside, left): (Vec<_>, Vec<_>) =
+        going.partition(|state| state.rank == Rank::Waits && label(&state.node) == Some("window"));
+    let left = left.into_iter().map(|state| state.node);
+    (left.collect(), outside.len())
 }
 
 /// From how many reboots, and how many thousandths of a second each took. Only those count that ended while one of these waited
@@ -317,5 +328,35 @@ mod tests {
             left, 5,
             "both in the queue, and those behind a wave, a window, a cooldown"
         );
+    }
+
+    #[test]
+    fn the_pace_of_others_says_nothing_of_who_waits_for_a_window_of_its_own() {
+        let outside = |survey: Survey, count: usize| {
+            let names = (0..count).map(|n| format!("x{n}"));
+            let said = names.map(|node| says(&node, "02:00", Some("window")));
+            let said = said.map(|(node, standing)| (node, Ok(standing)));
+            let standings = survey.standings.into_iter().chain(said).collect();
+            told(
+                Survey {
+                    standings,
+                    ..survey
+                },
+                None,
+            )
+            .unwrap()
+        };
+        let all = "about 1 h at the pace of the last 4, before the window here closes";
+        for (count, more) in [
+            (1, "; 1 of them waits for its own window"),
+            (2, "; 2 of them wait for their own windows"),
+        ] {
+            let (left, in_window, text) = outside(fleet(2, &HALF_HOURLY), count);
+            assert_eq!((left, in_window), (2 + count, Some(true)));
+            assert_eq!(text, format!("{all}{more}"));
+        }
+        let (left, _, text) = outside(fleet(0, &HALF_HOURLY), 2);
+        let none = "how long is not known: all of them wait for their own windows";
+        assert_eq!((left, text.as_str()), (2, none));
     }
 }
