@@ -66,7 +66,8 @@ pub const COMMANDS: &[CommandSpec] = &[
     command(
         "history",
         "list finished attempts of the last 30 days, newest last",
-        "DOWN is the time from the commit to the end of the attempt.",
+        "DOWN is the time from the commit to the end of the attempt: from the last one, where its\n\
+         reboot command led to nothing and it committed again. WAITED is what was before.",
     ),
     command(
         "verify-history",
