@@ -47,9 +47,7 @@ pub(crate) fn text(view: &View, other: Option<&str>, now: Timestamp) -> String {
     if other.is_none() {
         let begun = begun(view, node);
         lines.push(folded(&match begun {
-            Some(Phase::Verifying) => format!("{node} waits for none of these: it keeps its claim until it is proved to be healthy."),
-            Some(_) if view.standing().is_some_and(|it| it.state == "holding") => format!("{node} keeps its claim, and waits until none of these blocks."),
-            Some(_) => format!("{node} has begun its reboot and waits for none of these; the kill switch can still stop it before the reboot command runs."),
+            Some(phase) => of_begun(view, node, phase),
             None => summary(view, node),
         }));
         lines.extend(gate_table(&view.local, &view.gates).lines(style));
@@ -74,8 +72,31 @@ fn begun(view: &View, node: &str) -> Option<Phase> {
     phase.or_else(there).filter(|phase| phase.committed())
 }
 
+/// What the gates are to a node past its commit.
+fn of_begun(view: &View, node: &str, phase: Phase) -> String {
+    let judges = |it: &Standing| ["holding", "retrying"].contains(&it.state.as_str());
+    let stops = match phase {
+        Phase::Verifying => {
+            return format!(
+                "{node} waits for none of these: it keeps its claim until it is proved to be healthy."
+            );
+        }
+        _ if view.standing().is_some_and(judges) => {
+            return format!("{node} keeps its claim, and waits until none of these blocks.");
+        }
+        Phase::Rebooting => "once its reboot command runs the kill switch cannot stop it",
+        Phase::Draining | Phase::Queued => {
+            "the kill switch can still stop it before the reboot command runs"
+        }
+    };
+    format!("{node} has begun its reboot and waits for none of these; {stops}.")
+}
+
 /// The gates in one sentence.
 fn summary(view: &View, node: &str) -> String {
+    if view.here().is_some_and(|here| here.starts) {
+        return format!("Which of these {node} waits for is not known either.");
+    }
     let gates = &view.gates;
     let with = |word: Word| {
         let those = gates.iter().filter(|gate| gate.verdict == word);

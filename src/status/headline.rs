@@ -169,10 +169,15 @@ fn conflict(view: &View) -> Option<Part> {
     );
     let part = Part::new(Tone::Bad, fact)
         .more("This one does not run until node_name is changed on one of them.");
-    Some(part.command(
-        "When the other one is gone for good:",
-        format!("forget {node}"),
-    ))
+    Some(part.command("When the other one is gone for good:", freed(survey, node)))
+}
+
+/// How a name becomes free: nobody is forgotten who has a claim.
+fn freed(survey: &Survey, node: &str) -> String {
+    match of_node(&survey.claims, node) {
+        Some(_) => format!("release {node} --reason TEXT"),
+        None => format!("forget {node}"),
+    }
 }
 
 /// Whose the records under this node's name are, when they are another machine's: they tell nothing of this one.
@@ -204,7 +209,7 @@ fn refused(view: &View, survey: &Survey) -> Vec<Part> {
             .map_or_else(String::new, |at| format!("Since {}, ", clock(at, &zone)));
         let fact = format!("{since}{}; give one of them another node_name.", why.text);
         let when = "When one of them is gone for good:";
-        Some(Part::new(Tone::Bad, fact).command(when, format!("forget {}", it.node)))
+        Some(Part::new(Tone::Bad, fact).command(when, freed(survey, &it.node)))
     };
     survey.refused.iter().filter_map(part).collect()
 }
@@ -262,7 +267,7 @@ mod tests {
     use super::*;
     use crate::lock::Phase;
     use crate::lock::record::{Required, decode};
-    use crate::status::fixtures::{at, found, local, now, view};
+    use crate::status::fixtures::{at, cooldown, found, local, member, now, pause, view};
 
     #[test]
     fn what_a_pass_left_is_told_while_it_speaks_of_this_claim() {
@@ -375,5 +380,65 @@ mod tests {
         );
         let kept = "node-d needs a reboot and is blocked: node-a failed.";
         assert!(parts.iter().any(|part| part.fact == kept), "{parts:?}");
+    }
+
+    /// Another may have begun since the node looked.
+    #[test]
+    fn a_pause_and_a_cooldown_are_told_as_they_stand_now() {
+        let told = |label, survey: Survey| {
+            let standings = vec![kept("node-c", label, Some(Required::default()))];
+            let survey = Survey {
+                standings,
+                ..survey
+            };
+            let parts = headline(&view(local(), survey), now());
+            parts
+                .iter()
+                .map(|part| part.fact.clone())
+                .collect::<Vec<_>>()
+        };
+        let cools = Survey {
+            cooldown: Some(Ok(cooldown())),
+            ..Survey::default()
+        };
+        let fact = "node-c needs a reboot and is blocked: the cluster cools down: node-x rebooted; until 2026-11-23T12:10:00.000Z.";
+        assert!(told("cooldown", cools).contains(&fact.to_owned()));
+        let paused = Survey {
+            pause: Some(Ok(pause(None))),
+            ..Survey::default()
+        };
+        let fact = "node-c needs a reboot and is blocked: the cluster is paused: by eva@admin since 2026-11-23T11:50:00.000Z: bad kernel.";
+        assert!(told("paused", paused).contains(&fact.to_owned()));
+    }
+
+    #[test]
+    fn who_holds_a_claim_is_released_before_it_is_forgotten() {
+        let (_, refused) = kept("node-a", "name_taken", None);
+        let typed = |claims: Vec<_>| {
+            let mut other = found("node-c", Phase::Rebooting, 2, "11:00");
+            other.1.claim.as_mut().unwrap().node_id = "other".into();
+            let is_claimed = !claims.is_empty();
+            let (mut nodes, mut claims) = (vec![member("node-c", None, 0)], claims);
+            nodes[0].1.as_mut().unwrap().node_id = "other".into();
+            claims.extend(is_claimed.then_some(other));
+            let refused = vec![refused.clone().unwrap()];
+            let survey = Survey {
+                claims,
+                nodes,
+                refused,
+                ..Survey::default()
+            };
+            let parts = headline(&view(local(), survey), now());
+            let typed = parts.into_iter().filter_map(|part| part.command);
+            typed.map(|(_, typed)| typed).take(2).collect::<Vec<_>>()
+        };
+        assert_eq!(typed(vec![]), ["forget node-c", "forget node-a"]);
+        assert_eq!(
+            typed(vec![found("node-a", Phase::Rebooting, 1, "11:00")]),
+            [
+                "release node-c --reason TEXT",
+                "release node-a --reason TEXT"
+            ]
+        );
     }
 }

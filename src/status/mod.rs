@@ -44,11 +44,11 @@ pub use self::stood::{Here, Reader, Revisions};
 use self::table::Style;
 pub use self::table::Tone;
 use crate::config::Config;
-use crate::core::{Verdict, Word};
+use crate::core::{Refusal, Verdict, Word};
 use crate::etcd::Trouble;
 use crate::identity::is_same;
 use crate::lock::Keys;
-use crate::lock::record::Standing;
+use crate::lock::record::{Blocked, Standing};
 use crate::lock::survey::Survey;
 
 /// What etcd said just now of the cluster, or why it did not.
@@ -162,11 +162,27 @@ impl View {
             let said = view.said.as_mut().and_then(|own| own.standing.as_mut());
             said.into_iter().for_each(|said| said.once = false);
         }
+        view.forget_what_is_over();
         if let Some(told) = unseen(&view, now) {
             view.gates.retain(|it| it.gate != told.gate);
             view.gates.insert(0, told);
         }
         view
+    }
+
+    /// What a pass was held up by is over once the detectors look and ask for nothing: then the next one does not begin.
+    fn forget_what_is_over(&mut self) {
+        let not_required = Refusal::NotRequired.label();
+        let asks_nobody = |it: &Verdict| it.reason.as_deref() == Some(not_required);
+        let is_gone = self.local.daemon == Ok(None) && self.gates.iter().any(asks_nobody);
+        let said = self.said.as_mut().and_then(|own| own.standing.as_mut());
+        let Some(said) = said.filter(|said| is_gone && said.state == "blocked") else {
+            return;
+        };
+        said.required = None;
+        // These it looks at whether or not a reboot is required.
+        let other = |it: &Blocked| ["etcd", "configuration"].contains(&it.label.as_str());
+        said.blocked = said.blocked.take().filter(other);
     }
 
     /// What the daemon of this node says of itself.
@@ -260,6 +276,7 @@ impl View {
             is_left: gone && local.daemon == Ok(None),
             is_away,
             etcd: speaks.and_then(|own| own.etcd.as_ref()),
+            starts: is_away && self.own().is_some_and(|own| own.state == "starting"),
             phase: phase.filter(|it| is_away && (!gone || it.committed())),
             required: self.gates.iter().any(required),
         })

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use idle::idle;
 pub(super) use idle::why_ill;
+use idle::{as_it_is, idle};
 
 use super::describe::{by_node, committed};
 use super::stood::{Here, Reader};
@@ -16,7 +16,7 @@ use super::times::{SKEW_SEC, instant, rfc3339, since_text, span};
 use crate::identity::is_same;
 use crate::lock::Phase;
 use crate::lock::outcome::Found;
-use crate::lock::record::Standing;
+use crate::lock::record::{RecordError, Standing};
 use crate::lock::survey::Survey;
 
 /// When a claim is to be released.
@@ -75,7 +75,7 @@ pub(crate) fn node_states(survey: &Survey, reader: &Reader<'_>) -> Vec<NodeState
     let reports = by_node(&survey.reports);
     let standings = by_node(&survey.standings);
     let names = claims.keys().chain(nodes.keys()).chain(standings.keys());
-    let known = |here: &Here<'_>| here.word.is_some() || here.phase.is_some();
+    let known = |here: &Here<'_>| here.word.is_some() || here.phase.is_some() || here.starts;
     let here = reader.here.filter(known);
     let names: BTreeSet<&str> = names.copied().chain(here.map(|it| it.node)).collect();
     let state = |full: &str| {
@@ -87,9 +87,13 @@ pub(crate) fn node_states(survey: &Survey, reader: &Reader<'_>) -> Vec<NodeState
         let mut state = match (here.filter(|it| it.is_away && known(it)), claims.get(full)) {
             (Some(here), _) => alone(node, &here),
             (None, Some(found)) if committed(found) => {
-                holder(node, found, words_of(found, standing), reader)
+                let unread = nodes.get(full).and_then(|it| it.as_ref().err());
+                match unread.filter(|_| here.is_some_and(|here| here.is_left)) {
+                    Some(error) => stranded(node, error),
+                    None => holder(node, found, words_of(found, standing), reader),
+                }
             }
-            (None, Some(_)) => queued(node, standing),
+            (None, Some(_)) => queued(node, standing, Some(survey)),
             (None, None) => {
                 let record = nodes.get(full).and_then(|it| it.as_ref().ok());
                 let required = here.is_some_and(|here| here.required);
@@ -132,7 +136,13 @@ fn alone(node: &str, here: &Here<'_>) -> NodeState {
             let begun = || NodeState::new(node, Rank::Stuck, begun(node, is_left));
             said.map_or_else(begun, |said| of_holder(node, said))
         }
-        Some(_) => queued(node, word),
+        Some(_) => queued(node, word, None),
+        None if here.starts => {
+            let fact = format!(
+                "whether {node} has begun a reboot is not known until etcd answers its daemon, which has just started"
+            );
+            NodeState::new(node, Rank::Waits, fact)
+        }
         None => idle(node, word, (None, None, None), here.required),
     }
 }
@@ -144,6 +154,15 @@ fn begun(node: &str, is_left: bool) -> String {
         false => "",
     };
     format!("{node} has begun its reboot{left}")
+}
+
+/// A node past its commit without a daemon, which would end at its start.
+fn stranded(node: &str, error: &RecordError) -> NodeState {
+    let fact = format!(
+        "{node} has begun its reboot and no daemon runs on it; its next start cannot go on, as its registration cannot be read: {error}"
+    );
+    NodeState::new(node, Rank::Stuck, fact)
+        .release("When no newer version wrote it, release it and forget it:")
 }
 
 /// With what does not work on its host though it goes on.
@@ -323,10 +342,13 @@ fn without_claim(node: &str, standing: &Standing) -> NodeState {
         .command("More of it:", format!("explain {node}"))
 }
 
-fn queued(node: &str, standing: Option<&Standing>) -> NodeState {
+fn queued(node: &str, standing: Option<&Standing>, survey: Option<&Survey>) -> NodeState {
     let queued = standing.filter(|standing| standing.state == "queued");
     let fact = match queued.and_then(|standing| standing.blocked.as_ref()) {
-        Some(blocked) => format!("{node} has its turn and waits: {}", blocked.text),
+        Some(blocked) => format!(
+            "{node} has its turn and waits: {}",
+            as_it_is(blocked, survey)
+        ),
         None => format!("{node} waits for its turn"),
     };
     let required = standing.and_then(|standing| standing.required.as_ref());

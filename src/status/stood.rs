@@ -92,6 +92,8 @@ pub struct Here<'a> {
     pub(crate) etcd: Option<&'a (String, String)>,
     /// How far its claim had come by then, where etcd cannot be asked.
     pub(crate) phase: Option<Phase>,
+    /// Whether its daemon has not learnt from etcd yet whether it has a claim.
+    pub(crate) starts: bool,
     /// Whether a detector that only looks requires a reboot now.
     pub(crate) required: bool,
 }

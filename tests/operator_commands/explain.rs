@@ -157,7 +157,7 @@ fn a_node_that_has_begun_does_not_wait_for_a_gate() {
     );
     let told = run(&field.config("admin", ""), &["explain"]).stdout;
     let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
-    let begun = "admin has begun its reboot and waits for none of these; the kill switch can still stop it before the reboot command runs.";
+    let begun = "admin has begun its reboot and waits for none of these; once its reboot command runs the kill switch cannot stop it.";
     assert!(told.contains(begun), "{told}");
     assert!(
         !told.contains("before it") && !told.contains("forecast"),
@@ -243,10 +243,14 @@ fn another_machine_of_this_name_is_not_taken_for_this_host() {
     let claim = json!({"v": 1, "node": "admin", "node_id": "id-other", "boot_id": BOOT, "session": "s1", "phase": "rebooting",
         "limit": 1, "reasons": ["kernel"], "since": "2026-01-05T10:00:00Z", "committed_at": "2026-01-05T10:02:00Z",
         "attempts": 1, "version": "0.1.0"});
-    for records in [
-        &[("standing/admin", &standing)][..],
-        &[("standing/admin", &standing), ("nodes/admin", &record)],
-        &[("claims/admin", &claim)],
+    for (records, typed) in [
+        (&[("standing/admin", &standing)][..], "forget admin"),
+        (
+            &[("standing/admin", &standing), ("nodes/admin", &record)],
+            "forget admin",
+        ),
+        // Nobody is forgotten who has a claim.
+        (&[("claims/admin", &claim)], "release admin --reason TEXT"),
     ] {
         let field = Field::new();
         for (key, value) in records {
@@ -255,9 +259,11 @@ fn another_machine_of_this_name_is_not_taken_for_this_host() {
         let ended = field.run(&["explain"]);
         let told = ended.stdout.split_whitespace().collect::<Vec<_>>();
         let told = told.join(" ");
-        let first = "Two machines use the name admin: this one is id-admin, the other is id-other; give one of them another \
-                     node_name. When the other one is gone for good: reboot-coordinator forget admin admin does not reboot now";
-        assert!(told.starts_with(first), "{told}");
+        let first = format!(
+            "Two machines use the name admin: this one is id-admin, the other is id-other; give one of them another \
+             node_name. When the other one is gone for good: reboot-coordinator {typed} admin does not reboot now"
+        );
+        assert!(told.starts_with(&first), "{told}");
         for of_other in [
             "admin needs no reboot",
             "state idle",

@@ -4,7 +4,7 @@
 
 use super::*;
 use crate::etcd::Trouble;
-use crate::lock::record::{Blocked, Required};
+use crate::lock::record::{Blocked, RecordError, Required};
 use crate::status::fixtures::{at, configured, found, local, now, view};
 use crate::status::gates::unseen;
 use crate::status::own::Own;
@@ -236,4 +236,105 @@ fn what_a_pass_was_at_is_over_when_its_claim_is_gone() {
             "{state} {claims}"
         );
     }
+}
+
+#[test]
+fn what_an_unreadable_registration_keeps_from_going_on_is_said() {
+    let said = own("draining", None, Some(Phase::Draining), false);
+    let survey = Survey {
+        claims: vec![found("node-c", Phase::Draining, 1, "11:59")],
+        nodes: vec![("node-c".into(), Err(RecordError::Version(2)))],
+        ..Survey::default()
+    };
+    let text = folded_text(&told_by(said, false, Some(survey)));
+    let told = "node-c has begun its reboot and no daemon runs on it; its next start cannot go on, as its registration cannot be \
+                read: the record has version 2, this program knows version 1: upgrade this node; nobody waits. When no newer version wrote it, release \
+                it and forget it: reboot-coordinator release node-c --reason TEXT";
+    assert!(text.starts_with(told), "{text}");
+}
+
+#[test]
+fn the_kill_switch_comes_too_late_once_the_reboot_command_runs() {
+    let begun = "node-c has begun its reboot and waits for none of these;";
+    for (state, phase, told) in [
+        (
+            "draining",
+            Phase::Draining,
+            "the kill switch can still stop it before the reboot command runs.",
+        ),
+        (
+            "rebooting",
+            Phase::Rebooting,
+            "once its reboot command runs the kill switch cannot stop it.",
+        ),
+    ] {
+        let view = told_by(own(state, None, Some(phase), false), true, None);
+        let text = folded_text(&view);
+        assert!(text.contains(&format!("{begun} {told}")), "{text}");
+    }
+    let view = told_by(
+        own("retrying", None, Some(Phase::Rebooting), false),
+        true,
+        None,
+    );
+    let text = folded_text(&view);
+    assert!(
+        text.contains("node-c keeps its claim, and waits until none of these blocks."),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_a_daemon_that_has_just_started_does_not_know_is_said_to_be_unknown() {
+    let said = Own {
+        state: "starting".into(),
+        ..Own::default()
+    };
+    let view = told_by(said, true, None);
+    let told = "whether node-c has begun a reboot is not known until etcd answers its daemon, which has just started.";
+    let text = folded_text(&view);
+    assert!(
+        text.contains(told) && !text.contains("does not reboot now"),
+        "{text}"
+    );
+    let json: serde_json::Value = serde_json::from_str(&view.json(now())).unwrap();
+    assert_eq!(json["node"]["claim"], serde_json::Value::Null);
+    assert_eq!(json["headline"][1]["text"], told);
+}
+
+/// A marker that is gone since.
+#[test]
+fn what_its_last_pass_was_for_is_over_when_no_detector_asks_any_more() {
+    for (label, once, asks, over) in [
+        ("aborted", true, false, true),
+        ("aborted", true, true, false),
+        ("etcd", true, false, false),
+    ] {
+        let survey = Some(Survey::default());
+        let mut view = told_by(own("blocked", Some(label), None, once), false, survey);
+        let found = match asks {
+            true => Verdict::ok("detectors", "a reboot is required"),
+            false => Verdict::refused("detectors", &Refusal::NotRequired),
+        };
+        view.gates.retain(|gate| gate.gate != "detectors");
+        view.gates.push(found);
+        view.forget_what_is_over();
+        let text = folded_text(&view);
+        assert_eq!(!text.contains("node-c needs a reboot"), !asks, "{text}");
+        assert_eq!(
+            !text.contains(&format!("blocked: {label}: why")),
+            over,
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_pass_is_not_told_what_a_daemon_does() {
+    let survey = || Some(Survey::default());
+    let told = |once| {
+        let view = told_by(own("blocked", Some("aborted"), None, once), !once, survey());
+        folded_text(&view).contains("a daemon that is restarted tries at once")
+    };
+    assert!(told(false) && !told(true));
 }

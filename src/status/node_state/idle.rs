@@ -1,6 +1,7 @@
 //! What is the matter with a node that neither reboots nor waits in the queue.
 
 use super::{NodeState, Rank, as_left, speaks_of_claim, without_claim};
+use crate::core::machine::{judge_cooldown, judge_pause};
 use crate::identity::is_same;
 use crate::lock::NodeRecord;
 use crate::lock::record::{Blocked, Standing};
@@ -28,7 +29,8 @@ pub(super) fn idle(
             let fact = format!("{node} needs a reboot and goes on with its next check: {why}");
             return NodeState::new(node, Rank::Waits, fact);
         }
-        return held_up(node, standing, blocked).since(&blocked.since);
+        let text = as_it_is(blocked, survey);
+        return held_up(node, standing, &blocked.label, &text).since(&blocked.since);
     }
     match (said, standing) {
         (Some(said), _) if said.healthy != Some(true) => {
@@ -70,9 +72,19 @@ fn lifted(blocked: &Blocked, record: Option<&NodeRecord>, survey: &Survey) -> Op
     }
 }
 
+/// What holds a node up, with the pause or the cooldown that there is now: it may have looked at another one.
+pub(super) fn as_it_is(blocked: &Blocked, survey: Option<&Survey>) -> String {
+    let now = |survey: &Survey| match blocked.label.as_str() {
+        "paused" => judge_pause(survey.pause.as_ref()).err(),
+        "cooldown" => judge_cooldown(survey.cooldown.as_ref()).err(),
+        _ => None,
+    };
+    let now = survey.and_then(now);
+    now.map_or_else(|| blocked.text.clone(), |refusal| refusal.text())
+}
+
 /// A node that does not even wait in the queue.
-fn held_up(node: &str, standing: &Standing, blocked: &Blocked) -> NodeState {
-    let (label, text) = (blocked.label.as_str(), &blocked.text);
+fn held_up(node: &str, standing: &Standing, label: &str, text: &str) -> NodeState {
     let needs = match &standing.required {
         Some(_) => "needs a reboot and is blocked",
         None if label == "detector" => "may need a reboot",
