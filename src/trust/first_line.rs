@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::interpreter;
+
 /// As much as the kernel reads of it.
 pub(super) const LIMIT: u64 = 256;
 
@@ -23,6 +25,7 @@ pub(super) fn interpreter(head: &[u8]) -> Result<Option<PathBuf>, String> {
     if name.is_empty() {
         return Err("begins with #! and no interpreter; write #!/bin/sh".to_owned());
     }
+    let argument = argument.trim_start_matches([' ', '\t']);
     let named = Path::new(name);
     if !named.is_absolute() {
         return Err(format!(
@@ -30,9 +33,14 @@ pub(super) fn interpreter(head: &[u8]) -> Result<Option<PathBuf>, String> {
         ));
     }
     if named.file_name().is_none_or(|name| name != "env") {
-        return Ok(Some(named.to_owned()));
+        return match interpreter::splits(name, argument) {
+            true => Ok(Some(named.to_owned())),
+            false => Err(format!(
+                "gives {name} all of {argument:?} as one word, which it refuses; write #!/usr/bin/env -S {name} {argument}"
+            )),
+        };
     }
-    let (wanted, path) = of_env(argument.trim_start_matches([' ', '\t']))?;
+    let (wanted, path) = of_env(argument)?;
     if wanted.contains("${") {
         // Only its environment tells.
         return Ok(Some(named.to_owned()));
@@ -177,6 +185,28 @@ mod tests {
             (b"#!/usr/bin/env -- sh\n", Err("as one word")),
             (b"#!/usr/bin/env A=b sh\n", Err("env -S A=b sh")),
             (b"#!/usr/bin/env\tsh\t-e\n", Err("as one word")),
+            (b"#!/bin/sh -e \t\n", Ok(Some("/bin/sh"))),
+            (
+                b"#!/bin/sh \t-e -u\n",
+                Err(
+                    "gives /bin/sh all of \"-e -u\" as one word, which it refuses; write #!/usr/bin/env -S /bin/sh -e -u",
+                ),
+            ),
+            (b"#!/bin/bash\t-o\tpipefail\n", Err("env -S /bin/bash")),
+            (b"#!/bin/dash # a comment\n", Err("as one word")),
+            (b"#!/usr/bin/env -S sh -e -u\n", Ok(Some("sh"))),
+            (b"#!/usr/bin/python3 -I -u\n", Err("as one word")),
+            (b"#!/usr/bin/python3 -Bu # -*- x -*-\n", Err("as one word")),
+            (
+                b"#!/usr/bin/python3 -W ignore\n",
+                Ok(Some("/usr/bin/python3")),
+            ),
+            (b"#!/bin/sed -n -f\n", Err("as one word")),
+            (b"#!/usr/bin/perl -w -T\n", Ok(Some("/usr/bin/perl"))),
+            (b"#!/usr/bin/nice -n 5 sh\n", Err("as one word")),
+            (b"#!/bin/busybox sh\n", Ok(Some("/bin/busybox"))),
+            (b"#!/bin/busybox sh -e\n", Err("as one word")),
+            (b"#!/opt/runner a b\n", Ok(Some("/opt/runner"))),
             (b"#!/usr/bin/env -S \"sh -e\n", Err("not closed")),
             (b"#!/usr/bin/env -S -u sh\n", Err("no program")),
             (b"#!/usr/bin/env -i\n", Err("no program")),

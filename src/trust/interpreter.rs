@@ -202,6 +202,21 @@ pub(super) fn executes_files(word: &str) -> bool {
     word.rsplit('/').next() == Some("busybox") || named(word).is_some_and(|it| !starts(it))
 }
 
+/// Whether it goes on with what the kernel hands over in one word, the blanks within included. Perl and some others take that apart.
+pub(super) fn splits(word: &str, argument: &str) -> bool {
+    let Some((first, _)) = argument.split_once([' ', '\t']) else {
+        return true;
+    };
+    named(word).is_none_or(|it| match it.rest {
+        Rest::Shell | Rest::Behind(_) => false,
+        _ if it.names.contains(&"python") || it.names.contains(&"sed") => {
+            let takes = |c: char| [it.program, it.starts, it.value].concat().contains(c);
+            first.contains(takes)
+        }
+        _ => true,
+    })
+}
+
 /// Which words of a command line say what is executed: its program, and what an interpreter in it takes for its program, with the
 /// options before. A text that comes into one of them would be executed, or choose what is. Words behind the program are values.
 pub(crate) fn programs(argv: &[String]) -> Vec<usize> {
