@@ -51,6 +51,11 @@ const IMAGE_BASED: &[(&str, (&str, &str))] = &[
         ("RAUC", "a script that asks rauc status"),
     ),
     ("etc/mender", ("Mender", "a script that asks mender-update")),
+    // Where systemd runs in one, whatever packages it holds.
+    (
+        "run/systemd/container",
+        ("a container", "a script that asks the host of it"),
+    ),
 ];
 
 /// Compares the running kernel of the host whose files are below `root` with the installed ones of its flavour.

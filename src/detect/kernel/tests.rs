@@ -278,6 +278,20 @@ fn a_rescue_image_is_no_installed_kernel() {
 }
 
 #[test]
+fn a_kernel_package_in_a_container_says_nothing_of_its_host() {
+    let newer = ["boot/vmlinuz-6.1.0-9-amd64", "boot/vmlinuz-6.1.0-10-amd64"];
+    let dir = host("6.1.0-9-amd64", &newer);
+    fs::create_dir_all(dir.path().join("run/systemd")).unwrap();
+    assert!(matches!(check(dir.path()).0, DetectorResult::Required(_)));
+    fs::write(dir.path().join("run/systemd/container"), "lxc\n").unwrap();
+    let found = check(dir.path()).0;
+    assert!(
+        matches!(&found, DetectorResult::Failed(why) if why.contains("this host is of a container")),
+        "{found:?}"
+    );
+}
+
+#[test]
 fn what_only_resembles_an_image_based_system_is_none() {
     let dir = host("6.1.0-9-amd64", &["boot/vmlinuz-6.1.0-9-amd64"]);
     let make = |path: &str| fs::create_dir_all(dir.path().join(path)).unwrap();
