@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::cluster::invalid;
 use super::exit::Exit;
 use super::output::print;
+use crate::clean::line;
 use crate::config::{self, Loaded, Problem};
 use crate::core::windows::Windows;
 use crate::lock::Keys;
@@ -48,7 +49,7 @@ fn summary(loaded: &Loaded) -> String {
     let mut lines: Vec<String> = warnings.map(|it| format!("warning: {it}")).collect();
     lines.push("configuration is valid".to_owned());
     let facts = facts(loaded).into_iter();
-    lines.extend(facts.map(|(name, text)| format!("  {name:<9}  {text}")));
+    lines.extend(facts.map(|(name, text)| format!("  {name:<9}  {}", line(&text))));
     lines.join("\n")
 }
 

@@ -41,24 +41,28 @@ fn no_reboot(argv: &[String]) -> Option<(usize, &'static str)> {
         word.split(ends).map(move |word| (at, word))
     });
     let words: Vec<(usize, &str)> = words.collect();
-    let restarts = |word: &str| {
-        let short = word.starts_with('-') && !word.starts_with("--") && word.contains('r');
-        short || word == "--reboot"
+    let has = |word: &str, letter| {
+        word.starts_with('-') && !word.starts_with("--") && word.contains(letter)
     };
     words.iter().enumerate().find_map(|(place, (at, word))| {
         let name = word.rsplit('/').next().unwrap_or_default();
-        let why = match name.trim_end_matches(".target") {
-            "soft-reboot" | "SoftReboot" => {
+        let name = name.trim_start_matches("--").trim_end_matches(".target");
+        let mut behind = words.iter().skip(place + 1).map(|(_, word)| *word);
+        let next = behind.clone().next().unwrap_or_default();
+        let why = match (name, next) {
+            ("soft-reboot" | "SoftReboot", _) => {
                 "a soft reboot keeps the boot id, so it does not count as a reboot"
             }
-            "poweroff" | "PowerOff" | "halt" | "Halt" => {
-                "this leaves the host down until somebody starts it"
-            }
-            "suspend" | "hibernate" | "hybrid-sleep" | "suspend-then-hibernate" => {
+            ("poweroff" | "PowerOff" | "halt" | "Halt" | "runlevel0", _)
+            | ("init" | "telinit", "0") => "this leaves the host down until somebody starts it",
+            ("suspend" | "hibernate" | "hybrid-sleep" | "suspend-then-hibernate", _) => {
                 "a host that sleeps keeps its kernel and its boot id"
             }
-            "shutdown" if !words.iter().skip(place).any(|(_, word)| restarts(word)) => {
+            ("shutdown", _) if !behind.any(|word| has(word, 'r') || word == "--reboot") => {
                 "shutdown without -r leaves the host down until somebody starts it"
+            }
+            ("reboot", _) if behind.any(|word| has(word, 'p')) => {
+                "reboot with -p leaves the host down until somebody starts it"
             }
             _ => return None,
         };

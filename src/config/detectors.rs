@@ -7,6 +7,7 @@ use ureq::http::Uri;
 
 use super::commands::{absolute, argv, executes};
 use super::host::Host;
+use super::load::public;
 use super::nearest::nearest;
 use super::reader::Field;
 use super::{Detector, DetectorKind, HttpCheck, HttpMeans, files};
@@ -219,7 +220,10 @@ fn http(map: &Field<'_>) -> Option<(String, DetectorKind)> {
         means,
         ca_file,
     };
-    Some((format!("http:{shown}"), DetectorKind::Http(check)))
+    Some((
+        format!("http:{}", public(&shown)),
+        DetectorKind::Http(check),
+    ))
 }
 
 /// The address without what may be a secret in it, for the name; or why it cannot be used, which repeats nothing of it.
@@ -266,10 +270,19 @@ fn means(map: &Field<'_>) -> Option<HttpMeans> {
             (codes.len() == list.len()).then_some(HttpMeans::Status(codes))
         }
         (false, true, true) => {
-            let text = pointer.plain_text().unwrap_or_default().to_owned();
+            let text = match pointer.plain_text() {
+                Some(text) => text.to_owned(),
+                None => pointer.any_text()?,
+            };
             if !text.is_empty() && !text.starts_with('/') {
                 return pointer.refuse(format!(
                     "{text:?} is not a JSON pointer; it begins with a slash, for example /reboot/required"
+                ));
+            }
+            let mut escapes = text.split('~').skip(1);
+            if !escapes.all(|behind| behind.starts_with(['0', '1'])) {
+                return pointer.refuse(format!(
+                    "{text:?} is not a JSON pointer; write ~0 for a ~ in a name, and ~1 for a slash"
                 ));
             }
             Some(HttpMeans::Json {

@@ -203,8 +203,9 @@ fn syntax(at: &Place, text: &str, error: &SyntaxError) -> Problem {
 /// How many characters of a line are shown.
 const SHOWN: usize = 160;
 
-/// Words behind which a secret may stand, unless they are the beginning of the name of a file.
-const TELLING: [&str; 8] = [
+/// Words behind which a secret may stand, unless they are of the name of a file and a path, a tag or a template is there.
+const TELLING: [&str; 9] = [
+    "key_file",
     "password",
     "passwd",
     "secret",
@@ -243,7 +244,13 @@ pub(super) fn public(line: &str) -> String {
     let lower = shown.to_ascii_lowercase();
     let end = |word: &&str| {
         let mut found = lower.match_indices(*word).map(|(at, _)| at + word.len());
-        found.find(|end| !lower[*end..].starts_with("_file"))
+        found.find(|end| {
+            let behind = &lower[*end..];
+            let file = behind.strip_prefix("_file");
+            let file = file.or(Some(behind).filter(|_| word.ends_with("_file")));
+            let value = file.map(|it| it.trim_start_matches([':', ' ', '"', '\'']));
+            value.is_none_or(|value| !value.is_empty() && !value.starts_with(['/', '%', '!', '{']))
+        })
     };
     if let Some(end) = TELLING.iter().filter_map(end).min() {
         shown.truncate(end);

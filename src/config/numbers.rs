@@ -9,6 +9,9 @@ use super::tree::Value;
 /// No duration in a configuration is longer: ten years. Beyond it is a typing mistake, and additions could overflow.
 const MAX_SECONDS: f64 = 10.0 * 365.0 * 86_400.0;
 
+/// Nor shorter, but for zero where that means something: nobody checks, answers or waits in less, and a loop would never rest.
+const MIN_SECONDS: f64 = 0.01;
+
 impl Field<'_> {
     /// A number; reports anything else as not being `wanted`.
     pub(super) fn number(&self, wanted: &str) -> Option<f64> {
@@ -65,6 +68,11 @@ impl Field<'_> {
         if value < 0.0 {
             return self.refuse(format!(
                 "must not be negative, but is {value}; it counts seconds"
+            ));
+        }
+        if value > 0.0 && value < MIN_SECONDS {
+            return self.refuse(format!(
+                "must be at least {MIN_SECONDS} seconds, but is {value}"
             ));
         }
         if value > MAX_SECONDS {

@@ -1,17 +1,16 @@
 //! What is wrong with a configuration: one line each, all of them at once.
 
 use std::fmt;
-use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::clean::is_hidden;
+use crate::clean::line;
 
 /// One thing wrong (or doubtful) in a configuration, with where it is and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// The file it comes from.
-    pub file: PathBuf,
+    pub file: String,
     /// The line, counted from 1, where known.
     pub line: Option<usize>,
     /// The field, such as `etcd_tls.ca_file`; empty when the file as a whole is meant.
@@ -23,14 +22,14 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:", self.file.display())?;
-        if let Some(line) = self.line {
-            write!(f, "{line}:")?;
+        write!(f, "{}:", line(&self.file))?;
+        if let Some(number) = self.line {
+            write!(f, "{number}:")?;
         }
         if !self.path.is_empty() {
-            write!(f, " {}:", one_line(&self.path))?;
+            write!(f, " {}:", line(&self.path))?;
         }
-        write!(f, " {}", one_line(&self.message))
+        write!(f, " {}", line(&self.message))
     }
 }
 
@@ -46,10 +45,3 @@ impl fmt::Display for Problems {
 }
 
 impl std::error::Error for Problems {}
-
-/// A key or value may hold anything; the operator gets one line a problem all the same.
-fn one_line(text: &str) -> String {
-    text.chars()
-        .map(|c| if is_hidden(c) { ' ' } else { c })
-        .collect()
-}

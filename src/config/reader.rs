@@ -144,7 +144,22 @@ impl<'a> Field<'a> {
 
     /// Reports that it holds something else than what is wanted.
     pub(super) fn wrong<T>(&self, node: &Node, wanted: &str) -> Option<T> {
-        self.refuse(format!("must be {wanted}, not {}", node.value.describe()))
+        self.refuse(format!("must be {wanted}, not {}", self.describe(node)))
+    }
+
+    /// What it holds, in the words of a message.
+    fn describe(&self, node: &Node) -> String {
+        match node.value {
+            Value::List(_) | Value::Map(_) => node.value.describe(),
+            _ if self.is_near_secret() => "what stands there".to_owned(),
+            _ => node.value.describe(),
+        }
+    }
+
+    /// Whether a secret is written here where its file should be, when this is no path.
+    fn is_near_secret(&self) -> bool {
+        let fields = ["etcd_auth", "etcd_auth.password_file", "etcd_tls.key_file"];
+        fields.contains(&self.path.as_str())
     }
 
     /// The entries of the map it holds, whatever their keys are.
@@ -152,9 +167,9 @@ impl<'a> Field<'a> {
         let node = self.node?;
         match &node.value {
             Value::Map(entries) => Some(entries),
-            other => self.refuse(format!(
+            _ => self.refuse(format!(
                 "must be a map of fields, not {}; write each as `name: value`",
-                other.describe()
+                self.describe(node)
             )),
         }
     }

@@ -1,7 +1,7 @@
 //! The merged configuration tree: YAML values that remember the file and line they come from.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::lines::Lines;
@@ -36,7 +36,7 @@ impl Place {
     /// A problem here.
     pub(super) fn problem(&self, path: &str, message: impl Into<String>) -> Problem {
         Problem {
-            file: PathBuf::from(&*self.file),
+            file: self.file.display().to_string(),
             line: self.line,
             path: path.to_owned(),
             message: message.into(),

@@ -41,7 +41,7 @@ impl<'a> Field<'a> {
         };
         self.refuse(format!(
             "must be text, not {}; {advice}",
-            node.value.describe()
+            self.describe(node)
         ))
     }
 
@@ -97,6 +97,9 @@ impl<'a> Field<'a> {
         }
         match text.starts_with('/') {
             true => Some(PathBuf::from(text)),
+            false if self.is_near_secret() => {
+                self.refuse("must be the absolute path of a file; begin it with /")
+            }
             false => self.refuse(format!(
                 "{text:?} must be an absolute path; begin it with /"
             )),

@@ -1,5 +1,6 @@
 //! `config.d/*.yaml` beside the configuration.
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::time::Duration;
 
 use super::*;
@@ -52,6 +53,25 @@ fn null_in_a_drop_in_brings_the_default_back() {
     fixture.file("config.d/one.yaml", "check_interval_sec: null\n", 0o644);
     let config = fixture.load(&with("check_interval_sec: 5")).unwrap().config;
     assert_eq!(config.check_interval, Duration::from_secs(60));
+}
+
+#[test]
+fn a_line_end_in_the_name_of_a_file_breaks_no_line() {
+    let fixture = Fixture::new();
+    fixture.file(
+        "config.d/a\nconfig.yaml: all is well\u{1b}[2J.yaml",
+        "wave: x\n",
+        0o644,
+    );
+    let problems = fixture.problems(LEAST);
+    let told = "config.d/a\\u000aconfig.yaml: all is well\\u001b[2J.yaml:1: wave: must be";
+    assert_eq!(problems.len(), 1, "{problems:#?}");
+    assert!(problems[0].starts_with(told), "{problems:#?}");
+    let name = std::ffi::OsStr::from_bytes(b"config.d/\xff.yaml");
+    fs::write(fixture.folder.path().join(name), "wave: y\n").unwrap();
+    let Problems(problems) = fixture.load(LEAST).unwrap_err();
+    let json = serde_json::to_string(&problems).unwrap();
+    assert!(json.contains("config.d/\u{fffd}.yaml"), "{json}");
 }
 
 #[test]

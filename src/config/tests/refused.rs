@@ -169,6 +169,22 @@ const REFUSED: &[(&str, &str)] = &[
         "is not a JSON pointer",
     ),
     (
+        "reboot_required_detectors: [{type: http, url: 'http://x/', pointer: /a~2, equals: 1}]",
+        "[0].pointer: \"/a~2\" is not a JSON pointer; write ~0 for a ~",
+    ),
+    (
+        "reboot_required_detectors: [{type: http, url: 'http://x/', pointer: /~01/b~, equals: 1}]",
+        "write ~0 for a ~",
+    ),
+    (
+        "reboot_required_detectors: [{type: http, url: 'http://x/', pointer: 5, equals: 1}]",
+        "[0].pointer: \"5\" is not a JSON pointer; it begins with a slash",
+    ),
+    (
+        "reboot_required_detectors: [{type: http, url: 'http://x/', pointer: [/a], equals: 1}]",
+        "[0].pointer: must be text, not a list",
+    ),
+    (
         "reboot_required_detectors: [{type: http, url: 'http://x/', pointer: /a, equals: [1]}]",
         "[0].equals: must be a text, a number, true or false",
     ),
@@ -249,6 +265,23 @@ const REFUSED: &[(&str, &str)] = &[
     (
         "check_interval_sec: .inf",
         "must be at most 315360000 seconds (10 years)",
+    ),
+    (
+        "check_interval_sec: 0.000000001",
+        "check_interval_sec: must be at least 0.01 seconds, but is 0.000000001",
+    ),
+    (
+        "post_boot_settle_sec: 1e-12",
+        "must be at least 0.01 seconds",
+    ),
+    ("lock_ttl_sec: 0.0099", "must be at least 0.01 seconds"),
+    (
+        "reboot_required_detectors: [{type: kernel, timeout_sec: 0.001}]",
+        "[0].timeout_sec: must be at least 0.01 seconds",
+    ),
+    (
+        "event_hook: {command: [/bin/true], timeout_sec: 5e-324}",
+        "event_hook.timeout_sec: must be at least 0.01 seconds",
     ),
     ("check_interval_sec: 1e300", "must be at most 315360000"),
     (

@@ -133,6 +133,8 @@ fn unusual_but_valid_forms_are_accepted() {
         "pre_reboot_hook: {command: [/usr/bin/timeout, 5, /bin/true, '${RC_REASONS}']}",
         "pre_reboot_hook: {command: [/usr/bin/env, LANG=C, /bin/true, '${RC_REASONS}']}",
         "reboot_command: [/bin/sh, -c, 'echo \"$RC_REASONS $1\"', sh, '${RC_REASONS}']",
+        "reboot_command: [/bin/true, /sbin/init, 6]",
+        "reboot_command: [/bin/true, reboot, -f]",
         "reboot_required_detectors: [{type: kernel, name: a}, {type: kernel, name: b}]",
     ] {
         let loaded = fixture
@@ -253,6 +255,35 @@ fn warnings_do_not_keep_a_configuration_from_loading() {
         (
             "reboot_required_detectors: [{type: kernel, timeout_sec: 0}]",
             "is 0, so the default of 30 seconds holds",
+        ),
+        // What is no reboot.
+        (
+            "reboot_command: [/bin/true, /sbin/init, 0]",
+            "reboot_command[1]: this leaves the host down until somebody starts it",
+        ),
+        (
+            "reboot_command: [/bin/sh, -c, 'sync; telinit 0']",
+            "reboot_command[2]: this leaves the host down",
+        ),
+        (
+            "reboot_command: [/bin/true, systemctl, isolate, runlevel0.target]",
+            "reboot_command[3]: this leaves the host down",
+        ),
+        (
+            "reboot_command: [/bin/true, systemctl, halt]",
+            "reboot_command[2]: this leaves the host down",
+        ),
+        (
+            "reboot_command: [/bin/true, reboot, -fp]",
+            "reboot_command[1]: reboot with -p leaves the host down",
+        ),
+        (
+            "reboot_command: [/bin/true, reboot, --poweroff]",
+            "reboot_command[2]: this leaves the host down",
+        ),
+        (
+            "reboot_command: [/bin/true, shutdown, -h, now]",
+            "reboot_command[1]: shutdown without -r leaves the host down",
         ),
         // What can never happen.
         (

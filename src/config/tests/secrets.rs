@@ -279,6 +279,46 @@ fn the_password_file_is_read_by_its_owner_only() {
 }
 
 #[test]
+fn a_secret_in_the_place_of_its_file_is_not_repeated() {
+    for (text, expected) in [
+        (
+            "etcd_auth: {username: u, password_file: S3CRET}",
+            "etcd_auth.password_file: must be the absolute path of a file",
+        ),
+        (
+            "etcd_auth: {username: u, password_file: 0x53}",
+            "etcd_auth.password_file: must be text, not what stands there",
+        ),
+        ("etcd_auth: root:S3CRET", "etcd_auth: must be a map"),
+        (
+            "etcd_auth: {username: u, password_file: [S3CRET]}",
+            "must be text, not a list",
+        ),
+        (
+            "etcd_auth: {username: u, password_file: S3CRET: x}",
+            "is not valid YAML",
+        ),
+        (
+            "etcd_tls:\n  key_file: S3CRET: x\n  enabled: true",
+            "is not valid YAML",
+        ),
+        (
+            "etcd_tls: {enabled: true, ca_file: DIR/ca.crt, cert_file: DIR/node.crt, key_file: \"-----BEGIN KEY-----\\nS3CRET\"}",
+            "etcd_tls.key_file: must be the absolute path of a file",
+        ),
+    ] {
+        let fixture = Fixture::new();
+        tls_files(&fixture);
+        let problems = fixture.problems(&with(text));
+        only(&problems, expected);
+        let told = ["S3CRET", "53", "83"]
+            .iter()
+            .any(|it| problems[0].contains(it));
+        assert!(!told, "{}", problems[0]);
+    }
+}
+
+#[test]
 fn a_password_in_an_endpoint_is_refused_and_not_repeated() {
     let problems =
         Fixture::new().problems(&with("etcd_endpoints: ['http://root:hunter2@etcd:2379']"));
@@ -331,6 +371,27 @@ fn no_problem_repeats_the_token_or_password_of_an_address() {
     for text in texts {
         let problems = Fixture::new().problems(&with(&text)).join("\n");
         assert!(!problems.contains("S3CRET"), "{text}: {problems}");
+    }
+}
+
+#[test]
+fn the_name_that_a_detector_gets_of_its_address_repeats_no_secret() {
+    for (url, name) in [
+        (
+            "https://h:1/reboot/node-7?k=S3CRET",
+            "http:https://h:1/reboot/node-7",
+        ),
+        (
+            "https://h/hooks/token/S3CRET",
+            "http:https://h/hooks/token …",
+        ),
+        ("http://h/a:S3CRET@b/c", "http:…@b/c"),
+    ] {
+        let text = format!(
+            "reboot_required_detectors: [{{type: http, url: '{url}', status_codes: [200]}}]"
+        );
+        let config = Fixture::new().load(&with(&text)).unwrap().config;
+        assert_eq!(config.detectors[0].name, name);
     }
 }
 
