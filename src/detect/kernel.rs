@@ -99,30 +99,27 @@ fn image_based(root: &Path) -> Option<String> {
     ))
 }
 
-/// What is there of an installed kernel.
+/// What is there of an installed kernel. Of a file: whether something is in it, as a file system without space leaves empty ones.
 #[derive(Clone, Copy, Debug, Default)]
 struct Found {
-    image: bool,
-    /// Whether something is in the image: a file system without space leaves an empty one.
-    whole: bool,
+    image: Option<bool>,
     modules: bool,
-    initrd: bool,
+    initrd: Option<bool>,
 }
 
 impl Found {
-    /// Notes an image, if it is there. A link that leads nowhere boots nothing.
-    fn has(&mut self, image: &Path) {
-        let file = image.metadata().ok().filter(fs::Metadata::is_file);
-        self.image |= file.is_some();
-        self.whole |= file.is_some_and(|file| file.len() > 0);
-    }
-
     /// Whether it has all that the running kernel has: what a package has only begun to install has not.
     fn is_as_complete_as(self, running: Found) -> bool {
-        (self.whole || !running.whole)
-            && (self.modules || !running.modules)
-            && (self.initrd || !running.initrd)
+        self.image >= running.image
+            && self.modules >= running.modules
+            && self.initrd >= running.initrd
     }
+}
+
+/// Whether something is in a file, if it is there. A link that leads nowhere boots nothing.
+fn is_whole(file: &Path) -> Option<bool> {
+    let file = file.metadata().ok().filter(fs::Metadata::is_file)?;
+    Some(file.len() > 0)
 }
 
 /// Why a reboot is required, if it is, and for which kernel, if that is certain.
@@ -135,11 +132,11 @@ fn judge(
     let of_its_flavour = |name: &str| Release::parse(name).filter(|it| it.same_flavour(running));
     let images = installed
         .iter()
-        .any(|(name, found)| found.image && of_its_flavour(name).is_some());
+        .any(|(name, found)| found.image.is_some() && of_its_flavour(name).is_some());
     let here = installed.get(&running.name).copied();
     let kernels: Vec<Release> = installed
         .iter()
-        .filter(|(_, found)| found.image || !images)
+        .filter(|(_, found)| found.image.is_some() || !images)
         .filter(|(_, found)| found.is_as_complete_as(here.unwrap_or_default()))
         .filter_map(|(name, _)| Release::parse(name))
         .collect();
@@ -199,26 +196,30 @@ fn installed(root: &Path) -> Result<BTreeMap<String, Found>, String> {
     let boot = root.join("boot");
     for name in names(&boot)? {
         let path = boot.join(&name);
-        if let Some(release) = image_release(&name).filter(|_| path.is_file()) {
-            found.entry(release.into()).or_default().has(&path);
-        } else if let Some(release) = initrd_release(&name).filter(|_| path.is_file()) {
-            initrds.push(release.to_owned());
+        let Some(file) = is_whole(&path).map(Some) else {
+            continue;
+        };
+        if let Some(release) = image_release(&name) {
+            let image = &mut found.entry(release.into()).or_default().image;
+            *image = file.max(*image);
+        } else if let Some(release) = initrd_release(&name) {
+            initrds.push((release.to_owned(), file));
         }
     }
     for dir in ["lib/modules", "usr/lib/modules"].map(|dir| root.join(dir)) {
         for name in names(&dir)? {
             let tree = dir.join(&name);
-            let image = tree.join("vmlinuz");
-            if Release::parse(&name).is_some() && (image.is_file() || is_complete(&tree)) {
+            let image = is_whole(&tree.join("vmlinuz"));
+            if Release::parse(&name).is_some() && (image.is_some() || is_complete(&tree)) {
                 let entry = found.entry(name).or_default();
                 entry.modules = true;
-                entry.has(&image);
+                entry.image = image.max(entry.image);
             }
         }
     }
-    for release in initrds {
+    for (release, file) in initrds {
         if let Some(found) = found.get_mut(&release) {
-            found.initrd = true;
+            found.initrd = file.max(found.initrd);
         }
     }
     Ok(found)

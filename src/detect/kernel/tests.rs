@@ -59,6 +59,10 @@ const HOSTS: &[(&str, &str, &[&str], Say)] = &[
     ("an image for which the file system had no space", "6.1.0-9-amd64", &[
         "boot/vmlinuz-6.1.0-9-amd64", "empty/vmlinuz-6.1.0-10-amd64", "mod/6.1.0-9-amd64", "mod/6.1.0-10-amd64",
     ], Clear),
+    ("an initrd for which it had none", "6.1.0-9-amd64", &[
+        "boot/vmlinuz-6.1.0-9-amd64", "boot/initrd.img-6.1.0-9-amd64", "mod/6.1.0-9-amd64",
+        "boot/vmlinuz-6.1.0-10-amd64", "empty/initrd.img-6.1.0-10-amd64", "mod/6.1.0-10-amd64",
+    ], Clear),
     ("Debian, up to date", "6.1.0-26-amd64", &[
         "boot/vmlinuz-6.1.0-9-amd64", "mod/6.1.0-9-amd64", "boot/vmlinuz-6.1.0-26-amd64",
         "mod/6.1.0-26-amd64",
