@@ -70,7 +70,7 @@ pub(crate) fn tls(tls: &Tls) -> Result<TlsOptions, String> {
 fn secret(path: &Path) -> Result<Vec<u8>, String> {
     /// More than the certificates of every authority there is.
     const LIMIT: u64 = 4 * 1024 * 1024;
-    trust::read(path, LIMIT).map_err(|doubt| format!("{}: {doubt}", path.display()))
+    trust::read(path, LIMIT).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// Different in every process: lease and session ids come from it.

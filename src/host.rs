@@ -113,7 +113,7 @@ impl InstanceLock {
         if !meta.is_file() {
             return Err(io::Error::other("is not a regular file; remove it").into());
         }
-        trust::owned("", path, &meta).map_err(io::Error::from)?;
+        trust::owned("", path, &meta)?;
         file.set_permissions(Permissions::from_mode(0o600))?;
         match file.try_lock() {
             Ok(()) if is_at(&file, path)? => {

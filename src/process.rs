@@ -113,7 +113,7 @@ pub fn run(spec: &Command, cancel: &Cancel) -> ScriptReport {
 /// start after all later, nobody takes the value, and dropping it ends the child.
 fn start(spec: &Command, cancel: &Cancel) -> Result<Run, ScriptOutcome> {
     let argv = spec.argv.clone();
-    let look = move || trust::command(&argv).map_err(|(_, doubt)| io::Error::from(doubt));
+    let look = move || trust::command(&argv).map_err(|(_, error)| error);
     start_after(look, spec, cancel)
 }
 

@@ -13,7 +13,6 @@ mod first_line;
 mod interpreter;
 
 use std::ffi::OsString;
-use std::fmt;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
@@ -24,6 +23,7 @@ use crate::clean;
 pub use first_line::PATH;
 pub(crate) use interpreter::programs;
 use rustix::fs::{OFlags, StatVfsMountFlags, statvfs};
+use rustix::io::Errno;
 
 const GROUP_OR_OTHER_WRITE: u32 = 0o022;
 const ANY_EXECUTE: u32 = 0o111;
@@ -32,58 +32,23 @@ const STICKY: u32 = 0o1000;
 /// As many links as the kernel follows.
 const MAX_LINKS: usize = 40;
 
-/// Why something is not used.
-#[derive(Debug)]
-pub enum Doubt {
-    /// It cannot be looked at; nothing is known of it.
-    Unreadable(io::Error),
-    /// It must not, or cannot, be used as it is; what and what to do.
-    Unfit(String),
-}
-
-impl Doubt {
-    /// It in words; those for what cannot be looked at are of the one who wanted to.
-    pub(crate) fn words(self, unreadable: impl FnOnce(io::Error) -> String) -> String {
-        match self {
-            Doubt::Unreadable(error) => unreadable(error),
-            Doubt::Unfit(why) => why,
-        }
+/// Why something is not used, in words: ours, which say what to do, or for what the system said those of the one who wanted to use it.
+pub(crate) fn words(error: io::Error, unreadable: impl FnOnce(io::Error) -> String) -> String {
+    match error.raw_os_error() {
+        Some(_) => unreadable(error),
+        None => error.to_string(),
     }
 }
 
-impl fmt::Display for Doubt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Doubt::Unreadable(error) => error.fmt(f),
-            Doubt::Unfit(why) => f.write_str(why),
-        }
-    }
-}
-
-impl From<Doubt> for io::Error {
-    fn from(doubt: Doubt) -> io::Error {
-        match doubt {
-            Doubt::Unreadable(error) => error,
-            Doubt::Unfit(why) => io::Error::other(why),
-        }
-    }
-}
-
-impl From<io::Error> for Doubt {
-    fn from(error: io::Error) -> Doubt {
-        Doubt::Unreadable(error)
-    }
-}
-
-fn unfit<T>(path: &Path, why: &str) -> Result<T, Doubt> {
-    Err(Doubt::Unfit(format!("{} {why}", path.display())))
+fn unfit<T>(path: &Path, why: &str) -> io::Result<T> {
+    Err(io::Error::other(format!("{} {why}", path.display())))
 }
 
 /// Opens a regular file that only root and this user can change.
 ///
 /// # Errors
 /// When it is something else, and when anything on the way is.
-pub fn open(path: &Path) -> Result<File, Doubt> {
+pub fn open(path: &Path) -> io::Result<File> {
     let (target, meta) = walk(path)?;
     if !meta.is_file() {
         return unfit(path, "is not a regular file; name the file itself");
@@ -124,7 +89,7 @@ pub(crate) fn plain(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// As [`open`], and when it is longer than `limit`.
-pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Doubt> {
+pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
@@ -138,7 +103,7 @@ pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Doubt> {
 ///
 /// # Errors
 /// When others could put something into it, or it is no folder.
-pub fn folder(path: &Path) -> Result<(), Doubt> {
+pub fn folder(path: &Path) -> io::Result<()> {
     let (target, meta) = walk(path)?;
     if !meta.is_dir() {
         return unfit(path, "is not a folder; move it");
@@ -150,12 +115,12 @@ pub fn folder(path: &Path) -> Result<(), Doubt> {
 ///
 /// # Errors
 /// Why it must not, or cannot, be started.
-pub fn program(path: &Path) -> Result<(), Doubt> {
+pub fn program(path: &Path) -> io::Result<()> {
     program_of(path, 0)
 }
 
 /// An interpreter may be a script itself; the kernel goes along with a few of them.
-fn program_of(path: &Path, depth: usize) -> Result<(), Doubt> {
+fn program_of(path: &Path, depth: usize) -> io::Result<()> {
     const DEPTH: usize = 4;
     let unfit = |why: &str| unfit(path, why);
     let (target, meta) = walk(path)?;
@@ -165,7 +130,7 @@ fn program_of(path: &Path, depth: usize) -> Result<(), Doubt> {
     if meta.mode() & ANY_EXECUTE == 0 {
         return unfit(&format!("is not executable; run chmod 755 {}", typed(path)));
     }
-    let mount = statvfs(&target).map_err(io::Error::from)?;
+    let mount = statvfs(&target)?;
     if mount.f_flag.contains(StatVfsMountFlags::NOEXEC) {
         return unfit(
             "is on a file system that is mounted noexec; move it, for example to /usr/local/sbin",
@@ -176,7 +141,7 @@ fn program_of(path: &Path, depth: usize) -> Result<(), Doubt> {
         Ok(file) => file.take(first_line::LIMIT).read_to_end(&mut head)?,
         // A program may be executable and not readable; then its first line is the kernel's business.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(()),
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(error),
     };
     let interpreter = match first_line::interpreter(&head) {
         Ok(Some(interpreter)) => interpreter,
@@ -186,14 +151,20 @@ fn program_of(path: &Path, depth: usize) -> Result<(), Doubt> {
     if depth == DEPTH {
         return unfit("leads from interpreter to interpreter; name a program");
     }
-    match program_of(&interpreter, depth + 1) {
-        Ok(()) => Ok(()),
-        Err(Doubt::Unreadable(error)) => unfit(&format!(
-            "begins with #! and the interpreter {}, which cannot be used: {error}; install it or correct the line",
+    let Err(error) = program_of(&interpreter, depth + 1) else {
+        return Ok(());
+    };
+    let missing = |error| {
+        format!(
+            "the interpreter {}, which cannot be used: {error}; install it or correct the line",
             interpreter.display()
-        )),
-        Err(Doubt::Unfit(why)) => unfit(&format!("begins with #! and an interpreter: {why}")),
-    }
+        )
+    };
+    let begins = match error.raw_os_error() {
+        Some(_) => missing(error),
+        None => format!("an interpreter: {error}"),
+    };
+    unfit(&format!("begins with #! and {begins}"))
 }
 
 /// Judges what a command line executes: its program, and every other word that names a program, since `env`, `timeout` and
@@ -201,7 +172,7 @@ fn program_of(path: &Path, depth: usize) -> Result<(), Doubt> {
 ///
 /// # Errors
 /// The first doubt, about which word it is.
-pub fn command(argv: &[String]) -> Result<(), (usize, Doubt)> {
+pub fn command(argv: &[String]) -> Result<(), (usize, io::Error)> {
     let interprets = argv.iter().any(|word| interpreter::executes_files(word));
     let executed =
         |meta: &Metadata| meta.is_file() && (interprets || meta.mode() & ANY_EXECUTE != 0);
@@ -220,7 +191,7 @@ pub fn command(argv: &[String]) -> Result<(), (usize, Doubt)> {
 }
 
 /// Where a path leads, when nobody else can change where, and what is there.
-fn walk(path: &Path) -> Result<(PathBuf, Metadata), Doubt> {
+fn walk(path: &Path) -> io::Result<(PathBuf, Metadata)> {
     let mut at = PathBuf::from("/");
     let mut meta = fs::symlink_metadata(&at)?;
     owned("its folder ", &at, &meta)?;
@@ -246,7 +217,7 @@ fn walk(path: &Path) -> Result<(PathBuf, Metadata), Doubt> {
         if meta.is_symlink() {
             links += 1;
             if links > MAX_LINKS {
-                return Err(io::Error::from(rustix::io::Errno::LOOP).into());
+                return Err(Errno::LOOP.into());
             }
             let target = fs::read_link(&next)?;
             left.extend(parts(&target));
@@ -260,7 +231,7 @@ fn walk(path: &Path) -> Result<(PathBuf, Metadata), Doubt> {
     }
     let written = path.as_os_str().as_bytes();
     if !meta.is_dir() && (written.ends_with(b"/") || written.ends_with(b"/.")) {
-        return Err(io::Error::from(rustix::io::Errno::NOTDIR).into());
+        return Err(Errno::NOTDIR.into());
     }
     if meta.is_file() {
         closed("", &at, &meta)?;
@@ -278,13 +249,13 @@ fn parts(path: &Path) -> Vec<OsString> {
 }
 
 /// Whether it belongs to root or to this user.
-pub(crate) fn owned(what: &str, path: &Path, meta: &Metadata) -> Result<(), Doubt> {
+pub(crate) fn owned(what: &str, path: &Path, meta: &Metadata) -> io::Result<()> {
     let owner = meta.uid();
     if owner == 0 || owner == rustix::process::geteuid().as_raw() {
         return Ok(());
     }
     let (shown, no_follow) = (path.display(), if meta.is_symlink() { "-h " } else { "" });
-    Err(Doubt::Unfit(format!(
+    Err(io::Error::other(format!(
         "{what}{shown} belongs to the user with id {owner}, who can change it; run chown {no_follow}root {}",
         typed(path)
     )))
@@ -296,11 +267,11 @@ pub(crate) fn typed(path: &Path) -> String {
 }
 
 /// Whether nobody but its owner may write to it.
-fn closed(what: &str, path: &Path, meta: &Metadata) -> Result<(), Doubt> {
+fn closed(what: &str, path: &Path, meta: &Metadata) -> io::Result<()> {
     if meta.mode() & GROUP_OR_OTHER_WRITE == 0 {
         return Ok(());
     }
-    Err(Doubt::Unfit(format!(
+    Err(io::Error::other(format!(
         "{what}{} can be changed by its group or others; run chmod go-w {}",
         path.display(),
         typed(path)

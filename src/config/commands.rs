@@ -8,7 +8,7 @@ use super::load::public;
 use super::nearest::nearest;
 use super::reader::Field;
 use crate::scripts;
-use crate::trust::{self, Doubt};
+use crate::trust;
 
 /// `reboot_command`.
 pub(super) fn reboot_command(field: &Field<'_>, host: &Host) -> Option<Vec<String>> {
@@ -125,17 +125,16 @@ pub(super) fn absolute(field: &Field<'_>, name: &str, host: &Host) -> Option<()>
 /// Checks that nobody else can change what the words execute. A program that is missing is only doubtful: it may be installed
 /// later.
 pub(super) fn executes(words: &[(Field<'_>, String)]) -> Option<()> {
-    let Err((at, doubt)) = trust::command(&argv(words)) else {
+    let Err((at, error)) = trust::command(&argv(words)) else {
         return Some(());
     };
     let (field, word) = words.get(at)?;
-    match doubt {
-        Doubt::Unreadable(error) if error.kind() == io::ErrorKind::NotFound => {
-            field.warning(format!("{word} does not exist on this host"));
-            Some(())
-        }
-        doubt => field.refuse(doubt.words(|error| format!("{word} cannot be used: {error}"))),
+    if error.kind() == io::ErrorKind::NotFound {
+        field.warning(format!("{word} does not exist on this host"));
+        return Some(());
     }
+    let unusable = |error| format!("{word} cannot be used: {error}");
+    field.refuse(trust::words(error, unusable))
 }
 
 /// The words without their places.

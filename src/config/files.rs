@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
 use super::reader::Field;
-use crate::trust::{self, Doubt};
+use crate::trust;
 
 const GROUP_OR_OTHER_READ: u32 = 0o044;
 
@@ -22,8 +22,8 @@ const MAX_BYTES: u64 = 4 * 1024 * 1024;
 pub(super) fn health_script(field: &Field<'_>) -> Option<PathBuf> {
     let remedy = "the script that exits 0 while this node may reboot";
     let path = field.required(remedy)?.absolute_path()?;
-    let doubt = |doubt: Doubt| doubt.words(|error| unreadable(&path, "used", &error));
-    field.accept(trust::program(&path).map_err(doubt))?;
+    let judged = trust::program(&path);
+    field.accept(judged.map_err(|error| unusable(&path, "used", error)))?;
     Some(path)
 }
 
@@ -52,7 +52,7 @@ pub(super) fn check_password(field: &Field<'_>, path: &Path) -> Option<()> {
             format!("{shown} is not text in UTF-8; etcd takes no other passwords")
         }
         Ok(_) => return Some(()),
-        Err(doubt) => doubt.words(|error| {
+        Err(error) => trust::words(error, |error| {
             format!(
                 "{shown} cannot be read: {error}; run this as root, or create the file with mode 600"
             )
@@ -118,11 +118,12 @@ pub(super) fn check_pair(
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
-    trust::read(path, MAX_BYTES)
-        .map_err(|doubt| doubt.words(|error| unreadable(path, "read", &error)))
+    trust::read(path, MAX_BYTES).map_err(|error| unusable(path, "read", error))
 }
 
-fn unreadable(path: &Path, done: &str, error: &io::Error) -> String {
+fn unusable(path: &Path, done: &str, error: io::Error) -> String {
     let shown = path.display();
-    format!("{shown} cannot be {done}: {error}; create it or correct the path")
+    trust::words(error, |error| {
+        format!("{shown} cannot be {done}: {error}; create it or correct the path")
+    })
 }

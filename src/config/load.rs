@@ -1,6 +1,7 @@
 //! Reads the configuration file and the drop-ins beside it.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,7 +14,7 @@ use super::syntax::SyntaxError;
 use super::tree::{Node, Place, Value, locate, merge};
 use super::validate;
 use super::yaml;
-use crate::trust::{self, Doubt};
+use crate::trust;
 
 /// No configuration is longer; a larger file is the wrong file.
 const MAX_BYTES: u64 = 128 * 1024;
@@ -131,15 +132,15 @@ fn drop_ins(config: &Path, sink: &Sink) -> Result<Vec<PathBuf>, Problem> {
     };
     let entries = match fs::read_dir(&folder) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !folder.is_symlink() => {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !folder.is_symlink() => {
             return Ok(Vec::new());
         }
-        Err(error) => return Err(unusable(&folder, error.into(), remedy)),
+        Err(error) => return Err(unusable(&folder, error, remedy)),
     };
-    trust::folder(&folder).map_err(|doubt| unusable(&folder, doubt, remedy))?;
+    trust::folder(&folder).map_err(|error| unusable(&folder, error, remedy))?;
     let mut found = Vec::new();
     for entry in entries {
-        let entry = entry.map_err(|error| unusable(&folder, error.into(), remedy))?;
+        let entry = entry.map_err(|error| unusable(&folder, error, remedy))?;
         let (path, name) = (entry.path(), entry.file_name());
         let name = name.to_string_lossy();
         if name.starts_with('.') {
@@ -165,7 +166,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Problem> {
         true => "what the link names must be there and readable; correct or remove the link",
         false => "create it or name another with --config",
     };
-    trust::read(path, MAX_BYTES).map_err(|doubt| unusable(path, doubt, remedy))
+    trust::read(path, MAX_BYTES).map_err(|error| unusable(path, error, remedy))
 }
 
 fn parse(path: &Path, bytes: &[u8], sink: &Sink) -> Result<Node, Problem> {
@@ -259,7 +260,7 @@ pub(super) fn public(line: &str) -> String {
     shown
 }
 
-fn unusable(path: &Path, doubt: Doubt, remedy: &str) -> Problem {
-    let message = doubt.words(|error| format!("cannot be read: {error}; {remedy}"));
+fn unusable(path: &Path, error: io::Error, remedy: &str) -> Problem {
+    let message = trust::words(error, |error| format!("cannot be read: {error}; {remedy}"));
     Place::file(path).problem("", message)
 }

@@ -1,7 +1,6 @@
 //! What on this host forbids a reboot: the kill switch, and a configuration by which the next start would not find its claim. And
 //! what the host has changed under the configuration: its name, its time zone.
 
-use std::io;
 use std::path::{Display, Path};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -105,9 +104,8 @@ fn not_runnable(config: &Config, committed: bool) -> Option<String> {
     ];
     commands.into_iter().find_map(|(field, command)| {
         let command = command?;
-        let (at, doubt) = trust::command(&command).err()?;
+        let (at, why) = trust::command(&command).err()?;
         let word = command.get(at).map_or("", String::as_str);
-        let why = io::Error::from(doubt);
         Some(format!("{field} cannot run {word}: {why}"))
     })
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 fn read_completed(run_dir: &Path) -> io::Result<Option<String>> {
     match trust::read(&run_dir.join("completed.json"), READ_LIMIT) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
-        Err(trust::Doubt::Unreadable(e)) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(doubt) => Err(doubt.into()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What can be seen of this host without running anything of the operator's and without taking a lock.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -13,7 +13,7 @@ use crate::host::{self, KillSwitch};
 use crate::lock::outcome::HOST_LIMIT;
 use crate::process::{Cancel, bounded};
 use crate::status::times::ago;
-use crate::trust::{self, Doubt};
+use crate::trust;
 
 /// The first 15 bytes of our name: all that the kernel keeps of it.
 const COMM: &str = "reboot-coordina";
@@ -90,13 +90,13 @@ fn add_age(detector: &Detector, report: &mut DetectorReport) {
 
 /// Whose process id stands in the lock file, if that process lives and is one of ours. The daemon's files are root's: who may not
 /// read one has not seen that there is no daemon.
-fn of_lock_file(found: Result<Vec<u8>, Doubt>) -> Result<Option<u32>, String> {
+fn of_lock_file(found: io::Result<Vec<u8>>) -> Result<Option<u32>, String> {
     match found {
         Ok(text) => {
             let text = String::from_utf8_lossy(&text);
             Ok(text.trim().parse().ok().filter(|pid| is_ours(*pid)))
         }
-        Err(Doubt::Unreadable(error)) if error.kind() == ErrorKind::PermissionDenied => {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
             Err("only root may see whether a daemon runs here; use sudo".to_owned())
         }
         Err(_) => Ok(None),
@@ -119,8 +119,8 @@ mod tests {
 
     use super::*;
 
-    fn unreadable(kind: ErrorKind) -> Result<Vec<u8>, Doubt> {
-        Err(Doubt::Unreadable(kind.into()))
+    fn unreadable(kind: ErrorKind) -> io::Result<Vec<u8>> {
+        Err(kind.into())
     }
 
     #[test]

@@ -3,7 +3,8 @@
 
 /// How its words are read. Letters are options of one letter, also within a cluster such as `-ec`.
 struct Interpreter {
-    names: &'static [&'static str],
+    /// With blanks between them.
+    names: &'static str,
     /// Options whose value is a program.
     program: &'static str,
     /// Those that start a program which takes all words that follow, and may execute any of them.
@@ -30,143 +31,109 @@ enum Rest {
     Any,
 }
 
+/// Without letters.
+const PLAIN: Interpreter = Interpreter {
+    names: "",
+    program: "",
+    starts: "",
+    value: "",
+    rest: Rest::Any,
+};
+
 const INTERPRETERS: &[Interpreter] = &[
     Interpreter {
-        names: &[
-            "sh", "bash", "dash", "ash", "hush", "ksh", "mksh", "lksh", "oksh", "pdksh", "yash",
-            "zsh", "rbash", "rksh", "rzsh", "csh", "tcsh", "posh", "fish", "nu", "xonsh", "elvish",
-        ],
+        names: "sh bash dash ash hush ksh mksh lksh oksh pdksh yash zsh rbash rksh rzsh csh tcsh posh fish nu xonsh elvish",
         program: "c",
-        starts: "",
         value: "oO",
         rest: Rest::Shell,
+        ..PLAIN
     },
     Interpreter {
-        names: &["python", "pypy", "ipython", "micropython"],
+        names: "python pypy ipython micropython",
         program: "c",
         starts: "m",
         value: "WXQ",
         rest: Rest::Program,
     },
     Interpreter {
-        names: &["perl", "ruby"],
+        names: "perl ruby",
         program: "eE",
-        starts: "",
         value: "IrM",
         rest: Rest::Program,
+        ..PLAIN
     },
     Interpreter {
-        names: &[
-            "node", "nodejs", "lua", "luajit", "php", "irb", "elixir", "groovy", "octave",
-        ],
+        names: "node nodejs lua luajit php irb elixir groovy octave",
         program: "eprBRE",
-        starts: "",
         value: "ldc",
         rest: Rest::Program,
+        ..PLAIN
     },
     Interpreter {
-        names: &["awk", "gawk", "mawk", "nawk", "tclsh", "expect", "guile"],
+        names: "awk gawk mawk nawk tclsh expect guile",
         program: "efcEs",
-        starts: "",
         value: "Fvl",
         rest: Rest::Program,
+        ..PLAIN
     },
     Interpreter {
-        names: &["sed"],
+        names: "sed",
         program: "ef",
-        starts: "",
         value: "l",
         rest: Rest::Program,
+        ..PLAIN
     },
     Interpreter {
-        names: &["su", "runuser", "script", "capsh", "newgrp"],
+        names: "su runuser script capsh newgrp",
         program: "c",
-        starts: "",
-        value: "",
         rest: Rest::Options,
+        ..PLAIN
     },
     Interpreter {
-        names: &["env"],
-        program: "",
         starts: "S",
-        value: "uCa",
-        rest: Rest::Behind(0),
+        ..wrapper("env", "uCa", 0)
     },
     Interpreter {
-        names: &["flock"],
         program: "c",
-        starts: "",
-        value: "wE",
-        rest: Rest::Behind(1),
+        ..wrapper("flock", "wE", 1)
     },
-    wrapper(&["timeout"], "ks", 1),
-    wrapper(&["taskset", "chroot"], "", 1),
-    wrapper(&["chrt"], "TPD", 1),
-    wrapper(&["nice", "ionice"], "ncpPu", 0),
+    wrapper("timeout", "ks", 1),
+    wrapper("taskset chroot", "", 1),
+    wrapper("chrt", "TPD", 1),
+    wrapper("nice ionice", "ncpPu", 0),
     wrapper(
-        &[
-            "setsid", "nohup", "setpriv", "busybox", "toybox", "pkexec", "chronic", "unbuffer",
-        ],
+        "setsid nohup setpriv busybox toybox pkexec chronic unbuffer",
         "",
         0,
     ),
-    wrapper(&["stdbuf"], "ioe", 0),
-    wrapper(&["time"], "fo", 0),
-    wrapper(&["xargs"], "adEILnPs", 0),
-    wrapper(&["sudo", "doas", "run0"], "aCcDghpRrTtUu", 0),
-    wrapper(&["systemd-run"], "HMpEuC", 0),
-    wrapper(&["strace"], "abeEIoOpPsSuUX", 0),
-    wrapper(&["unshare"], "SGRw", 0),
-    wrapper(&["nsenter"], "tSG", 0),
+    wrapper("stdbuf", "ioe", 0),
+    wrapper("time", "fo", 0),
+    wrapper("xargs", "adEILnPs", 0),
+    wrapper("sudo doas run0", "aCcDghpRrTtUu", 0),
+    wrapper("systemd-run", "HMpEuC", 0),
+    wrapper("strace", "abeEIoOpPsSuUX", 0),
+    wrapper("unshare", "SGRw", 0),
+    wrapper("nsenter", "tSG", 0),
     Interpreter {
-        names: &[
-            "sg", "pdsh", "clush", "ansible", "salt", "tmux", "screen", "xterm", "at", "batch",
-            "nvim", "less", "gmake", "dbclient", "parallel", "socat", "gdb", "vim", "vi", "ex",
-            "emacs", "sqlite", "psql", "mysql", "julia", "R", "Rscript", "make", "git", "tar",
-            "rsync", "mariadb", "salt-ssh", "sem", "view", "bun", "deno", "pssh", "dsh", "lldb",
-            "ncat", "nc", "lftp", "mosh", "entr", "erl", "dc", "gnuplot", "bpftrace",
-        ],
-        program: "",
-        starts: "",
-        value: "",
-        rest: Rest::Any,
+        names: "sg pdsh clush ansible salt tmux screen xterm at batch nvim less gmake dbclient parallel socat gdb vim vi ex \
+            emacs sqlite psql mysql julia R Rscript make git tar rsync mariadb salt-ssh sem view bun deno pssh dsh lldb \
+            ncat nc lftp mosh entr erl dc gnuplot bpftrace salt-call machinectl hyperfine parallel-ssh ansible-playbook",
+        ..PLAIN
     },
     Interpreter {
-        names: &[
-            "salt-call",
-            "machinectl",
-            "hyperfine",
-            "parallel-ssh",
-            "ansible-playbook",
-        ],
-        program: "",
-        starts: "",
-        value: "",
-        rest: Rest::Any,
-    },
-    Interpreter {
-        names: &[
-            "ssh", "rsh", "eval", "pwsh", "watch", "slogin", "autossh", "plink",
-        ],
-        program: "",
-        starts: "",
-        value: "",
+        names: "ssh rsh eval pwsh watch slogin autossh plink",
         rest: Rest::All,
+        ..PLAIN
     },
 ];
 
 /// What starts the program that stands behind its options with these letters that take a value, and behind so many other words.
-const fn wrapper(
-    names: &'static [&'static str],
-    value: &'static str,
-    before: usize,
-) -> Interpreter {
+const fn wrapper(names: &'static str, value: &'static str, before: usize) -> Interpreter {
     Interpreter {
         names,
-        program: "",
-        starts: "",
         value,
         rest: Rest::Behind(before),
+        ..PLAIN
     }
 }
 
@@ -193,7 +160,7 @@ fn named(word: &str) -> Option<&'static Interpreter> {
         .iter()
         .find_map(|how| bare.strip_suffix(how))
         .unwrap_or(bare);
-    INTERPRETERS.iter().find(|it| it.names.contains(&bare))
+    INTERPRETERS.iter().find(|it| it.is_called(bare))
 }
 
 /// Whether a word names a program that executes a file it is given, whatever its mode.
@@ -209,7 +176,7 @@ pub(super) fn splits(word: &str, argument: &str) -> bool {
     };
     named(word).is_none_or(|it| match it.rest {
         Rest::Shell | Rest::Behind(_) => false,
-        _ if it.names.contains(&"python") || it.names.contains(&"sed") => {
+        _ if it.is_called("python") || it.is_called("sed") => {
             let takes = |c: char| [it.program, it.starts, it.value].concat().contains(c);
             first.contains(takes)
         }
@@ -258,6 +225,10 @@ struct Brings {
 }
 
 impl Interpreter {
+    fn is_called(&self, name: &str) -> bool {
+        self.names.split(' ').any(|known| known == name)
+    }
+
     /// The words up to its program and that one, where to go on, and whether an option announced it.
     fn takes(&self, argv: &[String], first: usize) -> (Vec<usize>, usize, bool) {
         if matches!(self.rest, Rest::All | Rest::Any) {
