@@ -1,7 +1,5 @@
 //! Who a machine is: an id made of its machine id, which systemd asks not to publish.
 
-use std::sync::OnceLock;
-
 use rustls::crypto::tls13::{Hkdf, OkmBlock};
 
 /// Of this program. Another one would make every machine a stranger.
@@ -13,7 +11,9 @@ const APPLICATION: [u8; 16] = [
 /// from it. What is no machine id is taken by its text.
 pub(crate) fn of_machine(machine_id: &str) -> String {
     let key = bytes(machine_id).unwrap_or_else(|| machine_id.as_bytes().to_vec());
-    let tag = hmac().hmac_sign(&block(&key), &APPLICATION);
+    // HMAC takes no longer key as it is. A text that is longer is no machine id, and its beginning has to do.
+    let key = OkmBlock::new(&key[..key.len().min(64)]);
+    let tag = hmac().hmac_sign(&key, &APPLICATION);
     let mut id = [0; 16];
     for (byte, tag) in id.iter_mut().zip(tag.as_ref()) {
         *byte = *tag;
@@ -21,7 +21,7 @@ pub(crate) fn of_machine(machine_id: &str) -> String {
     // A UUID of version 4, as systemd has it.
     id[6] = id[6] & 0x0f | 0x40;
     id[8] = id[8] & 0x3f | 0x80;
-    id.iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:032x}", u128::from_be_bytes(id))
 }
 
 /// Whether two recorded ids are of one machine. Releases before wrote the machine id itself, from which the other follows.
@@ -32,27 +32,15 @@ pub(crate) fn is_same(one: &str, other: &str) -> bool {
 /// The 16 bytes of a machine id.
 fn bytes(id: &str) -> Option<Vec<u8>> {
     let is_id = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let byte = |at| u8::from_str_radix(&id[at..at + 2], 16).ok();
-    is_id
-        .then(|| (0..32).step_by(2).map(byte).collect())
-        .flatten()
-}
-
-/// The key, no longer than HMAC takes as it is. A text that is longer is no machine id, and its beginning has to do.
-fn block(key: &[u8]) -> OkmBlock {
-    OkmBlock::new(&key[..key.len().min(64)])
+    let number = u128::from_str_radix(id, 16).ok().filter(|_| is_id);
+    number.map(|number| number.to_be_bytes().to_vec())
 }
 
 /// HMAC-SHA256 of the TLS library.
 fn hmac() -> &'static dyn Hkdf {
-    static HMAC: OnceLock<&'static dyn Hkdf> = OnceLock::new();
-    *HMAC.get_or_init(|| {
-        let suite = rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
-        suite
-            .tls13()
-            .expect("this suite is of TLS 1.3")
-            .hkdf_provider
-    })
+    let suite = rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
+    let suite = suite.tls13().expect("this suite is of TLS 1.3");
+    suite.hkdf_provider
 }
 
 #[cfg(test)]

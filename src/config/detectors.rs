@@ -14,16 +14,24 @@ use super::{Detector, DetectorKind, HttpCheck, HttpMeans, files};
 use crate::clean::is_hidden;
 use crate::core::machine::DETECTOR;
 
+/// What a detector of one type does, and the name that it gets of that.
+type Read = fn(&Field<'_>, &Host) -> Option<(String, DetectorKind)>;
+
 /// Each type with the fields that it has besides `type`, `name` and `timeout_sec`.
-const TYPES: &[(&str, &[&str])] = &[
-    ("file", &["path"]),
-    ("command", &["cmd", "success_exit_codes"]),
-    ("kernel", &[]),
+const TYPES: &[(&str, &[&str], Read)] = &[
+    ("file", &["path"], file),
+    ("command", &["cmd", "success_exit_codes"], command),
+    ("kernel", &[], |_, _| {
+        Some(("kernel".to_owned(), DetectorKind::Kernel))
+    }),
     (
         "http",
         &["url", "pointer", "equals", "status_codes", "tls_ca_file"],
+        http,
     ),
 ];
+
+const KNOWN: &str = "use file, command, kernel or http";
 
 /// All detectors; at least one, names unique.
 pub(super) fn read(field: &Field<'_>, host: &Host) -> Option<Vec<Detector>> {
@@ -59,13 +67,13 @@ fn number(detector: &mut Detector, before: &[Detector]) {
         return;
     };
     let default = of_program(cmd);
-    let same = before.iter().filter(|other| match &other.kind {
-        DetectorKind::Command { cmd, .. } => of_program(cmd) == default,
-        _ => false,
-    });
-    let count = same.clone().count();
-    if detector.name == default && count > 0 && !same.clone().any(|it| it.kind == detector.kind) {
-        detector.name = format!("{default}#{}", count + 1);
+    let is_same = |it: &&Detector| matches!(&it.kind, DetectorKind::Command { cmd, .. } if of_program(cmd) == default);
+    let same: Vec<_> = before.iter().filter(is_same).collect();
+    if detector.name == default
+        && !same.is_empty()
+        && same.iter().all(|it| it.kind != detector.kind)
+    {
+        detector.name = format!("{default}#{}", same.len() + 1);
     }
 }
 
@@ -93,29 +101,22 @@ fn detector(item: &Field<'_>, host: &Host) -> Option<Detector> {
     let Some(name) = kind.text() else {
         // Checking the keys first lets a mistyped `type` be reported once.
         item.map();
-        return kind.or_missing(None, "use file, command, kernel or http");
+        return kind.or_missing(None, KNOWN);
     };
     if name == "etcd" {
         return kind.refuse("requests through etcd are always watched; remove this entry");
     }
-    let types = TYPES.iter().map(|(known, _)| *known);
-    if !types.clone().any(|known| known == name) {
-        let advice = match nearest(&name, types) {
+    let Some((_, _, read)) = TYPES.iter().find(|(known, ..)| *known == name) else {
+        let advice = match nearest(&name, TYPES.iter().map(|(known, ..)| *known)) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => "use file, command, kernel or http".to_owned(),
+            None => KNOWN.to_owned(),
         };
         return kind.refuse(format!("{name:?} is not a type of detector; {advice}"));
-    }
+    };
     item.map();
     refuse_fields_of_others(item, &name);
     let timeout = timeout(&item.field("timeout_sec"));
-    let (description, kind) = match name.as_str() {
-        "file" => file(item)?,
-        "command" => command(item, host)?,
-        "http" => http(item)?,
-        "kernel" => ("kernel".to_owned(), DetectorKind::Kernel),
-        other => unreachable!("{other} is one of TYPES"),
-    };
+    let (description, kind) = read(item, host)?;
     Some(Detector {
         name: name_of(item).unwrap_or(description),
         timeout: timeout?,
@@ -125,7 +126,7 @@ fn detector(item: &Field<'_>, host: &Host) -> Option<Detector> {
 
 /// A field that this type ignores is a misunderstanding worth a word.
 fn refuse_fields_of_others(map: &Field<'_>, kind: &str) {
-    for (other, names) in TYPES.iter().filter(|(other, _)| *other != kind) {
+    for (other, names, _) in TYPES.iter().filter(|(other, ..)| *other != kind) {
         for field in names.iter().map(|name| map.field(name)) {
             if field.is_given() {
                 field.problem(format!(
@@ -146,7 +147,7 @@ fn timeout(field: &Field<'_>) -> Option<Duration> {
     Some(timeout)
 }
 
-fn file(map: &Field<'_>) -> Option<(String, DetectorKind)> {
+fn file(map: &Field<'_>, _: &Host) -> Option<(String, DetectorKind)> {
     let field = map.field("path");
     let example = "for example /var/run/reboot-required";
     let path = field.required(example)?.absolute_path()?;
@@ -204,7 +205,7 @@ fn exit_codes(field: &Field<'_>) -> Vec<i32> {
     codes.iter().filter_map(|code| code.whole(0, 255)).collect()
 }
 
-fn http(map: &Field<'_>) -> Option<(String, DetectorKind)> {
+fn http(map: &Field<'_>, _: &Host) -> Option<(String, DetectorKind)> {
     let field = map.field("url");
     let example = "for example https://cmdb.example.com/reboot/node-7";
     let url = field.required(example)?.text()?;

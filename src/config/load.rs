@@ -124,14 +124,10 @@ const MISTAKEN: [&str; 6] = [".yaml", ".yml", ".json", ".conf", ".yaml.txt", ".y
 /// The drop-in files, in name order. A file that looks like one and is not taken is worth a warning.
 fn drop_ins(config: &Path, sink: &Sink) -> Result<Vec<PathBuf>, Problem> {
     let folder = config.parent().unwrap_or(Path::new("")).join("config.d");
-    // A link that leads nowhere was meant to lead to drop-ins.
-    let remedy = if folder.is_symlink() {
-        "what the link names must be there and readable; correct or remove the link"
-    } else {
-        "make it readable or remove it"
-    };
+    let remedy = "make it readable or remove it";
     let entries = match fs::read_dir(&folder) {
         Ok(entries) => entries,
+        // A link that leads nowhere was meant to lead to drop-ins.
         Err(error) if error.kind() == io::ErrorKind::NotFound && !folder.is_symlink() => {
             return Ok(Vec::new());
         }
@@ -162,10 +158,7 @@ fn drop_ins(config: &Path, sink: &Sink) -> Result<Vec<PathBuf>, Problem> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Problem> {
-    let remedy = match path.is_symlink() {
-        true => "what the link names must be there and readable; correct or remove the link",
-        false => "create it or name another with --config",
-    };
+    let remedy = "create it or name another with --config";
     trust::read(path, MAX_BYTES).map_err(|error| unusable(path, error, remedy))
 }
 
@@ -261,6 +254,10 @@ pub(super) fn public(line: &str) -> String {
 }
 
 fn unusable(path: &Path, error: io::Error, remedy: &str) -> Problem {
+    let remedy = match path.is_symlink() {
+        true => "what the link names must be there and readable; correct or remove the link",
+        false => remedy,
+    };
     let message = trust::words(error, |error| format!("cannot be read: {error}; {remedy}"));
     Place::file(path).problem("", message)
 }

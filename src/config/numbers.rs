@@ -3,6 +3,8 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use jiff::{Span, SpanRelativeTo};
+
 use super::reader::Field;
 use super::tree::Value;
 
@@ -86,15 +88,10 @@ impl Field<'_> {
 
 /// What `90`, `5m`, `5 min` or `1h` in quotes is in seconds.
 fn with_unit(text: &str) -> Option<u64> {
-    let text = text.trim();
-    let digits = text.find(|letter: char| !letter.is_ascii_digit());
-    let (number, unit) = text.split_at(digits.unwrap_or(text.len()));
-    let factor = match unit.trim() {
-        "" | "s" | "sec" | "secs" | "seconds" => 1,
-        "m" | "min" | "mins" | "minutes" => 60,
-        "h" | "hour" | "hours" => 3600,
-        "d" | "day" | "days" => 86_400,
-        _ => return None,
-    };
-    number.parse::<u64>().ok()?.checked_mul(factor)
+    if let Ok(number) = text.trim().parse() {
+        return Some(number);
+    }
+    let span: Span = text.trim().parse().ok()?;
+    let days = SpanRelativeTo::days_are_24_hours();
+    span.to_duration(days).ok()?.as_secs().try_into().ok()
 }

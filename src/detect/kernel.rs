@@ -67,36 +67,33 @@ const IMAGE_BASED: &[(&str, (&str, &str))] = &[
 /// an error, with what to ask instead. Where GRUB or systemd-boot is told to start an older kernel than the newest, that one
 /// counts; what starts next in other ways is not known, and the reboot budget is for that. A container or a machine whose
 /// kernel comes from its host gets an error. Answers as well which newer kernel would be booted.
-pub fn check(root: &Path) -> (DetectorResult, Option<String>) {
-    if let Some(why) = image_based(root) {
-        return (DetectorResult::Failed(why), None);
-    }
-    let verdict = running(&root.join("proc/sys/kernel/osrelease"))
-        .and_then(|running| installed(root).map(|installed| (running, installed)))
-        .and_then(|(running, installed)| judge(&running, &installed, root));
-    match verdict {
-        Ok(None) => (DetectorResult::Clear, None),
-        Ok(Some((why, next))) => (DetectorResult::Required(why), next),
-        Err(why) => (DetectorResult::Failed(why), None),
-    }
+pub fn check(root: &Path) -> Verdict {
+    let verdict = || {
+        not_image_based(root)?;
+        let running = running(&root.join("proc/sys/kernel/osrelease"))?;
+        judge(&running, &installed(root)?, root)
+    };
+    verdict().unwrap_or_else(|why| (DetectorResult::Failed(why), None))
 }
 
-/// Why the files of this system say nothing of the kernel that it starts next.
-fn image_based(root: &Path) -> Option<String> {
+/// Whether a reboot is required, and for which kernel, if that is certain.
+pub type Verdict = (DetectorResult, Option<String>);
+
+/// An error where the files of this system say nothing of the kernel that it starts next.
+fn not_image_based(root: &Path) -> Result<(), String> {
     let is_there = |path: &str| {
         let (folder, begin) = path.rsplit_once('/').unwrap_or(("", path));
-        let entries = fs::read_dir(root.join(folder))
-            .into_iter()
-            .flatten()
-            .flatten();
-        let mut names = entries.map(|entry| entry.file_name());
-        let is_it = |name: &str| name == begin || begin.ends_with('.') && name.starts_with(begin);
-        names.any(|name| name.to_str().is_some_and(is_it))
+        let names = names(&root.join(folder)).unwrap_or_default();
+        let is_it =
+            |name: &String| name == begin || begin.ends_with('.') && name.starts_with(begin);
+        names.iter().any(is_it)
     };
-    let (_, (what, instead)) = IMAGE_BASED.iter().find(|(path, _)| is_there(path))?;
-    Some(format!(
-        "this host is of {what}, whose next kernel is not to be seen in /boot; use a command detector instead: {instead}"
-    ))
+    match IMAGE_BASED.iter().find(|(path, _)| is_there(path)) {
+        None => Ok(()),
+        Some((_, (what, instead))) => Err(format!(
+            "this host is of {what}, whose next kernel is not to be seen in /boot; use a command detector instead: {instead}"
+        )),
+    }
 }
 
 /// What is there of an installed kernel. Of a file: whether something is in it, as a file system without space leaves empty ones.
@@ -122,12 +119,11 @@ fn is_whole(file: &Path) -> Option<bool> {
     Some(file.len() > 0)
 }
 
-/// Why a reboot is required, if it is, and for which kernel, if that is certain.
 fn judge(
     running: &Release,
     installed: &BTreeMap<String, Found>,
     root: &Path,
-) -> Result<Option<(String, Option<String>)>, String> {
+) -> Result<Verdict, String> {
     // Whether images are named by release is asked for each flavour: one of another flavour says nothing of module trees here.
     let of_its_flavour = |name: &str| Release::parse(name).filter(|it| it.same_flavour(running));
     let images = installed
@@ -151,7 +147,7 @@ fn judge(
             let next = loader::next(root, &newest.name)
                 .filter(|next| of_flavour().any(|it| it.name == next.release));
             let (why, target) = match next {
-                Some(next) if next.release == *name => return Ok(None),
+                Some(next) if next.release == *name => return Ok((DetectorResult::Clear, None)),
                 Some(next) => (
                     format!(
                         "kernel {} is what {} starts next, {name} is running",
@@ -164,13 +160,13 @@ fn judge(
                     newest.name.clone(),
                 ),
             };
-            Ok(Some((why, Some(target))))
+            Ok((DetectorResult::Required(why), Some(target)))
         }
-        _ if here.is_some() => Ok(None),
+        _ if here.is_some() => Ok((DetectorResult::Clear, None)),
         Some(newest) => {
             let newest = &newest.name;
             let why = format!("running kernel {name} is no longer installed, {newest} is");
-            Ok(Some((why, None)))
+            Ok((DetectorResult::Required(why), None))
         }
         None => {
             let names: Vec<&str> = kernels.iter().map(|kernel| kernel.name.as_str()).collect();

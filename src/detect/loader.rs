@@ -7,6 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use super::image::image_release;
+use crate::trust;
 
 /// What starts next, and what says so.
 #[derive(Debug, PartialEq, Eq)]
@@ -187,12 +188,10 @@ fn quoted(text: &str) -> String {
 }
 
 fn read(path: &Path) -> Option<String> {
-    let size = fs::metadata(path).ok().filter(fs::Metadata::is_file)?.len();
-    if size > LIMIT {
-        return None;
-    }
+    let bytes = trust::plain(path, LIMIT + 1).ok()?;
     // The environment block of GRUB ends in padding, and titles may be of any encoding.
-    Some(String::from_utf8_lossy(&fs::read(path).ok()?).into_owned())
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    (bytes.len() as u64 <= LIMIT).then_some(text)
 }
 
 #[cfg(test)]
