@@ -3,7 +3,6 @@
 //! Whatever is not the answer of a working server is an error, never "not required": a refused or silent connection, a
 //! redirect, a status that was not foreseen, a document that is no JSON or lacks the place that is asked for.
 
-use std::io::Read as _;
 use std::net::ToSocketAddrs as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -98,21 +97,14 @@ fn same(found: &Value, wanted: &Value) -> bool {
 }
 
 fn document(body: Body, limit: Duration) -> Result<Value, String> {
-    let mut text = Vec::new();
-    let mut reader = body.into_with_config().limit(u64::MAX).reader();
-    let read = reader
-        .by_ref()
-        .take(MAX_BODY_BYTES + 1)
-        .read_to_end(&mut text);
-    read.map_err(|error| match ureq::Error::from(error) {
+    let body = body.into_with_config().limit(MAX_BODY_BYTES);
+    let text = body.read_to_vec().map_err(|error| match error {
         ureq::Error::Timeout(_) => timed_out(limit),
+        ureq::Error::BodyExceedsLimit(_) => {
+            format!("the document is longer than {MAX_BODY_BYTES} bytes")
+        }
         other => format!("the document broke off: {other}"),
     })?;
-    if text.len() as u64 > MAX_BODY_BYTES {
-        return Err(format!(
-            "the document is longer than {MAX_BODY_BYTES} bytes"
-        ));
-    }
     serde_json::from_slice(&text).map_err(|error| format!("the document is not JSON: {error}"))
 }
 
