@@ -87,8 +87,14 @@ pub fn of_cluster(survey: &Survey, reader: &Reader<'_>, zone: &TimeZone) -> Vec<
     parts.extend(idles.map(|fact| Part::new(Tone::Notice, format!("{fact}; {waiting}."))));
     parts.extend(with(Rank::Waits).map(|state| part(state, None, now)));
     if parts.is_empty() {
-        let idle = "Nothing to do: nobody reboots, nobody waits.";
-        parts.push(Part::new(Tone::Good, idle));
+        let (tone, idle) = match survey.partial {
+            true => (
+                Tone::Notice,
+                "Of those that were read nobody reboots and nobody waits; there are more.",
+            ),
+            false => (Tone::Good, "Nothing to do: nobody reboots, nobody waits."),
+        };
+        parts.push(Part::new(tone, idle));
     }
     parts.extend(ill(&with(Rank::Ill).collect::<Vec<_>>()));
     parts
@@ -439,6 +445,55 @@ mod tests {
                 "release node-c --reason TEXT",
                 "release node-a --reason TEXT"
             ]
+        );
+    }
+
+    #[test]
+    fn what_held_a_pass_up_is_told_as_of_that_pass() {
+        let mut window = kept("node-c", "window", Some(Required::default()));
+        window.1.as_mut().unwrap().once = true;
+        let survey = Survey {
+            standings: vec![window],
+            ..Survey::default()
+        };
+        let parts = headline(&view(local(), survey), now());
+        let told = "node-c needs a reboot and is blocked: node-a failed, as its last pass left it.";
+        assert_eq!(parts[0].fact, told);
+    }
+
+    #[test]
+    fn a_line_that_nothing_stops_is_not_said_to_stand() {
+        let goes_on = |claims| {
+            let survey = Survey {
+                claims,
+                standings: vec![kept("node-c", "line", Some(Required::default()))],
+                ..Survey::default()
+            };
+            let parts = headline(&view(local(), survey), now());
+            let told = "node-c needs a reboot and goes on with its next check: no failure stands";
+            parts.iter().any(|part| part.fact.starts_with(told))
+        };
+        assert!(goes_on(vec![]));
+        // It may stand still, as only the node itself can see.
+        assert!(!goes_on(vec![found(
+            "node-a",
+            Phase::Rebooting,
+            1,
+            "11:59"
+        )]));
+    }
+
+    #[test]
+    fn of_nodes_that_were_not_read_nothing_is_said() {
+        let survey = Survey {
+            partial: true,
+            ..Survey::default()
+        };
+        let parts = headline(&view(local(), survey), now());
+        let told = "Of those that were read nobody reboots and nobody waits; there are more.";
+        assert_eq!(
+            (parts[0].tone, parts[0].fact.as_str()),
+            (Tone::Notice, told)
         );
     }
 }

@@ -4,8 +4,10 @@ use super::{NodeState, Rank, as_left, speaks_of_claim, without_claim};
 use crate::core::machine::{judge_cooldown, judge_pause};
 use crate::identity::is_same;
 use crate::lock::NodeRecord;
+use crate::lock::outcome::Found;
 use crate::lock::record::{Blocked, Standing};
 use crate::lock::survey::{Said, Survey};
+use crate::status::describe::committed;
 
 pub(super) fn idle(
     node: &str,
@@ -62,12 +64,17 @@ pub(in crate::status) fn why_ill(said: &Said) -> &str {
 
 /// Why what held a node up is over, which it finds out when it looks again.
 fn lifted(blocked: &Blocked, record: Option<&NodeRecord>, survey: &Survey) -> Option<&'static str> {
+    // One may stand still, as only those can tell who have seen it.
+    let is_committed = |(_, found): &(String, Found)| committed(found);
     match blocked.label.as_str() {
         "budget" if record.is_some_and(|record| record.budget_used == 0) => {
             Some("its budget was reset")
         }
         "paused" if survey.pause.is_none() => Some("the pause is over"),
         "cooldown" if survey.cooldown.is_none() => Some("the cooldown is over"),
+        "line" if survey.line.failures.is_empty() && !survey.claims.iter().any(is_committed) => {
+            Some("no failure stands")
+        }
         _ => None,
     }
 }
@@ -97,7 +104,8 @@ fn held_up(node: &str, standing: &Standing, label: &str, text: &str) -> NodeStat
         true => Rank::Waits,
         false => Rank::Blocked,
     };
-    let state = NodeState::new(node, rank, format!("{node} {needs}: {text}"));
+    let left = as_left(standing);
+    let state = NodeState::new(node, rank, format!("{node} {needs}: {text}{left}"));
     match label {
         "budget" => {
             let command = format!("reset-budget {node} --reason TEXT");
