@@ -158,8 +158,9 @@ fn remarks(survey: &Survey, nodes: &[&str], fresh: &[&str]) {
             && record.attempt.is_none()
         {
             say(&format!(
-                "the last reboot of {node} did not clear what it was for: when that used its budget up, it waits until no \
-                 detector asks, or for: reboot-coordinator reset-budget {node} --reason TEXT"
+                "{} of the reboot budget of {node} is used: where that is all of it, {node} waits until no detector asks, or for: \
+                 reboot-coordinator reset-budget {node} --reason TEXT",
+                record.budget_used
             ));
         }
     }

@@ -10,7 +10,7 @@ use super::local::Local;
 use super::node_state::{NodeState, Rank, node_states};
 use super::stood::Reader;
 use super::table::Tone;
-use super::times::{clock, instant, span, zone};
+use super::times::{clock, instant, is_ahead, span, zone};
 use crate::identity::is_same;
 use crate::lock::NodeRecord;
 use crate::lock::record::{Blocked, RecordError, Standing};
@@ -103,8 +103,10 @@ pub fn of_cluster(survey: &Survey, reader: &Reader<'_>, zone: &TimeZone) -> Vec<
 pub(super) fn part(state: &NodeState, waiting: Option<&str>, now: Timestamp) -> Part {
     let (node, age) = (&state.node, state.age(now));
     let more = (state.rank == Rank::Stuck && !age.is_empty()).then(|| {
+        let ahead = instant(&state.since).is_some_and(|at| is_ahead(now, at));
+        let word = if ahead { "Since" } else { "For" };
         format!(
-            "For {age}. While {node} holds its claim the line stands still: look at that machine."
+            "{word} {age}. While {node} holds its claim the line stands still: look at that machine."
         )
     });
     let waiting = waiting.map_or_else(String::new, |waiting| format!("; {waiting}"));
@@ -495,5 +497,29 @@ mod tests {
             (parts[0].tone, parts[0].fact.as_str()),
             (Tone::Notice, told)
         );
+    }
+
+    #[test]
+    fn a_node_that_is_stuck_since_the_future_is_not_said_to_be_so_for_that_long() {
+        for (since, told) in [
+            ("11:00", "For 1 h. While"),
+            ("15:00", "Since 3 h in the future. While"),
+        ] {
+            let standing = Standing {
+                node: "node-a".into(),
+                node_id: "id-node-a".into(),
+                state: "retrying".into(),
+                since: at(since),
+                ..Standing::default()
+            };
+            let survey = Survey {
+                claims: vec![found("node-a", Phase::Rebooting, 1, since)],
+                standings: vec![("node-a".into(), Ok(standing))],
+                ..Survey::default()
+            };
+            let parts = headline(&view(local(), survey), now());
+            let more = parts[0].more.as_ref().unwrap();
+            assert!(more.starts_with(told), "{more}");
+        }
     }
 }

@@ -12,7 +12,7 @@ use idle::{as_it_is, idle};
 use super::describe::{by_node, committed};
 use super::stood::{Here, Reader};
 use super::table::Tone;
-use super::times::{SKEW_SEC, instant, rfc3339, since_text, span};
+use super::times::{instant, is_ahead, rfc3339, since_text, span};
 use crate::identity::is_same;
 use crate::lock::Phase;
 use crate::lock::outcome::Found;
@@ -34,7 +34,7 @@ pub(crate) struct NodeState {
     /// A sentence without its stop, and without anything that changes every second.
     pub(crate) fact: String,
     /// Since when, by the clock of that node; empty where that is not known.
-    since: String,
+    pub(super) since: String,
     /// When to type which command of ours.
     pub(crate) command: Option<(&'static str, String)>,
 }
@@ -246,13 +246,11 @@ fn holder(node: &str, found: &Found, words: Option<&Standing>, reader: &Reader<'
     let Some(standing) = words.filter(speaks) else {
         let late = reader.is_late(found);
         let began = reader.began(found);
-        let clock = match began.map_or(0, |at| at.as_second() - reader.now.as_second()) {
-            ..=SKEW_SEC => String::new(),
-            ahead => format!(
-                "; since when is not known, as its clock is ahead by {} or more",
-                span(ahead)
-            ),
-        };
+        let ahead = began.filter(|at| is_ahead(reader.now, *at));
+        let clock = ahead.map_or_else(String::new, |at| {
+            let by = span(at.as_second() - reader.now.as_second());
+            format!("; since when is not known, as its clock is ahead by {by} or more")
+        });
         let what = match (claim.phase, late) {
             (Phase::Rebooting, true) => "has not come back",
             (Phase::Rebooting, false) => "reboots",

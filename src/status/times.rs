@@ -33,13 +33,13 @@ pub(crate) fn span(seconds: i64) -> String {
 }
 
 /// By how many seconds a clock is ahead before it is told. Clocks differ between nodes, so that the near future is now.
-pub(super) const SKEW_SEC: i64 = 60;
+const SKEW_SEC: i64 = 60;
 
 /// `3 min ago`.
 pub(crate) fn ago(now: Timestamp, at: Timestamp) -> String {
     match now.as_second() - at.as_second() {
         seconds @ 1.. => format!("{} ago", span(seconds)),
-        seconds if seconds < -SKEW_SEC => format!("{} in the future", span(-seconds)),
+        seconds if is_ahead(now, at) => format!("{} in the future", span(-seconds)),
         _ => "just now".to_owned(),
     }
 }
@@ -57,11 +57,16 @@ pub(crate) fn ago_text(now: Timestamp, text: &str) -> String {
     }
 }
 
+/// Whether the clock that told a time is ahead, so that nobody knows since when.
+pub(super) fn is_ahead(now: Timestamp, at: Timestamp) -> bool {
+    at.as_second() - now.as_second() > SKEW_SEC
+}
+
 /// How long it has been, as far as the clock that told the time was not ahead.
 pub(crate) fn since(now: Timestamp, at: Timestamp) -> String {
-    match now.as_second() - at.as_second() {
-        seconds if seconds < -SKEW_SEC => ago(now, at),
-        seconds => span(seconds),
+    match is_ahead(now, at) {
+        true => ago(now, at),
+        false => span(now.as_second() - at.as_second()),
     }
 }
 
@@ -72,8 +77,7 @@ pub(crate) fn since_text(now: Timestamp, text: &str) -> String {
 
 /// The same behind a word: ` for 3 min`.
 pub(crate) fn for_span(now: Timestamp, at: Timestamp) -> String {
-    let is_ahead = at.as_second() - now.as_second() > SKEW_SEC;
-    let word = if is_ahead { "since" } else { "for" };
+    let word = if is_ahead(now, at) { "since" } else { "for" };
     format!(" {word} {}", since(now, at))
 }
 
