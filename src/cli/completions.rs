@@ -1,14 +1,13 @@
 //! `completions`: prints the scripts of `docs/completions`, which `tests/manual/completions.rs` makes, and the names they ask for.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use super::cluster::{Cluster, known};
+use super::cluster::Cluster;
 use super::exit::Exit;
 use super::output::print;
 use crate::config;
-use crate::status::describe::named;
+use crate::status::describe::{everybody, named};
 
 /// How long names are waited for.
 const LIMIT: Duration = Duration::from_secs(1);
@@ -34,10 +33,10 @@ pub(super) fn names(path: &Path, claims: bool) -> Result<Exit, Exit> {
     config.etcd.timeout = config.etcd.timeout.min(LIMIT);
     let survey = Cluster::of(config).and_then(|cluster| cluster.survey());
     let survey = survey.map_err(|_| Exit::Failure)?;
-    let mut names: BTreeSet<&str> = named(&survey.claims).collect();
-    if !claims {
-        names.extend(known(&survey));
-    }
+    let names = match claims {
+        true => named(&survey.claims).collect(),
+        false => everybody(&survey),
+    };
     for name in names.iter().filter(|name| name.bytes().all(is_plain)) {
         print(name);
     }

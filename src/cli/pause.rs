@@ -14,9 +14,9 @@ use crate::lock::Pause;
 use crate::lock::operator::{self as request, Standing};
 use crate::lock::outcome::Found;
 use crate::lock::record::{RECORD_VERSION, decode};
-use crate::status::describe::{age, committed, holder_row, pause_text, paused_text};
+use crate::status::describe::{began, committed, holder_row, pause_text, paused_text};
 use crate::status::table::{Style, Table};
-use crate::status::times::{instant, rfc3339, zone};
+use crate::status::times::{instant, rfc3339, since_text, zone};
 
 /// How often it starts over because somebody else changed the pause in the same moment.
 const TRIES: u32 = 3;
@@ -140,7 +140,7 @@ fn begun(claims: &[(String, Found)], now: Timestamp, style: Style) -> String {
         false => "these had begun before, and finish:",
     };
     let down = down.iter();
-    let rows = down.map(|(node, found)| holder_row(node, found, age(found, now)));
+    let rows = down.map(|(node, found)| holder_row(node, found, since_text(now, began(found))));
     let mut lines = vec![head.to_owned()];
     lines.extend(Table::of(2, rows).lines(style));
     match queued.len() {

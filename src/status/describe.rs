@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::table::{Cell, Table, Tone, cell, plain};
-use super::times::{ago_text, clock, for_text, instant, since_text, until};
+use super::times::{ago_text, clock, for_text, instant, until};
 use crate::core::{Verdict, Word};
 use crate::lock::outcome::Found;
 use crate::lock::record::RecordError;
 use crate::lock::survey::Survey;
-use crate::lock::{Claim, Cooldown, History, NodeRecord, Pause, RebootRequest};
+use crate::lock::{Cooldown, History, NodeRecord, Pause, RebootRequest};
 
 /// Whether a claim is past the point of no return. One that cannot be read is, unless it hangs on a lease.
 pub(crate) fn committed(found: &Found) -> bool {
@@ -27,24 +27,13 @@ pub(crate) fn phase(found: &Found) -> &'static str {
     claim.map_or("unreadable", |claim| claim.phase.as_str())
 }
 
-/// When a claim came into its present state: its commit, or its place in the queue.
-pub(crate) fn began(claim: &Claim) -> &str {
-    match &claim.committed_at {
-        Some(at) if claim.phase.committed() => at,
-        _ => &claim.since,
+/// When a claim came into its present state: its commit, or its place in the queue. Empty when that cannot be read.
+pub(crate) fn began(found: &Found) -> &str {
+    match &found.claim {
+        Ok(claim) if claim.phase.committed() => claim.committed_at.as_ref().unwrap_or(&claim.since),
+        Ok(claim) => &claim.since,
+        Err(_) => "",
     }
-}
-
-/// How long a claim has been in its present state; empty when that cannot be read.
-pub(crate) fn age(found: &Found, now: Timestamp) -> String {
-    let claim = found.claim.as_ref();
-    claim.map_or_else(|_| String::new(), |claim| since_text(now, began(claim)))
-}
-
-/// For how long a claim has been in its present state; empty when that cannot be read.
-pub(crate) fn for_how_long(found: &Found, now: Timestamp) -> String {
-    let claim = found.claim.as_ref();
-    claim.map_or_else(|_| String::new(), |claim| for_text(now, began(claim)))
 }
 
 /// A text in its frame; nothing where there is none.
@@ -57,7 +46,7 @@ pub(crate) fn framed(before: &str, text: &str, after: &str) -> String {
 
 /// How far a claim has come, and for how long it has been there.
 pub(crate) fn how_far(found: &Found, now: Timestamp) -> String {
-    phase(found).to_owned() + &for_how_long(found, now)
+    phase(found).to_owned() + &for_text(now, began(found))
 }
 
 /// Why the reboot was asked for, or why the claim cannot be read.
@@ -71,6 +60,12 @@ pub(crate) fn reasons(found: &Found) -> String {
 /// The names in a list of what is known of nodes.
 pub(crate) fn named<T>(list: &[(String, T)]) -> impl Iterator<Item = &str> {
     list.iter().map(|(name, _)| name.as_str())
+}
+
+/// Everybody of whom something is known for as long as it lives: members, and who has a claim or says something.
+pub(crate) fn everybody(survey: &Survey) -> BTreeSet<&str> {
+    let members = named(&survey.nodes).chain(named(&survey.claims));
+    members.chain(named(&survey.standings)).collect()
 }
 
 /// What such a list holds of a node.

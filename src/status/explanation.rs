@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::View;
 use super::describe::{
-    committed, framed, named, names, of_node, phase, reasons, rebooted, request_text,
+    committed, everybody, framed, named, names, of_node, phase, reasons, rebooted, request_text,
 };
 use super::domains;
 use super::forecast::forecast;
@@ -23,11 +23,7 @@ use crate::lock::survey::Survey;
 
 /// Whether anything is known under this name.
 pub(crate) fn knows(survey: &Survey, node: &str) -> bool {
-    let members = named(&survey.nodes).chain(named(&survey.standings));
-    let mut known = members
-        .chain(named(&survey.claims))
-        .chain(named(&survey.requests));
-    known.any(|name| name == node)
+    everybody(survey).contains(node) || of_node(&survey.requests, node).is_some()
 }
 
 /// For people. The first line is the headline of `status`; `other` is another node than this.

@@ -2,14 +2,12 @@
 
 mod idle;
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 
 pub(super) use idle::why_ill;
 use idle::{as_it_is, idle};
 
-use super::describe::{by_node, committed};
+use super::describe::{by_node, committed, everybody};
 use super::stood::{Here, Reader};
 use super::table::Tone;
 use super::times::{instant, is_ahead, rfc3339, since_text, span};
@@ -74,10 +72,10 @@ pub(crate) fn node_states(survey: &Survey, reader: &Reader<'_>) -> Vec<NodeState
     let nodes = by_node(&survey.nodes);
     let reports = by_node(&survey.reports);
     let standings = by_node(&survey.standings);
-    let names = claims.keys().chain(nodes.keys()).chain(standings.keys());
     let known = |here: &Here<'_>| here.word.is_some() || here.phase.is_some() || here.starts;
     let here = reader.here.filter(known);
-    let names: BTreeSet<&str> = names.copied().chain(here.map(|it| it.node)).collect();
+    let mut names = everybody(survey);
+    names.extend(here.map(|it| it.node));
     let state = |full: &str| {
         // A key may be as long as a book; a name of ours is not.
         let node = &full.chars().take(LONGEST).collect::<String>();

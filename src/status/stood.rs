@@ -106,7 +106,7 @@ impl Reader<'_> {
         let patience = claim.map_or(self.patience, |it| it.patience(self.patience));
         let since_commit = claim.map_or(patience, |it| it.patience_since_commit(self.patience));
         let by_clocks = || {
-            let began = claimed(found).map_or(self.now, |at| at.min(self.now));
+            let began = instant(began(found)).map_or(self.now, |at| at.min(self.now));
             let age = Duration::try_from(self.now.duration_since(began));
             age.is_ok_and(|age| age > since_commit)
         };
@@ -118,7 +118,7 @@ impl Reader<'_> {
 
     /// When a claim came into its present state: as its record says, but not where this host knows better.
     pub(crate) fn began(&self, found: &Found) -> Option<Timestamp> {
-        let said = claimed(found)?;
+        let said = instant(began(found))?;
         let Some((revisions, now)) = self.seen else {
             return Some(said);
         };
@@ -141,10 +141,6 @@ impl Reader<'_> {
         let began = self.began(found);
         began.map(|at| since(self.now, at)).unwrap_or_default()
     }
-}
-
-fn claimed(found: &Found) -> Option<Timestamp> {
-    instant(began(found.claim.as_ref().ok()?))
 }
 
 #[cfg(test)]

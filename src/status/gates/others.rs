@@ -1,7 +1,5 @@
 //! What closes the gates that hang on other nodes, and on what this one reports to them, for people.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 
 use super::judge::{name, refused, unasked};
@@ -14,7 +12,7 @@ use crate::lock::outcome::Members;
 use crate::lock::survey::Survey;
 use crate::lock::waves::Member;
 use crate::status::describe::{
-    by_node, committed, for_how_long, framed, how_far, named, names, of_node,
+    began, by_node, committed, everybody, framed, how_far, named, names, of_node,
 };
 use crate::status::domains;
 use crate::status::local::Local;
@@ -39,7 +37,7 @@ pub(crate) fn turn(local: &Local, survey: &Survey, now: Timestamp) -> Verdict {
     let domains = claim.map_or(&local.config.domains, |claim| &claim.domains);
     let own = match own {
         None => "not in the queue".to_owned(),
-        Some(found) => "in the queue".to_owned() + &for_how_long(found, now),
+        Some(found) => "in the queue".to_owned() + &for_text(now, began(found)),
     };
     let why = match domains::turn(domains, local.config.max_concurrent_reboots, ahead) {
         Ok(()) => return Verdict::ok(NAME, format!("{own}; its turn is free")),
@@ -116,14 +114,12 @@ fn with_remedy(refusal: &Refusal) -> Verdict {
 fn members(survey: &Survey) -> Vec<Member> {
     let (nodes, claims) = (by_node(&survey.nodes), by_node(&survey.claims));
     let said = by_node(&survey.standings);
-    let all = nodes.keys().chain(claims.keys()).chain(said.keys());
-    let all: BTreeSet<&str> = all.copied().collect();
     let member = |node: &str| {
         let (claim, said) = (claims.get(node).copied(), said.get(node).copied());
         let record = nodes.get(node).copied();
         Member::of(node, record, claim.cloned(), said.cloned())
     };
-    all.into_iter().filter_map(member).collect()
+    everybody(survey).into_iter().filter_map(member).collect()
 }
 
 /// The health script is not run; what it said last as monitor stands in this node's report.
