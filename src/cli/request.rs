@@ -29,10 +29,7 @@ pub(super) fn request(cluster: &Cluster, options: &RequestOptions) -> Done {
 fn ask(cluster: &Cluster, options: &RequestOptions) -> Done {
     let survey = cluster.survey()?;
     let known = known(&survey);
-    let nodes: Vec<&str> = match options.nodes.as_slice() {
-        [] => known.iter().copied().collect(),
-        some => some.iter().map(String::as_str).collect(),
-    };
+    let nodes = those(&options.nodes, known.iter().copied());
     if nodes.is_empty() {
         return Err(Trouble::new(
             "no member is registered yet, so nothing was requested",
@@ -77,6 +74,14 @@ fn ask(cluster: &Cluster, options: &RequestOptions) -> Done {
     // Who commits meanwhile is to be seen, too.
     remarks(&cluster.survey()?, &nodes, &fresh);
     Ok(Exit::Done)
+}
+
+/// Who is named, or all where nobody is.
+fn those<'a>(named: &'a [String], all: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    match named {
+        [] => all.collect(),
+        some => some.iter().map(String::as_str).collect(),
+    }
 }
 
 /// Makes a request, an urgent one also in the place of one that is not; else what stands there.
@@ -174,10 +179,7 @@ fn under_way(survey: &Survey, node: &str) -> Option<String> {
 
 fn cancel(cluster: &Cluster, nodes: &[String]) -> Done {
     let before = cluster.survey()?;
-    let nodes: Vec<&str> = match nodes {
-        [] => named(&before.requests).collect(),
-        some => some.iter().map(String::as_str).collect(),
-    };
+    let nodes = those(nodes, named(&before.requests));
     if nodes.is_empty() {
         print("no reboot is requested");
     }

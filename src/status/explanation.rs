@@ -10,7 +10,7 @@ use super::describe::{
 use super::domains;
 use super::forecast::forecast;
 use super::gates::next_opening;
-use super::headline::{self, Part, headline, other_machine};
+use super::headline::{self, Part, headline};
 use super::json::{part, readable};
 use super::node_state::{as_left, node_states, speaks_of_claim};
 use super::table::{Style, Table, Tone, cell, folded};
@@ -54,15 +54,9 @@ pub(crate) fn text(view: &View, other: Option<&str>, now: Timestamp) -> String {
     lines.join("\n")
 }
 
-/// What is known of the node; nothing where another machine has the name of this host, since it is all about that one.
-fn known<'a>(view: &'a View, node: &str) -> Option<&'a Survey> {
-    let ours = |it: &&Survey| node != view.local.node() || other_machine(&view.local, it).is_none();
-    view.known().filter(ours)
-}
-
 /// The phase of its claim when that is committed: then no gate is what it waits for.
 fn begun(view: &View, node: &str) -> Option<Phase> {
-    let claim = known(view, node).and_then(|it| of_node(&it.claims, node));
+    let claim = view.known_of(node).and_then(|it| of_node(&it.claims, node));
     let there = || Some(claim?.claim.as_ref().ok()?.phase);
     let phase = view.here().and_then(|here| here.phase);
     phase.or_else(there).filter(|phase| phase.committed())
@@ -77,7 +71,7 @@ fn of_begun(view: &View, node: &str, phase: Phase) -> String {
                 "{node} waits for none of these: it keeps its claim until it is proved to be healthy."
             );
         }
-        _ if view.standing().is_some_and(judges) => {
+        _ if view.standing_of(node).is_some_and(judges) => {
             return format!("{node} keeps its claim, and waits until none of these blocks.");
         }
         Phase::Rebooting => "once its reboot command runs the kill switch cannot stop it",
@@ -126,7 +120,7 @@ fn summary(view: &View, node: &str) -> String {
 /// For programs, on one line.
 pub(crate) fn json(view: &View, other: Option<&str>, now: Timestamp) -> String {
     let node = other.unwrap_or(view.local.node());
-    let survey = known(view, node);
+    let survey = view.known_of(node);
     let there = || survey.and_then(|it| of_node(&it.standings, node));
     let here = view.here().filter(|_| other.is_none());
     let standing = here.and_then(|it| it.word).map(|it| json!(it));
@@ -146,7 +140,7 @@ pub(crate) fn json(view: &View, other: Option<&str>, now: Timestamp) -> String {
 /// What is the matter with this node.
 fn own_part(view: &View, node: &str, now: Timestamp) -> Option<Part> {
     let nothing = Survey::default();
-    let known = known(view, node).unwrap_or(&nothing);
+    let known = view.known_of(node).unwrap_or(&nothing);
     let mut all = node_states(known, &view.reader(now)).into_iter();
     let state = all.find(|state| state.node == node)?;
     let part = headline::part(&state, None, now);
@@ -171,15 +165,13 @@ fn remedy(label: &str) -> String {
 /// What the cluster knows of it.
 fn facts(view: &View, node: &str, now: Timestamp) -> Table {
     let nothing = Survey::default();
-    let survey = known(view, node).unwrap_or(&nothing);
+    let survey = view.known_of(node).unwrap_or(&nothing);
     let mut rows = vec![];
-    let there = || of_node(&survey.standings, node)?.as_ref().ok();
     let here = view.here().filter(|here| here.node == node);
-    let standing = here.and_then(|here| here.word).or_else(there);
     // What was under way when its process ended is under way no more.
     let is_left = here.is_some_and(|here| here.is_left);
     let lasts = |it: &&Standing| it.blocked.is_some() || !is_left || !speaks_of_claim(it);
-    let standing = standing.filter(lasts);
+    let standing = view.standing_of(node).filter(lasts);
     rows.extend(standing.into_iter().flat_map(|it| of_itself(it, now)));
     if let Some(place) = survey.claims.iter().position(|(name, _)| name == node) {
         rows.extend(of_claim(view, survey, place, now));

@@ -86,12 +86,13 @@ pub(crate) fn with_own(own: &Own, seen: &[Verdict], now: Timestamp) -> Vec<Verdi
 /// What holds this node up that nobody can see, where no gate says it already: as its word has it, or as it cannot use etcd.
 pub(crate) fn unseen(view: &View, now: Timestamp) -> Option<Verdict> {
     let here = view.here()?;
-    let blocked = view.standing().and_then(|it| it.blocked.as_ref());
+    let standing = view.standing_of(here.node);
+    let blocked = standing.and_then(|it| it.blocked.as_ref());
     let said = blocked.map(|it| (it.label.as_str(), &it.since, &it.text));
     let seldom = said.filter(|(label, ..)| ["etcd", "configuration", "aborted"].contains(label));
     let etcd = here.etcd.map(|(since, why)| ("etcd", since, why));
     let (label, since, why) = seldom.or(etcd)?;
-    let left = view.standing().map_or("", as_left);
+    let left = standing.map_or("", as_left);
     let refusal = match label {
         "etcd" => Refusal::Etcd,
         "configuration" => Refusal::Configuration,

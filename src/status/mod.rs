@@ -191,15 +191,22 @@ impl View {
         self.said.as_ref().filter(|_| runs)
     }
 
-    /// The newest that is known of what this node says of itself.
-    fn standing(&self) -> Option<&Standing> {
+    /// The newest that is known of what a node says of itself.
+    fn standing_of(&self, node: &str) -> Option<&Standing> {
         let there = || {
-            let survey = self.known()?;
-            let ours = other_machine(&self.local, survey).is_none();
-            let all = ours.then_some(&survey.standings)?;
-            of_node(all, self.local.node())?.as_ref().ok()
+            of_node(&self.known_of(node)?.standings, node)?
+                .as_ref()
+                .ok()
         };
-        self.here()?.word.or_else(there)
+        let here = self.here().filter(|here| here.node == node);
+        here.and_then(|here| here.word).or_else(there)
+    }
+
+    /// What is known of a node; nothing where another machine has the name of this host, since it is all about that one.
+    fn known_of(&self, node: &str) -> Option<&Survey> {
+        let ours =
+            |it: &&Survey| node != self.local.node() || other_machine(&self.local, it).is_none();
+        self.known().filter(ours)
     }
 
     /// What is known of the cluster, be it old.

@@ -241,43 +241,41 @@ fn holder(node: &str, found: &Found, words: Option<&Standing>, reader: &Reader<'
     let ours = |here: &Here<'_>| here.node == node && here.is_left;
     let is_left = reader.here.is_some_and(|here| ours(&here));
     let speaks = |said: &&Standing| speaks_of_claim(said) && (said.once || !is_left);
-    let Some(standing) = words.filter(speaks) else {
-        let late = reader.is_late(found);
-        let began = reader.began(found);
-        let ahead = began.filter(|at| is_ahead(reader.now, *at));
-        let clock = ahead.map_or_else(String::new, |at| {
-            let by = span(at.as_second() - reader.now.as_second());
-            format!("; since when is not known, as its clock is ahead by {by} or more")
-        });
-        let what = match (claim.phase, late) {
-            (Phase::Rebooting, true) => "has not come back",
-            (Phase::Rebooting, false) => "reboots",
-            (Phase::Verifying, true) => {
-                "had yet to prove that it is healthy and is silent: its daemon does not run, or is cut off from etcd"
-            }
-            (Phase::Verifying, false) => "is back and has to prove that it is healthy",
-            (Phase::Draining | Phase::Queued, true) => {
-                "was being drained and is silent: it is down, or its daemon does not run"
-            }
-            (Phase::Draining | Phase::Queued, false) => "is being drained",
-        };
-        let since = began.map(rfc3339).unwrap_or_default();
+    if let Some(standing) = words.filter(speaks) {
+        return of_holder(node, standing);
+    }
+    let (late, began) = (reader.is_late(found), reader.began(found));
+    let rank = if late { Rank::Stuck } else { Rank::Under };
+    let since = began.map(rfc3339).unwrap_or_default();
+    let state = |fact| NodeState::new(node, rank, fact).since(&since);
+    if is_left {
+        return state(begun(node, is_left));
+    }
+    let what = match (claim.phase, late) {
+        (Phase::Rebooting, true) => "has not come back",
+        (Phase::Rebooting, false) => "reboots",
+        (Phase::Verifying, true) => {
+            "had yet to prove that it is healthy and is silent: its daemon does not run, or is cut off from etcd"
+        }
+        (Phase::Verifying, false) => "is back and has to prove that it is healthy",
+        (Phase::Draining | Phase::Queued, true) => {
+            "was being drained and is silent: it is down, or its daemon does not run"
+        }
+        (Phase::Draining | Phase::Queued, false) => "is being drained",
+    };
+    if late {
         let by = match reader.seen {
             None => ", by its own clock",
             Some(_) => "",
         };
-        let (rank, fact) = match late {
-            true => (Rank::Stuck, format!("{node} {what}{by}")),
-            false => (Rank::Under, format!("{node} {what}{clock}")),
-        };
-        let state = |fact| NodeState::new(node, rank, fact).since(&since);
-        return match is_left {
-            true => state(begun(node, is_left)),
-            false if late => state(fact).release(NO_RETURN),
-            false => state(fact),
-        };
-    };
-    of_holder(node, standing)
+        return state(format!("{node} {what}{by}")).release(NO_RETURN);
+    }
+    let ahead = began.filter(|at| is_ahead(reader.now, *at));
+    let clock = ahead.map_or_else(String::new, |at| {
+        let by = span(at.as_second() - reader.now.as_second());
+        format!("; since when is not known, as its clock is ahead by {by} or more")
+    });
+    state(format!("{node} {what}{clock}"))
 }
 
 /// The same by what it says.
