@@ -12,12 +12,11 @@ use crate::status::describe::{committed, how_far, named};
 
 /// Removes what is known of a member that holds no claim.
 pub(super) fn forget(cluster: &Cluster, node: &str) -> Done {
-    let txn = request::forget(&cluster.keys, node);
+    let survey = cluster.survey()?;
+    let txn = request::forget(&cluster.keys, node, &survey.refused);
     match cluster.settle(txn, request::forgotten)? {
         Forgotten::Claimed(found) => Err(Trouble::new(refusal(node, &found, Timestamp::now()))),
-        Forgotten::Done { removed: false, .. } => {
-            Err(unknown(node, named(&cluster.survey()?.nodes)))
-        }
+        Forgotten::Done { removed: false, .. } => Err(unknown(node, named(&survey.nodes))),
         Forgotten::Done { report, .. } => {
             print(&format!("forgot {node}"));
             if report {

@@ -9,7 +9,7 @@ use super::Keys;
 use super::answer::{Found, Malformed, guarded, ranges, single, txn};
 use super::compare::{absent, delete, over, put, read, same};
 use super::line::GoOn;
-use super::record::{History, Pause, RecordError, decode};
+use super::record::{History, Pause, RecordError, Standing as Refused, decode};
 
 /// What is to be taken away from among the claims, with the revisions that were shown to the operator.
 #[derive(Clone, Copy, Debug)]
@@ -162,20 +162,26 @@ fn is_entry(found: Option<&KeyValue>, history: &History) -> bool {
     found.is_some_and(|kv| decode(&kv.value).as_ref() == Ok(history))
 }
 
-/// Remove everything that is known of a member, unless it holds a claim; then answer the claim.
-pub fn forget(keys: &Keys, node: &str) -> Txn {
+/// How many machines that were refused a name are forgotten with it. etcd takes 128 operations in one transaction.
+const MOST_REFUSED: usize = 100;
+
+/// Remove everything that is known of a member, unless it holds a claim; then answer the claim. Of those that were `refused` a
+/// name, the ones that were refused this one: each by its key, since below the name there may be another group.
+pub fn forget(keys: &Keys, node: &str, refused: &[Refused]) -> Txn {
+    let of_node = refused.iter().filter(|refused| refused.node == node);
+    let mut gone = vec![
+        keys.node(node),
+        keys.alive(node),
+        keys.request(node),
+        keys.standing(node),
+        keys.failed(node),
+        keys.wave(node),
+    ];
+    // Who was refused the name says so again when it is started again.
+    gone.extend(of_node.take(MOST_REFUSED).map(|refused| refused.key(keys)));
     Txn {
         compares: vec![absent(keys.claim(node))],
-        success: vec![
-            delete(keys.node(node)),
-            delete(keys.alive(node)),
-            delete(keys.request(node)),
-            delete(keys.standing(node)),
-            delete(keys.failed(node)),
-            delete(keys.wave(node)),
-            // Who was refused the name says so again when it is started again.
-            Op::Delete(Delete::of(Span::prefix(keys.refused(node, "")))),
-        ],
+        success: gone.into_iter().map(delete).collect(),
         failure: vec![read(keys.claim(node))],
     }
 }
@@ -215,7 +221,7 @@ pub fn forgotten(reply: Reply) -> Result<Forgotten, Malformed> {
         })
         .collect();
     match deleted[..] {
-        [_, report, _, _, _, _, _] => Ok(Forgotten::Done {
+        [_, report, ..] => Ok(Forgotten::Done {
             removed: deleted.contains(&true),
             report,
         }),

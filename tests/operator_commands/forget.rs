@@ -132,3 +132,36 @@ fn who_was_refused_a_name_is_told_until_it_speaks_under_another_or_the_name_is_f
     assert_eq!(field.run(&["forget", "node-a"]).code, 0);
     assert!(!told());
 }
+
+#[test]
+fn a_group_below_the_names_is_not_forgotten_with_one() {
+    let field = Field::new();
+    // The keys of groups whose `lock_key` is that of this one and `/standing`, or `/standing/node-a`.
+    let claim = json!({"v": 1, "node": "b", "node_id": "x", "phase": "rebooting"});
+    let others = [
+        "standing/claims/b",
+        "standing/nodes/b",
+        "standing/node-a/claims/b",
+        "standing/node-a/pause",
+    ];
+    for key in others {
+        field.put(key, &claim);
+    }
+    for name in ["claims", "nodes"] {
+        let ended = field.run(&["forget", name]);
+        let expected = format!("no member is called {name}");
+        assert!(
+            ended.code == 1 && ended.stderr.contains(&expected),
+            "{ended:?}"
+        );
+    }
+    register(&field, "node-a");
+    refuse(&field, "node-a", "c");
+    refuse(&field, "node-b", "c");
+    assert_eq!(field.run(&["forget", "node-a"]).code, 0);
+    assert!(field.get("standing/node-a/c").is_none());
+    assert!(field.get("standing/node-b/c").is_some());
+    for key in others {
+        assert!(field.get(key).is_some(), "{key}");
+    }
+}

@@ -129,7 +129,7 @@ fn a_pause_is_set_changed_and_lifted_as_it_was_seen() {
 #[test]
 fn forgetting_tells_what_there_was_and_spares_a_claim() {
     let mut store = Store::new();
-    let all = forget(&store.keys, "n");
+    let all = forget(&store.keys, "n", &[]);
     let kinds = [
         "alive",
         "nodes",
