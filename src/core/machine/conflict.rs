@@ -16,15 +16,29 @@ impl Machine {
             return true;
         }
         match record.boot_id {
-            Some(boot) if boot == self.settings.boot_id => self.signed = true,
-            Some(boot) if self.signed => {
+            Some(boot) if boot == self.settings.boot_id => self.signed = Some(self.registered_as().0),
+            Some(boot) if self.signed.is_some() => {
                 let why = "it was written after this boot of this machine had registered";
                 self.refuse_copy("registration", &boot, why);
                 return true;
             }
-            Some(_) | None => self.signed &= self.registration.is_some(),
+            Some(_) => {}
+            None if self.registration.is_some() => {}
+            None => self.signed = None,
         }
         false
+    }
+
+    /// Whether the registration is older than one that this process saw: what a backup brought back tells nothing of copies, and
+    /// of claims only what was so. A restore may raise the store's revision, so that etcd does not look older.
+    pub(super) fn restored(&self) -> Option<String> {
+        let (modified, signed) = (self.registration.as_ref()?.0, self.signed?);
+        (modified < signed).then(|| {
+            format!(
+                "the registration of this node is that of revision {modified}, and this program saw the one of revision {signed}: \
+                 etcd was restored from a backup; look after the nodes that are down or drained, then restart this program"
+            )
+        })
     }
 
     /// Another machine with this name and this machine id, as a copied image has them.

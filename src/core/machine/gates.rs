@@ -311,6 +311,9 @@ impl Machine {
             }
             None => None,
         };
+        if let Some(why) = self.restored() {
+            return Err(Refusal::Etcd(why));
+        }
         self.foreign_registration();
         Ok(())
     }

@@ -137,8 +137,8 @@ pub struct Machine {
     memory: Memory,
     /// Whether it has a record of its past, or what that could have said has been seen to.
     recorded: bool,
-    /// The registration has said this boot: no earlier boot can write it any more.
-    signed: bool,
+    /// The revision of the last registration seen that says this boot: no earlier boot can write it any more.
+    signed: Option<i64>,
     /// What stands registered under names that it had before, with its mod revision. It goes when a new name is registered.
     former: Vec<(i64, NodeRecord)>,
     state: State,
@@ -152,7 +152,7 @@ impl Machine {
         let mut machine = Machine {
             recorded: settings.memory.is_some(),
             memory: settings.memory.clone().unwrap_or_default(),
-            signed: false,
+            signed: None,
             former: Vec::new(),
             called_off: 0,
             last_entry: None,

@@ -38,7 +38,7 @@ impl Machine {
     pub(super) fn registers_anew(&self) -> bool {
         self.registration.as_ref().is_some_and(|(_, record)| {
             let of_this_boot = record.boot_id.as_ref() == Some(&self.settings.boot_id);
-            record.wave != self.settings.wave || !self.signed && !of_this_boot
+            record.wave != self.settings.wave || self.signed.is_none() && !of_this_boot
         })
     }
 

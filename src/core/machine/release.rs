@@ -254,7 +254,7 @@ impl Machine {
     fn released(&mut self, ending: &Ending, revision: i64) {
         self.held = None;
         self.registration = Some((revision, ending.registration.clone()));
-        self.signed = true;
+        self.signed = Some(revision);
         self.note(ended(ending));
         // What an attempt that was called off was for is still there.
         if !matches!(ending.outcome, Outcome::Aborted(_)) {

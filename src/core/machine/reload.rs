@@ -32,7 +32,7 @@ impl Machine {
         }
         if reload.elsewhere {
             // What this boot had written there may be missing, and what an earlier one wrote may stand: a restored backup.
-            self.signed = false;
+            self.signed = None;
             self.fleet = Fleet::default();
         }
         let renamed = !reload.settings.is_of(&self.settings);
@@ -179,7 +179,7 @@ impl Machine {
             self.fleet = Fleet::default();
             // Said under the old name, it would be written there again by whoever reports under the new one.
             self.shown.standing = None;
-            self.signed = false;
+            self.signed = None;
             self.down.refused = None;
             self.judging.cleared = false;
         }

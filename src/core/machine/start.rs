@@ -116,6 +116,9 @@ impl Machine {
             Some((_, Err(error))) => return self.refuse_record("registration", &error.to_string()),
             None => self.registration = None,
         }
+        if let Some(why) = self.restored() {
+            return self.retry(&why);
+        }
         let Some(found) = claim else {
             return self.adopt_nothing();
         };
@@ -321,7 +324,8 @@ impl Machine {
 
     fn registered(&mut self, modified: i64) {
         if let State::Registering(record) = &self.state {
-            self.signed = record.boot_id.as_ref() == Some(&self.settings.boot_id);
+            let of_this_boot = record.boot_id.as_ref() == Some(&self.settings.boot_id);
+            self.signed = of_this_boot.then_some(modified);
             self.registration = Some((modified, (**record).clone()));
             // What was used up under them is in the new registration now.
             for (_, former) in &mut self.former {

@@ -27,7 +27,7 @@ pub struct Change {
 }
 
 /// The store with its leases. Time is an argument of every call.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct FakeEtcd {
     keys: BTreeMap<Vec<u8>, KeyValue>,
     leases: BTreeMap<i64, Lease>,

@@ -307,6 +307,41 @@ fn the_registration_of_an_earlier_boot_is_no_copys_where_the_endpoints_lead_else
     }
 }
 
+/// As `etcdutl snapshot restore --bump-revision` leaves it, so that the store does not look older than it was.
+#[test]
+fn a_registration_older_than_this_boots_is_a_restored_backup_and_no_copy_of_this_machine() {
+    for waits in [false, true] {
+        let mut before = Node::new(of_boot("boot-0"));
+        before.detectors = vec![detector(DetectorResult::Clear)];
+        before.until_state("idle");
+        let mut backup = before.etcd.clone();
+        let mut node = before.followed_by(of_boot("boot-1"));
+        node.detectors = vec![detector(DetectorResult::Clear)];
+        if waits {
+            node.elder("n9", Phase::Queued);
+            node.detectors = vec![simulation::by_hand::asks("kernel")];
+        }
+        node.until_state(if waits { "queued" } else { "idle" });
+        node.settle();
+        std::mem::swap(&mut node.etcd, &mut backup);
+        for _ in 0..100 {
+            node.put("/x", "");
+        }
+        node.detectors = vec![simulation::by_hand::asks("kernel")];
+        let end = node.now + Duration::from_secs(600);
+        while node.now < end {
+            let action = node.next_action();
+            node.perform(action);
+        }
+        let said = |event: &str| node.said(event, "was restored from a backup");
+        assert!(said("blocked") || said("etcd_error"), "{waits}");
+        assert_eq!((node.exit, node.claim()), (None, None), "{waits}");
+        // It was looked after, as the message says.
+        let mut node = node.followed_by(of_boot("boot-1"));
+        node.until("reboot");
+    }
+}
+
 /// Its place is not in the backup. It says its boot there before it joins again.
 #[test]
 fn a_node_that_waited_elsewhere_registers_its_boot_in_the_restored_cluster() {
