@@ -364,10 +364,10 @@ fn zone(name: &str) -> Result<TimeZone, String> {
     if name.eq_ignore_ascii_case("utc") {
         return Ok(TimeZone::UTC);
     }
+    // The host is asked now, and not five minutes ago, nor a database that an update has replaced since.
+    jiff::tz::db().reset();
     if name.eq_ignore_ascii_case("local") {
-        // The host is asked now, and not five minutes ago, nor a database that an update has replaced since.
         jiff::tz::reset_system_time_zone_cache();
-        jiff::tz::db().reset();
         return local();
     }
     if jiff::tz::db().is_definitively_empty() {

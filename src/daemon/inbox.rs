@@ -21,7 +21,7 @@ pub(super) enum Event {
     Reload,
     /// The configuration was read again; `None` when it cannot be used.
     Configuration(Option<Box<Found>>),
-    /// The host has another name or time zone, and the configuration goes by it.
+    /// The host has another name, time zone or rules of it, and the configuration goes by it.
     Host(Box<Found>),
 }
 

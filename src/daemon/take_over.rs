@@ -49,7 +49,7 @@ impl Daemon {
         log::warn!(
             event = "host_changed",
             node_name = found.config.node_name.as_str();
-            "this host has another name or time zone than before: node_name is {} and windows are judged in {} from now on",
+            "this host has another name, time zone or rules of it than before: node_name is {} and windows are judged in {} from now on",
             found.config.node_name,
             zone.unwrap_or("the zone of /etc/localtime"),
         );

@@ -44,25 +44,53 @@ fn set_name(host: &Host, name: &str) {
     assert!(named.unwrap().success());
 }
 
+/// Open now in a zone nine hours ahead, and closed in UTC.
+fn open_at_nine() -> String {
+    let there = Timestamp::now().to_zoned(jiff::tz::TimeZone::fixed(jiff::tz::offset(9)));
+    let clock = |minutes| {
+        let at = &there + SignedDuration::from_mins(minutes);
+        at.strftime("%H:%M").to_string()
+    };
+    format!("* {}-{}", clock(-60), clock(60))
+}
+
 #[test]
 fn another_time_zone_of_the_host_counts_at_the_next_look() {
     let cluster = Cluster::single();
     let Some(mut host) = apart("node-a", &cluster) else {
         return;
     };
-    // Open now in a zone nine hours ahead, and closed in UTC.
-    let there = Timestamp::now().to_zoned(jiff::tz::TimeZone::fixed(jiff::tz::offset(9)));
-    let clock = |minutes| {
-        let at = &there + SignedDuration::from_mins(minutes);
-        at.strftime("%H:%M").to_string()
-    };
-    let window = format!("{{allow: [\"* {}-{}\"]}}", clock(-60), clock(60));
+    let window = format!("{{allow: [{:?}]}}", open_at_nine());
     host.set("windows", &window);
     set_zone(&host, "Etc/UTC");
     host.start();
     host.wait_blocked("window");
     assert_eq!(host.reboots(), 0);
     set_zone(&host, "Etc/GMT-9");
+    host.wait_event("host_changed");
+    host.wait_until("the reboot command", || host.reboots() == 1);
+}
+
+#[test]
+fn the_new_file_of_a_zone_that_is_named_counts_at_the_next_look() {
+    let cluster = Cluster::single();
+    let mut host = Host::new("node-a", &cluster.endpoints());
+    let folder = host.path("zones");
+    fs::create_dir(&folder).unwrap();
+    let becomes = |zone: &str| {
+        let new = folder.join("new");
+        fs::copy(format!("/usr/share/zoneinfo/{zone}"), &new).unwrap();
+        fs::rename(new, folder.join("Here")).unwrap();
+    };
+    let words = ["env".to_owned(), format!("TZDIR={}", folder.display())];
+    host.wrap(words.to_vec());
+    becomes("Etc/UTC");
+    let window = format!("{{timezone: Here, allow: [{:?}]}}", open_at_nine());
+    host.set("windows", &window);
+    host.start();
+    host.wait_blocked("window");
+    assert_eq!(host.reboots(), 0);
+    becomes("Etc/GMT-9");
     host.wait_event("host_changed");
     host.wait_until("the reboot command", || host.reboots() == 1);
 }
