@@ -16,7 +16,9 @@ impl Machine {
             return true;
         }
         match record.boot_id {
-            Some(boot) if boot == self.settings.boot_id => self.signed = Some(self.registered_as().0),
+            Some(boot) if boot == self.settings.boot_id => {
+                self.signed = Some(self.registered_as().0)
+            }
             Some(boot) if self.signed.is_some() => {
                 let why = "it was written after this boot of this machine had registered";
                 self.refuse_copy("registration", &boot, why);

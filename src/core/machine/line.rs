@@ -146,13 +146,13 @@ impl Machine {
         Write::Done(modified)
     }
 
-    pub(super) fn tell_request(&self, away: &TakingAway, waited: Duration) -> Option<Request> {
-        let node = away.key.strip_prefix(&self.settings.keys.claims())?;
+    pub(super) fn tell_request(&self, away: &TakingAway, waited: Duration) -> Request {
+        let node = away.node(&self.settings.keys);
         let (kind, why) = (FailureKind::NotBack, stands_still(&away.claim, waited));
         let failure = self.failure(node, away.create, &away.claim, kind, &why);
         let seen = (away.create, away.modified);
         let mark = request::mark(&self.settings.keys, seen, &failure);
-        Some(Request::Txn(mark))
+        Request::Txn(mark)
     }
 
     /// That another node failed was told, or need not be told any more: it moved, or somebody else told it.
@@ -160,7 +160,8 @@ impl Machine {
         let State::TakingAway(away) = &self.state else {
             return;
         };
-        let (key, modified, node) = (away.key.clone(), away.modified, away.claim.node.clone());
+        let node = away.node(&self.settings.keys).to_owned();
+        let (key, modified) = (away.key.clone(), away.modified);
         match answer(result, outcome::write) {
             Ok(Write::Done(_)) => self.note(
                 Note::error(

@@ -9,7 +9,7 @@ use crate::core::Note;
 use crate::core::text::{rfc3339, seconds};
 use crate::lock::outcome::{self, Write};
 use crate::lock::record::{HISTORY_TTL, RECORD_VERSION};
-use crate::lock::{Claim, History, request};
+use crate::lock::{Claim, History, Keys, request};
 
 /// Taking away a claim: first the lease of the history entry, then one transaction. Or saying that its node failed.
 #[derive(Debug)]
@@ -36,6 +36,14 @@ pub(super) enum End {
     },
 }
 
+impl TakingAway {
+    /// The key decides whose claim it is; the record is only what somebody wrote there.
+    pub(super) fn node(&self, keys: &Keys) -> &str {
+        let name = self.key.strip_prefix(&keys.claims());
+        name.unwrap_or(&self.key)
+    }
+}
+
 impl Machine {
     pub(super) fn begin_taking_away(&mut self, (key, create, modified, claim): Expired) {
         let end = End::Taken {
@@ -53,11 +61,10 @@ impl Machine {
     }
 
     pub(super) fn take_away_request(&self, away: &TakingAway) -> Option<Request> {
-        // The key decides whose claim it is; the record is only what somebody wrote there.
         let keys = &self.settings.keys;
-        let node = away.key.strip_prefix(&keys.claims())?.to_owned();
+        let node = away.node(keys).to_owned();
         let (report, lease) = match away.end {
-            End::Told(waited) => return self.tell_request(away, waited),
+            End::Told(waited) => return Some(self.tell_request(away, waited)),
             End::Taken { report: None, .. } => {
                 return Some(Request::Range(Range::of(Span::one(keys.alive(&node)))));
             }
@@ -140,7 +147,7 @@ impl Machine {
             },
             End::Taken { granted: true, .. } => {}
         }
-        let node = away.claim.node.clone();
+        let node = away.node(&self.settings.keys).to_owned();
         match answer(result, outcome::write) {
             Ok(Write::Done(_)) => self.note(
                 Note::warn(

@@ -47,6 +47,32 @@ fn looks_old(node: &mut Node) {
     node.put("/r/claims/a", encode(&claim));
 }
 
+/// A claim may say anything, such as that it is this node's: it is told, and taken away, by its key.
+#[test]
+fn a_claim_that_names_another_node_than_its_key_is_told_by_the_key() {
+    let told: Option<Duration> = None;
+    let taken = Some(Duration::from_secs(10));
+    for (hold_timeout, event) in [(told, "reboot_failed"), (taken, "taken_away")] {
+        let mut node = Node::new(Settings {
+            hold_timeout,
+            ..settings()
+        });
+        node.elder("z", Phase::Rebooting);
+        let stands = node.stands("/r/claims/z").unwrap().value.clone();
+        let claim = Claim {
+            node: "n0".to_owned(),
+            ..decode(&stands).unwrap()
+        };
+        node.put("/r/claims/z", encode(&claim));
+        while !node.notes.iter().any(|note| note.event == event) {
+            let action = node.next_action();
+            node.perform(action);
+        }
+        let words = ["z does not come back", "took the claim of z away"];
+        assert!(words.iter().any(|words| node.said(event, words)), "{event}");
+    }
+}
+
 /// A failure that is known leaves its node a way to the front; one that this node only suspects it watches on.
 #[test]
 fn a_place_is_kept_for_what_a_node_suspects_and_left_for_what_is_known() {
