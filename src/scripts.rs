@@ -160,28 +160,17 @@ pub fn expand(argv: &[String], env: &[(String, String)]) -> Vec<String> {
 }
 
 fn expand_one(arg: &str, env: &[(String, String)]) -> String {
-    let mut out = String::new();
-    let mut rest = arg;
-    while let Some(start) = rest.find("${RC_") {
-        let (before, from) = rest.split_at(start);
-        out.push_str(before);
-        let name = &from[2..];
-        let value = name.split_once('}').and_then(|(name, after)| {
-            let (_, value) = env.iter().find(|(known, _)| known == name)?;
-            Some((value, after))
+    let mut parts = arg.split("${");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let value = part.split_once('}').and_then(|(name, after)| {
+            let mut ours = env.iter().filter(|(known, _)| known.starts_with("RC_"));
+            let (_, value) = ours.find(|(known, _)| known == name)?;
+            Some([value.as_str(), after])
         });
-        match value {
-            Some((value, after)) => {
-                out.push_str(value);
-                rest = after;
-            }
-            None => {
-                out.push_str("${");
-                rest = name;
-            }
-        }
+        out.extend(value.unwrap_or(["${", part]));
     }
-    out + rest
+    out
 }
 
 /// Runs the health script.

@@ -1,4 +1,8 @@
-//! The release in the name of a file that belongs to a kernel.
+//! The names of files that belong to kernels, and the release in them.
+
+use std::fs;
+use std::io;
+use std::path::Path;
 
 use super::release::Release;
 
@@ -39,4 +43,19 @@ pub(super) fn initrd_release(file: &str) -> Option<&str> {
         .iter()
         .find_map(|prefix| file.strip_prefix(prefix))?;
     Some(release.strip_suffix(".img").unwrap_or(release))
+}
+
+/// Names in a folder. A missing folder has none; one that cannot be read is an error, because what is in it is unknown.
+pub(super) fn names(dir: &Path) -> Result<Vec<String>, String> {
+    let problem = |e: io::Error| format!("{}: {e}", dir.display());
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(problem(e)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.extend(entry.map_err(problem)?.file_name().into_string());
+    }
+    Ok(names)
 }

@@ -3,10 +3,9 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
 use std::path::Path;
 
-use super::image::{image_release, initrd_release};
+use super::image::{image_release, initrd_release, names};
 use super::loader;
 use super::release::Release;
 use crate::core::facts::DetectorResult;
@@ -226,21 +225,6 @@ fn installed(root: &Path) -> Result<BTreeMap<String, Found>, String> {
 fn is_complete(tree: &Path) -> bool {
     tree.join("modules.dep").exists()
         && (tree.join("kernel").exists() || tree.join("modules.builtin").exists())
-}
-
-/// Names in a folder. A missing folder has none; one that cannot be read is an error, because what is in it is unknown.
-fn names(dir: &Path) -> Result<Vec<String>, String> {
-    let problem = |e: io::Error| format!("{}: {e}", dir.display());
-    let entries = match fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(problem(e)),
-    };
-    let mut names = Vec::new();
-    for entry in entries {
-        names.extend(entry.map_err(problem)?.file_name().into_string());
-    }
-    Ok(names)
 }
 
 #[cfg(test)]

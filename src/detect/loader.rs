@@ -3,10 +3,9 @@
 //! It is asked about one thing: whether somebody has told it to go on with an older kernel than the newest. So it is believed
 //! only where it knows the newest one too; a file that was left behind, or not written anew yet, does not.
 
-use std::fs;
 use std::path::Path;
 
-use super::image::image_release;
+use super::image::{image_release, names};
 use crate::trust;
 
 /// What starts next, and what says so.
@@ -137,14 +136,10 @@ fn menu(config: &str) -> Vec<Entry> {
 
 /// The entries that stand in files of their own, as the Boot Loader Specification lays them out.
 fn snippets(folder: &Path) -> Vec<Entry> {
-    let files = fs::read_dir(folder.join("loader/entries"));
-    let entry = |path: &Path| {
-        let name = path
-            .file_name()?
-            .to_str()?
-            .strip_suffix(".conf")?
-            .to_owned();
-        let text = read(path)?;
+    let folder = folder.join("loader/entries");
+    let entry = |file: String| {
+        let name = file.strip_suffix(".conf")?.to_owned();
+        let text = read(&folder.join(&file))?;
         let field = |key| text.lines().find_map(|line| value(line, key));
         let release = field("linux").and_then(release_of);
         Some(Entry {
@@ -153,16 +148,14 @@ fn snippets(folder: &Path) -> Vec<Entry> {
             first: false,
         })
     };
-    let paths = files.into_iter().flatten().flatten().map(|it| it.path());
-    paths.filter_map(|path| entry(&path)).collect()
+    let files = names(&folder).unwrap_or_default();
+    files.into_iter().filter_map(entry).collect()
 }
 
 /// Whether the firmware holds a choice of its own, which goes before `loader.conf`.
 fn has_variable(root: &Path) -> bool {
-    let variables = fs::read_dir(root.join("sys/firmware/efi/efivars"));
-    let names = variables.into_iter().flatten().flatten();
-    names.map(|it| it.file_name()).any(|name| {
-        let name = name.to_string_lossy();
+    let variables = names(&root.join("sys/firmware/efi/efivars")).unwrap_or_default();
+    variables.iter().any(|name| {
         name.starts_with("LoaderEntryDefault-") || name.starts_with("LoaderEntryOneShot-")
     })
 }
@@ -196,6 +189,8 @@ fn read(path: &Path) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const KERNEL: &str = "menuentry 'Debian' {\n\tlinux /boot/vmlinuz-6.1.0-9-amd64 ro\n}\n";

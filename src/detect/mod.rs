@@ -118,21 +118,20 @@ fn command(report: &ScriptReport, success_exit_codes: &[i32]) -> DetectorResult 
     let ScriptOutcome::Exited(code) = report.outcome else {
         return DetectorResult::Failed(format!("{}{complaint}", report.outcome));
     };
-    if success_exit_codes.is_empty() && code >= SHELL_FAILURES {
-        return DetectorResult::Failed(format!(
-            "exit code {code}, by which a shell says that a program is missing or was killed{complaint}"
-        ));
-    }
-    let required = if success_exit_codes.is_empty() {
-        code != 0
-    } else {
-        success_exit_codes.contains(&code)
+    let required = match success_exit_codes {
+        [] if code >= SHELL_FAILURES => {
+            return DetectorResult::Failed(format!(
+                "exit code {code}, by which a shell says that a program is missing or was killed{complaint}"
+            ));
+        }
+        [] => code != 0,
+        codes => codes.contains(&code),
     };
-    if !required {
-        return DetectorResult::Clear;
-    }
     let said = saying(&report.stdout.text);
-    DetectorResult::Required(format!("exit code {code}{said}"))
+    match required {
+        true => DetectorResult::Required(format!("exit code {code}{said}")),
+        false => DetectorResult::Clear,
+    }
 }
 
 /// The first line of an output that says something, behind a colon.
