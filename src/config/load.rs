@@ -198,17 +198,7 @@ fn syntax(at: &Place, text: &str, error: &SyntaxError) -> Problem {
 const SHOWN: usize = 160;
 
 /// Words behind which a secret may stand, unless they are of the name of a file and a path, a tag or a template is there.
-const TELLING: [&str; 9] = [
-    "key_file",
-    "password",
-    "passwd",
-    "secret",
-    "token",
-    "api_key",
-    "apikey",
-    "authorization",
-    "bearer",
-];
+const TELLING: &str = "key_file password passwd secret token api_key apikey authorization bearer";
 
 /// A line that is no YAML, a text in a wrong place, or advice made of it, without what may be a secret in it: what an address carries of
 /// users and queries, and what follows a word that says so.
@@ -236,8 +226,8 @@ pub(super) fn public(line: &str) -> String {
         }
     }
     let lower = shown.to_ascii_lowercase();
-    let end = |word: &&str| {
-        let mut found = lower.match_indices(*word).map(|(at, _)| at + word.len());
+    let end = |word: &str| {
+        let mut found = lower.match_indices(word).map(|(at, _)| at + word.len());
         found.find(|end| {
             let behind = &lower[*end..];
             let file = behind.strip_prefix("_file");
@@ -246,7 +236,7 @@ pub(super) fn public(line: &str) -> String {
             value.is_none_or(|value| !value.is_empty() && !value.starts_with(['/', '%', '!', '{']))
         })
     };
-    if let Some(end) = TELLING.iter().filter_map(end).min() {
+    if let Some(end) = TELLING.split(' ').filter_map(end).min() {
         shown.truncate(end);
         shown.push_str(" …");
     }

@@ -144,16 +144,14 @@ fn judge(
     match newest {
         Some(newest) if newest.compare(running) == Ordering::Greater => {
             let next = loader::next(root, &newest.name)
-                .filter(|next| of_flavour().any(|it| it.name == next.release));
+                .filter(|(next, _)| of_flavour().any(|it| it.name == *next));
             let (why, target) = match next {
-                Some(next) if next.release == *name => return Ok((DetectorResult::Clear, None)),
-                Some(next) => (
-                    format!(
-                        "kernel {} is what {} starts next, {name} is running",
-                        next.release, next.says
-                    ),
-                    next.release,
-                ),
+                Some((next, _)) if next == *name => return Ok((DetectorResult::Clear, None)),
+                Some((next, says)) => {
+                    let why =
+                        format!("kernel {next} is what {says} starts next, {name} is running");
+                    (why, next)
+                }
                 None => (
                     format!("kernel {} is installed, {name} is running", newest.name),
                     newest.name.clone(),

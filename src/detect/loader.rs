@@ -8,18 +8,11 @@ use std::path::Path;
 use super::image::{image_release, names};
 use crate::trust;
 
-/// What starts next, and what says so.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Next {
-    pub(super) release: String,
-    pub(super) says: &'static str,
-}
-
 /// Files larger than this are not a boot loader's.
 const LIMIT: u64 = 1 << 20;
 
-/// What starts next on the host below `root`, if its boot loader knows `newest` and names one of its entries.
-pub(super) fn next(root: &Path, newest: &str) -> Option<Next> {
+/// What starts next on the host below `root`, and what says so, if its boot loader knows `newest` and names one of its entries.
+pub(super) fn next(root: &Path, newest: &str) -> Option<(String, &'static str)> {
     let read = |path: &str| read(&root.join(path));
     let grub = ["boot/grub2/", "boot/grub/"]
         .iter()
@@ -56,10 +49,7 @@ pub(super) fn next(root: &Path, newest: &str) -> Option<Next> {
                 .find(|entry| entry.names.iter().any(|known| known == name))?
         }
     };
-    Some(Next {
-        release: entry.release,
-        says,
-    })
+    Some((entry.release, says))
 }
 
 /// One kernel that can be started.
