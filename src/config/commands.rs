@@ -30,16 +30,13 @@ pub(super) fn reboot_command(field: &Field<'_>, host: &Host) -> Option<Vec<Strin
 /// Where a command says, as far as it can be known, that it does not boot a kernel, and why it does not.
 fn no_reboot(argv: &[String]) -> Option<(usize, &'static str)> {
     let programs = trust::programs(argv);
+    let ends = |c: char| c.is_whitespace() || ";&|()".contains(c);
     // A message to those who are logged in may hold any word.
-    let is_read = |at: &usize| {
-        let word = argv.get(*at).map_or("", String::as_str);
-        programs.contains(at) || !word.contains(char::is_whitespace)
-    };
-    let words = (0..argv.len()).filter(is_read).flat_map(|at| {
-        let word = argv.get(at).map_or("", String::as_str);
-        let ends = |c: char| c.is_whitespace() || ";&|()".contains(c);
-        word.split(ends).map(move |word| (at, word))
-    });
+    let read = argv
+        .iter()
+        .enumerate()
+        .filter(|(at, word)| programs.contains(at) || !word.contains(char::is_whitespace));
+    let words = read.flat_map(|(at, word)| word.split(ends).map(move |word| (at, word)));
     let words: Vec<(usize, &str)> = words.collect();
     let has = |word: &str, letter| {
         word.starts_with('-') && !word.starts_with("--") && word.contains(letter)

@@ -181,9 +181,14 @@ impl<'a> Field<'a> {
             if is_in(&inside, key) {
                 continue;
             }
+            // What stands behind a colon may be a password.
+            let name = key.split(':').next().unwrap_or_default();
             // Who made so many mistakes has another file in hand; each search takes its time.
             let advice = if self.sink.problems.borrow().len() >= MOST_ADVICE {
                 "remove it".to_owned()
+            } else if name != key {
+                self.sink.proposed.borrow_mut().push(join(&self.path, name));
+                format!("a space is missing behind the colon; write `{name}: value`")
             } else if let Some(name) = nearest(key, names_in(&inside)) {
                 self.sink.proposed.borrow_mut().push(join(&self.path, name));
                 format!("did you mean `{name}`?")
@@ -195,7 +200,7 @@ impl<'a> Field<'a> {
                 let known: Vec<&str> = names_in(&inside).collect();
                 format!("known here: {}", known.join(", "))
             };
-            Field::new(Some(node), &node.at, join(&self.path, key), self.sink)
+            Field::new(Some(node), &node.at, join(&self.path, name), self.sink)
                 .problem(format!("unknown key; {advice}"));
         }
         Some(self)

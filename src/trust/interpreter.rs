@@ -293,9 +293,7 @@ impl Interpreter {
 
     fn option(&self, word: &str) -> Brings {
         if let Some(long) = word.strip_prefix("--") {
-            let (name, value) = long
-                .split_once('=')
-                .map_or((long, None), |(n, v)| (n, Some(v)));
+            let name = long.split('=').next().unwrap_or_default();
             let is = |whole: &str| !name.is_empty() && whole.starts_with(name);
             let program = LONG.iter().any(|whole| is(whole));
             let takes =
@@ -305,7 +303,7 @@ impl Interpreter {
                 && !FLAGS.split(' ').any(|flag| flag == name);
             return Brings {
                 program,
-                values: usize::from((takes || may_take) && value.is_none()),
+                values: usize::from((takes || may_take) && !long.contains('=')),
                 all: self.starts == "S" && is(SPLIT),
             };
         }

@@ -291,6 +291,14 @@ fn a_secret_in_the_place_of_its_file_is_not_repeated() {
         ),
         ("etcd_auth: root:S3CRET", "etcd_auth: must be a map"),
         (
+            "etcd_auth: {username: u, password_file:S3CRET}",
+            "etcd_auth.password_file: unknown key; a space is missing",
+        ),
+        (
+            "etcd_auth: {username: u, password_file: DIR/node.key, password:S3CRET}",
+            "etcd_auth.password: unknown key; a space is missing behind the colon; write `password: value`",
+        ),
+        (
             "etcd_auth: {username: u, password_file: [S3CRET]}",
             "must be text, not a list",
         ),
