@@ -29,8 +29,9 @@ pub(crate) fn gates(
     let name = survey.and_then(|survey| name(local, survey));
     let mut gates = Vec::from_iter(name);
     let urgent = survey.and_then(|survey| urgent(local, survey));
+    let (there, zone) = (local.of_etcd(now), zone(&local.config));
     gates.extend([
-        detectors(local, survey, now),
+        detectors(local, survey, there),
         kill_switch(local, now),
         past(
             window(local.config.windows.as_ref(), now, window_at),
@@ -39,17 +40,17 @@ pub(crate) fn gates(
     ]);
     match survey {
         Some(survey) => gates.extend([
-            pause(survey, now, &zone(&local.config)),
-            past(cooldown(survey, now, &zone(&local.config)), urgent),
-            spent(local, survey, now),
+            pause(survey, there, &zone),
+            past(cooldown(survey, there, &zone), urgent),
+            spent(local, survey, there),
         ]),
         None => gates.extend(["pause", "cooldown", "budget"].map(unasked)),
     }
     gates.extend(survey.and_then(|survey| line(local, survey)));
     gates.extend(policies(local, survey));
     gates.extend(survey.and_then(|survey| waves(local, survey)));
-    gates.push(health(local, survey, now));
-    gates.push(survey.map_or_else(|| unasked("turn"), |it| turn(local, it, now)));
+    gates.push(health(local, survey, there));
+    gates.push(survey.map_or_else(|| unasked("turn"), |it| turn(local, it, there)));
     if local.config.dry_run {
         let text = "dry_run is set: this node does not commit";
         gates.push(refused(|_| Refusal::DryRun, text));

@@ -155,7 +155,7 @@ fn etcd(view: &View) -> Option<Part> {
 
 /// The clock of this host is not etcd's, so that windows open at another time than somebody thinks.
 fn skew(view: &View) -> Option<Part> {
-    let (side, by) = match view.skew_sec {
+    let (side, by) = match view.local.skew_sec {
         0 => return None,
         ahead if ahead > 0 => ("ahead of", ahead),
         behind => ("behind", -behind),

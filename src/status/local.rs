@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::config::{Config, Detector, DetectorKind};
 use crate::core::facts::{DetectorReport, DetectorResult};
@@ -27,21 +27,30 @@ pub(crate) struct Local {
     pub(crate) kill_switch: KillSwitch,
     /// The process id of the daemon, when one runs; or why this user cannot know.
     pub(crate) daemon: Result<Option<u32>, String>,
+    /// By how many seconds its clock is ahead of etcd's.
+    pub(crate) skew_sec: i64,
     /// What the detectors said that look at files, and the names of those that were not asked; nothing where none was.
     pub(crate) detectors: Option<(Vec<DetectorReport>, Vec<String>)>,
 }
 
 impl Local {
-    /// Looks around. With `ask` it asks the detectors that only look at files.
-    pub(crate) fn look(config: &Config, ask: bool) -> Local {
+    /// Looks around. No detector is asked.
+    pub(crate) fn look(config: &Config, skew_sec: i64) -> Local {
         Local {
             config: config.clone(),
             boot_id: host::boot_id(&config.boot_id_file).ok(),
             kill_switch: kill_switch(&config.kill_switch_file),
             // The lock itself is not touched: a look must not keep a daemon from starting.
             daemon: of_lock_file(trust::read(&config.run_dir.join("instance.lock"), 64)),
-            detectors: ask.then(|| asked(&config.detectors)),
+            skew_sec,
+            detectors: None,
         }
+    }
+
+    /// The moment by etcd's clock: what others wrote is compared with that, since this host's may be wrong.
+    pub(crate) fn of_etcd(&self, now: Timestamp) -> Timestamp {
+        let ahead = SignedDuration::from_secs(self.skew_sec);
+        now.checked_sub(ahead).unwrap_or(now)
     }
 
     pub(crate) fn node(&self) -> &str {
@@ -60,7 +69,8 @@ fn kill_switch(path: &Path) -> KillSwitch {
     looked.unwrap_or_else(silent)
 }
 
-fn asked(detectors: &[Detector]) -> (Vec<DetectorReport>, Vec<String>) {
+/// What the detectors say that only look at files, and the names of the others.
+pub(crate) fn detected(detectors: &[Detector]) -> (Vec<DetectorReport>, Vec<String>) {
     let only_looks = |detector: &Detector| match detector.kind {
         DetectorKind::File { .. } | DetectorKind::Kernel => true,
         DetectorKind::Command { .. } | DetectorKind::Http(_) => false,

@@ -26,15 +26,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use etcd_rs_sync::EndpointHealth;
+use jiff::Timestamp;
 use jiff::fmt::rfc2822;
-use jiff::{SignedDuration, Timestamp};
 
 use self::describe::of_node;
 pub(crate) use self::endpoints::Endpoint;
 use self::gates::{gates, unseen, with_own};
 use self::headline::other_machine;
 pub use self::headline::{Part, of_cluster};
-use self::local::Local;
+use self::local::{Local, detected};
 use self::node_state::speaks_of_claim;
 pub(crate) use self::own::Own;
 pub(crate) use self::page::POLICY;
@@ -70,8 +70,6 @@ pub(crate) struct View {
     pub(crate) gates: Vec<Verdict>,
     /// What the daemon of this node says of itself; where none runs, what was said last in this boot.
     pub(crate) said: Option<Own>,
-    /// By how many seconds the clock of this host is ahead of etcd's.
-    pub(crate) skew_sec: i64,
     /// What this command learnt of the endpoints.
     pub(crate) asked: Vec<Endpoint>,
     /// When that was, since this host was started.
@@ -97,9 +95,13 @@ impl View {
         let now = Timestamp::now();
         View {
             version: asked.iter().find_map(|it| it.version.clone()),
-            skew_sec: skew_sec(asked),
             asked: asked.iter().map(Endpoint::of).collect(),
-            ..View::at(config, survey, None, false, (now, now))
+            ..View::at(
+                Local::look(config, skew_sec(asked)),
+                survey,
+                None,
+                (now, now),
+            )
         }
     }
 
@@ -109,7 +111,11 @@ impl View {
         survey: Known,
         times: (Timestamp, Timestamp),
     ) -> View {
-        View::at(config, survey, None, true, times)
+        let local = Local {
+            detectors: Some(detected(&config.detectors)),
+            ..Local::look(config, 0)
+        };
+        View::at(local, survey, None, times)
     }
 
     /// The same from within a daemon: looks at this host, and takes what was read.
@@ -121,27 +127,26 @@ impl View {
             (survey, error) => (Err(error.unwrap_or_else(not_yet)), survey),
         };
         let now = Timestamp::now();
+        let local = Local {
+            // Who shows its own words is the daemon.
+            daemon: Ok(Some(std::process::id())),
+            ..Local::look(config, sight.skew_sec)
+        };
         View {
             version: sight.version,
-            skew_sec: sight.skew_sec,
             earlier,
             read_at,
-            ..View::at(config, current, Some(own), false, (now, now))
+            ..View::at(local, current, Some(own), (now, now))
         }
     }
 
     fn at(
-        config: &Config,
+        local: Local,
         survey: Known,
         own: Option<Own>,
-        ask: bool,
         (now, window_at): (Timestamp, Timestamp),
     ) -> View {
-        let mut local = Local::look(config, ask);
-        if own.is_some() {
-            // Who shows its own words is the daemon.
-            local.daemon = Ok(Some(std::process::id()));
-        }
+        let config = &local.config;
         let keys = Keys::new(&config.etcd.namespace, &config.lock_key);
         let mut view = View {
             lock_key: keys.prefix().to_owned(),
@@ -152,7 +157,6 @@ impl View {
             earlier: None,
             said: own.or_else(|| Own::read(&config.run_dir, &local)),
             local,
-            skew_sec: 0,
             asked: Vec::new(),
             since_boot: since_boot(),
         };
@@ -226,7 +230,7 @@ impl View {
     /// For people; with the endpoints of etcd, which is more than most of them want.
     pub(crate) fn text(&self, endpoints: bool, now: Timestamp) -> String {
         let style = Style::of_stdout();
-        let mut text = text::text(self, self.of_etcd(now), style);
+        let mut text = text::text(self, self.local.of_etcd(now), style);
         if endpoints {
             text = format!("{text}\n{}", endpoints::lines(self, now, style).join("\n"));
         }
@@ -235,13 +239,7 @@ impl View {
 
     /// For a terminal of this size.
     pub(crate) fn fitted(&self, size: Size, now: Timestamp) -> String {
-        screen::screen(self, self.of_etcd(now), Style::of_stdout(), size)
-    }
-
-    /// The moment by etcd's clock: what others wrote is compared with that, since this host's may be wrong.
-    fn of_etcd(&self, now: Timestamp) -> Timestamp {
-        let ahead = SignedDuration::from_secs(self.skew_sec);
-        now.checked_sub(ahead).unwrap_or(now)
+        screen::screen(self, self.local.of_etcd(now), Style::of_stdout(), size)
     }
 
     /// What is known here of time.
@@ -291,12 +289,12 @@ impl View {
 
     /// For programs, on one line.
     pub(crate) fn json(&self, now: Timestamp) -> String {
-        json::json(self, self.of_etcd(now)).to_string()
+        json::json(self, self.local.of_etcd(now)).to_string()
     }
 
     /// For a browser.
     pub(crate) fn page(&self, now: Timestamp) -> String {
-        page::page(self, self.of_etcd(now))
+        page::page(self, self.local.of_etcd(now))
     }
 }
 

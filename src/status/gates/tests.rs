@@ -477,3 +477,26 @@ fn health_is_what_the_monitor_said_last() {
         )
     );
 }
+
+/// Here it is 15:00, by a clock that is three hours ahead.
+#[test]
+fn what_others_wrote_is_as_old_as_by_the_clock_of_etcd() {
+    let survey = Survey {
+        pause: Some(Ok(pause(Some("13:00")))),
+        ..busy()
+    };
+    let mut local = local();
+    local.skew_sec = 3 * 3600;
+    let here = "2026-11-23T15:00:00Z".parse().unwrap();
+    let gates = gates(&local, Some(&survey), here, here);
+    let text = |name| {
+        let mut gates = gates.iter();
+        gates.find(|it| it.gate == name).unwrap().text.as_str()
+    };
+    let paused =
+        "paused by eva@admin 10 min ago, until Mon 2026-11-23 13:00 UTC (in 1 h): bad kernel";
+    assert_eq!(text("pause"), paused);
+    assert!(text("turn").starts_with("in the queue for 2 min;"));
+    // Its own window is by its own clock.
+    assert!(text("window").ends_with("closes Mon 2026-11-23 18:00 UTC (in 3 h)"));
+}

@@ -85,6 +85,7 @@ pub(crate) fn local() -> Local {
         boot_id: Some("b1".into()),
         kill_switch: KillSwitch::Absent,
         daemon: Ok(Some(123)),
+        skew_sec: 0,
         detectors: None,
     }
 }
@@ -228,7 +229,6 @@ pub(crate) fn view(local: Local, survey: Survey) -> View {
         read_at: Some(now()),
         local,
         said: None,
-        skew_sec: 0,
         asked: Vec::new(),
         since_boot: Duration::ZERO,
     }

@@ -189,7 +189,6 @@ fn without_etcd_it_shows_what_is_known_here() {
         earlier: None,
         read_at: None,
         said: None,
-        skew_sec: 0,
         asked: Vec::new(),
         since_boot: std::time::Duration::ZERO,
         local,
