@@ -85,7 +85,7 @@ fn of_begun(view: &View, node: &str, phase: Phase) -> String {
 /// The gates in one sentence.
 fn summary(view: &View, node: &str) -> String {
     if view.here().is_some_and(|here| here.starts) {
-        return format!("Which of these {node} waits for is not known either.");
+        return format!("So it is not known either which of these {node} waits for.");
     }
     let gates = &view.gates;
     let with = |word: Word| {

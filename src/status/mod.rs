@@ -274,6 +274,8 @@ impl View {
         let word = own.and_then(|own| own.standing.as_ref()).filter(ours);
         let speaks = own.filter(|_| !gone || word.is_some());
         let phase = own.and_then(|own| own.phase);
+        // After a reload it still has a word.
+        let starts = |own: &Own| !gone && own.state == "starting" && own.standing.is_none();
         let required = |it: &Verdict| it.gate == "detectors" && it.verdict == Word::Ok;
         other.is_none().then(|| Here {
             node: local.node(),
@@ -281,7 +283,7 @@ impl View {
             is_left: gone && local.daemon == Ok(None),
             is_away,
             etcd: speaks.and_then(|own| own.etcd.as_ref()),
-            starts: is_away && self.own().is_some_and(|own| own.state == "starting"),
+            starts: is_away && own.is_some_and(starts),
             phase: phase.filter(|it| is_away && (!gone || it.committed())),
             required: self.gates.iter().any(required),
         })

@@ -137,7 +137,7 @@ fn alone(node: &str, here: &Here<'_>) -> NodeState {
         Some(_) => queued(node, word, None),
         None if here.starts => {
             let fact = format!(
-                "whether {node} has begun a reboot is not known until etcd answers its daemon, which has just started"
+                "{node} was started while etcd is away: whether it has begun a reboot is not known until etcd answers"
             );
             NodeState::new(node, Rank::Waits, fact)
         }

@@ -298,7 +298,7 @@ fn what_a_daemon_that_has_just_started_does_not_know_is_said_to_be_unknown() {
         ..Own::default()
     };
     let view = told_by(said, true, None);
-    let told = "whether node-c has begun a reboot is not known until etcd answers its daemon, which has just started.";
+    let told = "node-c was started while etcd is away: whether it has begun a reboot is not known until etcd answers.";
     let text = folded_text(&view);
     assert!(
         text.contains(told) && !text.contains("does not reboot now"),
@@ -307,6 +307,13 @@ fn what_a_daemon_that_has_just_started_does_not_know_is_said_to_be_unknown() {
     let json: serde_json::Value = serde_json::from_str(&view.json(now())).unwrap();
     assert_eq!(json["node"]["claim"], serde_json::Value::Null);
     assert_eq!(json["headline"][1]["text"], told);
+    // A reload starts over as well, and the node has not forgotten.
+    let reloaded = Own {
+        state: "starting".into(),
+        ..own("idle", None, None, false)
+    };
+    let text = folded_text(&told_by(reloaded, true, None));
+    assert!(!text.contains("is not known until etcd answers"), "{text}");
 }
 
 /// A marker that is gone since.
