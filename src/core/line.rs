@@ -1,5 +1,7 @@
 //! The line: does a failed reboot stop everybody else?
 
+use std::collections::BTreeSet;
+
 use crate::lock::line::{GoOn, Known, Line};
 
 /// Which failures stop a node.
@@ -53,7 +55,8 @@ pub fn judge(
             .and_then(|it| it.target.as_deref()),
         why: words(known),
     });
-    let unmarked = |still: &&Still| !line.failures.iter().any(|known| known.node == still.node);
+    let is_of = |known: &Known, still: &Still| known.node == still.node && known.id == still.claim;
+    let unmarked = |still: &&Still| !line.failures.iter().any(|known| is_of(known, still));
     let seen = still.iter().filter(unmarked).map(|still| Failed {
         node: &still.node,
         id: still.claim,
@@ -66,7 +69,8 @@ pub fn judge(
         .filter(|it| it.node != node && !other(it.target))
         .collect();
     let many = |count: usize, limit: u32| count >= usize::try_from(limit).unwrap_or(usize::MAX);
-    if !many(failed.len(), halt_after) {
+    let nodes: BTreeSet<&str> = failed.iter().map(|it| it.node).collect();
+    if !many(nodes.len(), halt_after) {
         return Ok(None);
     }
     let word = match &line.go_on {
@@ -165,6 +169,22 @@ mod tests {
             judge(2, "a", None, &marked, &[seen("b"), seen("c")]),
             Err(both.to_owned())
         );
+    }
+
+    /// A word for the reboot before says nothing of a claim that stands still since.
+    #[test]
+    fn a_word_for_an_earlier_failure_of_a_node_does_not_excuse_its_next() {
+        let excused = line(vec![known("b", 3)], &[("b", 3)]);
+        let still = |claim: i64| Still {
+            node: "b".to_owned(),
+            claim,
+            target: None,
+            why: "still".to_owned(),
+        };
+        assert!(judge(1, "a", None, &excused, &[still(3)]).is_ok());
+        let why = judge(1, "a", None, &excused, &[still(5)]);
+        assert_eq!(why, Err("b (still)".to_owned()));
+        assert_eq!(judge(2, "a", None, &excused, &[still(5)]), Ok(None));
     }
 
     #[test]

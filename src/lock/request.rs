@@ -289,7 +289,7 @@ pub struct Release<'a> {
     pub cooldown: Option<(&'a Cooldown, i64)>,
     /// The entry of the history, with its lease and the time in its key.
     pub history: (&'a History, i64, &'a str),
-    /// That the reboot did not do what it was for. Otherwise whatever was known to have failed is over.
+    /// That the reboot did not do what it was for. Otherwise whatever was known to have failed is over, if the budget is whole.
     pub failure: Option<&'a Failure>,
 }
 
@@ -308,10 +308,12 @@ pub fn release(keys: &Keys, release: &Release<'_>) -> Txn {
     if let Some(modified) = release.request {
         acts.push(Op::Txn(reboot_requests::withdraw(keys, node, modified)));
     }
-    acts.push(match release.failure {
-        Some(failure) => put(keys.failed(node), failure, 0),
-        None => delete(keys.failed(node)),
-    });
+    match release.failure {
+        Some(failure) => acts.push(put(keys.failed(node), failure, 0)),
+        None if release.registration.budget_used == 0 => acts.push(delete(keys.failed(node))),
+        // An earlier reboot cleared nothing, and an attempt that is called off mends nothing.
+        None => {}
+    }
     txn.failure.push(read(keys.node(node)));
     txn
 }

@@ -59,7 +59,8 @@ impl World {
             self.check.node_writes += 1;
         }
         // A transaction is one step: what it wrote to the history explains what it did to the claim.
-        let completed = changes.iter().any(completed);
+        let so = |so: &str| changes.iter().any(|change| ended(change, so));
+        let (completed, aborted) = (so("completed"), so("aborted"));
         for change in &changes {
             self.tell_change(change, by);
             if from_node && FOREIGN.iter().any(|key| key.as_bytes() == change.key) {
@@ -88,10 +89,13 @@ impl World {
                 by.map(|message| (message.sent_at, message.truth.rules.cooldown));
         }
         // Its host may have another name by now.
-        let gone = |change: &Change| change.after.is_none();
-        let mut gone = changes.iter().filter(|change| gone(change));
-        let released = gone.find_map(|change| node_of(&change.key, b"/r/claims/n"));
-        if let Some(node) = released.filter(|_| completed && from_node) {
+        let gone = |of: &[u8]| {
+            let mut gone = changes.iter().filter(|change| change.after.is_none());
+            gone.find_map(|change| node_of(&change.key, of))
+        };
+        let unmarked = gone(b"/r/line/failed/n").is_some();
+        let released = gone(b"/r/claims/n").filter(|_| completed || aborted && unmarked);
+        if let Some(node) = released.filter(|_| from_node) {
             self.check_failure_kept(node);
         }
         self.turns();
@@ -353,6 +357,8 @@ impl World {
                 format!("n{taker} took the claim of n{node} away while that one drains as it may"),
             );
         }
+        let said = before.claim.patience(std::time::Duration::ZERO).as_micros();
+        let hold = hold.map(|hold| hold.max(Time::try_from(said).unwrap_or(Time::MAX)));
         if hold.is_none_or(|hold| hold > waited + SLACK / 20) {
             self.fail(
                 "P3",
@@ -500,10 +506,11 @@ fn node_of(key: &[u8], prefix: &[u8]) -> Option<usize> {
         .ok()
 }
 
-fn completed(change: &Change) -> bool {
+/// Whether that is said of an attempt in the history.
+fn ended(change: &Change, so: &str) -> bool {
     let Some(kv) = &change.after else {
         return false;
     };
     kv.key.starts_with(b"/r/history/")
-        && decode::<History>(&kv.value).is_ok_and(|history| history.outcome == "completed")
+        && decode::<History>(&kv.value).is_ok_and(|history| history.outcome == so)
 }

@@ -1,7 +1,7 @@
 //! The line: an operator lets it go on, and what must hold of it: nobody commits once as many failures are known as stop it, but
 //! for those that an operator knew of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use etcd_rs_sync::Request;
@@ -86,7 +86,7 @@ impl World {
         self.check.line.failed.insert(node, known);
     }
 
-    /// A completed reboot that leaves the budget used cleared nothing, and has failed.
+    /// Where a reboot that was completed, or one before an attempt that was called off, has left the budget used, it has failed.
     pub(crate) fn check_failure_kept(&mut self, node: usize) {
         let key = format!("/r/nodes/n{node}");
         let record = self.etcd.get(key.as_bytes());
@@ -151,16 +151,16 @@ impl World {
                 format!("n{node} committed for {target:?}, which is not its kernel"),
             );
         }
-        let mut failed = self.check.line.failed.clone();
-        for (other, claim) in self.stand_still(message) {
-            failed.entry(other).or_insert(claim);
-        }
-        failed.remove(&node);
+        let marked = self.check.line.failed.clone();
+        let mut failed: BTreeSet<_> = marked.into_iter().collect();
+        failed.extend(self.stand_still(message));
+        failed.retain(|(other, _)| *other != node);
         if message.truth.rules.halt_scope == HaltScope::Target && target.is_some() {
-            failed.retain(|_, (_, of)| of.is_none() || *of == target);
+            failed.retain(|(_, (_, of))| of.is_none() || *of == target);
         }
+        let nodes: BTreeSet<usize> = failed.iter().map(|(other, _)| *other).collect();
         let many = usize::try_from(halt_after).unwrap_or(usize::MAX);
-        if halt_after == 0 || failed.len() < many {
+        if halt_after == 0 || nodes.len() < many {
             return;
         }
         let wrong = match &mut self.check.line.word {
