@@ -84,7 +84,7 @@ impl Machine {
             v: RECORD_VERSION,
             node: node.clone(),
             outcome: "taken-away".to_owned(),
-            detail: "hold_timeout_sec passed without a sign of the node".to_owned(),
+            detail: "hold_timeout_sec passed, and the node neither moved its claim nor said that it is healthy".to_owned(),
             reasons: away.claim.reasons.clone(),
             since: away.claim.since.clone(),
             committed_at: away.claim.committed_at.clone(),
@@ -152,7 +152,9 @@ impl Machine {
             Ok(Write::Done(_)) => self.note(
                 Note::warn(
                     "taken_away",
-                    format!("took the claim of {node} away: hold_timeout_sec passed without a sign of it"),
+                    format!(
+                        "took the claim of {node} away: hold_timeout_sec passed, and it neither moved nor said that it is healthy"
+                    ),
                 )
                 .with("taken_from", node),
             ),
@@ -172,19 +174,19 @@ impl Machine {
 type Expired = (String, i64, i64, Box<Claim>);
 
 impl Queue {
-    pub(super) fn expired(&self, now: Duration, limit: Duration) -> Option<Expired> {
-        self.ahead.iter().find_map(|(key, seen)| {
+    /// The claim to be taken away next, and when: not before its `limit` is over, nor the time that it says it may stand still, as
+    /// its node's configuration may be another one; `own` is what this node allows itself, for a claim that does not say.
+    pub(super) fn next_expiry(
+        &self,
+        limit: Duration,
+        own: Duration,
+    ) -> Option<(Duration, Expired)> {
+        let committed = self.ahead.iter().filter_map(|(key, seen)| {
             let claim = seen.committed.as_ref()?;
-            (seen.well_at + limit <= now)
-                .then(|| (key.clone(), seen.create, seen.modified, claim.clone()))
-        })
-    }
-
-    pub(super) fn next_expiry(&self, limit: Duration) -> Option<Duration> {
-        self.ahead
-            .values()
-            .filter(|seen| seen.committed.is_some())
-            .map(|seen| seen.well_at + limit)
-            .min()
+            let at = seen.well_at + limit.max(claim.patience(own));
+            Some((at, (key, seen, claim)))
+        });
+        let (at, (key, seen, claim)) = committed.min_by_key(|(at, _)| *at)?;
+        Some((at, (key.clone(), seen.create, seen.modified, claim.clone())))
     }
 }

@@ -89,10 +89,10 @@ impl Machine {
         if queue.check_at <= now {
             return self.check_while_waiting();
         }
-        if let Some(away) = hold_timeout.and_then(|limit| queue.expired(now, limit)) {
-            return self.begin_taking_away(away);
-        }
-        let expiry = hold_timeout.and_then(|limit| queue.next_expiry(limit));
+        let expiry = match hold_timeout.and_then(|limit| queue.next_expiry(limit, patience)) {
+            Some((at, away)) if at <= now => return self.begin_taking_away(away),
+            later => later.map(|(at, _)| at),
+        };
         let retry = queue.retry_at.filter(|_| turn.is_ok());
         self.timer = [
             Some(queue.check_at),

@@ -374,6 +374,19 @@ fn a_claim_that_shows_no_sign_of_its_node_is_taken_away_on_time_and_the_history_
     assert!(node.said("taken_away", "took the claim of a away"));
 }
 
+/// Its node may be configured otherwise, and drain for longer than this one would wait.
+#[test]
+fn a_claim_is_not_taken_away_before_the_time_that_it_allows_itself_is_over() {
+    let mut node = impatient();
+    let stands = node.stands("/r/claims/a").unwrap().value.clone();
+    let claim = Claim {
+        patience_sec: Some(250),
+        ..decode(&stands).unwrap()
+    };
+    node.put("/r/claims/a", encode(&claim));
+    assert!((250..=280).contains(&patience(&mut node)));
+}
+
 #[test]
 fn an_entry_of_the_history_lasts_for_thirty_days() {
     let mut node = impatient();
