@@ -366,6 +366,14 @@ fn a_pass_that_called_its_attempt_off_leaves_what_blocks() {
             && told.contains("the drain hook failed: exit code 1"),
         "{told}"
     );
+    // What it was for is gone since.
+    std::fs::remove_file(field.path("admin.required")).unwrap();
+    let told = run(&config, &["explain"]).stdout;
+    assert!(told.contains("admin needs no reboot."), "{told}");
+    assert!(
+        !told.contains("needs a reboot") && !told.contains("blocked by"),
+        "{told}"
+    );
 }
 
 /// The claim stays as it was when etcd went away in the drain.
