@@ -99,30 +99,27 @@ impl Scan {
         self.stack.retain(|block| {
             block.indent < indent || (block.indent == indent && (key.is_none() || !block.is_list))
         });
-        let block = match self.stack.pop() {
-            Some(block) if block.indent == indent && block.is_list == key.is_none() => block,
-            around => {
-                let path = around.as_ref().map(|block| block.last.clone());
-                self.stack.extend(around);
-                Block {
-                    indent,
-                    path: path.unwrap_or_default(),
-                    is_list: key.is_none(),
-                    entries: 0,
-                    last: String::new(),
-                }
-            }
-        };
-        let last = match key {
-            Some(key) => join(&block.path, key),
-            None => format!("{}[{}]", block.path, block.entries),
-        };
-        self.found.0.entry(last.clone()).or_default().push(number);
-        self.stack.push(Block {
-            entries: block.entries + 1,
-            last,
-            ..block
-        });
+        let fits = |block: &Block| block.indent == indent && block.is_list == key.is_none();
+        let around = self.stack.last();
+        if !around.is_some_and(fits) {
+            let path = around.map_or_else(String::new, |block| block.last.clone());
+            self.stack.push(Block {
+                indent,
+                path,
+                is_list: key.is_none(),
+                entries: 0,
+                last: String::new(),
+            });
+        }
+        if let Some(block) = self.stack.last_mut() {
+            block.last = match key {
+                Some(key) => join(&block.path, key),
+                None => format!("{}[{}]", block.path, block.entries),
+            };
+            block.entries += 1;
+            let lines = self.found.0.entry(block.last.clone());
+            lines.or_default().push(number);
+        }
     }
 }
 

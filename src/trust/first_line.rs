@@ -194,6 +194,7 @@ mod tests {
             ),
             (b"#!/bin/bash\t-o\tpipefail\n", Err("env -S /bin/bash")),
             (b"#!/bin/dash # a comment\n", Err("as one word")),
+            (b"#!/bin/sh /opt/My Tools/run\n", Ok(Some("/bin/sh"))),
             (b"#!/usr/bin/env -S sh -e -u\n", Ok(Some("sh"))),
             (b"#!/usr/bin/python3 -I -u\n", Err("as one word")),
             (b"#!/usr/bin/python3 -Bu # -*- x -*-\n", Err("as one word")),

@@ -171,17 +171,17 @@ pub(super) fn executes_files(word: &str) -> bool {
 
 /// Whether it goes on with what the kernel hands over in one word, the blanks within included. Perl and some others take that apart.
 pub(super) fn splits(word: &str, argument: &str) -> bool {
-    let Some((first, _)) = argument.split_once([' ', '\t']) else {
-        return true;
-    };
-    named(word).is_none_or(|it| match it.rest {
-        Rest::Shell | Rest::Behind(_) => false,
+    let first = argument.split([' ', '\t']).next().unwrap_or_default();
+    let refuses = |it: &Interpreter| match it.rest {
+        Rest::Shell | Rest::Behind(_) => true,
         _ if it.is_called("python") || it.is_called("sed") => {
             let takes = |c: char| [it.program, it.starts, it.value].concat().contains(c);
-            first.contains(takes)
+            !first.contains(takes)
         }
-        _ => true,
-    })
+        _ => false,
+    };
+    // Blanks may be of the path of a file.
+    first == argument || argument.starts_with('/') || !named(word).is_some_and(refuses)
 }
 
 /// Which words of a command line say what is executed: its program, and what an interpreter in it takes for its program, with the
