@@ -151,20 +151,15 @@ fn program_of(path: &Path, depth: usize) -> io::Result<()> {
     if depth == DEPTH {
         return unfit("leads from interpreter to interpreter; name a program");
     }
-    let Err(error) = program_of(&interpreter, depth + 1) else {
-        return Ok(());
-    };
-    let missing = |error| {
-        format!(
+    let named = match program_of(&interpreter, depth + 1) {
+        Ok(()) => return Ok(()),
+        Err(error) if error.raw_os_error().is_some() => format!(
             "the interpreter {}, which cannot be used: {error}; install it or correct the line",
             interpreter.display()
-        )
+        ),
+        Err(error) => format!("an interpreter: {error}"),
     };
-    let begins = match error.raw_os_error() {
-        Some(_) => missing(error),
-        None => format!("an interpreter: {error}"),
-    };
-    unfit(&format!("begins with #! and {begins}"))
+    unfit(&format!("begins with #! and {named}"))
 }
 
 /// Judges what a command line executes: its program, and every other word that names a program, since `env`, `timeout` and

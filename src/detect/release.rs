@@ -87,11 +87,10 @@ impl Release {
 
     /// One part between dashes, after the first.
     fn add_segment(&mut self, segment: &str) {
-        let is_commit = segment.len() > 7
-            && segment.starts_with('g')
-            && segment[1..]
-                .bytes()
-                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        let is_hash = |text: &str| {
+            text.len() >= 7 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+        };
+        let is_commit = segment.strip_prefix('g').is_some_and(is_hash);
         if is_commit {
             // From `git describe`; the count before it gives the order.
         } else if is_hardware(segment) {
