@@ -14,11 +14,15 @@ const KEEPALIVED: [&str; 2] = ["hooks/keepalived-drain.sh", "hooks/keepalived-un
 fn a_health_page_says_down_until_the_undo() {
     let stage = Stage::new();
     let flag = stage.path("maintenance");
-    let stage = stage.set("FLAG", &flag);
+    let idle = stage.path("bin/idle");
+    let stage = stage.set("FLAG", &flag).set("IDLE", idle);
+    stage.tool("idle", "[ ! -e $STAGE/busy ]");
     stage.passes(BALANCER[0], "pre-reboot");
     let text = std::fs::read_to_string(&flag).unwrap();
     assert_eq!(text, "reboot of node-a: kernel\n");
-    assert!(stage.calls().contains("sleep 60"));
+    assert_eq!(stage.calls(), "sleep 60\nidle \n");
+    stage.write("busy", "");
+    stage.refuses(BALANCER[0], "pre-reboot", "");
     stage.passes(BALANCER[1], "post-boot");
     stage.passes(BALANCER[1], "post-boot");
     assert!(!flag.exists());
@@ -220,11 +224,13 @@ fn a_package_manager_at_work_holds_up_a_reboot_and_not_the_return() {
         "usr/lib/sysimage/rpm/.rpm.lock",
         "var/lib/rpm/.rpm.lock",
         "lib/apk/db/lock",
+        "run/tukit.lock",
     ] {
         let held = fs::File::create(file(name)).unwrap();
         stage.passes(script, "pre-lock");
         held.lock().unwrap();
         stage.refuses(script, "post-lock", &format!("holds /{name}"));
+        stage.refuses(script, "pre-reboot", &format!("holds /{name}"));
         stage.passes(script, "post-boot");
         held.unlock().unwrap();
         stage.passes(script, "pre-lock");
@@ -232,12 +238,14 @@ fn a_package_manager_at_work_holds_up_a_reboot_and_not_the_return() {
     let lock = file("var/lib/pacman/db.lck");
     stage.refuses(script, "pre-lock", "pacman is at work");
     fs::remove_file(lock).unwrap();
-    let zypper = file("run/zypp.pid");
-    fs::write(&zypper, "999999999").unwrap();
-    stage.passes(script, "pre-lock");
-    fs::write(&zypper, std::process::id().to_string()).unwrap();
-    stage.refuses(script, "pre-lock", "of /run/zypp.pid is at work");
-    fs::remove_file(zypper).unwrap();
+    for name in ["run/zypp.pid", "run/transactional-update.pid"] {
+        let pid = file(name);
+        fs::write(&pid, "999999999\n").unwrap();
+        stage.passes(script, "pre-lock");
+        fs::write(&pid, std::process::id().to_string()).unwrap();
+        stage.refuses(script, "pre-lock", &format!("of /{name} is at work"));
+        fs::remove_file(pid).unwrap();
+    }
     file("var/lib/dpkg/status");
     stage.passes(script, "pre-lock");
     stage.write("audit", "half configured: linux-image-6.1.0-28-amd64");

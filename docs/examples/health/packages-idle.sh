@@ -1,6 +1,7 @@
 #!/bin/sh
 # No package manager is at work, and none was interrupted: a reboot in the middle of an installation may start half a kernel.
-# Knows dpkg, apt and unattended upgrades, rpm, dnf and zypper, pacman, apk, xbps, and rpm-ostree. Asked only before a reboot.
+# Knows dpkg, apt and unattended upgrades, rpm, dnf and zypper, transactional-update and tukit, pacman, apk, xbps, and rpm-ostree.
+# Asked only before a reboot. What begins while a drain hook runs only the hook can see: let it end with this script.
 #
 #     health_script: /etc/reboot-coordinator/health.sh
 set -eu
@@ -15,14 +16,15 @@ busy() {
 }
 
 case ${RC_PHASE:-pre-lock} in
-pre-lock | post-lock) ;;
+pre-lock | post-lock | pre-reboot) ;;
 *) exit 0 ;;
 esac
 
 # The kernel lists who holds which lock, by inode, whatever kind of lock it is and whoever holds it.
 [ -r "$locks" ] || busy "$locks cannot be read, so nobody knows who is at work"
 for file in var/lib/dpkg/lock-frontend var/lib/dpkg/lock run/unattended-upgrades.lock var/run/unattended-upgrades.lock \
-	var/lib/rpm/.rpm.lock usr/lib/sysimage/rpm/.rpm.lock lib/apk/db/lock usr/lib/apk/db/lock var/db/xbps/.xbps.lock; do
+	var/lib/rpm/.rpm.lock usr/lib/sysimage/rpm/.rpm.lock lib/apk/db/lock usr/lib/apk/db/lock var/db/xbps/.xbps.lock \
+	run/tukit.lock var/run/tukit.lock; do
 	[ -e "$root/$file" ] || continue
 	inode=$(stat -c %i "$root/$file")
 	! grep -q ":$inode " "$locks" || busy "a package manager holds /$file"
@@ -31,8 +33,9 @@ done
 # pacman's lock is there or not. After a crash it stays, and somebody has to look anyway.
 [ ! -e "$root/var/lib/pacman/db.lck" ] || busy "pacman is at work, or was interrupted: /var/lib/pacman/db.lck is there"
 
-# zypper and dnf write down who they are.
-for file in run/zypp.pid var/run/zypp.pid var/run/dnf.pid var/run/yum.pid; do
+# These write down who they are.
+for file in run/zypp.pid var/run/zypp.pid var/run/dnf.pid var/run/yum.pid \
+	run/transactional-update.pid var/run/transactional-update.pid; do
 	[ -s "$root/$file" ] || continue
 	pid=$(tr -dc 0-9 <"$root/$file")
 	[ -z "$pid" ] || [ ! -e "/proc/$pid" ] || busy "process $pid of /$file is at work"

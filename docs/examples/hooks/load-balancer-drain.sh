@@ -10,6 +10,10 @@ set -eu
 flag=${FLAG:-/run/maintenance}
 # How long the load balancer takes to notice, and requests that were begun to end.
 pause=${PAUSE:-60}
+# Says whether a package manager is at work; here is where packages put it.
+idle=${IDLE:-/usr/libexec/reboot-coordinator/packages-idle.sh}
 
 echo "reboot of ${RC_NODE_NAME:-this node}: ${RC_REASONS:-}" >"$flag"
 sleep "$pause"
+# Nobody asks again after this hook. When an installation began meanwhile the reboot is called off, and the undo runs.
+"$idle"
