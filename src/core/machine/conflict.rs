@@ -73,7 +73,7 @@ impl Machine {
                 format!(
                     "the {what} of node {name} in etcd belongs to the machine with node_id {other}, this is the machine with \
                      node_id {own}: two machines use one node_name. Give one of them another name; if {other} was replaced by \
-                     this machine, run: reboot-coordinator forget {name}",
+                     this machine, run: reboot-coordinator release {name} where it has a claim, and forget {name}",
                     name = self.settings.node,
                     own = self.settings.node_id,
                 ),

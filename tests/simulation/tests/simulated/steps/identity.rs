@@ -283,6 +283,24 @@ fn a_host_that_waits_for_its_name_is_not_ended_for_good_by_another_that_does() {
     }
 }
 
+/// As a host whose machine id changes with each boot finds it.
+#[test]
+fn the_claim_of_another_machine_id_is_to_be_released_before_the_name_is_forgotten() {
+    let mut node = Node::new(of_boot("boot-1"));
+    node.until("reboot");
+    let mut node = node.followed_by(Settings {
+        node_id: "another".to_owned(),
+        ..of_boot("boot-2")
+    });
+    while node.exit.is_none() {
+        let action = node.next_action();
+        node.perform(action);
+    }
+    assert_eq!(node.exit, Some(2));
+    let words = "release n0 where it has a claim, and forget n0";
+    assert!(node.said("name_taken", words));
+}
+
 /// A backup of before the boot was restored behind other endpoints. In the cluster that was asked before it is a copy's.
 #[test]
 fn the_registration_of_an_earlier_boot_is_no_copys_where_the_endpoints_lead_elsewhere() {
