@@ -18,7 +18,10 @@ use crate::status::times::{ago_text, instant, span};
 pub(super) fn history(cluster: &Cluster, json: bool) -> Done {
     // The keys begin with the time, so that their order is the right one.
     let pairs = cluster.all(&cluster.keys.histories())?;
-    let entries: Entries = pairs.iter().map(|pair| decode(&pair.value)).collect();
+    let ours = pairs
+        .iter()
+        .filter(|it| cluster.keys.is_of_history(&it.key));
+    let entries: Entries = ours.map(|pair| decode(&pair.value)).collect();
     print(&match json {
         true => json!(entries.iter().flatten().collect::<Vec<_>>()).to_string(),
         false => text(&entries, Timestamp::now(), Style::of_stdout()),

@@ -43,7 +43,7 @@ pub fn judge(
         return Ok(None);
     }
     if line.more {
-        return Err("more reboots failed than can be read".to_owned());
+        return Err(too_many(line));
     }
     let marked = line.failures.iter().map(|known| Failed {
         node: &known.node,
@@ -93,6 +93,20 @@ pub fn judge(
     Err(named.join(", "))
 }
 
+/// More than can be read: among them may be any failure.
+fn too_many(line: &Line) -> String {
+    if let Some(key) = line.foreign.first() {
+        return format!(
+            "whether others did is not known, as there are more keys than are read, and {key} names no node"
+        );
+    }
+    let some: Vec<&str> = line.failures.iter().take(3).map(|it| &*it.node).collect();
+    format!(
+        "more reboots failed than can be read, such as those of {}",
+        some.join(", ")
+    )
+}
+
 /// A failure that counts.
 struct Failed<'a> {
     node: &'a str,
@@ -115,6 +129,7 @@ fn words(known: &Known) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::Refusal;
     use crate::lock::record::RecordError;
     use crate::lock::{Failure, FailureKind};
 
@@ -149,6 +164,7 @@ mod tests {
         };
         Line {
             failures,
+            foreign: Vec::new(),
             more: false,
             go_on: (!excused.is_empty()).then_some((7, Ok(word))),
         }
@@ -185,6 +201,22 @@ mod tests {
         let why = judge(1, "a", None, &excused, &[still(5)]);
         assert_eq!(why, Err("b (still)".to_owned()));
         assert_eq!(judge(2, "a", None, &excused, &[still(5)]), Ok(None));
+    }
+
+    #[test]
+    fn more_than_can_be_read_stop_everybody_and_some_of_what_is_there_is_named() {
+        let mut all = line(vec![known("b", 3), known("c", 4)], &[("b", 3), ("c", 4)]);
+        all.more = true;
+        let why = judge(3, "a", None, &all, &[]).unwrap_err();
+        assert!(why.ends_with("such as those of b, c"), "{why}");
+        all.foreign = vec!["/k/line/failed/claims/x".to_owned()];
+        let why = judge(3, "a", None, &all, &[]).unwrap_err();
+        assert!(
+            why.contains("/k/line/failed/claims/x names no node"),
+            "{why}"
+        );
+        let remedy = Refusal::Line(why).remedy();
+        assert!(remedy.contains("another `lock_key`"), "{remedy}");
     }
 
     #[test]

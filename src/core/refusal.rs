@@ -203,6 +203,9 @@ impl Refusal {
             Refusal::Policy(_) => {
                 "wait for the other members, or repair them; forget those that are gone for good"
             }
+            Refusal::Line(why) if why.contains("names no node") => {
+                "delete it when it is nothing of worth, or give the group whose key it is another `lock_key`"
+            }
             Refusal::Line(_) => {
                 "repair the node named here: it goes on by itself while it holds a claim, and without one after `reboot-coordinator reset-budget`; `release` its claim when it will not return, `forget` it when it is gone; `reboot-coordinator go-on` lets the others go all the same, as far as there is a place for them"
             }

@@ -25,6 +25,12 @@ impl Keys {
         let name = std::str::from_utf8(key).ok()?.strip_prefix(prefix)?;
         is_node_name(name).then_some(name)
     }
+
+    /// Whether this is the key of an attempt of this group, and not of a group whose `lock_key` lies below the history.
+    pub fn is_of_history(&self, key: &[u8]) -> bool {
+        let entry = key.strip_prefix(self.histories().as_bytes());
+        entry.is_some_and(|entry| !entry.contains(&b'/'))
+    }
 }
 
 /// Makes a function of each row: what is below the prefix, with the names of a node and the like in it.

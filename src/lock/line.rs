@@ -95,6 +95,8 @@ pub struct Known {
 pub struct Line {
     /// The failures.
     pub failures: Vec<Known>,
+    /// Keys among them that name no node, every byte of them seen.
+    pub foreign: Vec<String>,
     /// Whether there are more than were read.
     pub more: bool,
     /// The operator's word, with its mod revision.

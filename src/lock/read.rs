@@ -113,8 +113,11 @@ pub(super) fn line(keys: &Keys, failed: &RangeReply, go_on: Option<&KeyValue>) -
             failure,
         })
     };
+    let nameless = |kv: &&KeyValue| Keys::node_of(&prefix, &kv.key).is_none();
+    let foreign = failed.kvs.iter().filter(nameless);
     Line {
         failures: failed.kvs.iter().filter_map(known).collect(),
+        foreign: foreign.map(|kv| shown(&kv.key)).collect(),
         more: failed.more,
         go_on: go_on.map(dated),
     }

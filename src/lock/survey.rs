@@ -138,6 +138,7 @@ impl Pages {
                 recent: recent
                     .kvs
                     .iter()
+                    .filter(|kv| keys.is_of_history(&kv.key))
                     .filter_map(|kv| decode(&kv.value).ok())
                     .collect(),
                 line: line_of(keys, failed, single(go_on)?),
@@ -171,7 +172,7 @@ impl Pages {
     pub fn complete(self) -> Survey {
         let partial = self.missing().is_some();
         let mut refused = Vec::new();
-        let mut foreign = Vec::new();
+        let mut foreign = self.survey.line.foreign.clone();
         for (prefix, pairs, _) in &self.lists {
             let nameless = pairs
                 .iter()

@@ -366,11 +366,19 @@ fn a_survey_tells_standings_refusals_and_what_is_not_ours_apart() {
     reads[4] = vec![kv("ns/rc/alive/a", encode(&report))];
     reads[6] = standings;
     reads[8] = vec![kv("ns/rc/line/go-on", encode(&word(None)))];
-    reads[9] = vec![kv("ns/rc/line/failed/a", encode(&failure()))];
+    reads[9] = vec![
+        kv("ns/rc/line/failed/a", encode(&failure())),
+        kv("ns/rc/line/failed/claims/b", "{}"),
+    ];
     let survey = Pages::of(answer(true, reads), &keys()).unwrap().complete();
     assert_eq!(survey.standings, [("a".to_owned(), Ok(idle))]);
     assert_eq!(survey.refused, [refused]);
-    let foreign = ["nodes/of/a-tool", "standing/b/m3", "standing/a/m1"];
+    let foreign = [
+        "line/failed/claims/b",
+        "nodes/of/a-tool",
+        "standing/b/m3",
+        "standing/a/m1",
+    ];
     assert_eq!(survey.foreign, foreign.map(|key| format!("ns/rc/{key}")));
     assert_eq!(survey.line.failures[0].failure, Ok(failure()));
     assert_eq!(survey.line.go_on, Some((4, Ok(word(None)))));

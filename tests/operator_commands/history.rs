@@ -5,6 +5,34 @@ use serde_json::json;
 
 use crate::support::{Field, LOCK};
 
+/// Of a group whose `lock_key` is that of this one and `/history`.
+#[test]
+fn keys_of_a_group_below_the_history_are_no_attempts_of_this_one() {
+    let field = Field::new();
+    let entry = |node: &str| {
+        json!({
+            "v": 1, "node": node, "outcome": "completed", "detail": "back and healthy", "reasons": ["kernel"],
+            "since": "2026-11-23T11:00:00Z", "committed_at": null, "ended_at": "2026-11-23T12:00:00Z",
+        })
+    };
+    field.put("history/2026-11-23T12:00:00.000Z-node-a", &entry("node-a"));
+    field.put("history/nodes/x", &json!({"v": 1, "node": "x"}));
+    field.put(
+        "history/history/2026-11-23T12:00:00.000Z-x",
+        &entry("node-x"),
+    );
+    let listed = field.run(&["history"]);
+    assert!(
+        listed.stdout.contains("node-a") && listed.stdout.lines().count() == 2,
+        "{listed:?}"
+    );
+    let status = field.run(&["status"]).stdout;
+    assert!(
+        status.contains("node-a  completed") && !status.contains("node-x"),
+        "{status}"
+    );
+}
+
 /// More in one page than the client reads of an answer.
 #[test]
 fn long_entries_are_read_in_smaller_pages() {
