@@ -357,8 +357,10 @@ impl World {
                 format!("n{taker} took the claim of n{node} away while that one drains as it may"),
             );
         }
-        let said = before.claim.patience(std::time::Duration::ZERO).as_micros();
-        let hold = hold.map(|hold| hold.max(Time::try_from(said).unwrap_or(Time::MAX)));
+        // By the clock of who waits, as the limit is.
+        let said = before.claim.patience(std::time::Duration::ZERO);
+        let said = self.hosts[taker].span(said);
+        let hold = hold.map(|hold| hold.max(said));
         if hold.is_none_or(|hold| hold > waited + SLACK / 20) {
             self.fail(
                 "P3",
