@@ -120,14 +120,12 @@ impl Machine {
                 .with("reason", refusal.label())
                 .repeating(),
         );
-        if self.settings.mode != Mode::Daemon {
-            let code = refusal.exit_code().max(1);
-            self.state = State::Holding(stage, refusal);
-            return self.exit(code);
-        }
+        let code = refusal.exit_code().max(1);
         self.go(State::Holding(stage, refusal));
+        // What is to be told goes out at once, and a pass ends only when it is told.
         let pause = match self.failure_to_tell() {
             Some(_) => Duration::ZERO,
+            None if self.settings.mode != Mode::Daemon => return self.exit(code),
             None => self.check_pause(),
         };
         self.timer = Some(self.now.mono + pause);

@@ -183,9 +183,9 @@ impl Machine {
         let State::Holding(stage, refusal) = &self.state else {
             return;
         };
-        match (*stage, refusal.clone()) {
-            (Some(stage), _) => self.go(State::Gates(Gates::at(stage))),
-            (None, refusal) => self.hold(None, refusal),
+        match (*stage, self.settings.mode) {
+            (Some(stage), Mode::Daemon) => self.go(State::Gates(Gates::at(stage))),
+            (stage, _) => self.hold(stage, refusal.clone()),
         }
     }
 

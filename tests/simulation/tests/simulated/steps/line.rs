@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use etcd_rs_sync::Error;
 use reboot_coordinator::core::facts::{DetectorReport, DetectorResult, ScriptOutcome};
 use reboot_coordinator::core::line::HaltScope;
-use reboot_coordinator::core::{Mode, Settings};
+use reboot_coordinator::core::{Action, Mode, Settings};
 use reboot_coordinator::lock::record::{decode, encode};
 use reboot_coordinator::lock::{Claim, Failure, FailureKind, GoOn, Phase};
 use simulation::by_hand::{Node, asks, detector, settings, time};
@@ -292,6 +293,43 @@ fn passes_of_once_on_a_node_that_is_back_and_ill_for_long_say_that_its_reboot_fa
             assert_eq!(node.exit, Some(3));
             let mark = node.stands("/r/line/failed/n0");
             assert_eq!(mark.is_some(), tells, "{ago:?}, pass {pass}");
+        }
+    }
+}
+
+/// A pass has no later look at its claim, so that it tells before it ends; while etcd does not answer, for a few tries.
+#[test]
+fn a_pass_of_once_that_holds_after_its_command_ran_says_so_before_it_ends() {
+    for (lost, code, tells) in [(0, 3, true), (1, 3, true), (usize::MAX, 1, false)] {
+        let mut node = Node::new(settings());
+        node.until("reboot");
+        for pass in 0..2 {
+            node.now += settings().reboot_timeout;
+            node = node.followed_by(Settings {
+                mode: Mode::Once {
+                    wait: Duration::ZERO,
+                },
+                ..settings()
+            });
+            node.health = ScriptOutcome::Exited(1);
+            let mut asked = 0;
+            while node.exit.is_none() {
+                let action = node.next_action();
+                match action {
+                    Action::Etcd(ticket, _)
+                        if node.machine.view().state == "holding" && asked < lost =>
+                    {
+                        asked += 1;
+                        let detail = "refused".to_owned();
+                        node.answer(ticket, Err(Error::NotSent { detail }));
+                    }
+                    action => node.perform(action),
+                }
+            }
+            assert_eq!(node.exit, Some(code), "{lost}, pass {pass}");
+            let kind = mark(&node, "n0").map(|failure| failure.kind);
+            let told = tells.then_some(FailureKind::Stuck);
+            assert_eq!(kind, told, "{lost}, pass {pass}");
         }
     }
 }
