@@ -26,12 +26,10 @@ impl Keys {
         is_node_name(name).then_some(name)
     }
 
-    /// Whether this is the key of an attempt of this group, and not of a group whose `lock_key` lies below the history: the time
-    /// comes first. Behind it may be any key, when that was released.
+    /// Whether this is the key of an attempt of this group, and not of a group whose `lock_key` lies below the history.
     pub fn is_of_history(&self, key: &[u8]) -> bool {
         let entry = key.strip_prefix(self.histories().as_bytes());
-        let timed = |entry: &[u8]| entry.first().is_some_and(u8::is_ascii_digit);
-        entry.is_some_and(|entry| timed(entry) || !entry.contains(&b'/'))
+        entry.is_some_and(|entry| !entry.contains(&b'/'))
     }
 }
 

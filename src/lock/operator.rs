@@ -5,9 +5,9 @@
 
 use etcd_rs_sync::{Delete, KeyValue, Keys as Span, Op, OpReply, Put, Range, Reply, Txn};
 
+use super::Keys;
 use super::answer::{Found, Malformed, guarded, ranges, single, txn};
 use super::compare::{absent, delete, over, put, read, same};
-use super::keys::{Keys, is_node_name};
 use super::line::GoOn;
 use super::record::{History, Pause, RecordError, Standing as Refused, decode};
 
@@ -26,17 +26,14 @@ pub struct Shown<'a> {
 /// case an earlier copy of this request wrote it.
 pub fn release(keys: &Keys, shown: Shown<'_>, history: (&History, i64, &str)) -> Txn {
     let span = || Span::one(shown.key);
-    let node = &history.0.node;
-    let entry = keys.history(history.2, node);
-    let mut success = vec![
-        Op::Delete(Delete::of(span())),
-        put(entry.clone(), history.0, history.1),
-    ];
-    // What is no claim has not failed, and of a name with a slash the key might be another group's.
-    success.extend(is_node_name(node).then(|| delete(keys.failed(node))));
+    let entry = keys.history(history.2, &history.0.node);
     Txn {
         compares: same(shown.key, shown.create, shown.modified),
-        success,
+        success: vec![
+            Op::Delete(Delete::of(span())),
+            delete(keys.failed(&history.0.node)),
+            put(entry.clone(), history.0, history.1),
+        ],
         failure: vec![Op::Range(Range::of(span())), read(entry)],
     }
 }

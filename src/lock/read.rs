@@ -30,6 +30,8 @@ pub struct GateRead {
     pub line: Line,
     /// The claims that are committed or cannot be read, by node, as far as claims were asked for.
     pub claims: Vec<(String, Found)>,
+    /// How many keys that are no claims took the places of claims in the answer.
+    pub displaced: usize,
     /// The members, when they were asked for.
     pub members: Option<Members>,
 }
@@ -67,18 +69,26 @@ pub fn gate_read(reply: Reply, keys: &Keys) -> Result<GateRead, Malformed> {
     let Some((own, others)) = all.split_first_chunk::<7>() else {
         return Err(Malformed("a txn answered another number of reads"));
     };
-    let (members, claims) = match others {
-        [] => (None, &[][..]),
-        [claims] => (None, &claims.kvs[..]),
-        [nodes, alive, claims] => (Some(members(keys, nodes, alive, claims)), &claims.kvs[..]),
+    let (members, found) = match others {
+        [] => (None, None),
+        [claims] => (None, Some(*claims)),
+        [nodes, alive, claims] => (Some(members(keys, nodes, alive, claims)), Some(*claims)),
         _ => return Err(Malformed("a txn answered another number of reads")),
     };
-    let mut claims = named(&keys.claims(), claims, Found::of);
+    let mut claims = Vec::new();
+    let mut displaced = 0;
+    if let Some(found) = found {
+        claims = named(&keys.claims(), &found.kvs, Found::of);
+        if found.more {
+            displaced = found.kvs.len() - claims.len();
+        }
+    }
     claims.retain(|(_, found)| may_be_down(found));
     let [.., go_on, failed] = own;
     Ok(GateRead {
         line: line(keys, failed, single(go_on)?),
         claims,
+        displaced,
         members,
         ..gates(txn.header.revision, own)?
     })
@@ -97,6 +107,7 @@ pub(super) fn gates(revision: i64, own: &[&RangeReply]) -> Result<GateRead, Malf
         request: single(request)?.map(reboot_requests::of),
         line: Line::default(),
         claims: Vec::new(),
+        displaced: 0,
         members: None,
     })
 }

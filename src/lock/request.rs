@@ -102,10 +102,9 @@ pub fn take_away(
 
 /// The claims next before the one created at `create`, nearest first, and that one itself at the front: as many of them as its
 /// [window](super::Domains::window), when this many keys that are no claims stand in between.
-pub fn recount(keys: &Keys, create: i64, window: u32, foreign: usize) -> Range {
-    let foreign = i64::try_from(foreign).unwrap_or(i64::MAX / 2);
+pub fn recount(keys: &Keys, create: i64, window: u32, foreign: u32) -> Range {
     Range {
-        limit: i64::from(window) + 1 + foreign,
+        limit: i64::from(window) + 1 + i64::from(foreign),
         order: Order::CreateRevisionDescending,
         max_create_revision: create,
         ..Range::of(Span::prefix(keys.claims()))

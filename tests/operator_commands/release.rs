@@ -192,21 +192,3 @@ fn whatever_stands_among_the_claims_can_be_removed_after_it_was_shown() {
     assert!(ended.stderr.contains("no member is called"), "{ended:?}");
     assert!(field.get("pause").is_some());
 }
-
-/// Of groups whose `lock_key` is that of this one and `/claims`, and `/line/failed`.
-#[test]
-fn the_key_of_a_group_below_that_is_removed_takes_nothing_of_another_group_with_it() {
-    let field = Field::new();
-    for key in ["claims/claims/b", "line/failed/claims/b"] {
-        field.put(key, &"a claim".into());
-    }
-    let ended = field.run(&release("claims/b", &["--yes"]));
-    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
-    assert!(field.get("claims/claims/b").is_none());
-    assert!(field.get("line/failed/claims/b").is_some());
-    let listed = field.run(&["history"]).stdout;
-    assert!(
-        listed.contains("claims/b") && listed.contains("the disk died"),
-        "{listed}"
-    );
-}

@@ -237,6 +237,7 @@ impl Machine {
         }
         self.judging.waves = None;
         let verdict = match read {
+            Ok((read, _)) if self.must_widen(&read) => return self.ask(),
             Ok((read, seen)) => {
                 let revision = read.revision;
                 let judged = self.judge_read(read);
@@ -252,6 +253,12 @@ impl Machine {
         if let State::Gates(_) = self.state {
             self.judged(verdict);
         }
+    }
+
+    /// Whether the oldest claims have to be read anew, as other keys took their places.
+    fn must_widen(&mut self, read: &GateRead) -> bool {
+        let queue = self.queue.as_mut();
+        queue.is_some_and(|queue| queue.must_widen(read.displaced))
     }
 
     /// What etcd says of the gates, and of those who may go first.

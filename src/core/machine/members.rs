@@ -55,7 +55,7 @@ impl Machine {
     pub(super) fn others(&self) -> Others {
         match (&self.settings.policies, &self.queue) {
             (Some(_), _) if self.reads_members() => Others::Members,
-            (None, Some(_)) => Others::Oldest(self.window()),
+            (None, Some(queue)) => Others::Oldest(self.window().saturating_add(queue.foreign)),
             (Some(_), _) | (None, None) => Others::Nobody,
         }
     }

@@ -40,8 +40,8 @@ pub struct Queue {
     pub(super) behind: BTreeMap<String, Seen>,
     /// Whether all of them are known and followed.
     pub(super) near: bool,
-    /// How many keys that are no claims stand among them.
-    foreign: usize,
+    /// For how many keys that are no claims there is place in what is read.
+    pub(super) foreign: u32,
     /// Whether something happened that only a new count can tell.
     stale: bool,
     /// When the gates are judged again.
@@ -95,6 +95,16 @@ impl Queue {
         ahead
             .map(|(key, seen)| (key.as_str(), seen.create))
             .min_by_key(|(_, create)| *create)
+    }
+
+    /// Whether more has to be read, as so many keys that are no claims took the places of claims in an answer.
+    pub(super) fn must_widen(&mut self, displaced: usize) -> bool {
+        let displaced = u32::try_from(displaced).unwrap_or(u32::MAX);
+        let widens = displaced > self.foreign;
+        if widens {
+            self.foreign = displaced.saturating_mul(2);
+        }
+        widens
     }
 
     /// How many claims are known to be before this one, and whether there may be more.
@@ -252,9 +262,7 @@ impl Machine {
             self.note_foreign(key);
         }
         let Some(queue) = &mut self.queue else { return };
-        if counted.more && counted.foreign.len() > queue.foreign {
-            // They took the places of claims in the answer.
-            queue.foreign = counted.foreign.len();
+        if counted.more && queue.must_widen(counted.foreign.len()) {
             return self.go(State::Counting);
         }
         let first = queue.stale && queue.ahead.is_empty();

@@ -74,6 +74,25 @@ fn a_claim_that_names_another_node_than_its_key_is_told_by_the_key() {
     }
 }
 
+/// Those of a group whose lock key lies below this one may be older than all claims of this one.
+#[test]
+fn a_claim_behind_many_keys_that_are_none_is_suspected_all_the_same() {
+    for (many, is_before) in [(1, true), (5, true), (40, true), (5, false), (40, false)] {
+        let mut node = Node::new(two_may_go());
+        if !is_before {
+            let count = node.until_sending("queued");
+            node.pass(count);
+        }
+        for number in 0..many {
+            node.put(&format!("/r/claims/claims/x{number}"), "not ours");
+        }
+        looks_old(&mut node);
+        node.until_state("queued");
+        node.settle();
+        assert!(node.said("blocked", "a ("), "{many}: {:?}", node.notes);
+    }
+}
+
 /// A failure that is known leaves its node a way to the front; one that this node only suspects it watches on.
 #[test]
 fn a_place_is_kept_for_what_a_node_suspects_and_left_for_what_is_known() {
