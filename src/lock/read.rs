@@ -158,7 +158,7 @@ fn members(keys: &Keys, nodes: &RangeReply, alive: &RangeReply, claims: &RangeRe
 }
 
 pub(super) fn is_healthy(kv: &KeyValue) -> bool {
-    decode::<Report>(&kv.value).is_ok_and(|report: Report| report.healthy)
+    record::alive(kv).is_ok_and(|report: Report| report.healthy)
 }
 
 fn may_be_down(found: &Found) -> bool {

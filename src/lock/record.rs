@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use etcd_rs_sync::KeyValue;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -297,10 +298,26 @@ pub fn cooldown(value: &[u8], lease: i64) -> Result<Cooldown, RecordError> {
     if lease != 0 {
         return read;
     }
-    Err(RecordError::Endless(match read {
+    let known = match read {
         Ok(Cooldown { node, since, .. }) => format!("{node} wrote it at {since}"),
         Err(error) => error.to_string(),
-    }))
+    };
+    Err(RecordError::Endless(format!(
+        "reboot-coordinator resume removes it ({known})"
+    )))
+}
+
+/// What a daemon says of itself in this pair, for as long as it runs.
+///
+/// # Errors
+/// [`RecordError::Endless`] when it hangs on no lease: a copy of the store has none, and says so of who died long ago; else as
+/// [`decode`].
+pub fn alive<T: DeserializeOwned>(pair: &KeyValue) -> Result<T, RecordError> {
+    if pair.lease == 0 {
+        let what = "it was copied or written by hand, and says nothing of that node now; forget removes it";
+        return Err(RecordError::Endless(what.to_owned()));
+    }
+    decode(&pair.value)
 }
 
 /// Why a value could not be read.
@@ -310,7 +327,7 @@ pub enum RecordError {
     Version(u64),
     /// It is not what the documentation says.
     Malformed(String),
-    /// It hangs on no lease, though its kind ends with one; what else is known of it.
+    /// It hangs on no lease, though its kind ends with one; what ends it.
     Endless(String),
 }
 
@@ -324,7 +341,7 @@ impl fmt::Display for RecordError {
             RecordError::Malformed(why) => write!(f, "the record is not readable: {why}"),
             RecordError::Endless(known) => write!(
                 f,
-                "the record hangs on no lease, so it does not end by itself; reboot-coordinator resume removes it ({known})"
+                "the record hangs on no lease, so it does not end by itself; {known}"
             ),
         }
     }

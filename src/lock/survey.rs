@@ -192,10 +192,10 @@ impl Pages {
             refused,
             claims: claims_of(&claims.0, &claims.1),
             nodes: named(&nodes.0, &nodes.1, |kv| decode(&kv.value)),
-            reports: named(&reports.0, &reports.1, |kv| said(&kv.value)),
+            reports: named(&reports.0, &reports.1, said),
             partial,
             requests: named(&requests.0, &requests.1, |kv| reboot_requests::of(kv).1),
-            standings: named(&standings.0, &standings.1, |kv| decode(&kv.value)),
+            standings: named(&standings.0, &standings.1, record::alive),
             ..self.survey
         }
     }
@@ -213,8 +213,8 @@ pub fn claims_of(prefix: &str, pairs: &[KeyValue]) -> Vec<(String, Found)> {
     claims
 }
 
-fn said(value: &[u8]) -> Said {
-    let record = decode::<Value>(value).unwrap_or_default();
+fn said(pair: &KeyValue) -> Said {
+    let record: Value = record::alive(pair).unwrap_or_default();
     let text = |field: &str| Some(record.get(field)?.as_str()?.to_owned());
     Said {
         healthy: record.get("healthy").and_then(Value::as_bool),

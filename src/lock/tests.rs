@@ -157,8 +157,20 @@ fn attempts_are_alike_that_differ_in_their_times_only() {
 fn a_cooldown_without_a_lease_is_endless() {
     let value = br#"{"v":1,"node":"a","since":"then","until":"soon"}"#;
     assert_eq!(record::cooldown(value, 7).unwrap().node, "a");
-    let endless = Err(RecordError::Endless("a wrote it at then".to_owned()));
+    let ends = "reboot-coordinator resume removes it (a wrote it at then)".to_owned();
+    let endless = Err(RecordError::Endless(ends));
     assert_eq!(record::cooldown(value, 0), endless);
+}
+
+#[test]
+fn what_a_daemon_says_of_itself_counts_for_as_long_as_it_runs() {
+    let of = |lease| KeyValue {
+        lease,
+        ..kv("ns/rc/standing/a", encode(&standing("idle", "a", "m1")))
+    };
+    assert!(record::alive::<Standing>(&of(7)).is_ok());
+    let copied = record::alive::<Standing>(&of(0));
+    assert!(matches!(copied, Err(RecordError::Endless(_))), "{copied:?}");
 }
 
 #[test]
@@ -343,7 +355,10 @@ fn only_a_member_that_is_or_was_below_wave_0_writes_a_key_of_waves() {
 
 #[test]
 fn a_survey_tells_standings_refusals_and_what_is_not_ours_apart() {
-    let below = |key: &str, said: &Standing| kv(&format!("ns/rc/{key}"), encode(said));
+    let below = |key: &str, said: &Standing| KeyValue {
+        lease: 7,
+        ..kv(&format!("ns/rc/{key}"), encode(said))
+    };
     let refused = standing(Standing::REFUSED, "b", "m2");
     let idle = standing("idle", "a", "m1");
     let standings = vec![
@@ -360,10 +375,14 @@ fn a_survey_tells_standings_refusals_and_what_is_not_ours_apart() {
         reason: None,
         since: "then".to_owned(),
     };
+    let alive = KeyValue {
+        lease: 7,
+        ..kv("ns/rc/alive/a", encode(&report))
+    };
     let mut reads = vec![Vec::new(); 10];
     reads[2] = vec![kv("ns/rc/claims/a", claim("a", "queued"))];
     reads[3] = vec![kv("ns/rc/nodes/of/a-tool", "{}")];
-    reads[4] = vec![kv("ns/rc/alive/a", encode(&report))];
+    reads[4] = vec![alive];
     reads[6] = standings;
     reads[8] = vec![kv("ns/rc/line/go-on", encode(&word(None)))];
     reads[9] = vec![

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::answer::{Found, Malformed, reads, single};
 use super::compare::{delete, put, read};
 use super::keys::Keys;
-use super::record::{NodeRecord, RecordError, Standing, decode};
+use super::record::{self, NodeRecord, RecordError, Standing, decode};
 
 /// How many members are looked at one by one. etcd takes 128 operations in one transaction.
 const MOST: usize = 20;
@@ -178,7 +178,7 @@ impl Look {
 
 fn member(node: &str, [record, claim, standing]: [Option<&KeyValue>; 3]) -> Option<Member> {
     let record = record.map(|kv| decode(&kv.value));
-    let standing = standing.map(|kv| decode(&kv.value));
+    let standing = standing.map(record::alive);
     Member::of(node, record.as_ref(), claim.map(Found::of), standing)
 }
 

@@ -67,10 +67,15 @@ impl Field {
     }
 
     pub(crate) fn put(&self, key: &str, value: &Value) {
-        let key = format!("{LOCK}/{key}");
-        self.client
-            .put(Put::new(key, value.to_string(), 0))
-            .unwrap();
+        // What a daemon says of itself hangs on a lease.
+        let is_said = key.starts_with("alive/") || key.starts_with("standing/");
+        let lease = is_said.then(|| self.client.grant(0, 600).unwrap().id);
+        let put = Put::new(
+            format!("{LOCK}/{key}"),
+            value.to_string(),
+            lease.unwrap_or(0),
+        );
+        self.client.put(put).unwrap();
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<Value> {

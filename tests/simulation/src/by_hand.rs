@@ -265,7 +265,12 @@ impl Node {
 
     /// Writes into etcd, by another hand; the revision.
     pub fn put(&mut self, key: &str, value: impl Into<Vec<u8>>) -> i64 {
-        let put = Put::new(key, value, 0);
+        // What a daemon says of itself hangs on a lease.
+        let lease = i64::from(key.starts_with("/r/alive/") || key.starts_with("/r/standing/"));
+        let (id, ttl_sec) = (lease, 1_000_000);
+        let granted = self.etcd.apply(0, &Request::Grant { id, ttl_sec });
+        drop(granted); // there may be one already
+        let put = Put::new(key, value, lease);
         let written = self.etcd.apply(0, &Request::Put(put));
         written.expect("a plain write succeeds");
         self.etcd.revision()

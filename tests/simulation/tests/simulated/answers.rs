@@ -218,7 +218,10 @@ fn keys() -> Keys {
 }
 
 fn put(etcd: &mut FakeEtcd, key: &str, value: impl Into<Vec<u8>>) -> i64 {
-    let put = Put::new(key, value, 0);
+    let lease = i64::from(key.starts_with("/r/alive/"));
+    let (id, ttl_sec) = (lease, 600);
+    drop(etcd.apply(0, &Request::Grant { id, ttl_sec })); // there may be one already
+    let put = Put::new(key, value, lease);
     etcd.apply(0, &Request::Put(put)).unwrap();
     etcd.revision()
 }
