@@ -123,8 +123,8 @@ impl Machine {
             State::Gates(_) => self.on_gate_read(result),
             State::Verifying(_) => self.on_verify_answer(result),
             State::Ending(_) => self.on_ended(sent_at, result),
-            State::Draining(_) => self.on_signed(result),
-            State::Idle(_)
+            State::Draining(_)
+            | State::Idle(_)
             | State::Queued
             | State::LastLook(_)
             | State::Rebooting { .. }
@@ -154,7 +154,6 @@ impl Machine {
 
     pub(super) fn on_time(&mut self) {
         self.on_lease_time();
-        self.on_sign_time();
         let Some(due) = self.timer else { return };
         if due > self.now.mono {
             return;

@@ -83,9 +83,6 @@ impl Machine {
     /// The committed claim is not the one this process holds. When it was only rewritten, by something that an earlier process
     /// of this host sent and that took its time, it is adopted as it stands.
     pub(super) fn not_as_held(&mut self, found: Option<&Found>) {
-        if self.is_own_sign(found) {
-            return self.begin();
-        }
         let create = self.held.as_ref().map(|held| held.create);
         if found.is_none_or(|found| Some(found.create) != create) {
             return self.taken_away();

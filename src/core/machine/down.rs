@@ -31,10 +31,6 @@ pub(super) struct Down {
     pub(super) refused: Option<i64>,
     /// How many commits the claim had when its tries were last counted from the first: what failed them may be mended since.
     pub(super) tries_from: u32,
-    /// When the claim shows next that its node goes on.
-    pub(super) sign_at: Option<Duration>,
-    /// How a drain hook ended, and when, while the answer to a sign is awaited.
-    pub(super) drained: Option<(ScriptReport, Duration)>,
     /// The last commit was this process's, and no reboot command has run under it.
     pub(super) unordered: bool,
 }
@@ -89,23 +85,11 @@ impl Machine {
             return;
         };
         let until = permit.since() + Permit::life(self.settings.etcd_timeout);
-        self.down.drained = None;
-        self.down.sign_at = None;
-        self.next_sign();
         self.note(Note::info("draining", "running the drain hook"));
         self.hook_action(Hook::Drain { until });
     }
 
     pub(super) fn on_drained(&mut self, report: &ScriptReport) {
-        // One request at a time.
-        if self.asked.is_some() {
-            self.down.drained = Some((report.clone(), self.now.mono));
-            return;
-        }
-        self.drain_ended(report, self.now.mono);
-    }
-
-    pub(super) fn drain_ended(&mut self, report: &ScriptReport, ended: Duration) {
         if !report.outcome.success() {
             return self.abort(format!("the drain hook failed: {}", describe(report)));
         }
@@ -120,7 +104,10 @@ impl Machine {
             if self.is_older(&permit, self.settings.drain_timeout.unwrap_or_default()) {
                 return self.judge_again();
             }
-            self.go(State::Moving(permit.drained(ended), Box::new(claim)));
+            self.go(State::Moving(
+                permit.drained(self.now.mono),
+                Box::new(claim),
+            ));
         }
     }
 
@@ -175,8 +162,6 @@ impl Machine {
     pub(super) fn on_confirmed(&mut self, result: Result<Reply, Error>) {
         match answer(result, outcome::write).map(|write| self.told_own(write)) {
             Err(why) => return self.retry(&why),
-            // A sign of the drain whose answer was lost.
-            Ok(Write::Refused(found)) if self.is_own_sign(found.as_deref()) => return self.ask(),
             Ok(Write::Refused(found)) => return self.not_as_held(found.as_deref()),
             Ok(Write::Done(_)) => {}
         }

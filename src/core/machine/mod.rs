@@ -47,7 +47,6 @@ mod release;
 mod reload;
 mod report;
 mod requests;
-mod sign;
 mod stage;
 mod standing;
 mod start;
@@ -259,9 +258,7 @@ impl Machine {
                 None => lease.deadline.min(lease.renew_at),
             });
         let reports = self.reporter.as_ref().and_then(Reporter::wake_at);
-        let drains = matches!(self.state, State::Draining(_)) && self.asked.is_none();
-        let sign = self.down.sign_at.filter(|_| drains);
-        let all = [self.timer, lease, reports, sign];
+        let all = [self.timer, lease, reports];
         all.into_iter().flatten().min()
     }
 

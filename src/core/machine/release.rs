@@ -219,10 +219,6 @@ impl Machine {
             {
                 self.released(&ending, modified);
             }
-            // A sign whose answer was lost came after all.
-            Ok(Ok(Released::Refused(found, _))) if self.is_own_sign(found.as_deref()) => {
-                self.begin();
-            }
             Ok(Ok(Released::Refused(..))) => {
                 self.note(Note::warn(
                     "claim_gone",

@@ -37,7 +37,6 @@ impl Machine {
         }
         let renamed = !reload.settings.is_of(&self.settings);
         self.take_settings(reload.settings);
-        self.sign_in_time();
         let asked_at = asked.map(|(_, sent_at)| sent_at);
         self.go_on_anew(renamed, asked_at, reload.drains_otherwise);
     }
@@ -83,12 +82,7 @@ impl Machine {
                 self.go(State::Fencing(pending));
             }
             // A hook that drains as the new file says ends by itself; its permit is void.
-            State::Draining(_) if !drains_otherwise => {
-                // Nobody waits for the sign's answer any more.
-                if let Some((report, ended)) = self.down.drained.take() {
-                    self.drain_ended(&report, ended);
-                }
-            }
+            State::Draining(_) if !drains_otherwise => {}
             State::Draining(_) | State::LastLook(_) => {
                 self.cancel_task();
                 self.judge_again();

@@ -39,8 +39,6 @@ pub(super) enum Step {
     Undo,
     /// The health script.
     Health,
-    /// Showing that the time to settle passes.
-    Sign,
 }
 
 /// The proof that the node is back and healthy.
@@ -98,17 +96,12 @@ impl Verify {
 
 impl Machine {
     pub(super) fn begin_verify(&mut self) {
-        let settles = matches!(&self.state, State::Verifying(verify)
-            if verify.step == Step::Health && verify.healthy_since.is_some());
-        if settles && self.sign_due() {
-            return self.verify_next(Step::Sign);
-        }
         let State::Verifying(verify) = &self.state else {
             return;
         };
         match verify.step {
             _ if verify.telling => self.ask(),
-            Step::Mark | Step::Request | Step::Sign => self.ask(),
+            Step::Mark | Step::Request => self.ask(),
             Step::Detect => {
                 let ticket = self.begin_task();
                 self.out.push_back(Action::Detect(ticket));
@@ -200,11 +193,6 @@ impl Machine {
             self.on_told(result);
         } else if self.looks_for_request() {
             self.on_request_found(result);
-        } else if matches!(&self.state, State::Verifying(verify) if verify.step == Step::Sign) {
-            self.on_signed(result);
-            if matches!(&self.state, State::Verifying(verify) if verify.step == Step::Sign) {
-                self.verify_next(Step::Health);
-            }
         } else {
             self.on_marked(result);
         }
@@ -263,7 +251,7 @@ impl Machine {
                 self.unhealthy("the hook that undoes the drain failed", &why);
             }
             (Step::Health, true) => self.healthy(now),
-            (Step::Health | Step::Mark | Step::Detect | Step::Request | Step::Sign, _) => {
+            (Step::Health | Step::Mark | Step::Detect | Step::Request, _) => {
                 let why = describe(report);
                 self.unhealthy("the health script does not pass", &why);
             }
@@ -342,8 +330,7 @@ impl Machine {
         verify.illness = None;
         let since = *verify.healthy_since.get_or_insert(now);
         if now.saturating_sub(since) < settle {
-            let sign = self.next_sign().unwrap_or(now + check);
-            self.timer = Some((since + settle).min(now + check).min(sign));
+            self.timer = Some((since + settle).min(now + check));
             return;
         }
         let verify = verify.clone();

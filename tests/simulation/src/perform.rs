@@ -242,8 +242,10 @@ impl World {
     fn begin_hook(&mut self, index: usize, pid: u64, ticket: Ticket, hook: Hook) {
         self.begin_script(index, pid, ticket);
         let drain = matches!(hook, Hook::Drain { .. });
+        let host = &self.hosts[index];
         let longest = match drain {
-            true => self.hosts[index].plan.drain_takes,
+            // A reload may have made the limit shorter, at which the hook would be ended.
+            true => host.plan.drain_takes.min(host.drain_limit()).max(SECOND),
             false => 10 * SECOND,
         };
         let mut pause = self.rng.between(100, longest / MILLI) * MILLI;

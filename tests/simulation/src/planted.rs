@@ -191,8 +191,6 @@ planted! {
     NoAnswerIsNo: ["P2"],
     /// The window is judged by the time zone of the start.
     ZoneIgnored: ["P2"],
-    /// A drain shows no sign of life.
-    DrainShowsNoSign: ["hold"],
     /// A key of a tool among the claims counts as one.
     ForeignCounts: ["P5"],
     /// The release removes everything that begins with the name of its claim.

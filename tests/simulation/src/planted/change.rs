@@ -169,7 +169,6 @@ impl Planted {
             (Planted::ReportUnguarded, _) if puts(txn).any(|put| is(&put.key, "/alive/")) => {
                 txn.compares.clear();
             }
-            (Planted::DrainShowsNoSign, State::Draining(_)) => txn.success.clear(),
             (Planted::FormerNameStays, State::Registering(_) | State::Unregistering(_)) => {
                 txn.success.retain(|op| !matches!(op, Op::Txn(_)));
             }
@@ -489,7 +488,7 @@ fn say_for_the_silent(txn: &mut TxnReply) {
             ..Standing::default()
         };
         let mut kv = kv.clone();
-        (kv.key, kv.value) = (key.into_bytes(), encode(&standing));
+        (kv.key, kv.value, kv.lease) = (key.into_bytes(), encode(&standing), 1);
         said.kvs.push(kv);
     }
 }

@@ -1,4 +1,4 @@
-//! A claim that is held for long: who may take it away, how its node shows that it goes on, and what is tried again how often.
+//! A claim that is held for long: who may take it away, and what is tried again how often.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
 use reboot_coordinator::core::{Action, Hook, Input, Reload, Settings};
 use reboot_coordinator::lock::record::{RECORD_VERSION, Report, decode, encode};
 use reboot_coordinator::lock::{History, Phase};
-use simulation::by_hand::{Node, asks, detector, ended, settings, unknown};
+use simulation::by_hand::{Node, asks, detector, ended, settings};
 
 const HOLD: Duration = Duration::from_secs(100);
 
@@ -75,67 +75,6 @@ fn a_node_that_reports_itself_healthy_keeps_its_claim_and_one_that_does_not_lose
         node.pass((ticket, request));
     }
     assert!(node.stands("/r/claims/a").is_some());
-}
-
-#[test]
-fn a_claim_moves_while_its_node_drains_and_the_drain_goes_on_to_the_reboot() {
-    let mut node = Node::new(impatient());
-    let Action::Hook(ticket, Hook::Drain { .. }, _) = node.until("hook") else {
-        panic!("it drains");
-    };
-    let before = node.stands("/r/claims/n0").unwrap().mod_revision;
-    run(&mut node, HOLD);
-    let moved = node.stands("/r/claims/n0").unwrap().mod_revision;
-    assert_eq!(moved, before + 4);
-    assert_eq!(node.claim().unwrap().phase, Phase::Draining);
-    // One whose answer is lost costs nothing.
-    run(&mut node, HOLD / 4 - Duration::from_secs(1));
-    node.wait(Duration::from_secs(1));
-    let Some(Action::Etcd(lost, request)) = node.due() else {
-        panic!("a sign is due");
-    };
-    node.lose((lost, request));
-    node.give(Input::Script(ticket, ended(ScriptOutcome::Exited(0))));
-    node.until("reboot");
-    assert_eq!(node.done.iter().filter(|it| **it == "hook").count(), 0);
-    // Without hold_timeout_sec nothing is written.
-    let mut node = Node::new(Settings {
-        hold_timeout: None,
-        ..impatient()
-    });
-    node.until("hook");
-    let before = node.etcd.revision();
-    run(&mut node, HOLD);
-    assert_eq!(node.etcd.revision(), before);
-}
-
-#[test]
-fn a_claim_moves_while_its_node_settles_and_not_while_it_is_ill() {
-    let settings = |boot: &str| Settings {
-        boot_id: boot.to_owned(),
-        post_boot_settle: HOLD * 3,
-        ..impatient()
-    };
-    let mut node = Node::new(settings("boot-1"));
-    node.until("reboot");
-    let mut node = node.followed_by(settings("boot-2"));
-    node.detectors = vec![detector(DetectorResult::Clear)];
-    node.health = ScriptOutcome::Exited(1);
-    run(&mut node, HOLD);
-    let ill = node.stands("/r/claims/n0").unwrap().mod_revision;
-    run(&mut node, HOLD);
-    assert_eq!(node.stands("/r/claims/n0").unwrap().mod_revision, ill);
-    node.health = ScriptOutcome::Exited(0);
-    run(&mut node, HOLD * 2);
-    let moved = node.stands("/r/claims/n0").unwrap().mod_revision;
-    assert!(
-        (ill + 4..ill + 9).contains(&moved),
-        "{ill} {moved} {:?}",
-        node.machine.state()
-    );
-    run(&mut node, HOLD * 5);
-    assert!(node.claim().is_none(), "{:?}", node.machine.state());
-    assert!(!node.said("claim_gone", ""));
 }
 
 #[test]
@@ -317,69 +256,6 @@ fn a_monitor_that_was_stopped_says_nothing() {
     };
     node.give(Input::Monitored(ticket, ended(ScriptOutcome::Cancelled)));
     assert!(!node.said("unhealthy", ""));
-}
-
-#[test]
-fn a_drain_ends_at_the_sign_that_finds_its_claim_taken_away() {
-    let mut node = Node::new(impatient());
-    node.until("hook");
-    node.delete("/r/claims/n0");
-    let begun = node.now;
-    let cancel = node.until("cancel");
-    assert_eq!(node.now, begun + HOLD / 4);
-    node.perform(cancel);
-    let Action::Hook(_, Hook::Undo, _) = node.until("hook") else {
-        panic!("the drain is undone");
-    };
-    assert!(node.said("claim_gone", "was taken away"));
-}
-
-#[test]
-fn a_shorter_time_to_hold_brings_the_next_sign_forward() {
-    let mut node = Node::new(impatient());
-    node.until("hook");
-    let before = node.stands("/r/claims/n0").unwrap().mod_revision;
-    let short = HOLD / 10;
-    node.give(Input::Reload(Box::new(Reload {
-        settings: Settings {
-            hold_timeout: Some(short),
-            ..impatient()
-        },
-        drains_otherwise: false,
-        elsewhere: false,
-    })));
-    run(&mut node, short / 4);
-    assert_eq!(
-        node.stands("/r/claims/n0").unwrap().mod_revision,
-        before + 1
-    );
-}
-
-/// Nobody heard of it, and the release that met it was refused.
-#[test]
-fn a_sign_that_comes_after_all_does_not_make_the_claim_a_strangers() {
-    let settings = |boot: &str| Settings {
-        boot_id: boot.to_owned(),
-        post_boot_settle: HOLD / 3,
-        ..impatient()
-    };
-    let mut node = Node::new(settings("boot-1"));
-    node.until("reboot");
-    let mut node = node.followed_by(settings("boot-2"));
-    node.detectors = vec![detector(DetectorResult::Clear)];
-    let health = node.until("health");
-    node.perform(health);
-    let (ticket, sign) = node.until_sending("verifying");
-    node.answer(ticket, Err(unknown()));
-    let history = node.until_sending("releasing");
-    node.pass(history);
-    let release = node.until_sending("releasing");
-    assert!(node.etcd.apply(0, &sign).is_ok());
-    node.pass(release);
-    assert_eq!(node.machine.view().state, "releasing");
-    node.until_state("idle");
-    assert!(node.said("released", "the reboot is complete"));
-    assert!(!node.said("claim_gone", ""));
 }
 
 #[test]
