@@ -117,7 +117,10 @@ fn a_claim_held_for_too_long_is_taken_away_and_the_history_says_so() {
     let cluster = Cluster::single();
     let store = Store::of(&cluster);
     store.claim_of_another("gone");
-    let mut host = Host::new("node-a", &cluster.endpoints()).with("hold_timeout_sec", "1");
+    // The claim does not say how long it may stand still, so that this node's own time counts.
+    let mut host = Host::new("node-a", &cluster.endpoints())
+        .with("hold_timeout_sec", "1")
+        .with("reboot_timeout_sec", "1");
     host.start();
     host.wait_event("taken_away");
     host.wait_until("the reboot command", || host.reboots() == 1);
