@@ -31,7 +31,7 @@ pub(super) struct Down {
     pub(super) refused: Option<i64>,
     /// How many commits the claim had when its tries were last counted from the first: what failed them may be mended since.
     pub(super) tries_from: u32,
-    /// The last commit was this process's, and no reboot command has run under it.
+    /// No reboot command has run under the own claim.
     pub(super) unordered: bool,
 }
 

@@ -264,6 +264,8 @@ impl Machine {
         if attempts >= MAX_ATTEMPTS {
             return self.abort(format!("{attempts} commits of it have led to no reboot"));
         }
+        // A claim that still drains after its first commit has seen no reboot command.
+        self.down.unordered = attempts == 1;
         self.go(State::Gates(Gates::at(Stage::Resume)));
     }
 

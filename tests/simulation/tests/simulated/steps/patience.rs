@@ -79,19 +79,25 @@ fn a_node_that_reports_itself_healthy_keeps_its_claim_and_one_that_does_not_lose
 
 #[test]
 fn a_claim_taken_away_before_the_reboot_command_costs_no_budget() {
-    let mut node = Node::new(impatient());
-    let Action::Hook(ticket, ..) = node.until("hook") else {
-        panic!("it drains");
-    };
-    node.delete("/r/claims/n0");
-    node.give(Input::Script(ticket, ended(ScriptOutcome::Exited(0))));
-    let undo = node.until("hook");
-    node.perform(undo);
-    let registers = node.until_sending("starting");
-    node.pass(registers);
-    node.kill_switch = Some("there".to_owned());
-    node.until_state("idle");
-    assert_eq!(node.registration().budget_used, 0);
+    for is_restarted in [false, true] {
+        let mut node = Node::new(impatient());
+        if is_restarted {
+            node.until("hook");
+            node = node.followed_by(impatient());
+        }
+        let Action::Hook(ticket, ..) = node.until("hook") else {
+            panic!("it drains");
+        };
+        node.delete("/r/claims/n0");
+        node.give(Input::Script(ticket, ended(ScriptOutcome::Exited(0))));
+        let undo = node.until("hook");
+        node.perform(undo);
+        let registers = node.until_sending("starting");
+        node.pass(registers);
+        node.kill_switch = Some("there".to_owned());
+        node.until_state("idle");
+        assert_eq!(node.registration().budget_used, 0, "{is_restarted}");
+    }
 }
 
 #[test]
