@@ -197,7 +197,7 @@ impl Refusal {
             Refusal::Cooldown(why) if why.contains("does not end by itself") => "",
             Refusal::Cooldown(_) => "it ends by itself, with its lease",
             Refusal::Budget(_) => {
-                "find out why the reboot did not clear the requirement; the budget is whole again once no detector asks, or by `reboot-coordinator reset-budget`"
+                "find out why the requirement is not cleared (history says how each reboot ended); the budget is whole again once no detector asks, or by `reboot-coordinator reset-budget`"
             }
             Refusal::Health(_) => "run the script by hand and repair what it reports",
             Refusal::Policy(_) => {
