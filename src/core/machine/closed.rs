@@ -97,12 +97,22 @@ impl Machine {
         self.note(
             Note::warn(
                 "claim_gone",
-                "this node's committed claim was taken away (released by an operator, or hold_timeout_sec passed); undoing the \
-                 drain and starting over",
+                format!(
+                    "this node's committed claim was taken away (released by an operator, or hold_timeout_sec passed); {}",
+                    self.what_follows()
+                ),
             )
             .with("outcome", "taken-away"),
         );
         self.go(State::Verifying(Verify::new(Outcome::TakenAway)));
+    }
+
+    /// What follows the loss of a claim, in words.
+    pub(super) fn what_follows(&self) -> &'static str {
+        match self.settings.undoes {
+            true => "undoing the drain and starting over",
+            false => "starting over",
+        }
     }
 
     /// Holds the claim: the line stops.

@@ -206,8 +206,9 @@ impl Machine {
                     "claim_gone",
                     format!(
                         "this node committed to a reboot at {}, and its claim was taken away since (released by an operator, or \
-                         hold_timeout_sec passed); undoing the drain and starting over",
-                        attempt.committed_at
+                         hold_timeout_sec passed); {}",
+                        attempt.committed_at,
+                        self.what_follows()
                     ),
                 )
                 .with("outcome", "taken-away"),
@@ -215,10 +216,10 @@ impl Machine {
             return Some(Outcome::TakenAway);
         }
         if self.memory.begun {
-            let name = &self.settings.node;
+            let (name, next) = (&self.settings.node, self.what_follows());
             let what = format!(
                 "this host remembers that it committed to a reboot, and under the name {name} etcd knows nothing of it (released and \
-                 forgotten, its data was lost, or the host had another name then); undoing the drain and starting over"
+                 forgotten, its data was lost, or the host had another name then); {next}"
             );
             self.note(Note::warn("claim_gone", what).with("outcome", "taken-away"));
             return Some(Outcome::TakenAway);

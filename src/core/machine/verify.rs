@@ -131,8 +131,13 @@ impl Machine {
         let State::Verifying(verify) = &self.state else {
             return;
         };
-        let drained = (self.held.as_ref()).is_some_and(|held| held.claim.drain_sec.is_some());
-        if drained && *verify.outcome() != Outcome::Completed {
+        let drained = match (verify.outcome(), &self.held) {
+            (Outcome::Aborted(_), Some(held)) => held.claim.drain_sec.is_some(),
+            // No claim is left that could say so.
+            (Outcome::TakenAway, _) => self.settings.drain_timeout.is_some(),
+            _ => false,
+        };
+        if drained {
             self.note(Note::warn(
                 "not_undone",
                 "no post_boot_hook is configured: what the drain hook of this attempt did stays as it is; undo it by hand",

@@ -264,6 +264,32 @@ fn a_monitor_that_was_stopped_says_nothing() {
     assert!(!node.said("unhealthy", ""));
 }
 
+/// No claim is left that could say that its node was drained; the configuration says that it may be.
+#[test]
+fn a_drain_that_nothing_undoes_is_told_of_when_the_claim_is_taken_away() {
+    let drain = impatient().drain_timeout;
+    for restarts in [true, false] {
+        for (undoes, drain_timeout) in [(true, drain), (false, drain), (false, None)] {
+            let settings = Settings {
+                undoes,
+                drain_timeout,
+                ..impatient()
+            };
+            let mut node = Node::new(settings.clone());
+            node.until("reboot");
+            node.delete("/r/claims/n0");
+            if restarts {
+                node = node.followed_by(settings);
+            }
+            run(&mut node, 2 * impatient().reboot_timeout);
+            assert_eq!(node.said("claim_gone", "undoing the drain"), undoes);
+            assert!(node.said("claim_gone", "starting over"));
+            let warns = !undoes && drain_timeout.is_some();
+            assert_eq!(node.said("not_undone", "undo it by hand"), warns);
+        }
+    }
+}
+
 #[test]
 fn after_a_reload_health_must_hold_for_the_whole_time_to_settle_again() {
     let settings = |boot: &str| Settings {
