@@ -140,6 +140,8 @@ pub struct Machine {
     signed: Option<i64>,
     /// What stands registered under names that it had before, with its mod revision. It goes when a new name is registered.
     former: Vec<(i64, NodeRecord)>,
+    /// How much of the budget it had used up in the group that it was of before, until that is registered.
+    used_elsewhere: u32,
     state: State,
 }
 
@@ -153,6 +155,7 @@ impl Machine {
             memory: settings.memory.clone().unwrap_or_default(),
             signed: None,
             former: Vec::new(),
+            used_elsewhere: 0,
             called_off: 0,
             last_entry: None,
             settings,

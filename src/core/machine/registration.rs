@@ -42,10 +42,10 @@ impl Machine {
         })
     }
 
-    /// Another name is no new host: what it used up under the old one is used up.
+    /// Another name or group is no new host: what it used up under the old one is used up.
     pub(super) fn former_budget(&self) -> u32 {
         let used = self.former.iter().map(|(_, record)| record.budget_used);
-        used.max().unwrap_or(0)
+        used.max().unwrap_or(0).max(self.used_elsewhere)
     }
 
     /// The mod revision of the registration, 0 for none, and the wave that it says.

@@ -162,6 +162,7 @@ impl Machine {
             self.former
                 .extend(registered.filter(|(_, record)| record.attempt.is_none()));
             if settings.keys != self.settings.keys {
+                self.used_elsewhere = self.former_budget();
                 for (modified, record) in self.former.drain(..) {
                     let former = request::unregister(&self.settings.keys, &record, modified);
                     self.out.push_back(Action::Farewell(Request::Txn(former)));

@@ -331,6 +331,7 @@ impl Machine {
             self.signed = of_this_boot.then_some(modified);
             self.registration = Some((modified, (**record).clone()));
             // What was used up under them is in the new registration now.
+            self.used_elsewhere = 0;
             for (_, former) in &mut self.former {
                 former.budget_used = 0;
             }

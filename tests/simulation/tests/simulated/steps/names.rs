@@ -256,6 +256,27 @@ fn another_name_does_not_make_the_budget_whole() {
 }
 
 #[test]
+fn another_group_does_not_make_the_budget_whole() {
+    let mut node = Node::new(of_boot("boot-1"));
+    node.until("reboot");
+    let mut node = node.followed_by(of_boot("boot-2"));
+    node.until_state("idle");
+    node.give(Input::Reload(Box::new(Reload {
+        settings: Settings {
+            keys: reboot_coordinator::lock::Keys::new("", "/other"),
+            ..of_boot("boot-2")
+        },
+        drains_otherwise: false,
+        elsewhere: true,
+    })));
+    node.until_state("idle");
+    let record = node.stands("/other/nodes/n0");
+    let record: NodeRecord = decode(&record.expect("it is a member").value).unwrap();
+    assert_eq!(record.budget_used, 1);
+    assert!(node.said("blocked", "is not cleared"));
+}
+
+#[test]
 fn a_name_that_this_host_had_before_is_registered_with_what_the_other_one_has_used_up() {
     let mut node = Node::new(of_boot("boot-1"));
     node.until("reboot");
