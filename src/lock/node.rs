@@ -7,12 +7,15 @@ use super::record::{NodeRecord, Report, Standing};
 use super::{Keys, waves};
 
 /// Delete the registration that a machine had under a name which it has no more, while it is the one with this mod revision and
-/// neither a claim nor a failure of that name stands. Otherwise answer what stands there.
-pub fn unregister(keys: &Keys, record: &NodeRecord, modified: i64) -> Txn {
+/// neither a claim nor a failure of that name stands; where the budget `is_whole` by now, the failure goes too. Otherwise answer what stands there.
+pub fn unregister(keys: &Keys, record: &NodeRecord, modified: i64, is_whole: bool) -> Txn {
     let node = record.node.as_str();
     let mut txn = over(keys.node(node), modified, delete(keys.node(node)));
     txn.compares.push(absent(keys.claim(node)));
-    txn.compares.push(absent(keys.failed(node)));
+    match is_whole {
+        true => txn.success.push(delete(keys.failed(node))),
+        false => txn.compares.push(absent(keys.failed(node))),
+    }
     txn.success
         .extend((record.wave < 0).then(|| delete(keys.wave(node))));
     txn

@@ -348,7 +348,7 @@ fn only_a_member_that_is_or_was_below_wave_0_writes_a_key_of_waves() {
     ] {
         let register = request::register(&keys(), &at(wave), (7, was));
         assert_eq!(touches(&register), either, "{wave} {was}");
-        let unregister = request::unregister(&keys(), &at(wave), 7);
+        let unregister = request::unregister(&keys(), &at(wave), 7, false);
         assert_eq!(touches(&unregister), is, "{wave}");
     }
 }

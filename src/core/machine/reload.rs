@@ -164,7 +164,7 @@ impl Machine {
             if settings.keys != self.settings.keys {
                 self.used_elsewhere = self.former_budget();
                 for (modified, record) in self.former.drain(..) {
-                    let former = request::unregister(&self.settings.keys, &record, modified);
+                    let former = request::unregister(&self.settings.keys, &record, modified, false);
                     self.out.push_back(Action::Farewell(Request::Txn(former)));
                 }
             }

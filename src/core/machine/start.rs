@@ -41,9 +41,12 @@ impl Machine {
 
     /// Nobody is there any more under a former name, and policies would count it for ever.
     fn unregistrations(&self) -> impl Iterator<Item = Op> {
-        let former = self.former.iter();
+        let (keys, former) = (&self.settings.keys, self.former.iter());
+        // The reboot that failed under an old name has been made good.
+        let is_whole = matches!(&self.state, State::Registering(record) if record.budget_used == 0)
+            && self.record().budget_used > 0;
         former
-            .map(|(modified, it)| Op::Txn(request::unregister(&self.settings.keys, it, *modified)))
+            .map(move |(modified, it)| Op::Txn(request::unregister(keys, it, *modified, is_whole)))
     }
 
     /// What a claim or a failure kept is tried again with the next check, and so is what etcd did not answer.

@@ -256,6 +256,26 @@ fn another_name_does_not_make_the_budget_whole() {
 }
 
 #[test]
+fn a_failure_under_the_old_name_is_over_when_the_budget_is_whole() {
+    let mut node = Node::new(of_boot("boot-1"));
+    node.until("reboot");
+    let mut node = node.followed_by(of_boot("boot-2"));
+    node.until_state("idle");
+    is_named(&mut node, "web", "boot-2");
+    node.until_state("idle");
+    assert!(node.stands("/r/line/failed/n0").is_some());
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    while !node.said("budget_reset", "") {
+        let action = node.next_action();
+        node.perform(action);
+    }
+    node.until_state("idle");
+    for key in ["/r/line/failed/n0", "/r/nodes/n0"] {
+        assert!(node.stands(key).is_none(), "{key}");
+    }
+}
+
+#[test]
 fn another_group_does_not_make_the_budget_whole() {
     let mut node = Node::new(of_boot("boot-1"));
     node.until("reboot");
