@@ -101,6 +101,8 @@ pub struct Reporter {
     failures: u32,
     /// Whether the last write found another one there.
     overtaken: bool,
+    /// Whether the node may be drained with no claim that says so: then it is not healthy, whatever its script says.
+    drained: bool,
 }
 
 impl Reporter {
@@ -113,8 +115,9 @@ impl Reporter {
         }
     }
 
-    /// What the node says of itself now.
-    pub(super) fn stands(&mut self, standing: Option<&Standing>, now: Duration) {
+    /// What the node says of itself now, and whether it may be drained with no claim that says so.
+    pub(super) fn stands(&mut self, standing: Option<&Standing>, drained: bool, now: Duration) {
+        self.drained = drained;
         if let Some(standing) = standing {
             self.said.now(standing, now);
         }
@@ -204,10 +207,21 @@ impl Reporter {
         if lease.renew_at() <= now {
             return Some(renewal);
         }
-        if let Some(verdict) = &self.verdict
-            && self.published != Some(verdict.healthy)
-        {
-            let txn = request::report(&settings.keys, verdict, lease.id, self.modified);
+        let verdict = self
+            .verdict
+            .clone()
+            .map(|verdict| match self.drained && verdict.healthy {
+                true => Report {
+                    healthy: false,
+                    reason: Some(
+                        "it may be drained: what undoes that has not succeeded yet".to_owned(),
+                    ),
+                    ..verdict
+                },
+                false => verdict,
+            });
+        if let Some(verdict) = verdict.filter(|it| self.published != Some(it.healthy)) {
+            let txn = request::report(&settings.keys, &verdict, lease.id, self.modified);
             return Some((Sent::Put(verdict.healthy), Request::Txn(txn)));
         }
         if let Some(txn) = self.said.due(&settings.keys, lease.id) {

@@ -29,7 +29,9 @@ impl Machine {
         let reporter = self
             .reporter
             .get_or_insert_with(|| Reporter::new(interval, now));
-        reporter.stands(self.shown.standing.as_ref(), now);
+        let drained = self.held.is_none()
+            && matches!(&self.state, State::Verifying(verify) if !verify.undone);
+        reporter.stands(self.shown.standing.as_ref(), drained, now);
         let last = &mut self.last_ticket;
         let mut ticket = || {
             *last += 1;

@@ -44,6 +44,35 @@ fn standing(node: &Node) -> Standing {
     decode(&kv.value).unwrap()
 }
 
+/// Its health script says nothing of a drain.
+#[test]
+fn a_node_that_may_be_drained_with_no_claim_that_says_so_is_not_healthy() {
+    let mut node = Node::new(Settings {
+        health_publish_interval: Some(Duration::from_secs(10)),
+        drain_timeout: Some(Duration::from_secs(400)),
+        undoes: true,
+        ..settings()
+    });
+    let Action::Hook(ticket, ..) = node.until("hook") else {
+        panic!("it drains");
+    };
+    node.delete("/r/claims/n0");
+    node.give(Input::Script(ticket, ended(ScriptOutcome::Exited(0))));
+    let Action::Hook(ticket, ..) = node.until("hook") else {
+        panic!("it undoes the drain");
+    };
+    node.give(Input::Script(ticket, ended(ScriptOutcome::Exited(1))));
+    let Action::Hook(ticket, ..) = node.until("hook") else {
+        panic!("it tries again");
+    };
+    assert!(!report(&node).healthy);
+    node.kill_switch = Some("there".to_owned());
+    node.give(Input::Script(ticket, ended(ScriptOutcome::Exited(0))));
+    node.until_state("idle");
+    node.settle();
+    assert!(report(&node).healthy);
+}
+
 #[test]
 fn a_node_says_what_holds_it_up_and_writes_it_only_when_the_reason_changes() {
     let mut node = Node::new(Settings {
