@@ -99,16 +99,20 @@ fn not_image_based(root: &Path) -> Result<(), String> {
 #[derive(Clone, Copy, Debug, Default)]
 struct Found {
     image: Option<bool>,
-    modules: bool,
+    /// Whether a module tree is complete, if there is one.
+    modules: Option<bool>,
     initrd: Option<bool>,
 }
 
 impl Found {
     /// Whether it has all that the running kernel has: what a package has only begun to install has not.
     fn is_as_complete_as(self, running: Found) -> bool {
+        // Where the running one is gone already, nothing says what its packages bring; a tree that is begun is one all the same.
+        let is_begun = self.modules == Some(false) && running.modules != Some(false);
         self.image >= running.image
             && self.modules >= running.modules
             && self.initrd >= running.initrd
+            && !is_begun
     }
 }
 
@@ -203,9 +207,10 @@ fn installed(root: &Path) -> Result<BTreeMap<String, Found>, String> {
         for name in names(&dir)? {
             let tree = dir.join(&name);
             let image = is_whole(&tree.join("vmlinuz"));
-            if Release::parse(&name).is_some() && (image.is_some() || is_complete(&tree)) {
+            let modules = is_complete(&tree);
+            if Release::parse(&name).is_some() && (image.is_some() || modules) {
                 let entry = found.entry(name).or_default();
-                entry.modules = true;
+                entry.modules = entry.modules.max(Some(modules));
                 entry.image = image.max(entry.image);
             }
         }

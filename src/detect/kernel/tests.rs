@@ -14,7 +14,8 @@ use Say::{Clear, Failed, Newer, Replaced};
 
 /// A host: what runs, what is in the file system, and the verdict. `boot/NAME` is an image; `mod/NAME` a complete module
 /// tree; `usr/NAME` one with the image inside; `left/NAME` what a removed package leaves; `head/NAME` headers only; `half/NAME` one
-/// that is being unpacked; `index/NAME` an index without modules.
+/// that is being unpacked; `index/NAME` an index without modules; `image/NAME`
+/// the image with modules and no index.
 #[rustfmt::skip]
 const HOSTS: &[(&str, &str, &[&str], Say)] = &[
     ("Alpine, a module tree that is being unpacked and the index of a removed one", "6.6.34-0-lts", &[
@@ -63,6 +64,12 @@ const HOSTS: &[(&str, &str, &[&str], Say)] = &[
         "boot/vmlinuz-6.1.0-9-amd64", "boot/initrd.img-6.1.0-9-amd64", "mod/6.1.0-9-amd64",
         "boot/vmlinuz-6.1.0-10-amd64", "empty/initrd.img-6.1.0-10-amd64", "mod/6.1.0-10-amd64",
     ], Clear),
+    ("Fedora, an image is unpacked into a tree whose modules are not", "6.9.7-200.fc40.x86_64", &[
+        "usr/6.9.7-200.fc40.x86_64", "image/6.9.9-200.fc40.x86_64",
+    ], Clear),
+    ("Arch, the old tree is removed and the new one has no index yet", "6.9.7-arch1-1", &[
+        "image/6.9.9-arch1-1",
+    ], Failed),
     ("Debian, up to date", "6.1.0-26-amd64", &[
         "boot/vmlinuz-6.1.0-9-amd64", "mod/6.1.0-9-amd64", "boot/vmlinuz-6.1.0-26-amd64",
         "mod/6.1.0-26-amd64",
@@ -205,6 +212,7 @@ fn host(running: &str, files: &[&str]) -> tempfile::TempDir {
                 continue;
             }
             "mod" => &["modules.dep", "kernel/fs/ext4.ko"],
+            "image" => &["vmlinuz", "kernel/fs/ext4.ko"],
             "usr" => &["vmlinuz", "pkgbase", "modules.dep", "kernel/fs/ext4.ko"],
             "left" => &["updates/dkms/zfs.ko"],
             "half" => &["kernel/fs/ext4.ko"],
