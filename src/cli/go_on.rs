@@ -29,8 +29,9 @@ pub(super) fn go_on(cluster: &Cluster, reason: &str, nodes: Option<u32>) -> Done
             .collect();
         if known.is_empty() {
             print(
-                "no reboot is marked as failed, so there is nothing to go on in spite of; a node that waits marks one once it has seen \
-                 its claim stand still for too long",
+                "no reboot is marked as failed, so there is nothing to go on in spite of; a node that waits in the queue marks one once it has \
+                 seen its claim stand still for too long: where only passes from cron run, let one wait for that long with --wait, \
+                 or release the claim",
             );
             return Ok(Exit::Done);
         }
