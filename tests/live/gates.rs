@@ -43,7 +43,7 @@ fn a_marker_that_never_goes_away_is_one_reboot_and_then_a_refusal() {
     let folded: Vec<&str> = explained.split_whitespace().collect();
     let folded = folded.join(" ");
     assert!(
-        folded.contains("1 of 1 reboots were committed, and the requirement is not cleared")
+        folded.contains("1 of 1 reboots used, requirement not cleared")
             && folded.contains("reboot-coordinator reset-budget node-a"),
         "{explained}"
     );

@@ -128,7 +128,7 @@ fn a_node_with_every_gate_closed() {
         ", until",
         "): bad kernel",
         "cooldown blocks the record hangs on no lease",
-        "budget blocks 1 of 1 reboots were committed, and the requirement is not cleared; last reboot 2 h 1",
+        "budget blocks 1 of 1 reboots used, requirement not cleared; last reboot 2 h 1",
         "reset-budget admin",
         "policies blocks 1 of 3 members would stay healthy, min_healthy_absolute is 2; not healthy or silent: admin, node-a",
         "health blocks not run now; as monitor it has failed for 2",

@@ -45,7 +45,7 @@ fn a_node_whose_budget_was_reset_is_not_shown_as_kept_by_it() {
     let standing = json!({
         "v": 1, "node": "node-a", "node_id": "x", "state": "blocked", "since": at, "once": true,
         "required": {"since": at, "by": ["kernel"]},
-        "blocked": {"gate": "budget", "label": "budget", "text": "1 of 1 reboots were committed, and the requirement is not cleared", "since": at},
+        "blocked": {"gate": "budget", "label": "budget", "text": "1 of 1 reboots used, requirement not cleared", "since": at},
     });
     field.put("standing/node-a", &standing);
     let shown = field.run(&["status"]).stdout;

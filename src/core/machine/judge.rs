@@ -108,7 +108,7 @@ pub fn judge_budget(record: &NodeRecord, max: u32) -> Result<(), Refusal> {
     let last = record.last_reboot.as_ref();
     let last = last.map_or_else(String::new, |last| format!(", the last at {}", last.at));
     Err(Refusal::Budget(format!(
-        "{} of {max} reboots were committed, and the requirement is not cleared{last}",
+        "{} of {max} reboots used, requirement not cleared{last}",
         record.budget_used
     )))
 }

@@ -206,7 +206,7 @@ pub(crate) fn spent(local: &Local, survey: &Survey, now: Timestamp) -> Verdict {
         Ok(()) => Verdict::ok(NAME, format!("{used} of {max} used{last}")),
         Err(_) => {
             let text = format!(
-                "{used} of {max} reboots were committed, and the requirement is not cleared{last}; whole again once no detector asks; to let it try \
+                "{used} of {max} reboots used, requirement not cleared{last}; whole again once no detector asks; to let it try \
                  again: reboot-coordinator reset-budget {} --reason TEXT",
                 local.node()
             );

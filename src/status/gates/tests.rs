@@ -260,7 +260,7 @@ fn the_cluster_and_the_budget() {
         (
             "budget",
             "budget",
-            "1 of 1 reboots were committed, and the requirement is not cleared; last reboot 2 h ago; whole again once no detector asks; \
+            "1 of 1 reboots used, requirement not cleared; last reboot 2 h ago; whole again once no detector asks; \
              to let it try again: reboot-coordinator reset-budget node-c --reason TEXT",
         ),
     ] {

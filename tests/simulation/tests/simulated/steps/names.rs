@@ -293,7 +293,7 @@ fn another_group_does_not_make_the_budget_whole() {
     let record = node.stands("/other/nodes/n0");
     let record: NodeRecord = decode(&record.expect("it is a member").value).unwrap();
     assert_eq!(record.budget_used, 1);
-    assert!(node.said("blocked", "is not cleared"));
+    assert!(node.said("blocked", "not cleared"));
 }
 
 #[test]

@@ -169,7 +169,7 @@ fn a_claim_taken_away_from_a_process_that_saw_clear_detectors_before_has_used_it
     ));
     node.delete("/r/claims/n0");
     for _ in 0..300 {
-        if node.said("blocked", "is not cleared") {
+        if node.said("blocked", "not cleared") {
             break;
         }
         match node.next_action() {
@@ -177,7 +177,7 @@ fn a_claim_taken_away_from_a_process_that_saw_clear_detectors_before_has_used_it
             other => node.perform(other),
         }
     }
-    assert!(node.said("blocked", "is not cleared"));
+    assert!(node.said("blocked", "not cleared"));
 }
 
 #[test]
