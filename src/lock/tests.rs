@@ -174,6 +174,18 @@ fn what_a_daemon_says_of_itself_counts_for_as_long_as_it_runs() {
 }
 
 #[test]
+fn a_report_that_hangs_on_no_lease_is_of_nobody_who_is_healthy() {
+    let value = br#"{"v":1,"node":"a","node_id":"m1","healthy":true,"since":"then"}"#;
+    for (lease, healthy) in [(7, true), (0, false)] {
+        let report = KeyValue {
+            lease,
+            ..kv("ns/rc/alive/a", value.to_vec())
+        };
+        assert_eq!(super::read::is_healthy(&report), healthy, "{lease}");
+    }
+}
+
+#[test]
 fn a_record_is_read_up_to_the_longest() {
     let long = |length: usize| {
         let mut value = br#"{"v":1,"node":"a","since":"","until":""}"#.to_vec();
