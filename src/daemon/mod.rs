@@ -145,11 +145,12 @@ impl Daemon {
         config.dry_run |= start.dry_run;
         let clock = Clock::start();
         let client = Client::new(etcd::options(&config)?).map_err(|error| error.to_string())?;
+        // Read before anybody is served: whose connections take all descriptors must not end the start.
+        let (settings, seed) = (setup::settings(&config, start.mode)?, etcd::seed()?);
         let observer =
             Observer::start((&config, &client), start.mode, clock, &Environment::read())?;
         let inbox = Inbox(sender);
-        let settings = setup::settings(&config, start.mode)?;
-        let machine = Machine::new(settings, etcd::seed()?, clock.now());
+        let machine = Machine::new(settings, seed, clock.now());
         let unwritten = kept::unwritten(&config.run_dir);
         let shown = (observer.metrics(), observer.endpoints());
         Ok(Daemon {
