@@ -1,6 +1,7 @@
 //! The parts of the keys in etcd that the configuration names.
 
 use super::reader::Field;
+use crate::lock::keys::is_room;
 
 /// The key under which all records live.
 pub(super) fn lock_key(field: &Field<'_>) -> Option<String> {
@@ -14,6 +15,15 @@ pub(super) fn lock_key(field: &Field<'_>) -> Option<String> {
         (!text.starts_with('/'), absolute),
         (key.contains("//"), SINGLE),
     ];
+    if let Some((above, word)) = key.rsplit_once('/')
+        && !above.is_empty()
+        && is_room(word)
+    {
+        field.warning(format!(
+            "is where a group with the lock_key {above} has its own keys ({word}), which takes those of this group for foreign ones; end it \
+             in another word, unless there is no such group"
+        ));
+    }
     told(field, if key.is_empty() { &text } else { key }, &rules)
 }
 

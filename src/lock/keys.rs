@@ -41,6 +41,9 @@ macro_rules! keys {
                 format!(concat!("{}", $below), self.prefix, $($part = $part),*)
             })*
         }
+
+        /// What is below the prefix.
+        const BELOW: &[&str] = &[$($below),*];
     };
 }
 
@@ -85,6 +88,11 @@ keys! {
     history(time, node) = "/history/{time}-{node}";
     /// What all finished attempts start with.
     histories() = "/history/";
+}
+
+/// Whether the keys of a group have this word right behind its `lock_key`, and more behind the word.
+pub fn is_room(word: &str) -> bool {
+    BELOW.iter().any(|below| below.starts_with(&format!("/{word}/")))
 }
 
 /// What a node may be called.

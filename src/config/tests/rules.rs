@@ -117,6 +117,8 @@ fn unusual_but_valid_forms_are_accepted() {
         "min_reboot_interval_sec: 0",
         "max_concurrent_reboots: 2.0",
         "dry_run: True",
+        "lock_key: /rc/pause",
+        "lock_key: /claims",
         "etcd_tls: {enabled: false, ca_file: '', cert_file: '', key_file: ''}",
         "cluster_policies: {min_healthy_fraction: 0.99}",
         "check_interval_sec: 3600\nwindows: {timezone: UTC, allow: ['Sat 02:00-03:00', '2020-01-01 02:00-04:00']}",
@@ -239,6 +241,10 @@ fn warnings_do_not_keep_a_configuration_from_loading() {
         (
             "hold_timeout_sec: 60",
             "hold_timeout_sec: is shorter than the drain, the reboot",
+        ),
+        (
+            "lock_key: /rc/standing/",
+            "lock_key: is where a group with the lock_key /rc has its own keys (standing)",
         ),
         (
             "etcd_endpoints: [a:1, a:1]",
