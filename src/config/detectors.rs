@@ -10,7 +10,7 @@ use super::host::Host;
 use super::load::public;
 use super::nearest::nearest;
 use super::reader::Field;
-use super::{Detector, DetectorKind, HttpCheck, HttpMeans, files};
+use super::{Detector, DetectorKind, HttpCheck, HttpMeans, NOT_STARTED, files};
 use crate::clean::is_hidden;
 use crate::core::machine::DETECTOR;
 
@@ -201,8 +201,17 @@ fn inverted(cmd: &[String]) -> Option<&'static str> {
 }
 
 fn exit_codes(field: &Field<'_>) -> Vec<i32> {
-    let codes = field.list().unwrap_or_default();
-    codes.iter().filter_map(|code| code.whole(0, 255)).collect()
+    let items = field.list().unwrap_or_default();
+    let read = items.iter().filter_map(|item| {
+        let code = item.whole(0, 255)?;
+        if NOT_STARTED.contains(&code) {
+            item.warning(format!(
+                "{code} is how a shell says that it could not start a program, so that a missing one means a reboot; remove it"
+            ));
+        }
+        Some(code)
+    });
+    read.collect()
 }
 
 fn http(map: &Field<'_>, _: &Host) -> Option<(String, DetectorKind)> {

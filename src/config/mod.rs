@@ -178,6 +178,9 @@ pub struct Detector {
     pub kind: DetectorKind,
 }
 
+/// The exit codes by which a shell says that it could not start a program: 126 not executable, 127 not found.
+pub(crate) const NOT_STARTED: [i32; 2] = [126, 127];
+
 /// What a detector does.
 #[derive(Clone, Debug, PartialEq)]
 pub enum DetectorKind {

@@ -10,7 +10,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::config::{Detector, DetectorKind};
+use crate::config::{Detector, DetectorKind, NOT_STARTED};
 use crate::core::facts::{DetectorReport, DetectorResult, ScriptOutcome, ScriptReport};
 use crate::process::{self, Cancel, NoAnswer, bounded};
 
@@ -119,13 +119,13 @@ fn command(report: &ScriptReport, success_exit_codes: &[i32]) -> DetectorResult 
         return DetectorResult::Failed(format!("{}{complaint}", report.outcome));
     };
     let required = match success_exit_codes {
-        [] if code >= SHELL_FAILURES => {
+        codes if codes.contains(&code) => true,
+        codes if NOT_STARTED.contains(&code) || codes.is_empty() && code >= SHELL_FAILURES => {
             return DetectorResult::Failed(format!(
                 "exit code {code}, by which a shell says that a program is missing or was killed{complaint}"
             ));
         }
-        [] => code != 0,
-        codes => codes.contains(&code),
+        codes => codes.is_empty() && code != 0,
     };
     let said = saying(&report.stdout.text);
     match required {
@@ -218,6 +218,10 @@ mod tests {
             let result = ask_sh(script, &[]);
             assert!(matches!(result, DetectorResult::Failed(_)), "{script}");
         }
+        for script in ["/nonexistent/sentinel", "/etc/passwd"] {
+            let result = ask_sh(script, &[0]);
+            assert!(matches!(result, DetectorResult::Failed(_)), "{script}");
+        }
     }
 
     #[test]
@@ -227,6 +231,8 @@ mod tests {
             ("exit 1", &[], required("exit code 1")),
             ("exit 125", &[], required("exit code 125")),
             ("exit 255", &[255], required("exit code 255")),
+            ("exit 127", &[127], required("exit code 127")),
+            ("exit 255", &[0], DetectorResult::Clear),
             (
                 "echo; echo new kernel; echo more; exit 100",
                 &[],

@@ -92,7 +92,9 @@ keys! {
 
 /// Whether the keys of a group have this word right behind its `lock_key`, and more behind the word.
 pub fn is_room(word: &str) -> bool {
-    BELOW.iter().any(|below| below.starts_with(&format!("/{word}/")))
+    BELOW
+        .iter()
+        .any(|below| below.starts_with(&format!("/{word}/")))
 }
 
 /// What a node may be called.

@@ -262,6 +262,10 @@ fn warnings_do_not_keep_a_configuration_from_loading() {
             "reboot_required_detectors: [{type: kernel, timeout_sec: 0}]",
             "is 0, so the default of 30 seconds holds",
         ),
+        (
+            "reboot_required_detectors: [{type: command, cmd: [/bin/true], success_exit_codes: [255, 127]}]",
+            "success_exit_codes[1]: 127 is how a shell says that it could not start a program",
+        ),
         // What is no reboot.
         (
             "reboot_command: [/bin/true, /sbin/init, 0]",
