@@ -33,6 +33,7 @@ impl Machine {
             | State::Entering(..)
             | State::Counting
             | State::TakingAway(_)
+            | State::Clearing(..)
             | State::Leaving(..)
             | State::Left(_)
             | State::Committing(_)
@@ -63,7 +64,8 @@ impl Machine {
             | State::Removing(_) => self.start_request(),
             State::Noting(_) => self.noting_request(),
             State::Granting(_, grant) => self.grant_request(grant.id, grant.ttl),
-            State::Entering(..) | State::Counting | State::TakingAway(_) => self.queue_request(),
+            State::Entering(..) | State::Counting => self.queue_request(),
+            State::TakingAway(away) | State::Clearing(away, _) => self.take_away_request(away),
             State::Leaving(id, _) => Some(Request::Revoke { id: *id }),
             State::Committing(_) | State::Fencing(_) | State::Moving(..) | State::Holding(..) => {
                 self.commit_request()
@@ -114,7 +116,7 @@ impl Machine {
             State::Granting(..) => self.on_granted(sent_at, result),
             State::Entering(..) => self.on_entered(result),
             State::Counting => self.on_counted(result),
-            State::TakingAway(_) => self.on_taken_away(result),
+            State::TakingAway(_) | State::Clearing(..) => self.on_taken_away(result),
             State::Leaving(..) => self.on_left(result),
             State::Committing(_) => self.on_committed(result),
             State::Fencing(_) => self.on_fenced(result),
@@ -176,6 +178,7 @@ impl Machine {
             | State::Entering(..)
             | State::Counting
             | State::TakingAway(_)
+            | State::Clearing(..)
             | State::Leaving(..)
             | State::Left(_)
             | State::Committing(_)

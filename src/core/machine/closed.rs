@@ -68,7 +68,10 @@ impl Machine {
         if !self.former.is_empty() {
             return self.go(State::Unregistering(refusal));
         }
-        self.block(refusal);
+        match self.due_outside(&refusal) {
+            Some(state) => self.go(state),
+            None => self.block(refusal),
+        }
     }
 
     /// Calls an attempt off after the commit: undo the drain, prove health, give the claim back.

@@ -257,8 +257,7 @@ impl Machine {
 
     /// Whether the oldest claims have to be read anew, as other keys took their places.
     fn must_widen(&mut self, read: &GateRead) -> bool {
-        let queue = self.queue.as_mut();
-        queue.is_some_and(|queue| queue.must_widen(read.displaced))
+        self.sight.must_widen(read.displaced)
     }
 
     /// What etcd says of the gates, and of those who may go first.

@@ -34,6 +34,7 @@ impl Machine {
             | State::ReadOwn
             | State::Registering(_)
             | State::Unregistering(_)
+            | State::Clearing(..)
             | State::Removing(_)
             | State::Idle(_)
             | State::Granting(..)

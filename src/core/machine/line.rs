@@ -1,14 +1,13 @@
 //! The line: what this node saw of others that do not come back, what it says of that, and whether it goes all the same.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use etcd_rs_sync::{Error, Reply, Request};
 use jiff::Timestamp;
 
 use super::judge::stands;
-use super::queue::{Queue, Seen};
-use super::taking_away::{End, TakingAway};
+use super::sight::stands_still;
+use super::taking_away::TakingAway;
 use super::{Machine, State, answer};
 use crate::core::line::{self, HaltScope, Still};
 use crate::core::text::rfc3339;
@@ -31,30 +30,16 @@ impl Machine {
         self.settings.reboot_timeout / ILLNESS
     }
 
-    /// Takes note of the claims that may be down, whatever the gates say otherwise.
-    pub(super) fn look_at_others(&mut self, read: &GateRead) {
-        let (keys, own) = (&self.settings.keys, &self.settings.node);
-        let now = self.now.mono;
-        let Some(queue) = &mut self.queue else { return };
-        let mut before = std::mem::take(&mut queue.behind);
-        for (node, found) in read.claims.iter().filter(|(node, _)| node != own) {
-            let key = keys.claim(node);
-            let (seen, all) = match queue.ahead.remove(&key) {
-                Some(seen) => (Some(seen), &mut queue.ahead),
-                None => (before.remove(&key), &mut queue.behind),
-            };
-            all.insert(key, Seen::again(seen, found, now));
-        }
-    }
-
     /// Whether failed reboots of others stop this node. What somebody saw for long enough is in etcd, or known here; at the head
     /// of the queue the clocks of those who committed count too, because a process that has just started has seen nothing: they
     /// can only close this gate.
     pub(super) fn judge_line(&mut self, read: &GateRead) -> Result<(), Refusal> {
         let mut still = Vec::new();
-        if let Some(queue) = &self.queue {
+        if self.queue.is_some() {
             let now = self.now.mono;
-            still = queue.still(now, self.patience(), &self.settings.keys.claims());
+            still = self
+                .sight
+                .still(now, self.patience(), &self.settings.keys.claims());
             let known: Vec<String> = still.iter().map(|still| still.node.clone()).collect();
             let old = read.claims.iter().filter_map(|(node, found)| {
                 let new = !known.contains(node);
@@ -157,7 +142,7 @@ impl Machine {
 
     /// That another node failed was told, or need not be told any more: it moved, or somebody else told it.
     pub(super) fn on_told_of(&mut self, result: Result<Reply, Error>) {
-        let State::TakingAway(away) = &self.state else {
+        let (State::TakingAway(away) | State::Clearing(away, _)) = &self.state else {
             return;
         };
         let node = away.node(&self.settings.keys).to_owned();
@@ -174,60 +159,10 @@ impl Machine {
                 .with("failed", node),
             ),
             Ok(Write::Refused(_)) => {}
-            Err(why) => return self.retry(&why),
+            Err(why) => return self.not_looked_after(&why),
         }
-        if let Some(queue) = &mut self.queue {
-            let seen = queue.ahead.get_mut(&key);
-            let seen = seen.or_else(|| queue.behind.get_mut(&key));
-            if let Some(seen) = seen.filter(|seen| seen.modified == modified) {
-                seen.told = true;
-            }
-        }
-        self.go(State::Queued);
-    }
-}
-
-impl Queue {
-    fn others(&self) -> impl Iterator<Item = (&String, &Seen, &Claim)> {
-        let both: [&BTreeMap<String, Seen>; 2] = [&self.ahead, &self.behind];
-        let all = both.into_iter().flatten();
-        all.filter_map(|(key, seen)| Some((key, seen, seen.committed.as_deref()?)))
-    }
-
-    /// Committed claims that were seen standing still for longer than they said.
-    fn still(&self, now: Duration, own: Duration, claims: &str) -> Vec<Still> {
-        let late = self
-            .others()
-            .filter(|(_, seen, claim)| seen.since + claim.patience(own) <= now);
-        late.map(|(key, seen, claim)| Still {
-            node: key.strip_prefix(claims).unwrap_or(key).to_owned(),
-            claim: seen.create,
-            target: claim.target.clone(),
-            why: stands_still(claim, now.saturating_sub(seen.since)),
-        })
-        .collect()
-    }
-
-    /// One of them that is to be told.
-    pub(super) fn to_tell(&self, now: Duration, own: Duration) -> Option<TakingAway> {
-        let mut others = self.others();
-        let (key, seen, claim) = others
-            .find(|(_, seen, claim)| !seen.told && seen.since + claim.patience(own) <= now)?;
-        Some(TakingAway {
-            key: key.clone(),
-            create: seen.create,
-            modified: seen.modified,
-            claim: Box::new(claim.clone()),
-            end: End::Told(now.saturating_sub(seen.since)),
-        })
-    }
-
-    /// When the next one will be.
-    pub(super) fn next_to_tell(&self, own: Duration) -> Option<Duration> {
-        let untold = self.others().filter(|(_, seen, _)| !seen.told);
-        untold
-            .map(|(_, seen, claim)| seen.since + claim.patience(own))
-            .min()
+        self.sight.told(&key, modified);
+        self.looked_after(State::Queued);
     }
 }
 
@@ -249,16 +184,9 @@ fn looks_old((node, found): (&str, &Found), own: Duration, now: Timestamp) -> Op
     })
 }
 
-fn stands_still(claim: &Claim, waited: Duration) -> String {
-    format!(
-        "{} and not moved for {} s",
-        claim.phase.as_str(),
-        waited.as_secs()
-    )
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::sight::Sight;
     use super::*;
     use crate::lock::Phase;
 
@@ -314,14 +242,16 @@ mod tests {
     #[test]
     fn those_that_stand_still_are_known_and_told_one_after_the_other() {
         let late = || found(Phase::Rebooting, Some(100), None);
-        let mut queue = Queue::default();
-        for (key, at) in [("/rc/claims/b", 10), ("/rc/claims/c", 20)] {
-            let seen = Seen::again(None, &late(), sec(at));
-            queue.behind.insert(key.to_owned(), seen);
+        let mut sight = Sight::default();
+        for (key, at) in [
+            ("/rc/claims/b", 10),
+            ("/rc/claims/c", 20),
+            ("/rc/claims/b", 30),
+        ] {
+            sight.look(key, &late(), sec(at));
         }
-        let queued = Seen::again(None, &found(Phase::Queued, Some(1), None), sec(0));
-        queue.ahead.insert("/rc/claims/d".to_owned(), queued);
-        let still = |now: u64| queue.still(sec(now), OWN, "/rc/claims/");
+        sight.look("/rc/claims/d", &found(Phase::Queued, Some(1), None), sec(0));
+        let still = |now: u64| sight.still(sec(now), OWN, "/rc/claims/");
         assert_eq!(still(109), []);
         let first = Still {
             node: "b".to_owned(),
@@ -331,11 +261,10 @@ mod tests {
         };
         assert_eq!(still(115), [first]);
         assert_eq!(still(120).len(), 2);
-        assert_eq!(queue.next_to_tell(OWN), Some(sec(110)));
-        for seen in queue.behind.values_mut().take(1) {
-            seen.told = true;
-        }
-        assert_eq!(queue.next_to_tell(OWN), Some(sec(120)));
+        assert_eq!(sight.next_to_tell(OWN), Some(sec(110)));
+        sight.told("/rc/claims/b", 4);
+        sight.told("/rc/claims/c", 5);
+        assert_eq!(sight.next_to_tell(OWN), Some(sec(120)));
     }
 
     #[test]

@@ -53,10 +53,11 @@ impl Machine {
     /// Whose claims the gates need beside the own one: all that can be committed are among the oldest, also under a limit that is
     /// a little larger than this node's. Without a place in the queue they are nobody's to judge.
     pub(super) fn others(&self) -> Others {
-        match (&self.settings.policies, &self.queue) {
-            (Some(_), _) if self.reads_members() => Others::Members,
-            (None, Some(queue)) => Others::Oldest(self.window().saturating_add(queue.foreign)),
-            (Some(_), _) | (None, None) => Others::Nobody,
+        let looks = self.queue.is_some() || self.looks_from_outside();
+        match &self.settings.policies {
+            Some(_) if self.reads_members() => Others::Members,
+            None if looks => Others::Oldest(self.window().saturating_add(self.sight.foreign)),
+            Some(_) | None => Others::Nobody,
         }
     }
 

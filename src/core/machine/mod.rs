@@ -47,6 +47,7 @@ mod release;
 mod reload;
 mod report;
 mod requests;
+mod sight;
 mod stage;
 mod standing;
 mod start;
@@ -77,6 +78,7 @@ use members::Fleet;
 pub use queue::{Entry, Queue};
 pub use release::Ending;
 pub use requests::{DETECTOR, Noting};
+use sight::Sight;
 pub use stage::{Gates, Stage};
 use standing::Shown;
 pub use state::{After, Grant, State};
@@ -111,6 +113,7 @@ pub struct Machine {
     registration: Option<(i64, NodeRecord)>,
     held: Option<Held>,
     queue: Option<Queue>,
+    sight: Sight,
     /// The judgement of the gates that is under way, or was the last.
     judging: Judging,
     /// What follows a commit.
@@ -175,6 +178,7 @@ impl Machine {
             registration: None,
             held: None,
             queue: None,
+            sight: Sight::default(),
             attempts: 0,
             reporter: None,
             farewells: 0,

@@ -10,8 +10,8 @@ use crate::core::io::Action;
 use crate::core::settings::Mode;
 use crate::core::{Note, Refusal};
 use crate::lock::domains::Older;
-use crate::lock::outcome::{self, Ahead, Found};
-use crate::lock::{Claim, Domains, Held, request};
+use crate::lock::outcome::{self, Ahead};
+use crate::lock::{Domains, Held, request};
 
 /// How long a waiting node relies on its watch alone before it counts again.
 const RECOUNT: Duration = Duration::from_secs(600);
@@ -35,13 +35,9 @@ pub enum Entry {
 #[derive(Debug, Default)]
 pub struct Queue {
     /// The claims before this one: all of them when `near`, else only the nearest.
-    pub(super) ahead: BTreeMap<String, Seen>,
-    /// The claims after this one that were committed, or cannot be read, when the gates were judged last.
-    pub(super) behind: BTreeMap<String, Seen>,
+    pub(super) ahead: BTreeMap<String, Place>,
     /// Whether all of them are known and followed.
     pub(super) near: bool,
-    /// For how many keys that are no claims there is place in what is read.
-    pub(super) foreign: u32,
     /// Whether something happened that only a new count can tell.
     stale: bool,
     /// When the gates are judged again.
@@ -62,21 +58,12 @@ pub struct Queue {
     pub(super) since: Duration,
 }
 
-/// Another node's claim.
+/// Another node's claim before this one.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(super) struct Place {
     pub(super) create: i64,
-    pub(super) modified: i64,
     /// What it says of its failure domains, when it is readable.
     pub(super) domains: Option<Domains>,
-    /// What it says, when it is readable and past its commit.
-    pub(super) committed: Option<Box<Claim>>,
-    /// Since when it is known at this mod revision.
-    pub(super) since: Duration,
-    /// When its node was last found healthy though it stood still; `since` when never.
-    pub(super) well_at: Duration,
-    /// Whether its failure was told.
-    pub(super) told: bool,
 }
 
 impl Queue {
@@ -93,18 +80,8 @@ impl Queue {
     fn furthest(&self) -> Option<(&str, i64)> {
         let ahead = self.ahead.iter();
         ahead
-            .map(|(key, seen)| (key.as_str(), seen.create))
+            .map(|(key, place)| (key.as_str(), place.create))
             .min_by_key(|(_, create)| *create)
-    }
-
-    /// Whether more has to be read, as so many keys that are no claims took the places of claims in an answer.
-    pub(super) fn must_widen(&mut self, displaced: usize) -> bool {
-        let displaced = u32::try_from(displaced).unwrap_or(u32::MAX);
-        let widens = displaced > self.foreign;
-        if widens {
-            self.foreign = displaced.saturating_mul(2);
-        }
-        widens
     }
 
     /// How many claims are known to be before this one, and whether there may be more.
@@ -133,7 +110,7 @@ impl Queue {
         let node = |key| str::strip_prefix(key, claims).unwrap_or(key);
         let older = self.ahead.iter();
         let older: Vec<Older<'_>> = older
-            .map(|(key, seen)| (node(key.as_str()), seen.domains.as_ref()))
+            .map(|(key, place)| (node(key.as_str()), place.domains.as_ref()))
             .collect();
         own.turn(limit, &older).map_err(|waits| waits.text())
     }
@@ -167,10 +144,9 @@ impl Machine {
                     keys,
                     create,
                     self.window(),
-                    queue.foreign,
+                    self.sight.foreign,
                 )))
             }
-            State::TakingAway(away) => self.take_away_request(away),
             _ => None,
         }
     }
@@ -262,7 +238,7 @@ impl Machine {
             self.note_foreign(key);
         }
         let Some(queue) = &mut self.queue else { return };
-        if counted.more && queue.must_widen(counted.foreign.len()) {
+        if counted.more && self.sight.must_widen(counted.foreign.len()) {
             return self.go(State::Counting);
         }
         let first = queue.stale && queue.ahead.is_empty();
@@ -273,8 +249,11 @@ impl Machine {
         queue.count_at = count_at;
         let mut before = std::mem::take(&mut queue.ahead);
         for (key, found) in counted.claims {
-            let seen = Seen::again(before.remove(&key), &found, now);
-            queue.ahead.insert(key, seen);
+            self.sight.look(&key, &found, now);
+            before.remove(&key);
+            let domains = found.claim.ok().map(|claim| claim.domains);
+            let create = found.create;
+            queue.ahead.insert(key, Place { create, domains });
         }
         let (known, near) = (queue.ahead.len(), queue.near);
         if watched && !before.is_empty() {
@@ -302,26 +281,6 @@ impl Machine {
     }
 }
 
-impl Seen {
-    /// What was found, and since when it is known to stand like that.
-    pub(super) fn again(known: Option<Seen>, found: &Found, now: Duration) -> Seen {
-        let same = |seen: &Seen| seen.create == found.create && seen.modified == found.modified;
-        known.filter(same).unwrap_or_else(|| Seen {
-            create: found.create,
-            modified: found.modified,
-            domains: found.claim.as_ref().ok().map(|claim| claim.domains.clone()),
-            committed: committed(found.claim.as_ref().ok().cloned()),
-            since: now,
-            well_at: now,
-            told: false,
-        })
-    }
-}
-
 pub(super) fn crowds(all: u32) -> u32 {
     (all / CROWD).min(MOST_CROWDS)
-}
-
-pub(super) fn committed(claim: Option<Claim>) -> Option<Box<Claim>> {
-    claim.filter(|claim| claim.phase.committed()).map(Box::new)
 }

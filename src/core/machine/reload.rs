@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use etcd_rs_sync::Request;
 
+use super::sight::Sight;
 use super::{After, Fleet, Gates, Machine, Stage, State};
 use crate::core::io::{Action, Reload};
 use crate::core::settings::Settings;
@@ -34,6 +35,7 @@ impl Machine {
             // What this boot had written there may be missing, and what an earlier one wrote may stand: a restored backup.
             self.signed = None;
             self.fleet = Fleet::default();
+            self.sight = Sight::default();
         }
         let renamed = !reload.settings.is_of(&self.settings);
         self.take_settings(reload.settings);
@@ -55,6 +57,7 @@ impl Machine {
             | State::Registering(_)
             | State::Removing(_)
             | State::Unregistering(_)
+            | State::Clearing(..)
             | State::Idle(_) => self.start_afresh(),
             State::Granting(_, grant) if renamed => {
                 self.leave_lease(grant.id, After::Block(renaming()));
@@ -172,6 +175,7 @@ impl Machine {
                 .retain(|(_, record)| record.node != settings.node);
             self.settings = *settings;
             self.fleet = Fleet::default();
+            self.sight = Sight::default();
             // Said under the old name, it would be written there again by whoever reports under the new one.
             self.shown.standing = None;
             self.signed = None;

@@ -182,6 +182,7 @@ impl Machine {
             | State::ReadOwn
             | State::Registering(_)
             | State::Unregistering(_)
+            | State::Clearing(..)
             | State::Removing(_)
             | State::Leaving(..)
             | State::Left(_)

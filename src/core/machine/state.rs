@@ -36,6 +36,8 @@ pub enum State {
     Queued,
     /// Taking away the claim of a node that never returned.
     TakingAway(TakingAway),
+    /// The same by a node that such a claim keeps out of the queue; why its pass ended.
+    Clearing(TakingAway, Refusal),
     /// Giving up the place: revoking this lease until it is known to be gone.
     Leaving(i64, After),
     /// The lease is gone and the place with it, unless a copy of a commit took effect before: reading what stands there, before

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use etcd_rs_sync::{Error, Keys as Span, Range, Reply, Request};
 
-use super::{Machine, Queue, State, answer, words};
+use super::{Machine, State, answer, words};
 use crate::core::Note;
 use crate::core::text::{rfc3339, seconds};
 use crate::lock::outcome::{self, Write};
@@ -45,19 +45,23 @@ impl TakingAway {
 }
 
 impl Machine {
-    pub(super) fn begin_taking_away(&mut self, (key, create, modified, claim): Expired) {
-        let end = End::Taken {
-            report: None,
-            lease: self.rng.lease_id(),
-            granted: false,
-        };
-        self.go(State::TakingAway(TakingAway {
-            key,
-            create,
-            modified,
-            claim,
-            end,
-        }));
+    /// What goes on after it: the queue, or the pass that was ended already by what closed a gate. There nothing is repeated: the
+    /// next look tells whether it is still to be done.
+    pub(super) fn looked_after(&mut self, queue: State) {
+        match &self.state {
+            State::Clearing(_, refusal) => {
+                let refusal = refusal.clone();
+                self.block(refusal);
+            }
+            _ => self.go(queue),
+        }
+    }
+
+    pub(super) fn not_looked_after(&mut self, why: &str) {
+        match &self.state {
+            State::Clearing(..) => self.looked_after(State::Queued),
+            _ => self.retry(why),
+        }
     }
 
     pub(super) fn take_away_request(&self, away: &TakingAway) -> Option<Request> {
@@ -102,34 +106,27 @@ impl Machine {
 
     /// The report of a node whose claim stood still for `hold_timeout_sec`.
     fn on_report_seen(&mut self, result: Result<Reply, Error>) {
-        let State::TakingAway(away) = &mut self.state else {
+        let (State::TakingAway(away) | State::Clearing(away, _)) = &mut self.state else {
             return;
         };
         match answer(result, outcome::health) {
             Ok((false, modified)) => {
-                if let End::Taken { report, .. } = &mut away.end {
-                    *report = Some(modified);
+                if let End::Taken { report, lease, .. } = &mut away.end {
+                    (*report, *lease) = (Some(modified), self.rng.lease_id());
                 }
                 self.begin();
             }
             // Up and healthy: it drains, or settles, or its reboot may still come. Its time begins anew.
             Ok((true, _)) => {
-                let key = away.key.clone();
-                let elder = self
-                    .queue
-                    .as_mut()
-                    .and_then(|queue| queue.ahead.get_mut(&key));
-                if let Some(elder) = elder {
-                    elder.well_at = self.now.mono;
-                }
-                self.go(State::Queued);
+                self.sight.well(&away.key, self.now.mono);
+                self.looked_after(State::Queued);
             }
-            Err(why) => self.retry(&why),
+            Err(why) => self.not_looked_after(&why),
         }
     }
 
     pub(super) fn on_taken_away(&mut self, result: Result<Reply, Error>) {
-        let State::TakingAway(away) = &mut self.state else {
+        let (State::TakingAway(away) | State::Clearing(away, _)) = &mut self.state else {
             return;
         };
         match &mut away.end {
@@ -143,11 +140,11 @@ impl Machine {
                     *granted = true;
                     return self.begin();
                 }
-                Err(error) => return self.retry(&words(&error)),
+                Err(error) => return self.not_looked_after(&words(&error)),
             },
             End::Taken { granted: true, .. } => {}
         }
-        let node = away.node(&self.settings.keys).to_owned();
+        let (node, key) = (away.node(&self.settings.keys).to_owned(), away.key.clone());
         match answer(result, outcome::write) {
             Ok(Write::Done(_)) => self.note(
                 Note::warn(
@@ -159,34 +156,14 @@ impl Machine {
                 .with("taken_from", node),
             ),
             Ok(Write::Refused(_)) => {}
-            Err(why) => return self.retry(&why),
+            Err(why) => return self.not_looked_after(&why),
         }
         // Taken away or not, what was known of it is not so any more.
+        self.sight.forget(&key);
         let now = self.now.mono;
         if let Some(queue) = &mut self.queue {
             queue.count_anew(now);
         }
-        self.go(State::Counting);
-    }
-}
-
-/// Key, create and mod revision, and content of a claim that was held for too long.
-type Expired = (String, i64, i64, Box<Claim>);
-
-impl Queue {
-    /// The claim to be taken away next, and when: not before its `limit` is over, nor the time that it says it may stand still, as
-    /// its node's configuration may be another one; `own` is what this node allows itself, for a claim that does not say.
-    pub(super) fn next_expiry(
-        &self,
-        limit: Duration,
-        own: Duration,
-    ) -> Option<(Duration, Expired)> {
-        let committed = self.ahead.iter().filter_map(|(key, seen)| {
-            let claim = seen.committed.as_ref()?;
-            let at = seen.well_at + limit.max(claim.patience(own));
-            Some((at, (key, seen, claim)))
-        });
-        let (at, (key, seen, claim)) = committed.min_by_key(|(at, _)| *at)?;
-        Some((at, (key.clone(), seen.create, seen.modified, claim.clone())))
+        self.looked_after(State::Counting);
     }
 }

@@ -120,7 +120,9 @@ impl State {
             }
             // So may a copy of one that was refused.
             State::Leaving(..) | State::Left(_) => Some(Commitment::Unknown),
-            State::Idle(_) | State::Unregistering(_) => Some(Commitment::None),
+            State::Idle(_) | State::Unregistering(_) | State::Clearing(..) => {
+                Some(Commitment::None)
+            }
             State::Gates(gates) => Some(gates.commitment()),
             State::Noting(noting) => Some(noting.gates.commitment()),
             State::Granting(Entry::Join, _)
@@ -167,7 +169,7 @@ impl State {
             State::SelfTest | State::ReadOwn | State::Registering(_) | State::Removing(_) => {
                 "starting"
             }
-            State::Idle(_) | State::Unregistering(_) => "idle",
+            State::Idle(_) | State::Unregistering(_) | State::Clearing(..) => "idle",
             State::Gates(gates) => gates.name(),
             State::Noting(noting) => noting.gates.name(),
             State::Granting(..) | State::Entering(..) => "joining",

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::queue::{Seen, committed};
 use super::{Gates, Machine, Queue, Stage, State};
 use crate::core::io::WatchEvent;
 use crate::core::settings::Mode;
@@ -33,7 +32,7 @@ impl Machine {
             }
             WatchEvent::Deleted(key) => {
                 let key = String::from_utf8_lossy(&key);
-                queue.behind.remove(&*key);
+                self.sight.forget(&key);
                 let known = queue.ahead.remove(&*key).is_some();
                 if known && !queue.near {
                     queue.count_anew(now);
@@ -42,18 +41,13 @@ impl Machine {
             WatchEvent::Written(key, modified, value) => {
                 let key = String::from_utf8_lossy(&key);
                 let claim = decode(&value).ok();
+                let claim: Option<&Claim> = claim.as_ref();
                 let ahead = queue.ahead.get_mut(&*key);
-                if let Some(seen) = ahead.or_else(|| queue.behind.get_mut(&*key)) {
-                    *seen = Seen {
-                        create: seen.create,
-                        modified,
-                        domains: claim.as_ref().map(|claim: &Claim| claim.domains.clone()),
-                        committed: committed(claim),
-                        since: now,
-                        well_at: now,
-                        told: false,
-                    };
-                }
+                let create = ahead.map(|place| {
+                    place.domains = claim.map(|claim| claim.domains.clone());
+                    place.create
+                });
+                self.sight.written(&key, (create, modified), claim, now);
             }
         }
         if matches!(self.state, State::Queued) {
@@ -74,7 +68,7 @@ impl Machine {
             return self.go(State::Counting);
         }
         let patience = self.patience();
-        if let Some(away) = queue.to_tell(now, patience) {
+        if let Some(away) = self.sight.to_tell(now, patience) {
             return self.go(State::TakingAway(away));
         }
         let turn = self.turn(queue);
@@ -89,8 +83,9 @@ impl Machine {
         if queue.check_at <= now {
             return self.check_while_waiting();
         }
-        let expiry = match hold_timeout.and_then(|limit| queue.next_expiry(limit, patience)) {
-            Some((at, away)) if at <= now => return self.begin_taking_away(away),
+        let expires = |limit| self.sight.next_expiry(limit, patience);
+        let expiry = match hold_timeout.and_then(expires) {
+            Some((at, away)) if at <= now => return self.go(State::TakingAway(away)),
             later => later.map(|(at, _)| at),
         };
         let retry = queue.retry_at.filter(|_| turn.is_ok());
@@ -99,7 +94,7 @@ impl Machine {
             Some(queue.recount_at),
             retry,
             expiry,
-            queue.next_to_tell(patience),
+            self.sight.next_to_tell(patience),
             give_up_at,
         ]
         .into_iter()

@@ -5,7 +5,7 @@ use reboot_coordinator::core::machine::Stage;
 use reboot_coordinator::core::{Input, State};
 
 /// Names of the states, as counted here.
-pub const STATES: [&str; 31] = [
+pub const STATES: [&str; 32] = [
     "SelfTest",
     "ReadOwn",
     "Registering",
@@ -37,6 +37,7 @@ pub const STATES: [&str; 31] = [
     "Stopped",
     "Left",
     "Unregistering",
+    "Clearing",
 ];
 
 /// Names of the inputs, as counted here.
@@ -130,6 +131,7 @@ pub fn state_index(state: &State) -> usize {
         State::Stopped => 28,
         State::Left(_) => 29,
         State::Unregistering(_) => 30,
+        State::Clearing(..) => 31,
     }
 }
 

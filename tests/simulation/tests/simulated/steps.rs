@@ -9,6 +9,7 @@ mod domains;
 mod doubled;
 mod gates;
 mod identity;
+mod kept_out;
 mod lease;
 mod line;
 mod members;
