@@ -44,6 +44,35 @@ fn validate(path: &Path, more: &[&str]) -> Output {
     run(&arguments)
 }
 
+/// A file of version 1 has no rule for what follows its table, and neither have the zones with leap seconds.
+#[test]
+fn a_zone_whose_table_has_ended_is_warned_about() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut zone = b"TZif\0".to_vec();
+    zone.extend([0; 15]);
+    for number in [0_u32, 0, 0, 1, 1, 4] {
+        zone.extend(number.to_be_bytes());
+    }
+    // One change at 2001-09-09, to UTC.
+    zone.extend(1_000_000_000_i32.to_be_bytes());
+    zone.extend([0, 0, 0, 0, 0, 0, 0]);
+    zone.extend(b"UTC\0");
+    fs::write(folder.path().join("Old"), zone).unwrap();
+    let windows = "windows: {timezone: Old, allow: ['* 02:00-04:00']}\n";
+    let path = configuration(folder.path(), windows);
+    let mut validate = program();
+    validate.args(["validate-config", "--config"]).arg(path);
+    let said = text(
+        &validate
+            .env("TZDIR", folder.path())
+            .output()
+            .unwrap()
+            .stdout,
+    );
+    let warning = "windows.timezone: the file of this zone knows no change of the clock after 2001-09-09T01:46:40Z";
+    assert!(said.contains(warning), "{said}");
+}
+
 /// Whoever opens a FIFO waits for its writer.
 #[test]
 fn a_zone_file_that_is_a_fifo_is_refused_and_not_waited_for() {

@@ -97,6 +97,12 @@ pub(super) fn windows(field: &Field<'_>, host: &Host) -> Option<Windows> {
     match Windows::parse(&timezone, &argv(&denied), &argv(&allowed)) {
         Ok(windows) => {
             warn_of_never(&denied, &allowed, &windows);
+            if let Some(last) = windows.table_ended(Timestamp::now()) {
+                zone.warning(format!(
+                    "the file of this zone knows no change of the clock after {last}, and no rule, so that windows may open at the wrong \
+                     hour; install a current tzdata, or name a zone that is not below right/"
+                ));
+            }
             (!denied.is_empty() || !allowed.is_empty()).then_some(windows)
         }
         Err(errors) => {

@@ -235,6 +235,12 @@ impl Windows {
         words(self) == words(other)
     }
 
+    /// The last change of the clock, when the zone's table ends with it and no rule says what follows.
+    pub fn table_ended(&self, now: Timestamp) -> Option<Timestamp> {
+        let next = self.zone.following(now).next()?.timestamp();
+        (Timestamp::MIN < next && next <= now).then_some(next)
+    }
+
     /// The time zone as written.
     pub fn timezone(&self) -> &str {
         &self.timezone

@@ -415,6 +415,9 @@ fn a_search_ends_in_a_zone_whose_table_has_ended() {
         };
         // A Friday.
         let now: Timestamp = "2026-11-27T05:00:00Z".parse().unwrap();
+        let last = transitions.last().map(|at| i64::from(*at));
+        let ended = windows.table_ended(now);
+        assert_eq!(ended.map(Timestamp::as_second), last);
         let next = windows.next_change(now).unwrap();
         assert_eq!(next.to_string(), "2026-11-30T02:00:00Z");
         let since = windows.since(now, SignedDuration::from_hours(48)).unwrap();
@@ -465,6 +468,12 @@ fn a_search_ends_in_every_zone_file_of_the_system() {
                 allow: vec![Entry::parse("Mon 02:00-04:00").unwrap()],
             };
             let open = windows.next_open(now).unwrap();
+            let ended = windows.table_ended(now).is_some();
+            assert!(
+                !ended || path.to_string_lossy().contains("/right/"),
+                "{}",
+                path.display()
+            );
             assert!(open > now && windows.is_open(open), "{}", path.display());
         }
     }
