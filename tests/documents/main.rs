@@ -5,9 +5,12 @@
 mod commands;
 mod interface;
 mod links;
+mod monitoring;
 mod names;
+mod packaging;
 mod prose;
 mod secure;
+mod systemd_unit;
 mod typed;
 
 use std::fs;

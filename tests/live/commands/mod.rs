@@ -1,7 +1,5 @@
 //! The operator's commands against a real etcd, as an operator meets them: the binary, its output and its exit code.
 
-#![allow(clippy::unwrap_used)] // helpers of tests count as tests
-
 mod check_etcd;
 mod explain;
 mod forget;

@@ -1,14 +1,12 @@
 //! The unit that packages install, judged by systemd's own tools where they are.
 
-#![allow(clippy::unwrap_used)] // Helpers of tests are not recognised as tests.
-
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-const UNIT: &str = include_str!("../debian/reboot-coordinator.service");
+const UNIT: &str = include_str!("../../debian/reboot-coordinator.service");
 
 /// The unit with a program that exists, because the package's is not installed here.
 fn unit() -> (TempDir, PathBuf) {

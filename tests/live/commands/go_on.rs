@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Field, program, run};
+use super::support::{Field, program, run};
 
 fn failed(field: &Field, node: &str, claim: i64) {
     let mark = json!({

@@ -6,7 +6,7 @@ use etcd_rs_sync::{Client, Etcd as _, Options, Put, REMEDIES};
 use etcd_test_server::{Action, Cluster, Proxy, Rule, Tls};
 use serde_json::Value;
 
-use crate::support::{Ended, Field, LOCK, configuration, run};
+use super::support::{Ended, Field, LOCK, configuration, run};
 
 fn todo(row: &str) -> &'static str {
     let row = REMEDIES.iter().find(|remedy| remedy.name == row);

@@ -8,7 +8,7 @@ use etcd_rs_sync::{Client, Delete, Etcd as _, Keys, Op, Options, Put, Range, Txn
 use etcd_test_server::{Action, Cluster, Gate, Proxy, Rule, versions};
 use serde_json::{Value, json};
 
-use crate::support::{Ended, Field, LOCK, PATIENCE, claim, configuration, run};
+use super::support::{Ended, Field, LOCK, PATIENCE, claim, configuration, run};
 
 /// A place in the queue: on a lease, as each is.
 fn join(field: &Field, node: &str) {

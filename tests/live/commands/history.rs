@@ -3,7 +3,7 @@
 use etcd_rs_sync::{Etcd as _, Op, Put, Txn};
 use serde_json::json;
 
-use crate::support::{Field, LOCK};
+use super::support::{Field, LOCK};
 
 /// Of a group whose `lock_key` is that of this one and `/history`.
 #[test]

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use etcd_test_server::Proxy;
 use serde_json::json;
 
-use crate::support::{BOOT, Field, eventually, run};
+use super::support::{BOOT, Field, eventually, run};
 
 #[test]
 fn a_node_that_needs_no_reboot_says_so_first() {

@@ -2,7 +2,7 @@
 
 use etcd_test_server::{Action, Gate, Proxy, Rule};
 
-use crate::support::{Field, PATIENCE, eventually, run};
+use super::support::{Field, PATIENCE, eventually, run};
 
 const WHY: [&str; 2] = ["--reason", "the disk died"];
 

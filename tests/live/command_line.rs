@@ -1,7 +1,5 @@
 //! The binary as its users meet it: help, version, usage errors and `validate-config`.
 
-#![allow(clippy::unwrap_used)] // helpers of tests count as tests
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};

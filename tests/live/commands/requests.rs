@@ -3,7 +3,7 @@
 use etcd_rs_sync::{Etcd as _, Keys, Range};
 use serde_json::json;
 
-use crate::support::{Field, LOCK, run};
+use super::support::{Field, LOCK, run};
 
 fn member(field: &Field, node: &str, budget_used: u32) {
     let record = json!({"v": 1, "node": node, "node_id": format!("id-{node}"), "version": "0.1.0", "budget_used": budget_used});

@@ -1,17 +1,15 @@
 //! The alert rules and the dashboard in `docs/monitoring`, against the metrics there are. Their own tools judge them in
 //! `scripts/check-monitoring`; this needs none.
 
-#![allow(clippy::unwrap_used)] // Helpers of tests are not recognised as tests.
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use reboot_coordinator::observe::metrics::Metrics;
 use serde_json::Value;
 
-const ALERTS: &str = include_str!("../docs/monitoring/alerts.yml");
-const RULES: &str = include_str!("../docs/monitoring/rules.yml");
-const TESTS: &str = include_str!("../docs/monitoring/tests.yml");
-const DASHBOARD: &str = include_str!("../docs/monitoring/dashboard.json");
+const ALERTS: &str = include_str!("../../docs/monitoring/alerts.yml");
+const RULES: &str = include_str!("../../docs/monitoring/rules.yml");
+const TESTS: &str = include_str!("../../docs/monitoring/tests.yml");
+const DASHBOARD: &str = include_str!("../../docs/monitoring/dashboard.json");
 
 /// Every series of a daemon that has just started: names, and label values by label.
 fn series() -> BTreeMap<String, BTreeMap<String, BTreeSet<String>>> {

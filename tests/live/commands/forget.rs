@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::Field;
+use super::support::Field;
 
 fn register(field: &Field, node: &str) {
     let record = json!({"v": 1, "node": node, "node_id": "x", "version": "0.1.0"});

@@ -6,7 +6,7 @@ use etcd_rs_sync::{Etcd as _, Put, Request};
 use etcd_test_server::{Action, Proxy, Rule};
 use serde_json::json;
 
-use crate::support::{Field, eventually, run};
+use super::support::{Field, eventually, run};
 
 #[test]
 fn a_paused_cluster_does_not_commit_until_it_is_resumed() {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::Field;
+use super::support::Field;
 
 #[test]
 fn a_used_budget_is_made_whole_and_nothing_else_is_changed() {

@@ -1,7 +1,5 @@
 //! What the packages are made of, as far as it can be judged without building them; scripts/test-packages does the rest.
 
-#![allow(clippy::unwrap_used)] // helpers of tests count as tests
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,10 +8,10 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-const RULES: &str = include_str!("../debian/rules");
-const SPEC: &str = include_str!("../rpm/reboot-coordinator.spec");
-const CHANGELOG: &str = include_str!("../debian/changelog");
-const NEWS: &str = include_str!("../debian/NEWS");
+const RULES: &str = include_str!("../../debian/rules");
+const SPEC: &str = include_str!("../../rpm/reboot-coordinator.spec");
+const CHANGELOG: &str = include_str!("../../debian/changelog");
+const NEWS: &str = include_str!("../../debian/NEWS");
 
 #[test]
 fn all_say_the_same_version() {
@@ -82,7 +80,7 @@ impl Maintain {
         for folder in ["run/systemd/system", "run/reboot-coordinator", "bin"] {
             fs::create_dir_all(root.join(folder)).unwrap();
         }
-        let text = include_str!("../debian/maintain")
+        let text = include_str!("../../debian/maintain")
             .replace("/run/", &format!("{}/run/", root.display()))
             .replace("/usr/sbin/", &format!("{}/bin/", root.display()))
             .replace(

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 use serde_json::{Value, json};
 
-use crate::support::{Field, PATIENCE, configuration, eventually, program, run};
+use super::support::{Field, PATIENCE, configuration, eventually, program, run};
 
 fn member(node: &str) -> Value {
     json!({"v": 1, "node": node, "node_id": format!("id-{node}"), "version": "0.1.0"})
