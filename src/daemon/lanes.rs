@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use etcd_rs_sync::{
-    Client, Error, Etcd, EventKind, Keys, Options, Reply, Request, SILENCE_LIMIT, WatchItem,
-    WatchRequest, WatchStop,
+    Client, Delete, Error, Etcd, EventKind, Keys, Op, OpReply, Options, Reply, Request,
+    SILENCE_LIMIT, Txn, WatchItem, WatchRequest, WatchStop,
 };
 
 use super::certificates;
@@ -19,6 +19,7 @@ use super::observer::fork;
 use super::threads::spawn;
 use crate::config::Config;
 use crate::core::{Input, Ticket, WatchEvent};
+use crate::lock::keys::shown;
 use crate::observe::metrics::Metrics;
 
 /// How long a last word may take. The whole stop takes less than a second, a member that does not answer at its beginning included.
@@ -166,8 +167,13 @@ impl Lanes {
         };
         let client = Measured::of(Arc::new(client), &self.metrics);
         let send = move || {
-            // The lease runs out by itself when this fails.
-            let _ = client.call(&request);
+            if let Some((key, why)) = left(&request, client.call(&request)) {
+                log::warn!(
+                    event = "registration_left", key = key.as_str();
+                    "{key} stays, which this node has left: {why}; policies there count it as silent, until the command forget, with a \
+                     configuration of that group, takes it away"
+                );
+            }
             inbox.send(Input::Farewell);
         };
         spawn("farewell", send).err().map(|_| Input::Farewell)
@@ -211,6 +217,26 @@ impl Drop for Lanes {
             stop.stop();
         }
     }
+}
+
+/// The registration that a last word was to delete, when it may still stand, and why. A lease runs out by itself.
+fn left(request: &Request, reply: Result<Reply, Error>) -> Option<(String, String)> {
+    let Request::Txn(Txn { success, .. }) = request else {
+        return None;
+    };
+    let Some(Op::Delete(Delete { keys, .. })) = success.first() else {
+        return None;
+    };
+    let stands = "a claim or a failure of this name stands there, or somebody else wrote it";
+    let why = match reply {
+        Ok(Reply::Txn(txn)) => match txn.replies.as_slice() {
+            [OpReply::Range(found)] if !found.kvs.is_empty() => stands.to_owned(),
+            _ => return None,
+        },
+        Ok(_) => return None,
+        Err(error) => error.to_string(),
+    };
+    Some((shown(&keys.key), why))
 }
 
 /// A watch is counted by its connections: made, refused, interrupted.

@@ -2,11 +2,13 @@
 
 use std::fs;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use log::LevelFilter;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::super::inbox::Event;
-use super::lab::{LIMIT, Lab};
+use super::lab::{LIMIT, Lab, wait};
 use crate::config::LogFormat;
 use crate::observe::log::init;
 use crate::observe::log::tests::heard;
@@ -184,5 +186,47 @@ fn what_cannot_be_written_for_the_commands_is_said_once_and_written_when_it_can_
     fs::remove_dir_all(in_the_way).unwrap();
     assert_eq!(rests(), (0, false));
     assert!(lab.path("run/standing.json").exists());
+    hush();
+}
+
+#[test]
+fn a_registration_that_stays_under_the_former_lock_key_is_told() {
+    let mut lab = Lab::new();
+    lab.remove("required");
+    // A reload says the name that the log goes by.
+    lab.set("node_name", "heard");
+    for refused in [true, false] {
+        listen(&mut lab, LevelFilter::Warn);
+        lab.set("lock_key", "/rc");
+        lab.start();
+        wait("the registration", || lab.etcd.get("/rc/nodes/heard"));
+        if refused {
+            // Somebody's word on a reboot of this node.
+            lab.etcd.put("/rc/line/failed/heard", &json!({}));
+        } else {
+            // The request is not answered, and not done.
+            let key = STANDARD.encode("/rc/nodes/heard");
+            lab.etcd.before(move |_, body| {
+                let first = &body["success"][0]["request_delete_range"];
+                first["key"] != key.as_str()
+            });
+        }
+        lab.set("lock_key", "/elsewhere");
+        lab.reload();
+        wait("the registration there", || {
+            lab.etcd.get("/elsewhere/nodes/heard")
+        });
+        let told = wait("what is told", || heard_of("registration_left").pop());
+        assert!(told.contains("/rc/nodes/heard stays"), "{told}");
+        assert!(lab.etcd.get("/rc/nodes/heard").is_some());
+        lab.stop();
+        for key in [
+            "/rc/line/failed/heard",
+            "/rc/nodes/heard",
+            "/elsewhere/nodes/heard",
+        ] {
+            lab.etcd.delete(key);
+        }
+    }
     hush();
 }
