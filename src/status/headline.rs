@@ -420,6 +420,23 @@ mod tests {
     }
 
     #[test]
+    fn a_place_in_the_queue_without_a_lease_is_to_be_released() {
+        for lease in [0, 7] {
+            let mut first = found("node-c", Phase::Queued, 1, "11:00");
+            first.1.lease = lease;
+            let survey = Survey {
+                claims: vec![first, found("node-b", Phase::Queued, 2, "11:10")],
+                ..Survey::default()
+            };
+            let parts = headline(&view(local(), survey), now());
+            let told = "node-c has a place in the queue that hangs on no lease, so that it never ends by itself; 2 nodes wait.";
+            let typed = Some(("To end it:", "release node-c --reason TEXT".to_owned()));
+            let is_told = parts[0].fact == told && parts[0].command == typed;
+            assert_eq!(is_told, lease == 0, "{parts:?}");
+        }
+    }
+
+    #[test]
     fn who_holds_a_claim_is_released_before_it_is_forgotten() {
         let (_, refused) = kept("node-a", "name_taken", None);
         let typed = |claims: Vec<_>| {

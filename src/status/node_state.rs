@@ -91,6 +91,7 @@ pub(crate) fn node_states(survey: &Survey, reader: &Reader<'_>) -> Vec<NodeState
                     None => holder(node, found, words_of(found, standing), reader),
                 }
             }
+            (None, Some(found)) if found.lease == 0 => endless(node),
             (None, Some(_)) => queued(node, standing, Some(survey)),
             (None, None) => {
                 let record = nodes.get(full).and_then(|it| it.as_ref().ok());
@@ -334,6 +335,14 @@ fn without_claim(node: &str, standing: &Standing) -> NodeState {
     NodeState::new(node, rank, fact)
         .since(&standing.since)
         .command("More of it:", format!("explain {node}"))
+}
+
+/// A place of which nobody knows whose it is: a daemon's own hangs on its session.
+fn endless(node: &str) -> NodeState {
+    let fact = format!(
+        "{node} has a place in the queue that hangs on no lease, so that it never ends by itself"
+    );
+    NodeState::new(node, Rank::Stuck, fact).release("To end it:")
 }
 
 fn queued(node: &str, standing: Option<&Standing>, survey: Option<&Survey>) -> NodeState {

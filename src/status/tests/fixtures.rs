@@ -125,7 +125,7 @@ pub(crate) fn found(node: &str, phase: Phase, create: i64, since: &str) -> (Stri
     let found = Found {
         create,
         modified: create + 1,
-        lease: 0,
+        lease: i64::from(!phase.committed()),
         claim: Ok(claim),
     };
     (node.to_owned(), found)
