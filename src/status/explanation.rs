@@ -64,6 +64,13 @@ fn begun(view: &View, node: &str) -> Option<Phase> {
 
 /// What the gates are to a node past its commit.
 fn of_begun(view: &View, node: &str, phase: Phase) -> String {
+    if phase == Phase::Draining
+        && let Some(next) = judged_anew(view)
+    {
+        return format!(
+            "{node} has begun its reboot, and its daemon was started since: it judges these anew before it goes on, {next} next."
+        );
+    }
     let judges = |it: &Standing| ["holding", "retrying"].contains(&it.state.as_str());
     let stops = match phase {
         Phase::Verifying => {
@@ -80,6 +87,23 @@ fn of_begun(view: &View, node: &str, phase: Phase) -> String {
         }
     };
     format!("{node} has begun its reboot and waits for none of these; {stops}.")
+}
+
+/// The gate that is judged next by a daemon that was started in a drain, and says nothing of itself until all of them are.
+fn judged_anew(view: &View) -> Option<&'static str> {
+    let own = view.own().filter(|own| own.standing.is_none())?;
+    let said = |gate: &str| {
+        let mut said = own.gates.iter().filter(|said| said.gate == gate);
+        said.any(|said| said.verdict != Word::NotAsked)
+    };
+    // What etcd says is judged at once, and so is what the host says.
+    let order = ["detectors", "health", "pause", "kill switch"];
+    Some(
+        order
+            .into_iter()
+            .find(|gate| !said(gate))
+            .unwrap_or("the commit"),
+    )
 }
 
 /// The gates in one sentence.

@@ -76,6 +76,27 @@ fn a_host_that_has_begun_says_so_while_etcd_is_away() {
     }
 }
 
+#[test]
+fn a_daemon_that_was_started_in_a_drain_says_which_gate_it_judges_next() {
+    for (judged, next) in [
+        (&[][..], "detectors next."),
+        (&["detectors"], "health next."),
+        (&["detectors", "health"], "pause next."),
+        (&["detectors", "health", "pause"], "kill switch next."),
+    ] {
+        let gates = judged.iter().map(|gate| Verdict::ok(gate, "")).collect();
+        let said = Own {
+            standing: None,
+            gates,
+            ..own("draining", None, Some(Phase::Draining), false)
+        };
+        let text = folded_text(&told_by(said, true, None));
+        let told = format!("it judges these anew before it goes on, {next}");
+        assert!(text.contains(&told), "{text}");
+        assert!(!text.contains("waits for none of these"), "{text}");
+    }
+}
+
 /// Packages ask whether they may restart the node.
 #[test]
 fn a_daemon_that_is_committed_under_another_name_or_key_is_committed() {
