@@ -43,7 +43,12 @@ pub(super) fn refuse_readers(field: &Field<'_>, path: &Path) -> Option<()> {
 
 /// Checks that there is a password. It is read again where it is used and kept nowhere.
 pub(super) fn check_password(field: &Field<'_>, path: &Path) -> Option<()> {
-    let shown = path.display();
+    // A password may begin with a slash, too, and stand where its file should be.
+    let folder = path.parent().filter(|folder| *folder != Path::new("/"));
+    let shown = match path.exists() || folder.is_some_and(Path::is_dir) {
+        true => path.display().to_string(),
+        false => "what is named there".to_owned(),
+    };
     let why = match trust::read(path, MAX_BYTES) {
         Ok(content) if content.iter().all(|byte| b"\r\n".contains(byte)) => {
             format!("{shown} is empty; write the password into it")

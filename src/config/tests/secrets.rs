@@ -286,6 +286,14 @@ fn a_secret_in_the_place_of_its_file_is_not_repeated() {
             "etcd_auth.password_file: must be the absolute path of a file",
         ),
         (
+            "etcd_auth: {username: u, password_file: /S3CRET}",
+            "etcd_auth.password_file: what is named there cannot be read: No such file",
+        ),
+        (
+            "etcd_auth: {username: u, password_file: /S3CRET/+x}",
+            "etcd_auth.password_file: what is named there cannot be read: No such file",
+        ),
+        (
             "etcd_auth: {username: u, password_file: 0x53}",
             "etcd_auth.password_file: must be text, not what stands there",
         ),
