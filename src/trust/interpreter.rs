@@ -117,7 +117,8 @@ const INTERPRETERS: &[Interpreter] = &[
     Interpreter {
         names: "sg pdsh clush ansible salt tmux screen xterm at batch nvim less gmake dbclient parallel socat gdb vim vi ex \
             emacs sqlite psql mysql julia R Rscript make git tar rsync mariadb salt-ssh sem view bun deno pssh dsh lldb \
-            ncat nc lftp mosh entr erl dc gnuplot bpftrace salt-call machinectl hyperfine parallel-ssh ansible-playbook",
+            ncat nc lftp mosh entr erl dc gnuplot bpftrace salt-call machinectl hyperfine parallel-ssh ansible-playbook \
+            nft mongo mongosh mysqlsh raku",
         ..PLAIN
     },
     Interpreter {
@@ -532,6 +533,13 @@ mod tests {
             "/usr/bin/dc -e X",
             "/usr/bin/gnuplot -e X",
             "/usr/bin/bpftrace -e X",
+            "/usr/sbin/nft add rule inet f in comment X",
+            "/usr/bin/timeout 5 /usr/bin/mongosh --eval X",
+            "/usr/bin/mongo --eval X",
+            "/usr/bin/mysqlsh --js -e X",
+            "/usr/bin/raku -e X",
+            "/usr/bin/curl -d v",
+            "/usr/bin/mailx -s v root",
             "/bin/logger -t rc v",
             "/opt/notify v",
             "/opt/notify time v",
