@@ -93,6 +93,17 @@ fn the_line_is_stopped_by_a_node_that_is_back_and_ill() {
 }
 
 #[test]
+fn somebody_wrote_a_claim_by_hand_that_never_ends() {
+    let fleet = Fleet::new(|host| host);
+    fleet.store.put("/rc/claims/n9", &claim("n9", "queued"));
+    fleet.needs_reboot(2);
+    fleet.says(&[
+        "n9 has a place in the queue that hangs on no lease, so that it never ends by itself; 2 nodes wait.",
+        "release n9 --reason TEXT",
+    ]);
+}
+
+#[test]
 fn a_pause_is_forgotten() {
     let fleet = Fleet::new(|host| host);
     let pause = fleet.nodes[2]
