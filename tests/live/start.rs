@@ -248,3 +248,24 @@ fn a_claim_of_a_newer_program_is_left_alone() {
     assert!(host.has_event("record_unreadable"), "{}", host.log());
     assert_eq!(store.claim("node-a"), Some(newer));
 }
+
+#[test]
+fn a_daemon_that_is_started_in_a_drain_explains_which_gate_it_judges_next() {
+    let cluster = Cluster::single();
+    let mut host = Host::with_hooks(Host::new("node-a", &cluster.endpoints()));
+    host.touch("block-drain");
+    host.start();
+    host.wait_event("committed");
+    host.kill();
+    host.touch("block-post-lock");
+    host.start();
+    let told = "its daemon was started since: it judges these anew before it goes on, health next.";
+    let mut shown = String::new();
+    let holds = wait(|| {
+        let output = host.command(&["explain", "node-a"]).output().unwrap();
+        shown = String::from_utf8(output.stdout).unwrap();
+        let folded = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+        folded.contains(told)
+    });
+    assert!(holds, "{shown}");
+}
