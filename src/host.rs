@@ -23,7 +23,7 @@ const READ_LIMIT: u64 = 64 * 1024;
 /// process, so that a leftover file means nothing.
 #[derive(Debug)]
 pub struct InstanceLock {
-    _file: File,
+    file: File,
 }
 
 /// Why there is no lock.
@@ -93,6 +93,26 @@ impl InstanceLock {
         }
     }
 
+    /// Why a reboot would leave an old record behind, or a second daemon could run beside the one that holds this. Writes nothing.
+    ///
+    /// # Errors
+    /// What stands in the way, and what to do.
+    pub(crate) fn guards(&self, run_dir: &Path) -> io::Result<()> {
+        let path = run_dir.join("instance.lock");
+        if !is_at(&self.file, &path)? {
+            let words = "is not there any more as this daemon took it, so a second one could run; restart this daemon";
+            return Err(named(&path, io::Error::other(words)));
+        }
+        let is_used = |it: &PathBuf| it == run_dir || it.join("memory.json").exists();
+        for folder in memory_folders(run_dir).filter(is_used) {
+            if let Err(error) = access(&folder, Access::WRITE_OK) {
+                let words = format!("nothing can be written there: {error}; make it writable");
+                return Err(named(&folder, io::Error::other(words)));
+            }
+        }
+        Ok(())
+    }
+
     fn at(path: &Path, run_dir: &Path) -> Result<InstanceLock, LockError> {
         let mut folders = DirBuilder::new();
         let made = folders.recursive(true).mode(0o755).create(run_dir);
@@ -121,7 +141,7 @@ impl InstanceLock {
                 let _ = file
                     .set_len(0)
                     .and_then(|()| writeln!(file, "{}", std::process::id()));
-                Ok(Some(InstanceLock { _file: file }))
+                Ok(Some(InstanceLock { file }))
             }
             Ok(()) => Ok(None),
             Err(TryLockError::WouldBlock) => Err(match stranger(&meta) {

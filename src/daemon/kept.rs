@@ -38,8 +38,8 @@ impl Daemon {
         None
     }
 
-    /// The look at the host, unless an older record of it stands and can be neither replaced nor removed: by that the next boot would
-    /// take this node's claim for a copy's.
+    /// The look at the host, unless `run_dir` was lost before the commit, or an older record of the host stands and can be neither
+    /// replaced nor removed: by that the next boot would take this node's claim for a copy's.
     pub(super) fn look_at_host(&mut self, ticket: Ticket) -> Option<Input> {
         let run_dir = &self.config.run_dir;
         if let Some(json) = &self.unwritten {
@@ -58,6 +58,11 @@ impl Daemon {
             }
         }
         let committed = self.machine.commitment() == Some(Commitment::Committed);
+        let lock = self.lock.as_ref().filter(|_| !committed);
+        if let Some(Err(lost)) = lock.map(|lock| lock.guards(run_dir)) {
+            let refusal = Refusal::Configuration(lost.to_string());
+            return Some(Input::Host(ticket, Some(refusal)));
+        }
         self.tasks.look_at_host(ticket, committed)
     }
 

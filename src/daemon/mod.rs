@@ -79,7 +79,7 @@ pub struct Start {
 
 /// Runs until the end and returns the exit code.
 pub fn run(config: Config, start: Start) -> u8 {
-    let _lock = match InstanceLock::acquire(&config.run_dir) {
+    let lock = match InstanceLock::acquire(&config.run_dir) {
         Ok(lock) => lock,
         Err(error @ LockError::Held { .. }) => {
             log::error!(event = "another_instance"; "{error}");
@@ -102,6 +102,7 @@ pub fn run(config: Config, start: Start) -> u8 {
             return EXIT_FAILURE;
         }
     };
+    daemon.lock = Some(lock);
     daemon.greet();
     daemon.main_loop(&events)
 }
@@ -123,6 +124,8 @@ struct Daemon {
     hampered: Option<String>,
     /// What the host has to remember and could not be written.
     unwritten: Option<String>,
+    /// That this is the only daemon of this host; nothing where another way sees to that.
+    lock: Option<InstanceLock>,
     /// What was written last of the own claim.
     commitment: Option<Commitment>,
     /// Answers that were there at once: the main thread must not wait for room in its own inbox.
@@ -167,6 +170,7 @@ impl Daemon {
             hold_back: HoldBack::default(),
             hampered: None,
             unwritten,
+            lock: None,
             commitment: None,
             immediate: VecDeque::new(),
             asked: false,

@@ -99,6 +99,50 @@ fn an_older_record_that_can_be_neither_written_nor_removed_forbids_a_reboot() {
     host.wait_until("the reboot command", || host.reboots() == 1);
 }
 
+/// As by an error of its disk, and by one who cleans up: it would be drained for nothing, or a second daemon could take its claim.
+#[test]
+fn a_run_dir_that_was_lost_since_the_start_forbids_the_commit() {
+    let tried = Command::new("unshare").args(["--mount", "true"]).status();
+    if !tried.is_ok_and(|status| status.success()) {
+        return println!("skipped: no mount namespace is to be had here");
+    }
+    let cluster = Cluster::single();
+    for (number, lost, said) in [
+        (
+            1,
+            "mount --bind $PWD $PWD && mount -o remount,ro,bind $PWD",
+            "Read-only file system (os error 30); make it writable",
+        ),
+        (
+            2,
+            "rm instance.lock",
+            "a second one could run; restart this daemon",
+        ),
+    ] {
+        let mut host = Host::new(&format!("node-{number}"), &cluster.endpoints()).with_hooks();
+        host.remove("required");
+        let run = host.path("run").display().to_string();
+        host.wrap(["unshare", "--mount"].map(str::to_owned).to_vec());
+        host.start();
+        host.wait_event("not_required");
+        let pid = host.pid().to_string();
+        let inside = ["--mount", "--target", &pid, "sh", "-c"];
+        let lost = format!("cd {run} && {lost}");
+        let status = Command::new("nsenter").args(inside).arg(lost).status();
+        assert!(status.unwrap().success());
+        host.touch("required");
+        let blocked = host.wait_blocked("configuration");
+        let told = blocked["msg"].as_str().unwrap();
+        assert!(told.contains(&run) && told.contains(said), "{told}");
+        assert!(!host.has_event("committed"));
+        host.stop();
+        host.start();
+        host.wait_until("the reboot command", || host.reboots() == 1);
+        host.reboot();
+        host.wait_event("released");
+    }
+}
+
 #[test]
 fn an_operator_lets_a_node_try_again_whose_reboot_did_not_help() {
     let cluster = Cluster::single();
