@@ -46,7 +46,7 @@ pub(crate) fn text(view: &View, other: Option<&str>, now: Timestamp) -> String {
             Some(phase) => of_begun(view, node, phase),
             None => summary(view, node),
         }));
-        lines.extend(gate_table(&view.local, &view.gates).lines(style));
+        lines.extend(gate_table(view, &view.gates).lines(style));
         let zone = zone(&view.local.config);
         let opening = next_opening(&view.gates, now, &zone).filter(|_| begun.is_none());
         lines.extend(opening.map(|text| folded(&text)));
@@ -108,7 +108,7 @@ fn judged_anew(view: &View) -> Option<&'static str> {
 
 /// The gates in one sentence.
 fn summary(view: &View, node: &str) -> String {
-    if view.here().is_some_and(|here| here.starts) {
+    if view.doubt.is_some() || view.here().is_some_and(|here| here.starts) {
         return format!("So it is not known either which of these {node} waits for.");
     }
     let gates = &view.gates;

@@ -52,7 +52,10 @@ impl Part {
 
 /// Everything that is going on, what matters first; at least one part.
 pub(crate) fn headline(view: &View, now: Timestamp) -> Vec<Part> {
-    let mut parts: Vec<Part> = etcd(view).into_iter().chain(conflict(view)).collect();
+    let doubt = (view.doubt.as_ref())
+        .map(|why| Part::new(Tone::Bad, format!("The daemon of this host {why}.")));
+    let parts = doubt.into_iter().chain(etcd(view));
+    let mut parts: Vec<Part> = parts.chain(conflict(view)).collect();
     let reader = view.reader(now);
     if let Some(survey) = view.known() {
         parts.extend(refused(view, survey));
@@ -63,6 +66,8 @@ pub(crate) fn headline(view: &View, now: Timestamp) -> Vec<Part> {
         parts.extend(told.map(|state| part(&state, None, now)));
     }
     parts.extend(skew(view));
+    // What is well there may not be well here.
+    parts.retain(|part| view.doubt.is_none() || part.tone != Tone::Good);
     parts
 }
 

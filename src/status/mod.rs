@@ -37,6 +37,7 @@ pub use self::headline::{Part, of_cluster};
 use self::local::{Local, detected};
 use self::node_state::speaks_of_claim;
 pub(crate) use self::own::Own;
+use self::own::speaks_elsewhere;
 pub(crate) use self::page::POLICY;
 pub(crate) use self::screen::Size;
 pub(crate) use self::stood::since_boot;
@@ -70,6 +71,8 @@ pub(crate) struct View {
     pub(crate) gates: Vec<Verdict>,
     /// What the daemon of this node says of itself; where none runs, what was said last in this boot.
     pub(crate) said: Option<Own>,
+    /// Why that tells nothing of this node, though its daemon runs: what that does.
+    pub(crate) doubt: Option<String>,
     /// What this command learnt of the endpoints.
     pub(crate) asked: Vec<Endpoint>,
     /// When that was, since this host was started.
@@ -148,6 +151,7 @@ impl View {
     ) -> View {
         let config = &local.config;
         let keys = Keys::new(&config.etcd.namespace, &config.lock_key);
+        let asked_itself = own.is_some();
         let mut view = View {
             lock_key: keys.prefix().to_owned(),
             version: None,
@@ -156,11 +160,15 @@ impl View {
             survey,
             earlier: None,
             said: own.or_else(|| Own::read(&config.run_dir, &local)),
+            doubt: None,
             local,
             asked: Vec::new(),
             since_boot: since_boot(),
         };
-        if let Some(own) = view.own() {
+        if !asked_itself {
+            view.doubt(now);
+        }
+        if let (Some(own), None) = (view.own(), &view.doubt) {
             view.gates = with_own(own, &view.gates, now);
             // A pass that runs has not ended.
             let said = view.said.as_mut().and_then(|own| own.standing.as_mut());
@@ -172,6 +180,25 @@ impl View {
             view.gates.insert(0, told);
         }
         view
+    }
+
+    /// Where the daemon of this host goes by something else than its configuration or etcd say.
+    fn doubt(&mut self, now: Timestamp) {
+        let (local, own) = (&self.local, self.own());
+        let there = |test: &dyn Fn(&Survey) -> bool| self.survey.as_deref().is_ok_and(test);
+        let unlike = own.and_then(|own| own.unlike(&self.lock_key, local.node()));
+        if unlike.is_some() {
+            self.doubt = unlike;
+        } else if own.is_some_and(|own| there(&|it| own.is_silent(it, local, now))) {
+            let why = "says nothing to etcd: it may hang; restart it";
+            (self.said, self.doubt) = (None, Some(why.to_owned()));
+        } else if own.is_some_and(|own| there(&|it| own.is_old(it, local.node()))) {
+            self.said = None;
+        } else if local.daemon == Ok(None) && there(&|it| speaks_elsewhere(it, local)) {
+            let why = "runs by its word in etcd, but not with this run_dir: that was deleted, or it has another one; or it ended a \
+                       moment ago";
+            (self.local.daemon, self.doubt) = (Err(why.to_owned()), Some(why.to_owned()));
+        }
     }
 
     /// What a pass was held up by is over once the detectors look and ask for nothing: then the next one does not begin.

@@ -1,18 +1,24 @@
 //! What the daemon of a host says of itself to `status` and `explain` on the same host, also while etcd is away: a file in `run_dir`.
 
 use std::path::Path;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::core::{Verdict, View};
 use crate::host;
+use crate::identity::is_same;
 use crate::lock::Phase;
 use crate::lock::record::Standing;
+use crate::lock::survey::Survey;
 use crate::observe::notify::words;
 
+use super::describe::of_node;
 use super::endpoints::Endpoint;
 use super::local::Local;
 use super::stood::Revisions;
+use super::times::instant;
 
 /// What a daemon says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,4 +90,43 @@ impl Own {
         };
         counts.then_some(own)
     }
+
+    /// What it goes by, when that is another cluster or another name than these.
+    pub(super) fn unlike(&self, key: &str, node: &str) -> Option<String> {
+        let said = self.standing.as_ref();
+        let own_node = said.map_or(node, |said| said.node.as_str());
+        let own_key = self.key.as_deref().unwrap_or(key);
+        let state = &self.state;
+        (own_node != node || own_key != key).then(|| {
+            format!("goes by {own_key} as node {own_node}, and is {state}; the file says otherwise")
+        })
+    }
+
+    /// Whether it told etcd since that nothing can be written here.
+    pub(super) fn is_old(&self, survey: &Survey, node: &str) -> bool {
+        let cannot = |it: &Standing| it.hampered.is_some();
+        let there = of_node(&survey.standings, node).and_then(|it| it.as_ref().ok());
+        there.is_some_and(cannot) && !self.standing.as_ref().is_some_and(cannot)
+    }
+
+    /// Whether nothing is left in etcd of what it said there, for longer than it takes to say it.
+    pub(super) fn is_silent(&self, survey: &Survey, local: &Local, now: Timestamp) -> bool {
+        let node = local.node();
+        let said = self.standing.as_ref().filter(|said| !said.once);
+        let since = said.and_then(|said| instant(&said.since));
+        let age = since.and_then(|at| Duration::try_from(now.duration_since(at)).ok());
+        self.etcd.is_none()
+            && !survey.partial
+            && age.is_some_and(|age| age > local.config.health_publish_interval)
+            && of_node(&survey.standings, node).is_none()
+            && of_node(&survey.reports, node).is_none()
+    }
+}
+
+/// Whether etcd has a word of a daemon of this node, and none has run with this `run_dir` since the boot.
+pub(super) fn speaks_elsewhere(survey: &Survey, local: &Local) -> bool {
+    let ours = |it: &Standing| !it.once && is_same(&it.node_id, &local.config.node_id);
+    let said = of_node(&survey.standings, local.node());
+    said.is_some_and(|it| it.as_ref().is_ok_and(ours))
+        && !local.config.run_dir.join("instance.lock").exists()
 }

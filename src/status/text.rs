@@ -13,7 +13,6 @@ use super::describe::{
 use super::domains;
 use super::forecast::forecast;
 use super::headline::{Part, headline};
-use super::local::Local;
 use super::node_state::{NodeState, Rank, node_states};
 use super::stood::Reader;
 use super::table::{Cell, Style, Table, Tone, cell, plain};
@@ -47,7 +46,7 @@ pub(crate) fn text(view: &View, now: Timestamp, style: Style) -> String {
 pub(super) fn own_lines(view: &View, gates: &[Verdict], style: Style) -> Vec<String> {
     let heading = style.paint(Tone::Heading, "This node");
     let mut lines = vec![String::new(), format!("{heading}  {}", view.local.node())];
-    lines.extend(gate_table(&view.local, gates).lines(style));
+    lines.extend(gate_table(view, gates).lines(style));
     lines
 }
 
@@ -69,9 +68,12 @@ pub(crate) fn part_rows(part: &Part) -> impl Iterator<Item = [Cell; 1]> {
 }
 
 /// The gates of a node, and whether a daemon judges them.
-pub(crate) fn gate_table(local: &Local, gates: &[Verdict]) -> Table {
-    let (tone, runs, text) = match &local.daemon {
-        Ok(Some(pid)) => (Tone::Good, "runs", format!("process id {pid}")),
+pub(crate) fn gate_table(view: &View, gates: &[Verdict]) -> Table {
+    let (tone, runs, text) = match &view.local.daemon {
+        Ok(Some(pid)) => match &view.doubt {
+            None => (Tone::Good, "runs", format!("process id {pid}")),
+            Some(why) => (Tone::Bad, "runs", format!("process id {pid}: {why}")),
+        },
         Err(why) => (Tone::Notice, "unknown", why.clone()),
         Ok(None) => (
             Tone::Notice,

@@ -373,3 +373,123 @@ fn a_pass_is_not_told_what_a_daemon_does() {
     };
     assert!(told(false) && !told(true));
 }
+
+/// What is written in a folder of this host, with what etcd has.
+fn told_in(folder: &std::path::Path, own: &Own, runs: bool, standing: Option<Standing>) -> View {
+    crate::host::write_standing(folder, &own.json()).unwrap();
+    let mut local = configured(|config| config.run_dir = folder.into());
+    local.daemon = Ok(runs.then_some(own.pid));
+    let standings = standing.map(|standing| ("node-c".to_owned(), Ok(standing)));
+    let survey = Survey {
+        standings: standings.into_iter().collect(),
+        ..Survey::default()
+    };
+    View::at(local, Ok(std::sync::Arc::new(survey)), None, (now(), now()))
+}
+
+/// It has another key or name than the file by now, hangs, or has another `run_dir`.
+#[test]
+fn a_daemon_that_goes_by_something_else_than_file_and_etcd_is_not_told_as_this_node() {
+    let folder = tempfile::tempdir().unwrap();
+    let silent = "The daemon of this host says nothing to etcd: it may hang; restart it.";
+    let elsewhere = "The daemon of this host runs by its word in etcd, but not with this run_dir";
+    let unlike = |key, node| {
+        format!(
+            "The daemon of this host goes by {key} as node {node}, and is draining; the file says otherwise."
+        )
+    };
+    let (one, other) = ("/cluster/lock", "/other");
+    for (runs, key, node, since, in_etcd, lock, told) in [
+        (
+            true,
+            other,
+            "node-c",
+            "12:00",
+            true,
+            true,
+            unlike(other, "node-c"),
+        ),
+        (
+            true,
+            one,
+            "node-x",
+            "12:00",
+            true,
+            true,
+            unlike(one, "node-x"),
+        ),
+        (true, one, "node-c", "11:50", false, true, silent.to_owned()),
+        (true, one, "node-c", "11:50", true, true, String::new()),
+        // It has not had the time to say it.
+        (true, one, "node-c", "12:00", false, true, String::new()),
+        (
+            false,
+            one,
+            "node-c",
+            "11:50",
+            true,
+            false,
+            elsewhere.to_owned(),
+        ),
+        (false, one, "node-c", "11:50", true, true, String::new()),
+    ] {
+        let lock_file = folder.path().join("instance.lock");
+        let _ = std::fs::remove_file(&lock_file);
+        if lock {
+            std::fs::write(lock_file, "").unwrap();
+        }
+        let mut said = own("draining", None, Some(Phase::Draining), false);
+        let mut standing = said.standing.take().unwrap();
+        (standing.node, standing.since) = (node.into(), at(since));
+        let there = in_etcd.then(|| standing.clone());
+        let said = Own {
+            pid: 123,
+            state: "draining".into(),
+            key: Some(key.into()),
+            standing: Some(standing),
+            ..said
+        };
+        let view = told_in(folder.path(), &said, runs, there);
+        let text = folded_text(&view);
+        let is_told = text.starts_with(told.as_str());
+        assert_eq!(view.doubt.is_some(), !told.is_empty(), "{text}");
+        let denies =
+            text.contains("keeps node-c") || view.text(false, now()).contains("Nothing to");
+        assert!(is_told && !(view.doubt.is_some() && denies), "{text}");
+        // Programs are told whatever it is that runs.
+        let daemon = &serde_json::from_str::<serde_json::Value>(&view.json(now())).unwrap()["node"];
+        assert_eq!(
+            daemon["daemon_pid"].as_u64(),
+            runs.then_some(123),
+            "{daemon}"
+        );
+    }
+}
+
+/// It stands there for ever, as on a disk that is read-only.
+#[test]
+fn what_could_not_be_written_here_any_more_is_older_than_what_etcd_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let why = "cannot write to its run_dir";
+    for (hampered, then, told) in [
+        (
+            Some(why),
+            None,
+            "node-c needs a reboot and is blocked: health: why; it cannot write",
+        ),
+        (Some(why), Some(why), "node-c cannot write"),
+        (None, None, "Nothing to do"),
+    ] {
+        let mut said = Own {
+            pid: 123,
+            ..own("idle", None, None, false)
+        };
+        said.standing.as_mut().unwrap().hampered = then.map(str::to_owned);
+        let mut there = own("blocked", Some("health"), None, false)
+            .standing
+            .unwrap();
+        there.hampered = hampered.map(str::to_owned);
+        let text = folded_text(&told_in(folder.path(), &said, true, Some(there)));
+        assert!(text.contains(told), "{text}");
+    }
+}

@@ -229,6 +229,7 @@ pub(crate) fn view(local: Local, survey: Survey) -> View {
         read_at: Some(now()),
         local,
         said: None,
+        doubt: None,
         asked: Vec::new(),
         since_boot: Duration::ZERO,
     }

@@ -189,6 +189,7 @@ fn without_etcd_it_shows_what_is_known_here() {
         earlier: None,
         read_at: None,
         said: None,
+        doubt: None,
         asked: Vec::new(),
         since_boot: std::time::Duration::ZERO,
         local,
