@@ -136,11 +136,15 @@ impl Observer {
         let Err(why) = self.serve(&wanted) else {
             return;
         };
-        log::error!(event = "no_metrics"; "{why}; this node works without, and tries again every {} s", AGAIN.as_secs());
         if let (None, Some(before)) = (&self.server, before) {
             // Who took that one meanwhile is found out by the next try, like the other.
             let _ = self.serve(&before);
         }
+        let meanwhile = match &self.server {
+            Some((_, server)) => format!("serves them at http://{}/metrics", server.address()),
+            None => "works without".to_owned(),
+        };
+        log::error!(event = "no_metrics"; "{why}; this node {meanwhile} meanwhile, and tries again every {} s", AGAIN.as_secs());
         self.missing = Some((wanted, self.shown.clock.now().mono + AGAIN));
     }
 

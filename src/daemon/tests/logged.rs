@@ -1,15 +1,20 @@
 //! What a running daemon says, and how often.
 
 use std::fs;
+use std::net::TcpListener;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use etcd_rs_sync::Client;
 use log::LevelFilter;
 use serde_json::{Value, json};
 
 use super::super::inbox::Event;
 use super::lab::{LIMIT, Lab, wait};
+use super::pages::{free, served};
 use crate::config::LogFormat;
+use crate::core::Mode;
+use crate::etcd;
 use crate::observe::log::init;
 use crate::observe::log::tests::heard;
 
@@ -229,4 +234,23 @@ fn a_registration_that_stays_under_the_former_lock_key_is_told() {
         }
     }
     hush();
+}
+
+/// Who looks for the metrics must know where they are meanwhile.
+#[test]
+fn an_address_that_is_taken_is_told_with_the_one_that_serves_meanwhile() {
+    let mut lab = Lab::new();
+    let before = free();
+    served(&mut lab, before);
+    let (mut daemon, _events) = lab.daemon();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    served(&mut lab, taken.local_addr().unwrap());
+    listen(&mut lab, LevelFilter::Error);
+    let (config, _) = lab.loaded(Mode::Daemon, false);
+    let client = Client::new(etcd::options(&config).unwrap()).unwrap();
+    daemon.observer.follow(&config, &client).unwrap();
+    hush();
+    let told = heard_of("no_metrics");
+    let words = format!("this node serves them at http://{before}/metrics meanwhile");
+    assert!(told.len() == 1 && told[0].contains(&words), "{told:?}");
 }
