@@ -8,11 +8,12 @@ use serde_json::json;
 use super::cluster::{Cluster, Done};
 use super::exit::Exit;
 use super::output::print;
+use crate::core::text::took;
 use crate::lock::History;
 use crate::lock::record::{RecordError, decode};
 use crate::status::describe::{ending, outcome};
 use crate::status::table::{Style, Table, Tone, cell, plain};
-use crate::status::times::{ago_text, instant, span};
+use crate::status::times::{ago_text, span};
 
 /// Lists them, newest last.
 pub(super) fn history(cluster: &Cluster, json: bool) -> Done {
@@ -56,12 +57,10 @@ fn text(entries: &Entries, now: Timestamp, style: Style) -> String {
         .join("\n")
 }
 
-/// Nothing where a clock was set back meanwhile.
 fn between(from: Option<&str>, to: &str) -> String {
-    match (from.and_then(instant), instant(to)) {
-        (Some(from), Some(to)) if from <= to => span(to.as_second() - from.as_second()),
-        _ => "-".to_owned(),
-    }
+    let took = from.and_then(|from| took(from, to));
+    let seconds = took.and_then(|took| i64::try_from(took.as_secs()).ok());
+    seconds.map_or_else(|| "-".to_owned(), span)
 }
 
 #[cfg(test)]
@@ -96,12 +95,15 @@ mod tests {
         (again.count, again.detail) = (Some(4), "the drain hook failed".into());
         let mut set_back = entry("node-c", "completed", true);
         set_back.ended_at = "2026-11-23T11:10:00.000Z".into();
+        let mut from_1970 = entry("node-d", "completed", true);
+        from_1970.since = "1970-01-01T00:00:30.000Z".into();
         let entries = vec![
             Ok(entry("node-a", "completed", true)),
             Ok(again),
             Ok(released),
             Ok(queued),
             Ok(set_back),
+            Ok(from_1970),
             Err(RecordError::Version(2)),
         ];
         assert_eq!(
@@ -115,6 +117,7 @@ ENDED       NODE    OUTCOME    WAITED  DOWN   WHY
                                               (kernel)
 34 min ago  db      released   25 min  -      by eva@admin: wrong node (kernel)
 50 min ago  node-c  completed  20 min  -      kernel
+34 min ago  node-d  completed  -       5 min  kernel
 ?           the record has version 2, this program knows version 1: upgrade this
             node"
         );

@@ -18,6 +18,16 @@ pub(crate) fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Longer than a node waits or is down.
+const TOO_LONG: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// From one time of a record to a later one; nothing where the clock was set meanwhile, as a host does that boots in 1970.
+pub(crate) fn took(from: &str, to: &str) -> Option<Duration> {
+    let [from, to] = [from, to].map(|at| at.parse::<Timestamp>().ok());
+    let took = Duration::try_from(to?.duration_since(from?)).ok();
+    took.filter(|took| *took < TOO_LONG)
+}
+
 /// Whole seconds, rounded up: a lease counts in seconds.
 pub(super) fn seconds(span: Duration) -> i64 {
     let up = span.as_secs() + u64::from(span.subsec_nanos() > 0);

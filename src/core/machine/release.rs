@@ -7,7 +7,7 @@ use etcd_rs_sync::{Error, Reply, Request};
 use super::{Machine, Outcome, State, Verify, nonsense, words};
 use crate::core::io::Action;
 use crate::core::settings::Mode;
-use crate::core::text::{millis, rfc3339, seconds};
+use crate::core::text::{millis, rfc3339, seconds, took};
 use crate::core::{Note, Refusal, budget};
 use crate::lock::outcome::{self, Released};
 use crate::lock::record::{HISTORY_TTL, LastReboot, RECORD_VERSION};
@@ -331,7 +331,5 @@ fn ended(ending: &Ending) -> Note {
 /// From joining the queue to the commit. The records tell, because whoever waited was ended by the reboot; both times are by
 /// this node's clock, and for people only.
 fn waited(history: &History) -> Option<Duration> {
-    let since: jiff::Timestamp = history.since.parse().ok()?;
-    let committed: jiff::Timestamp = history.committed_at.as_ref()?.parse().ok()?;
-    Duration::try_from(committed.duration_since(since)).ok()
+    took(&history.since, history.committed_at.as_ref()?)
 }
