@@ -74,7 +74,7 @@ fn fallback_nodes(field: &Field<'_>) -> Vec<String> {
 pub(super) fn windows(field: &Field<'_>, host: &Host) -> Option<Windows> {
     let map = field.map()?;
     let (zone, deny, allow) = (map.field("timezone"), map.field("deny"), map.field("allow"));
-    let mut timezone = zone.text_or_default();
+    let timezone = zone.text_or_default();
     let missing = timezone.eq_ignore_ascii_case("local")
         && std::env::var_os("TZ").is_none()
         && !host.localtime_file.exists();
@@ -85,12 +85,10 @@ pub(super) fn windows(field: &Field<'_>, host: &Host) -> Option<Windows> {
         ));
     }
     if missing {
-        // As systemd documents: a host without /etc/localtime is in UTC.
         zone.warning(format!(
             "{} does not exist, so local time is UTC",
             host.localtime_file.display()
         ));
-        timezone = "UTC".to_owned();
     }
     let denied = deny.texts().unwrap_or_default();
     let allowed = allow.texts().unwrap_or_default();

@@ -336,9 +336,13 @@ fn too_many(deny: usize, allow: usize) -> WindowsError {
     }
 }
 
-/// The zone of this host.
+/// The zone of this host. As systemd documents: one without /etc/localtime is in UTC.
 pub(crate) fn local() -> Result<TimeZone, String> {
-    let variable = env::var("TZ").unwrap_or_else(|_| "/etc/localtime".to_owned());
+    const FILE: &str = "/etc/localtime";
+    if env::var_os("TZ").is_none() && fs::symlink_metadata(FILE).is_err() {
+        return Ok(TimeZone::UTC);
+    }
+    let variable = env::var("TZ").unwrap_or_else(|_| FILE.to_owned());
     refuse_endless(variable.trim_start_matches(':'))?;
     TimeZone::try_system()
         .map_err(|error| format!("the local time zone cannot be found: {error}; name one, for example Europe/Berlin or UTC"))

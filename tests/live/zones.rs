@@ -33,7 +33,9 @@ pub(crate) fn apart(name: &str, cluster: &Cluster) -> Option<Host> {
 fn set_zone(host: &Host, zone: &str) {
     let link = host.path("etc/localtime");
     let _ = fs::remove_file(&link); // there is none at first
-    symlink(format!("/usr/share/zoneinfo/{zone}"), link).unwrap();
+    if !zone.is_empty() {
+        symlink(format!("/usr/share/zoneinfo/{zone}"), link).unwrap();
+    }
 }
 
 fn set_name(host: &Host, name: &str) {
@@ -44,9 +46,10 @@ fn set_name(host: &Host, name: &str) {
     assert!(named.unwrap().success());
 }
 
-/// Open now in a zone nine hours ahead, and closed in UTC.
-fn open_at_nine() -> String {
-    let there = Timestamp::now().to_zoned(jiff::tz::TimeZone::fixed(jiff::tz::offset(9)));
+/// Open now in a zone so far ahead, and closed in the other of UTC and nine hours ahead.
+fn open_at(hours_ahead: i8) -> String {
+    let zone = jiff::tz::TimeZone::fixed(jiff::tz::offset(hours_ahead));
+    let there = Timestamp::now().to_zoned(zone);
     let clock = |minutes| {
         let at = &there + SignedDuration::from_mins(minutes);
         at.strftime("%H:%M").to_string()
@@ -56,19 +59,26 @@ fn open_at_nine() -> String {
 
 #[test]
 fn another_time_zone_of_the_host_counts_at_the_next_look() {
-    let cluster = Cluster::single();
-    let Some(mut host) = apart("node-a", &cluster) else {
-        return;
-    };
-    let window = format!("{{allow: [{:?}]}}", open_at_nine());
-    host.set("windows", &window);
-    set_zone(&host, "Etc/UTC");
-    host.start();
-    host.wait_blocked("window");
-    assert_eq!(host.reboots(), 0);
-    set_zone(&host, "Etc/GMT-9");
-    host.wait_event("host_changed");
-    host.wait_until("the reboot command", || host.reboots() == 1);
+    // A host without the file is in UTC.
+    for (before, after, ahead) in [
+        ("Etc/UTC", "Etc/GMT-9", 9),
+        ("", "Etc/GMT-9", 9),
+        ("Etc/GMT-9", "", 0),
+    ] {
+        let cluster = Cluster::single();
+        let Some(mut host) = apart("node-a", &cluster) else {
+            return;
+        };
+        let window = format!("{{allow: [{:?}]}}", open_at(ahead));
+        host.set("windows", &window);
+        set_zone(&host, before);
+        host.start();
+        host.wait_blocked("window");
+        assert_eq!(host.reboots(), 0);
+        set_zone(&host, after);
+        host.wait_event("host_changed");
+        host.wait_until("the reboot command", || host.reboots() == 1);
+    }
 }
 
 #[test]
@@ -85,7 +95,7 @@ fn the_new_file_of_a_zone_that_is_named_counts_at_the_next_look() {
     let words = ["env".to_owned(), format!("TZDIR={}", folder.display())];
     host.wrap(words.to_vec());
     becomes("Etc/UTC");
-    let window = format!("{{timezone: Here, allow: [{:?}]}}", open_at_nine());
+    let window = format!("{{timezone: Here, allow: [{:?}]}}", open_at(9));
     host.set("windows", &window);
     host.start();
     host.wait_blocked("window");

@@ -416,11 +416,14 @@ fn a_link_that_leads_nowhere_is_refused_where_its_target_was_meant() {
     let fixture = Fixture::new();
     std::fs::remove_file(fixture.path("localtime")).unwrap();
     let windows = with("windows: {allow: ['* 02:00-04:00']}");
-    let warnings = fixture.load(&windows).unwrap().warnings;
+    let loaded = fixture.load(&windows).unwrap();
+    let warnings = loaded.warnings;
     assert!(
         warnings[0].to_string().contains("so local time is UTC"),
         "{warnings:?}"
     );
+    // As written, since the file may come.
+    assert_eq!(loaded.config.windows.unwrap().timezone(), "local");
     let link = |name: &str| std::os::unix::fs::symlink("nowhere", fixture.path(name)).unwrap();
     link("localtime");
     let problems = fixture.problems(&windows);
