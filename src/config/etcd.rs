@@ -2,7 +2,9 @@
 
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use etcd_rs_sync::LONGEST_TIMEOUT;
 use jiff::Timestamp;
 
 use super::certificate::{end, ending, has_common_name};
@@ -10,6 +12,9 @@ use super::domains::is_word;
 use super::files;
 use super::reader::{Field, Sink};
 use super::{Auth, Etcd, Tls, key};
+
+/// DNS has no longer names; the client refuses one that is longer by far.
+const LONGEST_NAME: usize = 254;
 
 /// How etcd is reached.
 pub(super) fn read(top: &Field<'_>, sink: &Sink) -> Etcd {
@@ -30,7 +35,19 @@ pub(super) fn read(top: &Field<'_>, sink: &Sink) -> Etcd {
         namespace: sink.read(key::namespace(&top.field("etcd_namespace"))),
         tls: sink.read(tls),
         auth,
-        timeout: sink.read(top.field("etcd_timeout_sec").seconds()),
+        timeout: sink.read(timeout(&top.field("etcd_timeout_sec"))),
+    }
+}
+
+/// No longer than the client takes.
+fn timeout(field: &Field<'_>) -> Option<Duration> {
+    match field.seconds()? {
+        timeout if timeout <= LONGEST_TIMEOUT => Some(timeout),
+        timeout => field.refuse(format!(
+            "must be at most {} seconds (an hour), but is {}",
+            LONGEST_TIMEOUT.as_secs(),
+            timeout.as_secs_f64()
+        )),
     }
 }
 
@@ -135,7 +152,7 @@ fn is_host(host: &str) -> bool {
     let inner = host.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
     match inner {
         Some(inner) => inner.parse::<Ipv6Addr>().is_ok(),
-        None => is_word(host, usize::MAX),
+        None => is_word(host, LONGEST_NAME),
     }
 }
 

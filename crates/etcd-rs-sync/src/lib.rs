@@ -27,7 +27,7 @@ pub use client::Client;
 pub use endpoints::EndpointHealth;
 pub use error::Error;
 pub use items::{Event, EventKind, SILENCE_LIMIT, WatchBatch, WatchItem, WatchRequest};
-pub use options::Options;
+pub use options::{LONGEST_TIMEOUT, Options};
 pub use probe::{Probe, probe};
 pub use remedy::{REMEDIES, Remedy, cause, remedies};
 pub use reply::*;

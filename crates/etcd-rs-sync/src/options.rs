@@ -9,7 +9,7 @@ use crate::error::setup;
 use crate::{Error, TlsOptions};
 
 /// Whoever waits longer than this for one answer has made a mistake.
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(3600);
+pub const LONGEST_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// How to reach etcd.
 #[derive(Clone, PartialEq, Eq)]

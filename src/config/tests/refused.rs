@@ -380,6 +380,10 @@ const REFUSED: &[(&str, &str)] = &[
         "etcd_timeout_sec: must be greater than 0",
     ),
     (
+        "etcd_timeout_sec: 3601",
+        "etcd_timeout_sec: must be at most 3600 seconds (an hour), but is 3601",
+    ),
+    (
         "reboot_timeout_sec: 0",
         "reboot_timeout_sec: must be greater than 0",
     ),
@@ -702,4 +706,14 @@ fn one_mistake_hides_no_other() {
         let each = |words: &&str| problems.iter().any(|problem| problem.contains(words));
         assert!(told && expected.iter().all(each), "{fields}\n{problems:#?}");
     }
+}
+
+/// The client would refuse one that is far longer, at the next start.
+#[test]
+fn no_host_is_longer_than_a_name_can_be() {
+    let fixture = Fixture::new();
+    let host = |length| with(&format!("etcd_endpoints: ['{}:2379']", "a".repeat(length)));
+    fixture.load(&host(254)).unwrap();
+    let problems = fixture.problems(&host(255));
+    assert!(problems[0].contains("must be host:port"), "{problems:?}");
 }
