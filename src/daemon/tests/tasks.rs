@@ -167,13 +167,17 @@ fn a_file_by_which_the_next_start_would_not_find_the_claim_forbids_a_reboot() {
         ("etcd_namespace", "/another"),
         ("lock_key", "/another"),
         ("boot_id_file", "/another/file"),
+        ("run_dir", "/another"),
         ("dry_run", "true"),
     ] {
         let others = good.lines().filter(|line| !line.starts_with(field));
         let others = others.collect::<Vec<_>>().join("\n");
         fs::write(&file, format!("{others}\n{field}: {value}\n")).unwrap();
-        let Some(Refusal::Configuration(why)) = look(&daemon, &events) else {
-            panic!("{field} is another one");
+        let refusal = look(&daemon, &events).expect(field);
+        let only_restarts = refusal.remedy().contains("a reload does not take it");
+        assert_eq!(only_restarts, field == "run_dir", "{refusal:?}");
+        let Refusal::Configuration(why) = refusal else {
+            panic!("{field} is another one: {refusal:?}");
         };
         assert!(why.starts_with(&format!("{field} is ")), "{why}");
         assert!(why.contains(value), "{why}");
