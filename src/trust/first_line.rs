@@ -25,6 +25,12 @@ pub(super) fn interpreter(head: &[u8]) -> Result<Option<PathBuf>, String> {
     if name.is_empty() {
         return Err("begins with #! and no interpreter; write #!/bin/sh".to_owned());
     }
+    let ends = |byte: &u8| b" \t\n".contains(byte);
+    if head.len() as u64 == LIMIT && !rest.trim_ascii_start().iter().any(ends) {
+        return Err(format!(
+            "names its interpreter in more than the {LIMIT} bytes that the kernel reads; write a shorter path"
+        ));
+    }
     let argument = argument.trim_start_matches([' ', '\t']);
     let named = Path::new(name);
     if !named.is_absolute() {
@@ -150,6 +156,25 @@ fn not_a_script(head: &[u8]) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_interpreter_ends_within_what_the_kernel_reads() {
+        let line = |length: usize, end: &str| format!("#!/{}{end}", "i".repeat(length - 3));
+        for (fits, text) in [
+            (true, line(255, "\n")),
+            (true, line(255, " -e -u\n")),
+            (true, line(255, "")),
+            (false, line(256, "\n")),
+            (false, line(300, " -e\n")),
+            (false, format!("#!{}/bin/sh\n", " ".repeat(247))),
+        ] {
+            let mut head = text.into_bytes();
+            head.truncate(usize::try_from(LIMIT).unwrap());
+            let found = interpreter(&head);
+            let refused = found.is_err_and(|why| why.contains("more than the 256 bytes"));
+            assert_eq!(refused, !fits, "{}", head.escape_ascii());
+        }
+    }
 
     #[test]
     fn the_first_line_names_the_interpreter_or_the_message_says_what_is_wrong_with_it() {
