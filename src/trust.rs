@@ -9,6 +9,7 @@
 //! In a folder with the sticky bit (`/tmp`) others may put things beside ours, but cannot replace what belongs to root or to
 //! us. So it may lie on the way; it may not be the folder that is read as a whole.
 
+mod binary;
 mod first_line;
 mod interpreter;
 
@@ -119,9 +120,8 @@ pub fn program(path: &Path) -> io::Result<()> {
     program_of(path, 0)
 }
 
-/// An interpreter may be a script itself; the kernel goes along with a few of them.
-fn program_of(path: &Path, depth: usize) -> io::Result<()> {
-    const DEPTH: usize = 4;
+/// Where a file is that may be executed.
+fn executable(path: &Path) -> io::Result<(PathBuf, Metadata)> {
     let unfit = |why: &str| unfit(path, why);
     let (target, meta) = walk(path)?;
     if !meta.is_file() {
@@ -136,30 +136,47 @@ fn program_of(path: &Path, depth: usize) -> io::Result<()> {
             "is on a file system that is mounted noexec; move it, for example to /usr/local/sbin",
         );
     }
-    let mut head = Vec::new();
-    match File::open(&target) {
-        Ok(file) => file.take(first_line::LIMIT).read_to_end(&mut head)?,
-        // A program may be executable and not readable; then its first line is the kernel's business.
+    Ok((target, meta))
+}
+
+/// An interpreter may be a script itself; the kernel goes along with a few of them.
+fn program_of(path: &Path, depth: usize) -> io::Result<()> {
+    const DEPTH: usize = 4;
+    let unfit = |why: &str| unfit(path, why);
+    let (target, meta) = executable(path)?;
+    let file = match File::open(&target) {
+        Ok(file) => file,
+        // A program may be executable and not readable; then what is in it is the kernel's business.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(()),
         Err(error) => return Err(error),
     };
-    let interpreter = match first_line::interpreter(&head) {
-        Ok(Some(interpreter)) => interpreter,
+    let mut head = Vec::new();
+    (&file).take(first_line::LIMIT).read_to_end(&mut head)?;
+    let by = match first_line::interpreter(&head) {
+        Ok(None) => binary::loader(&head, &file, meta.len()),
+        script => script,
+    };
+    let by = match by {
+        Ok(Some(by)) => by,
         Ok(None) => return Ok(()),
         Err(why) => return unfit(&why),
     };
-    if depth == DEPTH {
-        return unfit("leads from interpreter to interpreter; name a program");
-    }
-    let named = match program_of(&interpreter, depth + 1) {
+    let (says, what, next) = match head.starts_with(b"#!") {
+        true if depth < DEPTH => ("begins with #! and", "interpreter", depth + 1),
+        true => return unfit("leads from interpreter to interpreter; name a program"),
+        // A loader is loaded by nobody, whatever it names.
+        false if depth > DEPTH => return Ok(()),
+        false => ("needs", "loader", DEPTH + 1),
+    };
+    let named = match program_of(&by, next) {
         Ok(()) => return Ok(()),
         Err(error) if error.raw_os_error().is_some() => format!(
-            "the interpreter {}, which cannot be used: {error}; install it or correct the line",
-            interpreter.display()
+            "the {what} {}, which cannot be used: {error}; install it or correct what names it",
+            by.display()
         ),
-        Err(error) => format!("an interpreter: {error}"),
+        Err(error) => format!("its {what}: {error}"),
     };
-    unfit(&format!("begins with #! and {named}"))
+    unfit(&format!("{says} {named}"))
 }
 
 /// Judges what a command line executes: its program, and every other word that names a program, since `env`, `timeout` and

@@ -179,6 +179,78 @@ fn a_program_is_one_that_the_kernel_can_start() {
     program(Path::new("/bin/true")).unwrap();
 }
 
+/// A binary as short as can be: a header, and a segment that names the loader.
+fn binary(loader: &str) -> Vec<u8> {
+    let own = fs::read("/proc/self/exe").unwrap();
+    let mut bytes = vec![0; 120];
+    bytes[..20].copy_from_slice(&own[..20]);
+    bytes[4] = 2;
+    let mut put = |at: usize, number: u64, size: usize| {
+        let number = number.to_le_bytes();
+        let (from, to) = (&number[..size], &mut bytes[at..at + size]);
+        to.copy_from_slice(from);
+        if cfg!(target_endian = "big") {
+            to.reverse();
+        }
+    };
+    put(32, 64, 8);
+    put(54, 56, 2);
+    put(56, 1, 2);
+    put(64, 3, 4);
+    put(64 + 8, 120, 8);
+    put(64 + 32, loader.len() as u64 + 1, 8);
+    bytes.extend(loader.as_bytes());
+    bytes.push(0);
+    bytes
+}
+
+#[test]
+fn a_binary_is_one_that_this_machine_can_start() {
+    let tree = Tree::new();
+    let write = |name: &str, bytes: &[u8]| {
+        fs::write(tree.at(name), bytes).unwrap();
+        tree.mode(name, 0o755);
+        program(&tree.at(name)).map_err(|error| error.to_string())
+    };
+    let own = fs::read("/proc/self/exe").unwrap();
+    write("own", &own).unwrap();
+    let good = binary(tree.at("own").to_str().unwrap());
+    write("good", &good).unwrap();
+    let refused = |name: &str, bytes: &[u8], expected: &str| {
+        let why = write(name, bytes).expect_err(name);
+        assert!(why.contains(expected), "{name}: {why}");
+    };
+    for length in [18, 20, 63, 100, good.len() - 1] {
+        refused("cut", &good[..length], "cut off or damaged");
+    }
+    refused("cut own", &own[..own.len() / 4], "cut off or damaged");
+    for (at, what) in [(16, "no program"), (54, "size"), (56, "no segment")] {
+        let mut damaged = good.clone();
+        damaged[at..at + 2].fill(0);
+        refused(what, &damaged, "cut off or damaged");
+    }
+    let gone = "needs the loader /not/there, which cannot be used: No such file";
+    refused("gone", &binary("/not/there"), gone);
+    let itself = binary(tree.at("self").to_str().unwrap());
+    write("self", &itself).unwrap();
+    let script = format!("#!{}\n", tree.at("gone").display());
+    refused("script", script.as_bytes(), "its interpreter: ");
+    // Scripts up to the last that the kernel goes along with, and a binary that has a loader.
+    let mut by = tree.at("good");
+    for name in ["1", "2", "3", "4"] {
+        write(name, format!("#!{}\n", by.display()).as_bytes()).unwrap();
+        by = tree.at(name);
+    }
+    let mut foreign = good;
+    foreign[18..20].fill(0xff);
+    for other in [&foreign[..], &[0; 100], b"\x1f\x8b\x08\0\0"] {
+        match binary::is_taught() {
+            true => write("other", other).unwrap(),
+            false => refused("other", other, "for machines of this kind"),
+        }
+    }
+}
+
 #[test]
 fn a_program_on_a_noexec_mount_is_refused() {
     // Where a mount of that kind with an executable file in it is at hand.
