@@ -1,7 +1,8 @@
 //! The name of this node is another machine's: what it says, and how it ends.
 
-use super::Machine;
+use super::{Machine, State};
 use crate::core::Note;
+use crate::core::io::Action;
 use crate::identity::is_same;
 
 /// The exit code for a configuration that cannot be right: two machines with one name.
@@ -78,8 +79,21 @@ impl Machine {
                     own = self.settings.node_id,
                 ),
             )
-            .with("other_node_id", other),
+            .with("other_node_id", other)
+            .repeating(),
         );
+        if self.renamed && matches!(self.state, State::ReadOwn) {
+            // The host took that name while this process ran, and may be given another one: an end would be for good.
+            self.registration = None;
+            return match self.next {
+                Some(_) => self.start_afresh(),
+                // Beside the detectors the host is asked for its name, and the machine told.
+                None => {
+                    let ticket = self.begin_task();
+                    self.out.push_back(Action::Detect(ticket));
+                }
+            };
+        }
         self.shown.refused_name = Some(self.refused_name(
             "name_taken",
             &format!(

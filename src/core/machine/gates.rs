@@ -167,8 +167,14 @@ impl Machine {
     }
 
     pub(super) fn on_detected(&mut self, reports: &[DetectorReport]) {
-        if let State::Verifying(_) = self.state {
-            return self.verify_detected(reports);
+        match self.state {
+            State::Verifying(_) => return self.verify_detected(reports),
+            // It waits for its name.
+            State::ReadOwn => {
+                self.timer = Some(self.now.mono + self.check_pause());
+                return;
+            }
+            _ => {}
         }
         self.note_detectors(reports);
         self.judging.target = target(reports);

@@ -141,6 +141,8 @@ pub struct Machine {
     recorded: bool,
     /// The revision of the last registration seen that says this boot: no earlier boot can write it any more.
     signed: Option<i64>,
+    /// This process went by another name, or by other keys, before.
+    renamed: bool,
     /// What stands registered under names that it had before, with its mod revision. It goes when a new name is registered.
     former: Vec<(i64, NodeRecord)>,
     /// How much of the budget it had used up in the group that it was of before, until that is registered.
@@ -157,6 +159,7 @@ impl Machine {
             recorded: settings.memory.is_some(),
             memory: settings.memory.clone().unwrap_or_default(),
             signed: None,
+            renamed: false,
             former: Vec::new(),
             used_elsewhere: 0,
             called_off: 0,

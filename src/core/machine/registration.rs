@@ -21,13 +21,19 @@ impl Machine {
             request: None,
         };
         match &self.registration {
-            // What an older release wrote shows the machine id itself, until it is written again.
-            Some((_, record)) if is_same(&record.node_id, &self.settings.node_id) => NodeRecord {
-                node_id: self.settings.node_id.clone(),
-                wave: self.settings.wave,
-                budget_used: record.budget_used.max(self.former_budget()),
-                ..record.clone()
-            },
+            // What an older release wrote shows the machine id itself, until it is written again; and what this process wrote,
+            // the id that it had before a reload.
+            Some((modified, record))
+                if is_same(&record.node_id, &self.settings.node_id)
+                    || self.signed == Some(*modified) =>
+            {
+                NodeRecord {
+                    node_id: self.settings.node_id.clone(),
+                    wave: self.settings.wave,
+                    budget_used: record.budget_used.max(self.former_budget()),
+                    ..record.clone()
+                }
+            }
             Some((_, record)) => record.clone(),
             None => fresh(),
         }

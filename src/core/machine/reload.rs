@@ -173,12 +173,17 @@ impl Machine {
             }
             self.former
                 .retain(|(_, record)| record.node != settings.node);
+            let same_key =
+                settings.keys == self.settings.keys && settings.node == self.settings.node;
+            if !same_key || settings.boot_id != self.settings.boot_id {
+                self.signed = None;
+            }
+            self.renamed |= !same_key;
             self.settings = *settings;
             self.fleet = Fleet::default();
             self.sight = Sight::default();
             // Said under the old name, it would be written there again by whoever reports under the new one.
             self.shown.standing = None;
-            self.signed = None;
             self.down.refused = None;
             self.judging.cleared = false;
         }

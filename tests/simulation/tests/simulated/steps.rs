@@ -17,6 +17,7 @@ mod names;
 mod patience;
 mod queue;
 mod reload;
+mod renamed;
 mod reports;
 mod requests;
 mod said;
