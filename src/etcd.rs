@@ -6,7 +6,7 @@ use std::path::Path;
 
 use etcd_rs_sync::{Error, Etcd, Options, Request, TlsOptions};
 
-use crate::config::{Config, Tls};
+use crate::config::{Auth, Config, Tls};
 use crate::lock::Keys;
 use crate::lock::outcome::Malformed;
 use crate::lock::survey::{Pages, Survey, survey};
@@ -34,24 +34,27 @@ impl Trouble {
 
 /// How etcd is reached. Secrets are read here, so that a reload picks up new ones.
 pub(crate) fn options(config: &Config) -> Result<Options, String> {
-    let auth = match &config.etcd.auth {
-        Some(auth) => {
-            let password = String::from_utf8(secret(&auth.password_file)?)
-                .map_err(|error| format!("{}: {error}", auth.password_file.display()))?;
-            // As editors leave it, those of other systems too.
-            let password = password.strip_prefix('\u{feff}').unwrap_or(&password);
-            let password = password.strip_suffix('\n').unwrap_or(password);
-            let password = password.strip_suffix('\r').unwrap_or(password);
-            Some((auth.username.clone(), password.to_owned()))
-        }
-        None => None,
-    };
     Ok(Options {
         endpoints: config.etcd.endpoints.clone(),
         timeout: config.etcd.timeout,
         tls: config.etcd.tls.as_ref().map(tls).transpose()?,
-        auth,
+        auth: config.etcd.auth.as_ref().map(login).transpose()?,
     })
+}
+
+/// User and password as the file holds it now.
+pub(crate) fn login(auth: &Auth) -> Result<(String, String), String> {
+    let file = auth.password_file.display();
+    let password = String::from_utf8(secret(&auth.password_file)?)
+        .map_err(|error| format!("{file}: {error}"))?;
+    // As editors leave it, those of other systems too.
+    let password = password.strip_prefix('\u{feff}').unwrap_or(&password);
+    let password = password.strip_suffix('\n').unwrap_or(password);
+    let password = password.strip_suffix('\r').unwrap_or(password);
+    if password.is_empty() {
+        return Err(format!("{file} is empty"));
+    }
+    Ok((auth.username.clone(), password.to_owned()))
 }
 
 /// What the certificate files hold now.

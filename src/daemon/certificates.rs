@@ -1,4 +1,4 @@
-//! Certificates for etcd that are replaced on disk are used without a restart, and without losing a place.
+//! Certificates and a password for etcd that are replaced on disk are used without a restart, and without losing a place.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use etcd_rs_sync::Client;
 
 use super::threads::spawn;
-use crate::config::{Config, Tls, certificate_end};
+use crate::config::{Auth, Config, Tls, certificate_end};
 use crate::etcd;
 use crate::observe::metrics::Metrics;
 
@@ -22,19 +22,27 @@ pub(super) fn follow(
     (client, metrics): (Client, Arc<Metrics>),
     every: Duration,
 ) -> Result<Option<Sender<()>>, String> {
-    let Some(files) = config.etcd.tls.clone() else {
+    let (tls, auth) = (config.etcd.tls.clone(), config.etcd.auth.clone());
+    if tls.is_none() {
         metrics.certificates(None, None);
+    }
+    if tls.is_none() && auth.is_none() {
         return Ok(None);
-    };
+    }
     let (alive, ended) = channel();
     let work = move || {
-        let (mut refused, mut told) = (None, false);
+        let (mut refused, mut told, mut refused_password) = (None, false, None);
         loop {
-            let taken = look(&files, &client, &mut refused);
-            // What is refused is not what is used.
-            if taken || (!told && refused.is_none()) {
-                tell_ends(&files, &metrics);
-                told = true;
+            if let Some(files) = &tls {
+                let taken = look(files, &client, &mut refused);
+                // What is refused is not what is used.
+                if taken || (!told && refused.is_none()) {
+                    tell_ends(files, &metrics);
+                    told = true;
+                }
+            }
+            if let Some(auth) = &auth {
+                look_at_password(auth, &client, &mut refused_password);
             }
             if ended.recv_timeout(every) != Err(RecvTimeoutError::Timeout) {
                 return;
@@ -58,14 +66,32 @@ fn look(files: &Tls, client: &Client, refused: &mut Option<String>) -> bool {
         Ok(false)
     });
     let taken = found == Ok(true);
-    let why = found.err();
-    if let Some(why) = &why
-        && refused.as_ref() != Some(why)
-    {
+    if let Some(why) = newly(refused, found.err()) {
         log::warn!(event = "certificates_unusable"; "the certificate files for etcd changed and cannot be used, the old ones stay in use: {why}; correct the files");
     }
-    *refused = why;
     taken
+}
+
+/// The same for the password.
+fn look_at_password(auth: &Auth, client: &Client, refused: &mut Option<String>) {
+    let found = etcd::login(auth);
+    let why = found.as_ref().err().cloned();
+    if let Ok((user, password)) = found
+        && client.auth().is_none_or(|used| used.1 != password)
+    {
+        client.set_auth(user, password);
+        log::info!(event = "password_replaced"; "the password for etcd was replaced on disk and is used at the next login");
+    }
+    if let Some(why) = newly(refused, why) {
+        log::warn!(event = "password_unusable"; "the password file for etcd changed and cannot be used, the old password stays in use: {why}; correct the file");
+    }
+}
+
+/// Why something is refused, when that is another reason than before.
+fn newly(refused: &mut Option<String>, why: Option<String>) -> Option<&String> {
+    let known = *refused == why;
+    *refused = why;
+    refused.as_ref().filter(|_| !known)
 }
 
 fn tell_ends(files: &Tls, metrics: &Metrics) {
@@ -155,6 +181,35 @@ mod tests {
         assert!(!look(&files, &client, &mut refused));
         assert!(refused.is_some_and(|why| why.contains("key")));
         assert_eq!(said("certificates_unusable"), 1);
+        hush();
+    }
+
+    #[test]
+    fn a_password_that_is_replaced_is_taken_and_an_empty_file_is_refused() {
+        let mut lab = Lab::new();
+        listen(&mut lab, LevelFilter::Warn);
+        let (mut config, _) = lab.loaded(crate::core::Mode::Daemon, false);
+        let password_file = lab.path("password");
+        write(&password_file, "new\n");
+        config.etcd.auth = Some(Auth {
+            username: "rc".to_owned(),
+            password_file: password_file.clone(),
+        });
+        let mut options = Options::new(["http://127.0.0.1:1"]);
+        options.auth = Some(("rc".to_owned(), "old".to_owned()));
+        let client = Client::new(options).unwrap();
+        let metrics = Arc::new(Metrics::new("1", "abc", ["f"]));
+        let followed = (client.fork().unwrap(), metrics);
+        let _followed = follow(&config, followed, Duration::from_millis(5)).unwrap();
+        let used = |password: &str| (client.auth().unwrap().1 == password).then_some(());
+        wait("the new password", || used("new"));
+        write(&password_file, "\n");
+        wait("a look at it", || {
+            (said("password_unusable") == 1).then_some(())
+        });
+        assert!(used("new").is_some());
+        write(&password_file, "newer");
+        wait("the next", || used("newer"));
         hush();
     }
 

@@ -29,7 +29,7 @@ const LAST_WORD: Duration = Duration::from_millis(700);
 pub(super) struct Lanes {
     /// With the connection of the machine's requests.
     client: Arc<Client>,
-    /// Dropping it ends the thread that follows the certificate files.
+    /// Dropping it ends the thread that follows the files of certificates and password.
     _certificates: Option<Sender<()>>,
     /// For the requests of the machine.
     pub(super) main: Lane,
@@ -98,11 +98,15 @@ impl Lanes {
         &self.client
     }
 
-    /// Whether they go by these: what they were made with, and the certificates that are in use by now.
+    /// Whether they go by these: what they were made with, and the certificates and the password that are in use by now.
     pub(super) fn go_by(&self, options: &Options) -> bool {
         let made_with = self.client.options().clone();
-        let tls = self.client.tls();
-        Options { tls, ..made_with } == *options
+        let (tls, auth) = (self.client.tls(), self.client.auth());
+        Options {
+            tls,
+            auth,
+            ..made_with
+        } == *options
     }
 
     /// Connections made otherwise, to the same machine. Those that carry a committed claim believe only the cluster in which it

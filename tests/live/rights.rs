@@ -68,6 +68,27 @@ fn a_node_with_the_least_rights_reboots_once() {
 }
 
 #[test]
+fn a_password_that_is_replaced_in_etcd_and_in_its_file_needs_no_reload() {
+    let cluster = Cluster::builder().auth("root").start();
+    make_roles(&cluster, &["/rc", "node-a"]);
+    user(&cluster, "a", "reboot-node-node-a");
+    let mut node = host(&cluster, "node-a", "a");
+    node.remove("required");
+    node.start();
+    node.wait_event("not_required");
+    // Which ends its tokens, as another password does.
+    cluster.etcdctl(&["user", "delete", "a"]);
+    cluster.etcdctl(&["user", "add", "a:another"]);
+    cluster.etcdctl(&["user", "grant-role", "a", "reboot-node-node-a"]);
+    node.touch("required");
+    let refused = node.wait_blocked("etcd");
+    assert!(refused["msg"].as_str().unwrap().contains("password_file"));
+    fs::write(node.path("password"), "another").unwrap();
+    node.wait_event("password_replaced");
+    node.wait_until("the reboot command", || node.reboots() == 1);
+}
+
+#[test]
 fn a_right_that_is_missing_is_named_with_its_key() {
     let cluster = Cluster::builder().auth("root").start();
     make_roles(&cluster, &["/rc", "node-b"]);

@@ -104,6 +104,17 @@ impl Client {
         self.session.tls().1.clone()
     }
 
+    /// Logs in with this user and password from now on, and so do all that were forked from it and all watches. A token that is good
+    /// stays in use, so that the password may be replaced here before or after it is in etcd.
+    pub fn set_auth(&self, user: String, password: String) {
+        *self.session.auth() = Some((user, password));
+    }
+
+    /// The user and password of the next login.
+    pub fn auth(&self) -> Option<(String, String)> {
+        self.session.auth().clone()
+    }
+
     fn agent(&self) -> Result<Agent, Error> {
         self.session.renewed(&mut lock(&self.agent))
     }

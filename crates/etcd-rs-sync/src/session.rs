@@ -21,6 +21,8 @@ pub(crate) struct Session {
     /// What is known of the cluster.
     pub(crate) known: Arc<Known>,
     token: Mutex<Token>,
+    /// User and password for the next login.
+    auth: Mutex<Option<(String, String)>>,
     /// The certificates in use, and how often they were replaced.
     tls: Mutex<(u64, Option<TlsOptions>)>,
 }
@@ -75,6 +77,7 @@ impl Session {
             ),
             known: cluster.map_or_else(Arc::default, |(before, _)| Arc::clone(&before.known)),
             tls: Mutex::new((0, options.tls.clone())),
+            auth: Mutex::new(options.auth.clone()),
             options,
             token: Mutex::default(),
         })
@@ -104,6 +107,11 @@ impl Session {
     /// How often they were replaced, and what they are.
     pub(crate) fn tls(&self) -> MutexGuard<'_, (u64, Option<TlsOptions>)> {
         lock(&self.tls)
+    }
+
+    /// With what the next login is made.
+    pub(crate) fn auth(&self) -> MutexGuard<'_, Option<(String, String)>> {
+        lock(&self.auth)
     }
 
     pub(crate) fn url(&self, endpoint: usize, path: &str) -> String {
@@ -171,12 +179,12 @@ impl Session {
         if standing.generation != old.generation {
             return Ok(standing);
         }
-        let Some(login) = &self.options.auth else {
+        let Some(login) = self.auth().clone() else {
             return Err(Error::Unauthenticated {
                 detail: "etcd wants a user, and none is given".into(),
             });
         };
-        let text = self.authenticate(visit, login)?;
+        let text = self.authenticate(visit, &login)?;
         let mut token = lock(&self.token);
         token.known = true;
         token.ticket.text = text;

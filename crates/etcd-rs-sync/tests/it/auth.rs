@@ -120,6 +120,31 @@ fn a_token_that_stops_being_good_is_renewed_once_and_the_request_repeated_once()
 }
 
 #[test]
+fn another_password_is_used_at_the_next_login() {
+    each_version(|version| {
+        let cluster = cluster(version);
+        let becomes = |password: &str| {
+            cluster.etcdctl(&["user", "delete", "node"]);
+            cluster.etcdctl(&["user", "add", &format!("node:{password}")]);
+            cluster.etcdctl(&["user", "grant-role", "node", "node"]);
+        };
+        let etcd = as_user(options(&cluster), "node", PASSWORD);
+        let fork = etcd.fork().unwrap();
+        etcd.put(Put::new("own/k", "1", 0)).unwrap();
+        etcd.set_auth("node".to_owned(), "new".to_owned());
+        fork.put(Put::new("own/k", "2", 0)).unwrap(); // by its token
+        becomes("new");
+        fork.put(Put::new("own/k", "3", 0)).unwrap();
+        becomes("newer");
+        let error = etcd.put(Put::new("own/k", "4", 0)).unwrap_err();
+        assert!(matches!(error, Error::Unauthenticated { .. }), "{error:?}");
+        etcd.set_auth("node".to_owned(), "newer".to_owned());
+        etcd.put(Put::new("own/k", "5", 0)).unwrap();
+        assert_eq!(etcd.auth().unwrap().1, "newer");
+    });
+}
+
+#[test]
 fn every_way_of_refusing_a_token_leads_to_one_renewal() {
     each_version(|version| {
         let cluster = cluster(version);
