@@ -50,7 +50,7 @@ impl Machine {
                 if refusal == Refusal::NotRequired {
                     self.called_none_off();
                 }
-                self.until_window_opens()
+                self.until_something_opens()
             }
         };
         if self.settings.mode != Mode::Daemon {
@@ -111,14 +111,19 @@ impl Machine {
         }
     }
 
-    /// A window that opens before the next look is not missed, whatever kept the node from rebooting until now.
-    fn until_window_opens(&mut self) -> Duration {
+    /// A window that opens, and a cooldown that ends, before the next look is not missed, whatever kept the node from rebooting
+    /// until now.
+    pub(super) fn until_something_opens(&mut self) -> Duration {
         let pause = self.check_pause();
         let now = self.now.wall;
         let windows = self.settings.windows.as_ref();
         let opens = windows.and_then(|windows| windows.next_open(now));
-        let opens = opens.filter(|at| *at > now);
-        let left = opens.and_then(|at| Duration::try_from(at.duration_since(now)).ok());
+        // etcd takes up to a second longer to end a lease.
+        let cooled = self.judging.cools_until;
+        let cooled = cooled.and_then(|at| at.checked_add(Duration::from_secs(1)).ok());
+        let next = [opens, cooled].into_iter().flatten();
+        let next = next.filter(|at| *at > now).min();
+        let left = next.and_then(|at| Duration::try_from(at.duration_since(now)).ok());
         // Not all nodes of a fleet in the same moment.
         let mut spread = || self.rng.jitter(Duration::from_secs(1));
         left.map_or(pause, |left| pause.min(left + spread()))

@@ -299,6 +299,8 @@ impl Machine {
         if !matches!(self.state, State::Gates(_)) {
             return Ok(());
         }
+        let cooldown = read.cooldown.as_ref().and_then(|read| read.as_ref().ok());
+        self.judging.cools_until = cooldown.and_then(|cooldown| cooldown.until.parse().ok());
         judge_pause(read.pause.as_ref())?;
         self.unless_urgent(judge_cooldown(read.cooldown.as_ref()))?;
         self.judging.line = None;

@@ -33,6 +33,8 @@ pub(super) struct Judging {
     pub(super) request_modified: i64,
     /// Whether that request is urgent. Known not to be at the beginning of each judgement.
     pub(super) urgent: bool,
+    /// When the cooldown that was found last ends, by its writer's clock.
+    pub(super) cools_until: Option<Timestamp>,
     /// The gates that it let this node past since etcd was read last.
     pub(super) passed: Vec<&'static str>,
     /// The revision at which the line was judged last, when failures stop it, and the operator's word that it needed.

@@ -155,7 +155,7 @@ impl Machine {
     /// The turn is here, but a gate that closes for everybody is closed.
     pub(super) fn hold_turn(&mut self, refusal: Refusal) {
         self.note_held(&refusal);
-        let pause = self.check_pause();
+        let pause = self.until_something_opens();
         let now = self.now.mono;
         if let Some(queue) = &mut self.queue {
             queue.retry_at = Some(now + pause);

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use etcd_rs_sync::{Put, Request};
+use jiff::SignedDuration;
 use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
 use reboot_coordinator::core::windows::Windows;
 use reboot_coordinator::core::{Mode, Refusal, Settings};
 use reboot_coordinator::lock::record::{History, decode, encode};
 use reboot_coordinator::lock::{Cooldown, Failure, FailureKind, Pause, Phase, RebootRequest};
-use simulation::by_hand::{Node, detector, settings, unknown};
+use simulation::by_hand::{Node, detector, settings, time, unknown};
 
 /// The lease that urgent requests hang on here, and that of the cooldown.
 const URGENCY: i64 = 7;
@@ -60,11 +61,15 @@ fn end(node: &mut Node) {
 }
 
 fn cool(node: &mut Node) {
+    cool_until(node, "one".to_owned());
+}
+
+fn cool_until(node: &mut Node, until: String) {
     let cooldown = Cooldown {
         v: 1,
         node: "a".to_owned(),
         since: "noon".to_owned(),
-        until: "one".to_owned(),
+        until,
     };
     grant(node, COOLING);
     put(node, "/r/cooldown", encode(&cooldown), COOLING);
@@ -343,5 +348,42 @@ fn after_the_commit_window_and_cooldown_count_again_unless_it_stands_still() {
             assert!(node.said("aborted", "no reboot is required"));
             assert!(!node.done.contains(&"reboot"));
         }
+    }
+}
+
+/// A short window would be over by the next check. An end that is past or garbled brings no look, and one far away none sooner.
+#[test]
+fn a_node_looks_when_a_cooldown_ends_before_its_next_check() {
+    let check = Duration::from_secs(600);
+    for (ends_in, in_the_queue, sooner) in [
+        (Some(50), false, true),
+        (Some(50), true, true),
+        (Some(5000), false, false),
+        (Some(-50), true, false),
+        (None, true, false),
+    ] {
+        let mut node = Node::new(Settings {
+            check_interval: check,
+            ..settings()
+        });
+        if in_the_queue {
+            let count = node.until_sending("queued");
+            node.pass(count);
+        }
+        let ends = |after| (time(node.now).wall + SignedDuration::from_secs(after)).to_string();
+        let until = ends_in.map_or("one".to_owned(), ends);
+        cool_until(&mut node, until);
+        node.settle();
+        let state = if in_the_queue { "queued" } else { "idle" };
+        assert_eq!(node.machine.view().state, state);
+        assert!(node.said("blocked", "a rebooted; until"));
+        let (began, looks) = (node.now, node.done.len());
+        while !node.done[looks..].contains(&"detect") {
+            let action = node.next_action();
+            node.perform(action);
+        }
+        let waited = (node.now - began).as_secs();
+        let soon = sooner && (50..54).contains(&waited);
+        assert!(soon || !sooner && waited >= 590, "{ends_in:?} {waited}");
     }
 }
