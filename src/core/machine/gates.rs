@@ -247,6 +247,7 @@ impl Machine {
             Ok((read, seen)) => {
                 let revision = read.revision;
                 let judged = self.judge_read(read);
+                self.look_at_first(seen.as_ref().map_or(&[], |seen| &seen.members));
                 match seen.filter(|_| judged.is_ok() && self.judges_waves()) {
                     Some(seen) if self.must_look_further(&seen) => return self.ask(),
                     Some(seen) => self.judge_waves(revision, &seen),

@@ -11,6 +11,7 @@ use crate::core::{Refusal, Verdict};
 use crate::lock::Claim;
 use crate::lock::outcome::{Found, GateRead};
 use crate::lock::request::Others;
+use crate::lock::waves::Member;
 
 /// The committed claims of others, by key, as they were read or told last.
 #[derive(Debug, Default)]
@@ -199,6 +200,17 @@ impl Machine {
         }
     }
 
+    /// The same of those who may be first in the order of the waves.
+    pub(super) fn look_at_first(&mut self, members: &[Member]) {
+        for member in members.iter().filter(|it| it.node != self.settings.node) {
+            let key = self.settings.keys.claim(&member.node);
+            match &member.claim {
+                Some(found) => self.sight.look(&key, found, self.now.mono),
+                None => self.sight.forget(&key),
+            }
+        }
+    }
+
     /// Whether a node that is kept out of the queue has to see for how long others stand still: nobody may be in it who does.
     pub(super) fn looks_from_outside(&self) -> bool {
         let stops = self.shown.verdicts.of("line").is_some_and(Verdict::blocks);
@@ -207,7 +219,10 @@ impl Machine {
 
     /// What is to be done about others by a node that they keep out of the queue.
     pub(super) fn due_outside(&self, refusal: &Refusal) -> Option<State> {
-        let kept_out = matches!(refusal, Refusal::Line(_) | Refusal::Policy(_));
+        let kept_out = matches!(
+            refusal,
+            Refusal::Line(_) | Refusal::Policy(_) | Refusal::Wave(_)
+        );
         let waits = kept_out && self.settings.mode == Mode::Daemon && !self.settings.dry_run;
         let (now, own) = (self.now.mono, self.patience());
         let due = self.sight.to_tell(now, own).or_else(|| {

@@ -9,6 +9,8 @@ use reboot_coordinator::lock::record::{Report, decode, encode};
 use reboot_coordinator::lock::{Claim, Failure, FailureKind, History, Phase};
 use simulation::by_hand::{Node, settings, unknown};
 
+use super::waves::register;
+
 const HOLD: Duration = Duration::from_secs(1000);
 
 fn impatient() -> Settings {
@@ -76,7 +78,12 @@ fn who_is_kept_out_by_a_failure_or_by_policies_takes_the_claim_away_in_time_and_
     let by_policies: Closes = |node| {
         node.elder("a", Phase::Rebooting);
     };
+    let by_wave: Closes = |node| {
+        register(node, "a", -1);
+        node.elder("a", Phase::Rebooting);
+    };
     for (closes, settings) in [
+        (by_wave, impatient()),
         (by_failure, impatient()),
         (by_policies, with_policies(impatient())),
         (by_failure, with_policies(impatient())),
@@ -133,16 +140,19 @@ fn a_claim_that_moves_has_all_its_time_again() {
 
 /// Nobody is in the queue who would see that it stands still.
 #[test]
-fn a_node_that_policies_keep_out_tells_of_one_that_does_not_come_back() {
-    let mut node = Node::new(with_policies(settings()));
-    node.elder("a", Phase::Rebooting);
-    while node.stands("/r/line/failed/a").is_none() {
-        assert!(node.claim().is_none());
-        let action = node.next_action();
-        node.perform(action);
+fn a_node_that_policies_or_a_wave_keep_out_tells_of_one_that_does_not_come_back() {
+    for (settings, wave) in [(with_policies(settings()), 0), (settings(), -1)] {
+        let mut node = Node::new(settings);
+        register(&mut node, "a", wave);
+        node.elder("a", Phase::Rebooting);
+        while node.stands("/r/line/failed/a").is_none() {
+            assert!(node.claim().is_none());
+            let action = node.next_action();
+            node.perform(action);
+        }
+        node.settle();
+        assert!(node.said("reboot_failed", "a does not come back"));
     }
-    node.settle();
-    assert!(node.said("reboot_failed", "a does not come back"));
 }
 
 /// Whether it was taken away the next look tells: nothing is repeated that others could wait for.

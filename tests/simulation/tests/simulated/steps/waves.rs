@@ -15,7 +15,7 @@ fn in_wave(wave: i32) -> Settings {
     Settings { wave, ..settings() }
 }
 
-fn register(node: &mut Node, name: &str, wave: i32) {
+pub(super) fn register(node: &mut Node, name: &str, wave: i32) {
     let record = NodeRecord {
         v: 1,
         node: name.to_owned(),
