@@ -190,7 +190,9 @@ impl Refusal {
             Refusal::KillSwitch(_) => {
                 "remove the file when this node may reboot again, or correct a path that cannot be checked"
             }
-            Refusal::Configuration(why) if why.starts_with("run_dir is ") => {
+            Refusal::Configuration(why)
+                if why.starts_with("run_dir is ") || why.starts_with("the boot id is ") =>
+            {
                 "correct it, or restart the daemon when the file is as it shall be: a reload does not take it"
             }
             Refusal::Configuration(_) => {

@@ -1,5 +1,5 @@
-//! What on this host forbids a reboot: the kill switch, and a configuration by which the next start would not find its claim. And
-//! what the host has changed under the configuration: its name, its time zone.
+//! What on this host forbids a reboot: the kill switch, and a configuration or a boot id by which the next start would not find its
+//! claim. And what the host has changed under the configuration: its name, its time zone.
 
 use std::path::{Display, Path};
 use std::sync::Arc;
@@ -32,6 +32,7 @@ static PAST_SWITCH: AtomicBool = AtomicBool::new(false);
 pub(super) fn forbids(
     file: &Path,
     config: Arc<Config>,
+    boot_id: Option<String>,
     committed: bool,
     patience: Duration,
     cancel: &Cancel,
@@ -45,7 +46,9 @@ pub(super) fn forbids(
         }
         PAST_SWITCH.store(true, Ordering::Release);
         let like = once_whole(patience, &ended, || match unlike(&of, &config)? {
-            None => not_runnable(&config, committed).map_or(Ok(None), Err),
+            None => not_runnable(&config, committed)
+                .or_else(|| another_boot(&config.boot_id_file, boot_id.as_deref()?))
+                .map_or(Ok(None), Err),
             wrong => Ok(wrong),
         });
         PAST_SWITCH.store(false, Ordering::Release);
@@ -108,6 +111,19 @@ fn not_runnable(config: &Config, committed: bool) -> Option<String> {
         let word = command.get(at).map_or("", String::as_str);
         Some(format!("{field} cannot run {word}: {why}"))
     })
+}
+
+/// A claim says in which boot it was committed. With another one than the host's, as in a container that was moved alive, the next
+/// start would take it for a reboot that has happened.
+fn another_boot(file: &Path, running: &str) -> Option<String> {
+    match host::boot_id(file) {
+        Ok(now) if now == running => None,
+        Ok(now) => Some(format!(
+            "the boot id is {running:?} in this process and {now:?} by {}",
+            file.display()
+        )),
+        Err(error) => Some(format!("the boot id cannot be read: {error}")),
+    }
 }
 
 /// Hands the configuration over when it takes another name or time zone from the host than before.

@@ -292,7 +292,10 @@ impl Daemon {
                 Action::Detect(ticket) => self.tasks.detect(ticket),
                 Action::Health(ticket, phase, facts) => self.tasks.health(ticket, phase, &facts),
                 Action::Hook(ticket, hook, facts) => self.tasks.hook(ticket, hook, &facts),
-                Action::LookAtHost(ticket) => self.look_at_host(ticket),
+                Action::LookAtHost(ticket) => {
+                    self.tasks.boot_id = Some(self.machine.settings().boot_id.clone());
+                    self.look_at_host(ticket)
+                }
                 Action::Reboot(ticket, permit, facts) => self.tasks.reboot(ticket, permit, &facts),
                 Action::CancelScripts => self.tasks.cancel(),
                 Action::RecordCompleted(json) => self.record_completed(&json),

@@ -36,6 +36,8 @@ pub(super) struct Tasks {
     context: ScriptContext,
     inbox: Inbox,
     clock: Clock,
+    /// The boot in which the machine commits, once it has asked for a look at the host.
+    pub(super) boot_id: Option<String>,
     /// For how long a look at the host reads a configuration that cannot be used.
     pub(super) patience: Duration,
     cancel: Cancel,
@@ -60,6 +62,7 @@ impl Tasks {
             start: start.clone(),
             inbox,
             clock,
+            boot_id: None,
             patience: PATIENCE,
             cancel: Cancel::new(),
             monitor: Cancel::new(),
@@ -202,11 +205,11 @@ impl Tasks {
     /// What is looked at before a commit, or all that still counts after it.
     pub(super) fn look_at_host(&self, ticket: Ticket, committed: bool) -> Option<Input> {
         let config = Arc::clone(&self.config);
-        let file = self.start.path.clone();
+        let (file, boot_id) = (self.start.path.clone(), self.boot_id.clone());
         let (patience, cancel) = (self.patience, self.cancel.clone());
         self.spawn(
             move || {
-                let refusal = forbids(&file, config, committed, patience, &cancel);
+                let refusal = forbids(&file, config, boot_id, committed, patience, &cancel);
                 Input::Host(ticket, refusal)
             },
             || {},

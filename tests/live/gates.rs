@@ -12,6 +12,28 @@ use crate::host::Host;
 use crate::store::Store;
 
 #[test]
+fn nothing_is_committed_in_a_boot_that_is_not_the_one_of_the_host() {
+    let cluster = Cluster::single();
+    let store = Store::of(&cluster);
+    let mut host = Host::new("node-a", &cluster.endpoints());
+    host.remove("required");
+    host.start();
+    host.wait_event("not_required");
+    host.next_boot(); // as in a container that is moved alive
+    host.touch("required");
+    let refused = host.wait_blocked("configuration");
+    let said = refused["msg"].as_str().unwrap();
+    assert!(
+        said.contains("the boot id is ") && said.contains("restart the daemon"),
+        "{said}"
+    );
+    assert_eq!((host.reboots(), store.claims().len()), (0, 0));
+    host.stop();
+    host.start();
+    host.wait_until("the reboot command", || host.reboots() == 1);
+}
+
+#[test]
 fn a_marker_that_never_goes_away_is_one_reboot_and_then_a_refusal() {
     let cluster = Cluster::single();
     let store = Store::of(&cluster);

@@ -195,6 +195,19 @@ fn a_file_by_which_the_next_start_would_not_find_the_claim_forbids_a_reboot() {
     config.dry_run = true; // as by --dry-run
     daemon.tasks.follow(&config);
     assert_eq!(look(&daemon, &events), None);
+    // A boot id that has changed without a boot is as good as another file.
+    daemon.tasks.boot_id = Some(daemon.machine.settings().boot_id.clone());
+    assert_eq!(look(&daemon, &events), None);
+    let file = lab.path("boot-id");
+    let another = "7c0a1b9e-0000-4000-8000-000000000001";
+    for (now, told) in [
+        (another, "the boot id is "),
+        ("", "the boot id cannot be read"),
+    ] {
+        fs::write(&file, now).unwrap();
+        let refusal = look(&daemon, &events).unwrap();
+        assert!(refusal.text().contains(told), "{refusal:?}");
+    }
 }
 
 #[test]
