@@ -215,7 +215,7 @@ impl Refusal {
                 "repair the node named here: it goes on by itself while it holds a claim, and without one after `reboot-coordinator reset-budget`; `release` its claim when it will not return, `forget` it when it is gone; `reboot-coordinator go-on` lets the others go all the same, as far as there is a place for them"
             }
             Refusal::Wave(_) => {
-                "see to the member named here, or, when it is gone for good, `reboot-coordinator release` its claim if it holds one and `forget` it; to go on without it, change its `wave`"
+                "see to the member named here, or `reboot-coordinator forget` it when it is gone for good, and `release` its claim before if it holds one; to go on without it, change its `wave`"
             }
             Refusal::Aborted(_) => {
                 "see to what is named here; a daemon that is restarted tries at once"
