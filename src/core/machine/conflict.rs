@@ -84,6 +84,9 @@ impl Machine {
         );
         if self.renamed && matches!(self.state, State::ReadOwn) {
             // The host took that name while this process ran, and may be given another one: an end would be for good.
+            // It goes by no other name meanwhile, for which another host may wait as this one does.
+            self.nameless = true;
+            self.used_elsewhere = self.former_budget();
             self.registration = None;
             return match self.next {
                 Some(_) => self.start_afresh(),

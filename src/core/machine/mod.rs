@@ -143,6 +143,8 @@ pub struct Machine {
     signed: Option<i64>,
     /// This process went by another name, or by other keys, before.
     renamed: bool,
+    /// Its name is another machine's, and it waits for one of its own.
+    nameless: bool,
     /// What stands registered under names that it had before, with its mod revision. It goes when a new name is registered.
     former: Vec<(i64, NodeRecord)>,
     /// How much of the budget it had used up in the group that it was of before, until that is registered.
@@ -160,6 +162,7 @@ impl Machine {
             memory: settings.memory.clone().unwrap_or_default(),
             signed: None,
             renamed: false,
+            nameless: false,
             former: Vec::new(),
             used_elsewhere: 0,
             called_off: 0,

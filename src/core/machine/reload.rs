@@ -179,6 +179,7 @@ impl Machine {
                 self.signed = None;
             }
             self.renamed |= !same_key;
+            self.nameless = false;
             self.settings = *settings;
             self.fleet = Fleet::default();
             self.sight = Sight::default();

@@ -21,7 +21,13 @@ impl Machine {
         let (keys, node) = (&self.settings.keys, self.settings.node.as_str());
         Some(match &self.state {
             State::SelfTest => Request::Txn(request::self_test(keys, node)),
-            State::ReadOwn | State::Left(_) => Request::Txn(request::read_own(keys, node)),
+            State::ReadOwn | State::Left(_) => {
+                let mut txn = request::read_own(keys, node);
+                if self.nameless {
+                    txn.success.extend(self.unregistrations());
+                }
+                Request::Txn(txn)
+            }
             State::Registering(record) => {
                 let mut txn = request::register(keys, record, self.registered_as());
                 txn.success.extend(self.unregistrations());
@@ -69,6 +75,9 @@ impl Machine {
             Reply::Txn(txn) => (txn.header.cluster_id, txn.header.revision),
             _ => (0, 0),
         };
+        if self.nameless && matches!(self.state, State::ReadOwn) {
+            self.former = outcome::refused(&reply, std::mem::take(&mut self.former));
+        }
         match &self.state {
             State::SelfTest => match outcome::self_test(reply) {
                 Ok(true) => self.tested(asked),
