@@ -93,15 +93,22 @@ impl InstanceLock {
         }
     }
 
-    /// Why a reboot would leave an old record behind, or a second daemon could run beside the one that holds this. Writes nothing.
+    /// Why a reboot would leave an old record behind, or a second daemon could run beside the one that holds this. Takes the lock
+    /// anew where somebody deleted its file; else it writes nothing.
     ///
     /// # Errors
     /// What stands in the way, and what to do.
-    pub(crate) fn guards(&self, run_dir: &Path) -> io::Result<()> {
+    pub(crate) fn guards(&mut self, run_dir: &Path) -> io::Result<()> {
         let path = run_dir.join("instance.lock");
         if !is_at(&self.file, &path)? {
-            let words = "is not there any more as this daemon took it, so a second one could run; restart this daemon";
-            return Err(named(&path, io::Error::other(words)));
+            *self = InstanceLock::acquire(run_dir).map_err(|error| {
+                let words =
+                    "is not there any more as this daemon took it, and cannot be taken anew";
+                named(
+                    &path,
+                    io::Error::other(format!("{words}: {error}; restart this daemon")),
+                )
+            })?;
         }
         let is_used = |it: &PathBuf| it == run_dir || it.join("memory.json").exists();
         for folder in memory_folders(run_dir).filter(is_used) {

@@ -58,7 +58,7 @@ impl Daemon {
             }
         }
         let committed = self.machine.commitment() == Some(Commitment::Committed);
-        let lock = self.lock.as_ref().filter(|_| !committed);
+        let lock = self.lock.as_mut().filter(|_| !committed);
         if let Some(Err(lost)) = lock.map(|lock| lock.guards(run_dir)) {
             let refusal = Refusal::Configuration(lost.to_string());
             return Some(Input::Host(ticket, Some(refusal)));

@@ -121,7 +121,8 @@ fn an_older_record_that_can_be_neither_written_nor_removed_forbids_a_reboot() {
     host.wait_until("the reboot command", || host.reboots() == 1);
 }
 
-/// As by an error of its disk, and by one who cleans up: it would be drained for nothing, or a second daemon could take its claim.
+/// As by an error of its disk, and by one who cleans up: it would be drained for nothing, or a second daemon could take its claim. What
+/// was only deleted is made anew.
 #[test]
 fn a_run_dir_that_was_lost_since_the_start_forbids_the_commit() {
     let tried = Command::new("unshare").args(["--mount", "true"]).status();
@@ -137,9 +138,10 @@ fn a_run_dir_that_was_lost_since_the_start_forbids_the_commit() {
         ),
         (
             2,
-            "rm instance.lock",
-            "a second one could run; restart this daemon",
+            "rm instance.lock && mkdir instance.lock",
+            "cannot be taken anew",
         ),
+        (3, "rm -r $PWD", ""),
     ] {
         let mut host = Host::new(&format!("node-{number}"), &cluster.endpoints()).with_hooks();
         host.remove("required");
@@ -153,12 +155,15 @@ fn a_run_dir_that_was_lost_since_the_start_forbids_the_commit() {
         let status = Command::new("nsenter").args(inside).arg(lost).status();
         assert!(status.unwrap().success());
         host.touch("required");
-        let blocked = host.wait_blocked("configuration");
-        let told = blocked["msg"].as_str().unwrap();
-        assert!(told.contains(&run) && told.contains(said), "{told}");
-        assert!(!host.has_event("committed"));
-        host.stop();
-        host.start();
+        if !said.is_empty() {
+            let blocked = host.wait_blocked("configuration");
+            let told = blocked["msg"].as_str().unwrap();
+            assert!(told.contains(&run) && told.contains(said), "{told}");
+            assert!(!host.has_event("committed"));
+            host.stop();
+            let _ = fs::remove_dir(host.path("run/instance.lock"));
+            host.start();
+        }
         host.wait_until("the reboot command", || host.reboots() == 1);
         host.reboot();
         host.wait_event("released");
