@@ -10,50 +10,44 @@ use super::loader;
 use super::release::Release;
 use crate::core::facts::DetectorResult;
 
-const OSTREE: (&str, &str) = (
-    "ostree or bootc",
-    "[rpm-ostree, status, --pending-exit-77] with success_exit_codes [77], or what bootc status says",
-);
+const OSTREE: &str = "[rpm-ostree, status, --pending-exit-77] with success_exit_codes [77], or what bootc status says";
 
 /// Systems that start their next kernel from an image, a snapshot or another partition, where nobody sees it from here: a path
 /// that only they have (the last name may be the beginning of one), what it belongs to, and what to ask instead.
-const IMAGE_BASED: &[(&str, (&str, &str))] = &[
-    ("run/ostree-booted", OSTREE),
-    ("ostree/boot.", OSTREE),
+const IMAGE_BASED: &[(&str, &str, &str)] = &[
+    ("run/ostree-booted", "ostree or bootc", OSTREE),
+    ("ostree/boot.", "ostree or bootc", OSTREE),
     (
         "usr/share/flatcar",
-        (
-            "Flatcar",
-            "[sh, -c, \"update_engine_client -status | grep -q NEED_REBOOT\"] with success_exit_codes [0]",
-        ),
+        "Flatcar",
+        "[sh, -c, \"update_engine_client -status | grep -q NEED_REBOOT\"] with success_exit_codes [0]",
     ),
     (
         "run/booted-system",
-        (
-            "NixOS",
-            "a comparison of /run/booted-system with /run/current-system",
-        ),
+        "NixOS",
+        "a comparison of /run/booted-system with /run/current-system",
     ),
     (
         "usr/sbin/transactional-update",
-        (
-            "transactional-update",
-            "a file detector for /run/reboot-needed",
-        ),
+        "transactional-update",
+        "a file detector for /run/reboot-needed",
     ),
     (
         "var/lib/snapd/modeenv",
-        ("Ubuntu Core", "a script that asks snap changes"),
+        "Ubuntu Core",
+        "a script that asks snap changes",
     ),
     (
         "etc/rauc/system.conf",
-        ("RAUC", "a script that asks rauc status"),
+        "RAUC",
+        "a script that asks rauc status",
     ),
-    ("etc/mender", ("Mender", "a script that asks mender-update")),
+    ("etc/mender", "Mender", "a script that asks mender-update"),
     // Where systemd runs in one, whatever packages it holds.
     (
         "run/systemd/container",
-        ("a container", "a script that asks the host of it"),
+        "a container",
+        "a script that asks the host of it",
     ),
 ];
 
@@ -87,9 +81,9 @@ fn not_image_based(root: &Path) -> Result<(), String> {
             |name: &String| name == begin || begin.ends_with('.') && name.starts_with(begin);
         names.iter().any(is_it)
     };
-    match IMAGE_BASED.iter().find(|(path, _)| is_there(path)) {
+    match IMAGE_BASED.iter().find(|(path, ..)| is_there(path)) {
         None => Ok(()),
-        Some((_, (what, instead))) => Err(format!(
+        Some((_, what, instead)) => Err(format!(
             "this host is of {what}, whose next kernel is not to be seen in /boot; use a command detector instead: {instead}"
         )),
     }

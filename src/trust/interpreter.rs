@@ -31,110 +31,85 @@ enum Rest {
     Any,
 }
 
-/// Without letters.
-const PLAIN: Interpreter = Interpreter {
-    names: "",
-    program: "",
-    starts: "",
-    value: "",
-    rest: Rest::Any,
-};
-
 const INTERPRETERS: &[Interpreter] = &[
+    reads(
+        "sh bash dash ash hush ksh mksh lksh oksh pdksh yash zsh rbash rksh rzsh csh tcsh posh fish nu xonsh elvish",
+        "c",
+        "oO",
+        Rest::Shell,
+    ),
     Interpreter {
-        names: "sh bash dash ash hush ksh mksh lksh oksh pdksh yash zsh rbash rksh rzsh csh tcsh posh fish nu xonsh elvish",
-        program: "c",
-        value: "oO",
-        rest: Rest::Shell,
-        ..PLAIN
-    },
-    Interpreter {
-        names: "python pypy ipython micropython",
-        program: "c",
         starts: "m",
-        value: "WXQ",
-        rest: Rest::Program,
+        ..reads("python pypy ipython micropython", "c", "WXQ", Rest::Program)
     },
-    Interpreter {
-        names: "perl ruby",
-        program: "eE",
-        value: "IrM",
-        rest: Rest::Program,
-        ..PLAIN
-    },
-    Interpreter {
-        names: "node nodejs lua luajit php irb elixir groovy octave",
-        program: "eprBRE",
-        value: "ldc",
-        rest: Rest::Program,
-        ..PLAIN
-    },
-    Interpreter {
-        names: "awk gawk mawk nawk tclsh expect guile",
-        program: "efcEs",
-        value: "Fvl",
-        rest: Rest::Program,
-        ..PLAIN
-    },
-    Interpreter {
-        names: "sed",
-        program: "ef",
-        value: "l",
-        rest: Rest::Program,
-        ..PLAIN
-    },
-    Interpreter {
-        names: "su runuser script capsh newgrp",
-        program: "c",
-        rest: Rest::Options,
-        ..PLAIN
-    },
+    reads("perl ruby", "eE", "IrM", Rest::Program),
+    reads(
+        "node nodejs lua luajit php irb elixir groovy octave",
+        "eprBRE",
+        "ldc",
+        Rest::Program,
+    ),
+    reads(
+        "awk gawk mawk nawk tclsh expect guile",
+        "efcEs",
+        "Fvl",
+        Rest::Program,
+    ),
+    reads("sed", "ef", "l", Rest::Program),
+    reads("su runuser script capsh newgrp", "c", "", Rest::Options),
     Interpreter {
         starts: "S",
-        ..wrapper("env", "uCa", 0)
+        ..reads("env", "", "uCa", Rest::Behind(0))
     },
-    Interpreter {
-        program: "c",
-        ..wrapper("flock", "wE", 1)
-    },
-    wrapper("timeout", "ks", 1),
-    wrapper("taskset chroot", "", 1),
-    wrapper("chrt", "TPD", 1),
-    wrapper("nice ionice", "ncpPu", 0),
-    wrapper(
+    reads("flock", "c", "wE", Rest::Behind(1)),
+    reads("timeout", "", "ks", Rest::Behind(1)),
+    reads("taskset chroot", "", "", Rest::Behind(1)),
+    reads("chrt", "", "TPD", Rest::Behind(1)),
+    reads("nice ionice", "", "ncpPu", Rest::Behind(0)),
+    reads(
         "setsid nohup setpriv busybox toybox pkexec chronic unbuffer",
         "",
-        0,
+        "",
+        Rest::Behind(0),
     ),
-    wrapper("stdbuf", "ioe", 0),
-    wrapper("time", "fo", 0),
-    wrapper("xargs", "adEILnPs", 0),
-    wrapper("sudo doas run0", "aCcDghpRrTtUu", 0),
-    wrapper("systemd-run", "HMpEuC", 0),
-    wrapper("strace", "abeEIoOpPsSuUX", 0),
-    wrapper("unshare", "SGRw", 0),
-    wrapper("nsenter", "tSG", 0),
-    Interpreter {
-        names: "sg pdsh clush ansible salt tmux screen xterm at batch nvim less gmake dbclient parallel socat gdb vim vi ex \
+    reads("stdbuf", "", "ioe", Rest::Behind(0)),
+    reads("time", "", "fo", Rest::Behind(0)),
+    reads("xargs", "", "adEILnPs", Rest::Behind(0)),
+    reads("sudo doas run0", "", "aCcDghpRrTtUu", Rest::Behind(0)),
+    reads("systemd-run", "", "HMpEuC", Rest::Behind(0)),
+    reads("strace", "", "abeEIoOpPsSuUX", Rest::Behind(0)),
+    reads("unshare", "", "SGRw", Rest::Behind(0)),
+    reads("nsenter", "", "tSG", Rest::Behind(0)),
+    reads(
+        "sg pdsh clush ansible salt tmux screen xterm at batch nvim less gmake dbclient parallel socat gdb vim vi ex \
             emacs sqlite psql mysql julia R Rscript make git tar rsync mariadb salt-ssh sem view bun deno pssh dsh lldb \
             ncat nc lftp mosh entr erl dc gnuplot bpftrace salt-call machinectl hyperfine parallel-ssh ansible-playbook \
             nft mongo mongosh mysqlsh raku",
-        ..PLAIN
-    },
-    Interpreter {
-        names: "ssh rsh eval pwsh watch slogin autossh plink",
-        rest: Rest::All,
-        ..PLAIN
-    },
+        "",
+        "",
+        Rest::Any,
+    ),
+    reads(
+        "ssh rsh eval pwsh watch slogin autossh plink",
+        "",
+        "",
+        Rest::All,
+    ),
 ];
 
-/// What starts the program that stands behind its options with these letters that take a value, and behind so many other words.
-const fn wrapper(names: &'static str, value: &'static str, before: usize) -> Interpreter {
+/// One that is called so, by its letters: those whose value is a program, and others that take a value.
+const fn reads(
+    names: &'static str,
+    program: &'static str,
+    value: &'static str,
+    rest: Rest,
+) -> Interpreter {
     Interpreter {
         names,
+        program,
+        starts: "",
         value,
-        rest: Rest::Behind(before),
-        ..PLAIN
+        rest,
     }
 }
 
