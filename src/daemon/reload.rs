@@ -3,7 +3,6 @@
 //! For what the old one took from the host, its name
 //! and its time zone, nobody sends a signal: that is looked up in every pass.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::inbox::{Event, Found, Inbox};
@@ -33,10 +32,8 @@ pub(super) fn read(start: &Start, inbox: Inbox) -> Result<(), String> {
 
 fn found(start: &Start) -> Result<Found, String> {
     let cancel = Cancel::new();
-    let (path, begun) = (start.path.clone(), start.clone());
-    let read = bounded("the configuration", LIMIT, &cancel, move || {
-        load(path, &begun)
-    });
+    let begun = start.clone();
+    let read = bounded("the configuration", LIMIT, &cancel, move || load(&begun));
     match read {
         Ok(found) => found,
         Err(NoAnswer::NotStarted(why)) => Err(why),
@@ -70,8 +67,8 @@ pub(super) fn of_host(start: &Start, running: &Config) -> Option<Found> {
         .flatten()
 }
 
-fn load(path: PathBuf, start: &Start) -> Result<Found, String> {
-    let loaded = config::load(&path).map_err(|problems| {
+fn load(start: &Start) -> Result<Found, String> {
+    let loaded = config::load(&start.path).map_err(|problems| {
         for problem in &problems.0 {
             log::error!(event = "configuration"; "{problem}");
         }
@@ -80,12 +77,11 @@ fn load(path: PathBuf, start: &Start) -> Result<Found, String> {
     for warning in &loaded.warnings {
         log::warn!(event = "configuration"; "{warning}");
     }
-    let mut config = loaded.config;
-    config.dry_run |= start.dry_run;
-    with(config, start)
+    with(loaded.config, start)
 }
 
-fn with(config: Config, start: &Start) -> Result<Found, String> {
+fn with(mut config: Config, start: &Start) -> Result<Found, String> {
+    config.dry_run |= start.dry_run;
     Ok(Found {
         settings: setup::settings(&config, start.mode)?,
         options: etcd::options(&config)?,
