@@ -1,11 +1,12 @@
 //! What the connections of this process learnt of each etcd endpoint: for the log, the metrics and `status --verbose`.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use etcd_rs_sync::{EndpointHealth, cause};
 
+use super::threads::lock;
 use crate::observe::hold_back::HoldBack;
 use crate::observe::metrics::Metrics;
 use crate::status::{Endpoint, Revisions, since_boot};
@@ -47,19 +48,19 @@ impl Endpoints {
 
     /// What is to be shown of each.
     pub(super) fn shown(&self) -> Vec<Endpoint> {
-        let state = self.lock();
+        let state = lock(&self.state);
         state.seen.iter().map(|seen| seen.shown.clone()).collect()
     }
 
     /// How far their store had come when.
     pub(super) fn revisions(&self) -> Revisions {
-        self.lock().revisions.clone()
+        lock(&self.state).revisions.clone()
     }
 
     /// Their store has come so far. A silent node is late after `patience`.
     pub(super) fn saw(&self, revision: i64, patience: Duration) {
         if revision > 0 {
-            let revisions = &mut self.lock().revisions;
+            let revisions = &mut lock(&self.state).revisions;
             revisions.saw(revision, since_boot(), patience);
         }
     }
@@ -67,7 +68,7 @@ impl Endpoints {
     /// A request has ended.
     pub(super) fn learn(&self, health: &[EndpointHealth]) {
         self.metrics.endpoints(health);
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let State {
             seen, hold_back, ..
         } = &mut *state;
@@ -83,10 +84,6 @@ impl Endpoints {
             }
             seen.push(next);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -242,7 +239,7 @@ mod tests {
             said(event)
         };
         let minute_passes = || {
-            let mut state = endpoints.lock();
+            let mut state = lock(&endpoints.state);
             for seen in &mut state.seen {
                 seen.since -= WORKS;
             }
@@ -289,7 +286,7 @@ mod tests {
                 endpoints.learn(&[good.clone(), health("http://b", false, Some(&why), true)]);
             }
         }
-        let state = endpoints.lock();
+        let state = lock(&endpoints.state);
         let causes: Vec<&str> = state.seen[1].told.iter().map(String::as_str).collect();
         assert_eq!(causes.len(), 2, "{causes:?}");
         assert_eq!(said("etcd_endpoint"), 2);

@@ -4,14 +4,14 @@
 //! events wait, and when the program is too slow for them the oldest is dropped.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::setup;
-use super::threads::spawn;
+use super::threads::{lock, spawn};
 use crate::config::{Config, Hook};
 use crate::core::Note;
 use crate::core::facts::ScriptReport;
@@ -127,7 +127,7 @@ impl Events {
 
     /// Waits for what is to be told, for a moment; whether all of it is.
     pub(super) fn is_idle_within(&self, limit: Duration) -> bool {
-        let waiting = self.queue.lock();
+        let waiting = lock(&self.queue.waiting);
         let works = |waiting: &mut Waiting| waiting.works;
         let waited = self.queue.idle.wait_timeout_while(waiting, limit, works);
         !waited.unwrap_or_else(PoisonError::into_inner).0.works
@@ -135,7 +135,7 @@ impl Events {
 
     /// Ends what runs, and tells no more.
     pub(super) fn stop(&self) {
-        let mut waiting = self.queue.lock();
+        let mut waiting = lock(&self.queue.waiting);
         waiting.runs.clear();
         waiting.cancel.cancel();
     }
@@ -181,7 +181,7 @@ fn told(name: &str, note: &Note, context: &ScriptContext) -> (Vec<(String, Strin
 
 impl Queue {
     fn push(this: &Arc<Queue>, run: Command) {
-        let mut waiting = this.lock();
+        let mut waiting = lock(&this.waiting);
         if waiting.runs.len() >= WAITING {
             waiting.runs.pop_front();
             let why = "it is too slow: the oldest event that waited for it is dropped";
@@ -203,12 +203,12 @@ impl Queue {
 
     /// Tells what waits, one after the other.
     fn work(&self) {
-        let mut waiting = self.lock();
+        let mut waiting = lock(&self.waiting);
         while let Some(run) = waiting.runs.pop_front() {
             let cancel = waiting.cancel.clone();
             drop(waiting);
             let report = process::run(&run, &cancel);
-            waiting = self.lock();
+            waiting = lock(&self.waiting);
             self.ended(&mut waiting, &report);
         }
         waiting.works = false;
@@ -233,10 +233,6 @@ impl Queue {
         {
             log::warn!(event = "event_hook_failed", result; "the event hook: {why}; whom it tells does not know");
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::cell::OnceCell;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, Instant};
 
 use etcd_rs_sync::{
@@ -16,7 +16,7 @@ use super::certificates::LOOK_EVERY;
 use super::endpoints::Endpoints;
 use super::inbox::Inbox;
 use super::observer::fork;
-use super::threads::spawn;
+use super::threads::{lock, spawn};
 use crate::config::Config;
 use crate::core::{Input, Ticket, WatchEvent};
 use crate::lock::keys::shown;
@@ -216,7 +216,7 @@ impl Lanes {
 
 impl Drop for Lanes {
     fn drop(&mut self) {
-        *self.in_use.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        *lock(&self.in_use) = false;
         if let Some(stop) = self.watching.take() {
             stop.stop();
         }
@@ -343,7 +343,7 @@ fn learn(
     patience: Duration,
 ) {
     // Held meanwhile: what is learnt after the end of the lanes would stay.
-    let in_use = in_use.lock().unwrap_or_else(PoisonError::into_inner);
+    let in_use = lock(in_use);
     if *in_use {
         if let Some(revision) = revision(result) {
             endpoints.saw(revision, patience);

@@ -1,7 +1,7 @@
 //! What the pages know of the cluster. It is read from etcd by a thread and a connection of its own, and only while somebody
 //! looks: a page that nobody has open costs etcd nothing, and a thousand readers of one node cost as much as one.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use etcd_rs_sync::Client;
 
 use super::clock::Clock;
 use super::lanes::Measured;
-use super::threads::spawn;
+use super::threads::{lock, spawn};
 use crate::config::Config;
 use crate::etcd::{self, Trouble};
 use crate::lock::Keys;
@@ -80,7 +80,7 @@ impl Lookout {
     /// What is known now. Waits a moment when that is nothing, or old.
     pub(super) fn look(&self) -> Sight {
         let inner = &*self.0;
-        let mut state = inner.lock();
+        let mut state = lock(&inner.state);
         let now = inner.clock.now().mono;
         state.asked = now;
         if !state.runs {
@@ -122,7 +122,7 @@ impl Inner {
                 Ok(_) => rest(ended.mono - began),
                 Err(_) => EVERY,
             };
-            let mut state = self.lock();
+            let mut state = lock(&self.state);
             state.due = Some(ended.mono + rest);
             match read {
                 Ok(survey) => {
@@ -149,16 +149,14 @@ impl Inner {
     /// Waits for somebody to look. When nobody does for so long, everything is forgotten.
     fn is_asked_since(&self, began: Duration, linger: Duration) -> bool {
         let nobody = |state: &mut State| state.asked <= began;
-        let waited = self.changed.wait_timeout_while(self.lock(), linger, nobody);
+        let waited = self
+            .changed
+            .wait_timeout_while(lock(&self.state), linger, nobody);
         let (mut state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
         if timeout.timed_out() {
             *state = State::default();
         }
         !timeout.timed_out()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -225,7 +223,10 @@ health_script: /bin/true
         let began = Instant::now();
         assert_eq!(nodes(&lookout), 1);
         let took = began.elapsed();
-        let (now, due) = (lookout.0.clock.now().mono, lookout.0.lock().due.unwrap());
+        let (now, due) = (
+            lookout.0.clock.now().mono,
+            lock(&lookout.0.state).due.unwrap(),
+        );
         assert!(due >= now + EVERY - took, "{due:?}");
         assert!(due <= now + EVERY.max(took * REST), "{due:?}");
         // Not old yet.
@@ -242,14 +243,14 @@ health_script: /bin/true
         let etcd = Etcd::start();
         let Lookout(inner) = lookout(&etcd);
         let set = |asked| {
-            let mut state = inner.lock();
+            let mut state = lock(&inner.state);
             (state.asked, state.runs) = (asked, true);
         };
         set(SECOND);
         assert!(inner.is_asked_since(SECOND / 2, 60 * SECOND));
-        assert!(inner.lock().runs);
+        assert!(lock(&inner.state).runs);
         assert!(!inner.is_asked_since(SECOND, SECOND / 100));
-        assert!(!inner.lock().runs);
+        assert!(!lock(&inner.state).runs);
     }
 
     #[test]

@@ -191,10 +191,7 @@ fn names(config: &Config) -> Vec<String> {
 }
 
 fn detectors(config: &Config) -> impl Iterator<Item = &str> {
-    let configured = config
-        .detectors
-        .iter()
-        .map(|detector| detector.name.as_str());
+    let configured = config.detectors.iter().map(|it| it.name.as_str());
     configured.chain([DETECTOR])
 }
 

@@ -1,7 +1,7 @@
 //! The pages over HTTP, and what they are made of. All that is seldom asked for is looked up when somebody asks.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use etcd_rs_sync::Client;
@@ -9,6 +9,7 @@ use etcd_rs_sync::Client;
 use super::clock::Clock;
 use super::endpoints::Endpoints;
 use super::lookout::Lookout;
+use super::threads::lock;
 use crate::clean::clean;
 use crate::config::Config;
 use crate::core::View;
@@ -35,7 +36,7 @@ pub(super) struct Shown {
     boot: Option<String>,
     /// What the machine said of itself when it came to rest last.
     own: Mutex<Own>,
-    host: RwLock<Host>,
+    host: Mutex<Host>,
     /// The file for the commands could not be written, which was said.
     untold: AtomicBool,
     /// Never used; a bounded look wants one.
@@ -66,7 +67,7 @@ impl Shown {
             clock,
             boot: host::boot_id(&config.boot_id_file).ok(),
             own: Mutex::default(),
-            host: RwLock::new(Host::of(config, client, &metrics, clock)),
+            host: Mutex::new(Host::of(config, client, &metrics, clock)),
             endpoints: Endpoints::new(Arc::clone(&metrics)),
             metrics,
             untold: AtomicBool::new(false),
@@ -77,7 +78,7 @@ impl Shown {
     /// A new configuration, and a client made by it.
     pub(super) fn follow(&self, config: &Config, client: Client) {
         let host = Host::of(config, client, &self.metrics, self.clock);
-        *self.host.write().unwrap_or_else(PoisonError::into_inner) = host;
+        *lock(&self.host) = host;
     }
 
     /// The machine has come to rest. What is new, or could not be written yet, is written for the commands of this host, which ask
@@ -85,7 +86,7 @@ impl Shown {
     pub(super) fn stands(&self, view: &View) -> Option<String> {
         let (endpoints, revisions) = (self.endpoints.shown(), self.endpoints.revisions());
         let own = Own::of(view, self.boot.clone(), endpoints, revisions);
-        let mut known = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.own);
         if *known == own && !self.untold.load(Ordering::Relaxed) {
             return None;
         }
@@ -126,8 +127,7 @@ impl Shown {
     fn status(&self) -> status::View {
         let host = self.host();
         let sight = host.lookout.look();
-        let own = self.own.lock();
-        let own = own.unwrap_or_else(PoisonError::into_inner).clone();
+        let own = lock(&self.own).clone();
         status::View::of_daemon(&host.config, sight, own)
     }
 
@@ -136,10 +136,7 @@ impl Shown {
     }
 
     fn host(&self) -> Host {
-        self.host
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        lock(&self.host).clone()
     }
 
     fn exposition(&self) -> Answer {

@@ -3,13 +3,13 @@
 //! returns its answer at once.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::clock::Clock;
 use super::host_gate::{PATIENCE, follow_host, forbids};
 use super::inbox::Inbox;
-use super::threads::spawn;
+use super::threads::{lock, spawn};
 use super::{Start, setup};
 use crate::config::{Config, Detector};
 use crate::core::facts::{
@@ -192,7 +192,7 @@ impl Tasks {
         let cancel = self.cancel.clone();
         let (clock, one_hook) = (self.clock, Arc::clone(&self.one_hook));
         self.spawn_script(ticket, "hook", phase, move || {
-            let _until_its_end = one_hook.lock().unwrap_or_else(PoisonError::into_inner);
+            let _until_its_end = lock(&one_hook);
             match hook {
                 Hook::Drain { until } if clock.now().mono > until + THREAD_START => {
                     not_started("too much time passed since the gates were judged")

@@ -1,5 +1,6 @@
 //! Threads that do one small thing.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::{io, thread};
 
 /// TLS handshakes and JSON parsing stay well below.
@@ -12,4 +13,9 @@ pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Res
         .stack_size(STACK)
         .spawn(work)
         .map(drop)
+}
+
+/// A panic ends this program, so that nobody finds what another thread left half done.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -172,7 +172,7 @@ fn a_hook_that_hangs_holds_up_nobody_and_the_oldest_events_are_dropped() {
         events.note(&Note::info("back", ""));
     }
     assert!(began.elapsed() < Duration::from_secs(30));
-    let waiting = events.queue.lock().runs.len();
+    let waiting = lock(&events.queue.waiting).runs.len();
     assert!(waiting <= WAITING, "{waiting}");
     let dropped = count(&events, "dropped");
     assert!(
