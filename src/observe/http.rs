@@ -4,7 +4,7 @@
 //! and reads whatever it is sent. Here connections, bytes and time are bounded, and `tiny_http` only puts the answer on
 //! paper. Idle, it is one thread blocked in poll(2); a connection has a thread while it lasts, and is used for one request.
 
-mod exchange;
+pub(crate) mod exchange;
 
 use std::io::{self, PipeReader, PipeWriter, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -16,8 +16,6 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 pub use exchange::Answer;
-#[cfg(any(test, fuzzing))]
-pub(crate) use exchange::judged;
 use exchange::{Turn, exchange};
 
 /// How many connections are served at once. Prometheus and a probe need one each. For one more, the oldest goes that has not

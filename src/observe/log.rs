@@ -9,7 +9,7 @@
 //! A write that fails, because the pipe is closed or the disk is full, loses that line and nothing else. (The signal
 //! SIGPIPE is ignored by the standard library's start code.)
 
-mod line;
+pub(crate) mod line;
 
 use std::io::{IsTerminal, Write};
 use std::os::unix::fs::MetadataExt;
@@ -122,22 +122,6 @@ fn render(record: &log::Record<'_>) -> String {
         LogFormat::Json => json(record, &settings.node, &now),
         LogFormat::Text => text(record, &now, settings.style),
     }
-}
-
-/// A message and a field, in both formats.
-#[cfg(any(test, fuzzing))]
-pub(crate) fn rendered(message: &str, field: &str) -> [String; 2] {
-    let fields = [
-        ("event", Value::from("fuzz")),
-        (field, Value::from(message)),
-    ];
-    let fields = &fields[..];
-    let mut record = log::Record::builder();
-    let record = record.level(log::Level::Info).key_values(&fields);
-    let plain = Style::default();
-    let line =
-        |record: &log::Record<'_>| [json(record, "node-a", "now"), text(record, "now", plain)];
-    line(&record.args(format_args!("{message}")).build())
 }
 
 /// Whether standard error goes to the journal. The variable alone does not say that: it is inherited, also by a program

@@ -16,7 +16,7 @@ use crate::config::{self, Problem};
 use crate::core::windows::Windows;
 use crate::lock::record::{self, Report, decode, encode};
 use crate::lock::{Claim, Cooldown, History, NodeRecord, Pause, RebootRequest};
-use crate::observe::http;
+use crate::observe::http::exchange::{on_paper, request};
 pub use shown::shown;
 
 /// A configuration file with these bytes, in this folder.
@@ -118,8 +118,8 @@ fn kept<T: Serialize + DeserializeOwned + PartialEq + Debug>(bytes: &[u8]) {
 /// # Panics
 /// When one is answered that does not call us by our name, or an answer is not in order.
 pub fn heads(bytes: &[u8]) {
-    match http::judged(bytes, &["node-a".to_owned()]) {
-        Ok(path) => {
+    match request(bytes, &["node-a".to_owned()]) {
+        Ok((path, _)) => {
             assert!(
                 path.starts_with('/') && !path.contains(['?', '#', ' ', '\n']),
                 "{path:?}"
@@ -134,6 +134,8 @@ pub fn heads(bytes: &[u8]) {
             }
         }
         Err(answer) => {
+            let answer = on_paper(answer, true, Timestamp::UNIX_EPOCH);
+            let answer = answer.expect("memory is written");
             let text = String::from_utf8(answer).expect("an answer is text");
             let (head, body) = text.split_once("\r\n\r\n").expect("a head has an end");
             let status = head.get(9..12).unwrap_or_default();

@@ -9,12 +9,13 @@ use etcd_rs_sync::{
     Error, Etcd, Header, KeyValue, Op, OpReply, Range, RangeReply, Reply, Request, TxnReply,
 };
 use jiff::Timestamp;
+use log::kv::Value;
 
 use crate::clean::{clean, is_hidden};
 use crate::config::{self, Config};
 use crate::etcd;
 use crate::lock::Keys;
-use crate::observe::log::rendered;
+use crate::observe::log::line::{self, Style};
 use crate::status::View;
 
 /// How many records are read; a daemon reads as many for its page.
@@ -46,13 +47,30 @@ pub fn shown(folder: &Path, bytes: &[u8]) {
     check_markup(&page);
     for pair in &store.pairs {
         let value = String::from_utf8_lossy(&pair.value);
-        let [json, text] = rendered(&value, &crate::lock::keys::shown(&pair.key));
+        let [json, text] = logged(&value, &crate::lock::keys::shown(&pair.key));
         for line in [&json, &text] {
             assert_eq!(line.find('\n'), Some(line.len() - 1), "{line:?}");
             assert!(is_clean(line), "{line:?}");
         }
         assert!(meaning(&json).is_some(), "{json}");
     }
+}
+
+/// A message and a field as the log writes them, in both formats.
+fn logged(message: &str, field: &str) -> [String; 2] {
+    let fields = [
+        ("event", Value::from("fuzz")),
+        (field, Value::from(message)),
+    ];
+    let fields = &fields[..];
+    let mut record = log::Record::builder();
+    let record = record.level(log::Level::Info).key_values(&fields);
+    let plain = Style::default();
+    let both = |record: &log::Record<'_>| {
+        let json = line::json(record, "node-a", "now");
+        [json, line::text(record, "now", plain)]
+    };
+    both(&record.args(format_args!("{message}")).build())
 }
 
 /// A host's, with nothing on it.

@@ -122,7 +122,7 @@ fn is_complete(head: &[u8]) -> bool {
 }
 
 /// The path without its query and the method, or what to answer instead.
-fn request(head: &[u8], names: &[String]) -> Result<(String, Method), Answer> {
+pub(crate) fn request(head: &[u8], names: &[String]) -> Result<(String, Method), Answer> {
     if !is_complete(head) || head.len() > HEAD {
         return Err(Answer::text(431, "the request is too long\n"));
     }
@@ -153,13 +153,6 @@ fn request(head: &[u8], names: &[String]) -> Result<(String, Method), Answer> {
     }
     let path = target.split(['?', '#']).next().unwrap_or(target);
     Ok((path.to_owned(), method))
-}
-
-/// The path that a head asks for, or the answer instead.
-#[cfg(any(test, fuzzing))]
-pub(crate) fn judged(head: &[u8], names: &[String]) -> Result<String, Vec<u8>> {
-    let paper = |answer| on_paper(answer, true, Timestamp::UNIX_EPOCH).expect("memory is written");
-    request(head, names).map(|(path, _)| path).map_err(paper)
 }
 
 /// What the client calls this server, in every Host line.
@@ -198,7 +191,7 @@ fn is_ours(host: &str, names: &[String]) -> bool {
 
 /// The answer as it goes over the wire. As HTTP/1.0, which means that the connection ends with it, and that its length stands
 /// at its beginning.
-fn on_paper(answer: Answer, with_body: bool, now: Timestamp) -> io::Result<Vec<u8>> {
+pub(crate) fn on_paper(answer: Answer, with_body: bool, now: Timestamp) -> io::Result<Vec<u8>> {
     // The library's own date panics when the clock stands before 1970.
     let date = now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
     let mut headers = vec![

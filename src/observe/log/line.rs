@@ -18,17 +18,17 @@ const RESERVE: usize = 64;
 
 /// What a line of text looks like.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Style {
+pub(crate) struct Style {
     /// Colours, for terminals.
-    pub(super) colour: bool,
+    pub(crate) colour: bool,
     /// A level in front that journald understands.
-    pub(super) journal: bool,
+    pub(crate) journal: bool,
 }
 
 /// One JSON object: `ts`, `level`, `node`, `event`, `msg`, then the event's own fields in their order.
 ///
 /// A field with a name that is taken gets underscores behind it. `"cut":true` says that fields are missing.
-pub(super) fn json(record: &Record<'_>, node: &str, ts: &str) -> String {
+pub(crate) fn json(record: &Record<'_>, node: &str, ts: &str) -> String {
     let (event, others) = fields(record);
     let text = |name: &str, text: String| (name.to_string(), Field::Text(text));
     let first = [
@@ -59,7 +59,7 @@ pub(super) fn json(record: &Record<'_>, node: &str, ts: &str) -> String {
 
 /// `TIME LEVEL message event=… key=value`, with everything escaped that a terminal or a reader of lines would take for
 /// something else.
-pub(super) fn text(record: &Record<'_>, ts: &str, style: Style) -> String {
+pub(crate) fn text(record: &Record<'_>, ts: &str, style: Style) -> String {
     let (event, others) = fields(record);
     let mut out = String::new();
     let (priority, colour) = marks(record.level());
