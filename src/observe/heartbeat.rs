@@ -6,9 +6,6 @@ use std::time::Duration;
 /// How late the main loop may be. A busy host and a slow disk delay it by seconds; a scrape does not come more often.
 pub const GRACE: Duration = Duration::from_secs(30);
 
-/// Sleeps without an end.
-const NEVER: u64 = u64::MAX;
-
 /// The moment at which the main loop has to be back, milliseconds on a clock that stands still while the host is suspended.
 ///
 /// The main loop stamps it twice a turn: before it sleeps, with the time it means to wake up, and after, with how long it
@@ -19,9 +16,7 @@ pub struct Heartbeat(AtomicU64);
 impl Heartbeat {
     /// Begins to work.
     pub fn new(now: Duration) -> Heartbeat {
-        let heartbeat = Heartbeat(AtomicU64::new(NEVER));
-        heartbeat.works(now);
-        heartbeat
+        Heartbeat(AtomicU64::new(millis(now + GRACE)))
     }
 
     /// Something is to be done, which must not take longer than [`GRACE`].
@@ -31,10 +26,7 @@ impl Heartbeat {
 
     /// Sleeps until `wake` at the latest; `None`: until something arrives.
     pub fn sleeps(&self, wake: Option<Duration>) {
-        match wake {
-            Some(wake) => self.due(wake.saturating_add(GRACE)),
-            None => self.0.store(NEVER, Ordering::Relaxed),
-        }
+        self.due(wake.map_or(Duration::MAX, |wake| wake.saturating_add(GRACE)));
     }
 
     /// Whether the main loop is overdue.
@@ -47,8 +39,9 @@ impl Heartbeat {
     }
 }
 
+/// A sleep without an end is one of all the milliseconds that can be counted.
 fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(NEVER)
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
