@@ -60,38 +60,27 @@ pub struct Notify {
     status: String,
     is_ready: bool,
     is_stopping: bool,
-    watchdog: Option<Watchdog>,
-}
-
-#[derive(Debug)]
-struct Watchdog {
-    every: Duration,
-    due: Duration,
+    /// How often a sign of life is sent, and when the next one is due.
+    watchdog: Option<(Duration, Duration)>,
 }
 
 impl Notify {
     /// Without a socket, or with one that cannot be used, a [`Notify`] that does nothing.
     pub fn new(environment: &Environment, pid: u32) -> Notify {
-        let Some(name) = environment
-            .socket
-            .as_deref()
-            .filter(|name| !name.is_empty())
-        else {
+        let name = environment.socket.as_deref();
+        let connected = name.filter(|name| !name.is_empty()).map(|name| {
+            connect(name).inspect_err(|error| {
+                log::warn!(event = "no_notify"; "systemd cannot be notified through {}: {error}", name.display());
+            })
+        });
+        let Some(Ok(socket)) = connected else {
             return Notify::default();
         };
-        match connect(name) {
-            Ok(socket) => Notify {
-                socket: Some(socket),
-                watchdog: environment.watchdog(pid).map(|every| Watchdog {
-                    every,
-                    due: Duration::ZERO,
-                }),
-                ..Notify::default()
-            },
-            Err(error) => {
-                log::warn!(event = "no_notify"; "systemd cannot be notified through {}: {error}", name.display());
-                Notify::default()
-            }
+        let every = environment.watchdog(pid);
+        Notify {
+            socket: Some(socket),
+            watchdog: every.map(|every| (every, Duration::ZERO)),
+            ..Notify::default()
         }
     }
 
@@ -102,12 +91,10 @@ impl Notify {
         }
         // Every pass goes through this state and back; to say so would wake systemd up for nothing.
         let is_routine = view.state == "checking" && self.is_ready;
-        if !is_routine {
-            let status = words(view);
-            if status != self.status {
-                self.send(&format!("STATUS={status}"));
-                self.status = status;
-            }
+        let status = words(view);
+        if !is_routine && status != self.status {
+            self.send(&format!("STATUS={status}"));
+            self.status = status;
         }
         if is_ready && !self.is_ready {
             self.is_ready = true;
@@ -117,18 +104,17 @@ impl Notify {
 
     /// The main loop has come round. Nothing else may call this: that it is called is the sign of life.
     pub fn turns(&mut self, now: Duration) {
-        let Some(watchdog) = &mut self.watchdog else {
-            return;
-        };
-        if now >= watchdog.due {
-            watchdog.due = now + watchdog.every;
+        if let Some((every, due)) = &mut self.watchdog
+            && now >= *due
+        {
+            *due = now + *every;
             self.send("WATCHDOG=1");
         }
     }
 
     /// When the main loop has to come round again, if it matters to anyone.
     pub fn due(&self) -> Option<Duration> {
-        self.watchdog.as_ref().map(|watchdog| watchdog.due)
+        self.watchdog.map(|(_, due)| due)
     }
 
     /// A reload begins. `monotonic` is the kernel's CLOCK_MONOTONIC, by which systemd knows which reload is meant.
