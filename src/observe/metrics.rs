@@ -40,14 +40,9 @@ impl Metrics {
 
     /// The detectors that are configured now. Those that were known before keep their counts.
     pub fn set_detectors<'a>(&self, names: impl IntoIterator<Item = &'a str>) {
-        let names: Vec<&str> = names.into_iter().collect();
-        let checks = &mut self.lock().detector_checks;
-        checks.keep_first(&names);
-        for name in names {
-            for result in DETECTOR_RESULTS {
-                checks.series(&[name, result]);
-            }
-        }
+        let each = |name| DETECTOR_RESULTS.map(|result| vec![name, result]);
+        let wanted = names.into_iter().flat_map(each).collect();
+        self.lock().detector_checks.keep(wanted);
     }
 
     /// The detectors were asked.
@@ -157,17 +152,10 @@ impl Metrics {
 
     /// The endpoints of etcd that are configured now. What is known of others is forgotten.
     pub fn set_endpoints(&self, urls: &[String]) {
-        let known: Vec<&str> = urls.iter().map(String::as_str).collect();
-        let families = &mut *self.lock();
-        for family in [
-            &mut families.endpoint_answered,
-            &mut families.endpoint_failed,
-        ] {
-            family.keep_first(&known);
-            for url in &known {
-                family.series(&[url]);
-            }
-        }
+        let wanted: Vec<Vec<&str>> = urls.iter().map(|url| vec![url.as_str()]).collect();
+        let mut families = self.lock();
+        families.endpoint_answered.keep(wanted.clone());
+        families.endpoint_failed.keep(wanted);
     }
 
     /// What is known of them.

@@ -34,9 +34,9 @@ families! {
     /// 1 for the state this node is in.
     state: gauge("reboot_coordinator_state", &[("state", &State::NAMES)]),
     /// 1 when at least one detector said so when they were asked last.
-    reboot_required: number("reboot_coordinator_reboot_required"),
+    reboot_required: gauge("reboot_coordinator_reboot_required", &[]),
     /// Since when a reboot has been required, as far back as this process knows, by this node's clock; 0 when none is.
-    required_since: number("reboot_coordinator_reboot_required_since_timestamp_seconds"),
+    required_since: gauge("reboot_coordinator_reboot_required_since_timestamp_seconds", &[]),
     /// 1 for the reason that holds this node up. A look at the gates that comes to the same changes nothing.
     blocked: gauge("reboot_coordinator_blocked", &[("reason", &reasons())]),
     /// Since when this reason has held this node up, by its clock; 0 for the others.
@@ -45,19 +45,19 @@ families! {
         &[("reason", &reasons())],
     ),
     /// Place in the queue, 1 at its head; 0 outside of it. Far back it is at least this.
-    queue_position: number("reboot_coordinator_queue_position"),
+    queue_position: gauge("reboot_coordinator_queue_position", &[]),
     /// 1 while this node has a claim: a place in the queue, or a reboot in progress.
-    claim_held: number("reboot_coordinator_claim_held"),
+    claim_held: gauge("reboot_coordinator_claim_held", &[]),
     /// When the claim that is held was committed; 0 when none is.
-    claim_committed: number("reboot_coordinator_claim_committed_timestamp_seconds"),
+    claim_committed: gauge("reboot_coordinator_claim_committed_timestamp_seconds", &[]),
     /// When this node's last coordinated reboot was complete; 0 when none is known.
-    last_reboot: number("reboot_coordinator_last_reboot_timestamp_seconds"),
+    last_reboot: gauge("reboot_coordinator_last_reboot_timestamp_seconds", &[]),
     /// 1 while the maintenance windows allow a reboot.
-    window_open: number("reboot_coordinator_window_open"),
+    window_open: gauge("reboot_coordinator_window_open", &[]),
     /// 1 while this node's kill switch file exists or cannot be checked.
-    kill_switch: number("reboot_coordinator_kill_switch_active"),
+    kill_switch: gauge("reboot_coordinator_kill_switch_active", &[]),
     /// 1 when the cluster was paused at this node's last look, which it takes while it requires a reboot and neither its kill switch nor its window forbids it.
-    cluster_paused: number("reboot_coordinator_cluster_paused"),
+    cluster_paused: gauge("reboot_coordinator_cluster_paused", &[]),
     /// Members of the cluster, by health, at this node's last look, which it takes while it requires a reboot and has cluster policies; 0 before.
     cluster_nodes: gauge(
         "reboot_coordinator_cluster_nodes",

@@ -51,15 +51,8 @@ impl Family {
             let with = |before: Vec<_>| values.iter().map(move |it| [&before[..], &[*it]].concat());
             series = series.into_iter().flat_map(with).collect();
         }
-        for labels in series {
-            family.series(&labels);
-        }
+        family.keep(series);
         family
-    }
-
-    /// A gauge without labels.
-    pub(super) fn number(name: &'static str, help: &'static str) -> Family {
-        Family::gauge(name, help, &[])
     }
 
     /// A histogram of seconds, without labels.
@@ -103,12 +96,13 @@ impl Family {
         }
     }
 
-    /// Keeps the series whose first label is one of these, and only them.
-    pub(super) fn keep_first(&mut self, firsts: &[&str]) {
-        self.series.retain(|series| {
-            let first = series.labels.first();
-            first.is_some_and(|first| firsts.contains(&first.as_str()))
-        });
+    /// Keeps the series with these labels, and only them; those that are missing are made.
+    pub(super) fn keep(&mut self, wanted: Vec<Vec<&str>>) {
+        self.series
+            .retain(|series| wanted.iter().any(|labels| series.labels == *labels));
+        for labels in wanted {
+            self.series(&labels);
+        }
     }
 
     /// A series, which is made when there is none yet. Label values come from fixed sets and from the configuration, never
