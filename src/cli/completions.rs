@@ -27,7 +27,7 @@ pub(super) fn script(shell: &str) -> Result<&'static str, String> {
     Ok(script.trim_end())
 }
 
-/// Prints names, one a line, for the scripts. Whoever presses a key waits for it: a moment, and no word when it fails.
+/// Prints names, one a line, for the scripts; of a name no shell takes anything for more than a letter. Whoever presses a key waits for it: a moment, and no word when it fails.
 pub(super) fn names(path: &Path, claims: bool) -> Result<Exit, Exit> {
     let mut config = config::load(path).map_err(|_| Exit::Failure)?.config;
     config.etcd.timeout = config.etcd.timeout.min(LIMIT);
@@ -37,13 +37,8 @@ pub(super) fn names(path: &Path, claims: bool) -> Result<Exit, Exit> {
         true => named(&survey.claims).collect(),
         false => everybody(&survey),
     };
-    for name in names.iter().filter(|name| name.bytes().all(is_plain)) {
+    for name in names {
         print(name);
     }
     Ok(Exit::Done)
-}
-
-/// What a shell takes for nothing but a letter of a word.
-fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"._-".contains(&byte)
 }
