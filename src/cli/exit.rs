@@ -1,7 +1,5 @@
 //! What a process of ours exits with. Part of the interface: scripts and timers rely on the numbers.
 
-use std::process::ExitCode;
-
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -58,11 +56,5 @@ impl Exit {
     /// The number.
     pub fn code(self) -> u8 {
         self as u8
-    }
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> ExitCode {
-        ExitCode::from(exit.code())
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::commands::CommandSpec;
 use super::moment::Moment;
+use crate::core::Mode;
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +22,12 @@ pub struct Invocation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// The daemon, or one pass of it.
-    Run(RunOptions),
+    Run {
+        /// With `--once` how long it waits for a turn; nothing, to take one only if it is free now.
+        mode: Mode,
+        /// Everything but the commit, hooks and reboot, whatever the configuration says.
+        dry_run: bool,
+    },
     /// Check the configuration.
     ValidateConfig {
         /// How many of the next openings of its windows are printed.
@@ -100,17 +106,6 @@ pub enum Command {
     Version,
     /// Print help, of one command or in general.
     Help(Option<&'static CommandSpec>),
-}
-
-/// How `run` runs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RunOptions {
-    /// One full pass instead of a daemon.
-    pub once: bool,
-    /// With `once`: how long to wait for a turn; `None` to take one only if it is free now.
-    pub wait: Option<Duration>,
-    /// Everything but the commit, hooks and reboot, whatever the configuration says.
-    pub dry_run: bool,
 }
 
 /// How to pause.

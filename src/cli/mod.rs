@@ -41,11 +41,11 @@ use rustix::process::{DumpableBehavior, geteuid, set_dumpable_behavior};
 /// Does what the command line says.
 pub fn main() -> ExitCode {
     keep_out_of_dumps();
-    if std::env::args_os().len() <= 1 {
-        complain(help::text(None).trim_end());
-        return Exit::Usage.into();
-    }
     let exit = match parse::parse(std::env::args_os().skip(1)) {
+        _ if std::env::args_os().len() <= 1 => {
+            complain(help::text(None).trim_end());
+            Exit::Usage
+        }
         Ok(invocation) => dispatch(&invocation).unwrap_or_else(|exit| exit),
         Err(why) => {
             complain(&format!(
@@ -54,10 +54,10 @@ pub fn main() -> ExitCode {
             Exit::Usage
         }
     };
-    if exit == Exit::Done && is_unwritten() {
-        return Exit::Failure.into();
+    match exit {
+        Exit::Done if is_unwritten() => Exit::Failure.code().into(),
+        _ => exit.code().into(),
     }
-    exit.into()
 }
 
 /// The password and key of etcd are in our memory: the kernel writes no core of it. What we start has cores as always. Of a user
@@ -82,7 +82,7 @@ fn dispatch(invocation: &Invocation) -> Result<Exit, Exit> {
             validate_config::validate_config(config, *windows, json)
         }
         Command::CheckEtcd => check_etcd::check_etcd(config, json),
-        Command::Run(options) => run::run(config, options),
+        Command::Run { mode, dry_run } => run::run(config, *mode, *dry_run),
         Command::Simulate { health } => simulate::simulate(config, *health, json),
         Command::Pause(options) => writing(config, |it| pause::pause(it, options)),
         Command::Resume => writing(config, resume::resume),
@@ -96,16 +96,12 @@ fn dispatch(invocation: &Invocation) -> Result<Exit, Exit> {
         }
         Command::Forget { node } => writing(config, |it| forget::forget(it, node)),
         Command::Status { watch, verbose } => {
-            let form = status::Form {
-                json,
-                verbose: *verbose,
-            };
             let show = if *watch {
                 status::watch
             } else {
                 status::status
             };
-            reading(config, |it| show(it, form))
+            reading(config, |it| show(it, json, *verbose))
         }
         Command::Explain { node, at } => {
             let config = load(config)?;

@@ -12,8 +12,9 @@ use super::commands::{COMMANDS, CommandSpec, spec};
 use super::completions::script;
 use super::duration::duration;
 use super::flags::DEFAULT_CONFIG;
-use super::invocation::{Command, Invocation, PauseOptions, RequestOptions, RunOptions};
+use super::invocation::{Command, Invocation, PauseOptions, RequestOptions};
 use crate::config::nearest::nearest;
+use crate::core::Mode;
 use crate::lock::keys::{NODE_NAME_RULE, is_node_name};
 
 /// How long an urgent request stands, when nothing else is said.
@@ -88,7 +89,10 @@ type Topic = Option<&'static CommandSpec>;
 fn own(spec: &CommandSpec, topic: Topic, line: &Line) -> Result<Command, String> {
     let operand = operand(spec, line)?;
     Ok(match spec.name() {
-        "run" => Command::Run(run_options(line)?),
+        "run" => Command::Run {
+            mode: mode(line)?,
+            dry_run: line.has("dry-run"),
+        },
         "validate-config" => Command::ValidateConfig {
             windows: line.value("windows").map_or(Ok(0), count)?,
         },
@@ -152,16 +156,14 @@ fn command(word: &OsStr) -> Result<&'static CommandSpec, String> {
     Err(format!("unknown command {word:?}; {hint}"))
 }
 
-fn run_options(line: &Line) -> Result<RunOptions, String> {
-    let options = RunOptions {
-        once: line.has("once"),
-        wait: line.read("wait", duration)?,
-        dry_run: line.has("dry-run"),
-    };
-    if options.wait.is_some() && !options.once {
-        return Err("--wait needs --once; a daemon waits anyway".to_owned());
+fn mode(line: &Line) -> Result<Mode, String> {
+    match (line.has("once"), line.read("wait", duration)?) {
+        (true, wait) => Ok(Mode::Once {
+            wait: wait.unwrap_or_default(),
+        }),
+        (false, None) => Ok(Mode::Daemon),
+        (false, Some(_)) => Err("--wait needs --once; a daemon waits anyway".to_owned()),
     }
-    Ok(options)
 }
 
 fn pause_options(line: &Line) -> Result<PauseOptions, String> {

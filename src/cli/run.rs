@@ -1,32 +1,25 @@
 //! `run`: the daemon, or one pass of it.
 
 use std::path::Path;
-use std::time::Duration;
 
 use super::cluster::invalid;
 use super::exit::Exit;
-use super::invocation::RunOptions;
 use crate::core::Mode;
 use crate::daemon::{self, Start};
 use crate::{config, observe};
 
 /// Runs until it is stopped, or once.
-pub(super) fn run(path: &Path, options: &RunOptions) -> Result<Exit, Exit> {
+pub(super) fn run(path: &Path, mode: Mode, dry_run: bool) -> Result<Exit, Exit> {
     let loaded = config::load(path).map_err(invalid)?;
     let config = loaded.config;
     observe::log::init(config.log.level, config.log.format, &config.node_name);
     for warning in &loaded.warnings {
         log::warn!(event = "configuration"; "{warning}");
     }
-    let wait = options.wait.unwrap_or(Duration::ZERO);
-    let mode = match options.once {
-        true => Mode::Once { wait },
-        false => Mode::Daemon,
-    };
     let start = Start {
         path: path.to_path_buf(),
         mode,
-        dry_run: options.dry_run,
+        dry_run,
     };
     let code = daemon::run(config, start);
     let exit = Exit::TABLE.iter().find(|(exit, _)| exit.code() == code);

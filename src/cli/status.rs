@@ -25,28 +25,10 @@ const REDRAW: Duration = Duration::from_secs(5);
 /// Clears the screen and goes to its top.
 const CLEAR: &str = "\x1b[H\x1b[2J";
 
-/// How it is shown.
-#[derive(Clone, Copy)]
-pub(super) struct Form {
-    /// For programs.
-    pub(super) json: bool,
-    /// With the endpoints of etcd.
-    pub(super) verbose: bool,
-}
-
-impl Form {
-    fn shown(self, view: &View) -> String {
-        match self.json {
-            true => view.json(Timestamp::now()),
-            false => view.text(self.verbose, Timestamp::now()),
-        }
-    }
-}
-
-/// Shows it once.
-pub(super) fn status(cluster: &Cluster, form: Form) -> Done {
+/// Shows it once; `verbose` with the endpoints of etcd.
+pub(super) fn status(cluster: &Cluster, json: bool, verbose: bool) -> Done {
     let view = look(cluster, cluster.survey().map(Arc::new));
-    print(&form.shown(&view));
+    print(&shown(&view, json, verbose));
     Ok(view.survey.map_or(Exit::Failure, |_| Exit::Done))
 }
 
@@ -55,14 +37,33 @@ fn look(cluster: &Cluster, survey: Known) -> View {
     View::of_command(&cluster.config, survey, &cluster.client.endpoints())
 }
 
+fn shown(view: &View, json: bool, verbose: bool) -> String {
+    match json {
+        true => view.json(Timestamp::now()),
+        false => view.text(verbose, Timestamp::now()),
+    }
+}
+
 /// Until Ctrl-C, whose default effect is the right one, or until nobody reads any more.
-pub(super) fn watch(cluster: &Cluster, form: Form) -> Done {
+pub(super) fn watch(cluster: &Cluster, json: bool, verbose: bool) -> Done {
     let changes = follow(cluster)?;
-    let terminal = std::io::stdout().is_terminal() && !form.json;
+    let terminal = std::io::stdout().is_terminal() && !json;
     let mut survey = cluster.survey().map(Arc::new);
     loop {
         let drawn = Instant::now();
-        if !draw(cluster, &survey, form, terminal) {
+        let view = look(cluster, survey.clone());
+        let mut text = shown(&view, json, verbose);
+        if terminal {
+            let size = size();
+            if !verbose || !size.fits(&text) {
+                text = view.fitted(size, Timestamp::now());
+            }
+            // Ours, and not to be shown as an escape; whether anybody reads is told by what follows.
+            let _ = std::io::stdout().write_all(CLEAR.as_bytes());
+        } else if !json {
+            text.push('\n');
+        }
+        if !print_if_open(&text) {
             return Ok(Exit::Done);
         }
         match changes.recv_timeout(if terminal { REDRAW } else { Duration::MAX }) {
@@ -76,22 +77,6 @@ pub(super) fn watch(cluster: &Cluster, form: Form) -> Done {
             Err(RecvTimeoutError::Disconnected) => return Ok(Exit::Failure),
         }
     }
-}
-
-fn draw(cluster: &Cluster, survey: &Known, form: Form, terminal: bool) -> bool {
-    let view = look(cluster, survey.clone());
-    let mut shown = form.shown(&view);
-    if terminal {
-        let size = size();
-        if !form.verbose || !size.fits(&shown) {
-            shown = view.fitted(size, Timestamp::now());
-        }
-        // Ours, and not to be shown as an escape; whether anybody reads is told by what follows.
-        let _ = std::io::stdout().write_all(CLEAR.as_bytes());
-    } else if !form.json {
-        shown.push('\n');
-    }
-    print_if_open(&shown)
 }
 
 /// How large the terminal is, which may change at any time.

@@ -8,11 +8,12 @@ fn line(text: &str) -> Result<Invocation, String> {
 }
 
 fn run(once: bool, wait: Option<u64>, dry_run: bool) -> Command {
-    Command::Run(RunOptions {
-        once,
-        wait: wait.map(Duration::from_secs),
-        dry_run,
-    })
+    let wait = Duration::from_secs(wait.unwrap_or(0));
+    let mode = match once {
+        true => Mode::Once { wait },
+        false => Mode::Daemon,
+    };
+    Command::Run { mode, dry_run }
 }
 
 #[test]
