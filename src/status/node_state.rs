@@ -20,9 +20,6 @@ use crate::lock::survey::Survey;
 /// When a claim is to be released.
 const NO_RETURN: &str = "Only when it will not return:";
 
-/// How much of a name is shown.
-const LONGEST: usize = 253;
-
 /// What is the matter with one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NodeState {
@@ -76,16 +73,14 @@ pub(crate) fn node_states(survey: &Survey, reader: &Reader<'_>) -> Vec<NodeState
     let here = reader.here.filter(known);
     let mut names = everybody(survey);
     names.extend(here.map(|it| it.node));
-    let state = |full: &str| {
-        // A key may be as long as a book; a name of ours is not.
-        let node = &full.chars().take(LONGEST).collect::<String>();
-        let there = standings.get(full).and_then(|it| it.as_ref().ok());
-        let here = reader.here.filter(|here| here.node == full);
+    let state = |node: &str| {
+        let there = standings.get(node).and_then(|it| it.as_ref().ok());
+        let here = reader.here.filter(|here| here.node == node);
         let standing = here.and_then(|here| here.word).or(there);
-        let mut state = match (here.filter(|it| it.is_away && known(it)), claims.get(full)) {
+        let mut state = match (here.filter(|it| it.is_away && known(it)), claims.get(node)) {
             (Some(here), _) => alone(node, &here),
             (None, Some(found)) if committed(found) => {
-                let unread = nodes.get(full).and_then(|it| it.as_ref().err());
+                let unread = nodes.get(node).and_then(|it| it.as_ref().err());
                 match unread.filter(|_| here.is_some_and(|here| here.is_left)) {
                     Some(error) => stranded(node, error),
                     None => holder(node, found, words_of(found, standing), reader),
@@ -94,9 +89,9 @@ pub(crate) fn node_states(survey: &Survey, reader: &Reader<'_>) -> Vec<NodeState
             (None, Some(found)) if found.lease == 0 => endless(node),
             (None, Some(_)) => queued(node, standing, Some(survey)),
             (None, None) => {
-                let record = nodes.get(full).and_then(|it| it.as_ref().ok());
+                let record = nodes.get(node).and_then(|it| it.as_ref().ok());
                 let required = here.is_some_and(|here| here.required);
-                let said = (reports.get(full).copied(), record, Some(survey));
+                let said = (reports.get(node).copied(), record, Some(survey));
                 idle(node, standing, said, required)
             }
         };
@@ -104,7 +99,6 @@ pub(crate) fn node_states(survey: &Survey, reader: &Reader<'_>) -> Vec<NodeState
             state = hampered(state, why);
         }
         let older = here.and_then(|here| older(&here, there));
-        state.node = full.to_owned();
         state.fact += &older.unwrap_or_default();
         state
     };

@@ -54,11 +54,10 @@ pub(super) fn screen(view: &View, now: Timestamp, style: Style, size: Size) -> S
     };
     let whole = |lines: &[String]| format!("{}\n{MORE}", lines.join("\n"));
     let fits = |lines: &Vec<String>| size.fits(&whole(lines));
-    let mut tries = (1..=size.rows).rev().map(|listed| shown(TOLD, listed));
-    let mut lines = tries
-        .find(fits)
-        .or_else(|| (1..=TOLD).rev().map(|told| shown(told, 0)).find(fits))
-        .unwrap_or_else(|| shown(1, 0));
+    let listed = (1..=size.rows).rev().map(|listed| shown(TOLD, listed));
+    let told = (1..=TOLD).rev().map(|told| shown(told, 0));
+    let mut tries = listed.chain(told);
+    let mut lines = tries.find(fits).unwrap_or_else(|| shown(1, 0));
     let blocks = view.gates.iter().filter(|gate| gate.blocks()).cloned();
     let own = own_lines(view, &blocks.collect::<Vec<_>>(), style);
     let with_own = [lines.clone(), own].concat();
