@@ -54,7 +54,7 @@ fn as_text(reports: &[DetectorReport], health: Option<&ScriptReport>, verdict: &
     let mut lines = Vec::new();
     for report in reports {
         let (name, took) = (&report.name, report.took.as_millis());
-        let (result, detail) = detect::words(&report.result);
+        let (result, detail) = report.result.words();
         let text = format!("{name:<width$}  {result:<8}  {took:>5} ms  {detail}");
         lines.push(text.trim_end().to_owned());
     }
@@ -76,7 +76,7 @@ fn as_text(reports: &[DetectorReport], health: Option<&ScriptReport>, verdict: &
 
 fn as_json(reports: &[DetectorReport], health: Option<&ScriptReport>, verdict: &Verdict) -> Value {
     let detectors = reports.iter().map(|report| {
-        let (result, detail) = detect::words(&report.result);
+        let (result, detail) = report.result.words();
         json!({"name": report.name, "result": result, "detail": detail, "duration_ms": report.took.as_millis()})
     });
     let health = health.map(|report| {

@@ -26,6 +26,17 @@ pub enum DetectorResult {
     Failed(String),
 }
 
+impl DetectorResult {
+    /// It in a word, and in the detector's own.
+    pub fn words(&self) -> (&'static str, &str) {
+        match self {
+            DetectorResult::Required(detail) => ("required", detail),
+            DetectorResult::Clear => ("clear", ""),
+            DetectorResult::Failed(why) => ("failed", why),
+        }
+    }
+}
+
 /// How a script or hook ended, with what it printed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScriptReport {

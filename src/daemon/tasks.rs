@@ -322,7 +322,7 @@ fn not_started(why: &str) -> ScriptReport {
 
 fn log_detectors(reports: &[DetectorReport]) {
     for report in reports {
-        let (result, detail) = detect::words(&report.result);
+        let (result, detail) = report.result.words();
         log::debug!(
             event = "detector",
             detector = report.name.as_str(),

@@ -29,15 +29,6 @@ pub fn run_all(
         .collect()
 }
 
-/// What a detector said, in a word and in its own.
-pub fn words(result: &DetectorResult) -> (&'static str, &str) {
-    match result {
-        DetectorResult::Required(detail) => ("required", detail),
-        DetectorResult::Clear => ("clear", ""),
-        DetectorResult::Failed(why) => ("failed", why),
-    }
-}
-
 fn run(detector: &Detector, env: &[(String, String)], cancel: &Cancel) -> DetectorReport {
     let began = Instant::now();
     let limit = detector.timeout;

@@ -13,9 +13,7 @@ use std::time::{Duration, Instant};
 
 use etcd_rs_sync::EndpointHealth;
 
-use crate::core::facts::{
-    DetectorReport, DetectorResult, HealthPhase, ScriptOutcome, ScriptReport,
-};
+use crate::core::facts::{DetectorReport, HealthPhase, ScriptOutcome, ScriptReport};
 use crate::core::{Note, Refusal, View};
 use families::{CERTIFICATE_FILES, DETECTOR_RESULTS, Families};
 use jiff::Timestamp;
@@ -50,11 +48,7 @@ impl Metrics {
         let mut families = self.lock();
         let mut required = false;
         for report in reports {
-            let result = match report.result {
-                DetectorResult::Required(_) => "required",
-                DetectorResult::Clear => "clear",
-                DetectorResult::Failed(_) => "failed",
-            };
+            let (result, _) = report.result.words();
             required |= result == "required";
             families.detector_checks.count(&[&report.name, result]);
             families.detector_duration.observe(report.took);

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::core::State;
-use crate::core::facts::Captured;
+use crate::core::facts::{Captured, DetectorResult};
 use crate::lock::record::{Blocked, Required, Standing};
 
 /// Names, kinds and labels as the operator's interface has them.
