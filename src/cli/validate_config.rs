@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::cluster::invalid;
 use super::exit::Exit;
 use super::output::print;
 use crate::clean::line;
-use crate::config::{self, Loaded, Problem};
+use crate::config::{self, Loaded};
 use crate::core::windows::Windows;
 use crate::lock::Keys;
 use crate::status::times::clock;
@@ -18,14 +18,15 @@ use crate::status::times::clock;
 pub(super) fn validate_config(path: &Path, openings: usize, json: bool) -> Result<Exit, Exit> {
     let loaded = config::load(path).map_err(|problems| {
         if json {
-            print(&report(false, &problems.0, &[]).to_string());
+            let report = json!({ "valid": false, "problems": problems.0, "warnings": [] });
+            print(&report.to_string());
             return Exit::InvalidConfiguration;
         }
         invalid(problems)
     })?;
     let (windows, now) = (loaded.config.windows.as_ref(), Timestamp::now());
     if json {
-        let mut report = report(true, &[], &loaded.warnings);
+        let mut report = json!({ "valid": true, "problems": [], "warnings": loaded.warnings });
         if let Some(windows) = windows.filter(|_| openings > 0) {
             let opening = |(start, end): (Timestamp, Option<Timestamp>)| json!({"start": start.to_string(), "end": end.map(|end| end.to_string())});
             report["openings"] = windows.openings(now).take(openings).map(opening).collect();
@@ -38,10 +39,6 @@ pub(super) fn validate_config(path: &Path, openings: usize, json: bool) -> Resul
         print(&upcoming(windows, openings, now));
     }
     Ok(Exit::Done)
-}
-
-fn report(valid: bool, problems: &[Problem], warnings: &[Problem]) -> Value {
-    json!({ "valid": valid, "problems": problems, "warnings": warnings })
 }
 
 fn summary(loaded: &Loaded) -> String {

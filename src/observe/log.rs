@@ -20,7 +20,6 @@ use log::kv::Value;
 
 use crate::config::LogFormat;
 use crate::core::Note;
-pub use line::{LINE_LIMIT, VALUE_LIMIT};
 use line::{Style, json, text};
 
 /// What can change while the program runs.

@@ -8,10 +8,10 @@ use log::{Level, Record};
 use crate::clean::{is_hidden, line};
 
 /// The longest line. journald cuts lines of more than 48 KiB in two, and half a JSON object is of no use.
-pub const LINE_LIMIT: usize = 40 * 1024;
+pub(crate) const LINE_LIMIT: usize = 40 * 1024;
 
 /// The longest value, as written: enough of a script's output to see why it failed.
-pub const VALUE_LIMIT: usize = 8 * 1024;
+pub(crate) const VALUE_LIMIT: usize = 8 * 1024;
 
 /// Room kept for the note that something is missing.
 const RESERVE: usize = 64;
@@ -33,7 +33,7 @@ pub(crate) fn json(record: &Record<'_>, node: &str, ts: &str) -> String {
     let text = |name: &str, text: String| (name.to_string(), Field::Text(text));
     let first = [
         text("ts", ts.into()),
-        text("level", level(record.level())),
+        text("level", record.level().as_str().to_ascii_lowercase()),
         text("node", node.into()),
         text("event", event),
         text("msg", record.args().to_string()),
@@ -71,7 +71,7 @@ pub(crate) fn text(record: &Record<'_>, ts: &str, style: Style) -> String {
         false => ("", ""),
     };
     let message = escaped(&shortened(&record.args().to_string(), text_cost));
-    let level = level(record.level());
+    let level = record.level().as_str().to_ascii_lowercase();
     let _ = write!(out, "{ts} {colour}{level:<5}{plain} {message}");
     for (name, field) in std::iter::once(("event".to_string(), Field::Text(event))).chain(others) {
         let pair = format!(" {}={}", escaped(&name), field.text());
@@ -202,10 +202,6 @@ fn escaped(text: &str) -> String {
         }
     }
     out
-}
-
-fn level(level: Level) -> String {
-    level.as_str().to_ascii_lowercase()
 }
 
 /// Its number for syslog, and its colour.
