@@ -151,6 +151,10 @@ impl Machine {
 
     /// In the queue, as one of `all` as far as the answer says.
     pub(super) fn entered(&mut self, create: i64, modified: i64, claim: Claim, all: u32) {
+        // Whoever had the place before cannot commit it any more.
+        self.began = self
+            .began
+            .map(|(cluster, began)| (cluster, began.min(create - 1)));
         self.held = Some(Held {
             create,
             modified,

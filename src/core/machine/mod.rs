@@ -139,6 +139,8 @@ pub struct Machine {
     memory: Memory,
     /// Whether it has a record of its past, or what that could have said has been seen to.
     recorded: bool,
+    /// The cluster and its revision when this process asked it first.
+    began: Option<(u64, i64)>,
     /// The revision of the last registration seen that says this boot: no earlier boot can write it any more.
     signed: Option<i64>,
     /// This process went by another name, or by other keys, before.
@@ -160,6 +162,7 @@ impl Machine {
         let mut machine = Machine {
             recorded: settings.memory.is_some(),
             memory: settings.memory.clone().unwrap_or_default(),
+            began: None,
             signed: None,
             renamed: false,
             nameless: false,

@@ -99,6 +99,10 @@ impl Machine {
 
     fn tested(&mut self, (cluster, revision): (u64, i64)) {
         let boot = self.settings.boot_id.clone();
+        match self.began {
+            Some((known, began)) if known == cluster && began <= revision => {}
+            _ => self.began = Some((cluster, revision)),
+        }
         if self.recorded {
             self.remember(|memory| memory.asked(&boot, cluster, revision));
         } else {
@@ -158,7 +162,11 @@ impl Machine {
         }
         self.judging.reasons.clone_from(&held.claim.reasons);
         let other_boot = held.claim.boot_id != self.settings.boot_id;
-        if other_boot && let Some(why) = self.memory.is_not_ours(&held.claim.boot_id, held.create) {
+        let why = match other_boot {
+            true => self.memory.is_not_ours(&held.claim.boot_id, held.create),
+            false => self.is_another_process(&held),
+        };
+        if let Some(why) = why {
             return self.refuse_copy("claim", &held.claim.boot_id, why);
         }
         let phase = held.claim.phase;
@@ -174,6 +182,14 @@ impl Machine {
                 "an earlier process called the attempt off, and its log says why".to_owned(),
             )))),
         }
+    }
+
+    /// Why a committed claim of this boot is none that an earlier process of this host left. Only one runs at a time, and it has the
+    /// answer to its join before it commits.
+    fn is_another_process(&self, held: &Held) -> Option<&'static str> {
+        let since = held.claim.session != self.session
+            && self.began.is_some_and(|(_, began)| held.create > began);
+        since.then_some("another program made it after this one had begun to use etcd")
     }
 
     fn adopt_nothing(&mut self) {

@@ -7,7 +7,7 @@ use reboot_coordinator::core::facts::DetectorResult;
 use reboot_coordinator::core::{Action, Hook, Input, Reload, Settings};
 use reboot_coordinator::lock::record::encode;
 use reboot_coordinator::lock::{Claim, Domains, NodeRecord, Phase};
-use simulation::by_hand::{Node, detector, settings, unreachable};
+use simulation::by_hand::{Node, detector, name as action_name, settings, unreachable};
 
 pub(super) fn of_boot(boot: &str) -> Settings {
     Settings {
@@ -28,13 +28,17 @@ pub(super) fn idle() -> Node {
 
 /// The committed claim of a machine with the same name and the same machine id.
 fn copy_commits(node: &mut Node) {
+    copy_claims(node, "boot-x", Phase::Rebooting);
+}
+
+fn copy_claims(node: &mut Node, boot: &str, phase: Phase) {
     let claim = Claim {
         v: 1,
         node: "n0".to_owned(),
         node_id: settings().node_id,
-        boot_id: "boot-x".to_owned(),
+        boot_id: boot.to_owned(),
         session: "s".to_owned(),
-        phase: Phase::Rebooting,
+        phase,
         limit: 1,
         domains: Domains::default(),
         reasons: vec!["kernel".to_owned()],
@@ -91,6 +95,38 @@ fn a_claim_that_a_copy_of_this_machine_made_is_not_given_back() {
     }
     assert!(node.said("name_taken", "boot-x"));
     assert_eq!(node.claim().unwrap().boot_id, "boot-x");
+}
+
+/// A snapshot of a running machine has its boot id too. Until it rebooted, its registration tells nothing.
+#[test]
+fn a_claim_that_a_copy_of_the_running_machine_commits_is_not_taken_for_that_of_an_earlier_process()
+{
+    let refuses = |mut node: Node| {
+        while node.exit.is_none() {
+            let action = node.next_action();
+            assert_ne!(action_name(&action), "reboot");
+            node.perform(action);
+        }
+        assert_eq!(node.exit, Some(2));
+        assert!(node.said("name_taken", "another program made it"));
+        assert_eq!(node.claim().unwrap().session, "s");
+        node
+    };
+    let mut node = idle();
+    copy_claims(&mut node, "boot-1", Phase::Rebooting);
+    node.detectors = vec![simulation::by_hand::asks("kernel")];
+    let node = refuses(node);
+    // Who starts now cannot tell it from its own, and waits for a reboot that may be under way.
+    node.followed_by(of_boot("boot-1")).until("reboot");
+
+    // The copy waited already when this process began. It took the place over, and lost it again.
+    let mut node = Node::new(of_boot("boot-1"));
+    node.put("/r/nodes/n0", encode(&idle().registration()));
+    copy_claims(&mut node, "boot-1", Phase::Queued);
+    let count = node.until_sending("queued");
+    copy_claims(&mut node, "boot-1", Phase::Draining);
+    node.pass(count);
+    refuses(node);
 }
 
 #[test]
