@@ -9,13 +9,13 @@ use ureq::Agent;
 use crate::endpoints::EndpointHealth;
 use crate::http::Limits;
 use crate::items::WatchRequest;
-use crate::session::{Certified, Session};
+use crate::session::{Certified, Session, Visit};
 use crate::watch::Watch;
 use crate::{Error, Etcd, Options, Reply, Request, TlsOptions, lock, wire};
 
 mod attempt;
 mod failures;
-use attempt::{Attempt, Failed, judge};
+use attempt::{Failed, attempt, judge};
 use failures::{Failures, repeatable};
 
 /// The longest first attempt at one of several endpoints, before the next is tried. A stopped member accepts connections and
@@ -175,15 +175,15 @@ impl Etcd for Client {
                     until: once.unwrap_or(connect_until),
                 };
                 let in_doubt = self.session.known.in_doubt();
-                let attempt = self.agent().map(|agent| Attempt {
-                    session: &self.session,
-                    agent,
-                    request,
-                    body: &body,
-                    endpoint,
-                    limits,
-                });
-                match attempt.map_err(judge).and_then(Attempt::make) {
+                let ask = |agent: Agent| {
+                    let visit = Visit {
+                        agent: &agent,
+                        endpoint,
+                        limits,
+                    };
+                    attempt(&self.session, visit, request, &body)
+                };
+                match self.agent().map_err(judge).and_then(ask) {
                     Ok(reply) => {
                         endpoints.worked(endpoint);
                         return Ok(reply);

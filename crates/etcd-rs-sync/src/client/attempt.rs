@@ -1,8 +1,6 @@
 //! One attempt at one endpoint: with a token where one is needed, and what a failure says of the other endpoints.
 
-use ureq::Agent;
-
-use crate::http::{Exchange, Limits, exchange};
+use crate::http::{Exchange, exchange};
 use crate::session::{Session, Ticket, Visit};
 use crate::wire::{self, Refusal};
 use crate::{Error, Reply, Request};
@@ -16,87 +14,74 @@ pub(super) enum Failed {
 }
 
 /// One request to one endpoint.
-pub(super) struct Attempt<'a> {
-    pub(super) session: &'a Session,
-    pub(super) agent: Agent,
-    pub(super) request: &'a Request,
-    pub(super) body: &'a str,
-    pub(super) endpoint: usize,
-    pub(super) limits: Limits,
+pub(super) fn attempt(
+    session: &Session,
+    visit: Visit<'_>,
+    request: &Request,
+    body: &str,
+) -> Result<Reply, Failed> {
+    // Nothing is asked of the store yet: a member that stays silent is left for another one.
+    let mut before = visit;
+    before.limits.until = visit.limits.connect_until;
+    let prepared = session.check_version(before);
+    let prepared = prepared.and_then(|()| session.ticket(before));
+    let ticket = prepared.map_err(judge)?;
+    let posted = match post(session, visit, request, body, &ticket) {
+        // It was refused, so it had no effect and may be sent again, once, with a new token.
+        Err((_, true)) if session.options.auth.is_some() => {
+            let ticket = session.renew(visit, &ticket).map_err(judge)?;
+            post(session, visit, request, body, &ticket)
+        }
+        posted => posted,
+    };
+    posted.map_err(|(error, _)| judge(error))
 }
 
-impl Attempt<'_> {
-    pub(super) fn make(self) -> Result<Reply, Failed> {
-        let session = self.session;
-        // Nothing is asked of the store yet: a member that stays silent is left for another one.
-        let until = self.limits.connect_until;
-        let before = self.visit(Limits {
-            until,
-            ..self.limits
-        });
-        let prepared = session.check_version(before);
-        let prepared = prepared.and_then(|()| session.ticket(before));
-        let ticket = prepared.map_err(judge)?;
-        let posted = match self.post(&ticket) {
-            // It was refused, so it had no effect and may be sent again, once, with a new token.
-            Err((_, true)) if session.options.auth.is_some() => {
-                let ticket = session.renew(self.visit(self.limits), &ticket);
-                self.post(&ticket.map_err(judge)?)
-            }
-            posted => posted,
-        };
-        posted.map_err(|(error, _)| judge(error))
-    }
-
-    fn visit(&self, limits: Limits) -> Visit<'_> {
-        Visit {
-            agent: &self.agent,
-            endpoint: self.endpoint,
-            limits,
-        }
-    }
-
-    fn post(&self, ticket: &Ticket) -> Result<Reply, Refused> {
-        let (session, request) = (self.session, self.request);
-        let post = Exchange {
-            url: session.url(self.endpoint, wire::path(request)),
-            body: Some(self.body.as_bytes()),
-            most: wire::longest_reply(request),
-            token: ticket.text.clone(),
-            need_leader: needs_leader(request),
-            limits: self.limits,
-        };
-        let at = |detail: &str| {
-            let detail = session.without_token(ticket, detail);
-            format!("{}: {detail}", session.options.endpoints[self.endpoint])
-        };
-        let unknown = |why: &str| (Error::OutcomeUnknown { detail: at(why) }, false);
-        let known = &session.known;
-        let asked = known.asking();
-        match exchange(&self.agent, &post) {
-            Ok((200, bytes, _)) => match wire::reply(request, &bytes) {
-                Ok(reply) => match known.believe(request, reply.header(), asked) {
-                    Ok(()) => Ok(reply),
-                    Err(why) => Err(unknown(&why)),
-                },
-                // An error in place of the first message of a stream, or something unknown.
-                Err(why) => match session.refusal(ticket, &bytes) {
-                    Refusal { code: 0, .. } => Err(unknown(&why)),
-                    refusal => Err(refused(0, refusal, &at)),
-                },
+fn post(
+    session: &Session,
+    visit: Visit<'_>,
+    request: &Request,
+    body: &str,
+    ticket: &Ticket,
+) -> Result<Reply, Refused> {
+    let post = Exchange {
+        url: session.url(visit.endpoint, wire::path(request)),
+        body: Some(body.as_bytes()),
+        most: wire::longest_reply(request),
+        token: ticket.text.clone(),
+        need_leader: needs_leader(request),
+        limits: visit.limits,
+    };
+    let at = |detail: &str| {
+        let detail = session.without_token(ticket, detail);
+        format!("{}: {detail}", session.options.endpoints[visit.endpoint])
+    };
+    let unknown = |why: &str| (Error::OutcomeUnknown { detail: at(why) }, false);
+    let known = &session.known;
+    let asked = known.asking();
+    match exchange(visit.agent, &post) {
+        Ok((200, bytes, _)) => match wire::reply(request, &bytes) {
+            Ok(reply) => match known.believe(request, reply.header(), asked) {
+                Ok(()) => Ok(reply),
+                Err(why) => Err(unknown(&why)),
             },
-            Ok((status, bytes, _)) => Err(refused(status, session.refusal(ticket, &bytes), &at)),
-            Err(failure) if failure.sent => {
-                // Some servers close the connection where they should say that they do not know the token.
-                if failure.closed {
-                    session.forget(ticket);
-                }
-                Err(unknown(&failure.detail))
+            // An error in place of the first message of a stream, or something unknown.
+            Err(why) => match session.refusal(ticket, &bytes) {
+                Refusal { code: 0, .. } => Err(unknown(&why)),
+                refusal => Err(refused(0, refusal, &at)),
+            },
+        },
+        Ok((status, bytes, _)) => Err(refused(status, session.refusal(ticket, &bytes), &at)),
+        Err(failure) if failure.sent => {
+            // Some servers close the connection where they should say that they do not know the token.
+            if failure.closed {
+                session.forget(ticket);
             }
-            Err(failure) => {
-                let detail = at(&failure.detail);
-                Err((Error::NotSent { detail }, false))
-            }
+            Err(unknown(&failure.detail))
+        }
+        Err(failure) => {
+            let detail = at(&failure.detail);
+            Err((Error::NotSent { detail }, false))
         }
     }
 }
