@@ -20,7 +20,7 @@ pub(crate) struct Session {
     pub(crate) endpoints: Arc<Endpoints>,
     /// What is known of the cluster.
     pub(crate) known: Arc<Known>,
-    token: Mutex<Token>,
+    token: Mutex<Ticket>,
     /// User and password for the next login.
     auth: Mutex<Option<(String, String)>>,
     /// The certificates in use, and how often they were replaced.
@@ -42,13 +42,6 @@ pub(crate) struct Visit<'a> {
     pub(crate) limits: Limits,
 }
 
-#[derive(Clone, Default)]
-struct Token {
-    ticket: Ticket,
-    /// Whether the cluster has been asked.
-    known: bool,
-}
-
 /// A token as it was when a request was sent.
 #[derive(Clone, Default)]
 pub(crate) struct Ticket {
@@ -56,6 +49,8 @@ pub(crate) struct Ticket {
     pub(crate) text: Option<String>,
     /// Counts renewals, so that several threads that are refused together renew once.
     generation: u64,
+    /// Whether the cluster has been asked, and has not refused what it gave.
+    known: bool,
 }
 
 impl Session {
@@ -163,8 +158,8 @@ impl Session {
 
     /// The token to send, after authenticating when that has not happened yet.
     pub(crate) fn ticket(&self, visit: Visit<'_>) -> Result<Ticket, Error> {
-        let Token { ticket, known } = lock(&self.token).clone();
-        if self.options.auth.is_none() || known {
+        let ticket = lock(&self.token).clone();
+        if self.options.auth.is_none() || ticket.known {
             return Ok(ticket);
         }
         self.renew(visit, &ticket)
@@ -175,7 +170,7 @@ impl Session {
     /// # Errors
     /// [`Error::Unauthenticated`] when user and password are refused; [`Error::NotSent`] when that could not be asked.
     pub(crate) fn renew(&self, visit: Visit<'_>, old: &Ticket) -> Result<Ticket, Error> {
-        let standing = lock(&self.token).ticket.clone();
+        let standing = lock(&self.token).clone();
         if standing.generation != old.generation {
             return Ok(standing);
         }
@@ -187,15 +182,15 @@ impl Session {
         let text = self.authenticate(visit, &login)?;
         let mut token = lock(&self.token);
         token.known = true;
-        token.ticket.text = text;
-        token.ticket.generation += 1;
-        Ok(token.ticket.clone())
+        token.text = text;
+        token.generation += 1;
+        Ok(token.clone())
     }
 
     /// Marks a token as refused, so that the next [`Session::ticket`] authenticates again.
     pub(crate) fn forget(&self, refused: &Ticket) {
         let mut token = lock(&self.token);
-        if token.ticket.generation == refused.generation {
+        if token.generation == refused.generation {
             token.known = false;
         }
     }
