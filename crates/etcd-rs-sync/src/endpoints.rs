@@ -29,9 +29,7 @@ pub struct EndpointHealth {
 
 /// The endpoints of a cluster.
 #[derive(Debug)]
-pub(crate) struct Endpoints {
-    state: Mutex<State>,
-}
+pub(crate) struct Endpoints(Mutex<State>);
 
 #[derive(Debug)]
 struct State {
@@ -53,17 +51,16 @@ impl Endpoints {
             ..EndpointHealth::default()
         };
         let health = urls.iter().map(known).collect();
-        let state = Mutex::new(State {
+        Endpoints(Mutex::new(State {
             health,
             current: 0,
             order,
-        });
-        Endpoints { state }
+        }))
     }
 
     /// The best that is not among those tried already.
     pub(crate) fn next(&self, tried: &[usize]) -> Option<usize> {
-        let state = lock(&self.state);
+        let state = lock(&self.0);
         let failure = |index: usize| state.health[index].failed.as_ref();
         let rank = |index: &usize| match failure(*index).filter(|_| state.health[*index].fails) {
             None => (u8::from(*index != state.current), None),
@@ -75,7 +72,7 @@ impl Endpoints {
 
     /// It answered as a member does.
     pub(crate) fn worked(&self, index: usize) {
-        let mut state = lock(&self.state);
+        let mut state = lock(&self.0);
         let health = &mut state.health[index];
         (health.answered, health.fails) = (Some(Instant::now()), false);
         let current = state.current;
@@ -86,23 +83,23 @@ impl Endpoints {
 
     /// It did not. What runs there may be another program by the time it is asked again.
     pub(crate) fn failed(&self, index: usize, why: &str) {
-        let health = &mut lock(&self.state).health[index];
+        let health = &mut lock(&self.0).health[index];
         (health.version, health.fails) = (None, true);
         health.failed = Some((Instant::now(), why.to_owned()));
     }
 
     pub(crate) fn has_version(&self, index: usize) -> bool {
-        lock(&self.state).health[index].version.is_some()
+        lock(&self.0).health[index].version.is_some()
     }
 
     pub(crate) fn set_version(&self, index: usize, version: String, date: Option<String>) {
-        let health = &mut lock(&self.state).health[index];
+        let health = &mut lock(&self.0).health[index];
         health.version = Some(version);
         health.date = date.map(|date| (Instant::now(), date));
     }
 
     pub(crate) fn health(&self) -> Vec<EndpointHealth> {
-        lock(&self.state).health.clone()
+        lock(&self.0).health.clone()
     }
 }
 

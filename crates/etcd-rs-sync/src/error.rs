@@ -79,22 +79,7 @@ impl Error {
             | Error::Setup { .. } => true,
         }
     }
-}
 
-/// What happened, and what to do about it.
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = self.text();
-        f.write_str(&text)?;
-        // What was passed on from another error has its remedy already.
-        match remedies(&text).first() {
-            Some(remedy) if !text.contains(remedy.todo) => write!(f, "; {}", remedy.todo),
-            _ => Ok(()),
-        }
-    }
-}
-
-impl Error {
     /// Whether the reply was longer than is read: less may be asked for at a time.
     pub fn is_too_long(&self) -> bool {
         matches!(self, Error::OutcomeUnknown { detail } if detail.contains(TOO_LONG))
@@ -118,6 +103,19 @@ impl Error {
                 message,
             } => format!("etcd refused: {message} (code {code}, HTTP {http_status})"),
             Error::Setup { detail } => detail.clone(),
+        }
+    }
+}
+
+/// What happened, and what to do about it.
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.text();
+        f.write_str(&text)?;
+        // What was passed on from another error has its remedy already.
+        match remedies(&text).first() {
+            Some(remedy) if !text.contains(remedy.todo) => write!(f, "; {}", remedy.todo),
+            _ => Ok(()),
         }
     }
 }

@@ -70,7 +70,7 @@ impl Request {
 }
 
 /// Which keys: one key, a half-open range, or a prefix.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Keys {
     /// The key, or the first key of the range.
     pub key: Bytes,
@@ -120,7 +120,7 @@ impl Keys {
 }
 
 /// Read keys.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Range {
     /// Which keys.
     pub keys: Keys,
@@ -145,21 +145,16 @@ impl Range {
     pub fn of(keys: Keys) -> Range {
         Range {
             keys,
-            limit: 0,
-            revision: 0,
-            serializable: false,
-            keys_only: false,
-            count_only: false,
-            order: Order::Key,
-            max_create_revision: 0,
+            ..Range::default()
         }
     }
 }
 
 /// Order of a range's pairs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
     /// By key, ascending.
+    #[default]
     Key,
     /// By create revision, ascending.
     CreateRevision,
@@ -170,7 +165,7 @@ pub enum Order {
 }
 
 /// Write one key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Put {
     /// The key.
     pub key: Bytes,
@@ -193,9 +188,7 @@ impl Put {
             key: key.into(),
             value: value.into(),
             lease,
-            prev_kv: false,
-            ignore_lease: false,
-            ignore_value: false,
+            ..Put::default()
         }
     }
 }

@@ -13,20 +13,18 @@ pub(super) fn repeatable(request: &Request) -> bool {
 
 /// What the attempts of one call came to.
 #[derive(Default)]
-pub(super) struct Failures {
-    errors: Vec<Error>,
-}
+pub(super) struct Failures(Vec<Error>);
 
 /// How many attempts an error tells about; the last ones.
 const MAX_TOLD: usize = 4;
 
 impl Failures {
     pub(super) fn push(&mut self, error: Error) {
-        self.errors.push(error);
+        self.0.push(error);
     }
 
     fn may_have_had_effect(&self) -> bool {
-        self.errors.iter().any(|error| !error.is_definite())
+        self.0.iter().any(|error| !error.is_definite())
     }
 
     pub(super) fn allow_repeat(&self, request: &Request) -> bool {
@@ -51,19 +49,16 @@ impl Failures {
     }
 
     pub(super) fn into_error(mut self, why: &str) -> Error {
-        let no_leader = self
-            .errors
-            .iter()
-            .all(|e| matches!(e, Error::NoLeader { .. }))
-            && !self.errors.is_empty();
+        let no_leader =
+            self.0.iter().all(|e| matches!(e, Error::NoLeader { .. })) && !self.0.is_empty();
         let unknown = self.may_have_had_effect();
-        if self.errors.len() == 1
-            && let Some(only) = self.errors.pop()
+        if self.0.len() == 1
+            && let Some(only) = self.0.pop()
         {
             return only;
         }
-        let from = self.errors.len().saturating_sub(MAX_TOLD);
-        let told: Vec<String> = self.errors[from..].iter().map(detail_of).collect();
+        let from = self.0.len().saturating_sub(MAX_TOLD);
+        let told: Vec<String> = self.0[from..].iter().map(detail_of).collect();
         let detail = match told.is_empty() {
             true => why.to_owned(),
             false => format!("{} ({why})", told.join("; ")),
