@@ -46,8 +46,8 @@ impl TlsOptions {
 
     /// What ureq is given, after the same code path has accepted it that would panic later.
     pub(crate) fn to_ureq(&self) -> Result<TlsConfig, Error> {
-        let parsed = self.parse()?;
-        let of_ureq = |chain: &[CertificateDer<'static>]| -> Vec<Certificate<'static>> {
+        let (roots, chain, _) = self.parse()?;
+        let of_ureq = |chain: &Chain| -> Vec<Certificate<'static>> {
             let chain = chain.iter();
             chain
                 .map(|der| Certificate::from_der(der).to_owned())
@@ -57,15 +57,14 @@ impl TlsOptions {
             Some((_, key_pem)) => {
                 let key = PrivateKey::from_pem(key_pem)
                     .map_err(|_| setup("the client key cannot be read".into()))?;
-                let chain = of_ureq(&parsed.client_chain);
-                Some(ClientCert::new_with_certs(&chain, key))
+                Some(ClientCert::new_with_certs(&of_ureq(&chain), key))
             }
             None => None,
         };
         Ok(TlsConfig::builder()
             .provider(TlsProvider::Rustls)
             .unversioned_rustls_crypto_provider(provider())
-            .root_certs(RootCerts::new_with_certs(&of_ureq(&parsed.roots)))
+            .root_certs(RootCerts::new_with_certs(&of_ureq(&roots)))
             .client_cert(client)
             .disable_verification(self.insecure_skip_verify)
             .build())
@@ -93,11 +92,8 @@ impl TlsOptions {
             .map_err(|e| setup(format!("TLS cannot be set up: {e}")))?
             .with_root_certificates(store);
         let Some((cert_pem, key_pem)) = &self.client_pem else {
-            return Ok(Parsed {
-                roots,
-                client_chain: Vec::new(),
-                config: builder.with_no_client_auth(),
-            });
+            let config = builder.with_no_client_auth();
+            return Ok((roots, Vec::new(), config));
         };
         let chain = certificates(cert_pem, "the client certificate")?;
         let key = PrivateKeyDer::from_pem_slice(key_pem).map_err(|_| {
@@ -111,27 +107,20 @@ impl TlsOptions {
                     "the client certificate and key cannot be used together: {e}"
                 ))
             })?;
-        Ok(Parsed {
-            roots,
-            client_chain: chain,
-            config,
-        })
+        Ok((roots, chain, config))
     }
 }
 
-pub(crate) struct Parsed {
-    roots: Vec<CertificateDer<'static>>,
-    client_chain: Vec<CertificateDer<'static>>,
-    /// What a handshake is made with that checks the server's certificate.
-    pub(crate) config: ClientConfig,
-}
+/// The roots, the client's chain, and what a handshake is made with that checks the server's certificate.
+type Parsed = (Chain, Chain, ClientConfig);
+type Chain = Vec<CertificateDer<'static>>;
 
 /// ring, named explicitly: no process-wide default is relied on.
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
-fn certificates(pem: &[u8], what: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
+fn certificates(pem: &[u8], what: &str) -> Result<Chain, Error> {
     let parsed: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let certificates = parsed.map_err(|e| setup(format!("{what} is not valid PEM: {e}")))?;
     if certificates.is_empty() {

@@ -204,14 +204,8 @@ impl Watch {
                 self.avoided = None;
                 self.session.endpoints.worked(self.endpoint);
                 self.ready.push_back(WatchItem::Connected { revision });
-                self.stream = Some(stream);
-                Ok(())
             }
-            Ok(Message::Events { revision, events }) => {
-                self.take_events(revision, events);
-                self.stream = Some(stream);
-                Ok(())
-            }
+            Ok(Message::Events { revision, events }) => self.take_events(revision, events),
             Ok(Message::Compacted { compact_revision }) => {
                 // The server keeps the connection, but this watch on it is over.
                 self.next_revision = self.next_revision.max(compact_revision);
@@ -219,14 +213,16 @@ impl Watch {
                     .push_back(WatchItem::Compacted { compact_revision });
                 self.backoff.failed(Instant::now());
                 self.leave();
-                Ok(())
+                return Ok(());
             }
             Ok(Message::Failed(refusal)) => {
                 self.note_life(&stream);
-                self.refused(0, refusal, &stream.ticket)
+                return self.refused(0, refusal, &stream.ticket);
             }
-            Err(why) => Err(self.stream_lost(&stream, &why)),
+            Err(why) => return Err(self.stream_lost(&stream, &why)),
         }
+        self.stream = Some(stream);
+        Ok(())
     }
 
     fn take_events(&mut self, revision: i64, mut events: Vec<Event>) {
