@@ -63,11 +63,11 @@ pub(super) fn read(field: &Field<'_>, host: &Host) -> Option<Vec<Detector>> {
 
 /// Commands of one program with other arguments are told apart by numbers. An equal one is refused.
 fn number(detector: &mut Detector, before: &[Detector]) {
-    let DetectorKind::Command { cmd, .. } = &detector.kind else {
+    let DetectorKind::Command(cmd, _) = &detector.kind else {
         return;
     };
     let default = of_program(cmd);
-    let is_same = |it: &&Detector| matches!(&it.kind, DetectorKind::Command { cmd, .. } if of_program(cmd) == default);
+    let is_same = |it: &&Detector| matches!(&it.kind, DetectorKind::Command(cmd, _) if of_program(cmd) == default);
     let same: Vec<_> = before.iter().filter(is_same).collect();
     if detector.name == default
         && !same.is_empty()
@@ -176,13 +176,7 @@ fn command(map: &Field<'_>, host: &Host) -> Option<(String, DetectorKind)> {
              `type: file`, or set success_exit_codes: [0]"
         ));
     }
-    Some((
-        of_program(&cmd),
-        DetectorKind::Command {
-            cmd,
-            success_exit_codes: codes,
-        },
-    ))
+    Some((of_program(&cmd), DetectorKind::Command(cmd, codes)))
 }
 
 /// The program of a command that says yes with 0, as sentinel commands of kured do, also as the whole of a shell's line. One that
@@ -224,16 +218,13 @@ fn http(map: &Field<'_>, _: &Host) -> Option<(String, DetectorKind)> {
         true => Some(files::authorities(&ca)?),
         false => None,
     };
-    let means = means(map)?;
     let check = HttpCheck {
         url,
-        means,
+        means: means(map)?,
         ca_file,
     };
-    Some((
-        format!("http:{}", public(&shown)),
-        DetectorKind::Http(check),
-    ))
+    let name = format!("http:{}", public(&shown));
+    Some((name, DetectorKind::Http(check)))
 }
 
 /// The address without what may be a secret in it, for the name; or why it cannot be used, which repeats nothing of it.
@@ -295,10 +286,7 @@ fn means(map: &Field<'_>) -> Option<HttpMeans> {
                     "{text:?} is not a JSON pointer; write ~0 for a ~ in a name, and ~1 for a slash"
                 ));
             }
-            Some(HttpMeans::Json {
-                pointer: text,
-                equals: equals.scalar()?,
-            })
+            Some(HttpMeans::Json(text, equals.scalar()?))
         }
         (true, _, _) => {
             codes.refuse("does not go with `pointer` and `equals`; remove one or the other")

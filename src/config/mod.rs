@@ -189,13 +189,9 @@ pub enum DetectorKind {
         /// Absolute path.
         path: PathBuf,
     },
-    /// Required when the command exits non-zero, or exactly with one of `success_exit_codes`.
-    Command {
-        /// Program and arguments; the program is an absolute path.
-        cmd: Vec<String>,
-        /// Empty: any non-zero exit means required.
-        success_exit_codes: Vec<i32>,
-    },
+    /// Required when the command exits non-zero, or exactly with one of these codes, when there are any. The first of its words, its
+    /// program, is an absolute path.
+    Command(Vec<String>, Vec<i32>),
     /// Required while the running kernel is not the newest installed one, or the one that the boot loader is told to start.
     Kernel,
     /// Required when a server says so.
@@ -218,13 +214,9 @@ pub struct HttpCheck {
 pub enum HttpMeans {
     /// One of these status codes; every other one from 200 to 299 means "not required".
     Status(Vec<u16>),
-    /// A JSON document that holds this value there; any other value means "not required".
-    Json {
-        /// RFC 6901.
-        pointer: String,
-        /// A text, a number or a truth value.
-        equals: serde_json::Value,
-    },
+    /// A JSON document that holds this text, number or truth value where this pointer (RFC 6901) leads; any other value means "not
+    /// required".
+    Json(String, serde_json::Value),
 }
 
 /// A hook.

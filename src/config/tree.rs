@@ -26,11 +26,9 @@ impl Place {
 
     /// A line of the same file.
     pub(super) fn in_line(&self, line: usize) -> Place {
-        let file = Arc::clone(&self.file);
-        Place {
-            file,
-            line: Some(line),
-        }
+        let mut place = self.clone();
+        place.line = Some(line);
+        place
     }
 
     /// A problem here.

@@ -67,7 +67,7 @@ fn answer(check: &HttpCheck, limit: Duration) -> Result<DetectorResult, String> 
             Ok(DetectorResult::Required(format!("status {status}")))
         }
         HttpMeans::Status(_) if (200..300).contains(&status) => Ok(DetectorResult::Clear),
-        HttpMeans::Json { pointer, equals } if (200..300).contains(&status) => {
+        HttpMeans::Json(pointer, equals) if (200..300).contains(&status) => {
             let document = document(response.into_body(), limit)?;
             let found = document.pointer(pointer);
             let place = if pointer.is_empty() {
@@ -81,7 +81,7 @@ fn answer(check: &HttpCheck, limit: Duration) -> Result<DetectorResult, String> 
                 false => DetectorResult::Clear,
             })
         }
-        HttpMeans::Status(_) | HttpMeans::Json { .. } => Err(match status {
+        HttpMeans::Status(_) | HttpMeans::Json(..) => Err(match status {
             300..400 => format!("status {status}: redirects are not followed; name the final URL"),
             _ => format!("status {status}"),
         }),

@@ -40,10 +40,7 @@ fn run(detector: &Detector, env: &[(String, String)], cancel: &Cancel) -> Detect
             limited(&key, limit, cancel, FILES, move || file(&owned))
                 .unwrap_or_else(DetectorResult::Failed)
         }
-        DetectorKind::Command {
-            cmd,
-            success_exit_codes,
-        } => {
+        DetectorKind::Command(cmd, success_exit_codes) => {
             let spec = process::Command::new(cmd.clone(), env.to_vec(), limit);
             command(&process::run(&spec, cancel), success_exit_codes)
         }
@@ -163,10 +160,7 @@ mod tests {
 
     fn ask_sh(script: &str, success_exit_codes: &[i32]) -> DetectorResult {
         let cmd = vec!["/bin/sh".into(), "-c".into(), script.into()];
-        ask(DetectorKind::Command {
-            cmd,
-            success_exit_codes: success_exit_codes.to_vec(),
-        })
+        ask(DetectorKind::Command(cmd, success_exit_codes.to_vec()))
     }
 
     fn required(why: &str) -> DetectorResult {
@@ -251,14 +245,9 @@ mod tests {
             DetectorResult::Failed("killed by signal 9: broken".into())
         );
         let cmd = vec!["/nonexistent/command".into()];
-        assert!(failed(ask(DetectorKind::Command {
-            cmd,
-            success_exit_codes: vec![]
-        })));
-        let kind = DetectorKind::Command {
-            cmd: vec!["/bin/sleep".into(), "1000".into()],
-            success_exit_codes: vec![],
-        };
+        assert!(failed(ask(DetectorKind::Command(cmd, vec![]))));
+        let sleep = vec!["/bin/sleep".into(), "1000".into()];
+        let kind = DetectorKind::Command(sleep, vec![]);
         let slow = Detector {
             name: "slow".into(),
             timeout: Duration::from_millis(100),

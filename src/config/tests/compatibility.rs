@@ -20,10 +20,7 @@ fn every_field_of_clusterrebootd_loads_with_its_meaning() {
     assert_eq!(config.detectors.len(), 3);
     assert_eq!(config.detectors[1].timeout, seconds(12));
     assert_eq!(config.detectors[2].name, "file:/run/needs-reboot");
-    let DetectorKind::Command {
-        success_exit_codes, ..
-    } = &config.detectors[1].kind
-    else {
+    let DetectorKind::Command(_, success_exit_codes) = &config.detectors[1].kind else {
         panic!("no command")
     };
     assert_eq!(*success_exit_codes, [1, 100]);

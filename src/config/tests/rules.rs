@@ -191,10 +191,8 @@ fn values_arrive_where_they_belong() {
         ("command:needs-restarting", Duration::from_secs(7))
     );
     let program = fixture.path("bin/needs-restarting").display().to_string();
-    let expected = DetectorKind::Command {
-        cmd: vec![program, "-r".to_owned()],
-        success_exit_codes: vec![1, 2],
-    };
+    let cmd = vec![program, "-r".to_owned()];
+    let expected = DetectorKind::Command(cmd, vec![1, 2]);
     assert_eq!(detector.kind, expected);
 }
 

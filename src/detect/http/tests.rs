@@ -48,10 +48,7 @@ fn asked(url: String, means: HttpMeans, limit: Duration) -> DetectorResult {
 }
 
 fn flag() -> HttpMeans {
-    HttpMeans::Json {
-        pointer: "/reboot/required".into(),
-        equals: json!(true),
-    }
+    HttpMeans::Json("/reboot/required".into(), json!(true))
 }
 
 fn failure(result: DetectorResult) -> String {
@@ -108,10 +105,7 @@ fn the_value_at_the_pointer_decides() {
             required("the document is \"yes\""),
         ),
     ] {
-        let means = HttpMeans::Json {
-            pointer: pointer.into(),
-            equals,
-        };
+        let means = HttpMeans::Json(pointer.into(), equals);
         assert_eq!(
             asked(says("200 OK", "", body), means, LIMIT),
             expected,
