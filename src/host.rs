@@ -22,18 +22,13 @@ const READ_LIMIT: u64 = 64 * 1024;
 /// Held by the one daemon or `--once` run of this host, for as long as the value lives; the kernel releases it with the
 /// process, so that a leftover file means nothing.
 #[derive(Debug)]
-pub struct InstanceLock {
-    file: File,
-}
+pub struct InstanceLock(File);
 
 /// Why there is no lock.
 #[derive(Debug)]
 pub enum LockError {
-    /// Another instance has it.
-    Held {
-        /// Its process id, for people; `None` when it has not written it yet.
-        pid: Option<u32>,
-    },
+    /// Another instance has it: its process id, for people; `None` when it has not written it yet.
+    Held(Option<u32>),
     /// The file could not be made or locked: which, and why.
     Io(io::Error),
 }
@@ -47,11 +42,11 @@ impl From<io::Error> for LockError {
 impl fmt::Display for LockError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            LockError::Held { pid: Some(pid) } => write!(
+            LockError::Held(Some(pid)) => write!(
                 f,
                 "another instance runs on this host, with process id {pid}"
             ),
-            LockError::Held { pid: None } => write!(f, "another instance runs on this host"),
+            LockError::Held(None) => write!(f, "another instance runs on this host"),
             LockError::Io(error) => error.fmt(f),
         }
     }
@@ -100,7 +95,7 @@ impl InstanceLock {
     /// What stands in the way, and what to do.
     pub(crate) fn guards(&mut self, run_dir: &Path) -> io::Result<()> {
         let path = run_dir.join("instance.lock");
-        if !is_at(&self.file, &path)? {
+        if !is_at(&self.0, &path)? {
             *self = InstanceLock::acquire(run_dir).map_err(|error| {
                 let words =
                     "is not there any more as this daemon took it, and cannot be taken anew";
@@ -148,7 +143,7 @@ impl InstanceLock {
                 let _ = file
                     .set_len(0)
                     .and_then(|()| writeln!(file, "{}", std::process::id()));
-                Ok(Some(InstanceLock { file }))
+                Ok(Some(InstanceLock(file)))
             }
             Ok(()) => Ok(None),
             Err(TryLockError::WouldBlock) => Err(match stranger(&meta) {
@@ -156,9 +151,7 @@ impl InstanceLock {
                     "is held by {who}, which is no reboot-coordinator; end it"
                 ))
                 .into(),
-                None => LockError::Held {
-                    pid: read_pid(&mut file),
-                },
+                None => LockError::Held(read_pid(&mut file)),
             }),
             Err(TryLockError::Error(error)) => Err(error.into()),
         }

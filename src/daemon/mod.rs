@@ -81,11 +81,11 @@ pub struct Start {
 pub fn run(config: Config, start: Start) -> u8 {
     let lock = match InstanceLock::acquire(&config.run_dir) {
         Ok(lock) => lock,
-        Err(error @ LockError::Held { .. }) => {
+        Err(error @ LockError::Held(_)) => {
             log::error!(event = "another_instance"; "{error}");
             return EXIT_ANOTHER_INSTANCE;
         }
-        Err(error @ LockError::Io { .. }) => {
+        Err(error @ LockError::Io(_)) => {
             log::error!(event = "no_instance_lock"; "the instance lock cannot be taken: {error}; check run_dir");
             return EXIT_FAILURE;
         }

@@ -34,7 +34,7 @@ fn the_second_instance_is_told_who_the_first_is_until_that_ends() {
     let first = InstanceLock::acquire(&run_dir).unwrap();
     let me = std::process::id();
     match InstanceLock::acquire(&run_dir) {
-        Err(LockError::Held { pid }) => assert_eq!(pid, Some(me)),
+        Err(LockError::Held(pid)) => assert_eq!(pid, Some(me)),
         other => panic!("{other:?}"),
     }
     drop(first);

@@ -2,21 +2,17 @@
 
 /// Builds every key from one prefix: the namespace followed by `lock_key`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Keys {
-    prefix: String,
-}
+pub struct Keys(String);
 
 impl Keys {
     /// `lock_key` without a trailing slash.
     pub fn new(namespace: &str, lock_key: &str) -> Keys {
-        Keys {
-            prefix: format!("{namespace}{lock_key}"),
-        }
+        Keys(format!("{namespace}{lock_key}"))
     }
 
     /// What all keys start with.
     pub fn prefix(&self) -> &str {
-        &self.prefix
+        &self.0
     }
 
     /// The node a key below one of the prefixes names; `None` for a key that is not ours: of a tool, or of a group whose
@@ -38,7 +34,7 @@ macro_rules! keys {
     ($($(#[$doc:meta])* $name:ident($($part:ident),*) = $below:literal;)*) => {
         impl Keys {
             $($(#[$doc])* pub fn $name(&self, $($part: &str),*) -> String {
-                format!(concat!("{}", $below), self.prefix, $($part = $part),*)
+                format!(concat!("{}", $below), self.0, $($part = $part),*)
             })*
         }
 

@@ -12,7 +12,7 @@ use super::reboot_requests::{self, Seen};
 use super::record::{self, Cooldown, Pause, RecordError, Report, decode};
 
 /// What the gates judge, at one revision.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GateRead {
     /// The store's revision.
     pub revision: i64,
@@ -75,14 +75,10 @@ pub fn gate_read(reply: Reply, keys: &Keys) -> Result<GateRead, Malformed> {
         [nodes, alive, claims] => (Some(members(keys, nodes, alive, claims)), Some(*claims)),
         _ => return Err(Malformed("a txn answered another number of reads")),
     };
-    let mut claims = Vec::new();
-    let mut displaced = 0;
-    if let Some(found) = found {
-        claims = named(&keys.claims(), &found.kvs, Found::of);
-        if found.more {
-            displaced = found.kvs.len() - claims.len();
-        }
-    }
+    let claims_of = |found: &RangeReply| named(&keys.claims(), &found.kvs, Found::of);
+    let mut claims = found.map(claims_of).unwrap_or_default();
+    let cut = found.filter(|found| found.more);
+    let displaced = cut.map_or(0, |found| found.kvs.len() - claims.len());
     claims.retain(|(_, found)| may_be_down(found));
     let [.., go_on, failed] = own;
     Ok(GateRead {
@@ -105,10 +101,7 @@ pub(super) fn gates(revision: i64, own: &[&RangeReply]) -> Result<GateRead, Malf
         claim: single(claim)?.map(Found::of),
         registration: single(node)?.map(dated),
         request: single(request)?.map(reboot_requests::of),
-        line: Line::default(),
-        claims: Vec::new(),
-        displaced: 0,
-        members: None,
+        ..GateRead::default()
     })
 }
 

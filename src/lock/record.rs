@@ -207,11 +207,7 @@ pub struct RebootRequest {
 impl RebootRequest {
     /// As a reason for a reboot.
     pub fn text(&self) -> String {
-        let urgently = if self.urgent_until.is_some() {
-            "urgently "
-        } else {
-            ""
-        };
+        let urgently = self.urgent_until.as_ref().map_or("", |_| "urgently ");
         format!("{urgently}requested by {}: {}", self.by, self.reason)
     }
 }
