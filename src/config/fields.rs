@@ -2,111 +2,99 @@
 
 use super::tree::join;
 
-/// A field of the configuration.
-#[derive(Clone, Copy, Debug)]
-pub struct Field {
-    /// Its path, lists as `[]`.
-    pub path: &'static str,
-    /// What holds when it is absent, as the documentation writes it.
-    pub default: &'static str,
-}
-
-const fn field(path: &'static str, default: &'static str) -> Field {
-    Field { path, default }
-}
-
-/// All fields, in the order of the documentation. A map stands before its fields.
-pub const FIELDS: &[Field] = &[
-    field("node_name", "required"),
-    field("node_id", "made of `/etc/machine-id`"),
-    field("reboot_required_detectors", "required"),
-    field("reboot_required_detectors[].type", "required"),
-    field("reboot_required_detectors[].name", "a description"),
-    field("reboot_required_detectors[].timeout_sec", "30"),
-    field("reboot_required_detectors[].path", "required for `file`"),
-    field("reboot_required_detectors[].cmd", "required for `command`"),
-    field("reboot_required_detectors[].url", "required for `http`"),
-    field("reboot_required_detectors[].pointer", "none"),
-    field("reboot_required_detectors[].equals", "none"),
-    field("reboot_required_detectors[].status_codes", "none"),
-    field(
+/// The path of each field, lists as `[]`, and what holds when it is absent, as the documentation writes it. All are there, in the order of
+/// the documentation; a map stands before its fields.
+pub const FIELDS: &[(&str, &str)] = &[
+    ("node_name", "required"),
+    ("node_id", "made of `/etc/machine-id`"),
+    ("reboot_required_detectors", "required"),
+    ("reboot_required_detectors[].type", "required"),
+    ("reboot_required_detectors[].name", "a description"),
+    ("reboot_required_detectors[].timeout_sec", "30"),
+    ("reboot_required_detectors[].path", "required for `file`"),
+    ("reboot_required_detectors[].cmd", "required for `command`"),
+    ("reboot_required_detectors[].url", "required for `http`"),
+    ("reboot_required_detectors[].pointer", "none"),
+    ("reboot_required_detectors[].equals", "none"),
+    ("reboot_required_detectors[].status_codes", "none"),
+    (
         "reboot_required_detectors[].tls_ca_file",
         "those of the system",
     ),
-    field("reboot_required_detectors[].success_exit_codes", "1 to 125"),
-    field("health_script", "required"),
-    field("health_timeout_sec", "30"),
-    field("health_publish_interval_sec", "60"),
-    field("check_interval_sec", "60"),
-    field("backoff_min_sec", "5"),
-    field("backoff_max_sec", "60"),
-    field("min_reboot_interval_sec", "0"),
-    field("max_concurrent_reboots", "1"),
-    field("labels", "none"),
-    field("limits", "none"),
-    field("wave", "0"),
-    field("lock_key", "required"),
-    field("lock_ttl_sec", "90"),
-    field("hold_timeout_sec", "none"),
-    field("etcd_endpoints", "required"),
-    field("etcd_namespace", "empty"),
-    field("etcd_timeout_sec", "5"),
-    field("etcd_tls", "none"),
-    field("etcd_tls.enabled", "false"),
-    field("etcd_tls.ca_file", "required with TLS"),
-    field("etcd_tls.cert_file", "none"),
-    field("etcd_tls.key_file", "none"),
-    field("etcd_tls.insecure_skip_verify", "false"),
-    field("etcd_auth", "none"),
-    field("etcd_auth.username", "required"),
-    field("etcd_auth.password_file", "required"),
-    field(
+    ("reboot_required_detectors[].success_exit_codes", "1 to 125"),
+    ("health_script", "required"),
+    ("health_timeout_sec", "30"),
+    ("health_publish_interval_sec", "60"),
+    ("check_interval_sec", "60"),
+    ("backoff_min_sec", "5"),
+    ("backoff_max_sec", "60"),
+    ("min_reboot_interval_sec", "0"),
+    ("max_concurrent_reboots", "1"),
+    ("labels", "none"),
+    ("limits", "none"),
+    ("wave", "0"),
+    ("lock_key", "required"),
+    ("lock_ttl_sec", "90"),
+    ("hold_timeout_sec", "none"),
+    ("etcd_endpoints", "required"),
+    ("etcd_namespace", "empty"),
+    ("etcd_timeout_sec", "5"),
+    ("etcd_tls", "none"),
+    ("etcd_tls.enabled", "false"),
+    ("etcd_tls.ca_file", "required with TLS"),
+    ("etcd_tls.cert_file", "none"),
+    ("etcd_tls.key_file", "none"),
+    ("etcd_tls.insecure_skip_verify", "false"),
+    ("etcd_auth", "none"),
+    ("etcd_auth.username", "required"),
+    ("etcd_auth.password_file", "required"),
+    (
         "reboot_command",
         "`[/sbin/shutdown, -r, now, \"coordinated kernel reboot\"]`",
     ),
-    field("reboot_timeout_sec", "600"),
-    field("pre_reboot_hook", "none"),
-    field("pre_reboot_hook.command", "required"),
-    field("pre_reboot_hook.timeout_sec", "300"),
-    field("post_boot_hook", "none"),
-    field("post_boot_hook.command", "required"),
-    field("post_boot_hook.timeout_sec", "300"),
-    field("event_hook", "none"),
-    field("event_hook.command", "required"),
-    field("event_hook.timeout_sec", "30"),
-    field("post_boot_settle_sec", "0"),
-    field("max_reboots_without_clearing", "1"),
-    field("halt_after", "1"),
-    field("halt_scope", "`all`"),
-    field("cluster_policies", "none"),
-    field("cluster_policies.min_healthy_fraction", "none"),
-    field("cluster_policies.min_healthy_absolute", "none"),
-    field("cluster_policies.forbid_if_only_fallback_left", "false"),
-    field("cluster_policies.fallback_nodes", "empty"),
-    field("windows", "none"),
-    field("windows.timezone", "`local`"),
-    field("windows.deny", "empty"),
-    field("windows.allow", "empty"),
-    field("kill_switch_file", "`/etc/reboot-coordinator/disable`"),
-    field("metrics", "none"),
-    field("metrics.enabled", "false"),
-    field("metrics.listen", "`127.0.0.1:9746`"),
-    field("metrics.names", "empty"),
-    field("log", "none"),
-    field("log.level", "`info`"),
-    field("log.format", "`json`; `text` on a terminal"),
-    field("dry_run", "false"),
-    field("run_dir", "`/run/reboot-coordinator`"),
-    field("boot_id_file", "`/proc/sys/kernel/random/boot_id`"),
+    ("reboot_timeout_sec", "600"),
+    ("pre_reboot_hook", "none"),
+    ("pre_reboot_hook.command", "required"),
+    ("pre_reboot_hook.timeout_sec", "300"),
+    ("post_boot_hook", "none"),
+    ("post_boot_hook.command", "required"),
+    ("post_boot_hook.timeout_sec", "300"),
+    ("event_hook", "none"),
+    ("event_hook.command", "required"),
+    ("event_hook.timeout_sec", "30"),
+    ("post_boot_settle_sec", "0"),
+    ("max_reboots_without_clearing", "1"),
+    ("halt_after", "1"),
+    ("halt_scope", "`all`"),
+    ("cluster_policies", "none"),
+    ("cluster_policies.min_healthy_fraction", "none"),
+    ("cluster_policies.min_healthy_absolute", "none"),
+    ("cluster_policies.forbid_if_only_fallback_left", "false"),
+    ("cluster_policies.fallback_nodes", "empty"),
+    ("windows", "none"),
+    ("windows.timezone", "`local`"),
+    ("windows.deny", "empty"),
+    ("windows.allow", "empty"),
+    ("kill_switch_file", "`/etc/reboot-coordinator/disable`"),
+    ("metrics", "none"),
+    ("metrics.enabled", "false"),
+    ("metrics.listen", "`127.0.0.1:9746`"),
+    ("metrics.names", "empty"),
+    ("log", "none"),
+    ("log.level", "`info`"),
+    ("log.format", "`json`; `text` on a terminal"),
+    ("dry_run", "false"),
+    ("run_dir", "`/run/reboot-coordinator`"),
+    ("boot_id_file", "`/proc/sys/kernel/random/boot_id`"),
 ];
 
 /// The names of the fields directly inside of the map `parent` (empty for the top), lists written as `[]`.
 pub(super) fn names_in(parent: &str) -> impl Iterator<Item = &'static str> {
     let parent = parent.to_owned();
-    FIELDS.iter().filter_map(move |field| {
+    FIELDS.iter().filter_map(move |(path, _)| {
         let name = match parent.as_str() {
-            "" => field.path,
-            parent => field.path.strip_prefix(parent)?.strip_prefix('.')?,
+            "" => path,
+            parent => path.strip_prefix(parent)?.strip_prefix('.')?,
         };
         (!name.contains(['.', '['])).then_some(name)
     })
@@ -115,14 +103,14 @@ pub(super) fn names_in(parent: &str) -> impl Iterator<Item = &'static str> {
 /// Whether `name` is one of them. A configuration is read before each commit, so this is quick.
 pub(super) fn is_in(parent: &str, name: &str) -> bool {
     let path = join(parent, name);
-    !name.contains(['.', '[']) && FIELDS.iter().any(|field| field.path == path)
+    !name.contains(['.', '[']) && FIELDS.iter().any(|(known, _)| *known == path)
 }
 
 /// Where a field called `name` really belongs, for a key written at the wrong depth.
 pub(super) fn elsewhere(name: &str) -> Option<&'static str> {
     let mut paths = FIELDS
         .iter()
-        .map(|field| field.path)
+        .map(|(path, _)| *path)
         .filter(|path| path.rsplit('.').next() == Some(name));
     let only = paths.next()?;
     paths.next().is_none().then_some(only)
@@ -141,10 +129,10 @@ mod tests {
         assert_eq!(names_in("reboot_required_detectors[]").count(), 11);
         assert!(names_in("").any(|name| name == "etcd_tls"));
         assert!(!names_in("").any(|name| name.contains('.')));
-        for field in FIELDS {
-            let (parent, name) = field.path.rsplit_once('.').unwrap_or(("", field.path));
+        for (path, _) in FIELDS {
+            let (parent, name) = path.rsplit_once('.').unwrap_or(("", path));
             assert!(is_in(parent, name) && names_in(parent).any(|known| known == name));
-            assert!(parent.is_empty() || !is_in("", field.path));
+            assert!(parent.is_empty() || !is_in("", path));
         }
         assert!(!is_in("", "username") && !is_in("etcd_auth", "ca_file") && !is_in("", ""));
     }

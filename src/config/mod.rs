@@ -35,7 +35,7 @@ mod yaml;
 pub(crate) use certificate::end as end_of_certificate;
 pub(crate) use detectors::port;
 pub(crate) use etcd::certificate_end;
-pub use fields::{FIELDS, Field};
+pub use fields::FIELDS;
 pub use load::{Loaded, load};
 pub use problem::{Problem, Problems};
 

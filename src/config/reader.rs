@@ -78,8 +78,8 @@ impl<'a> Field<'a> {
     /// What the table says of it when it is absent.
     pub(super) fn default(&self) -> &'static str {
         let path = pattern(&self.path);
-        let found = FIELDS.iter().find(|field| field.path == path);
-        found.map_or("", |field| field.default.trim_matches('`'))
+        let found = FIELDS.iter().find(|(known, _)| *known == path);
+        found.map_or("", |(_, default)| default.trim_matches('`'))
     }
 
     /// Whether it has a value.

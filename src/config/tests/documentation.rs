@@ -23,7 +23,7 @@ fn the_reference_documents_every_field_with_its_default() {
     let documented: BTreeSet<_> = REFERENCE.lines().filter_map(row).collect();
     let known: BTreeSet<_> = FIELDS
         .iter()
-        .map(|field| (field.path.to_owned(), field.default.to_owned()))
+        .map(|(path, default)| ((*path).to_owned(), (*default).to_owned()))
         .collect();
     let missing: Vec<_> = known.difference(&documented).collect();
     let surplus: Vec<_> = documented.difference(&known).collect();
@@ -61,7 +61,7 @@ fn the_example_holds_every_field() {
     let mut found = BTreeSet::new();
     let example = yaml::parse(EXAMPLE, &Place::file(Path::new(""))).unwrap();
     collect(&example.value, "", &mut found);
-    let known: BTreeSet<String> = FIELDS.iter().map(|field| field.path.to_owned()).collect();
+    let known: BTreeSet<String> = FIELDS.iter().map(|(path, _)| (*path).to_owned()).collect();
     assert_eq!(found, known);
 }
 
