@@ -190,7 +190,6 @@ pub(crate) fn programs(argv: &[String]) -> Vec<usize> {
 }
 
 /// What an option says of the words behind it.
-#[derive(Default)]
 struct Brings {
     /// It brings a program.
     program: bool,

@@ -38,11 +38,7 @@ pub fn watch(bytes: &[u8]) {
     let [piece, stream @ ..] = bytes else {
         return;
     };
-    let pieces = Pieces {
-        bytes: stream.to_vec(),
-        at: 0,
-        most: usize::from(*piece) + 1,
-    };
+    let pieces = Pieces(io::Cursor::new(stream.to_vec()), usize::from(*piece) + 1);
     let lines = crate::watch::lines(ureq::Body::builder().reader(pieces).into_reader());
     let complete = stream.split_inclusive(|b| *b == b'\n');
     let expected: Vec<&[u8]> = complete
@@ -87,19 +83,12 @@ fn requests() -> Vec<Request> {
 }
 
 /// Bytes that come in pieces of at most this length.
-struct Pieces {
-    bytes: Vec<u8>,
-    at: usize,
-    most: usize,
-}
+struct Pieces(io::Cursor<Vec<u8>>, usize);
 
 impl Read for Pieces {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = &self.bytes[self.at..];
-        let count = left.len().min(self.most).min(buffer.len());
-        buffer[..count].copy_from_slice(&left[..count]);
-        self.at += count;
-        Ok(count)
+        let most = self.1.min(buffer.len());
+        self.0.read(&mut buffer[..most])
     }
 }
 

@@ -138,13 +138,10 @@ pub(crate) fn start(
 ) -> Result<Response<Body>, Failure> {
     SENT.set(false);
     MESSAGE_UNTIL.set(None);
-    let now = Instant::now();
-    let Limits {
-        connect_until,
-        until,
-    } = exchange.limits;
-    let left = until.saturating_duration_since(now);
-    let connect = connect_until.saturating_duration_since(now).min(left);
+    let (now, limits) = (Instant::now(), exchange.limits);
+    let left = limits.until.saturating_duration_since(now);
+    let connect = limits.connect_until.saturating_duration_since(now);
+    let connect = connect.min(left);
     if left.is_zero() || connect.is_zero() {
         return Err(Failure {
             sent: false,

@@ -89,24 +89,17 @@ impl Keys {
 
     /// Every key that starts with `prefix`.
     pub fn prefix(prefix: impl Into<Bytes>) -> Keys {
-        let key = prefix.into();
-        if key.is_empty() {
-            return Keys {
-                key: vec![0],
-                range_end: vec![0],
-            };
-        }
+        let mut key = prefix.into();
         let mut range_end = key.clone();
-        while let Some(last) = range_end.pop() {
-            if last < 0xff {
-                range_end.push(last + 1);
-                return Keys { key, range_end };
-            }
+        while range_end.pop_if(|last| *last == 0xff).is_some() {}
+        match range_end.last_mut() {
+            Some(last) => *last += 1,
+            None => range_end.push(0),
         }
-        Keys {
-            key,
-            range_end: vec![0],
+        if key.is_empty() {
+            key.push(0);
         }
+        Keys { key, range_end }
     }
 
     /// Whether `key` is among these.

@@ -72,13 +72,11 @@ fn read_event(object: Object<'_>) -> Shape<Event> {
 
 /// The code behind a cancel reason such as `rpc error: code = PermissionDenied desc = …`, or behind its bare words.
 fn code_in(reason: &str) -> i64 {
-    if reason.contains("permission denied") {
-        return 7;
+    match reason {
+        _ if reason.contains("permission denied") => 7,
+        _ if reason.contains("invalid auth token") => 16,
+        _ => 0,
     }
-    if reason.contains("invalid auth token") {
-        return 16;
-    }
-    0
 }
 
 #[cfg(test)]
