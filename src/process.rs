@@ -241,7 +241,7 @@ impl Run {
     }
 
     fn output_closed(&self) -> bool {
-        self.output.iter().all(|output| output.pipe().is_none())
+        self.output.iter().all(|output| output.pipe.is_none())
     }
 
     /// Reads output until `done` says so, a cancel comes or the deadline passes, whichever is first: says which of the last two it was.

@@ -24,7 +24,7 @@ impl Daemon {
             return;
         };
         let keys = Keys::new(&self.config.etcd.namespace, &self.config.lock_key);
-        let (client, standing) = (Arc::clone(self.lanes.client()), standing.clone());
+        let (client, standing) = (Arc::clone(&self.lanes.client), standing.clone());
         let (tell, left) = channel();
         let leave = move || {
             let _ = tell.send(parting::leave(&client, &keys, &standing));

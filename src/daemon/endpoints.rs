@@ -69,10 +69,8 @@ impl Endpoints {
     pub(super) fn learn(&self, health: &[EndpointHealth]) {
         self.metrics.endpoints(health);
         let mut state = lock(&self.state);
-        let State {
-            seen, hold_back, ..
-        } = &mut *state;
-        let mut before = std::mem::take(seen);
+        let state = &mut *state;
+        let mut before = std::mem::take(&mut state.seen);
         let some_work = health.iter().any(|it| it.answered.is_some() && !it.fails);
         for now in health {
             let known = before.iter().position(|it| it.shown.url == now.url);
@@ -80,9 +78,9 @@ impl Endpoints {
             let mut next = Seen::of(now, known);
             // When none works, that is told of the request.
             if some_work {
-                next.tell(now, hold_back, self.began.elapsed());
+                next.tell(now, &mut state.hold_back, self.began.elapsed());
             }
-            seen.push(next);
+            state.seen.push(next);
         }
     }
 }

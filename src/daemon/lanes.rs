@@ -27,8 +27,8 @@ const LAST_WORD: Duration = Duration::from_millis(700);
 
 /// The connections of one machine.
 pub(super) struct Lanes {
-    /// With the connection of the machine's requests.
-    client: Arc<Client>,
+    /// With the connection of the machine's requests, and for what is done when the lanes are done with.
+    pub(super) client: Arc<Client>,
     /// Dropping it ends the thread that follows the files of certificates and password.
     _certificates: Option<Sender<()>>,
     /// For the requests of the machine.
@@ -54,7 +54,7 @@ pub(super) struct Lanes {
 pub(super) struct Lane {
     name: &'static str,
     answer: Answer,
-    /// Not a connection of its own but the one that [`Lanes::client`] gives.
+    /// Not a connection of its own but that of [`Lanes::client`].
     shared: bool,
     sender: OnceCell<Sender<(Ticket, Request)>>,
 }
@@ -91,11 +91,6 @@ impl Lanes {
             endpoints,
             in_use: Arc::new(Mutex::new(true)),
         })
-    }
-
-    /// For what is done when the lanes are done with.
-    pub(super) fn client(&self) -> &Arc<Client> {
-        &self.client
     }
 
     /// Whether they go by these: what they were made with, and the certificates and the password that are in use by now.

@@ -40,6 +40,7 @@ const MOST: usize = 3000;
 pub(super) struct Lookout(Arc<Inner>);
 
 struct Inner {
+    config: Config,
     keys: Keys,
     /// Its forks know what the daemon's connections know: which cluster it is, and that its store did not go back.
     client: Client,
@@ -69,12 +70,18 @@ impl Lookout {
     ) -> Lookout {
         Lookout(Arc::new(Inner {
             keys: Keys::new(&config.etcd.namespace, &config.lock_key),
+            config: config.clone(),
             client,
             metrics,
             clock,
             state: Mutex::default(),
             changed: Condvar::new(),
         }))
+    }
+
+    /// What it was made by.
+    pub(super) fn config(&self) -> &Config {
+        &self.0.config
     }
 
     /// What is known now. Waits a moment when that is nothing, or old.

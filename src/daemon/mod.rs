@@ -32,6 +32,7 @@ mod threads;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
@@ -155,7 +156,7 @@ impl Daemon {
         let inbox = Inbox(sender);
         let machine = Machine::new(settings, seed, clock.now());
         let unwritten = kept::unwritten(&config.run_dir);
-        let shown = (observer.metrics(), observer.endpoints());
+        let shown = (observer.metrics(), Arc::clone(&observer.shown.endpoints));
         Ok(Daemon {
             lanes: Lanes::start(client, &config, inbox.clone(), shown)?,
             tasks: Tasks::new((&config, &start), inbox.clone(), clock, observer.metrics()),

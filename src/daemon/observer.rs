@@ -8,7 +8,6 @@ use std::time::Duration;
 use etcd_rs_sync::Client;
 
 use super::clock::{Clock, kernel_monotonic};
-use super::endpoints::Endpoints;
 use super::pages::Shown;
 use crate::config::Config;
 use crate::core::machine::DETECTOR;
@@ -67,10 +66,6 @@ impl Observer {
 
     pub(super) fn metrics(&self) -> Arc<Metrics> {
         Arc::clone(&self.shown.metrics)
-    }
-
-    pub(super) fn endpoints(&self) -> Arc<Endpoints> {
-        Arc::clone(&self.shown.endpoints)
     }
 
     /// A new configuration, and a client made by it.

@@ -36,27 +36,10 @@ pub(super) struct Shown {
     boot: Option<String>,
     /// What the machine said of itself when it came to rest last.
     own: Mutex<Own>,
-    host: Mutex<Host>,
+    /// What can be looked up at any time, and is only when somebody asks.
+    lookout: Mutex<Lookout>,
     /// The file for the commands could not be written, which was said.
     untold: AtomicBool,
-    /// Never used; a bounded look wants one.
-    cancel: Cancel,
-}
-
-/// What can be looked up at any time, and is only when somebody asks.
-#[derive(Clone)]
-struct Host {
-    config: Arc<Config>,
-    lookout: Lookout,
-}
-
-impl Host {
-    fn of(config: &Config, client: Client, metrics: &Arc<Metrics>, clock: Clock) -> Host {
-        Host {
-            lookout: Lookout::new(config, client, Arc::clone(metrics), clock),
-            config: Arc::new(config.clone()),
-        }
-    }
 }
 
 impl Shown {
@@ -67,18 +50,17 @@ impl Shown {
             clock,
             boot: host::boot_id(&config.boot_id_file).ok(),
             own: Mutex::default(),
-            host: Mutex::new(Host::of(config, client, &metrics, clock)),
+            lookout: Mutex::new(Lookout::new(config, client, Arc::clone(&metrics), clock)),
             endpoints: Endpoints::new(Arc::clone(&metrics)),
             metrics,
             untold: AtomicBool::new(false),
-            cancel: Cancel::new(),
         }
     }
 
     /// A new configuration, and a client made by it.
     pub(super) fn follow(&self, config: &Config, client: Client) {
-        let host = Host::of(config, client, &self.metrics, self.clock);
-        *lock(&self.host) = host;
+        let metrics = Arc::clone(&self.metrics);
+        *lock(&self.lookout) = Lookout::new(config, client, metrics, self.clock);
     }
 
     /// The machine has come to rest. What is new, or could not be written yet, is written for the commands of this host, which ask
@@ -90,7 +72,8 @@ impl Shown {
         if *known == own && !self.untold.load(Ordering::Relaxed) {
             return None;
         }
-        let config = self.host().config;
+        let lookout = self.lookout();
+        let config = lookout.config();
         let write = || host::write_standing(&config.run_dir, &own.json());
         // On a full disk the old file's end makes room for one, and none for the next. It is well when there is room for two.
         let again = self.untold.load(Ordering::Relaxed);
@@ -116,48 +99,40 @@ impl Shown {
                     self.status().page(self.clock.now().wall),
                 )
             },
-            "/status.json" => self.status_json(),
+            "/status.json" => json(clean(&self.status().json(self.clock.now().wall)) + "\n"),
             "/metrics" => self.exposition(),
-            "/healthz" => self.health(),
+            "/healthz" if self.heartbeat.is_stuck(self.clock.awake()) => {
+                Answer::text(503, "the main loop is stuck\n")
+            }
+            "/healthz" => Answer::text(200, "ok\n"),
             _ => Answer::text(404, "there are /, /status.json, /metrics and /healthz\n"),
         }
     }
 
     /// The cluster and this node. The lock is not held while etcd is waited for.
     fn status(&self) -> status::View {
-        let host = self.host();
-        let sight = host.lookout.look();
+        let lookout = self.lookout();
+        let sight = lookout.look();
         let own = lock(&self.own).clone();
-        status::View::of_daemon(&host.config, sight, own)
+        status::View::of_daemon(lookout.config(), sight, own)
     }
 
-    fn status_json(&self) -> Answer {
-        json(clean(&self.status().json(self.clock.now().wall)) + "\n")
-    }
-
-    fn host(&self) -> Host {
-        lock(&self.host).clone()
+    fn lookout(&self) -> Lookout {
+        lock(&self.lookout).clone()
     }
 
     fn exposition(&self) -> Answer {
-        let config = self.host().config;
+        let lookout = self.lookout();
+        let config = lookout.config();
         let windows = config.windows.as_ref();
         let window_open = windows.is_none_or(|windows| windows.verdict(self.clock.now().wall).open);
         let kill_switch = config.kill_switch_file.clone();
         let look = move || host::kill_switch(&kill_switch).forbids();
         // A key of its own: the machine's look must not find this one in its way.
-        let looked = bounded("kill switch, for metrics", LOOK_LIMIT, &self.cancel, look);
+        let looked = bounded("kill switch, for metrics", LOOK_LIMIT, &Cancel::new(), look);
         self.metrics.found(window_open, looked.unwrap_or(true));
         let text = self.metrics.render();
         Answer::of("text/plain; version=0.0.4; charset=utf-8", text)
-    }
-
-    fn health(&self) -> Answer {
-        if self.heartbeat.is_stuck(self.clock.awake()) {
-            Answer::text(503, "the main loop is stuck\n")
-        } else {
-            Answer::text(200, "ok\n")
-        }
     }
 }
 

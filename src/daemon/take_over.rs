@@ -80,9 +80,9 @@ impl Daemon {
             return Ok(());
         }
         let committed = self.machine.commitment() == Some(Commitment::Committed);
-        let elsewhere = self.lanes.client().options().endpoints != options.endpoints && !committed;
+        let elsewhere = self.lanes.client.options().endpoints != options.endpoints && !committed;
         let lanes = self.lanes.successor(options, &config, committed)?;
-        self.observer.follow(&config, lanes.client())?;
+        self.observer.follow(&config, &lanes.client)?;
         crate::observe::log::init(config.log.level, config.log.format, &config.node_name);
         let drains_otherwise = config.pre_reboot_hook != self.config.pre_reboot_hook;
         self.lanes = lanes;

@@ -17,14 +17,12 @@ const LIFE_REQUESTS: u32 = 2;
 /// The permission to disrupt this node. Made only by a successful [commit](super::request::commit), or by proof that one
 /// succeeded; consumed by the one who reboots.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Permit {
-    since: Duration,
-}
+pub struct Permit(Duration);
 
 impl Permit {
     /// When its commit was sent, at once after the gates were judged; after a drain, when that ended. Monotonic.
     pub fn since(&self) -> Duration {
-        self.since
+        self.0
     }
 
     /// How long a permit may lie before the act that it allows, when a request to etcd may take `etcd_timeout`. Past it an answer
@@ -38,7 +36,7 @@ impl Permit {
     /// # Errors
     /// Why the command must not run: the permit is older than `life`.
     pub fn redeem(self, now: Duration, life: Duration) -> Result<(), String> {
-        let age = now.saturating_sub(self.since);
+        let age = now.saturating_sub(self.0);
         if age <= life {
             return Ok(());
         }
@@ -52,13 +50,13 @@ impl Permit {
     /// One that no commit gave, for tests of who uses it.
     #[cfg(test)]
     pub(crate) fn of_test(since: Duration) -> Permit {
-        Permit { since }
+        Permit(since)
     }
 
     /// The permit again, after the drain that it allowed ended in its time.
     #[must_use]
     pub fn drained(self, ended: Duration) -> Permit {
-        Permit { since: ended }
+        Permit(ended)
     }
 }
 
@@ -96,7 +94,7 @@ pub fn commit(
             modified: revision,
             claim: claim.clone(),
         };
-        return Ok(Commit::Committed(Permit { since: sent_at }, held));
+        return Ok(Commit::Committed(Permit(sent_at), held));
     }
     let read = gates(txn.header.revision, &reads(&txn))?;
     let unchanged = read
@@ -133,7 +131,7 @@ pub fn fence(
 fn moved(found: Option<&Found>, seen: &Held, claim: &Claim, sent_at: Duration) -> Commit {
     let held = found.and_then(Found::held);
     match held.filter(|held| held.create == seen.create) {
-        Some(held) if held.claim == *claim => Commit::Committed(Permit { since: sent_at }, held),
+        Some(held) if held.claim == *claim => Commit::Committed(Permit(sent_at), held),
         Some(held) if held.claim == seen.claim => Commit::Moved(held),
         _ => Commit::Lost(found.cloned().map(Box::new)),
     }

@@ -25,7 +25,7 @@ const CHUNK: usize = 16 * 1024;
 #[derive(Default)]
 pub(super) struct Output {
     /// Until its end was read.
-    pipe: Option<File>,
+    pub(super) pipe: Option<File>,
     /// A file in memory, for a child that may outlive this process. Unlike a pipe it cannot be limited; it lives as long as
     /// the reboot command does.
     memory: Option<File>,
@@ -49,17 +49,12 @@ impl Output {
         Ok((output, theirs))
     }
 
-    /// The pipe, until its end was read.
-    pub(super) fn pipe(&self) -> Option<&File> {
-        self.pipe.as_ref()
-    }
-
     /// Waits until there is something to read, for at most `limit`, and reads it. An interrupted or failed wait reads nothing.
     pub(super) fn read_any(outputs: &mut [Output], limit: Duration) {
         let limit = Timespec::try_from(limit).ok();
         let open = outputs.iter_mut().filter(|it| it.pipe.is_some());
         let mut open: Vec<&mut Output> = open.collect();
-        let pipes = open.iter().filter_map(|output| output.pipe());
+        let pipes = open.iter().filter_map(|output| output.pipe.as_ref());
         let mut fds: Vec<PollFd<'_>> = pipes.map(|pipe| PollFd::new(pipe, PollFlags::IN)).collect();
         if poll(&mut fds, limit.as_ref()).is_err() {
             return;

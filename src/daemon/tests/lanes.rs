@@ -81,7 +81,7 @@ fn lanes_know_by_what_they_go() {
         client_pem: None,
         insecure_skip_verify: false,
     };
-    daemon.lanes.client().set_tls(replaced.clone()).unwrap();
+    daemon.lanes.client.set_tls(replaced.clone()).unwrap();
     assert!(!daemon.lanes.go_by(&options));
     options.tls = Some(replaced);
     assert!(daemon.lanes.go_by(&options));

@@ -255,7 +255,7 @@ fn an_endpoint_that_is_configured_no_more_does_not_come_back() {
     let metrics = daemon.observer.metrics().render();
     assert!(metrics.contains(other.url()), "{metrics}");
     assert!(!metrics.contains(lab.etcd.url()), "{metrics}");
-    assert!(daemon.observer.endpoints().shown().is_empty());
+    assert!(daemon.observer.shown.endpoints.shown().is_empty());
 }
 
 #[test]
