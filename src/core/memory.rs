@@ -12,10 +12,8 @@ pub struct Memory {
     #[serde(default)]
     pub boots: Vec<String>,
     /// The cluster, and its revision when it was asked first in the last of these boots.
-    #[serde(default)]
     pub since: Option<(u64, i64)>,
     /// The boot in which it committed last.
-    #[serde(default)]
     pub committed: Option<String>,
     /// Whether what followed that commit has not been undone.
     #[serde(default)]

@@ -62,16 +62,13 @@ pub struct Verdict {
     /// What it says.
     pub verdict: Word,
     /// The label of the refusal in logs and metrics, when it does not let this node pass.
-    #[serde(default)]
     pub reason: Option<String>,
     /// Why, for people, without anything that changes while nothing changes.
     #[serde(default)]
     pub text: String,
     /// Since when it says so, RFC 3339, by the clock of its node.
-    #[serde(default)]
     pub since: Option<String>,
     /// When it changes by itself, RFC 3339.
-    #[serde(default)]
     pub changes_at: Option<String>,
     /// What to do; empty when there is nothing to do.
     #[serde(default)]

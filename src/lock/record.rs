@@ -77,7 +77,6 @@ pub struct Claim {
     /// When it was made, RFC 3339. For people only.
     pub since: String,
     /// When it was committed, RFC 3339. For people only.
-    #[serde(default)]
     pub committed_at: Option<String>,
     /// How many times this claim was committed; more than once when the reboot command did nothing. Counting also makes
     /// each commit differ from what it replaces, which tells a commit that took effect from one that was fenced.
@@ -131,7 +130,6 @@ pub struct Pause {
     /// Since when, RFC 3339.
     pub since: String,
     /// Until when, RFC 3339, when it ends by itself.
-    #[serde(default)]
     pub until: Option<String>,
 }
 
@@ -166,13 +164,11 @@ pub struct NodeRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot_id: Option<String>,
     /// The last completed reboot.
-    #[serde(default)]
     pub last_reboot: Option<LastReboot>,
     /// Reboots committed since the detectors last asked for none.
     #[serde(default)]
     pub budget_used: u32,
     /// The attempt that was committed and has not ended. Without a claim beside it, the claim was taken away.
-    #[serde(default)]
     pub attempt: Option<Attempt>,
     /// The mod revision of the operator's request that the last commit was made for, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -197,7 +193,6 @@ pub struct RebootRequest {
     /// When it was made, RFC 3339. For people only.
     pub since: String,
     /// The boot in which the node first saw it, written by the node itself; any other one later proves a boot after it.
-    #[serde(default)]
     pub boot_id: Option<String>,
     /// Until when it does not wait for a window or a cooldown, RFC 3339, by the writer's clock. The lease decides, not this.
     #[serde(default, skip_serializing_if = "Option::is_none")]

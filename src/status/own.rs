@@ -26,13 +26,10 @@ pub(crate) struct Own {
     /// Whose words these are: those of a process that is gone are old.
     pub(crate) pid: u32,
     /// In which boot it said them.
-    #[serde(default)]
     pub(crate) boot: Option<String>,
     /// Below which key its cluster has its records.
-    #[serde(default)]
     pub(crate) key: Option<String>,
     /// How far the claim of its node has come, as far as it knows.
-    #[serde(default)]
     pub(crate) phase: Option<Phase>,
     /// The name of its state.
     pub(crate) state: String,

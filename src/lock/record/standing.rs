@@ -16,7 +16,6 @@ pub struct Report {
     /// Whether the health script passed.
     pub healthy: bool,
     /// Why not, for people.
-    #[serde(default)]
     pub reason: Option<String>,
     /// Since when it has been so, RFC 3339.
     pub since: String,
