@@ -12,7 +12,7 @@ use crate::core::text::took;
 use crate::lock::History;
 use crate::lock::record::{RecordError, decode};
 use crate::status::describe::{ending, outcome};
-use crate::status::table::{Style, Table, Tone, cell, plain};
+use crate::status::table::{Style, Tone, cell, plain, table};
 use crate::status::times::{ago_text, span};
 
 /// Lists them, newest last.
@@ -52,9 +52,7 @@ fn text(entries: &Entries, now: Timestamp, style: Style) -> String {
         }
         Err(error) => vec![plain("?"), cell(Tone::Bad, error.to_string())],
     });
-    Table::of(0, once(names).chain(rows))
-        .lines(style)
-        .join("\n")
+    table(0, once(names).chain(rows), style).join("\n")
 }
 
 fn between(from: Option<&str>, to: &str) -> String {

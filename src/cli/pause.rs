@@ -15,7 +15,7 @@ use crate::lock::operator::{self as request, Standing};
 use crate::lock::outcome::Found;
 use crate::lock::record::{RECORD_VERSION, decode};
 use crate::status::describe::{began, committed, holder_row, pause_text, paused_text};
-use crate::status::table::{Style, Table};
+use crate::status::table::{Style, table};
 use crate::status::times::{instant, rfc3339, since_text, zone};
 
 /// How often it starts over because somebody else changed the pause in the same moment.
@@ -142,7 +142,7 @@ fn begun(claims: &[(String, Found)], now: Timestamp, style: Style) -> String {
     let down = down.iter();
     let rows = down.map(|(node, found)| holder_row(node, found, since_text(now, began(found))));
     let mut lines = vec![head.to_owned()];
-    lines.extend(Table::of(2, rows).lines(style));
+    lines.extend(table(2, rows, style));
     match queued.len() {
         0 => {}
         1 => lines.push("1 node waits in the queue".to_owned()),

@@ -125,7 +125,7 @@ fn entry(node: &str, found: &Found, reason: &str, by: String, now: Timestamp) ->
 /// The claim, and what it means to take it away.
 fn shown(node: &str, found: &Found, now: Timestamp, style: Style) -> String {
     let mut lines = vec![format!("The claim of {node}:")];
-    lines.extend(claim_table(node, found, now).lines(style));
+    lines.extend(claim_table(node, found, now, style));
     lines.push(String::new());
     let proves = |claim: &Claim| claim.phase == Phase::Verifying;
     let meaning = if found.claim.as_ref().is_ok_and(proves) {

@@ -19,7 +19,7 @@ use crate::etcd::Trouble;
 use crate::lock::proof::{Proof, Told};
 use crate::lock::survey;
 use crate::status::describe::framed;
-use crate::status::table::{Style, Table, Tone, cell, plain};
+use crate::status::table::{Style, Tone, cell, facts, plain, table};
 use crate::status::times::ago_text;
 
 /// A watch that stands and says nothing more for this long has told everything, when it led to the end.
@@ -225,15 +225,15 @@ impl Report {
             (_, count) => &format!("VIOLATED: {count} findings"),
         };
         let mut lines = vec![style.paint(tone, verdict)];
-        lines.extend(self.scope(now).lines(style));
+        lines.extend(self.scope(now, style));
         if self.told.violations > 0 {
-            lines.extend(self.findings(now).lines(style));
+            lines.extend(self.findings(now, style));
         }
         lines.join("\n")
     }
 
     /// What was looked at, and what was not.
-    fn scope(&self, now: Timestamp) -> Table {
+    fn scope(&self, now: Timestamp, style: Style) -> Vec<String> {
         let (told, from, to, key) = (&self.told, self.from, self.to, &self.lock_key);
         let looked_at = match (from > to, told.events) {
             (true, _) => format!("nothing below {key} was written after revision {to}"),
@@ -244,23 +244,23 @@ impl Report {
         let when = framed(" (", &when.join(" to "), ")");
         let (commits, most) = (told.commits, told.most_committed);
         let commits = format!("{commits}{when}; at most {most} down at once");
-        let mut facts = vec![("looked at", looked_at), ("commits", commits)];
+        let mut rows = vec![("looked at", looked_at), ("commits", commits)];
         if let Some(compacted) = self.compacted {
             let text = format!("what was written up to revision {compacted} was not looked at");
-            facts.push(("compacted", text));
+            rows.push(("compacted", text));
         }
         if !told.committed_before.is_empty() {
             let why = "committed before, so they count and their turn is not judged";
             let before = told.committed_before.join(", ");
-            facts.push(("before", format!("{before}: {why}")));
+            rows.push(("before", format!("{before}: {why}")));
         }
         let unknown = told.unknown.iter().cloned();
-        facts.extend(unknown.map(|why| ("not proved", why)));
-        facts.push(("not judged", NOT_JUDGED.to_owned()));
-        Table::facts(facts)
+        rows.extend(unknown.map(|why| ("not proved", why)));
+        rows.push(("not judged", NOT_JUDGED.to_owned()));
+        facts(rows, style)
     }
 
-    fn findings(&self, now: Timestamp) -> Table {
+    fn findings(&self, now: Timestamp, style: Style) -> Vec<String> {
         let names = ["REVISION", "COMMITTED", "NODE", "RULE", "WHAT"];
         let names = names.map(|name| cell(Tone::Dim, name)).to_vec();
         let rows = self.told.findings.iter().map(|it| {
@@ -280,7 +280,7 @@ impl Report {
             more => format!("{more} more findings are not shown. "),
         };
         let advice = vec![plain(format!("{more}{WHAT_TO_DO}"))];
-        Table::of(0, once(names).chain(rows).chain(once(advice)))
+        table(0, once(names).chain(rows).chain(once(advice)), style)
     }
 
     fn json(&self) -> String {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::View;
-use super::table::{Style, Table, Tone, cell, plain};
+use super::table::{Style, Tone, cell, plain, table};
 use super::times::{ago_text, rfc3339};
 
 /// What is known of one endpoint of etcd. Times are RFC 3339, by the clock of this host.
@@ -72,5 +72,5 @@ pub(super) fn lines(view: &View, now: Timestamp, style: Style) -> Vec<String> {
         [plain(&endpoint.url), cell(tone, word), plain(text)]
     };
     let head = vec![String::new(), format!("{heading}  {whose}")];
-    [head, Table::of(2, known.iter().map(row)).lines(style)].concat()
+    [head, table(2, known.iter().map(row), style)].concat()
 }

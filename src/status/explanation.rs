@@ -13,7 +13,7 @@ use super::gates::next_opening;
 use super::headline::{self, Part, headline};
 use super::json::{part, readable};
 use super::node_state::{as_left, node_states, speaks_of_claim};
-use super::table::{Style, Table, Tone, cell, folded};
+use super::table::{Style, Tone, cell, folded, table};
 use super::text::{gate_table, part_rows};
 use super::times::{for_span, for_text, zone};
 use crate::core::{Refusal, Verdict, Word};
@@ -38,15 +38,15 @@ pub(crate) fn text(view: &View, other: Option<&str>, now: Timestamp) -> String {
     };
     let own = own_part(view, node, now).filter(|own| !said(own));
     let told = first.iter().chain(&own);
-    let mut lines = Table::of(0, told.flat_map(part_rows)).lines(style);
-    lines.extend(facts(view, node, now).lines(style));
+    let mut lines = table(0, told.flat_map(part_rows), style);
+    lines.extend(facts(view, node, now, style));
     if other.is_none() {
         let begun = begun(view, node);
         lines.push(folded(&match begun {
             Some(phase) => of_begun(view, node, phase),
             None => summary(view, node),
         }));
-        lines.extend(gate_table(view, &view.gates).lines(style));
+        lines.extend(gate_table(view, &view.gates, style));
         let zone = zone(&view.local.config);
         let opening = next_opening(&view.gates, now, &zone).filter(|_| begun.is_none());
         lines.extend(opening.map(|text| folded(&text)));
@@ -187,7 +187,7 @@ fn remedy(label: &str) -> String {
 }
 
 /// What the cluster knows of it.
-fn facts(view: &View, node: &str, now: Timestamp) -> Table {
+fn facts(view: &View, node: &str, now: Timestamp, style: Style) -> Vec<String> {
     let nothing = Survey::default();
     let survey = view.known_of(node).unwrap_or(&nothing);
     let mut rows = vec![];
@@ -206,7 +206,7 @@ fn facts(view: &View, node: &str, now: Timestamp) -> Table {
         rows.push(("last", Tone::Plain, Some(rebooted(record, now))));
     }
     let row = |(name, tone, text): Row| Some([cell(Tone::Dim, name), cell(tone, text?)]);
-    Table::of(2, rows.into_iter().filter_map(row))
+    table(2, rows.into_iter().filter_map(row), style)
 }
 
 /// A row, when there is something to say in it.

@@ -69,7 +69,7 @@ impl Style {
     }
 }
 
-/// A cell of a [`Table`].
+/// A cell of a [`table`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cell {
     pub(crate) text: String,
@@ -94,67 +94,57 @@ pub(crate) fn clean(text: &str) -> String {
         .collect()
 }
 
-/// Rows whose columns are aligned; the last column is wrapped.
-#[derive(Clone, Debug)]
-pub(crate) struct Table {
+/// Rows as lines: their columns are aligned, and the last one is wrapped. They begin this far to the right. What comes from etcd is
+/// somebody else's text: control characters are replaced.
+pub(crate) fn table<R: Into<Vec<Cell>>>(
     indent: usize,
-    rows: Vec<Vec<Cell>>,
+    rows: impl IntoIterator<Item = R>,
+    style: Style,
+) -> Vec<String> {
+    let mut rows: Vec<Vec<Cell>> = rows.into_iter().map(Into::into).collect();
+    for cell in rows.iter_mut().flatten() {
+        cell.text = clean(&cell.text);
+    }
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns.saturating_sub(1))
+        .map(|column| {
+            let cells = rows.iter().filter(|row| row.len() > column + 1);
+            cells.map(|row| width(&row[column].text)).max().unwrap_or(0)
+        })
+        .collect();
+    let lines = |row: &Vec<Cell>| row_lines(indent, row, &widths, style);
+    rows.iter().flat_map(lines).collect()
 }
 
-impl Table {
-    /// A table of these rows, that begins this far to the right. What comes from etcd is somebody else's text: control characters
-    /// are replaced.
-    pub(crate) fn of<R: Into<Vec<Cell>>>(
-        indent: usize,
-        rows: impl IntoIterator<Item = R>,
-    ) -> Table {
-        let mut rows: Vec<Vec<Cell>> = rows.into_iter().map(Into::into).collect();
-        for cell in rows.iter_mut().flatten() {
-            cell.text = clean(&cell.text);
-        }
-        Table { indent, rows }
-    }
+/// Names of facts, and the facts.
+pub(crate) fn facts(
+    facts: impl IntoIterator<Item = (&'static str, String)>,
+    style: Style,
+) -> Vec<String> {
+    let row = |(name, text)| [cell(Tone::Dim, name), plain(text)];
+    table(2, facts.into_iter().map(row), style)
+}
 
-    /// Names of facts, and the facts.
-    pub(crate) fn facts(facts: impl IntoIterator<Item = (&'static str, String)>) -> Table {
-        let row = |(name, text)| [cell(Tone::Dim, name), plain(text)];
-        Table::of(2, facts.into_iter().map(row))
+fn row_lines(indent: usize, row: &[Cell], widths: &[usize], style: Style) -> Vec<String> {
+    let Some((last, others)) = row.split_last() else {
+        return vec![String::new()];
+    };
+    let mut line = " ".repeat(indent);
+    let mut column = indent;
+    for (cell, wanted) in others.iter().zip(widths) {
+        let padding = wanted - width(&cell.text).min(*wanted) + 2;
+        line.push_str(&style.paint(cell.tone, &cell.text));
+        line.push_str(&" ".repeat(padding));
+        column += width(&cell.text) + padding;
     }
-
-    /// The lines.
-    pub(crate) fn lines(&self, style: Style) -> Vec<String> {
-        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        let widths: Vec<usize> = (0..columns.saturating_sub(1))
-            .map(|column| {
-                let cells = self.rows.iter().filter(|row| row.len() > column + 1);
-                cells.map(|row| width(&row[column].text)).max().unwrap_or(0)
-            })
-            .collect();
-        let lines = |row: &Vec<Cell>| self.row_lines(row, &widths, style);
-        self.rows.iter().flat_map(lines).collect()
+    let room = WIDTH.saturating_sub(column).max(LAST_COLUMN);
+    let mut lines = Vec::new();
+    for part in wrap(&last.text, room) {
+        let start = std::mem::replace(&mut line, " ".repeat(column));
+        let full = start + &style.paint(last.tone, &part);
+        lines.push(full.trim_end().to_owned());
     }
-
-    fn row_lines(&self, row: &[Cell], widths: &[usize], style: Style) -> Vec<String> {
-        let Some((last, others)) = row.split_last() else {
-            return vec![String::new()];
-        };
-        let mut line = " ".repeat(self.indent);
-        let mut column = self.indent;
-        for (cell, wanted) in others.iter().zip(widths) {
-            let padding = wanted - width(&cell.text).min(*wanted) + 2;
-            line.push_str(&style.paint(cell.tone, &cell.text));
-            line.push_str(&" ".repeat(padding));
-            column += width(&cell.text) + padding;
-        }
-        let room = WIDTH.saturating_sub(column).max(LAST_COLUMN);
-        let mut lines = Vec::new();
-        for part in wrap(&last.text, room) {
-            let start = std::mem::replace(&mut line, " ".repeat(column));
-            let full = start + &style.paint(last.tone, &part);
-            lines.push(full.trim_end().to_owned());
-        }
-        lines
-    }
+    lines
 }
 
 /// A sentence in lines that fit a terminal.
@@ -194,7 +184,7 @@ mod tests {
     fn columns_are_aligned_and_the_last_is_wrapped() {
         let long = "word ".repeat(20);
         let rows = [["a", "queued", "short"], ["node-b", "x", long.trim()]];
-        let lines = Table::of(2, rows.map(|row| row.map(plain))).lines(PLAIN);
+        let lines = table(2, rows.map(|row| row.map(plain)), PLAIN);
         assert_eq!(lines[0], "  a       queued  short");
         assert!(lines[1].starts_with("  node-b  x       word word"));
         assert!(lines[2].starts_with("                  word"));
@@ -207,15 +197,15 @@ mod tests {
             [cell(Tone::Good, "ok"), plain("x")],
             [cell(Tone::Bad, "closed"), plain("y")],
         ];
-        let lines = Table::of(0, rows).lines(Style { colour: true });
+        let lines = table(0, rows, Style { colour: true });
         assert_eq!(lines[0], "\x1b[32mok\x1b[0m      x");
         assert_eq!(lines[1], "\x1b[31mclosed\x1b[0m  y");
     }
 
     #[test]
     fn no_text_from_elsewhere_commands_the_terminal() {
-        let table = Table::of(0, [["a\x1b[2Jb", "c\nd\u{9b}"].map(plain)]);
-        assert_eq!(table.lines(PLAIN), ["a\u{fffd}[2Jb  c\u{fffd}d\u{fffd}"]);
+        let lines = table(0, [["a\x1b[2Jb", "c\nd\u{9b}"].map(plain)], PLAIN);
+        assert_eq!(lines, ["a\u{fffd}[2Jb  c\u{fffd}d\u{fffd}"]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::forecast::forecast;
 use super::headline::{Part, headline};
 use super::node_state::{NodeState, Rank, node_states};
 use super::stood::Reader;
-use super::table::{Cell, Style, Table, Tone, cell, plain};
+use super::table::{Cell, Style, Tone, cell, plain, table};
 use super::times::{ago_text, zone};
 use crate::core::Verdict;
 use crate::lock::History;
@@ -35,7 +35,7 @@ pub(crate) fn text(view: &View, now: Timestamp, style: Style) -> String {
         Err(trouble) => {
             let key = [cell(Tone::Heading, "Cluster"), plain(&view.lock_key)];
             let trouble = [cell(Tone::Heading, "etcd"), cell(Tone::Bad, &trouble.text)];
-            lines.extend(Table::of(0, [key, trouble]).lines(style));
+            lines.extend(table(0, [key, trouble], style));
         }
     }
     lines.extend(own_lines(view, &view.gates, style));
@@ -46,7 +46,7 @@ pub(crate) fn text(view: &View, now: Timestamp, style: Style) -> String {
 pub(super) fn own_lines(view: &View, gates: &[Verdict], style: Style) -> Vec<String> {
     let heading = style.paint(Tone::Heading, "This node");
     let mut lines = vec![String::new(), format!("{heading}  {}", view.local.node())];
-    lines.extend(gate_table(view, gates).lines(style));
+    lines.extend(gate_table(view, gates, style));
     lines
 }
 
@@ -57,7 +57,7 @@ pub(super) fn headline_lines(parts: &[Part], style: Style, told: usize) -> Vec<S
         rows.push([plain(format!("and {} more below", parts.len() - told))]);
     }
     rows.push([plain("")]);
-    Table::of(0, rows).lines(style)
+    table(0, rows, style)
 }
 
 /// A part of the headline, and what to type.
@@ -68,7 +68,7 @@ pub(crate) fn part_rows(part: &Part) -> impl Iterator<Item = [Cell; 1]> {
 }
 
 /// The gates of a node, and whether a daemon judges them.
-pub(crate) fn gate_table(view: &View, gates: &[Verdict]) -> Table {
+pub(crate) fn gate_table(view: &View, gates: &[Verdict], style: Style) -> Vec<String> {
     let (tone, runs, text) = match &view.local.daemon {
         Ok(Some(pid)) => match &view.doubt {
             None => (Tone::Good, "runs", format!("process id {pid}")),
@@ -82,13 +82,13 @@ pub(crate) fn gate_table(view: &View, gates: &[Verdict]) -> Table {
         ),
     };
     let daemon = [plain("daemon"), cell(tone, runs), plain(text)];
-    Table::of(2, once(daemon).chain(gates.iter().map(gate_row)))
+    table(2, once(daemon).chain(gates.iter().map(gate_row)), style)
 }
 
 /// As wide as the longest of these headings is.
 fn headed(text: &str, said: Cell, style: Style) -> Vec<String> {
     let heading = cell(Tone::Heading, format!("{text:<9}"));
-    Table::of(0, [[heading, said]]).lines(style)
+    table(0, [[heading, said]], style)
 }
 
 /// A heading, how many there are, and the first of them.
@@ -100,7 +100,7 @@ fn listed<R: Into<Vec<Cell>>>(
 ) {
     let count = rows.len();
     lines.extend(headed(text, cell, style));
-    lines.extend(Table::of(2, rows.take(LISTED)).lines(style));
+    lines.extend(table(2, rows.take(LISTED), style));
     more(lines, count, LISTED);
 }
 
@@ -121,7 +121,7 @@ fn cluster(lines: &mut Vec<String>, view: &View, survey: &Survey, now: Timestamp
     }
     let down = holders.iter();
     let down = down.map(|(node, found)| holder_row(node, found, reader.age(found)));
-    lines.extend(Table::of(2, down).lines(style));
+    lines.extend(table(2, down, style));
     for (number, domain) in domains::in_use(survey).iter().take(LISTED).enumerate() {
         let name = if number == 0 { "Domains" } else { "" };
         let tone = match domain.full() {
@@ -237,7 +237,7 @@ pub(super) fn members(
         let text = cell(state.rank.tone(), format!("{}; {last}", told_of(state)));
         [plain(&state.node), plain(state.age(reader.now)), text]
     });
-    lines.extend(Table::of(2, rows).lines(style));
+    lines.extend(table(2, rows, style));
     more(&mut lines, states.len(), listed);
     lines
 }
@@ -266,7 +266,7 @@ fn recent(lines: &mut Vec<String>, recent: &[History], now: Timestamp, style: St
         let (ended, why) = (ago_text(now, &entry.ended_at), ending(entry));
         [plain(ended), plain(&entry.node), outcome(entry), plain(why)]
     });
-    lines.extend(Table::of(2, rows).lines(style));
+    lines.extend(table(2, rows, style));
 }
 
 #[cfg(test)]
