@@ -95,14 +95,6 @@ impl Verdict {
         }
     }
 
-    /// What a judgement came to: `text` when the gate lets this node pass.
-    pub fn of(gate: &str, judged: &Result<(), Refusal>, text: impl Into<String>) -> Verdict {
-        match judged {
-            Ok(()) => Verdict::ok(gate, text),
-            Err(refusal) => Verdict::refused(gate, refusal),
-        }
-    }
-
     /// Whether the gate keeps this node from rebooting.
     pub fn blocks(&self) -> bool {
         matches!(self.verdict, Word::Blocks | Word::Unknown)
@@ -269,7 +261,10 @@ mod tests {
     fn a_judgement_becomes_a_verdict() {
         let lost = Err(Refusal::Lost("it".to_owned()));
         for (judged, word, blocks) in [(Ok(()), "ok", false), (lost, "unknown", true)] {
-            let verdict = Verdict::of("turn", &judged, "passed");
+            let verdict = match &judged {
+                Ok(()) => Verdict::ok("turn", "passed"),
+                Err(refusal) => Verdict::refused("turn", refusal),
+            };
             assert_eq!(
                 (verdict.gate.as_str(), verdict.verdict.as_str()),
                 ("turn", word)

@@ -7,12 +7,11 @@ use jiff::Timestamp;
 use super::Machine;
 use crate::core::facts::{DetectorReport, DetectorResult, ScriptReport};
 use crate::core::text::describe;
-use crate::core::windows::Windows;
 use crate::core::{Refusal, budget};
 use crate::lock::outcome::Found;
 use crate::lock::record::RecordError;
 use crate::lock::waves::Look;
-use crate::lock::{Cooldown, GoOn, Held, NodeRecord, Pause};
+use crate::lock::{Cooldown, GoOn, Held, Pause};
 
 /// A judgement of the gates: what was found out, and what of it a commit compares.
 #[derive(Debug, Default)]
@@ -48,19 +47,43 @@ pub(super) struct Judging {
 }
 
 impl Machine {
+    /// Outside of the maintenance window, with when it opens.
     pub(super) fn judge_window(&self) -> Result<(), Refusal> {
-        judge_window(self.settings.windows.as_ref(), self.now.wall)
+        let Some(windows) = &self.settings.windows else {
+            return Ok(());
+        };
+        let verdict = windows.verdict(self.now.wall);
+        if verdict.open {
+            return Ok(());
+        }
+        let why = match verdict.by {
+            Some(entry) => format!("closed by {entry:?}"),
+            None => "no allow entry covers this time".to_owned(),
+        };
+        let next = match windows.next_open(self.now.wall) {
+            Some(at) => format!("opens by itself at {at}"),
+            None => "never opens: change `windows` in the configuration".to_owned(),
+        };
+        Err(Refusal::Window(format!("{why}; {next}")))
     }
 
+    /// The budget that the registration leaves.
     pub(super) fn judge_budget(&self) -> Result<(), Refusal> {
-        let max = self.settings.max_reboots_without_clearing;
-        let judged = judge_budget(&self.record(), max);
-        if judged.is_err() && self.judging.detected.is_some() {
+        let (record, max) = (self.record(), self.settings.max_reboots_without_clearing);
+        if budget::left(&record, max) {
+            return Ok(());
+        }
+        if self.judging.detected.is_some() {
             return Err(Refusal::Budget(
                 "this request was tried already and the claim was taken away meanwhile".to_owned(),
             ));
         }
-        judged
+        let last = record.last_reboot.as_ref();
+        let last = last.map_or_else(String::new, |last| format!(", the last at {}", last.at));
+        Err(Refusal::Budget(format!(
+            "{} of {max} reboots used, requirement not cleared{last}",
+            record.budget_used
+        )))
     }
 
     pub(super) fn judge_health(&self, report: &ScriptReport) -> Result<(), Refusal> {
@@ -74,45 +97,6 @@ impl Machine {
 /// Whether the claim found is the one held, unchanged.
 pub(super) fn stands(held: &Held, found: Option<&Found>) -> bool {
     found.is_some_and(|found| found.create == held.create && found.modified == held.modified)
-}
-
-/// The maintenance window at a moment.
-///
-/// # Errors
-/// [`Refusal::Window`], with when it opens.
-pub fn judge_window(windows: Option<&Windows>, at: Timestamp) -> Result<(), Refusal> {
-    let Some(windows) = windows else {
-        return Ok(());
-    };
-    let verdict = windows.verdict(at);
-    if verdict.open {
-        return Ok(());
-    }
-    let why = match verdict.by {
-        Some(entry) => format!("closed by {entry:?}"),
-        None => "no allow entry covers this time".to_owned(),
-    };
-    let next = match windows.next_open(at) {
-        Some(at) => format!("opens by itself at {at}"),
-        None => "never opens: change `windows` in the configuration".to_owned(),
-    };
-    Err(Refusal::Window(format!("{why}; {next}")))
-}
-
-/// The budget that a registration leaves.
-///
-/// # Errors
-/// [`Refusal::Budget`] when it is used up.
-pub fn judge_budget(record: &NodeRecord, max: u32) -> Result<(), Refusal> {
-    if budget::left(record, max) {
-        return Ok(());
-    }
-    let last = record.last_reboot.as_ref();
-    let last = last.map_or_else(String::new, |last| format!(", the last at {}", last.at));
-    Err(Refusal::Budget(format!(
-        "{} of {max} reboots used, requirement not cleared{last}",
-        record.budget_used
-    )))
 }
 
 /// Required when at least one says so; unknown when none does and one could not tell.

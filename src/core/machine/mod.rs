@@ -72,7 +72,7 @@ use asking::{answer, nonsense, words};
 pub use commit::Pending;
 use down::Down;
 use judge::Judging;
-pub use judge::{judge_budget, judge_cooldown, judge_detectors, judge_pause, judge_window, target};
+pub use judge::{judge_cooldown, judge_detectors, judge_pause, target};
 use lease::Lease;
 use members::Fleet;
 pub use queue::{Entry, Queue};

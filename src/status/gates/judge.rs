@@ -5,9 +5,9 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::core::budget;
 use crate::core::facts::{DetectorReport, DetectorResult};
 use crate::core::machine::DETECTOR;
-use crate::core::machine::{judge_budget, judge_window};
 use crate::core::windows::Windows;
 use crate::core::{Refusal, Verdict, Word, judge_detectors};
 use crate::host::KillSwitch;
@@ -124,10 +124,8 @@ pub(crate) fn kill_switch(local: &Local, now: Timestamp) -> Verdict {
 const LOOK_BACK: SignedDuration = SignedDuration::from_hours(8 * 24);
 
 pub(crate) fn window(windows: Option<&Windows>, now: Timestamp, at: Timestamp) -> Verdict {
-    const NAME: &str = "window";
-    let judged = judge_window(windows, at);
     let Some(windows) = windows else {
-        return Verdict::of(NAME, &judged, "none is configured, so it is always open");
+        return Verdict::ok("window", "none is configured, so it is always open");
     };
     let zone = windows.zone();
     let verdict = windows.verdict(at);
@@ -149,10 +147,14 @@ pub(crate) fn window(windows: Option<&Windows>, now: Timestamp, at: Timestamp) -
     let since = windows.since(at, LOOK_BACK);
     let since = since.map(|since| format!(" since {}", clock(since, zone)));
     let since = since.unwrap_or_default();
+    let text = format!("{when}{why}{since}; {change}");
+    let changes_at = next.map(rfc3339);
     Verdict {
-        text: format!("{when}{why}{since}; {change}"),
-        changes_at: next.map(rfc3339),
-        ..Verdict::of(NAME, &judged, "")
+        changes_at,
+        ..match verdict.open {
+            true => Verdict::ok("window", text),
+            false => refused(Refusal::Window, text),
+        }
     }
 }
 
@@ -202,17 +204,15 @@ pub(crate) fn spent(local: &Local, survey: &Survey, now: Timestamp) -> Verdict {
     let last = last.unwrap_or_default();
     let used = record.budget_used;
     let max = local.config.max_reboots_without_clearing;
-    match judge_budget(record, max) {
-        Ok(()) => Verdict::ok(NAME, format!("{used} of {max} used{last}")),
-        Err(_) => {
-            let text = format!(
-                "{used} of {max} reboots used, requirement not cleared{last}; whole again once no detector asks; to let it try \
-                 again: reboot-coordinator reset-budget {} --reason TEXT",
-                local.node()
-            );
-            refused(Refusal::Budget, text)
-        }
+    if budget::left(record, max) {
+        return Verdict::ok(NAME, format!("{used} of {max} used{last}"));
     }
+    let text = format!(
+        "{used} of {max} reboots used, requirement not cleared{last}; whole again once no detector asks; to let it try \
+         again: reboot-coordinator reset-budget {} --reason TEXT",
+        local.node()
+    );
+    refused(Refusal::Budget, text)
 }
 
 /// Which other machine is registered under this node's name, or has a claim under it.
