@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::core::text::millis;
+
 /// How late the main loop may be. A busy host and a slow disk delay it by seconds; a scrape does not come more often.
 pub const GRACE: Duration = Duration::from_secs(30);
 
@@ -37,11 +39,6 @@ impl Heartbeat {
     fn due(&self, at: Duration) {
         self.0.store(millis(at), Ordering::Relaxed);
     }
-}
-
-/// A sleep without an end is one of all the milliseconds that can be counted.
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use log::kv::Value;
 
 use crate::config::LogFormat;
 use crate::core::Note;
+use crate::core::text::rfc3339;
 use line::{Style, json, text};
 
 /// What can change while the program runs.
@@ -114,9 +115,7 @@ fn scalar(value: &serde_json::Value) -> Value<'_> {
 
 fn render(record: &log::Record<'_>) -> String {
     let settings = SETTINGS.read().unwrap_or_else(PoisonError::into_inner);
-    let now = jiff::Timestamp::now()
-        .strftime("%Y-%m-%dT%H:%M:%S.%3fZ")
-        .to_string();
+    let now = rfc3339(jiff::Timestamp::now());
     match settings.format {
         LogFormat::Json => json(record, &settings.node, &now),
         LogFormat::Text => text(record, &now, settings.style),
