@@ -248,10 +248,7 @@ pub(crate) fn ending(entry: &History) -> String {
     if let Some(count) = entry.count.filter(|count| *count > 1) {
         text = format!("{count} times: {text}");
     }
-    match reasons.as_str() {
-        "" => text,
-        reasons => format!("{text} ({reasons})"),
-    }
+    text + &framed(" (", &reasons, ")")
 }
 
 #[cfg(test)]

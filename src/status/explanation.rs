@@ -98,12 +98,8 @@ fn judged_anew(view: &View) -> Option<&'static str> {
     };
     // What etcd says is judged at once, and so is what the host says.
     let order = ["detectors", "health", "pause", "kill switch"];
-    Some(
-        order
-            .into_iter()
-            .find(|gate| !said(gate))
-            .unwrap_or("the commit"),
-    )
+    let next = order.into_iter().find(|gate| !said(gate));
+    next.or(Some("the commit"))
 }
 
 /// The gates in one sentence.

@@ -259,10 +259,7 @@ fn holder(node: &str, found: &Found, words: Option<&Standing>, reader: &Reader<'
         (Phase::Draining | Phase::Queued, false) => "is being drained",
     };
     if late {
-        let by = match reader.seen {
-            None => ", by its own clock",
-            Some(_) => "",
-        };
+        let by = reader.seen.map_or(", by its own clock", |_| "");
         return state(format!("{node} {what}{by}")).release(NO_RETURN);
     }
     let ahead = began.filter(|at| is_ahead(reader.now, *at));

@@ -15,7 +15,7 @@ use crate::identity::is_same;
 use crate::lock::RebootRequest;
 use crate::lock::survey::Survey;
 use crate::status::describe::{
-    committed, cooldown_text, names, of_node, paused_text, request_text,
+    committed, cooldown_text, framed, names, of_node, paused_text, request_text,
 };
 use crate::status::local::Local;
 use crate::status::times::{ago, ago_text, clock, instant, rfc3339, until};
@@ -104,14 +104,13 @@ pub(crate) fn kill_switch(local: &Local, now: Timestamp) -> Verdict {
     match &local.kill_switch {
         KillSwitch::Absent => Verdict::ok("kill switch", format!("{path} is not there")),
         KillSwitch::Present { since, text } => {
-            let mut told = format!("{path} is there");
-            if let Some(at) = since.and_then(|at| Timestamp::try_from(at).ok()) {
-                told = format!("{told}, written {}", ago(now, at));
-            }
-            if !text.is_empty() {
-                told = format!("{told}: {text}");
-            }
-            refused(Refusal::KillSwitch, told)
+            let at = since.and_then(|at| Timestamp::try_from(at).ok());
+            let written = at.map_or_else(String::new, |at| format!(", written {}", ago(now, at)));
+            let text = framed(": ", text, "");
+            refused(
+                Refusal::KillSwitch,
+                format!("{path} is there{written}{text}"),
+            )
         }
         KillSwitch::Unknown(why) => {
             let text = format!("it cannot be checked, so it counts as on: {why}");

@@ -129,10 +129,7 @@ pub(crate) fn health(local: &Local, survey: Option<&Survey>, now: Timestamp) -> 
     let said = survey.and_then(|survey| of_node(&survey.reports, local.node()));
     let other = survey.is_some_and(|survey| name(local, survey).is_some());
     let Some(said) = said.filter(|_| !other) else {
-        let silent = match survey {
-            Some(_) => ", and this node does not report its health",
-            None => "",
-        };
+        let silent = survey.map_or("", |_| ", and this node does not report its health");
         return Verdict::not_asked(NAME, format!("not run now{silent} {HINT}"));
     };
     let since = said.since.as_deref().unwrap_or_default();
