@@ -62,11 +62,9 @@ impl Resolver for Names {
             return Ok(addresses);
         }
         let wait = timeout.not_zero().map_or(LONGEST_WAIT, |left| *left);
-        let found = self.look_up(host, port, wait).map_err(|e| {
-            if e.kind() == io::ErrorKind::TimedOut {
-                return ureq::Error::Timeout(ureq::Timeout::Resolve);
-            }
-            ureq::Error::Io(e)
+        let found = self.look_up(host, port, wait).map_err(|e| match e.kind() {
+            io::ErrorKind::TimedOut => ureq::Error::Timeout(ureq::Timeout::Resolve),
+            _ => ureq::Error::Io(e),
         })?;
         for address in found.into_iter().take(MAX_ADDRESSES) {
             addresses.push(address);

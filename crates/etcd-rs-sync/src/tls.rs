@@ -53,14 +53,10 @@ impl TlsOptions {
                 .map(|der| Certificate::from_der(der).to_owned())
                 .collect()
         };
-        let client = match &self.client_pem {
-            Some((_, key_pem)) => {
-                let key = PrivateKey::from_pem(key_pem)
-                    .map_err(|_| setup("the client key cannot be read".into()))?;
-                Some(ClientCert::new_with_certs(&of_ureq(&chain), key))
-            }
-            None => None,
-        };
+        let key = self.client_pem.as_ref();
+        let key = key.map(|(_, pem)| PrivateKey::from_pem(pem)).transpose();
+        let key = key.map_err(|_| setup("the client key cannot be read".into()))?;
+        let client = key.map(|key| ClientCert::new_with_certs(&of_ureq(&chain), key));
         Ok(TlsConfig::builder()
             .provider(TlsProvider::Rustls)
             .unversioned_rustls_crypto_provider(provider())

@@ -32,13 +32,10 @@ impl Failures {
     }
 
     /// The cluster's definite answer, in the light of what was sent before.
-    pub(super) fn settle(self, request: &Request, last: Error) -> Error {
-        let last = match last {
-            Error::PermissionDenied { detail } => Error::PermissionDenied {
-                detail: format!("{detail}; this needs the rights: {}", needs(request)),
-            },
-            last => last,
-        };
+    pub(super) fn settle(self, request: &Request, mut last: Error) -> Error {
+        if let Error::PermissionDenied { detail } = &mut last {
+            *detail = format!("{detail}; this needs the rights: {}", needs(request));
+        }
         let explained =
             matches!(last, Error::LeaseExists | Error::LeaseNotFound) || !last.is_definite();
         if explained || !request.writes() || !self.may_have_had_effect() {
