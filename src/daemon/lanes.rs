@@ -95,13 +95,9 @@ impl Lanes {
 
     /// Whether they go by these: what they were made with, and the certificates and the password that are in use by now.
     pub(super) fn go_by(&self, options: &Options) -> bool {
-        let made_with = self.client.options().clone();
-        let (tls, auth) = (self.client.tls(), self.client.auth());
-        Options {
-            tls,
-            auth,
-            ..made_with
-        } == *options
+        let mut in_use = self.client.options().clone();
+        (in_use.tls, in_use.auth) = (self.client.tls(), self.client.auth());
+        in_use == *options
     }
 
     /// Connections made otherwise, to the same machine. Those that carry a committed claim believe only the cluster in which it

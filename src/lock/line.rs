@@ -71,11 +71,9 @@ pub struct GoOn {
 impl GoOn {
     /// What is left of it after one more commit, when it counts them.
     pub fn spent(&self) -> Option<GoOn> {
-        let left = Some(self.left?.saturating_sub(1));
-        Some(GoOn {
-            left,
-            ..self.clone()
-        })
+        let mut spent = self.clone();
+        spent.left = Some(self.left?.saturating_sub(1));
+        Some(spent)
     }
 }
 

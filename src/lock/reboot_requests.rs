@@ -61,11 +61,9 @@ pub fn ask(keys: &Keys, request: &RebootRequest, lease: i64, seen_modified: i64)
 pub fn asked(reply: Reply, request: &RebootRequest) -> Result<Result<(), Seen>, Malformed> {
     // An earlier copy of it may stand there, and its node may have noted its boot already.
     let ours = |found: &RebootRequest| {
-        let boot_id = None;
-        RebootRequest {
-            boot_id,
-            ..found.clone()
-        } == *request
+        let mut found = found.clone();
+        found.boot_id = None;
+        found == *request
     };
     Ok(match written(reply)? {
         Ok(()) => Ok(()),

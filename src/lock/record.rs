@@ -272,12 +272,9 @@ impl History {
 /// # Errors
 /// As [`decode`].
 pub fn request(value: &[u8], lease: i64) -> Result<RebootRequest, RecordError> {
-    let request: RebootRequest = decode(value)?;
-    let urgent_until = request.urgent_until.clone().filter(|_| lease != 0);
-    Ok(RebootRequest {
-        urgent_until,
-        ..request
-    })
+    let mut request: RebootRequest = decode(value)?;
+    request.urgent_until = request.urgent_until.filter(|_| lease != 0);
+    Ok(request)
 }
 
 /// The cooldown in this pair.
