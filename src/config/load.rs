@@ -60,10 +60,11 @@ pub(super) fn load_on(path: &Path, host: &Host, last: &Last) -> Result<Loaded, P
         Err(problem) => unreadable.push(problem),
     }
     let mut contents = Vec::new();
+    let remedy = "create it or name another with --config";
     for file in &files {
-        match read(file) {
+        match trust::read(file, MAX_BYTES) {
             Ok(bytes) => contents.push((file.clone(), bytes)),
-            Err(problem) => unreadable.push(problem),
+            Err(error) => unreadable.push(unusable(file, error, remedy)),
         }
     }
     let known = last.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -155,11 +156,6 @@ fn drop_ins(config: &Path, sink: &Sink) -> Result<Vec<PathBuf>, Problem> {
     }
     found.sort();
     Ok(found)
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Problem> {
-    let remedy = "create it or name another with --config";
-    trust::read(path, MAX_BYTES).map_err(|error| unusable(path, error, remedy))
 }
 
 fn parse(path: &Path, bytes: &[u8], sink: &Sink) -> Result<Node, Problem> {

@@ -127,21 +127,19 @@ fn warn_of_never(
     if !closed(windows) {
         return;
     }
-    let why = match (allowed.first(), denied.first()) {
-        (Some((field, _)), _) if closed(&windows.without_deny()) => Some((
+    let (field, why) = match (allowed.first(), denied.first()) {
+        (Some((field, _)), _) if closed(&windows.without_deny()) => (
             field,
             "every entry of windows.allow is over or shows no time that comes; write one that comes",
-        )),
-        (Some(_), Some((field, _))) => Some((
+        ),
+        (Some(_), Some((field, _))) => (
             field,
             "windows.deny covers every entry of windows.allow; shorten one of them",
-        )),
-        (_, Some((field, _))) => Some((field, "windows.deny covers every time; shorten it")),
-        (_, None) => None,
+        ),
+        (_, Some((field, _))) => (field, "windows.deny covers every time; shorten it"),
+        (_, None) => return,
     };
-    if let Some((field, why)) = why {
-        field.warning(format!("{NEVER} {why}"));
-    }
+    field.warning(format!("{NEVER} {why}"));
 }
 
 /// More at once than the policies let go in any cluster there is.

@@ -217,12 +217,8 @@ impl Daemon {
                 self.machine.handle(self.clock.now(), input);
                 continue;
             }
-            let event = match self.soon(events) {
-                Some(event) => Ok(event),
-                None => match self.rest(events) {
-                    Some(event) => event,
-                    None => continue,
-                },
+            let Some(event) = self.soon(events).or_else(|| self.rest(events)) else {
+                continue;
             };
             self.observer.works();
             match event {
@@ -245,7 +241,7 @@ impl Daemon {
     }
 
     /// What comes at once of what was asked.
-    fn soon(&mut self, events: &Receiver<Event>) -> Option<Event> {
+    fn soon(&mut self, events: &Receiver<Event>) -> Option<Result<Event, RecvTimeoutError>> {
         let now = self.clock.now().mono;
         let due = self.machine.wake_at();
         let due = due.map_or(SOON, |at| at.saturating_sub(now));
@@ -253,7 +249,7 @@ impl Daemon {
         if !asked || due < SOON || now >= self.shown + SHOWN_EVERY {
             return None;
         }
-        events.recv_timeout(SOON).ok()
+        events.recv_timeout(SOON).ok().map(Ok)
     }
 
     /// Shows what the machine is at, and waits until something arrives or its next moment comes. None when the machine hears of
