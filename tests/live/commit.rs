@@ -25,21 +25,26 @@ fn a_commit_whose_reply_is_lost_after_it_took_effect_is_a_commit() {
     assert_eq!(host.reboots(), 1);
 }
 
-/// As etcd does with the write by which its database exceeds its quota.
+/// As etcd does with the write by which its database exceeds its quota, and a proxy that filters answers.
 #[test]
-fn a_commit_that_is_refused_for_its_space_and_was_applied_is_a_commit() {
-    let cluster = Cluster::single();
-    let (proxy, mut host) = behind(&cluster);
-    let body = r#"{"error":"etcdserver: mvcc: database space exceeded","code":8}"#;
-    let refusal = format!(
-        "HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    proxy.rule(first_commit(Action::AnswerAfter(refusal.into_bytes())));
-    host.start();
-    host.wait_until("the reboot command", || host.reboots() == 1);
-    assert!(host.has_event("commit_unknown"), "{}", host.log());
-    assert!(!host.has_event("adopted"), "{}", host.log());
+fn a_commit_that_is_refused_and_was_applied_is_a_commit() {
+    let space = r#"{"error":"etcdserver: mvcc: database space exceeded","code":8}"#;
+    let page = "<html>Forbidden by policy</html>";
+    for (status, body) in [
+        ("429 Too Many Requests", space),
+        ("403 Forbidden", page),
+        ("404 Not Found", page),
+    ] {
+        let cluster = Cluster::single();
+        let (proxy, mut host) = behind(&cluster);
+        let length = body.len();
+        let refusal = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}");
+        proxy.rule(first_commit(Action::AnswerAfter(refusal.into_bytes())));
+        host.start();
+        host.wait_until("the reboot command", || host.reboots() == 1);
+        assert!(host.has_event("commit_unknown"), "{}", host.log());
+        assert!(!host.has_event("adopted"), "{}", host.log());
+    }
 }
 
 #[test]

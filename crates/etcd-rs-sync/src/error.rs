@@ -18,7 +18,8 @@ pub enum Error {
         /// What was tried, and why it failed.
         detail: String,
     },
-    /// The request was sent and its answer is missing, broken, or a 5xx. It may have had its effect, or **may still have it later**.
+    /// The request was sent and its answer is missing, broken, a 5xx, or for a write not etcd's. It may have had its effect, or
+    /// **may still have it later**.
     OutcomeUnknown {
         /// What happened.
         detail: String,

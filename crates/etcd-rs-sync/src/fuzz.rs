@@ -22,7 +22,7 @@ pub fn gateway(bytes: &[u8]) {
     let refused = refusal(body);
     assert!(refused.message.chars().count() <= 301);
     assert!(!refused.message.contains(char::is_control));
-    let error = wire::classify(100 + u16::from(*status) * 2, refused);
+    let error = wire::classify(100 + u16::from(*status) * 2, refused, true);
     assert!(!error.to_string().is_empty());
     if let Ok(token) = wire::auth_token(body) {
         assert!(token.bytes().all(|b| b.is_ascii_graphic()), "{token:?}");

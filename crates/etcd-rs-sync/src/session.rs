@@ -227,7 +227,7 @@ impl Session {
         if refusal.message.contains(NAMED) {
             return Err(not_sent(format!("it refuses the {NAMED} certificates")));
         }
-        match wire::classify(status, refusal) {
+        match wire::classify(status, refusal, false) {
             Error::Rejected { .. }
             | Error::Unauthenticated { .. }
             | Error::PermissionDenied { .. } => Err(Error::Unauthenticated {

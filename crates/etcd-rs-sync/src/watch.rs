@@ -240,7 +240,7 @@ impl Watch {
     /// The server said no. When a new token may help, it is fetched once and nothing is said.
     fn refused(&mut self, status: u16, refusal: Refusal, ticket: &Ticket) -> Result<(), Error> {
         let wants_new_token = refusal.wants_new_token();
-        let error = match wire::classify(status, refusal) {
+        let error = match wire::classify(status, refusal, false) {
             Error::NotSent { detail } | Error::OutcomeUnknown { detail } => {
                 self.lost(&self.session.without_token(ticket, &detail))
             }

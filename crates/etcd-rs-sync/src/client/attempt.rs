@@ -57,7 +57,7 @@ fn post(
         format!("{}: {detail}", session.options.endpoints[visit.endpoint])
     };
     let unknown = |why: &str| (Error::OutcomeUnknown { detail: at(why) }, false);
-    let known = &session.known;
+    let (known, writes) = (&session.known, request.writes());
     let asked = known.asking();
     match exchange(visit.agent, &post) {
         Ok((200, bytes, _)) => match wire::reply(request, &bytes) {
@@ -68,10 +68,13 @@ fn post(
             // An error in place of the first message of a stream, or something unknown.
             Err(why) => match session.refusal(ticket, &bytes) {
                 Refusal { code: 0, .. } => Err(unknown(&why)),
-                refusal => Err(refused(0, refusal, &at)),
+                refusal => Err(refused(0, refusal, writes, &at)),
             },
         },
-        Ok((status, bytes, _)) => Err(refused(status, session.refusal(ticket, &bytes), &at)),
+        Ok((status, bytes, _)) => {
+            let refusal = session.refusal(ticket, &bytes);
+            Err(refused(status, refusal, writes, &at))
+        }
         Err(failure) if failure.sent => {
             // Some servers close the connection where they should say that they do not know the token.
             if failure.closed {
@@ -90,9 +93,14 @@ fn post(
 type Refused = (Error, bool);
 
 /// Judges the server's "no", and says which endpoint it was where that matters.
-fn refused(http_status: u16, refusal: Refusal, at: &dyn Fn(&str) -> String) -> Refused {
+fn refused(
+    http_status: u16,
+    refusal: Refusal,
+    writes: bool,
+    at: &dyn Fn(&str) -> String,
+) -> Refused {
     let wants_new_token = refusal.wants_new_token();
-    let mut error = wire::classify(http_status, refusal);
+    let mut error = wire::classify(http_status, refusal, writes);
     if let Error::OutcomeUnknown { detail } | Error::NotSent { detail } = &mut error {
         *detail = at(detail);
         return (error, false);

@@ -78,8 +78,9 @@ fn read(value: &Value) -> Option<Refusal> {
     })
 }
 
-/// Judges a reply that is not a 200 with the expected body. `http_status` is 0 for an error inside a stream.
-pub(crate) fn classify(http_status: u16, refusal: Refusal) -> Error {
+/// Judges a reply that is not a 200 with the expected body, to a request that `writes` or does not. `http_status` is 0 for an error
+/// inside a stream.
+pub(crate) fn classify(http_status: u16, refusal: Refusal, writes: bool) -> Error {
     let Refusal { code, message } = refusal;
     if message.contains("etcdserver: no leader") {
         return Error::NoLeader { detail: message };
@@ -93,11 +94,12 @@ pub(crate) fn classify(http_status: u16, refusal: Refusal) -> Error {
         };
     }
     if code == 0 {
-        // No member of a cluster speaks so, whatever it is; and it says that it did nothing.
-        return Error::NotSent {
-            detail: format!(
-                "what answers there is not etcd's gateway: HTTP {http_status}: {message}"
-            ),
+        let detail =
+            format!("what answers there is not etcd's gateway: HTTP {http_status}: {message}");
+        // A filter puts its page in the place of an answer, too: then etcd has done what it was asked.
+        return match writes && !of_etcd_itself(&message) {
+            true => Error::OutcomeUnknown { detail },
+            false => Error::NotSent { detail },
         };
     }
     if code == code::UNAUTHENTICATED
@@ -121,7 +123,7 @@ pub(crate) fn classify(http_status: u16, refusal: Refusal) -> Error {
 
 /// Codes with which etcd refuses before, or instead of, applying. The others (canceled, unknown, deadline exceeded, aborted,
 /// internal, unavailable) and every 5xx leave it open. Without a code it is not etcd that spoke, or not its API: then a plain
-/// client error is believed, and one that a proxy also gives for requests that it had passed on is not.
+/// client error is believed of a read, and one that a proxy gives for want of an answer is not.
 fn certainly_without_effect(http_status: u16, code: i64) -> bool {
     let definite_code = matches!(
         code,
@@ -143,6 +145,11 @@ fn certainly_without_effect(http_status: u16, code: i64) -> bool {
     }
 }
 
+/// What etcd says without a code where it has no gateway, or one that takes no client with a name in its certificate.
+fn of_etcd_itself(message: &str) -> bool {
+    message == "404 page not found" || message.starts_with("CommonName of client")
+}
+
 /// Server text fit for a log line: bounded, and without control characters.
 pub(crate) fn one_line(text: &str) -> String {
     let mut line: String = text
@@ -162,7 +169,7 @@ mod tests {
     use super::*;
 
     fn judged(status: u16, body: &str) -> Error {
-        classify(status, refusal(body.as_bytes()))
+        classify(status, refusal(body.as_bytes()), false)
     }
 
     #[test]
@@ -202,6 +209,28 @@ mod tests {
         }
         for status in [200, 204, 302, 408, 409, 425, 429, 499] {
             assert!(!judged(status, "not etcd").is_definite(), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_page_that_is_not_of_etcd_says_nothing_of_a_write() {
+        for (body, definite) in [
+            ("", false),
+            ("<html>Forbidden by policy</html>", false),
+            ("<h1>404 page not found</h1>", false),
+            (r#"{"message":"Forbidden"}"#, false),
+            (r#"{"code":5,"message":"etcdserver: x"}"#, true),
+            ("404 page not found\n", true),
+            (
+                "CommonName of client sending a request against gateway will be ignored",
+                true,
+            ),
+        ] {
+            for status in [400, 401, 403, 404, 405, 413, 417, 421, 431] {
+                let error = classify(status, refusal(body.as_bytes()), true);
+                assert_eq!(error.is_definite(), definite, "{status} {body}: {error:?}");
+                assert!(judged(status, body).is_definite(), "{status} {body}");
+            }
         }
     }
 
