@@ -18,6 +18,9 @@ const GROUP_OR_OTHER_READ: u32 = 0o044;
 /// More than the certificates of every authority there is.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
 
+/// What is often lost of PEM on its way through other files.
+const LINES: &str = "with each BEGIN and END on a line of its own";
+
 /// `health_script`: it decides over reboots as root.
 pub(super) fn health_script(field: &Field<'_>) -> Option<PathBuf> {
     let remedy = "the script that exits 0 while this node may reboot";
@@ -87,7 +90,8 @@ pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
     let shown = path.display();
     let bytes = read(path)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-    let found = found.map_err(|error| format!("{shown} is not PEM: {error}; export it anew"))?;
+    // What the parser says repeats what it read, which may be a key.
+    let found = found.map_err(|_| format!("{shown} is not PEM, {LINES}; export it anew"))?;
     if found.is_empty() {
         return Err(format!(
             "{shown} holds no certificate; it must begin with -----BEGIN CERTIFICATE-----"
@@ -98,9 +102,9 @@ pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
 
 /// The private key of a PEM file.
 pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
-    PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|error| {
+    PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|_| {
         format!(
-            "{} holds no usable private key: {error}; it must be PEM, not encrypted",
+            "{} holds no usable private key; it must be PEM, {LINES}, and not encrypted",
             path.display()
         )
     })

@@ -156,9 +156,14 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// Whether a secret is written here where its file should be, when this is no path.
+    /// Whether a secret is written here where its file should be, when this is no path; or all of it is the file of a secret.
     fn is_near_secret(&self) -> bool {
-        let fields = ["etcd_auth", "etcd_auth.password_file", "etcd_tls.key_file"];
+        let fields = [
+            "",
+            "etcd_auth",
+            "etcd_auth.password_file",
+            "etcd_tls.key_file",
+        ];
         fields.contains(&self.path.as_str())
     }
 

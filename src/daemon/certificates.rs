@@ -127,6 +127,21 @@ mod tests {
         fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
     }
 
+    /// An authority, a certificate and its key, with their paths.
+    fn files_in(lab: &Lab) -> (Tls, [std::path::PathBuf; 3]) {
+        let paths = ["ca", "cert", "key"].map(|name| lab.path(name));
+        for (path, text) in paths.iter().zip([CA, NODE.0, NODE.1]) {
+            write(path, text);
+        }
+        let [ca, cert, key] = paths.clone();
+        let files = Tls {
+            ca_file: Some(ca),
+            client: Some((cert, key)),
+            insecure_skip_verify: false,
+        };
+        (files, paths)
+    }
+
     fn end(metrics: &Metrics, file: &str) -> bool {
         let text = metrics.render();
         let line = text.lines().find(|line| {
@@ -146,16 +161,7 @@ mod tests {
     fn files_that_are_replaced_are_taken_when_they_fit_together_and_said_once_when_not() {
         let mut lab = Lab::new();
         listen(&mut lab, LevelFilter::Warn);
-        let path = |name: &str| lab.path(name);
-        let (ca, cert, key) = (path("ca"), path("cert"), path("key"));
-        for (path, text) in [(&ca, CA), (&cert, NODE.0), (&key, NODE.1)] {
-            write(path, text);
-        }
-        let files = Tls {
-            ca_file: Some(ca),
-            client: Some((cert.clone(), key.clone())),
-            insecure_skip_verify: false,
-        };
+        let (files, [_, cert, key]) = files_in(&lab);
         let metrics = Metrics::new("1", "abc", ["f"]);
         tell_ends(&files, &metrics);
         assert!(
@@ -182,6 +188,28 @@ mod tests {
         assert!(refused.is_some_and(|why| why.contains("key")));
         assert_eq!(said("certificates_unusable"), 1);
         hush();
+    }
+
+    #[test]
+    fn a_key_that_is_no_pem_any_more_is_not_repeated() {
+        let lab = Lab::new();
+        let (files, paths) = files_in(&lab);
+        let client = client_of(&files);
+        let line = NODE.1.lines().nth(1).unwrap();
+        let bytes = format!("{:?}", &line.as_bytes()[..8]);
+        for path in &paths {
+            let good = fs::read_to_string(path).unwrap();
+            for end in [" ", "\\n"] {
+                write(path, &NODE.1.replace('\n', end));
+                let mut refused = None;
+                assert!(!look(&files, &client, &mut refused));
+                let why = refused.unwrap();
+                assert!(why.contains("PEM"), "{why}");
+                assert!(!why.contains(&line[..8]), "{why}");
+                assert!(!why.contains(bytes.trim_matches(['[', ']'])), "{why}");
+            }
+            write(path, &good);
+        }
     }
 
     #[test]

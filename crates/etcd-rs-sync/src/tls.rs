@@ -118,7 +118,11 @@ fn provider() -> Arc<CryptoProvider> {
 
 fn certificates(pem: &[u8], what: &str) -> Result<Chain, Error> {
     let parsed: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    let certificates = parsed.map_err(|e| setup(format!("{what} is not valid PEM: {e}")))?;
+    // What the parser says repeats what it read, which may be a key.
+    let certificates = parsed.map_err(|_| {
+        let lines = "each BEGIN and END must be on a line of its own";
+        setup(format!("{what} is not valid PEM: {lines}; export it anew"))
+    })?;
     if certificates.is_empty() {
         return Err(setup(format!("{what} holds no certificate in PEM form")));
     }

@@ -199,6 +199,39 @@ fn tls_files_must_exist_parse_and_fit() {
     }
 }
 
+/// A key whose line ends were lost, as happens on the way through a variable or a template.
+#[test]
+fn a_key_that_is_no_pem_is_not_repeated() {
+    let fixture = Fixture::new();
+    tls_files(&fixture);
+    let key = include_str!("tls/node.key");
+    let line = key.lines().nth(1).unwrap();
+    let bytes = format!("{:?}", &line.as_bytes()[..8]);
+    let told = |problems: &[String]| {
+        let problems = problems.join("\n");
+        let numbers = bytes.trim_matches(['[', ']']);
+        assert!(!problems.contains(&line[..8]), "{problems}");
+        assert!(!problems.contains(numbers), "{problems}");
+    };
+    for end in [" ", "\\n"] {
+        let lost = key.replace('\n', end);
+        fixture.file("lost", &lost, 0o600);
+        for fields in [
+            "ca_file: DIR/lost",
+            "ca_file: DIR/ca.crt, cert_file: DIR/lost, key_file: DIR/node.key",
+            "ca_file: DIR/ca.crt, cert_file: DIR/node.crt, key_file: DIR/lost",
+        ] {
+            let text = with(&format!("etcd_tls: {{enabled: true, {fields}}}"));
+            let problems = fixture.problems(&text);
+            only(&problems, "with each BEGIN and END on a line of its own");
+            told(&problems);
+        }
+        // Named as the configuration itself.
+        told(&fixture.problems(&lost));
+    }
+    told(&fixture.problems(key));
+}
+
 #[test]
 fn working_tls_forms_are_accepted_and_make_https_the_default() {
     let fixture = Fixture::new();
