@@ -2,15 +2,13 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
 
 use etcd_rs_sync::{Error, Etcd, Options, Request, TlsOptions};
 
-use crate::config::{Auth, Config, Tls};
+use crate::config::{self, Auth, Config, Tls};
 use crate::lock::Keys;
 use crate::lock::outcome::Malformed;
 use crate::lock::survey::{Pages, Survey, survey};
-use crate::trust;
 
 /// How often it starts over because etcd compacted the revision it was reading.
 const TRIES: u32 = 3;
@@ -42,38 +40,22 @@ pub(crate) fn options(config: &Config) -> Result<Options, String> {
     })
 }
 
-/// User and password as the file holds it now.
+/// User and password as the file holds it now. It is judged again, as the others are, since it may have been replaced.
 pub(crate) fn login(auth: &Auth) -> Result<(String, String), String> {
-    let file = auth.password_file.display();
-    let password = String::from_utf8(secret(&auth.password_file)?)
-        .map_err(|error| format!("{file}: {error}"))?;
-    // As editors leave it, those of other systems too.
-    let password = password.strip_prefix('\u{feff}').unwrap_or(&password);
-    let password = password.strip_suffix('\n').unwrap_or(password);
-    let password = password.strip_suffix('\r').unwrap_or(password);
-    if password.is_empty() {
-        return Err(format!("{file} is empty"));
-    }
-    Ok((auth.username.clone(), password.to_owned()))
+    let password = config::password(&auth.password_file)?;
+    Ok((auth.username.clone(), password))
 }
 
 /// What the certificate files hold now.
 pub(crate) fn tls(tls: &Tls) -> Result<TlsOptions, String> {
     Ok(TlsOptions {
-        ca_pem: tls.ca_file.as_deref().map(secret).transpose()?,
+        ca_pem: tls.ca_file.as_deref().map(config::read).transpose()?,
         client_pem: match &tls.client {
-            Some((cert, key)) => Some((secret(cert)?, secret(key)?)),
+            Some((cert, key)) => Some((config::read(cert)?, config::secret(key)?)),
             None => None,
         },
         insecure_skip_verify: tls.insecure_skip_verify,
     })
-}
-
-/// A secret, or what etcd is known by; judged again, since it may have been replaced.
-fn secret(path: &Path) -> Result<Vec<u8>, String> {
-    /// More than the certificates of every authority there is.
-    const LIMIT: u64 = 4 * 1024 * 1024;
-    trust::read(path, LIMIT).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// Different in every process: lease and session ids come from it.

@@ -27,6 +27,7 @@ use rustix::fs::{OFlags, StatVfsMountFlags, statvfs};
 use rustix::io::Errno;
 
 const GROUP_OR_OTHER_WRITE: u32 = 0o022;
+const GROUP_OR_OTHER_READ: u32 = 0o044;
 const ANY_EXECUTE: u32 = 0o111;
 const STICKY: u32 = 0o1000;
 
@@ -91,8 +92,25 @@ pub(crate) fn plain(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 /// # Errors
 /// As [`open`], and when it is longer than `limit`.
 pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    content(path, open(path)?, limit)
+}
+
+/// The same of a file that only its owner can read.
+///
+/// # Errors
+/// As [`read`], and when its group or others can.
+pub(crate) fn secret(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let file = open(path)?;
+    if file.metadata()?.mode() & GROUP_OR_OTHER_READ != 0 {
+        let why = "can be read by its group or others; run chmod 600";
+        return unfit(path, &format!("{why} {}", typed(path)));
+    }
+    content(path, file, limit)
+}
+
+fn content(path: &Path, file: File, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+    file.take(limit + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
         let why = format!("is longer than {limit} bytes; this cannot be the right file");
         return unfit(path, &why);

@@ -198,9 +198,7 @@ fn client(cert: &Field<'_>, key: &Field<'_>) -> Option<Option<(PathBuf, PathBuf)
     let (cert_path, key_path) = (cert_path?, key_path?);
     let chain = cert.accept(files::certificates(&cert_path));
     let private = key.accept(files::private_key(&key_path));
-    let open = files::refuse_readers(key, &key_path);
     key.accept(files::check_pair(chain?, private?))?;
-    open?;
     Some(Some((cert_path, key_path)))
 }
 
@@ -212,8 +210,8 @@ fn auth(field: &Field<'_>) -> Option<Auth> {
     let password_file = file
         .required("a file that holds the password and only its owner may read")?
         .absolute_path()?;
-    files::refuse_readers(&file, &password_file)?;
-    files::check_password(&file, &password_file)?;
+    // It is read again where it is used, and kept nowhere.
+    file.accept(files::password(&password_file))?;
     Some(Auth {
         username: username?,
         password_file,

@@ -1,8 +1,6 @@
 //! Files that a configuration names: who may change or read them, and whether TLS material fits together.
 
-use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rustls::RootCertStore;
@@ -12,8 +10,6 @@ use rustls::sign::CertifiedKey;
 
 use super::reader::Field;
 use crate::trust;
-
-const GROUP_OR_OTHER_READ: u32 = 0o044;
 
 /// More than the certificates of every authority there is.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
@@ -30,43 +26,30 @@ pub(super) fn health_script(field: &Field<'_>) -> Option<PathBuf> {
     Some(path)
 }
 
-/// Refuses a secret that others than its owner may read.
-pub(super) fn refuse_readers(field: &Field<'_>, path: &Path) -> Option<()> {
-    // A file that cannot be looked at is reported by whoever reads its content.
-    let mode = fs::metadata(path).map_or(0, |meta| meta.permissions().mode());
-    if mode & GROUP_OR_OTHER_READ == 0 {
-        return Some(());
-    }
-    field.refuse(format!(
-        "{} can be read by its group or others; run chmod 600 {}",
-        path.display(),
-        trust::typed(path)
-    ))
-}
-
-/// Checks that there is a password. It is read again where it is used and kept nowhere.
-pub(super) fn check_password(field: &Field<'_>, path: &Path) -> Option<()> {
+/// The password that a file holds, without the line end.
+pub(crate) fn password(path: &Path) -> Result<String, String> {
     // A password may begin with a slash, too, and stand where its file should be.
     let folder = path.parent().filter(|folder| *folder != Path::new("/"));
     let shown = match path.exists() || folder.is_some_and(Path::is_dir) {
         true => path.display().to_string(),
         false => "what is named there".to_owned(),
     };
-    let why = match trust::read(path, MAX_BYTES) {
-        Ok(content) if content.iter().all(|byte| b"\r\n".contains(byte)) => {
-            format!("{shown} is empty; write the password into it")
-        }
-        Ok(content) if std::str::from_utf8(&content).is_err() => {
-            format!("{shown} is not text in UTF-8; etcd takes no other passwords")
-        }
-        Ok(_) => return Some(()),
-        Err(error) => trust::words(error, |error| {
+    let content = trust::secret(path, MAX_BYTES).map_err(|error| {
+        trust::words(error, |error| {
             format!(
                 "{shown} cannot be read: {error}; run this as root, or create the file with mode 600"
             )
-        }),
-    };
-    field.refuse(why)
+        })
+    })?;
+    let text = String::from_utf8(content)
+        .map_err(|_| format!("{shown} is not text in UTF-8; etcd takes no other passwords"))?;
+    // As editors leave it, those of other systems too.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    if text.trim_matches(['\r', '\n']).is_empty() {
+        return Err(format!("{shown} is empty; write the password into it"));
+    }
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
 }
 
 /// The file of authorities that a field names, each of which can be used.
@@ -102,7 +85,7 @@ pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
 
 /// The private key of a PEM file.
 pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
-    PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|_| {
+    PrivateKeyDer::from_pem_slice(&secret(path)?).map_err(|_| {
         format!(
             "{} holds no usable private key; it must be PEM, {LINES}, and not encrypted",
             path.display()
@@ -126,8 +109,14 @@ pub(super) fn check_pair(
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, String> {
+/// What etcd is known by, and what is shown to it.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, String> {
     trust::read(path, MAX_BYTES).map_err(|error| unusable(path, "read", error))
+}
+
+/// A private key.
+pub(crate) fn secret(path: &Path) -> Result<Vec<u8>, String> {
+    trust::secret(path, MAX_BYTES).map_err(|error| unusable(path, "read", error))
 }
 
 fn unusable(path: &Path, done: &str, error: io::Error) -> String {

@@ -36,6 +36,7 @@ pub(crate) use certificate::end as end_of_certificate;
 pub(crate) use detectors::port;
 pub(crate) use etcd::certificate_end;
 pub use fields::FIELDS;
+pub(crate) use files::{password, read, secret};
 pub use load::{Loaded, load};
 pub use problem::{Problem, Problems};
 

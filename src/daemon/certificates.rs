@@ -213,6 +213,44 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_that_others_can_read_is_refused_as_at_start() {
+        let lab = Lab::new();
+        let readable = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let told = |why: Option<String>| {
+            why.is_some_and(|why| why.contains("can be read by its group or others; run chmod 600"))
+        };
+        let (files, [_, cert, key]) = files_in(&lab);
+        let password_file = lab.path("password");
+        write(&password_file, "new");
+        let auth = Auth {
+            username: "rc".to_owned(),
+            password_file: password_file.clone(),
+        };
+        let client = client_of(&files);
+        client.set_auth("rc".to_owned(), "old".to_owned());
+        let first = client.tls();
+        write(&cert, OTHER.0);
+        write(&key, OTHER.1);
+        for mode in [0o640, 0o604] {
+            let (mut refused, mut refused_password) = (None, None);
+            readable(&key, mode);
+            assert!(!look(&files, &client, &mut refused));
+            assert!(told(refused) && client.tls() == first, "{mode:o}");
+            readable(&password_file, mode);
+            look_at_password(&auth, &client, &mut refused_password);
+            assert!(told(refused_password), "{mode:o}");
+            assert_eq!(client.auth().unwrap().1, "old");
+        }
+        readable(&key, 0o600);
+        assert!(look(&files, &client, &mut None));
+        readable(&password_file, 0o600);
+        look_at_password(&auth, &client, &mut None);
+        assert_eq!(client.auth().unwrap().1, "new");
+    }
+
+    #[test]
     fn a_password_that_is_replaced_is_taken_and_an_empty_file_is_refused() {
         let mut lab = Lab::new();
         listen(&mut lab, LevelFilter::Warn);
