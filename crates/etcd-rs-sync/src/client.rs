@@ -199,6 +199,11 @@ impl Etcd for Client {
                         slow |= !in_doubt && self.session.known.in_doubt();
                         failures.push(error);
                     }
+                    // What may be repeated is, at once; each time one connection less stands idle.
+                    Err(Failed::Again(error)) => {
+                        tried.pop();
+                        failures.push(error);
+                    }
                 }
                 if !failures.allow_repeat(request) {
                     return Err(failures.into_error("not sent again"));

@@ -33,6 +33,8 @@ pub(crate) struct Failure {
     pub(crate) sent: bool,
     /// Whether it ended before its time was over.
     pub(crate) closed: bool,
+    /// Whether it was closed on a connection that had stood idle, which whatever is in between may have forgotten.
+    pub(crate) stale: bool,
     /// What happened.
     pub(crate) detail: String,
 }
@@ -137,6 +139,7 @@ pub(crate) fn start(
     silence: Option<Duration>,
 ) -> Result<Response<Body>, Failure> {
     SENT.set(false);
+    FRESH.set(false);
     MESSAGE_UNTIL.set(None);
     let (now, limits) = (Instant::now(), exchange.limits);
     let left = limits.until.saturating_duration_since(now);
@@ -146,6 +149,7 @@ pub(crate) fn start(
         return Err(Failure {
             sent: false,
             closed: false,
+            stale: false,
             detail: "no time was left".into(),
         });
     }
@@ -197,6 +201,7 @@ fn server_side(left: Duration) -> String {
 
 fn failure(error: ureq::Error) -> Failure {
     let closed = !matches!(error, ureq::Error::Timeout(_));
+    let stale = SENT.get() && !FRESH.get() && matches!(error, ureq::Error::Io(_));
     // Its own words are "timeout: global".
     let detail = match error {
         ureq::Error::Timeout(Timeout::Resolve) => "its name was not resolved in time".to_owned(),
@@ -209,6 +214,7 @@ fn failure(error: ureq::Error) -> Failure {
     Failure {
         sent: SENT.get(),
         closed,
+        stale,
         detail,
     }
 }
@@ -219,6 +225,8 @@ thread_local! {
     /// Whether this thread's exchange has handed bytes of its request to a connection. ureq works on the caller's thread, so
     /// this is the one exact answer to "was anything sent?"; its errors look alike before and after.
     static SENT: Cell<bool> = const { Cell::new(false) };
+    /// Whether this thread's exchange made its connection.
+    static FRESH: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Wraps connections that stand, TLS included: what passes through here is the request.
@@ -233,6 +241,7 @@ impl<In: Transport> Connector<In> for MarkSent {
         _: &ConnectionDetails<'_>,
         chained: Option<In>,
     ) -> Result<Option<Marked<In>>, ureq::Error> {
+        FRESH.set(true);
         Ok(chained.map(Marked))
     }
 }

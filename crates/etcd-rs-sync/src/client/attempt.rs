@@ -1,5 +1,6 @@
 //! One attempt at one endpoint: with a token where one is needed, and what a failure says of the other endpoints.
 
+use super::failures::repeatable;
 use crate::http::{Exchange, exchange};
 use crate::session::{Session, Ticket, Visit};
 use crate::wire::{self, Refusal};
@@ -11,6 +12,8 @@ pub(super) enum Failed {
     Final(Error),
     /// Another endpoint may do better.
     Elsewhere(Error),
+    /// Another connection may do better.
+    Again(Error),
 }
 
 /// One request to one endpoint.
@@ -28,13 +31,16 @@ pub(super) fn attempt(
     let ticket = prepared.map_err(judge)?;
     let posted = match post(session, visit, request, body, &ticket) {
         // It was refused, so it had no effect and may be sent again, once, with a new token.
-        Err((_, true)) if session.options.auth.is_some() => {
+        Err((_, Next::Token)) if session.options.auth.is_some() => {
             let ticket = session.renew(visit, &ticket).map_err(judge)?;
             post(session, visit, request, body, &ticket)
         }
         posted => posted,
     };
-    posted.map_err(|(error, _)| judge(error))
+    posted.map_err(|(error, next)| match next {
+        Next::Connection => Failed::Again(error),
+        Next::Endpoint | Next::Token => judge(error),
+    })
 }
 
 fn post(
@@ -56,7 +62,7 @@ fn post(
         let detail = session.without_token(ticket, detail);
         format!("{}: {detail}", session.options.endpoints[visit.endpoint])
     };
-    let unknown = |why: &str| (Error::OutcomeUnknown { detail: at(why) }, false);
+    let unknown = |why: &str| (Error::OutcomeUnknown { detail: at(why) }, Next::Endpoint);
     let (known, writes) = (&session.known, request.writes());
     let asked = known.asking();
     match exchange(visit.agent, &post) {
@@ -76,21 +82,32 @@ fn post(
             Err(refused(status, refusal, writes, &at))
         }
         Err(failure) if failure.sent => {
+            let (error, next) = unknown(&failure.detail);
+            if failure.stale && repeatable(request) {
+                return Err((error, Next::Connection));
+            }
             // Some servers close the connection where they should say that they do not know the token.
             if failure.closed {
                 session.forget(ticket);
             }
-            Err(unknown(&failure.detail))
+            Err((error, next))
         }
         Err(failure) => {
             let detail = at(&failure.detail);
-            Err((Error::NotSent { detail }, false))
+            Err((Error::NotSent { detail }, Next::Endpoint))
         }
     }
 }
 
-/// Why there is no reply, and whether a new token may bring one.
-type Refused = (Error, bool);
+/// Why there is no reply, and what may bring one.
+type Refused = (Error, Next);
+
+/// What another try needs.
+enum Next {
+    Endpoint,
+    Token,
+    Connection,
+}
 
 /// Judges the server's "no", and says which endpoint it was where that matters.
 fn refused(
@@ -103,10 +120,12 @@ fn refused(
     let mut error = wire::classify(http_status, refusal, writes);
     if let Error::OutcomeUnknown { detail } | Error::NotSent { detail } = &mut error {
         *detail = at(detail);
-        return (error, false);
+        return (error, Next::Endpoint);
     }
-    let again = wants_new_token && error.is_definite();
-    (error, again)
+    match wants_new_token && error.is_definite() {
+        true => (error, Next::Token),
+        false => (error, Next::Endpoint),
+    }
 }
 
 /// Whether another endpoint may do better.

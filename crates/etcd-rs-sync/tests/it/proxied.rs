@@ -130,6 +130,44 @@ fn a_connection_closed_while_idle_is_noticed_before_a_write_is_sent() {
     });
 }
 
+/// As a firewall does that has forgotten the connection: it says so to the next request.
+#[test]
+fn a_connection_forgotten_while_idle_costs_what_may_be_repeated_nothing() {
+    let cluster = Cluster::single();
+    let (proxy, etcd) = behind_proxy(&cluster, LIMIT);
+    etcd.grant(8, 60).unwrap();
+    let cut = |path: &str, action: Action| proxy.rule(Rule::on(path, action).times(1));
+    for path in ["kv/range", "lease/keepalive", "lease/revoke"] {
+        cut(path, Action::CutRequest);
+    }
+    etcd.range(Range::of(Keys::one("k"))).unwrap();
+    etcd.keep_alive(8).unwrap();
+    etcd.revoke(8).unwrap();
+    cut("kv/put", Action::CutRequest);
+    let lost = etcd.put(Put::new("k", "v", 0)).unwrap_err();
+    assert!(!lost.is_definite(), "{lost}");
+    assert_eq!(proxy.count("kv/put"), 1);
+    // What the second one is told is no verdict on the first.
+    etcd.status().unwrap();
+    cut("lease/grant", Action::CutReply);
+    let denied = br#"{"message":"etcdserver: permission denied","code":7}"#;
+    let mut reply = format!(
+        "HTTP/1.1 403 No\r\nContent-Length: {}\r\n\r\n",
+        denied.len()
+    )
+    .into_bytes();
+    reply.extend(denied);
+    cut("lease/grant", Action::Answer(reply));
+    let grant = etcd.grant(9, 60).unwrap_err();
+    assert!(matches!(grant, Error::OutcomeUnknown { .. }), "{grant:?}");
+    // A new connection that is closed is no idle one.
+    etcd.status().unwrap();
+    let before = proxy.count("kv/range");
+    proxy.rule(Rule::on("kv/range", Action::CutRequest));
+    etcd.range(Range::of(Keys::one("k"))).unwrap_err();
+    assert_eq!(proxy.count("kv/range"), before + 2);
+}
+
 #[test]
 fn requests_one_after_another_share_a_connection() {
     each_version(|version| {
