@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::describe::committed;
+use crate::lock::Domains;
 use crate::lock::domains::{Older, Waits};
 use crate::lock::outcome::Found;
 use crate::lock::survey::Survey;
-use crate::lock::{Domains, Phase};
 
 /// A domain that has a limit, with the claims in it.
 #[derive(Serialize)]
 pub(crate) struct Domain<'a> {
     pub(crate) label: &'a str,
     pub(crate) value: &'a str,
-    /// The largest limit in use; there may be others while a configuration rolls out.
+    /// The largest limit in use; there may be others while a configuration rolls out, and each claim waits by its own.
     pub(crate) limit: u32,
     /// The smallest.
     #[serde(skip)]
@@ -47,7 +47,7 @@ impl Domain<'_> {
         };
         let differ = match self.least == self.limit {
             true => String::new(),
-            false => format!(" (others say {}; the largest in use holds)", self.least),
+            false => format!(" (others say {}; each waits by its own)", self.least),
         };
         format!(
             "{label} {value}: {state}, {} waiting, {} at a time{differ}",
@@ -59,8 +59,11 @@ impl Domain<'_> {
 /// Every domain of which a claim says that it has a limit.
 pub(crate) fn in_use(survey: &Survey) -> Vec<Domain<'_>> {
     let mut all: BTreeMap<(&str, &str), Domain<'_>> = BTreeMap::new();
-    for (node, found) in &survey.claims {
-        let Ok(claim) = &found.claim else { continue };
+    let readable = || {
+        let claims = survey.claims.iter();
+        claims.filter_map(|(node, found)| Some((node, found.claim.as_ref().ok()?)))
+    };
+    for (_, claim) in readable() {
         for (label, limit) in &claim.domains.limits {
             let Some(value) = claim.domains.labels.get(label) else {
                 continue;
@@ -76,9 +79,15 @@ pub(crate) fn in_use(survey: &Survey) -> Vec<Domain<'_>> {
             });
             domain.limit = domain.limit.max(*limit);
             domain.least = domain.least.min(*limit);
-            match claim.phase {
-                Phase::Queued => domain.waiting += 1,
-                Phase::Draining | Phase::Rebooting | Phase::Verifying => domain.down.push(node),
+        }
+    }
+    // Whoever says the label is in the domain, with a limit of its own or without.
+    for (node, claim) in readable() {
+        for (label, value) in &claim.domains.labels {
+            match all.get_mut(&(label.as_str(), value.as_str())) {
+                Some(domain) if claim.phase.committed() => domain.down.push(node),
+                Some(domain) => domain.waiting += 1,
+                None => {}
             }
         }
     }
@@ -119,6 +128,7 @@ pub(super) fn turn(domains: &Domains, limit: u32, older: &[(String, Found)]) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lock::Phase;
     use crate::status::fixtures::found;
 
     fn of_rack(node: &str, phase: Phase, create: i64, rack: &str, limit: u32) -> (String, Found) {
@@ -147,7 +157,7 @@ mod tests {
             told,
             [
                 "rack r1: full: web-1 is down, 1 waiting, 1 at a time",
-                "rack r2: nobody is down, 2 waiting, 2 at a time (others say 1; the largest in use holds)"
+                "rack r2: nobody is down, 2 waiting, 2 at a time (others say 1; each waits by its own)"
             ]
         );
         let full = "rack r1 is full (1 at a time): web-1 before it";
@@ -179,6 +189,29 @@ mod tests {
                 "rack r1: web-3, web-1 (without the label) is down, 0 waiting, 3 at a time",
                 "rack r2: full: web-1 (without the label) is down, 1 waiting, 1 at a time"
             ]
+        );
+    }
+
+    #[test]
+    fn a_claim_that_says_the_label_and_no_limit_is_in_the_domain() {
+        let labelled = |node, phase, create| {
+            let (name, mut found) = of_rack(node, phase, create, "r1", 1);
+            let claim = found.claim.as_mut().unwrap();
+            claim.domains.limits.clear();
+            (name, found)
+        };
+        let survey = Survey {
+            claims: vec![
+                labelled("web-1", Phase::Rebooting, 1),
+                of_rack("web-2", Phase::Queued, 2, "r1", 1),
+                labelled("web-3", Phase::Queued, 3),
+            ],
+            ..Survey::default()
+        };
+        let told: Vec<String> = in_use(&survey).iter().map(Domain::text).collect();
+        assert_eq!(
+            told,
+            ["rack r1: full: web-1 is down, 2 waiting, 1 at a time"]
         );
     }
 

@@ -168,7 +168,7 @@ fn cooldown(survey: &Survey, now: Timestamp, zone: &TimeZone) -> Cell {
     }
 }
 
-/// The limit, and every other one in use: while a configuration rolls out, the largest holds.
+/// The limit, and every other one in use while a configuration rolls out.
 fn limit(view: &View, survey: &Survey) -> Cell {
     let own = view.local.config.max_concurrent_reboots;
     let others = limits(survey);
@@ -178,7 +178,7 @@ fn limit(view: &View, survey: &Survey) -> Cell {
     let list: Vec<String> = others.iter().map(u32::to_string).collect();
     let list = list.join(", ");
     let text =
-        format!("{own} at a time here, but claims were made with {list}; the largest in use holds");
+        format!("{own} at a time here, but claims were made with {list}; each goes by its own");
     cell(Tone::Notice, text)
 }
 

@@ -116,7 +116,7 @@ fn limits_that_differ_are_shown() {
     }
     let text = shown(&view(local(), survey));
     assert!(
-        text.contains("1 at a time here, but claims were made with 1, 3; the largest in use"),
+        text.contains("1 at a time here, but claims were made with 1, 3; each goes"),
         "{text}"
     );
 }
