@@ -1,5 +1,6 @@
 //! Why a node does not reboot now. The one source of the log reason, the metric label, the exit code and the line in `status`.
 
+use super::policy;
 use super::verdict::Word;
 
 /// The reason a gate is closed.
@@ -44,7 +45,11 @@ pub enum Refusal {
 impl Refusal {
     /// Every refusal there is, so that metrics can name them all from the start.
     pub fn all() -> [Refusal; 17] {
-        let why = String::new;
+        Refusal::all_for("")
+    }
+
+    fn all_for(why: &str) -> [Refusal; 17] {
+        let why = || why.to_owned();
         [
             Refusal::NotRequired,
             Refusal::Unknown(why()),
@@ -146,6 +151,21 @@ impl Refusal {
         }
     }
 
+    /// Whether a policy or a wave keeps a node only until others are through, or have looked.
+    pub fn passes(&self) -> bool {
+        match self {
+            Refusal::Policy(why) => why.contains(policy::PASSES),
+            Refusal::Wave(why) => why.contains("none of them is known to require a reboot"),
+            _ => false,
+        }
+    }
+
+    /// The refusal of this label.
+    pub fn of(label: &str, why: &str) -> Option<Refusal> {
+        let mut all = Refusal::all_for(why).into_iter();
+        all.find(|refusal| refusal.label() == label)
+    }
+
     /// What and why, as a sentence.
     pub fn text(&self) -> String {
         match self {
@@ -205,8 +225,12 @@ impl Refusal {
                 "find out why the requirement is not cleared (history says how each reboot ended); the budget is whole again once no detector asks, or by `reboot-coordinator reset-budget`"
             }
             Refusal::Health(_) => "run the script by hand and repair what it reports",
+            Refusal::Policy(_) | Refusal::Wave(_) if self.passes() => "",
+            Refusal::Policy(why) if why.contains(policy::NEVER) => {
+                "lower it, on every node, or let more members join"
+            }
             Refusal::Policy(_) => {
-                "wait for the other members, or repair them; forget those that are gone for good"
+                "wait for the other members, or repair them; forget those that are gone for good, if the policy can hold without them"
             }
             Refusal::Line(why) if why.contains("names no node") => {
                 "delete it when it is nothing of worth, or give the group whose key it is another `lock_key`"
@@ -215,7 +239,7 @@ impl Refusal {
                 "repair the node named here: it goes on by itself while it holds a claim, and without one after `reboot-coordinator reset-budget`; `release` its claim when it will not return, `forget` it when it is gone; `reboot-coordinator go-on` lets the others go all the same, as far as there is a place for them"
             }
             Refusal::Wave(_) => {
-                "see to the member named here, or `reboot-coordinator forget` it when it is gone for good, and `release` its claim before if it holds one; to go on without it, change its `wave`"
+                "it goes on by itself unless the member named here needs somebody: see to that one, or `reboot-coordinator forget` it when it is gone for good, and `release` its claim before if it holds one; to go on without it, change its `wave`"
             }
             Refusal::Aborted(_) => {
                 "see to what is named here; a daemon that is restarted tries at once"

@@ -12,7 +12,7 @@ use super::forecast::forecast;
 use super::gates::next_opening;
 use super::headline::{self, Part, headline};
 use super::json::{part, readable};
-use super::node_state::{as_left, node_states, speaks_of_claim};
+use super::node_state::{NodeState, Rank, as_left, node_states, speaks_of_claim};
 use super::table::{Style, Tone, cell, folded, table};
 use super::text::{gate_table, part_rows};
 use super::times::{for_span, for_text, zone};
@@ -163,7 +163,7 @@ fn own_part(view: &View, node: &str, now: Timestamp) -> Option<Part> {
     let known = view.known_of(node).unwrap_or(&nothing);
     let mut all = node_states(known, &view.reader(now)).into_iter();
     let state = all.find(|state| state.node == node)?;
-    let part = headline::part(&state, None, now);
+    let part = headline::part(&state, None);
     Some(not_typed(Part { more: None, ..part }, node))
 }
 
@@ -175,11 +175,9 @@ fn not_typed(part: Part, node: &str) -> Part {
 }
 
 /// What to do about it, where there is something to do. A cooldown ends by itself, or says how.
-fn remedy(label: &str) -> String {
-    let all = Refusal::all();
-    let refusal = all.iter().find(|refusal| refusal.label() == label);
-    let refusal = refusal.filter(|_| label != "cooldown");
-    framed("; ", refusal.map_or("", Refusal::remedy), "")
+fn remedy(label: &str, why: &str) -> String {
+    let refusal = Refusal::of(label, why).filter(|_| label != "cooldown");
+    framed("; ", refusal.as_ref().map_or("", Refusal::remedy), "")
 }
 
 /// What the cluster knows of it.
@@ -192,7 +190,10 @@ fn facts(view: &View, node: &str, now: Timestamp, style: Style) -> Vec<String> {
     let is_left = here.is_some_and(|here| here.is_left);
     let lasts = |it: &&Standing| it.blocked.is_some() || !is_left || !speaks_of_claim(it);
     let standing = view.standing_of(node).filter(lasts);
-    rows.extend(standing.into_iter().flat_map(|it| of_itself(it, now)));
+    let mut states = node_states(survey, &view.reader(now)).into_iter();
+    let state = states.find(|state| state.node == node);
+    let of_itself = |it| of_itself(it, state.as_ref(), now);
+    rows.extend(standing.into_iter().flat_map(of_itself));
     if let Some(place) = survey.claims.iter().position(|(name, _)| name == node) {
         rows.extend(of_claim(view, survey, place, now));
     }
@@ -209,7 +210,7 @@ fn facts(view: &View, node: &str, now: Timestamp, style: Style) -> Vec<String> {
 type Row = (&'static str, Tone, Option<String>);
 
 /// What a node says of itself.
-fn of_itself(standing: &Standing, now: Timestamp) -> [Row; 6] {
+fn of_itself(standing: &Standing, node: Option<&NodeState>, now: Timestamp) -> [Row; 6] {
     let lasts = |at: &str| for_text(now, at);
     let once = as_left(standing);
     let state = format!("{}{}{once}", standing.state, lasts(&standing.since));
@@ -217,19 +218,28 @@ fn of_itself(standing: &Standing, now: Timestamp) -> [Row; 6] {
         let lasts = lasts(&it.since);
         framed("", lasts.trim_start(), ": ") + &it.by.join(", ")
     });
+    let passes = node.is_some_and(|it| it.rank == Rank::Waits);
+    let tone = if passes { Tone::Notice } else { Tone::Bad };
     let blocked = standing.blocked.as_ref().map(|it| {
         // What is said there of a restart is said to a daemon.
         let is_passed = standing.once && it.label == "aborted";
-        let remedy = remedy(if is_passed { "" } else { &it.label });
+        // As it is now, where that can be judged.
+        let text = node.and_then(|node| node.why.as_ref());
+        let text = text.unwrap_or(&it.text);
+        let by_others = passes && ["wave", "policy"].contains(&it.label.as_str());
+        let remedy = match is_passed || by_others {
+            true => String::new(),
+            false => remedy(&it.label, text),
+        };
         let lasts = lasts(&it.since);
-        format!("{}{lasts}: {}{remedy}", it.gate, it.text)
+        format!("{}{lasts}: {text}{remedy}", it.gate)
     });
     let said = standing.said.as_ref();
     let said = said.map(|said| format!("health script: {said}"));
     [
         ("state", Tone::Plain, Some(state)),
         ("required", Tone::Notice, required),
-        ("blocked by", Tone::Bad, blocked),
+        ("blocked by", tone, blocked),
         ("is at", Tone::Notice, standing.doing.clone()),
         ("hampered", Tone::Bad, standing.hampered.clone()),
         ("said", Tone::Plain, said),

@@ -4,8 +4,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::View;
-use super::describe::{by_node, committed};
-use super::node_state::{Rank, node_states};
+use super::describe::{by_node, committed, names};
+use super::node_state::{NodeState, Rank, node_states};
+use super::standstill::keep_all;
 use super::times::{instant, span, until};
 use crate::lock::survey::Survey;
 
@@ -34,18 +35,25 @@ pub(crate) struct Forecast {
 /// Of all that need a reboot and will go by themselves, or of those before a node in the queue. `None` when there is none.
 pub(crate) fn forecast(view: &View, before: Option<&str>, now: Timestamp) -> Option<Forecast> {
     let survey = view.known()?;
+    let reader = view.reader(now);
+    let states = node_states(survey, &reader);
     let (left, outside) = match before {
         Some(node) => (older(survey, node)?, 0),
-        None => going(view, survey, now),
+        None => going(survey, &states),
     };
     let count = i64::try_from(left.len()).ok()?;
     if left.len() + outside == 0 {
         return None;
     }
     let closed = |gate: &str| view.gates.iter().any(|it| it.gate == gate && it.blocks());
+    let stuck = keep_all(survey, &reader, &states).map(names);
     let known = match OF_ALL.into_iter().find(|gate| closed(gate)) {
         _ if survey.partial => Err("there are more nodes than were read".to_owned()),
         Some(gate) => Err(format!("the gate {gate} is closed")),
+        None if stuck.is_some() => Err(format!(
+            "{} does not finish its reboot",
+            stuck.unwrap_or_default()
+        )),
         None if left.is_empty() => Err("all of them wait for their own windows".to_owned()),
         None => pace(survey, &left, now),
     };
@@ -92,7 +100,7 @@ fn older(survey: &Survey, node: &str) -> Option<Vec<String>> {
 }
 
 /// Who needs a reboot and waits for nobody's help, and how many of these wait for their own windows.
-fn going(view: &View, survey: &Survey, now: Timestamp) -> (Vec<String>, usize) {
+fn going(survey: &Survey, states: &[NodeState]) -> (Vec<String>, usize) {
     let standings = by_node(&survey.standings);
     let label = |node: &str| {
         let standing = standings.get(node)?.as_ref().ok()?;
@@ -101,14 +109,12 @@ fn going(view: &View, survey: &Survey, now: Timestamp) -> (Vec<String>, usize) {
     let goes = |node: &str, rank| match rank {
         Rank::Under | Rank::Queued => true,
         Rank::Waits => label(node) != Some("dry_run"),
-        Rank::Blocked => label(node) == Some("wave"),
-        Rank::Stuck | Rank::Ill | Rank::Fine => false,
+        Rank::Stuck | Rank::Blocked | Rank::Ill | Rank::Fine => false,
     };
-    let all = node_states(survey, &view.reader(now)).into_iter();
-    let going = all.filter(|state| goes(&state.node, state.rank));
+    let going = states.iter().filter(|state| goes(&state.node, state.rank));
     let (outside, left): (Vec<_>, Vec<_>) =
         going.partition(|state| state.rank == Rank::Waits && label(&state.node) == Some("window"));
-    let left = left.into_iter().map(|state| state.node);
+    let left = left.into_iter().map(|state| state.node.clone());
     (left.collect(), outside.len())
 }
 
@@ -325,9 +331,24 @@ mod tests {
         }
         let (left, ..) = told(survey, None).unwrap();
         assert_eq!(
-            left, 5,
-            "both in the queue, and those behind a wave, a window, a cooldown"
+            left, 4,
+            "both in the queue, and those behind a window and a cooldown: of a wave it is not known who goes first"
         );
+    }
+
+    #[test]
+    fn nobody_goes_while_every_place_is_held_by_who_does_not_finish() {
+        for (limit, since, unknown) in
+            [(1, "11:00", true), (2, "11:00", false), (1, "11:59", false)]
+        {
+            let mut survey = fleet(2, &HALF_HOURLY);
+            let (node, mut stuck) = found("s", Phase::Rebooting, 1, since);
+            stuck.claim.as_mut().unwrap().limit = limit;
+            survey.claims.insert(0, (node, stuck));
+            let (_, _, text) = told(survey, None).unwrap();
+            let why = "how long is not known: s does not finish its reboot";
+            assert_eq!(text == why, unknown, "{limit} {since}: {text}");
+        }
     }
 
     #[test]

@@ -8,9 +8,11 @@ use super::describe::{by_node, committed, names, of_node, pause_text};
 use super::gates::namesake;
 use super::local::Local;
 use super::node_state::{NodeState, Rank, node_states};
+use super::standstill::consequence;
 use super::stood::Reader;
 use super::table::Tone;
 use super::times::{clock, instant, is_ahead, span, zone};
+use crate::core::Refusal;
 use crate::identity::is_same;
 use crate::lock::NodeRecord;
 use crate::lock::record::{Blocked, RecordError, Standing};
@@ -63,7 +65,7 @@ pub(crate) fn headline(view: &View, now: Timestamp) -> Vec<Part> {
     } else {
         let own = node_states(&Survey::default(), &reader).into_iter();
         let told = own.filter(|state| state.rank != Rank::Fine);
-        parts.extend(told.map(|state| part(&state, None, now)));
+        parts.extend(told.map(|state| part(&state, None)));
     }
     parts.extend(skew(view));
     // What is well there may not be well here.
@@ -77,9 +79,17 @@ pub fn of_cluster(survey: &Survey, reader: &Reader<'_>, zone: &TimeZone) -> Vec<
     let node_states = node_states(survey, reader);
     let with = |rank: Rank| node_states.iter().filter(move |state| state.rank == rank);
     let waiting = waiting(survey);
-    parts.extend(with(Rank::Stuck).map(|state| part(state, Some(&waiting), now)));
+    let stuck = with(Rank::Stuck).map(|state| Part {
+        more: stuck(
+            state,
+            &consequence(survey, reader, &node_states, &state.node),
+            now,
+        ),
+        ..part(state, Some(&waiting))
+    });
+    parts.extend(stuck);
     parts.extend(pause(survey, zone, &waiting, now));
-    parts.extend(with(Rank::Blocked).map(|state| part(state, None, now)));
+    parts.extend(with(Rank::Blocked).map(|state| part(state, None)));
     parts.extend(under(&with(Rank::Under).collect::<Vec<_>>(), &waiting));
     let nobody = !survey.claims.iter().any(|(_, found)| committed(found));
     let idles = if survey.cooldown.is_some() {
@@ -90,7 +100,7 @@ pub fn of_cluster(survey: &Survey, reader: &Reader<'_>, zone: &TimeZone) -> Vec<
         None
     };
     parts.extend(idles.map(|fact| Part::new(Tone::Notice, format!("{fact}; {waiting}."))));
-    parts.extend(with(Rank::Waits).map(|state| part(state, None, now)));
+    parts.extend(with(Rank::Waits).map(|state| part(state, None)));
     if parts.is_empty() {
         let (tone, idle) = match survey.partial {
             true => (
@@ -105,20 +115,20 @@ pub fn of_cluster(survey: &Survey, reader: &Reader<'_>, zone: &TimeZone) -> Vec<
     parts
 }
 
-pub(super) fn part(state: &NodeState, waiting: Option<&str>, now: Timestamp) -> Part {
-    let (node, age) = (&state.node, state.age(now));
-    let more = (state.rank == Rank::Stuck && !age.is_empty()).then(|| {
-        let ahead = instant(&state.since).is_some_and(|at| is_ahead(now, at));
-        let word = if ahead { "Since" } else { "For" };
-        format!(
-            "{word} {age}. While {node} holds its claim the line stands still: look at that machine."
-        )
-    });
+/// For how long a node needs somebody, and what that is to the others.
+fn stuck(state: &NodeState, consequence: &str, now: Timestamp) -> Option<String> {
+    let age = state.age(now);
+    let ahead = instant(&state.since).is_some_and(|at| is_ahead(now, at));
+    let word = if ahead { "Since" } else { "For" };
+    (!age.is_empty()).then(|| format!("{word} {age}. {consequence}: look at that machine."))
+}
+
+pub(super) fn part(state: &NodeState, waiting: Option<&str>) -> Part {
     let waiting = waiting.map_or_else(String::new, |waiting| format!("; {waiting}"));
     Part {
         tone: state.rank.tone(),
         fact: format!("{}{waiting}.", state.fact),
-        more,
+        more: None,
         command: state.command.clone(),
     }
 }
@@ -264,7 +274,9 @@ fn waiting(survey: &Survey) -> String {
         let standing = standing.filter(|standing| standing.required.is_some());
         let blocked = standing.and_then(|standing| standing.blocked.as_ref());
         let by_others = |it: &Blocked| {
-            ["line", "wave", "not_turn", "paused", "cooldown"].contains(&it.label.as_str())
+            let policy = Refusal::of(&it.label, &it.text).is_some_and(|it| it.passes());
+            let label = it.label.as_str();
+            policy || ["line", "wave", "not_turn", "paused", "cooldown"].contains(&label)
         };
         blocked.is_some_and(by_others) && !claims.contains_key(node.as_str())
     };
@@ -494,17 +506,15 @@ mod tests {
                 ..Survey::default()
             };
             let parts = headline(&view(local(), survey), now());
-            let told = "node-c needs a reboot and goes on with its next check: no failure stands";
+            let told = "node-c needs a reboot and goes on with its next check: no failure stops it";
             parts.iter().any(|part| part.fact.starts_with(told))
         };
         assert!(goes_on(vec![]));
-        // It may stand still, as only the node itself can see.
-        assert!(!goes_on(vec![found(
-            "node-a",
-            Phase::Rebooting,
-            1,
-            "11:59"
-        )]));
+        // One under way is none, and one that is late is, marked or not.
+        for (since, expected) in [("11:59", true), ("11:00", false)] {
+            let claims = vec![found("node-a", Phase::Rebooting, 1, since)];
+            assert_eq!(goes_on(claims), expected, "{since}");
+        }
     }
 
     #[test]

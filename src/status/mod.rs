@@ -17,6 +17,7 @@ pub(crate) mod node_state;
 pub(crate) mod own;
 mod page;
 mod screen;
+mod standstill;
 mod stood;
 pub(crate) mod table;
 pub(crate) mod text;
@@ -45,6 +46,7 @@ pub use self::stood::{Here, Reader, Revisions};
 use self::table::Style;
 pub use self::table::Tone;
 use crate::config::Config;
+use crate::core::line::HaltScope;
 use crate::core::{Refusal, Verdict, Word};
 use crate::etcd::Trouble;
 use crate::identity::is_same;
@@ -273,11 +275,18 @@ impl View {
     fn reader(&self, now: Timestamp) -> Reader<'_> {
         let known = self.own().map(|own| &own.revisions);
         let seen = known.filter(|known| **known != Revisions::default());
+        let config = &self.local.config;
         Reader {
             now,
-            patience: self.local.config.reboot_timeout + self.local.config.post_boot_settle,
+            patience: config.reboot_timeout + config.post_boot_settle,
             seen: seen.map(|seen| (seen, self.since_boot)),
             here: self.here(),
+            limit: config.max_concurrent_reboots,
+            // Whom a failure to boot another kernel stops is not known of others.
+            halt_after: match config.halt_scope {
+                HaltScope::All => config.halt_after,
+                HaltScope::Target => 0,
+            },
         }
     }
 

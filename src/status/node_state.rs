@@ -1,9 +1,11 @@
 //! What is the matter with each node, from its own words and its claim.
 
+mod around;
 mod idle;
 
 use jiff::Timestamp;
 
+use around::Around;
 pub(super) use idle::why_ill;
 use idle::{as_it_is, idle};
 
@@ -32,6 +34,8 @@ pub(crate) struct NodeState {
     pub(super) since: String,
     /// When to type which command of ours.
     pub(crate) command: Option<(&'static str, String)>,
+    /// What holds it up before its commit, as it is now.
+    pub(super) why: Option<String>,
 }
 
 /// What comes first on a screen.
@@ -73,7 +77,7 @@ pub(crate) fn node_states(survey: &Survey, reader: &Reader<'_>) -> Vec<NodeState
     let here = reader.here.filter(known);
     let mut names = everybody(survey);
     names.extend(here.map(|it| it.node));
-    let state = |node: &str| {
+    let state = |node: &str, around: &Around<'_>| {
         let there = standings.get(node).and_then(|it| it.as_ref().ok());
         let here = reader.here.filter(|here| here.node == node);
         let standing = here.and_then(|here| here.word).or(there);
@@ -87,11 +91,11 @@ pub(crate) fn node_states(survey: &Survey, reader: &Reader<'_>) -> Vec<NodeState
                 }
             }
             (None, Some(found)) if found.lease == 0 => endless(node),
-            (None, Some(_)) => queued(node, standing, Some(survey)),
+            (None, Some(_)) => queued(node, standing, Some(around)),
             (None, None) => {
                 let record = nodes.get(node).and_then(|it| it.as_ref().ok());
                 let required = here.is_some_and(|here| here.required);
-                let said = (reports.get(node).copied(), record, Some(survey));
+                let said = (reports.get(node).copied(), record, Some(around));
                 idle(node, standing, said, required)
             }
         };
@@ -102,7 +106,20 @@ pub(crate) fn node_states(survey: &Survey, reader: &Reader<'_>) -> Vec<NodeState
         state.fact += &older.unwrap_or_default();
         state
     };
-    let mut all: Vec<NodeState> = names.into_iter().map(state).collect();
+    // What keeps those behind a wave hangs on how the others are.
+    let is_behind = |node: &&str| {
+        let said = standings.get(node).and_then(|it| it.as_ref().ok());
+        let blocked = said.and_then(|it| it.blocked.as_ref());
+        blocked.is_some_and(|it| it.label == "wave")
+    };
+    let (behind, first): (Vec<&str>, Vec<&str>) = names.into_iter().partition(is_behind);
+    let mut around = Around::of(survey, reader);
+    let first = first.into_iter().map(|node| state(node, &around));
+    let mut all: Vec<NodeState> = first.collect();
+    if !behind.is_empty() {
+        around.look(&all);
+        all.extend(behind.into_iter().map(|node| state(node, &around)));
+    }
     all.sort_by(|a, b| (a.rank, &a.node).cmp(&(b.rank, &b.node)));
     all
 }
@@ -200,6 +217,7 @@ impl NodeState {
             fact,
             since: String::new(),
             command: None,
+            why: None,
         }
     }
 
@@ -336,16 +354,16 @@ fn endless(node: &str) -> NodeState {
     NodeState::new(node, Rank::Stuck, fact).release("To end it:")
 }
 
-fn queued(node: &str, standing: Option<&Standing>, survey: Option<&Survey>) -> NodeState {
+fn queued(node: &str, standing: Option<&Standing>, around: Option<&Around<'_>>) -> NodeState {
     let queued = standing.filter(|standing| standing.state == "queued");
-    let fact = match queued.and_then(|standing| standing.blocked.as_ref()) {
-        Some(blocked) => format!(
-            "{node} has its turn and waits: {}",
-            as_it_is(blocked, survey)
-        ),
+    let blocked = queued.and_then(|standing| standing.blocked.as_ref());
+    let why = blocked.map(|blocked| as_it_is(node, blocked, around));
+    let fact = match &why {
+        Some(why) => format!("{node} has its turn and waits: {why}"),
         None => format!("{node} waits for its turn"),
     };
     let required = standing.and_then(|standing| standing.required.as_ref());
     let since = required.map_or("", |required| &required.since);
-    NodeState::new(node, Rank::Queued, fact).since(since)
+    let state = NodeState::new(node, Rank::Queued, fact).since(since);
+    NodeState { why, ..state }
 }

@@ -76,6 +76,10 @@ pub struct Reader<'a> {
     pub seen: Option<(&'a Revisions, Duration)>,
     /// What is known here of the node of this host; nothing where that is not told apart from others.
     pub here: Option<Here<'a>>,
+    /// How many may be down at once, as this host is configured.
+    pub limit: u32,
+    /// How many failed reboots stop it, of whatever kernel; 0: none.
+    pub halt_after: u32,
 }
 
 /// What a host knows of its own node beside etcd.
@@ -211,6 +215,8 @@ mod tests {
                 patience: sec(10),
                 seen,
                 here: None,
+                limit: 1,
+                halt_after: 1,
             };
             let late = |seen| reader(seen).is_late(&found);
             let told = (late(Some((&revisions, sec(9000)))), late(None));
@@ -233,6 +239,8 @@ mod tests {
                     patience: PATIENCE,
                     seen: Some((&revisions, sec(9000))),
                     here: None,
+                    limit: 1,
+                    halt_after: 1,
                 };
                 assert_eq!(reader.is_late(&found), late, "{said} {age}");
                 let began = reader.began(&found).unwrap();

@@ -68,11 +68,15 @@ pub(crate) fn policies(local: &Local, survey: Option<&Survey>) -> Option<Verdict
         let text = format!("{healthy} of {all} members report that they are healthy");
         return Some(Verdict::ok(NAME, text));
     };
-    let is_ill = |node: &&String| !members.healthy.contains(node);
+    let is_ill = |node: &&String| !members.healthy.contains(node) && !members.down.contains(node);
     let ill = members.all.iter().filter(is_ill);
     let ill = names(ill.map(String::as_str));
     let ill = framed("; not healthy or silent: ", &ill, "");
-    Some(refused(Refusal::Policy, format!("{why}{ill}")))
+    let down = names(members.down.iter().map(String::as_str));
+    let passes = why.ends_with(policy::PASSES);
+    let before = if passes { ": " } else { "; taken away: " };
+    let down = framed(before, &down, "");
+    Some(refused(Refusal::Policy, format!("{why}{down}{ill}")))
 }
 
 /// Failed reboots of others, when there are as many as stop it. What only a node saw that waits in the queue is not told here.
@@ -111,7 +115,7 @@ fn with_remedy(refusal: &Refusal) -> Verdict {
 }
 
 /// The members as a judge of waves sees them.
-fn members(survey: &Survey) -> Vec<Member> {
+pub(crate) fn members(survey: &Survey) -> Vec<Member> {
     let (nodes, claims) = (by_node(&survey.nodes), by_node(&survey.claims));
     let said = by_node(&survey.standings);
     let member = |node: &str| {

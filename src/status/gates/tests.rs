@@ -408,7 +408,7 @@ fn what_the_daemon_knows_better_keeps_it_though_all_that_is_seen_lets_it_pass() 
         .collect();
     // A pause that is over is over: it has yet to look.
     assert_eq!(blocks, ["wave", "line", "policies", "health"]);
-    let wave = "members of lower waves go first: 1 sec ago; see to the member";
+    let wave = "members of lower waves go first: 1 sec ago; it goes on by itself unless";
     assert!(told[1].text.starts_with(wave), "{}", told[1].text);
 }
 
@@ -441,7 +441,7 @@ fn policies_are_a_gate_only_where_they_are_configured() {
     );
     assert_eq!(
         closed.text,
-        "1 of 2 members would stay healthy, min_healthy_absolute is 2; not healthy or silent: node-a"
+        "1 of 2 members would stay healthy, min_healthy_absolute is 2, which can never hold with 2 members; not healthy or silent: node-a"
     );
 }
 

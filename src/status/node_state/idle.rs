@@ -1,18 +1,16 @@
 //! What is the matter with a node that neither reboots nor waits in the queue.
 
+use super::around::{Around, of};
 use super::{NodeState, Rank, as_left, speaks_of_claim, without_claim};
-use crate::core::machine::{judge_cooldown, judge_pause};
 use crate::identity::is_same;
 use crate::lock::NodeRecord;
-use crate::lock::outcome::Found;
 use crate::lock::record::{Blocked, Standing};
-use crate::lock::survey::{Said, Survey};
-use crate::status::describe::committed;
+use crate::lock::survey::Said;
 
 pub(super) fn idle(
     node: &str,
     standing: Option<&Standing>,
-    (said, record, survey): (Option<&Said>, Option<&NodeRecord>, Option<&Survey>),
+    (said, record, around): (Option<&Said>, Option<&NodeRecord>, Option<&Around<'_>>),
     required: bool,
 ) -> NodeState {
     if let (Some(standing), Some(record)) = (standing, record)
@@ -27,12 +25,15 @@ pub(super) fn idle(
     if let Some(standing) = standing
         && let Some(blocked) = &standing.blocked
     {
-        if let Some(why) = survey.and_then(|survey| lifted(blocked, record, survey)) {
+        if let Some(why) = around.and_then(|around| around.lifted(node, blocked)) {
             let fact = format!("{node} needs a reboot and goes on with its next check: {why}");
             return NodeState::new(node, Rank::Waits, fact);
         }
-        let text = as_it_is(blocked, survey);
-        return held_up(node, standing, &blocked.label, &text).since(&blocked.since);
+        let text = as_it_is(node, blocked, around);
+        let passes = around.is_some_and(|around| around.passes(node, blocked));
+        let state = held_up(node, standing, (blocked, &text), passes).since(&blocked.since);
+        let why = Some(text);
+        return NodeState { why, ..state };
     }
     match (said, standing) {
         (Some(said), _) if said.healthy != Some(true) => {
@@ -62,36 +63,21 @@ pub(in crate::status) fn why_ill(said: &Said) -> &str {
     why.unwrap_or("its report does not say why")
 }
 
-/// Why what held a node up is over, which it finds out when it looks again.
-fn lifted(blocked: &Blocked, record: Option<&NodeRecord>, survey: &Survey) -> Option<&'static str> {
-    // One may stand still, as only those can tell who have seen it.
-    let is_committed = |(_, found): &(String, Found)| committed(found);
-    match blocked.label.as_str() {
-        "budget" if record.is_some_and(|record| record.budget_used == 0) => {
-            Some("its budget was reset")
-        }
-        "paused" if survey.pause.is_none() => Some("the pause is over"),
-        "cooldown" if survey.cooldown.is_none() => Some("the cooldown is over"),
-        "line" if survey.line.failures.is_empty() && !survey.claims.iter().any(is_committed) => {
-            Some("no failure stands")
-        }
-        _ => None,
-    }
-}
-
-/// What holds a node up, with the pause or the cooldown that there is now: it may have looked at another one.
-pub(super) fn as_it_is(blocked: &Blocked, survey: Option<&Survey>) -> String {
-    let now = |survey: &Survey| match blocked.label.as_str() {
-        "paused" => judge_pause(survey.pause.as_ref()).err(),
-        "cooldown" => judge_cooldown(survey.cooldown.as_ref()).err(),
-        _ => None,
-    };
-    let now = survey.and_then(now);
-    now.map_or_else(|| blocked.text.clone(), |refusal| refusal.text())
+/// What holds a node up, as it is now.
+pub(super) fn as_it_is(node: &str, blocked: &Blocked, around: Option<&Around<'_>>) -> String {
+    let now = around.and_then(|around| around.as_it_is(node, blocked));
+    now.unwrap_or_else(|| blocked.text.clone())
 }
 
 /// A node that does not even wait in the queue.
-fn held_up(node: &str, standing: &Standing, label: &str, text: &str) -> NodeState {
+fn held_up(
+    node: &str,
+    standing: &Standing,
+    (blocked, text): (&Blocked, &str),
+    passes: bool,
+) -> NodeState {
+    let label = blocked.label.as_str();
+    let passes = passes || of(blocked).passes();
     let needs = match &standing.required {
         Some(_) => "needs a reboot and is blocked",
         None if label == "detector" => "may need a reboot",
@@ -100,7 +86,7 @@ fn held_up(node: &str, standing: &Standing, label: &str, text: &str) -> NodeStat
     let by_itself = [
         "window", "cooldown", "paused", "not_turn", "dry_run", "lost",
     ];
-    let rank = match by_itself.contains(&label) && !text.contains("never opens") {
+    let rank = match passes || by_itself.contains(&label) && !text.contains("never opens") {
         true => Rank::Waits,
         false => Rank::Blocked,
     };

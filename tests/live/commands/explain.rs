@@ -130,7 +130,7 @@ fn a_node_with_every_gate_closed() {
         "cooldown blocks the record hangs on no lease",
         "budget blocks 1 of 1 reboots used, requirement not cleared; last reboot 2 h 1",
         "reset-budget admin",
-        "policies blocks 1 of 3 members would stay healthy, min_healthy_absolute is 2; not healthy or silent: admin, node-a",
+        "policies blocks 1 of 3 members would stay healthy, min_healthy_absolute is 2; it allows it once those that are taken away are back: node-a; not healthy or silent: admin",
         "health blocks not run now; as monitor it has failed for 2",
         "turn blocks not in the queue; 1 before it: node-a",
         "dry run blocks",

@@ -303,6 +303,8 @@ fn history(seed: u64, wrong: Option<Wrong>) -> (u64, Option<String>) {
             patience: PATIENCE,
             seen: Some((&revisions, since_boot)).filter(|_| !matches!(wrong, Some(Wrong::Clock))),
             here: None,
+            limit: 1,
+            halt_after: 1,
         };
         let parts = spoil(wrong, of_cluster(&survey, &reader, &TimeZone::UTC));
         judged += 1;

@@ -1,0 +1,172 @@
+//! What it does to the others that a claim does not move.
+
+use super::describe::{committed, limits, of_node};
+use super::node_state::{NodeState, Rank};
+use super::stood::Reader;
+use crate::core::line::{self, Still};
+use crate::lock::line::Line;
+use crate::lock::survey::Survey;
+
+/// Whether failed reboots stop somebody who goes by `halt_after`, as far as it can be read.
+pub(super) fn stopped(halt_after: u32, node: &str, line: &Line, still: &[Still]) -> bool {
+    line::judge(halt_after, node, None, line, still).is_err()
+}
+
+/// The claims that stand for too long, as far as this host can tell.
+pub(super) fn late(survey: &Survey, reader: &Reader<'_>) -> Vec<Still> {
+    let claims = survey.claims.iter();
+    let late = claims.filter(|(_, found)| committed(found) && reader.is_late(found));
+    let still = late.map(|(node, found)| Still {
+        node: node.clone(),
+        claim: found.create,
+        target: None,
+        why: String::new(),
+    });
+    still.collect()
+}
+
+/// How many may be down at once, by the largest limit that a claim says.
+fn places(survey: &Survey, reader: &Reader<'_>) -> usize {
+    let limit = limits(survey).last().copied().unwrap_or(reader.limit);
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}
+
+/// Those that need somebody, when they hold every place there is: then nobody else goes.
+pub(super) fn keep_all<'a>(
+    survey: &Survey,
+    reader: &Reader<'_>,
+    states: &'a [NodeState],
+) -> Option<Vec<&'a str>> {
+    let holds =
+        |it: &&NodeState| it.rank == Rank::Stuck && of_node(&survey.claims, &it.node).is_some();
+    let stuck: Vec<&str> = states
+        .iter()
+        .filter(holds)
+        .map(|it| it.node.as_str())
+        .collect();
+    (stuck.len() >= places(survey, reader).max(1)).then_some(stuck)
+}
+
+/// What the others hear of a node that needs somebody.
+pub(super) fn consequence(
+    survey: &Survey,
+    reader: &Reader<'_>,
+    states: &[NodeState],
+    node: &str,
+) -> String {
+    let still = late(survey, reader);
+    // Only what concerns it, which an operator may have excused.
+    let mut own = survey.line.clone();
+    own.failures.retain(|known| known.node == node);
+    let own_still: Vec<Still> = still.iter().filter(|it| it.node == node).cloned().collect();
+    let stops =
+        stopped(reader.halt_after, "", &survey.line, &still) && stopped(1, "", &own, &own_still);
+    match (places(survey, reader), keep_all(survey, reader, states)) {
+        (..=1, _) => format!("While {node} holds its claim the line stands still"),
+        _ if stops => format!("While {node} holds its claim the line stands still"),
+        (places, Some(_)) => format!(
+            "It keeps one of {places} places, and nobody goes, as the others are kept so, too"
+        ),
+        (places, None) => format!("It keeps one of {places} places; others may go"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::line::{GoOn, Known};
+    use crate::lock::{Failure, FailureKind, Phase};
+    use crate::status::fixtures::{found, local, now, view};
+    use crate::status::headline::headline;
+
+    /// node-a has not come back, and neither has node-b where there are two; which of their failures are marked and excused.
+    fn told(
+        limit: u32,
+        halt_after: u32,
+        stuck: usize,
+        marked: &[&str],
+        excused: &[&str],
+    ) -> String {
+        let mut claims: Vec<_> = [("node-a", 1), ("node-b", 2)]
+            .into_iter()
+            .take(stuck)
+            .map(|(node, create)| found(node, Phase::Rebooting, create, "11:00"))
+            .collect();
+        for (_, found) in &mut claims {
+            found.claim.as_mut().unwrap().limit = limit;
+        }
+        let id = |node: &str| if node == "node-a" { 1 } else { 2 };
+        let known = |node: &&str| Known {
+            node: (*node).to_owned(),
+            id: id(node),
+            failure: Ok(Failure {
+                v: 1,
+                node: (*node).to_owned(),
+                claim: id(node),
+                kind: FailureKind::NotBack,
+                detail: "rebooting".to_owned(),
+                reasons: Vec::new(),
+                target: None,
+                since: String::new(),
+                by: None,
+            }),
+        };
+        let word = GoOn {
+            v: 1,
+            by: "eva".to_owned(),
+            reason: "looked".to_owned(),
+            since: String::new(),
+            left: None,
+            known: excused
+                .iter()
+                .map(|node| ((*node).to_owned(), id(node)))
+                .collect(),
+        };
+        let line = Line {
+            failures: marked.iter().map(known).collect(),
+            go_on: (!excused.is_empty()).then_some((9, Ok(word))),
+            ..Line::default()
+        };
+        let survey = Survey {
+            claims,
+            line,
+            ..Survey::default()
+        };
+        let mut local = local();
+        local.config.halt_after = halt_after;
+        headline(&view(local, survey), now())[0]
+            .more
+            .clone()
+            .unwrap()
+    }
+
+    #[test]
+    fn the_line_is_said_to_stand_still_only_where_it_does() {
+        let (still, place) = (
+            "For 1 h. While node-a holds its claim the line stands still: look at that machine.",
+            "For 1 h. It keeps one of 2 places; others may go: look at that machine.",
+        );
+        let both = "For 1 h. It keeps one of 2 places, and nobody goes, as the others are kept so, too: look at that machine.";
+        for (limit, halt_after, stuck, marked, excused, expected) in [
+            (1, 1, 1, &["node-a"][..], &[][..], still),
+            // There is no other place.
+            (1, 0, 1, &["node-a"], &[], still),
+            (1, 1, 1, &["node-a"], &["node-a"], still),
+            (2, 1, 1, &["node-a"], &[], still),
+            // Whoever waits sees that it is late.
+            (2, 1, 1, &[], &[], still),
+            (2, 0, 1, &["node-a"], &[], place),
+            (2, 2, 1, &["node-a"], &[], place),
+            (2, 1, 1, &["node-a"], &["node-a"], place),
+            (2, 2, 2, &["node-a", "node-b"], &[], still),
+            (2, 0, 2, &["node-a", "node-b"], &[], both),
+            (2, 1, 2, &["node-a", "node-b"], &["node-a"], both),
+        ] {
+            let told = told(limit, halt_after, stuck, marked, excused);
+            assert_eq!(
+                told, expected,
+                "{limit} {halt_after} {stuck} {marked:?} {excused:?}"
+            );
+        }
+    }
+}
