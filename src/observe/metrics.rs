@@ -140,7 +140,17 @@ impl Metrics {
         families.cluster_nodes.set(&["healthy"], healthy as f64);
         families.cluster_nodes.set(&["unhealthy"], unhealthy as f64);
         // A pass that ends before it looks at the cluster is not held up by a pause, and must not repeat an old one.
-        let paused = view.paused && view.refusal != Some(Refusal::NotRequired);
+        let unread = matches!(
+            view.refusal,
+            Some(
+                Refusal::NotRequired
+                    | Refusal::Unknown(_)
+                    | Refusal::KillSwitch(_)
+                    | Refusal::Configuration(_)
+                    | Refusal::Window(_)
+            )
+        );
+        let paused = view.paused && !unread;
         families.cluster_paused.set(&[], f64::from(paused));
     }
 

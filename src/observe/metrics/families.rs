@@ -56,7 +56,7 @@ families! {
     window_open: gauge("reboot_coordinator_window_open", &[]),
     /// 1 while this node's kill switch file exists or cannot be checked.
     kill_switch: gauge("reboot_coordinator_kill_switch_active", &[]),
-    /// 1 when the cluster was paused at this node's last look, which it takes while it requires a reboot and neither its kill switch nor its window forbids it.
+    /// 1 when the cluster was paused at this node's last look, which it takes while it requires a reboot and neither its kill switch nor its window forbids it; 0 while it takes none.
     cluster_paused: gauge("reboot_coordinator_cluster_paused", &[]),
     /// Members of the cluster, by health, at this node's last look, which it takes while it requires a reboot and has cluster policies; 0 before.
     cluster_nodes: gauge(

@@ -336,13 +336,22 @@ fn the_gauges_show_where_the_machine_stands() {
         .filter(|l| l.contains("_state{") && l.ends_with(" 1"))
         .collect();
     assert_eq!(on, ["reboot_coordinator_state{state=\"queued\"} 1"]);
-    let idle = View {
-        refusal: Some(Refusal::NotRequired),
-        paused: true,
-        ..view("idle")
-    };
-    metrics.view(&idle);
-    expect(&metrics, "cluster_paused", 0.0);
+    for before in [
+        Refusal::NotRequired,
+        Refusal::Unknown("why".into()),
+        Refusal::KillSwitch("why".into()),
+        Refusal::Configuration("why".into()),
+        Refusal::Window("why".into()),
+    ] {
+        metrics.view(&queued);
+        let idle = View {
+            refusal: Some(before),
+            paused: true,
+            ..view("idle")
+        };
+        metrics.view(&idle);
+        expect(&metrics, "cluster_paused", 0.0);
+    }
     metrics.found(true, false);
     expect(&metrics, "window_open", 1.0);
     expect(&metrics, "kill_switch_active", 0.0);
