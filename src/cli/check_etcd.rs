@@ -130,7 +130,8 @@ impl Endpoint {
             self.push("rights", rights)?;
             // No node is called that, so no program takes it for a record.
             let key = format!("{}/check/{node}/{lease:x}", keys.prefix());
-            let guarded = self.push("guards", store::guards(&client, &key, lease));
+            let policies = config.cluster_policies.is_some();
+            let guarded = self.push("guards", store::guards(&client, &key, lease, policies));
             let done =
                 guarded.and_then(|()| self.push("watch", store::watch(&client, &key, lease)));
             let _ = client.delete(Delete::of(Span::one(key))); // the lease does it, too

@@ -104,7 +104,7 @@ pub(super) fn check_pair(
             "does not belong to cert_file; name the key the certificate was made for".to_owned(),
         ),
         Err(error) => Err(format!(
-            "cannot be used with cert_file: {error}; make both anew"
+            "cannot be used with cert_file: {error}; make both anew, with a key of P-256, P-384, Ed25519, or RSA from 2048 bits"
         )),
     }
 }

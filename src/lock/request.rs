@@ -192,7 +192,7 @@ pub struct Judged {
 }
 
 /// How many reports a commit requires to be there still. etcd takes 128 guards in one transaction.
-const MOST_REPORTS: usize = 100;
+pub(crate) const MOST_REPORTS: usize = 100;
 
 /// Turn the place at the head of the queue into a record that does not expire. Only its success permits disruption.
 ///

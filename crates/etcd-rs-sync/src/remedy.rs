@@ -166,6 +166,24 @@ pub const REMEDIES: &[Remedy] = &[
         todo: "compact and defragment it, raise --quota-backend-bytes, then `etcdctl alarm disarm`",
     },
     Remedy {
+        name: "corrupt",
+        words: &["corrupt cluster"],
+        found: "etcd whose members do not hold the same data (alarm CORRUPT)",
+        todo: "compare them with `etcdctl endpoint hashkv --cluster`, replace the one that differs, then `etcdctl alarm disarm`",
+    },
+    Remedy {
+        name: "learner",
+        words: &["rpc not supported for learner"],
+        found: "a member that does not vote yet",
+        todo: "name members that vote, or promote it with `etcdctl member promote`",
+    },
+    Remedy {
+        name: "limits",
+        words: &["too many operations in txn request", "request is too large"],
+        found: "etcd that was told to take smaller requests than by default",
+        todo: "remove --max-txn-ops and --max-request-bytes",
+    },
+    Remedy {
         name: "no-leader",
         words: &["no leader"],
         found: "a member without a leader: too few members run or reach each other",
@@ -178,11 +196,30 @@ pub const REMEDIES: &[Remedy] = &[
         todo: "remove --enable-grpc-gateway=false; with --config-file etcd 3.4 needs enable-grpc-gateway: true; name the client port, by default 2379",
     },
     Remedy {
+        name: "host-whitelist",
+        words: &["HTTP 421"],
+        found: "a server that is not to be called by the endpoint's name, such as etcd with --host-whitelist",
+        todo: "add that name to --host-whitelist, or write one of those there into etcd_endpoints",
+    },
+    Remedy {
+        name: "proxy",
+        words: &[
+            "asked for its version it answers HTTP 429",
+            "asked for its version it answers HTTP 5",
+            "HTTP 502",
+            "HTTP 503 without a word",
+            "HTTP 504 without a word",
+        ],
+        found: "a proxy that reaches no etcd, or passes no more requests on",
+        todo: "check that the etcd behind the proxy runs, and look into the proxy's log",
+    },
+    Remedy {
         name: "not-etcd",
         words: &[
             "what answers there is not etcd's gateway",
             "this is not etcd",
             "asked for its version it answers",
+            "HTTP 30",
         ],
         found: "something that is not etcd, such as a proxy's page",
         todo: "correct etcd_endpoints, or let the proxy pass /version and /v3/ on",

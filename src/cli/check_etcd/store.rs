@@ -10,6 +10,7 @@ use etcd_rs_sync::{
 };
 
 use crate::config::Config;
+use crate::lock::request::MOST_REPORTS;
 use crate::lock::{Keys, outcome, request};
 
 /// How one check ended: its text, or why it failed.
@@ -95,15 +96,22 @@ pub(super) fn rights(client: &Client, keys: &Keys, config: &Config, reads: bool)
     Err(told(&error))
 }
 
-/// A guard that holds, and one that does not, on a key of its own.
-pub(super) fn guards(client: &Client, key: &str, lease: i64) -> Outcome {
+/// More guards than a commit has, without those of cluster policies.
+const GUARDS: usize = 16;
+
+/// More bytes than most records have.
+const RECORD: usize = 8 * 1024;
+
+/// A guard that holds, and one that does not, on a key of its own, and so many and so much of it that a commit is taken as well.
+pub(super) fn guards(client: &Client, key: &str, lease: i64, policies: bool) -> Outcome {
+    let guards = GUARDS + if policies { MOST_REPORTS } else { 0 };
     let absent = |value: &str| Txn {
-        compares: vec![Compare::create_revision(Span::one(key), 0)],
+        compares: vec![Compare::create_revision(Span::one(key), 0); guards],
         success: vec![Op::Put(Put::new(key, value, lease))],
         failure: vec![],
     };
     let mut answers = Vec::new();
-    for value in ["first", "second"] {
+    for value in ["first", "second".repeat(RECORD / 6).as_str()] {
         let reply = client.txn(absent(value)).map_err(|error| told(&error))?;
         answers.push(reply.succeeded);
     }

@@ -150,6 +150,7 @@ fn tls_files_must_exist_parse_and_fit() {
         0o644,
     );
     fixture.file("open.key", include_str!("tls/node.key"), 0o640);
+    fixture.file("p521.key", include_str!("tls/p521.key"), 0o600);
     for (fields, expected) in [
         ("", "etcd_tls.ca_file: is required"),
         (
@@ -183,6 +184,10 @@ fn tls_files_must_exist_parse_and_fit() {
         (
             "ca_file: DIR/ca.crt, cert_file: DIR/node.crt, key_file: DIR/garbage.pem",
             "holds no usable private key",
+        ),
+        (
+            "ca_file: DIR/ca.crt, cert_file: DIR/node.crt, key_file: DIR/p521.key",
+            "with a key of P-256, P-384, Ed25519, or RSA from 2048 bits",
         ),
         (
             "ca_file: DIR/ca.crt, cert_file: DIR/node.crt, key_file: DIR/open.key",

@@ -146,8 +146,8 @@ pub(crate) fn request(head: &[u8], names: &[String]) -> Result<(String, Method),
         return Err(Answer::text(
             421,
             format!(
-                "this server is not called {}; use an address, localhost or the host's name, or add the name to metrics.names\n",
-                name_of(&stranger).escape_debug()
+                "this server is not called {:?}; use an address, localhost or the host's name, or add the name to metrics.names\n",
+                name_of(&stranger)
             ),
         ));
     }
@@ -169,7 +169,11 @@ fn hosts(head: &[u8]) -> impl Iterator<Item = String> {
 /// Without the port.
 fn name_of(host: &str) -> &str {
     match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|it| it.is_ascii_digit()) => name,
+        Some((name, port))
+            if !name.ends_with(':') && port.bytes().all(|it| it.is_ascii_digit()) =>
+        {
+            name
+        }
         _ => host,
     }
 }
@@ -335,6 +339,16 @@ mod tests {
                     format!("GET /status.json HTTP/1.1\r\nX: y\r\n{spelled}: {host}\r\n\r\n");
                 assert_eq!(status(head.as_bytes()), expected, "{host}");
             }
+        }
+        for (host, said) in [
+            ("::1", "::1"),
+            ("", ""),
+            ("evil.example:9746", "evil.example"),
+        ] {
+            let head = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
+            let answer = request(head.as_bytes(), &[]).unwrap_err();
+            let said = format!("this server is not called \"{said}\"; ");
+            assert!(answer.body.starts_with(&said), "{}", answer.body);
         }
         let two = b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n";
         assert_eq!(status(two), 421);

@@ -191,7 +191,7 @@ fn a_wrong_password_and_rights_that_are_missing() {
 }
 
 #[test]
-fn a_full_database_and_a_member_without_a_leader() {
+fn a_full_database_small_limits_and_a_member_without_a_leader() {
     let field = Field::new();
     let folder = field.folder.path();
     let full = Cluster::builder()
@@ -205,6 +205,11 @@ fn a_full_database_and_a_member_without_a_leader() {
         "alarms",
         todo("no-space"),
     );
+    for small in ["--max-txn-ops=5", "--max-request-bytes=600"] {
+        let small = Cluster::builder().arg(small).start();
+        let ended = doctor(folder, small.client_url(0), "");
+        fails(&ended, "guards", todo("limits"));
+    }
     let lonely = Cluster::builder().members(3).start();
     lonely.kill(1);
     lonely.kill(2);

@@ -85,17 +85,16 @@ pub(crate) fn classify(http_status: u16, refusal: Refusal, writes: bool) -> Erro
     if message.contains("etcdserver: no leader") {
         return Error::NoLeader { detail: message };
     }
+    let said = match (http_status, message.as_str()) {
+        (0, _) => format!("{message} (code {code})"),
+        (_, "") => format!("HTTP {http_status} without a word"),
+        _ => format!("HTTP {http_status}: {message}"),
+    };
     if !certainly_without_effect(http_status, code) {
-        return Error::OutcomeUnknown {
-            detail: match http_status {
-                0 => format!("{message} (code {code})"),
-                _ => format!("HTTP {http_status}: {message}"),
-            },
-        };
+        return Error::OutcomeUnknown { detail: said };
     }
     if code == 0 {
-        let detail =
-            format!("what answers there is not etcd's gateway: HTTP {http_status}: {message}");
+        let detail = format!("what answers there is not etcd's gateway: {said}");
         // A filter puts its page in the place of an answer, too: then etcd has done what it was asked.
         return match writes && !of_etcd_itself(&message) {
             true => Error::OutcomeUnknown { detail },

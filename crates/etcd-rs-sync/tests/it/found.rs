@@ -5,7 +5,9 @@ use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use etcd_rs_sync::{Client, Error, Etcd, Keys, Options, Put, Range, TlsOptions, remedies};
+use etcd_rs_sync::{
+    Client, Compare, Error, Etcd, Keys, Options, Put, Range, TlsOptions, Txn, remedies,
+};
 use etcd_test_server::{Action, Builder, Cluster, Proxy, Rule, Tls, old_versions};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
@@ -262,6 +264,47 @@ fn addresses() {
         proxy.rule(Rule::on("/version", Action::Answer(page.into_bytes())));
         is("not-etcd", put(&proxy.url(), None));
     }
+    for (row, path, status, body) in [
+        ("proxy", "/version", "429 Too Many Requests", ""),
+        ("proxy", "/version", "502 Bad Gateway", "<html>"),
+        ("proxy", "/version", "503 Service Unavailable", ""),
+        ("proxy", "/v3/", "503 Service Unavailable", ""),
+        ("proxy", "/v3/", "502 Bad Gateway", "<html>"),
+        ("not-etcd", "/version", "301 Moved Permanently", ""),
+        ("not-etcd", "/v3/", "301 Moved Permanently", ""),
+        (
+            "host-whitelist",
+            "/version",
+            "421 Misdirected Request",
+            "etcd received your request",
+        ),
+        (
+            "host-whitelist",
+            "/v3/",
+            "421 Misdirected Request",
+            "etcd received your request",
+        ),
+        (
+            "corrupt",
+            "/v3/",
+            "500 No",
+            r#"{"message":"etcdserver: corrupt cluster","code":15}"#,
+        ),
+        (
+            "learner",
+            "/v3/",
+            "503 No",
+            r#"{"message":"etcdserver: rpc not supported for learner","code":14}"#,
+        ),
+    ] {
+        let proxy = Proxy::new(cluster.client_address(0));
+        let length = body.len();
+        let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}");
+        proxy.rule(Rule::on(path, Action::Answer(answer.into())));
+        let error = put(&proxy.url(), None);
+        assert!(!error.to_string().contains(": ;"), "{error}");
+        is(row, error);
+    }
     let proxy = Proxy::new(cluster.client_address(0));
     let denied = "HTTP/1.1 403 Forbidden\r\nContent-Length: 4\r\n\r\nno!\n";
     proxy.rule(Rule::on("/v3/", Action::Answer(denied.into())));
@@ -314,6 +357,17 @@ fn what_etcd_itself_refuses() {
             .arg("--quota-backend-bytes=16777216")
             .start();
         let etcd = Client::new(Options::new(full.endpoints())).unwrap();
+        is(
+            "limits",
+            etcd.put(Put::new("k", vec![b'x'; 1_700_000], 0))
+                .unwrap_err(),
+        );
+        let many = vec![Compare::create_revision(Keys::one("k"), 0); 200];
+        let many = Txn {
+            compares: many,
+            ..Txn::default()
+        };
+        is("limits", etcd.txn(many).unwrap_err());
         let megabyte = vec![b'x'; 1_000_000];
         let error = (0..).find_map(|n| {
             etcd.put(Put::new(format!("k{n}"), megabyte.clone(), 0))
