@@ -7,12 +7,16 @@ use jiff::Timestamp;
 use super::cluster::{Cluster, Done, operator};
 use super::exit::Exit;
 use super::output::{print, say};
+use crate::core::{Refusal, wave};
 use crate::etcd::Trouble;
 use crate::lock::GoOn;
 use crate::lock::operator::{go_on as write, goes_on};
 use crate::lock::record::RECORD_VERSION;
 use crate::lock::survey::Survey;
+use crate::lock::waves::Member;
 use crate::status::describe::{committed, limits, of_node};
+use crate::status::domains::{Domain, in_use};
+use crate::status::gates::members;
 use crate::status::times::rfc3339;
 
 /// How often it starts over because a commit counts the word down at the same time.
@@ -59,12 +63,31 @@ pub(super) fn go_on(cluster: &Cluster, reason: &str, nodes: Option<u32>) -> Done
             if let Some(full) = full(cluster, &survey, &word) {
                 say(&full);
             }
+            kept(&survey, &word).iter().for_each(|it| say(it));
             return Ok(Exit::Done);
         }
     }
     Err(Trouble::new(
         "nodes commit or somebody else decides at the same time; look with `reboot-coordinator status`",
     ))
+}
+
+/// Who does not go all the same, as a failed node keeps its wave or its domain closed.
+fn kept(survey: &Survey, word: &GoOn) -> Vec<String> {
+    let is_failed = |node: &str| word.known.contains_key(node);
+    let failed = members(survey).into_iter();
+    let failed: Vec<Member> = failed.filter(|it| is_failed(&it.node)).collect();
+    let records = survey.nodes.iter().filter_map(|(_, it)| it.as_ref().ok());
+    let last = records.map(|record| record.wave).max().unwrap_or_default();
+    let first = wave::judge(last, "", &failed).err();
+    let first = first.map(|first| {
+        let wave = Refusal::Wave(first.why).text();
+        format!("nobody of a later wave goes: {wave}")
+    });
+    let domains = in_use(survey).into_iter().filter(Domain::full);
+    let domains = domains.filter(|it| it.down.iter().any(|node| is_failed(node)));
+    let domains = domains.map(|it| format!("nobody of its domain goes: {}", it.text()));
+    first.into_iter().chain(domains).collect()
 }
 
 /// That nobody goes all the same, when failed nodes hold as many places as there are.
@@ -86,4 +109,62 @@ fn full(cluster: &Cluster, survey: &Survey, word: &GoOn) -> Option<String> {
             holders.join(", ")
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::Phase;
+    use crate::status::fixtures::{found, member};
+
+    /// node-a failed; its wave, its claim, and how many of its rack may be down.
+    fn told(wave: i32, claim: Option<Phase>, limit: u32) -> Vec<String> {
+        let mut survey = Survey::default();
+        for node in ["node-a", "node-b"] {
+            let (name, mut record) = member(node, None, 0);
+            record.as_mut().unwrap().wave = if node == "node-a" { wave } else { 0 };
+            survey.nodes.push((name, record));
+        }
+        for (node, phase) in [("node-a", claim), ("node-b", Some(Phase::Queued))] {
+            let Some(phase) = phase else { continue };
+            let (name, mut found) = found(node, phase, 1, "11:00");
+            let domains = &mut found.claim.as_mut().unwrap().domains;
+            domains.labels.insert("rack".into(), "r1".into());
+            domains.limits.insert("rack".into(), limit);
+            survey.claims.push((name, found));
+        }
+        let word = GoOn {
+            v: RECORD_VERSION,
+            by: String::new(),
+            reason: String::new(),
+            since: String::new(),
+            left: None,
+            known: BTreeMap::from([("node-a".to_owned(), 1)]),
+        };
+        kept(&survey, &word)
+    }
+
+    #[test]
+    fn a_failed_node_that_keeps_a_wave_or_a_domain_closed_is_named() {
+        let wave =
+            "nobody of a later wave goes: members of lower waves go first: node-a (wave -1) ";
+        let rack =
+            "nobody of its domain goes: rack r1: full: node-a is down, 1 waiting, 1 at a time";
+        let reboots = Some(Phase::Rebooting);
+        for (at, claim, limit, named) in [
+            (0, reboots, 2, &[][..]),
+            (0, None, 1, &[]),
+            (0, reboots, 1, &[rack]),
+            (-1, None, 1, &[wave]),
+            (-1, reboots, 1, &[wave, rack]),
+        ] {
+            let told = told(at, claim, limit);
+            assert_eq!(told.len(), named.len(), "{told:?}");
+            let pairs = told.iter().zip(named);
+            assert!(
+                pairs.clone().all(|(told, it)| told.starts_with(it)),
+                "{told:?}"
+            );
+        }
+    }
 }

@@ -17,9 +17,10 @@ use super::table::{Style, Tone, cell, folded, table};
 use super::text::{gate_table, part_rows};
 use super::times::{for_span, for_text, zone};
 use crate::core::{Refusal, Verdict, Word};
-use crate::lock::Phase;
+use crate::lock::outcome::Found;
 use crate::lock::record::Standing;
 use crate::lock::survey::Survey;
+use crate::lock::{Phase, RebootRequest};
 
 /// Whether anything is known under this name.
 pub(crate) fn knows(survey: &Survey, node: &str) -> bool {
@@ -197,13 +198,33 @@ fn facts(view: &View, node: &str, now: Timestamp, style: Style) -> Vec<String> {
     if let Some(place) = survey.claims.iter().position(|(name, _)| name == node) {
         rows.extend(of_claim(view, survey, place, now));
     }
-    let request = of_node(&survey.requests, node).map(|it| request_text(it, now));
-    rows.push(("requested", Tone::Notice, request));
+    let request = of_node(&survey.requests, node);
+    let text = request.map(|it| request_text(it, now));
+    rows.push(("requested", Tone::Notice, text));
+    let is_urgent = |it: &RebootRequest| it.urgent_until.is_some();
+    let urgent = request.is_some_and(|it| it.as_ref().is_ok_and(is_urgent));
+    let waits = urgent.then(|| in_its_way(survey, node)).flatten();
+    rows.push(("in its way", Tone::Bad, waits));
     if let Some(Ok(record)) = of_node(&survey.nodes, node) {
         rows.push(("last", Tone::Plain, Some(rebooted(record, now))));
     }
     let row = |(name, tone, text): Row| Some([cell(Tone::Dim, name), cell(tone, text?)]);
     table(2, rows.into_iter().filter_map(row), style)
+}
+
+/// Who is before an urgent one in the queue and waits for what that one passes; and what to do about it.
+fn in_its_way(survey: &Survey, node: &str) -> Option<String> {
+    let place = survey.claims.iter().position(|(name, _)| name == node)?;
+    let waits = |(name, found): &&(String, Found)| {
+        let said = of_node(&survey.standings, name).and_then(|it| it.as_ref().ok());
+        let blocked = said.and_then(|it| it.blocked.as_ref());
+        let label = blocked.map(|it| it.label.as_str());
+        !committed(found) && label.is_some_and(|it| ["cooldown", "window"].contains(&it))
+    };
+    let (first, _) = survey.claims[..place].iter().find(waits)?;
+    Some(format!(
+        "{first} keeps its turn until it may go; `reboot-coordinator release {first} --reason TEXT` takes that place, or request it urgently, too"
+    ))
 }
 
 /// A row, when there is something to say in it.

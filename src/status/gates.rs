@@ -10,7 +10,7 @@ pub(crate) use self::judge::namesake;
 use self::judge::{
     cooldown, detectors, kill_switch, name, past, pause, refused, spent, unasked, urgent, window,
 };
-pub(super) use self::others::members;
+pub(crate) use self::others::members;
 use self::others::{health, line, policies, turn, waves};
 use super::View;
 use super::local::Local;

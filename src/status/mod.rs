@@ -2,7 +2,7 @@
 //! page and JSON. The commands and the daemon both stand above it.
 
 pub(crate) mod describe;
-mod domains;
+pub(crate) mod domains;
 mod endpoints;
 pub(crate) mod explanation;
 #[cfg(test)]

@@ -493,3 +493,41 @@ fn what_could_not_be_written_here_any_more_is_older_than_what_etcd_has() {
         assert!(text.contains(told), "{text}");
     }
 }
+
+#[test]
+fn an_urgent_node_behind_one_that_waits_in_the_cooldown_is_told_what_to_do() {
+    let told = |label: &str, urgent: bool| {
+        let standing = Standing {
+            node: "node-a".into(),
+            node_id: "id-node-a".into(),
+            state: "queued".into(),
+            blocked: Some(Blocked {
+                label: label.into(),
+                ..Blocked::default()
+            }),
+            ..Standing::default()
+        };
+        let request = RebootRequest {
+            v: 1,
+            node: "node-c".into(),
+            by: "eva".into(),
+            reason: "now".into(),
+            since: at("11:50"),
+            boot_id: None,
+            urgent_until: urgent.then(|| at("15:00")),
+        };
+        let survey = Survey {
+            claims: vec![
+                found("node-a", Phase::Queued, 1, "11:00"),
+                found("node-c", Phase::Queued, 2, "11:10"),
+            ],
+            standings: vec![("node-a".into(), Ok(standing))],
+            requests: vec![("node-c".into(), Ok(request))],
+            ..Survey::default()
+        };
+        let text = folded_text(&view(local(), survey));
+        text.contains("`reboot-coordinator release node-a --reason TEXT`")
+    };
+    assert!(told("cooldown", true) && told("window", true));
+    assert!(!told("cooldown", false) && !told("health", true));
+}
