@@ -171,10 +171,12 @@ fn program_of(path: &Path, depth: usize) -> io::Result<()> {
     let mut head = Vec::new();
     (&file).take(first_line::LIMIT).read_to_end(&mut head)?;
     let by = match first_line::interpreter(&head) {
-        Ok(None) => binary::loader(&head, &file, meta.len()),
+        Ok(None) => {
+            binary::loader(&head, &file, meta.len()).map(|by| by.map(|by| (by, Vec::new())))
+        }
         script => script,
     };
-    let by = match by {
+    let (by, words) = match by {
         Ok(Some(by)) => by,
         Ok(None) => return Ok(()),
         Err(why) => return unfit(&why),
@@ -187,7 +189,10 @@ fn program_of(path: &Path, depth: usize) -> io::Result<()> {
         false => ("needs", "loader", DEPTH + 1),
     };
     let named = match program_of(&by, next) {
-        Ok(()) => return Ok(()),
+        Ok(()) => {
+            let judged = arguments(&words).map_err(|(_, doubt)| doubt.to_string());
+            return judged.or_else(|doubt| unfit(&format!("{says} {doubt}")));
+        }
         Err(error) if error.raw_os_error().is_some() => format!(
             "the {what} {}, which cannot be used: {error}; install it or correct what names it",
             by.display()
@@ -203,21 +208,29 @@ fn program_of(path: &Path, depth: usize) -> io::Result<()> {
 /// # Errors
 /// The first doubt, about which word it is.
 pub fn command(argv: &[String]) -> Result<(), (usize, io::Error)> {
+    if let Some(word) = argv.first() {
+        program(Path::new(word)).map_err(|doubt| (0, doubt))?;
+    }
+    arguments(argv)
+}
+
+/// The same without the program, which is the first word.
+fn arguments(argv: &[String]) -> Result<(), (usize, io::Error)> {
     let interprets = argv.iter().any(|word| interpreter::executes_files(word));
     let executed =
         |meta: &Metadata| meta.is_file() && (interprets || meta.mode() & ANY_EXECUTE != 0);
-    for (at, word) in argv.iter().enumerate() {
-        let path = Path::new(word);
-        let judged = if at == 0 {
-            program(path)
-        } else if path.is_absolute() && fs::metadata(path).is_ok_and(|meta| executed(&meta)) {
-            walk(path).map(drop)
-        } else {
-            Ok(())
-        };
-        judged.map_err(|doubt| (at, doubt))?;
+    for (at, word) in argv.iter().enumerate().skip(1) {
+        let path = in_root(word);
+        if fs::metadata(&path).is_ok_and(|meta| executed(&meta)) {
+            walk(&path).map_err(|doubt| (at, doubt))?;
+        }
     }
     Ok(())
+}
+
+/// What a word means to a child, since all are started in `/`.
+fn in_root(word: &str) -> PathBuf {
+    Path::new("/").join(word)
 }
 
 /// Where a path leads, when nobody else can change where, and what is there.

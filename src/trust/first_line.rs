@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::interpreter;
+use super::{in_root, interpreter};
 
 /// As much as the kernel reads of it.
 pub(super) const LIMIT: u64 = 256;
@@ -10,8 +10,9 @@ pub(super) const LIMIT: u64 = 256;
 /// Where scripts find their commands; what `#!/usr/bin/env` looks through.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The interpreter that a script names; none for a binary. An error is why the kernel would not start it.
-pub(super) fn interpreter(head: &[u8]) -> Result<Option<PathBuf>, String> {
+/// The interpreter that a script names, and the words that it is started with; none for a binary. An error is why the kernel would not
+/// start it.
+pub(super) fn interpreter(head: &[u8]) -> Result<Option<(PathBuf, Vec<String>)>, String> {
     let Some(rest) = head.strip_prefix(b"#!") else {
         return not_a_script(head).map_or(Ok(None), |why| Err(why.to_owned()));
     };
@@ -40,34 +41,36 @@ pub(super) fn interpreter(head: &[u8]) -> Result<Option<PathBuf>, String> {
     }
     if named.file_name().is_none_or(|name| name != "env") {
         return match interpreter::splits(name, argument) {
-            true => Ok(Some(named.to_owned())),
+            true => Ok(Some((
+                named.to_owned(),
+                vec![name.to_owned(), argument.to_owned()],
+            ))),
             false => Err(format!(
                 "gives {name} all of {argument:?} as one word, which it refuses; write #!/usr/bin/env -S {name} {argument}"
             )),
         };
     }
-    let (wanted, path) = of_env(argument)?;
+    let (words, path) = of_env(argument)?;
+    let wanted = &words[0];
     if wanted.contains("${") {
         // Only its environment tells.
-        return Ok(Some(named.to_owned()));
+        return Ok(Some((named.to_owned(), words)));
     }
     if wanted.contains('/') {
-        return Ok(Some(wanted.into()));
+        return Ok(Some((in_root(wanted), words)));
     }
-    let mut places = path
-        .split(':')
-        .map(|folder| Path::new(folder).join(&wanted));
-    let found = places.find(|path| path.is_file()).map(Some);
-    found.ok_or_else(|| {
+    let mut places = path.split(':').map(|folder| in_root(folder).join(wanted));
+    let found = places.find(|path| path.is_file());
+    found.map(|by| Some((by, words.clone()))).ok_or_else(|| {
         format!(
             "asks env for {wanted}, which is not in {path}; install it or name it with its folder"
         )
     })
 }
 
-/// The program that `env` is to find, and where it looks for it. The kernel hands all of the line over as one word, and `env` takes it
+/// The program that `env` is to find with its arguments, and where it looks for it. The kernel hands all of the line over as one word, and `env` takes it
 /// apart behind `-S` only.
-fn of_env(argument: &str) -> Result<(String, String), String> {
+fn of_env(argument: &str) -> Result<(Vec<String>, String), String> {
     let split = argument.strip_prefix("--split-string=").or_else(|| {
         let cluster = argument
             .strip_prefix('-')?
@@ -99,8 +102,8 @@ fn of_env(argument: &str) -> Result<(String, String), String> {
             value.clone_into(&mut path);
         }
     }
-    match words.next() {
-        Some(wanted) if !wanted.is_empty() => Ok((wanted, path)),
+    match words.peek() {
+        Some(wanted) if !wanted.is_empty() => Ok((words.collect(), path)),
         _ => Err("asks env for no program, so that it starts itself for ever; write for example #!/usr/bin/env bash".to_owned()),
     }
 }
@@ -259,9 +262,9 @@ mod tests {
             match (interpreter(head), expected) {
                 (Ok(found), Ok(wanted)) => {
                     let ends = found
-                        .as_deref()
+                        .as_ref()
                         .zip(wanted)
-                        .is_some_and(|(f, w)| f.ends_with(w) || f == Path::new(w));
+                        .is_some_and(|((f, _), w)| f.ends_with(w) || f == Path::new(w));
                     assert!(
                         ends || (found.is_none() && wanted.is_none()),
                         "{found:?} {wanted:?}"

@@ -298,6 +298,54 @@ fn programs_among_the_arguments_count_too() {
     assert_eq!(command(&argv(&["/nothing"])).unwrap_err().0, 0);
 }
 
+/// Whatever the folder of this process is: children are started in `/`.
+#[test]
+fn a_relative_path_among_the_arguments_is_one_from_the_root() {
+    let tree = Tree::new();
+    let script = tree.at("a/b/script").display().to_string();
+    let relative = script.trim_start_matches('/');
+    let dotted = [format!("./{relative}"), format!("../{relative}")];
+    tree.mode("a", 0o777);
+    for word in [relative, &dotted[0], &dotted[1]] {
+        for before in ["/bin/sh", "/usr/bin/timeout 5", "/usr/bin/env"] {
+            let mut line: Vec<String> = before.split(' ').map(str::to_owned).collect();
+            line.push(word.to_owned());
+            let (at, doubt) = command(&line).expect_err(word);
+            assert_eq!(at, line.len() - 1, "{doubt}");
+        }
+    }
+}
+
+#[test]
+fn the_words_of_a_first_line_are_judged_as_those_of_a_command() {
+    let tree = Tree::new();
+    let script = tree.at("a/b/script").display().to_string();
+    let relative = script.trim_start_matches('/');
+    let lines = [
+        format!("/bin/sh {script}"),
+        format!("/bin/sh ./{relative}"),
+        format!("/usr/bin/env -S sh {script}"),
+        format!("/usr/bin/env -S -i A=b timeout 5 {script}"),
+        format!("/usr/bin/env -S sh -e {relative}"),
+        format!("/usr/bin/env -S {relative}"),
+        format!("/usr/bin/env -S ${{HOME}}/sh {script}"),
+    ];
+    let judged = |line: &str| {
+        fs::write(tree.at("health"), format!("#!{line}\nexit 0\n")).unwrap();
+        tree.mode("health", 0o755);
+        program(&tree.at("health"))
+    };
+    for line in &lines {
+        judged(line).expect(line);
+    }
+    tree.mode("a", 0o777);
+    for line in &lines {
+        let why = judged(line).expect_err(line).to_string();
+        assert!(why.contains("begins with #! and"), "{why}");
+        assert!(why.contains("can be changed by its group"), "{why}");
+    }
+}
+
 #[test]
 fn a_path_in_a_command_is_one_word_of_a_shell() {
     let tree = Tree::new();
