@@ -6,8 +6,8 @@
 //! log::info!(event = "health_check", phase = "pre-lock", exit_code = 0; "health script passed");
 //! ```
 //!
-//! A write that fails, because the pipe is closed or the disk is full, loses that line and nothing else. (The signal
-//! SIGPIPE is ignored by the standard library's start code.)
+//! A write that fails, because the pipe is closed, the disk is full or the file at its limit, loses that line and nothing else. (The
+//! signal SIGPIPE is ignored by the standard library's start code, and SIGXFSZ caught by ours.)
 
 pub(crate) mod line;
 

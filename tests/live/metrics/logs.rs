@@ -11,6 +11,14 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::daemon::{Daemon, configure, folder, nowhere, path, program, wait};
 
+/// Healthy while neither SIGPIPE nor SIGXFSZ is ignored.
+const DEFAULTS: &str = r#"#!/bin/sh
+while read -r name mask; do
+    [ "$name" != SigIgn: ] || exit $(((0x$mask & 0x1001000) != 0))
+done < /proc/self/status
+exit 1
+"#;
+
 /// A daemon whose standard error was made useless works on: passes, reload, pages, stop.
 fn works_without_a_log(redirection: &str, stderr: Stdio) {
     let etcd = Cluster::single();
@@ -19,6 +27,7 @@ fn works_without_a_log(redirection: &str, stderr: Stdio) {
     let address = listener.local_addr().unwrap();
     drop(listener);
     configure(&folder, &etcd.endpoints(), &address.to_string(), 1);
+    fs::write(path(&folder, "health.sh"), DEFAULTS).unwrap();
     let mut command = program(&folder, redirection);
     command.stderr(stderr);
     let daemon = Daemon::unread(folder, command, address);
@@ -38,6 +47,14 @@ fn works_without_a_log(redirection: &str, stderr: Stdio) {
 fn a_full_disk_does_not_stop_the_daemon() {
     let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
     works_without_a_log("", full.into());
+}
+
+#[test]
+fn a_file_at_its_limit_of_size_does_not_stop_the_daemon() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    file.as_file().set_len(1 << 20).unwrap();
+    let end = OpenOptions::new().append(true).open(file.path()).unwrap();
+    works_without_a_log("ulimit -f 64;", end.into());
 }
 
 #[test]
