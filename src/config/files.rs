@@ -17,8 +17,14 @@ const MAX_BYTES: u64 = 4 * 1024 * 1024;
 /// What is often lost of PEM on its way through other files.
 const LINES: &str = "with each BEGIN and END on a line of its own";
 
-/// `health_script`: it decides over reboots as root.
-pub(super) fn health_script(field: &Field<'_>) -> Option<PathBuf> {
+/// `health_script`: it decides over reboots as root. So does what it finds in these places.
+pub(super) fn health_script(field: &Field<'_>, places: &[PathBuf]) -> Option<PathBuf> {
+    for place in places.iter().filter(|place| place.is_dir()) {
+        if let Err(error) = trust::folder(place) {
+            let why = unusable(place, "used", error);
+            field.warning(format!("scripts look for their commands in PATH: {why}"));
+        }
+    }
     let remedy = "the script that exits 0 while this node may reboot";
     let path = field.required(remedy)?.absolute_path()?;
     let judged = trust::program(&path);

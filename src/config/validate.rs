@@ -34,7 +34,7 @@ pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
         node_id: sink.read(node_id(&field("node_id"), host)),
         halt_scope: halt_scope(&field("halt_scope"), detectors.as_deref()),
         detectors: sink.read(detectors),
-        health_script: sink.read(files::health_script(&field("health_script"))),
+        health_script: sink.read(files::health_script(&field("health_script"), &host.path)),
         health_timeout: seconds("health_timeout_sec"),
         health_publish_interval: seconds("health_publish_interval_sec"),
         check_interval: seconds("check_interval_sec"),

@@ -83,6 +83,23 @@ fn the_folder_of_the_health_script_counts_unless_it_is_sticky() {
 }
 
 #[test]
+fn a_folder_of_commands_that_others_can_change_is_doubtful() {
+    let fixture = Fixture::new();
+    let doubts = || fixture.load(&with("")).unwrap().warnings;
+    assert_eq!(doubts(), []);
+    for mode in [0o777, 0o775, 0o1777] {
+        let mode = fs::Permissions::from_mode(mode);
+        fs::set_permissions(fixture.path("bin"), mode).unwrap();
+        let doubts: Vec<String> = doubts().iter().map(ToString::to_string).collect();
+        only(
+            &doubts,
+            "bin can be changed by its group or others; run chmod go-w",
+        );
+        only(&doubts, "scripts look for their commands in PATH");
+    }
+}
+
+#[test]
 fn hooks_commands_and_detectors_are_judged_as_the_health_script_is() {
     for (text, path) in [
         ("reboot_command: [DIR/open/run]", "reboot_command"),
