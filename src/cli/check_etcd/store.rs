@@ -96,15 +96,15 @@ pub(super) fn rights(client: &Client, keys: &Keys, config: &Config, reads: bool)
     Err(told(&error))
 }
 
-/// More guards than a commit has, without those of cluster policies.
-const GUARDS: usize = 16;
+/// As many guards as a commit has, without those of cluster policies.
+const GUARDS: usize = 10;
 
 /// More bytes than most records have.
 const RECORD: usize = 8 * 1024;
 
 /// A guard that holds, and one that does not, on a key of its own, and so many and so much of it that a commit is taken as well.
 pub(super) fn guards(client: &Client, key: &str, lease: i64, policies: bool) -> Outcome {
-    let guards = GUARDS + if policies { MOST_REPORTS } else { 0 };
+    let guards = GUARDS + if policies { 2 + MOST_REPORTS } else { 0 };
     let absent = |value: &str| Txn {
         compares: vec![Compare::create_revision(Span::one(key), 0); guards],
         success: vec![Op::Put(Put::new(key, value, lease))],

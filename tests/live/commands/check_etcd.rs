@@ -210,6 +210,9 @@ fn a_full_database_small_limits_and_a_member_without_a_leader() {
         let ended = doctor(folder, small.client_url(0), "");
         fails(&ended, "guards", todo("limits"));
     }
+    let enough = Cluster::builder().arg("--max-txn-ops=10").start();
+    let ended = doctor(folder, enough.client_url(0), "");
+    assert_eq!(ended.code, 0, "{}", ended.stdout);
     let lonely = Cluster::builder().members(3).start();
     lonely.kill(1);
     lonely.kill(2);
