@@ -99,8 +99,8 @@ pub struct Reporter {
     asked: Option<(Ticket, Sent, Duration)>,
     retry_at: Option<Duration>,
     failures: u32,
-    /// Whether the last write found another one there.
-    overtaken: bool,
+    /// Whether the last write of the report, and that of the standing, found another one there.
+    overtaken: [bool; 2],
     /// Whether the node may be drained with no claim that says so: then it is not healthy, whatever its script says.
     drained: bool,
 }
@@ -327,13 +327,13 @@ impl Reporter {
         if done {
             self.published = Some(healthy);
         }
-        self.not_overtaken(done)
+        self.not_overtaken(0, done)
     }
 
     fn stands_in_etcd(&mut self, reply: Reply) -> Result<(), String> {
         let (stands, done) = self.came_to(reply, |value| self.said.is_sent(value))?;
         self.said.written(stands, done);
-        self.not_overtaken(done)
+        self.not_overtaken(1, done)
     }
 
     /// The mod revision of what stands there after a write, and whether that is the write: the copy of one whose answer was lost is
@@ -350,8 +350,8 @@ impl Reporter {
     }
 
     /// Once, an earlier process's record may stand there: compare with that one, at once.
-    fn not_overtaken(&mut self, done: bool) -> Result<(), String> {
-        if std::mem::replace(&mut self.overtaken, !done) && !done {
+    fn not_overtaken(&mut self, key: usize, done: bool) -> Result<(), String> {
+        if std::mem::replace(&mut self.overtaken[key], !done) && !done {
             return Err("another program writes it at the same time".to_owned());
         }
         Ok(())

@@ -375,6 +375,31 @@ fn what_an_earlier_process_left_is_replaced_and_what_another_program_writes_is_s
     }
 }
 
+/// Host and daemon are back before the lease of the process before runs out: it wrote both.
+#[test]
+fn both_records_that_an_earlier_process_left_are_replaced_without_a_word() {
+    let mut node = reporting();
+    for key in ["/r/standing/n0", "/r/alive/n0"] {
+        node.put(key, b"{}".to_vec());
+    }
+    // The script ends before etcd says that something stands where the node said what it is at: its report is next.
+    let monitor = node.until("monitor");
+    let write = loop {
+        match until_report(&mut node) {
+            (ticket, write @ Request::Txn(_)) => break Action::Report(ticket, write),
+            (ticket, grant) => node.perform(Action::Report(ticket, grant)),
+        }
+    };
+    node.perform(monitor);
+    node.perform(write);
+    node.until_state("idle");
+    node.settle();
+    assert!(!node.said("report_failed", ""));
+    for key in ["/r/standing/n0", "/r/alive/n0"] {
+        assert_ne!(node.stands(key).unwrap().lease, 0);
+    }
+}
+
 /// A late copy of an earlier write of this process, under its own lease.
 #[test]
 fn what_this_process_said_before_is_not_taken_for_what_it_says_now() {
