@@ -111,7 +111,7 @@ impl Machine {
         }
     }
 
-    /// A window that opens, and a cooldown that ends, before the next look is not missed, whatever kept the node from rebooting
+    /// A window that opens, and a cooldown or a pause that ends, before the next look is not missed, whatever kept the node from rebooting
     /// until now.
     pub(super) fn until_something_opens(&mut self) -> Duration {
         let pause = self.check_pause();
@@ -119,9 +119,9 @@ impl Machine {
         let windows = self.settings.windows.as_ref();
         let opens = windows.and_then(|windows| windows.next_open(now));
         // etcd takes up to a second longer to end a lease.
-        let cooled = self.judging.cools_until;
-        let cooled = cooled.and_then(|at| at.checked_add(Duration::from_secs(1)).ok());
-        let next = [opens, cooled].into_iter().flatten();
+        let ended = self.judging.closed_until.into_iter().flatten();
+        let ended = ended.filter_map(|at| at.checked_add(Duration::from_secs(1)).ok());
+        let next = opens.into_iter().chain(ended);
         let next = next.filter(|at| *at > now).min();
         let left = next.and_then(|at| Duration::try_from(at.duration_since(now)).ok());
         // Not all nodes of a fleet in the same moment.

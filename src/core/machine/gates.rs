@@ -301,7 +301,12 @@ impl Machine {
             return Ok(());
         }
         let cooldown = read.cooldown.as_ref().and_then(|read| read.as_ref().ok());
-        self.judging.cools_until = cooldown.and_then(|cooldown| cooldown.until.parse().ok());
+        let paused = read.pause.as_ref().and_then(|read| read.as_ref().ok());
+        let until = [
+            cooldown.map(|cooldown| &cooldown.until),
+            paused.and_then(|pause| pause.until.as_ref()),
+        ];
+        self.judging.closed_until = until.map(|at| at?.parse().ok());
         judge_pause(read.pause.as_ref())?;
         self.unless_urgent(judge_cooldown(read.cooldown.as_ref()))?;
         self.judging.line = None;

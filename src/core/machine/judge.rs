@@ -32,8 +32,8 @@ pub(super) struct Judging {
     pub(super) request_modified: i64,
     /// Whether that request is urgent. Known not to be at the beginning of each judgement.
     pub(super) urgent: bool,
-    /// When the cooldown that was found last ends, by its writer's clock.
-    pub(super) cools_until: Option<Timestamp>,
+    /// When the cooldown and the pause that were found last end, by their writers' clocks.
+    pub(super) closed_until: [Option<Timestamp>; 2],
     /// The gates that it let this node past since etcd was read last.
     pub(super) passed: Vec<&'static str>,
     /// The revision at which the line was judged last, when failures stop it, and the operator's word that it needed.

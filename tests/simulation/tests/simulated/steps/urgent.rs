@@ -76,12 +76,16 @@ fn cool_until(node: &mut Node, until: String) {
 }
 
 fn pause(node: &mut Node) {
+    pause_until(node, None);
+}
+
+fn pause_until(node: &mut Node, until: Option<String>) {
     let pause = Pause {
         v: 1,
         by: "ben@admin".to_owned(),
         reason: "the network".to_owned(),
         since: "noon".to_owned(),
-        until: None,
+        until,
     };
     node.put("/r/pause", encode(&pause));
 }
@@ -353,15 +357,17 @@ fn after_the_commit_window_and_cooldown_count_again_unless_it_stands_still() {
 
 /// A short window would be over by the next check. An end that is past or garbled brings no look, and one far away none sooner.
 #[test]
-fn a_node_looks_when_a_cooldown_ends_before_its_next_check() {
+fn a_node_looks_when_a_cooldown_or_a_pause_ends_before_its_next_check() {
     let check = Duration::from_secs(600);
-    for (ends_in, in_the_queue, sooner) in [
+    let ends = [
         (Some(50), false, true),
         (Some(50), true, true),
         (Some(5000), false, false),
         (Some(-50), true, false),
         (None, true, false),
-    ] {
+    ];
+    let ends = ends.into_iter().flat_map(|end| [(end, false), (end, true)]);
+    for ((ends_in, in_the_queue, sooner), paused) in ends {
         let mut node = Node::new(Settings {
             check_interval: check,
             ..settings()
@@ -372,11 +378,19 @@ fn a_node_looks_when_a_cooldown_ends_before_its_next_check() {
         }
         let ends = |after| (time(node.now).wall + SignedDuration::from_secs(after)).to_string();
         let until = ends_in.map_or("one".to_owned(), ends);
-        cool_until(&mut node, until);
+        match paused {
+            true => pause_until(&mut node, Some(until)),
+            false => cool_until(&mut node, until),
+        }
         node.settle();
         let state = if in_the_queue { "queued" } else { "idle" };
         assert_eq!(node.machine.view().state, state);
-        assert!(node.said("blocked", "a rebooted; until"));
+        let why = if paused {
+            "the network"
+        } else {
+            "a rebooted; until"
+        };
+        assert!(node.said("blocked", why));
         let (began, looks) = (node.now, node.done.len());
         while !node.done[looks..].contains(&"detect") {
             let action = node.next_action();
