@@ -278,7 +278,12 @@ impl Machine {
                 if self.next.is_some() {
                     return self.start_afresh();
                 }
-                let pause = self.check_pause();
+                // Whether it requires another one, which those of later waves wait for, is said at once. One that did not help is
+                // not repeated at once.
+                let pause = match ending.failure {
+                    None => Duration::ZERO,
+                    Some(_) => self.check_pause(),
+                };
                 self.go(State::Idle(None));
                 self.timer = Some(self.now.mono + pause);
             }

@@ -91,7 +91,7 @@ fn a_node_says_where_it_is_in_a_reboot_that_works() {
     node.health = ScriptOutcome::Exited(0);
     assert_eq!(
         sayings(&mut node, "idle"),
-        [ill, "verifying: gives its claim back"]
+        [ill, "verifying: gives its claim back", "idle: "]
     );
 }
 
