@@ -239,7 +239,7 @@ impl Refusal {
                 "repair the node named here: it goes on by itself while it holds a claim, and without one after `reboot-coordinator reset-budget`; `release` its claim when it will not return, `forget` it when it is gone; `reboot-coordinator go-on` lets the others go all the same, as far as there is a place for them"
             }
             Refusal::Wave(_) => {
-                "it goes on by itself unless the member named here needs somebody: see to that one, or `reboot-coordinator forget` it when it is gone for good, and `release` its claim before if it holds one; to go on without it, change its `wave`"
+                "it goes on by itself unless the member named here needs somebody: see to that one, or `reboot-coordinator forget` it when it is gone for good, and `release` its claim before if it holds one; to go on without it, change its `wave`, which counts once it holds no claim"
             }
             Refusal::Aborted(_) => {
                 "see to what is named here; a daemon that is restarted tries at once"

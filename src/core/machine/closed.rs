@@ -107,7 +107,9 @@ impl Machine {
             )
             .with("outcome", "taken-away"),
         );
-        self.go(State::Verifying(Verify::new(Outcome::TakenAway)));
+        let mut verify = Verify::new(Outcome::TakenAway);
+        verify.undone = matches!(&self.state, State::Verifying(before) if before.undone);
+        self.go(State::Verifying(verify));
     }
 
     /// What follows the loss of a claim, in words.
@@ -120,8 +122,13 @@ impl Machine {
 
     /// Holds the claim: the line stops.
     pub(super) fn hold(&mut self, stage: Option<Stage>, refusal: Refusal) {
+        let limit = self.held.as_ref().map_or(1, |held| held.claim.limit);
+        let others = match limit {
+            1 => "nobody else goes",
+            _ => "nobody else gets its place",
+        };
         let text = format!(
-            "this node keeps its claim and nobody else goes: {}; repair what failed and reload or restart the daemon, which tries again, or reboot this \
+            "this node keeps its claim and {others}: {}; repair what failed and reload or restart the daemon, which tries again, or reboot this \
              node by hand, or release its claim by name",
             refusal.text()
         );

@@ -11,6 +11,7 @@ use crate::core::io::{Action, Hook};
 use crate::core::settings::Mode;
 use crate::core::text::describe;
 use crate::core::{Note, Refusal, budget};
+use crate::lock::outcome::{self, Write};
 use crate::lock::{Claim, Phase, reboot_requests, request};
 
 /// How an attempt ends.
@@ -60,6 +61,8 @@ pub struct Verify {
     pub(super) illness: Option<String>,
     /// Whether that is being told.
     pub(super) telling: bool,
+    /// Whether it is looked first whether the claim still stands.
+    pub(super) looks: bool,
 }
 
 impl Verify {
@@ -80,6 +83,7 @@ impl Verify {
             ill_since: None,
             illness: None,
             telling: false,
+            looks: false,
         }
     }
 
@@ -100,7 +104,7 @@ impl Machine {
             return;
         };
         match verify.step {
-            _ if verify.telling => self.ask(),
+            _ if verify.telling || verify.looks => self.ask(),
             Step::Mark | Step::Request => self.ask(),
             Step::Detect => {
                 let ticket = self.begin_task();
@@ -178,8 +182,11 @@ impl Machine {
         if let Some((seen, failure)) = self.failure_to_tell() {
             return Some(Request::Txn(request::mark(keys, seen, &failure)));
         }
-        // The claim says that its node is back and being verified.
         let held = self.held.as_ref()?;
+        if matches!(&self.state, State::Verifying(verify) if verify.looks) {
+            return Some(Request::Txn(request::confirm(keys, node, held)));
+        }
+        // The claim says that its node is back and being verified.
         let claim = verifying(&held.claim, &self.session);
         Some(Request::Txn(request::rewrite(
             &self.settings.keys,
@@ -196,11 +203,24 @@ impl Machine {
     pub(super) fn on_verify_answer(&mut self, result: Result<Reply, Error>) {
         if matches!(&self.state, State::Verifying(verify) if verify.telling) {
             self.on_told(result);
+        } else if matches!(&self.state, State::Verifying(verify) if verify.looks) {
+            self.on_looked_at_claim(result);
         } else if self.looks_for_request() {
             self.on_request_found(result);
         } else {
             self.on_marked(result);
         }
+    }
+
+    /// The proof goes on while etcd does not answer.
+    fn on_looked_at_claim(&mut self, result: Result<Reply, Error>) {
+        if let Ok(Write::Refused(found)) = answer(result, outcome::write) {
+            return self.not_as_held(found.as_deref());
+        }
+        if let State::Verifying(verify) = &mut self.state {
+            verify.looks = false;
+        }
+        self.begin();
     }
 
     /// A request that says another boot was made before this one. One that says nothing yet may have come after it.
@@ -280,7 +300,10 @@ impl Machine {
             }
         }
         self.shown.ill = Some(format!("{what}: {why}"));
-        let consequence = match self.held {
+        let consequence = match &self.held {
+            Some(held) if held.claim.limit > 1 => {
+                "this node keeps its claim, and a place that nobody else gets, until it recovers"
+            }
             Some(_) => "this node keeps its claim and nobody else goes until it recovers",
             None => "it has no claim, others go, and it joins the queue only when it recovers",
         };
@@ -299,7 +322,8 @@ impl Machine {
             self.settings.backoff_max,
         );
         self.retries += 1;
-        self.timer = Some(self.now.mono + self.rng.jitter(pause));
+        let pause = self.rng.jitter(pause);
+        self.look_again_at(self.now.mono + pause);
     }
 
     /// The next pass looks again. Nobody else can say of a claim that each pass moves that its node does not recover.
@@ -334,12 +358,21 @@ impl Machine {
         verify.ill_since = None;
         verify.illness = None;
         let since = *verify.healthy_since.get_or_insert(now);
-        if now.saturating_sub(since) < settle {
-            self.timer = Some((since + settle).min(now + check));
-            return;
+        // Nobody waits for one without a claim.
+        if self.held.is_some() && now.saturating_sub(since) < settle {
+            return self.look_again_at((since + settle).min(now + check));
         }
         let verify = verify.clone();
         self.end(&verify);
+    }
+
+    /// The proof takes its time, in which the claim may be taken away.
+    fn look_again_at(&mut self, at: Duration) {
+        self.timer = Some(at);
+        let holds = self.held.is_some();
+        if let State::Verifying(verify) = &mut self.state {
+            verify.looks = holds;
+        }
     }
 }
 

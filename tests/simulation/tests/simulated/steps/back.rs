@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use etcd_rs_sync::Request;
 use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
-use reboot_coordinator::core::{Action, Input, Mode, Settings, Word};
+use reboot_coordinator::core::{Action, Input, Mode, Refusal, Settings, Word};
 use reboot_coordinator::lock::record::{decode, encode};
 use reboot_coordinator::lock::{Claim, History, Phase};
 use simulation::by_hand::{Node, detector, name, settings, time, unknown};
@@ -69,7 +69,8 @@ fn a_reboot_that_cleared_the_requirement_makes_the_budget_whole_and_any_other_do
             (history.outcome.as_str(), history.detail.as_str()),
             ("completed", detail)
         );
-        assert_eq!(node.machine.view().refusal, None);
+        let said = (used == 0).then_some(Refusal::NotRequired);
+        assert_eq!(node.machine.view().refusal, said, "it is looked at once");
         let released = node.last("released");
         assert_eq!(released.fields[2], ("lock_wait_ms", 5000.into()));
         assert_eq!(released.msg.contains("the next may go"), used == 0);
@@ -191,6 +192,50 @@ fn a_node_that_is_not_healthy_says_whether_it_keeps_a_claim() {
         assert_eq!(node.said("not_healthy", "keeps its claim"), !released);
         assert_eq!(node.said("not_healthy", "it has no claim"), released);
     }
+}
+
+/// Released while it proves its health, well or not, the drain undone or not.
+#[test]
+fn a_claim_that_is_taken_away_during_the_proof_is_missed_within_an_interval_and_nothing_waits_for_it()
+ {
+    for (health, hook) in [(0, 0), (1, 0), (0, 1)] {
+        let mut node = rebooted(Settings {
+            post_boot_settle: Duration::from_secs(86400),
+            ..settings()
+        });
+        node.health = ScriptOutcome::Exited(health);
+        node.hook = ScriptOutcome::Exited(hook);
+        let looked = node.until(if hook == 0 { "health" } else { "hook" });
+        node.perform(looked);
+        assert!(!node.said("claim_gone", ""));
+        node.delete("/r/claims/n0");
+        let (began, before) = (node.now, node.done.len());
+        while !node.said("claim_gone", "taken away") {
+            let action = node.next_action();
+            node.perform(action);
+        }
+        assert!(node.now - began <= settings().check_interval);
+        node.health = ScriptOutcome::Exited(0);
+        node.hook = ScriptOutcome::Exited(0);
+        node.until_state("idle");
+        assert!(node.now - began <= 2 * settings().check_interval);
+        // What was undone is not undone again.
+        assert_eq!(node.done[before..].contains(&"hook"), hook == 1);
+    }
+}
+
+/// An etcd that is away says nothing of the claim.
+#[test]
+fn the_proof_goes_on_while_etcd_does_not_say_whether_the_claim_stands() {
+    let mut node = rebooted(Settings {
+        post_boot_settle: Duration::from_secs(70),
+        ..settings()
+    });
+    let health = node.until("health");
+    node.perform(health);
+    let look = node.until_sending("verifying");
+    node.answer(look.0, Err(unknown()));
+    assert_eq!(name(&node.next_action()), "health");
 }
 
 #[test]
