@@ -107,8 +107,8 @@ fn going(survey: &Survey, states: &[NodeState]) -> (Vec<String>, usize) {
         Some(standing.blocked.as_ref()?.label.as_str())
     };
     let goes = |node: &str, rank| match rank {
-        Rank::Under | Rank::Queued => true,
-        Rank::Waits => label(node) != Some("dry_run"),
+        Rank::Under => true,
+        Rank::Queued | Rank::Waits => label(node) != Some("dry_run"),
         Rank::Stuck | Rank::Blocked | Rank::Ill | Rank::Fine => false,
     };
     let going = states.iter().filter(|state| goes(&state.node, state.rank));
@@ -329,11 +329,16 @@ mod tests {
             let (node, standing) = says(label, "08:00", Some(label));
             survey.standings.push((node, Ok(standing)));
         }
-        let (left, ..) = told(survey, None).unwrap();
+        let (left, ..) = told(survey.clone(), None).unwrap();
         assert_eq!(
             left, 4,
             "both in the queue, and those behind a window and a cooldown: of a wave it is not known who goes first"
         );
+        // It only looks, in the queue as well.
+        survey
+            .claims
+            .push(found("dry_run", Phase::Queued, 9, "08:00"));
+        assert_eq!(told(survey, None).unwrap().0, 4);
     }
 
     #[test]

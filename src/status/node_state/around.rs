@@ -101,8 +101,9 @@ impl<'a> Around<'a> {
 
     /// Whether it is held up by others that go by themselves.
     pub(super) fn passes(&self, node: &str, blocked: &Blocked) -> bool {
-        let goes = || self.first(node).flatten().map(|(_, goes)| goes);
-        blocked.label == "wave" && goes().unwrap_or_default()
+        let is_wave = blocked.label == "wave";
+        let first = self.first(node).flatten().filter(|_| is_wave);
+        first.map_or_else(|| of(blocked).passes(), |(_, goes)| goes)
     }
 }
 
@@ -219,6 +220,10 @@ mod tests {
                 "c2 (wave -1) requires a reboot",
             ),
         ] {
+            // It may have looked before they did.
+            let look = "members of lower waves go first: none of them is known to require a reboot";
+            let (is, ..) = told(survey(("wave", look), &others));
+            assert_eq!(is, rank, "{named}");
             let (is, fact, explained) = told(survey(("wave", OLD), &others));
             assert_eq!(is, rank, "{fact}");
             assert!(fact.starts_with(&format!("{FIRST}{named}")), "{fact}");

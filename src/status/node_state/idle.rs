@@ -30,7 +30,7 @@ pub(super) fn idle(
             return NodeState::new(node, Rank::Waits, fact);
         }
         let text = as_it_is(node, blocked, around);
-        let passes = around.is_some_and(|around| around.passes(node, blocked));
+        let passes = around.map_or_else(|| of(blocked).passes(), |it| it.passes(node, blocked));
         let state = held_up(node, standing, (blocked, &text), passes).since(&blocked.since);
         let why = Some(text);
         return NodeState { why, ..state };
@@ -77,7 +77,6 @@ fn held_up(
     passes: bool,
 ) -> NodeState {
     let label = blocked.label.as_str();
-    let passes = passes || of(blocked).passes();
     let needs = match &standing.required {
         Some(_) => "needs a reboot and is blocked",
         None if label == "detector" => "may need a reboot",
