@@ -123,8 +123,8 @@ pub const REMEDIES: &[Remedy] = &[
     Remedy {
         name: "tls-to-plain",
         words: &["InvalidContentType", "unexpected end of file"],
-        found: "a server that does not speak TLS",
-        todo: "write http:// and set etcd_tls.enabled to false, or turn TLS on in etcd (--cert-file, --key-file)",
+        found: "a server that does not speak TLS, or ends the connection in the middle of it",
+        todo: "write http:// and set etcd_tls.enabled to false, or turn TLS on in etcd (--cert-file, --key-file); its log says whether it refuses the certificate of this node",
     },
     Remedy {
         name: "not-http",

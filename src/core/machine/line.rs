@@ -152,8 +152,8 @@ impl Machine {
                 Note::error(
                     "reboot_failed",
                     format!(
-                        "{node} does not come back: its claim does not move; the line stands until it recovers or an operator \
-                         decides"
+                        "{node} does not come back: its claim does not move; it counts as a failed reboot until it recovers \
+                         or an operator decides"
                     ),
                 )
                 .with("failed", node),
