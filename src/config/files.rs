@@ -1,5 +1,6 @@
 //! Files that a configuration names: who may change or read them, and whether TLS material fits together.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -19,11 +20,14 @@ const LINES: &str = "with each BEGIN and END on a line of its own";
 
 /// `health_script`: it decides over reboots as root. So does what it finds in these places.
 pub(super) fn health_script(field: &Field<'_>, places: &[PathBuf]) -> Option<PathBuf> {
-    for place in places.iter().filter(|place| place.is_dir()) {
-        if let Err(error) = trust::folder(place) {
-            let why = unusable(place, "used", error);
-            field.warning(format!("scripts look for their commands in PATH: {why}"));
-        }
+    let places = places.iter().filter(|place| place.is_dir());
+    let doubts = places.filter_map(|place| {
+        let error = trust::folder(place).err()?;
+        Some(unusable(place, "used", error))
+    });
+    // Places below one open folder are told once.
+    for why in doubts.collect::<BTreeSet<_>>() {
+        field.warning(format!("scripts look for their commands in PATH: {why}"));
     }
     let remedy = "the script that exits 0 while this node may reboot";
     let path = field.required(remedy)?.absolute_path()?;

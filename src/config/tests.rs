@@ -54,7 +54,9 @@ impl Fixture {
             hostname_file: self.path("hostname"),
             machine_id_file: self.path("machine-id"),
             localtime_file: self.path("localtime"),
-            path: vec![self.path("bin")],
+            path: ["bin", "local/sbin", "local/bin"]
+                .map(|place| self.path(place))
+                .into(),
         }
     }
 

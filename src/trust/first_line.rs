@@ -62,8 +62,12 @@ pub(super) fn interpreter(head: &[u8]) -> Result<Option<(PathBuf, Vec<String>)>,
     let mut places = path.split(':').map(|folder| in_root(folder).join(wanted));
     let found = places.find(|path| path.is_file());
     found.map(|by| Some((by, words.clone()))).ok_or_else(|| {
+        let place = match path.as_str() {
+            "" => "its empty PATH",
+            path => path,
+        };
         format!(
-            "asks env for {wanted}, which is not in {path}; install it or name it with its folder"
+            "asks env for {wanted}, which is not in {place}; install it or name it with its folder"
         )
     })
 }
@@ -204,6 +208,10 @@ mod tests {
             (
                 b"#!/usr/bin/env -S PATH=/nowhere sh\n",
                 Err("env for sh, which is not in /nowhere"),
+            ),
+            (
+                b"#!/usr/bin/env -S PATH= sh\n",
+                Err("env for sh, which is not in its empty PATH; install"),
             ),
             (b"#!/usr/bin/env -S /bin/sh -e\n", Ok(Some("/bin/sh"))),
             (b"#!/usr/bin/env sh -e\n", Err("\"sh -e\" as one word")),

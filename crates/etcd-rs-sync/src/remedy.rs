@@ -207,8 +207,13 @@ pub const REMEDIES: &[Remedy] = &[
             "asked for its version it answers HTTP 429",
             "asked for its version it answers HTTP 5",
             "HTTP 502",
+            "HTTP 429 without a word",
             "HTTP 503 without a word",
             "HTTP 504 without a word",
+            // Pages; etcd itself sends none.
+            "HTTP 429: <",
+            "HTTP 503: <",
+            "HTTP 504: <",
         ],
         found: "a proxy that reaches no etcd, or passes no more requests on",
         todo: "check that the etcd behind the proxy runs, and look into the proxy's log",

@@ -100,6 +100,19 @@ fn a_folder_of_commands_that_others_can_change_is_doubtful() {
 }
 
 #[test]
+fn an_open_folder_around_several_of_commands_is_told_once() {
+    let fixture = Fixture::new();
+    for place in ["local/sbin", "local/bin"] {
+        fs::create_dir_all(fixture.path(place)).unwrap();
+    }
+    let mode = fs::Permissions::from_mode(0o2775);
+    fs::set_permissions(fixture.path("local"), mode).unwrap();
+    let doubts = fixture.load(&with("")).unwrap().warnings;
+    let doubts: Vec<String> = doubts.iter().map(ToString::to_string).collect();
+    only(&doubts, "local can be changed by its group or others");
+}
+
+#[test]
 fn hooks_commands_and_detectors_are_judged_as_the_health_script_is() {
     for (text, path) in [
         ("reboot_command: [DIR/open/run]", "reboot_command"),

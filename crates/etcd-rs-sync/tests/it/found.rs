@@ -270,6 +270,20 @@ fn addresses() {
         ("proxy", "/version", "503 Service Unavailable", ""),
         ("proxy", "/v3/", "503 Service Unavailable", ""),
         ("proxy", "/v3/", "502 Bad Gateway", "<html>"),
+        ("proxy", "/v3/", "429 Too Many Requests", ""),
+        ("proxy", "/v3/", "429 Too Many Requests", "<html>"),
+        (
+            "proxy",
+            "/v3/",
+            "503 Service Unavailable",
+            "<html><body><h1>503 Service Unavailable</h1>\nNo server is available to handle this request.\n</body></html>\n",
+        ),
+        (
+            "proxy",
+            "/v3/",
+            "504 Gateway Time-out",
+            "<html>\r\n<head><title>504 Gateway Time-out</title></head>",
+        ),
         ("not-etcd", "/version", "301 Moved Permanently", ""),
         ("not-etcd", "/v3/", "301 Moved Permanently", ""),
         (
