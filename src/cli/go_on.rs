@@ -14,8 +14,8 @@ use crate::lock::operator::{go_on as write, goes_on};
 use crate::lock::record::RECORD_VERSION;
 use crate::lock::survey::Survey;
 use crate::lock::waves::Member;
-use crate::status::describe::{committed, limits, of_node};
-use crate::status::domains::{Domain, in_use};
+use crate::status::describe::{committed, of_node, places};
+use crate::status::domains::in_use;
 use crate::status::gates::members;
 use crate::status::times::rfc3339;
 
@@ -60,7 +60,7 @@ pub(super) fn go_on(cluster: &Cluster, reason: &str, nodes: Option<u32>) -> Done
                 "the line goes on {most}until the next failure, in spite of: {}",
                 names.join(", ")
             ));
-            if let Some(full) = full(cluster, &survey, &word) {
+            if let Some(full) = full(cluster.config.max_concurrent_reboots, &survey, &word) {
                 say(&full);
             }
             kept(&survey, &word).iter().for_each(|it| say(it));
@@ -84,25 +84,23 @@ fn kept(survey: &Survey, word: &GoOn) -> Vec<String> {
         let wave = Refusal::Wave(first.why).text();
         format!("nobody of a later wave goes: {wave}")
     });
-    let domains = in_use(survey).into_iter().filter(Domain::full);
-    let domains = domains.filter(|it| it.down.iter().any(|node| is_failed(node)));
+    let domains = in_use(survey).into_iter();
+    let domains = domains.filter(|it| it.full_of(is_failed));
     let domains = domains.map(|it| format!("nobody of its domain goes: {}", it.text()));
     first.into_iter().chain(domains).collect()
 }
 
 /// That nobody goes all the same, when failed nodes hold as many places as there are.
-fn full(cluster: &Cluster, survey: &Survey, word: &GoOn) -> Option<String> {
+fn full(own: u32, survey: &Survey, word: &GoOn) -> Option<String> {
     let holds = |node: &&String| of_node(&survey.claims, node).is_some_and(committed);
     let holders = word.known.keys().filter(holds);
     let holders: Vec<&str> = holders.map(String::as_str).collect();
     let first = holders.first()?;
-    let own = cluster.config.max_concurrent_reboots;
-    let limit = limits(survey).into_iter().fold(own, u32::max);
     let (verb, those) = match holders.len() {
         1 => ("holds", "it"),
         _ => ("hold", "one of them"),
     };
-    (holders.len() >= usize::try_from(limit).unwrap_or(usize::MAX)).then(|| {
+    (holders.len() >= places(survey, own)).then(|| {
         format!(
             "nobody goes while {} {verb} every place there is; when {those} will not return: reboot-coordinator release {first} \
              --reason TEXT",
@@ -117,15 +115,15 @@ mod tests {
     use crate::lock::Phase;
     use crate::status::fixtures::{found, member};
 
-    /// node-a failed; its wave, its claim, and how many of its rack may be down.
-    fn told(wave: i32, claim: Option<Phase>, limit: u32) -> Vec<String> {
+    /// node-a failed; its wave, its claim, and how many of its rack may be down. node-b is in this phase.
+    fn failed(wave: i32, claim: Option<Phase>, limit: u32, other: Phase) -> (Survey, GoOn) {
         let mut survey = Survey::default();
         for node in ["node-a", "node-b"] {
             let (name, mut record) = member(node, None, 0);
             record.as_mut().unwrap().wave = if node == "node-a" { wave } else { 0 };
             survey.nodes.push((name, record));
         }
-        for (node, phase) in [("node-a", claim), ("node-b", Some(Phase::Queued))] {
+        for (node, phase) in [("node-a", claim), ("node-b", Some(other))] {
             let Some(phase) = phase else { continue };
             let (name, mut found) = found(node, phase, 1, "11:00");
             let domains = &mut found.claim.as_mut().unwrap().domains;
@@ -141,7 +139,7 @@ mod tests {
             left: None,
             known: BTreeMap::from([("node-a".to_owned(), 1)]),
         };
-        kept(&survey, &word)
+        (survey, word)
     }
 
     #[test]
@@ -158,13 +156,40 @@ mod tests {
             (-1, None, 1, &[wave]),
             (-1, reboots, 1, &[wave, rack]),
         ] {
-            let told = told(at, claim, limit);
+            let (survey, word) = failed(at, claim, limit, Phase::Queued);
+            let told = kept(&survey, &word);
             assert_eq!(told.len(), named.len(), "{told:?}");
             let pairs = told.iter().zip(named);
             assert!(
                 pairs.clone().all(|(told, it)| told.starts_with(it)),
                 "{told:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_domain_that_a_healthy_reboot_fills_opens_again() {
+        let (survey, word) = failed(0, Some(Phase::Rebooting), 2, Phase::Draining);
+        assert!(in_use(&survey)[0].full());
+        assert_eq!(kept(&survey, &word), [""; 0]);
+    }
+
+    #[test]
+    fn the_places_are_those_of_the_others_and_not_what_the_failed_claim_says() {
+        // The limits of node-a, of node-b, which waits or has begun, and of this host.
+        for (failed_by, other_by, other, own, is_full) in [
+            (3, 1, Phase::Queued, 1, true),
+            (1, 2, Phase::Queued, 1, false),
+            (1, 1, Phase::Queued, 2, true),
+            (3, 3, Phase::Draining, 1, true),
+            (1, 1, Phase::Draining, 2, false),
+        ] {
+            let (mut survey, word) = failed(0, Some(Phase::Rebooting), 9, other);
+            for ((_, found), limit) in survey.claims.iter_mut().zip([failed_by, other_by]) {
+                found.claim.as_mut().unwrap().limit = limit;
+            }
+            let full = full(own, &survey, &word);
+            assert_eq!(full.is_some(), is_full, "{failed_by} {other_by} {own}");
         }
     }
 }

@@ -195,6 +195,15 @@ pub(crate) fn limits(survey: &Survey) -> BTreeSet<u32> {
     claims.map(|claim| claim.limit).collect()
 }
 
+/// How many may be down at once, by the largest limit of those that wait. Whoever is down went by its own, which binds nobody else.
+pub(crate) fn places(survey: &Survey, own: u32) -> usize {
+    let claims = survey.claims.iter();
+    let waiting = claims.filter(|(_, found)| !committed(found) && found.lease != 0);
+    let waiting = waiting.filter_map(|(_, found)| found.claim.as_ref().ok());
+    let limit = waiting.map(|claim| claim.limit).max().unwrap_or(own);
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}
+
 /// When and why a member rebooted last, as far as it is registered.
 pub(crate) fn last(record: Option<&Result<NodeRecord, RecordError>>, now: Timestamp) -> Cell {
     match record {

@@ -31,7 +31,13 @@ pub(crate) struct Domain<'a> {
 
 impl Domain<'_> {
     pub(crate) fn full(&self) -> bool {
-        let down = self.down.len() + self.unlabelled.len();
+        self.full_of(|_| true)
+    }
+
+    /// Whether these alone fill it.
+    pub(crate) fn full_of(&self, those: impl Fn(&str) -> bool) -> bool {
+        let down = self.down.iter().chain(&self.unlabelled);
+        let down = down.filter(|node| those(node)).count();
         down >= usize::try_from(self.limit).unwrap_or(usize::MAX)
     }
 

@@ -17,6 +17,7 @@ use super::table::{Style, Tone, cell, folded, table};
 use super::text::{gate_table, part_rows};
 use super::times::{for_span, for_text, zone};
 use crate::core::{Refusal, Verdict, Word};
+use crate::lock::domains::Waits;
 use crate::lock::outcome::Found;
 use crate::lock::record::Standing;
 use crate::lock::survey::Survey;
@@ -221,7 +222,14 @@ fn in_its_way(survey: &Survey, node: &str) -> Option<String> {
         let label = blocked.map(|it| it.label.as_str());
         !committed(found) && label.is_some_and(|it| ["cooldown", "window"].contains(&it))
     };
-    let (first, _) = survey.claims[..place].iter().find(waits)?;
+    let claim = survey.claims[place].1.claim.as_ref().ok()?;
+    let older = &survey.claims[..place];
+    let turn = domains::turn(&claim.domains, claim.limit, older).err()?;
+    let bears = |name: &String| match &turn {
+        Waits::Full { who, .. } => who.contains(name),
+        Waits::Many { .. } => true,
+    };
+    let (first, _) = older.iter().find(|it| bears(&it.0) && waits(it))?;
     Some(format!(
         "{first} keeps its turn until it may go; `reboot-coordinator release {first} --reason TEXT` takes that place, or request it urgently, too"
     ))
@@ -248,7 +256,8 @@ fn of_itself(standing: &Standing, node: Option<&NodeState>, now: Timestamp) -> [
         let text = node.and_then(|node| node.why.as_ref());
         let text = text.unwrap_or(&it.text);
         let by_others = passes && ["wave", "policy"].contains(&it.label.as_str());
-        let remedy = match is_passed || by_others {
+        let is_lifted = passes && node.is_some_and(|node| node.why.is_none());
+        let remedy = match is_passed || by_others || is_lifted {
             true => String::new(),
             false => remedy(&it.label, text),
         };

@@ -50,10 +50,7 @@ pub(crate) fn forecast(view: &View, before: Option<&str>, now: Timestamp) -> Opt
     let known = match OF_ALL.into_iter().find(|gate| closed(gate)) {
         _ if survey.partial => Err("there are more nodes than were read".to_owned()),
         Some(gate) => Err(format!("the gate {gate} is closed")),
-        None if stuck.is_some() => Err(format!(
-            "{} does not finish its reboot",
-            stuck.unwrap_or_default()
-        )),
+        None if stuck.is_some() => Err(format!("{} keeps its place", stuck.unwrap_or_default())),
         None if left.is_empty() => Err("all of them wait for their own windows".to_owned()),
         None => pace(survey, &left, now),
     };
@@ -348,10 +345,14 @@ mod tests {
         {
             let mut survey = fleet(2, &HALF_HOURLY);
             let (node, mut stuck) = found("s", Phase::Rebooting, 1, since);
-            stuck.claim.as_mut().unwrap().limit = limit;
+            // Its own limit binds nobody else.
+            stuck.claim.as_mut().unwrap().limit = 3 - limit;
+            for (_, other) in &mut survey.claims {
+                other.claim.as_mut().unwrap().limit = limit;
+            }
             survey.claims.insert(0, (node, stuck));
             let (_, _, text) = told(survey, None).unwrap();
-            let why = "how long is not known: s does not finish its reboot";
+            let why = "how long is not known: s keeps its place";
             assert_eq!(text == why, unknown, "{limit} {since}: {text}");
         }
     }

@@ -1,6 +1,6 @@
 //! What it does to the others that a claim does not move.
 
-use super::describe::{committed, limits, of_node};
+use super::describe::{committed, of_node, places};
 use super::node_state::{NodeState, Rank};
 use super::stood::Reader;
 use crate::core::line::{self, Still};
@@ -25,12 +25,6 @@ pub(super) fn late(survey: &Survey, reader: &Reader<'_>) -> Vec<Still> {
     still.collect()
 }
 
-/// How many may be down at once, by the largest limit that a claim says.
-fn places(survey: &Survey, reader: &Reader<'_>) -> usize {
-    let limit = limits(survey).last().copied().unwrap_or(reader.limit);
-    usize::try_from(limit).unwrap_or(usize::MAX)
-}
-
 /// Those that need somebody, when they hold every place there is: then nobody else goes.
 pub(super) fn keep_all<'a>(
     survey: &Survey,
@@ -44,7 +38,7 @@ pub(super) fn keep_all<'a>(
         .filter(holds)
         .map(|it| it.node.as_str())
         .collect();
-    (stuck.len() >= places(survey, reader).max(1)).then_some(stuck)
+    (stuck.len() >= places(survey, reader.limit).max(1)).then_some(stuck)
 }
 
 /// What the others hear of a node that needs somebody.
@@ -61,13 +55,16 @@ pub(super) fn consequence(
     let own_still: Vec<Still> = still.iter().filter(|it| it.node == node).cloned().collect();
     let stops =
         stopped(reader.halt_after, "", &survey.line, &still) && stopped(1, "", &own, &own_still);
-    match (places(survey, reader), keep_all(survey, reader, states)) {
+    match (
+        places(survey, reader.limit),
+        keep_all(survey, reader, states),
+    ) {
         (..=1, _) => format!("While {node} holds its claim the line stands still"),
         _ if stops => format!("While {node} holds its claim the line stands still"),
         (places, Some(_)) => format!(
             "It keeps one of {places} places, and nobody goes, as the others are kept so, too"
         ),
-        (places, None) => format!("It keeps one of {places} places; others may go"),
+        (places, None) => format!("It keeps one of {places} places"),
     }
 }
 
@@ -81,7 +78,7 @@ mod tests {
 
     /// node-a has not come back, and neither has node-b where there are two; which of their failures are marked and excused.
     fn told(
-        limit: u32,
+        (limit, queued): (u32, bool),
         halt_after: u32,
         stuck: usize,
         marked: &[&str],
@@ -92,8 +89,14 @@ mod tests {
             .take(stuck)
             .map(|(node, create)| found(node, Phase::Rebooting, create, "11:00"))
             .collect();
+        // Others go by limits of their own: who waits, and where nobody does, this host.
+        let (own, stuck_says) = if queued { (1, 1) } else { (limit, 9) };
         for (_, found) in &mut claims {
-            found.claim.as_mut().unwrap().limit = limit;
+            found.claim.as_mut().unwrap().limit = stuck_says;
+        }
+        if queued {
+            claims.push(found("node-d", Phase::Queued, 3, "11:30"));
+            claims.last_mut().unwrap().1.claim.as_mut().unwrap().limit = limit;
         }
         let id = |node: &str| if node == "node-a" { 1 } else { 2 };
         let known = |node: &&str| Known {
@@ -134,6 +137,7 @@ mod tests {
         };
         let mut local = local();
         local.config.halt_after = halt_after;
+        local.config.max_concurrent_reboots = own;
         headline(&view(local, survey), now())[0]
             .more
             .clone()
@@ -144,7 +148,7 @@ mod tests {
     fn the_line_is_said_to_stand_still_only_where_it_does() {
         let (still, place) = (
             "For 1 h. While node-a holds its claim the line stands still: look at that machine.",
-            "For 1 h. It keeps one of 2 places; others may go: look at that machine.",
+            "For 1 h. It keeps one of 2 places: look at that machine.",
         );
         let both = "For 1 h. It keeps one of 2 places, and nobody goes, as the others are kept so, too: look at that machine.";
         for (limit, halt_after, stuck, marked, excused, expected) in [
@@ -162,11 +166,13 @@ mod tests {
             (2, 0, 2, &["node-a", "node-b"], &[], both),
             (2, 1, 2, &["node-a", "node-b"], &["node-a"], both),
         ] {
-            let told = told(limit, halt_after, stuck, marked, excused);
-            assert_eq!(
-                told, expected,
-                "{limit} {halt_after} {stuck} {marked:?} {excused:?}"
-            );
+            for queued in [false, true] {
+                let told = told((limit, queued), halt_after, stuck, marked, excused);
+                assert_eq!(
+                    told, expected,
+                    "{limit} {queued} {halt_after} {stuck} {marked:?} {excused:?}"
+                );
+            }
         }
     }
 }

@@ -496,7 +496,8 @@ fn what_could_not_be_written_here_any_more_is_older_than_what_etcd_has() {
 
 #[test]
 fn an_urgent_node_behind_one_that_waits_in_the_cooldown_is_told_what_to_do() {
-    let told = |label: &str, urgent: bool| {
+    // The racks are those of node-c and node-b, which is before it, too, and goes.
+    let told = |label: &str, urgent: bool, limit: u32, racks: Option<(&str, &str)>| {
         let standing = Standing {
             node: "node-a".into(),
             node_id: "id-node-a".into(),
@@ -516,11 +517,22 @@ fn an_urgent_node_behind_one_that_waits_in_the_cooldown_is_told_what_to_do() {
             boot_id: None,
             urgent_until: urgent.then(|| at("15:00")),
         };
+        let mut claims = vec![
+            found("node-a", Phase::Queued, 1, "11:00"),
+            found("node-b", Phase::Draining, 2, "11:55"),
+            found("node-c", Phase::Queued, 3, "11:10"),
+        ];
+        let (own, other) = racks.unwrap_or_default();
+        for ((_, found), rack) in claims.iter_mut().zip(["r1", other, own]) {
+            let claim = found.claim.as_mut().unwrap();
+            claim.limit = limit;
+            if racks.is_some() {
+                claim.domains.labels.insert("rack".into(), rack.into());
+                claim.domains.limits.insert("rack".into(), 1);
+            }
+        }
         let survey = Survey {
-            claims: vec![
-                found("node-a", Phase::Queued, 1, "11:00"),
-                found("node-c", Phase::Queued, 2, "11:10"),
-            ],
+            claims,
             standings: vec![("node-a".into(), Ok(standing))],
             requests: vec![("node-c".into(), Ok(request))],
             ..Survey::default()
@@ -528,6 +540,10 @@ fn an_urgent_node_behind_one_that_waits_in_the_cooldown_is_told_what_to_do() {
         let text = folded_text(&view(local(), survey));
         text.contains("`reboot-coordinator release node-a --reason TEXT`")
     };
-    assert!(told("cooldown", true) && told("window", true));
-    assert!(!told("cooldown", false) && !told("health", true));
+    assert!(told("cooldown", true, 2, None) && told("window", true, 2, None));
+    assert!(!told("cooldown", false, 2, None) && !told("health", true, 2, None));
+    assert!(told("cooldown", true, 3, Some(("r1", "r2"))));
+    // It has room beside that one, or waits for another.
+    assert!(!told("cooldown", true, 3, None));
+    assert!(!told("cooldown", true, 3, Some(("r2", "r2"))));
 }

@@ -61,7 +61,9 @@ impl<'a> Around<'a> {
             "paused" if survey.pause.is_none() => Some("the pause is over"),
             "cooldown" if survey.cooldown.is_none() => Some("the cooldown is over"),
             // One failure may stop it.
-            "line" if !stopped(1, node, &survey.line, &still()) => Some("no failure stops it"),
+            "line" if !survey.partial && !stopped(1, node, &survey.line, &still()) => {
+                Some("no failure stops it")
+            }
             "wave" if !of(blocked).passes() && self.first(node) == Some(None) => {
                 Some("nobody of a lower wave goes before it")
             }
@@ -72,7 +74,8 @@ impl<'a> Around<'a> {
     /// Who of a lower wave goes before a node: first whoever does not go by itself, and then whether anybody is of that kind.
     /// `None` where that cannot be judged.
     fn first(&self, node: &str) -> Option<Option<(Refusal, bool)>> {
-        let (all, slow) = self.members.as_ref()?;
+        // Whoever was not read is not silent.
+        let (all, slow) = self.members.as_ref().filter(|_| !self.survey.partial)?;
         let record = of_node(&self.survey.nodes, node)?.as_ref().ok()?;
         let judge = |members: &[Member]| wave::judge(record.wave, node, members).err();
         let first = match judge(slow) {
@@ -231,6 +234,39 @@ mod tests {
             assert_eq!(remedy, rank == Rank::Blocked, "{explained}");
             let by = explained.split("blocked by").nth(1).unwrap();
             assert!(by.contains(named), "{explained}");
+        }
+    }
+
+    #[test]
+    fn where_not_all_were_read_its_own_words_stand() {
+        for (label, text) in [
+            (
+                "wave",
+                "members of lower waves go first: c1 (wave -1) is rebooting",
+            ),
+            ("line", "the reboot of c1 failed"),
+        ] {
+            let mut survey = survey((label, text), &[("c1", "idle", None)]);
+            survey.partial = true;
+            let parts = headline(&view(local(), survey), now());
+            let own = parts.iter().find(|it| it.fact.starts_with("node-b"));
+            let words = format!("node-b needs a reboot and is blocked: {text}.");
+            assert_eq!(own.unwrap().fact, words);
+        }
+    }
+
+    #[test]
+    fn what_is_over_needs_no_remedy() {
+        for (label, text) in [
+            ("paused", "paused by eva: disk swap"),
+            ("budget", "3 of 3 reboots did not help"),
+            ("line", "the reboot of c1 failed"),
+            ("cooldown", "it does not end"),
+        ] {
+            let (rank, _, explained) = told(survey((label, text), &[]));
+            assert_eq!(rank, Rank::Waits, "{explained}");
+            let by = explained.split(text).nth(1).unwrap();
+            assert!(!by.starts_with(';'), "{explained}");
         }
     }
 
