@@ -57,6 +57,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) token: Option<String>,
     /// Ask the server to refuse at once when it knows no leader.
     pub(crate) need_leader: bool,
+    /// Whether it does no harm twice.
+    pub(crate) twice: bool,
     /// The most bytes of the reply.
     pub(crate) most: u64,
     pub(crate) limits: Limits,
@@ -70,6 +72,7 @@ impl Exchange<'_> {
             body: None,
             token: None,
             need_leader: false,
+            twice: true,
             most: SMALL_REPLY_BYTES,
             limits,
         }
@@ -103,11 +106,21 @@ pub(crate) fn agent(
     Ok(Agent::with_parts(config.build(), connector, names.clone()))
 }
 
-/// Performs an exchange and reads its whole reply: status, body, and the time that the server says it is.
-pub(crate) fn exchange(
-    agent: &Agent,
-    exchange: &Exchange<'_>,
-) -> Result<(u16, Vec<u8>, Option<String>), Failure> {
+/// Status, body, and the time that the server says it is.
+type Answer = (u16, Vec<u8>, Option<String>);
+
+/// Performs an exchange and reads its whole reply. What does no harm twice is asked again where an idle connection was forgotten: each
+/// time one less stands idle.
+pub(crate) fn exchange(agent: &Agent, exchange: &Exchange<'_>) -> Result<Answer, Failure> {
+    loop {
+        let answer = once(agent, exchange);
+        if !exchange.twice || !answer.as_ref().is_err_and(|failure| failure.stale) {
+            return answer;
+        }
+    }
+}
+
+fn once(agent: &Agent, exchange: &Exchange<'_>) -> Result<Answer, Failure> {
     let response = start(agent, exchange, None)?;
     let status = response.status().as_u16();
     let date = response.headers().get("date");

@@ -56,6 +56,7 @@ fn post(
         most: wire::longest_reply(request),
         token: ticket.text.clone(),
         need_leader: needs_leader(request),
+        twice: false, // the caller keeps account of what the first may have done
         limits: visit.limits,
     };
     let at = |detail: &str| {

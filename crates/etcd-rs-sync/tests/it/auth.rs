@@ -6,7 +6,7 @@ use std::time::Duration;
 use etcd_rs_sync::{
     Client, Delete, Error, Etcd, Keys, Op, Options, Put, Range, Txn, WatchItem, WatchRequest,
 };
-use etcd_test_server::{Action, Cluster, Proxy, Rule, Version};
+use etcd_test_server::{Action, Cluster, Proxy, Rule, Version, default_version};
 
 use crate::support::{LIMIT, each_version, options};
 
@@ -117,6 +117,40 @@ fn a_token_that_stops_being_good_is_renewed_once_and_the_request_repeated_once()
             .remove(0);
         assert_eq!((kv.value, kv.version), (b"4".to_vec(), 4));
     });
+}
+
+/// As a firewall does that has forgotten the connection: what comes before a request is asked again on another.
+#[test]
+fn a_connection_forgotten_while_idle_costs_neither_the_version_nor_the_login() {
+    let cluster = cluster(&default_version());
+    let proxy = Proxy::new(cluster.client_address(0));
+    let etcd = as_user(through(&proxy), "node", PASSWORD);
+    let fork = etcd.fork().unwrap();
+    let put = |etcd: &Client| etcd.put(Put::new("own/k", "v", 0));
+    let cut = |path: &str| proxy.rule(Rule::on(path, Action::CutRequest).times(1));
+    // The fork loses version and token for both.
+    let lose = || {
+        put(&etcd).unwrap();
+        put(&fork).unwrap();
+        cut("kv/put");
+        put(&fork).unwrap_err();
+    };
+    for paths in [
+        &["/version"][..],
+        &["authenticate"],
+        &["/version", "authenticate"],
+    ] {
+        lose();
+        paths.iter().for_each(|path| cut(path));
+        put(&etcd).unwrap();
+    }
+    // A new connection that is closed is no idle one.
+    lose();
+    let before = proxy.count("/version");
+    proxy.rule(Rule::on("/version", Action::CutRequest));
+    let lost = put(&etcd).unwrap_err();
+    assert!(matches!(lost, Error::NotSent { .. }), "{lost:?}");
+    assert_eq!(proxy.count("/version"), before + 2);
 }
 
 #[test]
