@@ -16,7 +16,7 @@ use super::node_state::{NodeState, Rank, as_left, node_states, speaks_of_claim};
 use super::table::{Style, Tone, cell, folded, table};
 use super::text::{gate_table, part_rows};
 use super::times::{for_span, for_text, zone};
-use crate::core::{Refusal, Verdict, Word};
+use crate::core::{Refusal, Verdict, Word, policy};
 use crate::lock::domains::Waits;
 use crate::lock::outcome::Found;
 use crate::lock::record::Standing;
@@ -259,6 +259,10 @@ fn of_itself(standing: &Standing, node: Option<&NodeState>, now: Timestamp) -> [
         let is_lifted = passes && node.is_some_and(|node| node.why.is_none());
         let remedy = match is_passed || by_others || is_lifted {
             true => String::new(),
+            // Who is down does not come back by itself.
+            false if node.is_some_and(|it| it.rank == Rank::Blocked) => {
+                remedy(&it.label, text.split(policy::PASSES).next().unwrap_or(text))
+            }
             false => remedy(&it.label, text),
         };
         let lasts = lasts(&it.since);

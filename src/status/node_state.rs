@@ -106,19 +106,27 @@ pub(crate) fn node_states(survey: &Survey, reader: &Reader<'_>) -> Vec<NodeState
         state.fact += &older.unwrap_or_default();
         state
     };
-    // What keeps those behind a wave hangs on how the others are.
-    let is_behind = |node: &&str| {
+    // What keeps those behind a policy hangs on how who is down is, and a wave on how all the others are.
+    let place = |node: &str| {
         let said = standings.get(node).and_then(|it| it.as_ref().ok());
         let blocked = said.and_then(|it| it.blocked.as_ref());
-        blocked.is_some_and(|it| it.label == "wave")
+        match blocked.map(|it| it.label.as_str()) {
+            _ if claims.get(node).is_some_and(|it| committed(it)) => 0,
+            Some("policy") => 1,
+            Some("wave") => 2,
+            _ => 0,
+        }
     };
-    let (behind, first): (Vec<&str>, Vec<&str>) = names.into_iter().partition(is_behind);
     let mut around = Around::of(survey, reader);
-    let first = first.into_iter().map(|node| state(node, &around));
-    let mut all: Vec<NodeState> = first.collect();
-    if !behind.is_empty() {
-        around.look(&all);
-        all.extend(behind.into_iter().map(|node| state(node, &around)));
+    let mut all: Vec<NodeState> = Vec::new();
+    for at in 0..=2 {
+        let those: Vec<&str> = (names.iter().copied())
+            .filter(|node| place(node) == at)
+            .collect();
+        if at > 0 && !those.is_empty() {
+            around.look(&all);
+        }
+        all.extend(those.into_iter().map(|node| state(node, &around)));
     }
     all.sort_by(|a, b| (a.rank, &a.node).cmp(&(b.rank, &b.node)));
     all

@@ -17,6 +17,8 @@ pub(super) struct Around<'a> {
     reader: &'a Reader<'a>,
     /// All members, and those that do not go by themselves; looked at for who is behind a wave.
     members: Option<(Vec<Member>, Vec<Member>)>,
+    /// Whether somebody who is down needs somebody.
+    is_stuck: bool,
 }
 
 impl<'a> Around<'a> {
@@ -25,10 +27,11 @@ impl<'a> Around<'a> {
             survey,
             reader,
             members: None,
+            is_stuck: false,
         }
     }
 
-    /// Looks at the members, of which these are not behind a wave themselves.
+    /// Looks at the members, of which these have been judged already.
     pub(super) fn look(&mut self, states: &[NodeState]) {
         let standings = by_node(&self.survey.standings);
         let is_dry = |node: &str| {
@@ -43,6 +46,9 @@ impl<'a> Around<'a> {
         let those: Vec<&str> = (states.iter().filter(|it| needs_somebody(it)))
             .map(|it| it.node.as_str())
             .collect();
+        let is_down = |node: &&str| of_node(&self.survey.claims, node).is_some_and(committed);
+        let mut stuck = states.iter().filter(|it| it.rank == Rank::Stuck);
+        self.is_stuck = stuck.any(|it| is_down(&it.node.as_str()));
         let all = members(self.survey);
         let slow = all.iter().filter(|it| those.contains(&it.node.as_str()));
         let slow = slow.cloned().collect();
@@ -104,9 +110,11 @@ impl<'a> Around<'a> {
 
     /// Whether it is held up by others that go by themselves.
     pub(super) fn passes(&self, node: &str, blocked: &Blocked) -> bool {
-        let is_wave = blocked.label == "wave";
-        let first = self.first(node).flatten().filter(|_| is_wave);
-        first.map_or_else(|| of(blocked).passes(), |(_, goes)| goes)
+        let passes = of(blocked).passes();
+        match blocked.label.as_str() {
+            "wave" => self.first(node).flatten().map_or(passes, |(_, goes)| goes),
+            _ => passes && !self.is_stuck,
+        }
     }
 }
 
@@ -156,7 +164,7 @@ mod tests {
             survey.nodes.push((name, record));
         }
         for (index, (node, state, blocked)) in others.iter().enumerate() {
-            if *state == "rebooting" {
+            if ["rebooting", "holding"].contains(state) {
                 let create = i64::try_from(index).unwrap() + 1;
                 survey
                     .claims
@@ -175,13 +183,13 @@ mod tests {
         let view = view(local(), survey);
         let reader = view.reader(now());
         let states = node_states(view.known().unwrap(), &reader);
+        let under = states.iter().filter(|it| it.rank == Rank::Under).count();
         let state = states.into_iter().find(|it| it.node == "node-b").unwrap();
         let parts = headline(&view, now());
         let own = parts.iter().find(|it| it.fact.starts_with("node-b"));
         let (tone, waits) = (own.unwrap().tone, state.rank == Rank::Waits);
         assert_eq!(tone == Tone::Notice, waits, "{parts:?}");
         let left = forecast(&view, None, now()).map_or(0, |it| it.left);
-        let under = view.known().unwrap().claims.len();
         assert_eq!(left - under, usize::from(waits), "{parts:?}");
         let explained = explanation::text(&view, Some("node-b"), now());
         let explained = explained.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -289,15 +297,20 @@ mod tests {
 
     #[test]
     fn a_policy_that_holds_but_for_present_claims_is_a_wait_and_names_whose() {
+        const HELD: &str = "node-b needs a reboot and is blocked: ";
         let why = "a cluster policy forbids it: 1 of 3 members would stay healthy, min_healthy_absolute is 2";
         let passes = format!("{why}; {}", policy::PASSES);
         let goes = [("c1", "rebooting", None), ("c2", "idle", None)];
         let (rank, fact, explained) = told(survey(("policy", &passes), &goes));
-        let expected = format!("node-b needs a reboot and is blocked: {passes}: c1");
-        assert_eq!((rank, fact), (Rank::Waits, expected));
+        assert_eq!((rank, fact), (Rank::Waits, format!("{HELD}{passes}: c1")));
         assert!(!explained.contains("forget"), "{explained}");
         let parts = headline(&view(local(), survey(("policy", &passes), &goes)), now());
         assert!(parts[0].fact.ends_with("; 1 node waits."), "{parts:?}");
+        // Who needs somebody does not come back by itself.
+        let stuck = ("c1", "holding", Some(("aborted", "it is still up")));
+        let (rank, fact, explained) = told(survey(("policy", &passes), &[stuck]));
+        assert_eq!((rank, fact), (Rank::Blocked, format!("{HELD}{passes}: c1")));
+        assert!(explained.contains("forget those"), "{explained}");
         let (rank, _, explained) = told(survey(("policy", why), &goes));
         assert_eq!(rank, Rank::Blocked);
         assert!(explained.contains("forget those"), "{explained}");
