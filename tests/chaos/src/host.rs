@@ -239,7 +239,10 @@ impl Host {
             Some((from, to)) => self.config.replace(from, to),
             None => self.config.clone(),
         };
-        fs::write(self.folder.join("config.yaml"), text)?;
+        // In one step: a daemon that starts just now would find half of it.
+        let new = self.folder.join("config.yaml.new");
+        fs::write(&new, text)?;
+        fs::rename(new, self.folder.join("config.yaml"))?;
         self.untold = true;
         Ok(())
     }
