@@ -227,7 +227,7 @@ impl Refusal {
             Refusal::Health(_) => "run the script by hand and repair what it reports",
             Refusal::Policy(_) | Refusal::Wave(_) if self.passes() => "",
             Refusal::Policy(why) if why.contains(policy::NEVER) => {
-                "lower it, on every node, or let more members join"
+                "relax the policy, on every node, or let more members join"
             }
             Refusal::Policy(_) => {
                 "wait for the other members, or repair them; forget those that are gone for good, if the policy can hold without them"

@@ -97,18 +97,21 @@ impl Machine {
     /// An operator, or a waiting node after `hold_timeout_sec`, took the committed claim away.
     pub(super) fn taken_away(&mut self) {
         self.held = None;
+        let mut verify = Verify::new(Outcome::TakenAway);
+        verify.undone = matches!(&self.state, State::Verifying(before) if before.undone);
+        let follows = match verify.undone {
+            true => "proving its health and starting over",
+            false => self.what_follows(),
+        };
         self.note(
             Note::warn(
                 "claim_gone",
                 format!(
-                    "this node's committed claim was taken away (released by an operator, or hold_timeout_sec passed); {}",
-                    self.what_follows()
+                    "this node's committed claim was taken away (released by an operator, or hold_timeout_sec passed); {follows}"
                 ),
             )
             .with("outcome", "taken-away"),
         );
-        let mut verify = Verify::new(Outcome::TakenAway);
-        verify.undone = matches!(&self.state, State::Verifying(before) if before.undone);
         self.go(State::Verifying(verify));
     }
 

@@ -60,9 +60,13 @@ impl Machine {
             )
             .with("other_boot_id", boot),
         );
+        let own = match self.settings.boot_id.as_str() {
+            own if own == boot => "another process of that boot".to_owned(),
+            own => format!("boot {own}"),
+        };
         self.shown.refused_name = Some(self.refused_name("name_copied", &format!(
-            "two machines are copies of one, with node_id {}: boot {boot} has the name, and boot {} was refused",
-            self.settings.node_id, self.settings.boot_id
+            "two machines are copies of one, with node_id {}: boot {boot} has the name, and {own} was refused",
+            self.settings.node_id
         )));
         self.exit(EXIT_CONFIGURATION);
     }
