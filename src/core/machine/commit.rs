@@ -22,6 +22,8 @@ pub struct Pending {
     registration: NodeRecord,
     /// When it was sent, at once after the gates were judged.
     sent_at: Duration,
+    /// Why nobody knows what came of it.
+    unknown: Option<String>,
 }
 
 impl Machine {
@@ -80,6 +82,7 @@ impl Machine {
             claim,
             registration,
             sent_at: self.now.mono,
+            unknown: None,
         })));
     }
 
@@ -116,7 +119,7 @@ impl Machine {
         let State::Committing(pending) = &self.state else {
             return;
         };
-        let pending = pending.clone();
+        let mut pending = pending.clone();
         if let Err(error) = &result
             && error.is_definite()
         {
@@ -131,6 +134,7 @@ impl Machine {
                     "commit_unknown",
                     format!("the outcome of the commit is unknown ({why}); settling it before anything else"),
                 ));
+                pending.unknown = Some(why);
                 self.go(State::Fencing(pending));
             }
         }
@@ -157,7 +161,14 @@ impl Machine {
             }
             Commit::Moved(held) => {
                 self.held = Some(held);
-                self.judge_all(pending.stage);
+                match pending.unknown {
+                    // Something on the way lets everything pass but commits: others may have their turn meanwhile.
+                    Some(why) if std::mem::replace(&mut self.down.lost, true) => {
+                        self.down.lost = false;
+                        self.gate_closed(pending.stage, Refusal::Etcd(why));
+                    }
+                    _ => self.judge_all(pending.stage),
+                }
             }
             Commit::Lost(found) => match pending.stage {
                 Stage::PreLock | Stage::Waiting | Stage::PostLock => self.leave(Refusal::Lost(
@@ -192,6 +203,7 @@ impl Machine {
 
     fn committed(&mut self, pending: Pending, permit: Permit, held: Held) {
         self.unwatch();
+        self.down.lost = false;
         let waited = self
             .queue
             .take()

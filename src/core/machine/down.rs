@@ -33,6 +33,8 @@ pub(super) struct Down {
     pub(super) tries_from: u32,
     /// No reboot command has run under the own claim.
     pub(super) unordered: bool,
+    /// The last commit was lost on its way, and the one before it was not.
+    pub(super) lost: bool,
 }
 
 impl Machine {

@@ -513,6 +513,24 @@ fn reload(node: &mut Node) {
     })));
 }
 
+/// As by a filter that lets no commit pass, and everything else. One that is lost costs nothing; before the third there is a pause.
+#[test]
+fn a_node_whose_commits_are_lost_one_after_the_other_gives_its_place_up_for_a_while() {
+    let mut node = Node::new(settings());
+    for state in ["turn", "leaving"] {
+        let (ticket, _) = node.until_sending("committing");
+        node.answer(ticket, Err(unknown()));
+        let fence = node.until_sending("fencing");
+        node.pass(fence);
+        assert_eq!(node.machine.view().state, state);
+    }
+    node.until_state("idle");
+    assert!(node.said("blocked", "etcd") && node.claim().is_none());
+    let began = node.now;
+    node.until("reboot");
+    assert!(node.now - began >= settings().backoff_min / 2);
+}
+
 /// What stands after a commit whose answer was lost tells: it was made, it was fenced off, or a guard refused it.
 #[test]
 fn a_commit_that_was_not_made_is_judged_from_its_first_gate_and_after_a_reload_from_the_queue() {
