@@ -1,5 +1,7 @@
 //! What a state begins with, what it asks of etcd, and to whom the answer goes.
 
+use std::time::Duration;
+
 use etcd_rs_sync::{Error, Reply, Request};
 
 use super::{Gates, Machine, ONCE_TRIES, Stage, State};
@@ -7,7 +9,9 @@ use crate::core::Note;
 use crate::core::budget::backoff;
 use crate::core::io::{Action, Ticket};
 use crate::core::settings::Mode;
+use crate::core::text::seconds;
 use crate::lock::outcome::Malformed;
+use crate::lock::request;
 
 impl Machine {
     /// Enters a state: forgets the timer and what was under way for the last one, and begins what this one is for.
@@ -23,73 +27,63 @@ impl Machine {
         self.asked = None;
         self.task = None;
         match &self.state {
-            State::SelfTest
-            | State::ReadOwn
-            | State::Registering(_)
-            | State::Unregistering(_)
-            | State::Removing(_)
-            | State::Noting(_)
-            | State::Granting(..)
-            | State::Entering(..)
-            | State::Counting
-            | State::TakingAway(_)
-            | State::Clearing(..)
-            | State::Leaving(..)
-            | State::Left(_)
-            | State::Committing(_)
-            | State::Fencing(_)
-            | State::Moving(..)
-            | State::Ending(_) => self.ask(),
-            State::Gates(_) => self.begin_gate(),
+            State::Gates(gates) => self.begin_gate(*gates),
             State::Queued => self.look_around(),
-            State::Draining(_) => self.begin_drain(),
-            State::LastLook(_) => {
-                let ticket = self.begin_task();
-                self.out.push_back(Action::LookAtHost(ticket));
-            }
-            State::Verifying(_) => self.begin_verify(),
+            State::Draining(permit) => self.begin_drain(permit.since()),
+            State::LastLook(_) => self.begin_task(Action::LookAtHost),
+            State::Verifying(verify) => self.begin_verify(&verify.clone()),
             State::Rebooting { until, .. } => self.timer = Some(*until),
-            State::Idle(_) | State::Holding(..) | State::Stopping | State::Stopped => {}
+            // It asks when its timer is due.
+            State::Holding(..) => {}
+            _ => self.ask(),
         }
     }
 
     /// Sends the request the state is waiting for.
     pub(super) fn ask(&mut self) {
-        let request = match &self.state {
-            State::SelfTest
-            | State::ReadOwn
-            | State::Left(_)
-            | State::Registering(_)
-            | State::Unregistering(_)
-            | State::Removing(_) => self.start_request(),
-            State::Noting(_) => self.noting_request(),
-            State::Granting(_, grant) => self.grant_request(grant.id, grant.ttl),
-            State::Entering(..) | State::Counting => self.queue_request(),
-            State::TakingAway(away) | State::Clearing(away, _) => self.take_away_request(away),
-            State::Leaving(id, _) => Some(Request::Revoke { id: *id }),
-            State::Committing(_) | State::Fencing(_) | State::Moving(..) | State::Holding(..) => {
-                self.commit_request()
+        if let Some(request) = self.request() {
+            let ticket = self.ticket();
+            self.asked = Some((ticket, self.now.mono));
+            self.out.push_back(Action::Etcd(ticket, request));
+        }
+    }
+
+    /// What each state asks of etcd.
+    fn request(&self) -> Option<Request> {
+        let (keys, node) = (&self.settings.keys, self.settings.node.as_str());
+        let held = self.held.as_ref();
+        Some(Request::Txn(match &self.state {
+            State::SelfTest => request::self_test(keys, node),
+            State::ReadOwn | State::Left(_) => self.own_request(),
+            State::Registering(record) => self.registering_request(record),
+            State::Unregistering(_) => self.unregistering_request(),
+            State::Removing(found) => request::remove(keys, node, found.create, found.modified),
+            State::Noting(noting) => self.noting_request(noting),
+            State::Granting(_, grant) => return Some(grant_request(grant.id, grant.ttl)),
+            State::Entering(entry, claim) => self.entering_request(entry, claim)?,
+            State::Counting => return self.counting_request(),
+            State::TakingAway(away) | State::Clearing(away, _) => {
+                return Some(self.take_away_request(away));
             }
-            State::Ending(_) => self.ending_request(),
-            State::Verifying(_) => self.verify_request(),
-            State::Gates(_) => Some(self.gate_request()),
+            State::Leaving(id, _) => return Some(Request::Revoke { id: *id }),
+            State::Committing(pending) => self.commit_request(pending),
+            State::Fencing(pending) => request::fence(keys, &pending.seen),
+            State::Moving(_, claim) => request::rewrite(keys, held?, claim, 0),
+            State::Holding(..) => match self.failure_to_tell() {
+                Some((seen, failure)) => request::mark(keys, seen, &failure),
+                None => request::confirm(keys, node, held?),
+            },
+            State::Ending(ending) => return self.ending_request(ending),
+            State::Verifying(verify) => self.verify_request(verify)?,
+            State::Gates(gates) => return Some(self.gate_request(*gates)),
             State::Idle(_)
             | State::Queued
             | State::Draining(_)
             | State::LastLook(_)
             | State::Rebooting { .. }
             | State::Stopping
-            | State::Stopped => None,
-        };
-        if let Some(request) = request {
-            self.send(request);
-        }
-    }
-
-    pub(super) fn send(&mut self, request: Request) {
-        let ticket = self.ticket();
-        self.asked = Some((ticket, self.now.mono));
-        self.out.push_back(Action::Etcd(ticket, request));
+            | State::Stopped => return None,
+        }))
     }
 
     pub(super) fn on_etcd(&mut self, ticket: Ticket, result: Result<Reply, Error>) {
@@ -106,24 +100,27 @@ impl Machine {
         ));
         self.heard(&result);
         match &self.state {
-            State::SelfTest
-            | State::ReadOwn
-            | State::Left(_)
-            | State::Registering(_)
-            | State::Removing(_) => self.on_start(result),
-            State::Unregistering(_) => self.on_unregistered(result),
-            State::Noting(_) => self.on_noted(result),
-            State::Granting(..) => self.on_granted(sent_at, result),
-            State::Entering(..) => self.on_entered(result),
+            State::SelfTest => self.on_self_test(result),
+            State::ReadOwn | State::Left(_) => self.on_own(result),
+            State::Registering(record) => self.on_registered(*record.clone(), result),
+            State::Removing(_) => self.on_removed(result),
+            State::Unregistering(refusal) => self.on_unregistered(refusal.clone(), result),
+            State::Noting(noting) => self.on_noted(&noting.clone(), result),
+            State::Granting(entry, grant) => {
+                self.on_granted(entry.clone(), *grant, sent_at, result);
+            }
+            State::Entering(entry, claim) => {
+                self.on_entered(&entry.clone(), *claim.clone(), result);
+            }
             State::Counting => self.on_counted(result),
             State::TakingAway(_) | State::Clearing(..) => self.on_taken_away(result),
             State::Leaving(..) => self.on_left(result),
-            State::Committing(_) => self.on_committed(result),
-            State::Fencing(_) => self.on_fenced(result),
+            State::Committing(pending) => self.on_committed(pending.clone(), result),
+            State::Fencing(pending) => self.on_fenced(pending.clone(), result),
             State::Moving(..) => self.on_moved(result),
             State::Holding(..) => self.on_confirmed(result),
-            State::Gates(_) => self.on_gate_read(result),
-            State::Verifying(_) => self.on_verify_answer(result),
+            State::Gates(gates) => self.on_gate_read(*gates, result),
+            State::Verifying(verify) => self.on_verify_answer(&verify.clone(), result),
             State::Ending(_) => self.on_ended(sent_at, result),
             State::Draining(_)
             | State::Idle(_)
@@ -167,39 +164,14 @@ impl Machine {
             State::Rebooting { .. } => self.on_reboot_timeout(),
             State::Holding(..) => self.ask(),
             State::Stopping => self.exit_stopped(),
-            State::Stopped => {}
-            State::SelfTest
-            | State::ReadOwn
-            | State::Registering(_)
-            | State::Unregistering(_)
-            | State::Removing(_)
-            | State::Noting(_)
-            | State::Granting(..)
-            | State::Entering(..)
-            | State::Counting
-            | State::TakingAway(_)
-            | State::Clearing(..)
-            | State::Leaving(..)
-            | State::Left(_)
-            | State::Committing(_)
-            | State::Fencing(_)
-            | State::Moving(..)
-            | State::Ending(_)
-            | State::Gates(_)
-            | State::Queued
-            | State::Draining(_)
-            | State::LastLook(_)
-            | State::Verifying(_) => self.begin(),
+            // What is paused begins again.
+            _ => self.begin(),
         }
     }
 
     /// Repeats the state's request after a growing pause. `--once` gives up after a few.
     pub(super) fn retry(&mut self, why: &str) {
-        let pause = backoff(
-            self.retries,
-            self.settings.backoff_min,
-            self.settings.backoff_max,
-        );
+        let tried = self.retries;
         self.retries += 1;
         let cause = etcd_rs_sync::cause(why);
         self.note(
@@ -219,8 +191,19 @@ impl Machine {
             self.note(Note::error("gave_up", format!("gave up: {why}{kept}")));
             return self.exit(1);
         }
-        self.timer = Some(self.now.mono + self.rng.jitter(pause));
+        self.timer = Some(self.now.mono + self.pause_after(tried));
     }
+
+    /// Longer with each failure before, and no two nodes at once.
+    pub(super) fn pause_after(&mut self, failures: u32) -> Duration {
+        let (min, max) = (self.settings.backoff_min, self.settings.backoff_max);
+        self.rng.jitter(backoff(failures, min, max))
+    }
+}
+
+pub(super) fn grant_request(id: i64, ttl: Duration) -> Request {
+    let ttl_sec = seconds(ttl);
+    Request::Grant { id, ttl_sec }
 }
 
 /// A failed request, in words.

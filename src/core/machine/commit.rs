@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use etcd_rs_sync::{Error, Reply, Request};
+use etcd_rs_sync::{Error, Reply, Txn};
 
 use super::judge::judge_pause;
 use super::{Gates, Machine, Stage, State, answer, words};
@@ -17,7 +17,7 @@ use crate::lock::{Claim, Held, NodeRecord, Phase, request};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
     stage: Stage,
-    seen: Held,
+    pub(super) seen: Held,
     claim: Claim,
     registration: NodeRecord,
     /// When it was sent, at once after the gates were judged.
@@ -86,40 +86,22 @@ impl Machine {
         })));
     }
 
-    pub(super) fn commit_request(&mut self) -> Option<Request> {
-        let keys = &self.settings.keys;
-        let node = self.settings.node.as_str();
-        Some(Request::Txn(match &self.state {
-            State::Committing(pending) => request::commit(
-                keys,
-                &pending.seen,
-                &pending.claim,
-                &pending.registration,
-                Judged {
-                    registration: self.registered_as(),
-                    request: self.judging.request_modified,
-                    past_cooldown: self.judging.passed.contains(&"cooldown"),
-                    members: (self.settings.policies.as_ref())
-                        .and(self.fleet.judged_at)
-                        .map(|revision| (revision, self.fleet.members.healthy.clone())),
-                    line: self.judging.line.clone(),
-                    waves: self.judging.waves,
-                },
-            ),
-            State::Fencing(pending) => request::fence(keys, &pending.seen),
-            State::Moving(_, claim) => request::rewrite(keys, self.held.as_ref()?, claim, 0),
-            _ => match self.failure_to_tell() {
-                Some((seen, failure)) => request::mark(keys, seen, &failure),
-                None => request::confirm(keys, node, self.held.as_ref()?),
-            },
-        }))
+    pub(super) fn commit_request(&self, pending: &Pending) -> Txn {
+        let judged = Judged {
+            registration: self.registered_as(),
+            request: self.judging.request_modified,
+            past_cooldown: self.judging.passed.contains(&"cooldown"),
+            members: (self.settings.policies.as_ref())
+                .and(self.fleet.judged_at)
+                .map(|revision| (revision, self.fleet.members.healthy.clone())),
+            line: self.judging.line.clone(),
+            waves: self.judging.waves,
+        };
+        let (keys, registration) = (&self.settings.keys, &pending.registration);
+        request::commit(keys, &pending.seen, &pending.claim, registration, judged)
     }
 
-    pub(super) fn on_committed(&mut self, result: Result<Reply, Error>) {
-        let State::Committing(pending) = &self.state else {
-            return;
-        };
-        let mut pending = pending.clone();
+    pub(super) fn on_committed(&mut self, mut pending: Box<Pending>, result: Result<Reply, Error>) {
         if let Err(error) = &result
             && error.is_definite()
         {
@@ -140,11 +122,7 @@ impl Machine {
         }
     }
 
-    pub(super) fn on_fenced(&mut self, result: Result<Reply, Error>) {
-        let State::Fencing(pending) = &self.state else {
-            return;
-        };
-        let pending = pending.clone();
+    pub(super) fn on_fenced(&mut self, pending: Box<Pending>, result: Result<Reply, Error>) {
         let read = |reply| outcome::fence(reply, &pending.seen, &pending.claim, pending.sent_at);
         match answer(result, read) {
             Ok(outcome) => self.commit_decided(*pending, outcome),

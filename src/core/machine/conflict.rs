@@ -95,10 +95,7 @@ impl Machine {
             return match self.next {
                 Some(_) => self.start_afresh(),
                 // Beside the detectors the host is asked for its name, and the machine told.
-                None => {
-                    let ticket = self.begin_task();
-                    self.out.push_back(Action::Detect(ticket));
-                }
+                None => self.begin_task(Action::Detect),
             };
         }
         self.shown.refused_name = Some(self.refused_name(

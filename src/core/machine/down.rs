@@ -82,11 +82,8 @@ impl Machine {
         self.go(State::Gates(Gates::at(stage)));
     }
 
-    pub(super) fn begin_drain(&mut self) {
-        let State::Draining(permit) = &self.state else {
-            return;
-        };
-        let until = permit.since() + Permit::life(self.settings.etcd_timeout);
+    pub(super) fn begin_drain(&mut self, since: Duration) {
+        let until = since + Permit::life(self.settings.etcd_timeout);
         self.note(Note::info("draining", "running the drain hook"));
         self.hook_action(Hook::Drain { until });
     }
@@ -155,9 +152,8 @@ impl Machine {
         });
         self.down.unanswered = None;
         self.down.unordered = false;
-        let ticket = self.begin_task();
         let facts = self.script_facts();
-        self.out.push_back(Action::Reboot(ticket, permit, facts));
+        self.begin_task(|ticket| Action::Reboot(ticket, permit, facts));
     }
 
     /// A held claim was looked at, to see whether it was released.

@@ -131,13 +131,8 @@ impl Machine {
 
     /// Longer with every failed pass in a row.
     pub(super) fn failure_pause(&mut self) -> Duration {
-        let pause = backoff(
-            self.failures,
-            self.settings.backoff_min,
-            self.settings.backoff_max,
-        );
         self.failures += 1;
-        self.rng.jitter(pause)
+        self.pause_after(self.failures - 1)
     }
 
     /// A little over the configured interval, so that nodes started together drift apart.

@@ -14,10 +14,7 @@ use crate::lock::waves::Seen;
 use crate::lock::{reboot_requests, request};
 
 impl Machine {
-    pub(super) fn begin_gate(&mut self) {
-        let State::Gates(gates) = self.state else {
-            return;
-        };
+    pub(super) fn begin_gate(&mut self, gates: Gates) {
         if gates.step == 0 {
             self.judging.since = self.now.mono;
             (self.judging.outdated, self.judging.urgent) = (false, false);
@@ -30,22 +27,15 @@ impl Machine {
                 self.judged(Ok(()));
             }
             Step::Request | Step::Read => self.ask(),
-            Step::Detect => {
-                let ticket = self.begin_task();
-                self.out.push_back(Action::Detect(ticket));
-            }
-            Step::Host => {
-                let ticket = self.begin_task();
-                self.out.push_back(Action::LookAtHost(ticket));
-            }
+            Step::Detect => self.begin_task(Action::Detect),
+            Step::Host => self.begin_task(Action::LookAtHost),
             Step::Health => {
                 let phase = match gates.stage {
                     Stage::PreLock | Stage::Waiting => HealthPhase::PreLock,
                     Stage::PostLock | Stage::Resume | Stage::Retry => HealthPhase::PostLock,
                 };
-                let ticket = self.begin_task();
                 let facts = self.script_facts();
-                self.out.push_back(Action::Health(ticket, phase, facts));
+                self.begin_task(|ticket| Action::Health(ticket, phase, facts));
             }
         }
     }
@@ -63,35 +53,20 @@ impl Machine {
         }
     }
 
-    pub(super) fn gate_request(&self) -> Request {
-        if self.asks_for_request() {
-            return Request::Txn(reboot_requests::look(
-                &self.settings.keys,
-                &self.settings.node,
-            ));
+    pub(super) fn gate_request(&self, gates: Gates) -> Request {
+        let (keys, node) = (&self.settings.keys, &self.settings.node);
+        if gates.asks_for_request() {
+            return Request::Txn(reboot_requests::look(keys, node));
         }
         if self.asks_for_size() {
-            return Request::Range(self.size_request());
+            return Request::Range(request::size(keys));
         }
-        let keys = &self.settings.keys;
-        let mut txn = request::gate_read(keys, &self.settings.node, self.others());
-        if self.judges_waves() {
+        let mut txn = request::gate_read(keys, node, self.others());
+        // After the commit the order of the waves is kept already.
+        if !gates.committed() {
             self.judging.look.ask(keys, &mut txn);
         }
         Request::Txn(txn)
-    }
-
-    /// After the commit the order of the waves is kept already.
-    fn judges_waves(&self) -> bool {
-        matches!(&self.state, State::Gates(gates) if !gates.committed())
-    }
-
-    /// Whether the next thing to find out is an operator's request.
-    fn asks_for_request(&self) -> bool {
-        match &self.state {
-            State::Gates(gates) => gates.steps().get(gates.step) == Some(&Step::Request),
-            _ => false,
-        }
     }
 
     /// One gate was judged.
@@ -226,15 +201,15 @@ impl Machine {
         self.judged(verdict);
     }
 
-    pub(super) fn on_gate_read(&mut self, result: Result<Reply, Error>) {
-        if self.asks_for_request() {
-            return self.on_request_seen(result);
+    pub(super) fn on_gate_read(&mut self, gates: Gates, result: Result<Reply, Error>) {
+        if gates.asks_for_request() {
+            return self.on_request_seen(gates.stage, result);
         }
         if self.asks_for_size() {
             return self.on_size(result);
         }
-        let read = answer(result, |reply| self.read_gates(reply));
-        if let (State::Gates(gates), Some(held), Ok((read, _))) = (&self.state, &self.held, &read)
+        let read = answer(result, |reply| self.read_gates(gates, reply));
+        if let (Some(held), Ok((read, _))) = (&self.held, &read)
             && gates.committed()
             && !stands(held, read.claim.as_ref())
         {
@@ -243,12 +218,13 @@ impl Machine {
         }
         self.judging.waves = None;
         let verdict = match read {
-            Ok((read, _)) if self.must_widen(&read) => return self.ask(),
+            Ok((read, _)) if self.sight.must_widen(read.displaced) => return self.ask(),
             Ok((read, seen)) => {
                 let revision = read.revision;
-                let judged = self.judge_read(read);
+                let judged = self.judge_read(gates, read);
                 self.look_at_first(seen.as_ref().map_or(&[], |seen| &seen.members));
-                match seen.filter(|_| judged.is_ok() && self.judges_waves()) {
+                let goes_on = judged.is_ok() && matches!(self.state, State::Gates(_));
+                match seen.filter(|_| goes_on) {
                     Some(seen) if self.must_look_further(&seen) => return self.ask(),
                     Some(seen) => self.judge_waves(revision, &seen),
                     None => judged,
@@ -262,26 +238,20 @@ impl Machine {
         }
     }
 
-    /// Whether the oldest claims have to be read anew, as other keys took their places.
-    fn must_widen(&mut self, read: &GateRead) -> bool {
-        self.sight.must_widen(read.displaced)
-    }
-
     /// What etcd says of the gates, and of those who may go first.
-    fn read_gates(&self, mut reply: Reply) -> Result<(GateRead, Option<Seen>), Malformed> {
+    fn read_gates(
+        &self,
+        gates: Gates,
+        mut reply: Reply,
+    ) -> Result<(GateRead, Option<Seen>), Malformed> {
         let keys = &self.settings.keys;
-        let judges = self.judges_waves();
-        let seen = judges
-            .then(|| self.judging.look.take(keys, &mut reply))
-            .transpose()?;
+        let look = || self.judging.look.take(keys, &mut reply);
+        let seen = (!gates.committed()).then(look).transpose()?;
         Ok((outcome::gate_read(reply, keys)?, seen))
     }
 
     /// Judges what etcd says. Updates the registration the commit will compare.
-    pub(super) fn judge_read(&mut self, mut read: GateRead) -> Result<(), Refusal> {
-        let State::Gates(gates) = self.state else {
-            return Ok(());
-        };
+    fn judge_read(&mut self, gates: Gates, mut read: GateRead) -> Result<(), Refusal> {
         self.paused = read.pause.is_some();
         self.judging.passed.clear();
         self.look_at_others(&read);
@@ -350,8 +320,7 @@ impl Machine {
     }
 
     pub(super) fn hook_action(&mut self, hook: Hook) {
-        let ticket = self.begin_task();
         let facts = self.script_facts();
-        self.out.push_back(Action::Hook(ticket, hook, facts));
+        self.begin_task(|ticket| Action::Hook(ticket, hook, facts));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use etcd_rs_sync::{Error, Reply, Request};
+use etcd_rs_sync::{Error, Reply};
 
 use super::lease::{LEASE_MARGIN, Lease};
 use super::queue::{Entry, Queue, crowds};
@@ -33,11 +33,13 @@ impl Machine {
         ));
     }
 
-    pub(super) fn on_granted(&mut self, sent_at: Duration, result: Result<Reply, Error>) {
-        let State::Granting(entry, grant) = &self.state else {
-            return;
-        };
-        let (entry, grant) = (entry.clone(), *grant);
+    pub(super) fn on_granted(
+        &mut self,
+        entry: Entry,
+        grant: Grant,
+        sent_at: Duration,
+        result: Result<Reply, Error>,
+    ) {
         let first_sent = grant.first_sent.unwrap_or(sent_at);
         let ttl = match outcome::granted(result, seconds(grant.ttl)) {
             Ok(ttl) => Duration::from_secs(ttl.unsigned_abs()),
@@ -110,10 +112,7 @@ impl Machine {
         }
     }
 
-    pub(super) fn on_entered(&mut self, result: Result<Reply, Error>) {
-        let State::Entering(entry, claim) = &self.state else {
-            return;
-        };
+    pub(super) fn on_entered(&mut self, entry: &Entry, claim: Claim, result: Result<Reply, Error>) {
         let Some(lease) = self.lease.as_ref().map(|lease| lease.id) else {
             return;
         };
@@ -134,7 +133,6 @@ impl Machine {
                     Entry::Join => revision,
                     Entry::TakeOver(seen) => seen.create,
                 };
-                let claim = (**claim).clone();
                 self.entered(create, revision, claim, all);
             }
             // The copy of a join whose answer was lost.
@@ -189,12 +187,5 @@ impl Machine {
         self.forget_place();
         self.enter_queue(Entry::TakeOver(Box::new(held)));
         true
-    }
-
-    pub(super) fn grant_request(&self, id: i64, ttl: Duration) -> Option<Request> {
-        Some(Request::Grant {
-            id,
-            ttl_sec: seconds(ttl),
-        })
     }
 }

@@ -47,8 +47,7 @@ impl Machine {
         }
         match &self.state {
             State::Leaving(_, After::Block(refusal)) => {
-                let refusal = refusal.clone();
-                self.go(State::Left(refusal));
+                self.go(State::Left(refusal.clone()));
             }
             _ => self.look_again(&Refusal::Lost(
                 "another claim of this node stands there, or its registration is gone".to_owned(),

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use etcd_rs_sync::{Error, Range, Reply};
+use etcd_rs_sync::{Error, Reply};
 
 use super::{Machine, Stage, State, answer};
 use crate::core::policy;
@@ -13,7 +13,7 @@ use crate::core::settings::Mode;
 use crate::core::text::rfc3339;
 use crate::core::{Refusal, Verdict};
 use crate::lock::outcome::{self, Members};
-use crate::lock::request::{self, Others};
+use crate::lock::request::Others;
 
 /// However many there are said to be, as if they were so many times [`Settings::many_members`](super::Settings::many_members).
 const MOST_CROWDS: u32 = 10;
@@ -64,10 +64,6 @@ impl Machine {
     /// Whether it is not known yet how many members there are, where that says whether they are read.
     pub(super) fn asks_for_size(&self) -> bool {
         self.settings.policies.is_some() && self.before_the_queue() && self.fleet.size.is_none()
-    }
-
-    pub(super) fn size_request(&self) -> Range {
-        request::size(&self.settings.keys)
     }
 
     pub(super) fn on_size(&mut self, result: Result<Reply, Error>) {

@@ -68,7 +68,7 @@ use super::settings::Settings;
 use super::{Memory, Note};
 use crate::lock::{Held, History, NodeRecord};
 
-use asking::{answer, nonsense, words};
+use asking::{answer, grant_request, nonsense, words};
 pub use commit::Pending;
 use down::Down;
 use judge::Judging;
@@ -298,10 +298,10 @@ impl Machine {
         Ticket(self.last_ticket)
     }
 
-    fn begin_task(&mut self) -> Ticket {
+    fn begin_task(&mut self, action: impl FnOnce(Ticket) -> Action) {
         let ticket = self.ticket();
         self.task = Some(ticket);
-        ticket
+        self.out.push_back(action(ticket));
     }
 
     fn finished(&mut self, ticket: Ticket) -> bool {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use etcd_rs_sync::{Error, Keys as Span, Reply, Request};
+use etcd_rs_sync::{Error, Keys as Span, Reply, Request, Txn};
 
 use super::{Machine, State, answer};
 use crate::core::io::Action;
@@ -11,7 +11,7 @@ use crate::core::settings::Mode;
 use crate::core::{Note, Refusal};
 use crate::lock::domains::Older;
 use crate::lock::outcome::{self, Ahead};
-use crate::lock::{Domains, Held, request};
+use crate::lock::{Claim, Domains, Held, request};
 
 /// How long a waiting node relies on its watch alone before it counts again.
 const RECOUNT: Duration = Duration::from_secs(600);
@@ -117,38 +117,26 @@ impl Queue {
 }
 
 impl Machine {
-    pub(super) fn queue_request(&self) -> Option<Request> {
-        let keys = &self.settings.keys;
+    pub(super) fn entering_request(&self, entry: &Entry, claim: &Claim) -> Option<Txn> {
+        let (keys, member) = (&self.settings.keys, self.settings.mode == Mode::Daemon);
         // A place hangs on a lease, or it is not written.
-        let lease = self.lease.as_ref().map(|lease| lease.id);
-        match &self.state {
-            State::Entering(Entry::Join, claim) => {
-                let member = self.settings.mode == Mode::Daemon;
-                Some(Request::Txn(request::join(keys, claim, lease?, member)))
-            }
-            State::Entering(Entry::TakeOver(seen), claim) => {
-                Some(Request::Txn(request::rewrite(keys, seen, claim, lease?)))
-            }
-            State::Counting => {
-                let queue = self.queue.as_ref()?;
-                let far = !queue.near && !queue.stale && self.now.mono < queue.count_at;
-                if let (true, Some((followed, _))) = (far, queue.furthest()) {
-                    return Some(Request::Txn(request::look_at(
-                        keys,
-                        &self.settings.node,
-                        followed,
-                    )));
-                }
-                let create = self.held.as_ref()?.create;
-                Some(Request::Range(request::recount(
-                    keys,
-                    create,
-                    self.window(),
-                    self.sight.foreign,
-                )))
-            }
-            _ => None,
+        let lease = self.lease.as_ref()?.id;
+        Some(match entry {
+            Entry::Join => request::join(keys, claim, lease, member),
+            Entry::TakeOver(seen) => request::rewrite(keys, seen, claim, lease),
+        })
+    }
+
+    pub(super) fn counting_request(&self) -> Option<Request> {
+        let (keys, node) = (&self.settings.keys, &self.settings.node);
+        let queue = self.queue.as_ref()?;
+        let far = !queue.near && !queue.stale && self.now.mono < queue.count_at;
+        if let (true, Some((followed, _))) = (far, queue.furthest()) {
+            return Some(Request::Txn(request::look_at(keys, node, followed)));
         }
+        let (create, window) = (self.held.as_ref()?.create, self.window());
+        let recount = request::recount(keys, create, window, self.sight.foreign);
+        Some(Request::Range(recount))
     }
 
     /// A key below `lock_key` that names no node. Nothing of ours wrote it.

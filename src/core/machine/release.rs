@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use etcd_rs_sync::{Error, Reply, Request};
 
-use super::{Machine, Outcome, State, Verify, nonsense, words};
+use super::{Machine, Outcome, State, Verify, grant_request, nonsense, words};
 use crate::core::io::Action;
 use crate::core::settings::Mode;
 use crate::core::text::{millis, rfc3339, seconds, took};
@@ -152,17 +152,14 @@ impl Machine {
         }
     }
 
-    pub(super) fn ending_request(&self) -> Option<Request> {
-        let State::Ending(ending) = &self.state else {
-            return None;
-        };
+    pub(super) fn ending_request(&self, ending: &Ending) -> Option<Request> {
         let interval = self.settings.min_reboot_interval;
         if !ending.history_lease.granted {
-            return self.grant_request(ending.history_lease.id, HISTORY_TTL);
+            return Some(grant_request(ending.history_lease.id, HISTORY_TTL));
         }
         // The last thing before the release, because its time begins to run here.
         if let Some(lease) = ending.cooldown.filter(|lease| !lease.granted) {
-            return self.grant_request(lease.id, interval);
+            return Some(grant_request(lease.id, interval));
         }
         let until = self.now.wall.checked_add(interval).unwrap_or(self.now.wall);
         let cooldown = Cooldown {
@@ -287,10 +284,7 @@ impl Machine {
                 self.go(State::Idle(None));
                 self.timer = Some(self.now.mono + pause);
             }
-            Outcome::Aborted(why) => {
-                let why = why.clone();
-                self.block(Refusal::Aborted(why));
-            }
+            Outcome::Aborted(why) => self.block(Refusal::Aborted(why.clone())),
         }
     }
 }

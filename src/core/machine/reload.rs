@@ -69,7 +69,8 @@ impl Machine {
                 self.go(State::Granting(entry.clone(), grant));
             }
             State::Entering(..) if !renamed => self.begin(),
-            State::Gates(_) | State::Noting(_) => self.judge_anew(renamed),
+            State::Gates(gates) => self.judge_anew(gates.stage, renamed),
+            State::Noting(noting) => self.judge_anew(noting.gates.stage, renamed),
             State::Entering(..) | State::Counting | State::Queued | State::TakingAway(_) => {
                 self.keep_place(renamed)
             }
@@ -80,10 +81,7 @@ impl Machine {
                 self.cool_anew();
                 self.begin();
             }
-            State::Committing(pending) => {
-                let pending = pending.clone();
-                self.go(State::Fencing(pending));
-            }
+            State::Committing(pending) => self.go(State::Fencing(pending.clone())),
             // A hook that drains as the new file says ends by itself; its permit is void.
             State::Draining(_) if !drains_otherwise => {}
             State::Draining(_) | State::LastLook(_) => {
@@ -191,12 +189,7 @@ impl Machine {
         self.go(State::SelfTest);
     }
 
-    fn judge_anew(&mut self, renamed: bool) {
-        let stage = match &self.state {
-            State::Gates(gates) => gates.stage(),
-            State::Noting(noting) => noting.gates.stage(),
-            _ => return,
-        };
+    fn judge_anew(&mut self, stage: Stage, renamed: bool) {
         match stage {
             Stage::PreLock => self.start_afresh(),
             Stage::Waiting | Stage::PostLock => self.keep_place(renamed),

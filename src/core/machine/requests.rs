@@ -4,7 +4,7 @@
 //! since, so that the request is satisfied and is deleted. Both compare the mod revision and are safe to lose: whatever became
 //! of them, the next look tells.
 
-use etcd_rs_sync::{Error, Reply, Request};
+use etcd_rs_sync::{Error, Reply, Txn};
 
 use super::{Gates, Machine, Stage, State, answer};
 use crate::core::{Note, Refusal};
@@ -24,12 +24,12 @@ pub struct Noting {
 }
 
 impl Machine {
-    pub(super) fn on_request_seen(&mut self, result: Result<Reply, Error>) {
+    pub(super) fn on_request_seen(&mut self, stage: Stage, result: Result<Reply, Error>) {
         let verdict = match answer(result, reboot_requests::seen) {
             Ok((seen, registered)) => self
                 .take_registration(registered)
                 .and_then(|()| self.weigh(seen)),
-            Err(why) => self.not_seen(&why),
+            Err(why) => self.not_seen(stage, &why),
         };
         if let State::Gates(_) = self.state {
             self.judged(verdict);
@@ -99,11 +99,7 @@ impl Machine {
     }
 
     /// etcd did not say whether there is a request.
-    fn not_seen(&mut self, why: &str) -> Result<(), Refusal> {
-        let stage = match &self.state {
-            State::Gates(gates) => gates.stage(),
-            _ => return Ok(()),
-        };
+    fn not_seen(&mut self, stage: Stage, why: &str) -> Result<(), Refusal> {
         match stage {
             Stage::PreLock => {
                 let unknown = self.request_unknown("etcd does not say whether there is one", why);
@@ -151,29 +147,20 @@ impl Machine {
         );
     }
 
-    pub(super) fn noting_request(&self) -> Option<Request> {
-        let State::Noting(noting) = &self.state else {
-            return None;
-        };
+    pub(super) fn noting_request(&self, noting: &Noting) -> Txn {
         let (keys, node) = (&self.settings.keys, self.settings.node.as_str());
-        Some(Request::Txn(match &noting.request.boot_id {
-            Some(_) => reboot_requests::withdraw(keys, node, noting.modified),
-            None => {
-                let boot_id = Some(self.settings.boot_id.clone());
-                let noted = RebootRequest {
-                    boot_id,
-                    ..noting.request.clone()
-                };
-                reboot_requests::note(keys, node, &noted, noting.modified)
-            }
-        }))
+        if noting.request.boot_id.is_some() {
+            return reboot_requests::withdraw(keys, node, noting.modified);
+        }
+        let boot_id = Some(self.settings.boot_id.clone());
+        let noted = RebootRequest {
+            boot_id,
+            ..noting.request.clone()
+        };
+        reboot_requests::note(keys, node, &noted, noting.modified)
     }
 
-    pub(super) fn on_noted(&mut self, result: Result<Reply, Error>) {
-        let State::Noting(noting) = &self.state else {
-            return;
-        };
-        let noting = noting.clone();
+    pub(super) fn on_noted(&mut self, noting: &Noting, result: Result<Reply, Error>) {
         match answer(result, reboot_requests::written) {
             Ok(written) => {
                 // Gone is gone: an earlier copy of the request may have done it.

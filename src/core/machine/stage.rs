@@ -110,6 +110,11 @@ impl Gates {
         }
     }
 
+    /// Whether the next thing to find out is an operator's request.
+    pub(super) fn asks_for_request(self) -> bool {
+        self.steps().get(self.step) == Some(&Step::Request)
+    }
+
     /// Whether a commit has been made already, so that the budget counts this very attempt.
     pub(super) fn committed(self) -> bool {
         match self.stage {

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use etcd_rs_sync::{Error, Op, Reply, Request, Txn};
+use etcd_rs_sync::{Error, Op, Reply, Txn};
 
-use super::{Entry, Gates, Machine, Outcome, Stage, State, Verify, nonsense, words};
-use crate::core::Note;
+use super::{Entry, Gates, Machine, Outcome, Stage, State, Verify, answer};
 use crate::core::settings::Mode;
+use crate::core::{Note, Refusal};
 use crate::identity::is_same;
 use crate::lock::outcome::{self, Found};
 use crate::lock::record::decode;
@@ -17,83 +17,70 @@ use crate::lock::{Claim, Held, NodeRecord, Phase, request};
 pub(super) const MAX_ATTEMPTS: u32 = 3;
 
 impl Machine {
-    pub(super) fn start_request(&self) -> Option<Request> {
-        let (keys, node) = (&self.settings.keys, self.settings.node.as_str());
-        Some(match &self.state {
-            State::SelfTest => Request::Txn(request::self_test(keys, node)),
-            State::ReadOwn | State::Left(_) => {
-                let mut txn = request::read_own(keys, node);
-                if self.nameless {
-                    txn.success.extend(self.unregistrations());
-                }
-                Request::Txn(txn)
-            }
-            State::Registering(record) => {
-                let mut txn = request::register(keys, record, self.registered_as());
-                txn.success.extend(self.unregistrations());
-                Request::Txn(txn)
-            }
-            State::Unregistering(_) => Request::Txn(Txn {
-                compares: vec![],
-                success: self.unregistrations().collect(),
-                failure: vec![],
-            }),
-            State::Removing(found) => {
-                Request::Txn(request::remove(keys, node, found.create, found.modified))
-            }
-            _ => return None,
-        })
+    pub(super) fn own_request(&self) -> Txn {
+        let mut txn = request::read_own(&self.settings.keys, &self.settings.node);
+        if self.nameless {
+            txn.success.extend(self.unregistrations(false));
+        }
+        txn
+    }
+
+    pub(super) fn registering_request(&self, record: &NodeRecord) -> Txn {
+        let mut txn = request::register(&self.settings.keys, record, self.registered_as());
+        // The reboot that failed under an old name has been made good.
+        let is_whole = record.budget_used == 0 && self.record().budget_used > 0;
+        txn.success.extend(self.unregistrations(is_whole));
+        txn
+    }
+
+    pub(super) fn unregistering_request(&self) -> Txn {
+        Txn {
+            success: self.unregistrations(false).collect(),
+            ..Txn::default()
+        }
     }
 
     /// Nobody is there any more under a former name, and policies would count it for ever.
-    fn unregistrations(&self) -> impl Iterator<Item = Op> {
+    fn unregistrations(&self, is_whole: bool) -> impl Iterator<Item = Op> {
         let (keys, former) = (&self.settings.keys, self.former.iter());
-        // The reboot that failed under an old name has been made good.
-        let is_whole = matches!(&self.state, State::Registering(record) if record.budget_used == 0)
-            && self.record().budget_used > 0;
         former
             .map(move |(modified, it)| Op::Txn(request::unregister(keys, it, *modified, is_whole)))
     }
 
     /// What a claim or a failure kept is tried again with the next check, and so is what etcd did not answer.
-    pub(super) fn on_unregistered(&mut self, reply: Result<Reply, Error>) {
+    pub(super) fn on_unregistered(&mut self, refusal: Refusal, reply: Result<Reply, Error>) {
         if let Ok(reply) = reply {
             self.former = outcome::refused(&reply, std::mem::take(&mut self.former));
         }
-        if let State::Unregistering(refusal) = &self.state {
-            let refusal = refusal.clone();
-            self.block(refusal);
+        self.block(refusal);
+    }
+
+    pub(super) fn on_self_test(&mut self, result: Result<Reply, Error>) {
+        let asked = match &result {
+            Ok(Reply::Txn(txn)) => (txn.header.cluster_id, txn.header.revision),
+            _ => (0, 0),
+        };
+        match answer(result, outcome::self_test) {
+            Ok(true) => self.tested(asked),
+            Ok(false) => self.refuse_server(),
+            Err(why) => self.retry(&why),
         }
     }
 
-    pub(super) fn on_start(&mut self, result: Result<Reply, Error>) {
-        let reply = match result {
-            Ok(reply) => reply,
-            Err(error) => return self.retry(&words(&error)),
-        };
-        let asked = match &reply {
-            Reply::Txn(txn) => (txn.header.cluster_id, txn.header.revision),
-            _ => (0, 0),
-        };
-        if self.nameless && matches!(self.state, State::ReadOwn) {
-            self.former = outcome::refused(&reply, std::mem::take(&mut self.former));
+    pub(super) fn on_own(&mut self, result: Result<Reply, Error>) {
+        if let (true, State::ReadOwn, Ok(reply)) = (self.nameless, &self.state, &result) {
+            self.former = outcome::refused(reply, std::mem::take(&mut self.former));
         }
-        match &self.state {
-            State::SelfTest => match outcome::self_test(reply) {
-                Ok(true) => self.tested(asked),
-                Ok(false) => self.refuse_server(),
-                Err(malformed) => self.retry(&nonsense(&malformed)),
-            },
-            State::ReadOwn | State::Left(_) => match outcome::own(reply) {
-                Ok((claim, registration)) => self.adopt(claim, registration),
-                Err(malformed) => self.retry(&nonsense(&malformed)),
-            },
-            State::Registering(_) => self.on_registered(reply),
-            State::Removing(_) => match outcome::write(reply) {
-                Ok(_) => self.go(State::ReadOwn),
-                Err(malformed) => self.retry(&nonsense(&malformed)),
-            },
-            _ => {}
+        match answer(result, outcome::own) {
+            Ok((claim, registration)) => self.adopt(claim, registration),
+            Err(why) => self.retry(&why),
+        }
+    }
+
+    pub(super) fn on_removed(&mut self, result: Result<Reply, Error>) {
+        match answer(result, outcome::write) {
+            Ok(_) => self.go(State::ReadOwn),
+            Err(why) => self.retry(&why),
         }
     }
 
@@ -140,8 +127,7 @@ impl Machine {
         };
         if let State::Left(refusal) = &self.state {
             // Why the place was given up is said all the same; what stands there is another story.
-            let refusal = refusal.clone();
-            self.note_refusal(&refusal);
+            self.note_refusal(&refusal.clone());
         }
         let held = match &found.claim {
             Ok(claim) => Held {
@@ -203,8 +189,7 @@ impl Machine {
             self.remember(|_| {});
         }
         if let State::Left(refusal) = &self.state {
-            let refusal = refusal.clone();
-            return self.block(refusal);
+            return self.block(refusal.clone());
         }
         if self.next.is_some() {
             return self.start_afresh();
@@ -334,40 +319,36 @@ impl Machine {
         });
     }
 
-    fn on_registered(&mut self, reply: Reply) {
-        let State::Registering(record) = &self.state else {
-            return;
-        };
-        let refused = outcome::refused(&reply, self.former.clone());
-        match outcome::register(reply) {
+    pub(super) fn on_registered(&mut self, record: NodeRecord, result: Result<Reply, Error>) {
+        let reply = result.as_ref().ok();
+        let refused = reply.map(|reply| outcome::refused(reply, self.former.clone()));
+        match answer(result, outcome::register) {
             Ok(Ok(modified)) => {
-                self.former = refused;
-                self.registered(modified);
+                self.former = refused.unwrap_or_default();
+                self.registered(record, modified);
             }
             // A repeated write whose first copy took effect.
-            Ok(Err(Some(kv))) if decode(&kv.value).as_ref() == Ok(record) => {
-                self.registered(kv.mod_revision);
+            Ok(Err(Some(kv))) if decode(&kv.value).as_ref() == Ok(&record) => {
+                self.registered(record, kv.mod_revision);
             }
             Ok(Err(_)) => self.go(State::ReadOwn),
-            Err(malformed) => self.retry(&nonsense(&malformed)),
+            Err(why) => self.retry(&why),
         }
     }
 
-    fn registered(&mut self, modified: i64) {
-        if let State::Registering(record) = &self.state {
-            let of_this_boot = record.boot_id.as_ref() == Some(&self.settings.boot_id);
-            self.signed = of_this_boot.then_some(modified);
-            self.registration = Some((modified, (**record).clone()));
-            // What was used up under them is in the new registration now.
-            self.used_elsewhere = 0;
-            for (_, former) in &mut self.former {
-                former.budget_used = 0;
-            }
-            if self.next.is_some() {
-                return self.start_afresh();
-            }
-            self.go(State::Gates(Gates::at(Stage::PreLock)));
+    fn registered(&mut self, record: NodeRecord, modified: i64) {
+        let of_this_boot = record.boot_id.as_ref() == Some(&self.settings.boot_id);
+        self.signed = of_this_boot.then_some(modified);
+        self.registration = Some((modified, record));
+        // What was used up under them is in the new registration now.
+        self.used_elsewhere = 0;
+        for (_, former) in &mut self.former {
+            former.budget_used = 0;
         }
+        if self.next.is_some() {
+            return self.start_afresh();
+        }
+        self.go(State::Gates(Gates::at(Stage::PreLock)));
     }
 }
 

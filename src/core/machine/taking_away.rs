@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use etcd_rs_sync::{Error, Keys as Span, Range, Reply, Request};
 
-use super::{Machine, State, answer, words};
+use super::{Machine, State, answer, grant_request, words};
 use crate::core::Note;
 use crate::core::text::{rfc3339, seconds};
 use crate::lock::outcome::{self, Write};
@@ -49,10 +49,7 @@ impl Machine {
     /// next look tells whether it is still to be done.
     pub(super) fn looked_after(&mut self, queue: State) {
         match &self.state {
-            State::Clearing(_, refusal) => {
-                let refusal = refusal.clone();
-                self.block(refusal);
-            }
+            State::Clearing(_, refusal) => self.block(refusal.clone()),
             _ => self.go(queue),
         }
     }
@@ -64,19 +61,19 @@ impl Machine {
         }
     }
 
-    pub(super) fn take_away_request(&self, away: &TakingAway) -> Option<Request> {
+    pub(super) fn take_away_request(&self, away: &TakingAway) -> Request {
         let keys = &self.settings.keys;
         let node = away.node(keys).to_owned();
         let (report, lease) = match away.end {
-            End::Told(waited) => return Some(self.tell_request(away, waited)),
+            End::Told(waited) => return self.tell_request(away, waited),
             End::Taken { report: None, .. } => {
-                return Some(Request::Range(Range::of(Span::one(keys.alive(&node)))));
+                return Request::Range(Range::of(Span::one(keys.alive(&node))));
             }
             End::Taken {
                 lease,
                 granted: false,
                 ..
-            } => return self.grant_request(lease, HISTORY_TTL),
+            } => return grant_request(lease, HISTORY_TTL),
             End::Taken {
                 report: Some(report),
                 lease,
@@ -97,11 +94,11 @@ impl Machine {
             count: None,
             passed: away.claim.passed.clone(),
         };
-        Some(Request::Txn(request::take_away(
-            &self.settings.keys,
+        Request::Txn(request::take_away(
+            keys,
             (&node, away.create, away.modified, report),
             (&history, lease, &now),
-        )))
+        ))
     }
 
     /// The report of a node whose claim stood still for `hold_timeout_sec`.

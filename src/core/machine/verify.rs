@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use etcd_rs_sync::{Error, Reply, Request};
+use etcd_rs_sync::{Error, Reply, Txn};
 
 use super::judge::judge_detectors;
 use super::{Machine, State, answer};
@@ -10,7 +10,7 @@ use crate::core::facts::{DetectorReport, HealthPhase, ScriptReport};
 use crate::core::io::{Action, Hook};
 use crate::core::settings::Mode;
 use crate::core::text::describe;
-use crate::core::{Note, Refusal, budget};
+use crate::core::{Note, Refusal};
 use crate::lock::outcome::{self, Write};
 use crate::lock::{Claim, Phase, reboot_requests, request};
 
@@ -99,20 +99,14 @@ impl Verify {
 }
 
 impl Machine {
-    pub(super) fn begin_verify(&mut self) {
-        let State::Verifying(verify) = &self.state else {
-            return;
-        };
+    pub(super) fn begin_verify(&mut self, verify: &Verify) {
         match verify.step {
             _ if verify.telling || verify.looks => self.ask(),
             Step::Mark | Step::Request => self.ask(),
-            Step::Detect => {
-                let ticket = self.begin_task();
-                self.out.push_back(Action::Detect(ticket));
-            }
+            Step::Detect => self.begin_task(Action::Detect),
             Step::Undo if verify.undone => self.verify_next(Step::Health),
             Step::Undo if !self.settings.undoes => {
-                self.note_not_undone();
+                self.note_not_undone(&verify.outcome);
                 self.undone();
             }
             Step::Undo => {
@@ -122,20 +116,15 @@ impl Machine {
                 self.hook_action(Hook::Undo);
             }
             Step::Health => {
-                let ticket = self.begin_task();
                 let facts = self.script_facts();
-                self.out
-                    .push_back(Action::Health(ticket, HealthPhase::PostBoot, facts));
+                self.begin_task(|ticket| Action::Health(ticket, HealthPhase::PostBoot, facts));
             }
         }
     }
 
     /// An attempt that came to nothing drained the node, and its file names no hook that undoes it.
-    fn note_not_undone(&mut self) {
-        let State::Verifying(verify) = &self.state else {
-            return;
-        };
-        let drained = match (verify.outcome(), &self.held) {
+    fn note_not_undone(&mut self, outcome: &Outcome) {
+        let drained = match (outcome, &self.held) {
             (Outcome::Aborted(_), Some(held)) => held.claim.drain_sec.is_some(),
             // No claim is left that could say so.
             (Outcome::TakenAway, _) => self.settings.drain_timeout.is_some(),
@@ -174,41 +163,29 @@ impl Machine {
         self.begin();
     }
 
-    pub(super) fn verify_request(&mut self) -> Option<Request> {
+    pub(super) fn verify_request(&self, verify: &Verify) -> Option<Txn> {
         let (keys, node) = (&self.settings.keys, &self.settings.node);
-        if self.looks_for_request() {
-            return Some(Request::Txn(reboot_requests::look(keys, node)));
+        if verify.step == Step::Request {
+            return Some(reboot_requests::look(keys, node));
         }
         if let Some((seen, failure)) = self.failure_to_tell() {
-            return Some(Request::Txn(request::mark(keys, seen, &failure)));
+            return Some(request::mark(keys, seen, &failure));
         }
         let held = self.held.as_ref()?;
-        if matches!(&self.state, State::Verifying(verify) if verify.looks) {
-            return Some(Request::Txn(request::confirm(keys, node, held)));
+        if verify.looks {
+            return Some(request::confirm(keys, node, held));
         }
         // The claim says that its node is back and being verified.
         let claim = verifying(&held.claim, &self.session);
-        Some(Request::Txn(request::rewrite(
-            &self.settings.keys,
-            held,
-            &claim,
-            0,
-        )))
+        Some(request::rewrite(keys, held, &claim, 0))
     }
 
-    fn looks_for_request(&self) -> bool {
-        matches!(&self.state, State::Verifying(verify) if verify.step == Step::Request)
-    }
-
-    pub(super) fn on_verify_answer(&mut self, result: Result<Reply, Error>) {
-        if matches!(&self.state, State::Verifying(verify) if verify.telling) {
-            self.on_told(result);
-        } else if matches!(&self.state, State::Verifying(verify) if verify.looks) {
-            self.on_looked_at_claim(result);
-        } else if self.looks_for_request() {
-            self.on_request_found(result);
-        } else {
-            self.on_marked(result);
+    pub(super) fn on_verify_answer(&mut self, verify: &Verify, result: Result<Reply, Error>) {
+        match verify.step {
+            _ if verify.telling => self.on_told(result),
+            _ if verify.looks => self.on_looked_at_claim(result),
+            Step::Request => self.on_request_found(result),
+            _ => self.on_marked(result),
         }
     }
 
@@ -316,13 +293,8 @@ impl Machine {
         if once {
             return self.end_of_pass();
         }
-        let pause = budget::backoff(
-            self.retries,
-            self.settings.backoff_min,
-            self.settings.backoff_max,
-        );
+        let pause = self.pause_after(self.retries);
         self.retries += 1;
-        let pause = self.rng.jitter(pause);
         self.look_again_at(self.now.mono + pause);
     }
 
