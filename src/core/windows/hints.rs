@@ -121,8 +121,9 @@ fn rewritten(text: &str) -> String {
         } else if kind(first).0 {
             let end = rest.find(|c| !kind(c).0).unwrap_or(rest.len());
             let word = &rest[..end];
-            let ours = WORDS.iter().find(|(theirs, _)| *theirs == word);
-            let ours = ours.map_or(word, |(_, ours)| *ours);
+            let is_it = |theirs: &str| theirs.split(' ').any(|known| known == word);
+            let ours = WORDS.iter().find(|(_, theirs)| is_it(theirs));
+            let ours = ours.map_or(word, |(ours, _)| *ours);
             // Days as people write them, the first letter large.
             let mut letters = ours.chars();
             out.extend(letters.next().map(|c| c.to_ascii_uppercase()));
