@@ -71,83 +71,49 @@ impl Refusal {
         ]
     }
 
+    /// Its label, its gate and its exit code.
+    fn names(&self) -> (&'static str, &'static str, u8) {
+        match self {
+            Refusal::NotRequired => ("not_required", "detectors", 0),
+            Refusal::Unknown(_) => ("detector", "detectors", 6),
+            Refusal::KillSwitch(_) => ("kill_switch", "kill switch", 5),
+            Refusal::Configuration(_) => ("configuration", "configuration", 2),
+            Refusal::Paused(_) => ("paused", "pause", 5),
+            Refusal::Window(_) => ("window", "window", 7),
+            Refusal::Cooldown(_) => ("cooldown", "cooldown", 8),
+            Refusal::Budget(_) => ("budget", "budget", 8),
+            Refusal::Health(_) => ("health", "health", 3),
+            Refusal::Policy(_) => ("policy", "policies", 3),
+            Refusal::Line(_) => ("line", "line", 5),
+            Refusal::Wave(_) => ("wave", "wave", 4),
+            Refusal::NotTurn(_) => ("not_turn", "turn", 4),
+            Refusal::Etcd(_) => ("etcd", "etcd", 1),
+            Refusal::Lost(_) => ("lost", "turn", 1),
+            Refusal::Aborted(_) => ("aborted", "attempt", 1),
+            Refusal::DryRun => ("dry_run", "dry run", 0),
+        }
+    }
+
     /// The label in metrics and logs.
     pub fn label(&self) -> &'static str {
-        match self {
-            Refusal::NotRequired => "not_required",
-            Refusal::Unknown(_) => "detector",
-            Refusal::KillSwitch(_) => "kill_switch",
-            Refusal::Configuration(_) => "configuration",
-            Refusal::Paused(_) => "paused",
-            Refusal::Window(_) => "window",
-            Refusal::Cooldown(_) => "cooldown",
-            Refusal::Budget(_) => "budget",
-            Refusal::Health(_) => "health",
-            Refusal::Policy(_) => "policy",
-            Refusal::Line(_) => "line",
-            Refusal::Wave(_) => "wave",
-            Refusal::NotTurn(_) => "not_turn",
-            Refusal::Etcd(_) => "etcd",
-            Refusal::Lost(_) => "lost",
-            Refusal::Aborted(_) => "aborted",
-            Refusal::DryRun => "dry_run",
-        }
+        self.names().0
     }
 
     /// The gate that refuses, one of [`GATES`](super::verdict::GATES) where it is one.
     pub fn gate(&self) -> &'static str {
-        match self {
-            Refusal::NotRequired | Refusal::Unknown(_) => "detectors",
-            Refusal::KillSwitch(_) => "kill switch",
-            Refusal::Configuration(_) => "configuration",
-            Refusal::Paused(_) => "pause",
-            Refusal::Window(_) => "window",
-            Refusal::Cooldown(_) => "cooldown",
-            Refusal::Budget(_) => "budget",
-            Refusal::Health(_) => "health",
-            Refusal::Policy(_) => "policies",
-            Refusal::Line(_) => "line",
-            Refusal::Wave(_) => "wave",
-            Refusal::NotTurn(_) | Refusal::Lost(_) => "turn",
-            Refusal::Etcd(_) => "etcd",
-            Refusal::Aborted(_) => "attempt",
-            Refusal::DryRun => "dry run",
-        }
+        self.names().1
+    }
+
+    /// The exit code of `--once`.
+    pub fn exit_code(&self) -> u8 {
+        self.names().2
     }
 
     /// What its gate says: what could not be known is told apart from a no.
     pub fn word(&self) -> Word {
         match self {
             Refusal::Unknown(_) | Refusal::Etcd(_) | Refusal::Lost(_) => Word::Unknown,
-            Refusal::NotRequired
-            | Refusal::KillSwitch(_)
-            | Refusal::Configuration(_)
-            | Refusal::Paused(_)
-            | Refusal::Window(_)
-            | Refusal::Cooldown(_)
-            | Refusal::Budget(_)
-            | Refusal::Health(_)
-            | Refusal::Policy(_)
-            | Refusal::Line(_)
-            | Refusal::Wave(_)
-            | Refusal::NotTurn(_)
-            | Refusal::Aborted(_)
-            | Refusal::DryRun => Word::Blocks,
-        }
-    }
-
-    /// The exit code of `--once`.
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Refusal::NotRequired | Refusal::DryRun => 0,
-            Refusal::Etcd(_) | Refusal::Lost(_) | Refusal::Aborted(_) => 1,
-            Refusal::Configuration(_) => 2,
-            Refusal::Health(_) | Refusal::Policy(_) => 3,
-            Refusal::NotTurn(_) | Refusal::Wave(_) => 4,
-            Refusal::KillSwitch(_) | Refusal::Paused(_) | Refusal::Line(_) => 5,
-            Refusal::Unknown(_) => 6,
-            Refusal::Window(_) => 7,
-            Refusal::Cooldown(_) | Refusal::Budget(_) => 8,
+            _ => Word::Blocks,
         }
     }
 
