@@ -3,7 +3,7 @@
 use etcd_rs_sync::{Error, Reply, Request};
 use std::time::Duration;
 
-use super::{Machine, Stage, State};
+use super::Machine;
 use crate::core::io::{Action, Ticket};
 use crate::core::{Note, Refusal};
 
@@ -22,40 +22,8 @@ pub(super) struct Lease {
 }
 
 impl Machine {
-    /// Whether the place still hangs on the lease, so that its end must be acted on.
-    pub(super) fn needs_lease(&self) -> bool {
-        match &self.state {
-            State::Entering(..) | State::Counting | State::Queued | State::TakingAway(_) => true,
-            State::Gates(gates) => matches!(gates.stage(), Stage::Waiting | Stage::PostLock),
-            State::Noting(noting) => {
-                matches!(noting.gates.stage(), Stage::Waiting | Stage::PostLock)
-            }
-            State::SelfTest
-            | State::ReadOwn
-            | State::Registering(_)
-            | State::Unregistering(_)
-            | State::Clearing(..)
-            | State::Removing(_)
-            | State::Idle(_)
-            | State::Granting(..)
-            | State::Leaving(..)
-            | State::Left(_)
-            | State::Committing(_)
-            | State::Fencing(_)
-            | State::Draining(_)
-            | State::Moving(..)
-            | State::LastLook(_)
-            | State::Rebooting { .. }
-            | State::Holding(..)
-            | State::Verifying(_)
-            | State::Ending(_)
-            | State::Stopping
-            | State::Stopped => false,
-        }
-    }
-
     pub(super) fn on_lease_time(&mut self) {
-        if !self.needs_lease() {
+        if !self.state.needs_lease() {
             return;
         }
         let now = self.now.mono;
@@ -158,7 +126,7 @@ impl Machine {
                     lease.deadline = lease.deadline.max(sent_at + ttl - ttl / LEASE_MARGIN);
                     lease.renew_at = sent_at + ttl / 3;
                 }
-                None if self.needs_lease() => {
+                None if self.state.needs_lease() => {
                     self.leave(Refusal::Lost("the lease is gone".to_owned()));
                 }
                 None => {}

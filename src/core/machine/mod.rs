@@ -268,7 +268,7 @@ impl Machine {
         let lease = self
             .lease
             .as_ref()
-            .filter(|_| self.needs_lease())
+            .filter(|_| self.state.needs_lease())
             .map(|lease| match lease.renewing {
                 Some(_) => lease.deadline,
                 None => lease.deadline.min(lease.renew_at),

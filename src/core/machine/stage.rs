@@ -1,5 +1,7 @@
 //! When the gates are judged, and what there is to find out then.
 
+use super::Commitment;
+
 /// When the gates are judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
@@ -78,13 +80,14 @@ impl Gates {
         self.stage
     }
 
-    pub(super) fn name(self) -> &'static str {
+    /// What a state tells of itself that judges them.
+    pub(super) fn told(self) -> (&'static str, Commitment, bool) {
         match self.stage {
-            Stage::PreLock => "checking",
-            Stage::Waiting => "queued",
-            Stage::PostLock => "turn",
-            Stage::Resume => "draining",
-            Stage::Retry => "rebooting",
+            Stage::PreLock => ("checking", Commitment::None, false),
+            Stage::Waiting => ("queued", Commitment::Queued, true),
+            Stage::PostLock => ("turn", Commitment::Queued, true),
+            Stage::Resume => ("draining", Commitment::Committed, false),
+            Stage::Retry => ("rebooting", Commitment::Committed, false),
         }
     }
 
@@ -117,9 +120,6 @@ impl Gates {
 
     /// Whether a commit has been made already, so that the budget counts this very attempt.
     pub(super) fn committed(self) -> bool {
-        match self.stage {
-            Stage::PreLock | Stage::Waiting | Stage::PostLock => false,
-            Stage::Resume | Stage::Retry => true,
-        }
+        self.told().1 == Commitment::Committed
     }
 }

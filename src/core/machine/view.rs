@@ -1,6 +1,6 @@
 //! What can be seen of a machine from outside.
 
-use super::{Entry, Gates, Machine, Queue, Stage, State};
+use super::{Entry, Machine, Queue, State};
 use crate::core::Refusal;
 use crate::core::text::rfc3339;
 use crate::core::verdict::Verdict;
@@ -108,39 +108,37 @@ impl Commitment {
 }
 
 impl State {
-    /// The same as far as the state alone tells.
-    fn commitment(&self) -> Option<Commitment> {
-        match self {
-            State::SelfTest | State::ReadOwn | State::Registering(_) | State::Removing(_) => {
-                Some(Commitment::Unknown)
-            }
+    /// Its name, the same as far as the state alone tells, and whether the place hangs on the lease.
+    fn told(&self) -> (&'static str, Option<Commitment>, bool) {
+        use Commitment::{Committed, None, Queued, Unknown};
+        let of = |entry: &Entry| match entry {
+            Entry::Join => Queued,
             // A commit of the process before may still be on its way.
-            State::Granting(Entry::TakeOver(_), _) | State::Entering(Entry::TakeOver(_), _) => {
-                Some(Commitment::Unknown)
+            Entry::TakeOver(_) => Unknown,
+        };
+        let (name, commitment, leased) = match self {
+            State::SelfTest | State::ReadOwn | State::Registering(_) | State::Removing(_) => {
+                ("starting", Unknown, false)
             }
+            State::Idle(_) | State::Unregistering(_) | State::Clearing(..) => ("idle", None, false),
+            State::Gates(gates) => gates.told(),
+            State::Noting(noting) => noting.gates.told(),
+            State::Granting(entry, _) => ("joining", of(entry), false),
+            State::Entering(entry, _) => ("joining", of(entry), true),
+            State::Counting | State::Queued | State::TakingAway(_) => ("queued", Queued, true),
             // So may a copy of one that was refused.
-            State::Leaving(..) | State::Left(_) => Some(Commitment::Unknown),
-            State::Idle(_) | State::Unregistering(_) | State::Clearing(..) => {
-                Some(Commitment::None)
-            }
-            State::Gates(gates) => Some(gates.commitment()),
-            State::Noting(noting) => Some(noting.gates.commitment()),
-            State::Granting(Entry::Join, _)
-            | State::Entering(Entry::Join, _)
-            | State::Counting
-            | State::Queued
-            | State::TakingAway(_) => Some(Commitment::Queued),
-            State::Committing(_)
-            | State::Fencing(_)
-            | State::Draining(_)
-            | State::Moving(..)
-            | State::LastLook(_)
-            | State::Rebooting { .. }
-            | State::Holding(..)
-            | State::Verifying(_)
-            | State::Ending(_) => Some(Commitment::Committed),
-            State::Stopping | State::Stopped => None,
-        }
+            State::Leaving(..) | State::Left(_) => ("leaving", Unknown, false),
+            State::Committing(_) => ("committing", Committed, false),
+            State::Fencing(_) => ("fencing", Committed, false),
+            State::Draining(_) => ("draining", Committed, false),
+            State::Moving(..) | State::LastLook(_) => ("committed", Committed, false),
+            State::Rebooting { .. } => ("rebooting", Committed, false),
+            State::Holding(..) => ("holding", Committed, false),
+            State::Verifying(_) => ("verifying", Committed, false),
+            State::Ending(_) => ("releasing", Committed, false),
+            State::Stopping | State::Stopped => return ("stopping", Option::None, false),
+        };
+        (name, Some(commitment), leased)
     }
 
     /// Every [name](State::name) there is, so that metrics can name them all from the start.
@@ -165,41 +163,22 @@ impl State {
 
     /// A fixed name, for logs and metrics.
     pub fn name(&self) -> &'static str {
-        match self {
-            State::SelfTest | State::ReadOwn | State::Registering(_) | State::Removing(_) => {
-                "starting"
-            }
-            State::Idle(_) | State::Unregistering(_) | State::Clearing(..) => "idle",
-            State::Gates(gates) => gates.name(),
-            State::Noting(noting) => noting.gates.name(),
-            State::Granting(..) | State::Entering(..) => "joining",
-            State::Counting | State::Queued | State::TakingAway(_) => "queued",
-            State::Leaving(..) | State::Left(_) => "leaving",
-            State::Committing(_) => "committing",
-            State::Fencing(_) => "fencing",
-            State::Draining(_) => "draining",
-            State::Moving(..) | State::LastLook(_) => "committed",
-            State::Rebooting { .. } => "rebooting",
-            State::Holding(..) => "holding",
-            State::Verifying(_) => "verifying",
-            State::Ending(_) => "releasing",
-            State::Stopping | State::Stopped => "stopping",
-        }
+        self.told().0
     }
-}
 
-impl Gates {
-    fn commitment(self) -> Commitment {
-        match self.stage() {
-            Stage::PreLock => Commitment::None,
-            Stage::Waiting | Stage::PostLock => Commitment::Queued,
-            Stage::Resume | Stage::Retry => Commitment::Committed,
-        }
+    fn commitment(&self) -> Option<Commitment> {
+        self.told().1
+    }
+
+    /// Whether the place still hangs on the lease, so that its end must be acted on.
+    pub(super) fn needs_lease(&self) -> bool {
+        self.told().2
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Gates, Stage};
     use super::*;
     use crate::core::Refusal;
 

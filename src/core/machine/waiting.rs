@@ -25,7 +25,7 @@ impl Machine {
             WatchEvent::Stands => queue.blind = None,
             WatchEvent::Failing(_) => {}
             WatchEvent::Deleted(key) if key == own.as_bytes() => {
-                if self.needs_lease() {
+                if self.state.needs_lease() {
                     self.leave(Refusal::Lost("the claim was deleted".to_owned()));
                 }
                 return;
