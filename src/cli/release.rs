@@ -106,19 +106,15 @@ fn take(
 }
 
 fn entry(node: &str, found: &Found, reason: &str, by: String, now: Timestamp) -> History {
-    let claim = found.claim.as_ref().ok();
+    let claim = found.claim.as_ref();
     History {
         v: RECORD_VERSION,
         node: node.to_owned(),
         outcome: "released".to_owned(),
         detail: reason.to_owned(),
-        reasons: claim.map_or_else(Vec::new, |claim| claim.reasons.clone()),
-        since: claim.map_or_else(String::new, |claim| claim.since.clone()),
-        committed_at: claim.and_then(|claim| claim.committed_at.clone()),
         ended_at: rfc3339(now),
         by: Some(by),
-        count: None,
-        passed: claim.map_or_else(Vec::new, |claim| claim.passed.clone()),
+        ..claim.map(History::of).unwrap_or_default()
     }
 }
 

@@ -260,6 +260,19 @@ pub struct History {
 }
 
 impl History {
+    /// An entry of an attempt that had this claim, but for how it ended.
+    pub fn of(claim: &Claim) -> History {
+        History {
+            v: RECORD_VERSION,
+            node: claim.node.clone(),
+            reasons: claim.reasons.clone(),
+            since: claim.since.clone(),
+            committed_at: claim.committed_at.clone(),
+            passed: claim.passed.clone(),
+            ..History::default()
+        }
+    }
+
     /// Whether the two differ in nothing but their times.
     pub fn is_like(&self, other: &History) -> bool {
         (&self.outcome, &self.detail, &self.reasons)

@@ -122,17 +122,11 @@ impl Machine {
             Outcome::TakenAway | Outcome::Unrecorded => ("taken-away", String::new()),
         };
         History {
-            v: RECORD_VERSION,
             node: self.settings.node.clone(),
             outcome: outcome.to_owned(),
             detail,
-            reasons: claim.reasons.clone(),
-            since: claim.since.clone(),
-            committed_at: claim.committed_at.clone(),
             ended_at: now.to_owned(),
-            by: None,
-            count: None,
-            passed: claim.passed.clone(),
+            ..History::of(claim)
         }
     }
 

@@ -8,7 +8,7 @@ use super::{Machine, State, answer, grant_request, words};
 use crate::core::Note;
 use crate::core::text::{rfc3339, seconds};
 use crate::lock::outcome::{self, Write};
-use crate::lock::record::{HISTORY_TTL, RECORD_VERSION};
+use crate::lock::record::HISTORY_TTL;
 use crate::lock::{Claim, History, Keys, request};
 
 /// Taking away a claim: first the lease of the history entry, then one transaction. Or saying that its node failed.
@@ -82,17 +82,12 @@ impl Machine {
         };
         let now = rfc3339(self.now.wall);
         let history = History {
-            v: RECORD_VERSION,
             node: node.clone(),
             outcome: "taken-away".to_owned(),
             detail: "hold_timeout_sec passed, and the node neither moved its claim nor said that it is healthy".to_owned(),
-            reasons: away.claim.reasons.clone(),
-            since: away.claim.since.clone(),
-            committed_at: away.claim.committed_at.clone(),
             ended_at: now.clone(),
             by: Some(self.settings.node.clone()),
-            count: None,
-            passed: away.claim.passed.clone(),
+            ..History::of(&away.claim)
         };
         Request::Txn(request::take_away(
             keys,
