@@ -62,10 +62,10 @@ pub fn join(keys: &Keys, claim: &Claim, lease: i64, member: bool) -> Txn {
     }
 }
 
-/// Do this while a claim has these revisions. Otherwise answer it as it is.
-fn over_claim(key: String, (create, modified): (i64, i64), acts: Vec<Op>) -> Txn {
+/// Do this while a claim has the revisions seen. Otherwise answer it as it is.
+fn over_claim(key: String, seen: &Held, acts: Vec<Op>) -> Txn {
     Txn {
-        compares: same(key.as_bytes(), create, modified),
+        compares: same(key.as_bytes(), seen.create, seen.modified),
         success: acts,
         failure: vec![read(key)],
     }
@@ -75,13 +75,13 @@ fn over_claim(key: String, (create, modified): (i64, i64), acts: Vec<Op>) -> Txn
 pub fn rewrite(keys: &Keys, seen: &Held, claim: &Claim, lease: i64) -> Txn {
     let key = keys.claim(&claim.node);
     let write = put(key.clone(), claim, lease);
-    over_claim(key, (seen.create, seen.modified), vec![write])
+    over_claim(key, seen, vec![write])
 }
 
 /// Delete a claim that still has the revisions seen. Otherwise answer it as it is.
-pub fn remove(keys: &Keys, node: &str, create: i64, modified: i64) -> Txn {
+pub fn remove(keys: &Keys, node: &str, seen: &Held) -> Txn {
     let key = keys.claim(node);
-    over_claim(key.clone(), (create, modified), vec![delete(key)])
+    over_claim(key.clone(), seen, vec![delete(key)])
 }
 
 /// Take away, and say so in the history, the committed claim of a node that never returned, while its health report is the one
@@ -89,10 +89,10 @@ pub fn remove(keys: &Keys, node: &str, create: i64, modified: i64) -> Txn {
 /// order, decided.
 pub fn take_away(
     keys: &Keys,
-    (node, create, modified, report): (&str, i64, i64, i64),
+    (node, seen, report): (&str, &Held, i64),
     (history, lease, time): (&History, i64, &str),
 ) -> Txn {
-    let mut txn = remove(keys, node, create, modified);
+    let mut txn = remove(keys, node, seen);
     txn.compares.push(unchanged(keys.alive(node), report));
     txn.success.push(delete(keys.failed(node)));
     txn.success
@@ -255,22 +255,22 @@ pub fn fence(keys: &Keys, seen: &Held) -> Txn {
         ignore_lease: true,
         ..Put::new(key.clone(), encode(&seen.claim), 0)
     };
-    over_claim(key, (seen.create, seen.modified), vec![Op::Put(write)])
+    over_claim(key, seen, vec![Op::Put(write)])
 }
 
 /// Whether a committed claim is still as it was; writes nothing.
 pub fn confirm(keys: &Keys, node: &str, seen: &Held) -> Txn {
-    over_claim(keys.claim(node), (seen.create, seen.modified), vec![])
+    over_claim(keys.claim(node), seen, vec![])
 }
 
 /// Say that the reboot failed whose claim still has the revisions seen; once for each claim. Otherwise answer the claim.
-pub fn mark(keys: &Keys, (create, modified): (i64, i64), failure: &Failure) -> Txn {
+pub fn mark(keys: &Keys, seen: &Held, failure: &Failure) -> Txn {
     let claim = keys.claim(&failure.node);
     let said = keys.failed(&failure.node);
     let say = put(said.clone(), failure, 0);
-    let mut txn = over_claim(claim, (create, modified), vec![say]);
+    let mut txn = over_claim(claim, seen, vec![say]);
     // What was said of an earlier claim is older than this one.
-    txn.compares.push(older_than(Span::one(said), create));
+    txn.compares.push(older_than(Span::one(said), seen.create));
     txn
 }
 
@@ -295,7 +295,7 @@ pub struct Release<'a> {
 /// End an attempt. When the claim is not the one seen, answer it and the registration.
 pub fn release(keys: &Keys, release: &Release<'_>) -> Txn {
     let node = release.seen.claim.node.as_str();
-    let mut txn = remove(keys, node, release.seen.create, release.seen.modified);
+    let mut txn = remove(keys, node, release.seen);
     let acts = &mut txn.success;
     acts.push(put(keys.node(node), release.registration, 0));
     acts.extend(waves::named(keys, release.registration, release.was));

@@ -307,21 +307,26 @@ fn the_queue_before_a_claim_is_read_past_whatever_lies_in_between() {
 
 #[test]
 fn a_failure_is_marked_once_for_the_claim_that_was_seen() {
-    let (claim, failed) = ("ns/rc/claims/a", "ns/rc/line/failed/a");
+    let (key, failed) = ("ns/rc/claims/a", "ns/rc/line/failed/a");
     let older = Compare {
         result: etcd_rs_sync::Is::Less,
         ..Compare::mod_revision(Span::one(failed), 3)
     };
     let marked = Txn {
         compares: vec![
-            Compare::create_revision(Span::one(claim), 3),
-            Compare::mod_revision(Span::one(claim), 5),
+            Compare::create_revision(Span::one(key), 3),
+            Compare::mod_revision(Span::one(key), 5),
             older,
         ],
         success: vec![Op::Put(Put::new(failed, encode(&failure()), 0))],
-        failure: vec![Op::Range(Range::of(Span::one(claim)))],
+        failure: vec![Op::Range(Range::of(Span::one(key)))],
     };
-    assert_eq!(request::mark(&keys(), (3, 5), &failure()), marked);
+    let seen = Held {
+        create: 3,
+        modified: 5,
+        claim: decode(&claim("a", "rebooting")).unwrap(),
+    };
+    assert_eq!(request::mark(&keys(), &seen, &failure()), marked);
 }
 
 #[test]

@@ -57,7 +57,7 @@ impl Machine {
             State::ReadOwn | State::Left(_) => self.own_request(),
             State::Registering(record) => self.registering_request(record),
             State::Unregistering(_) => self.unregistering_request(),
-            State::Removing(found) => request::remove(keys, node, found.create, found.modified),
+            State::Removing(held) => request::remove(keys, node, held),
             State::Noting(noting) => self.noting_request(noting),
             State::Granting(_, grant) => return Some(grant_request(grant.id, grant.ttl)),
             State::Entering(entry, claim) => self.entering_request(entry, claim)?,
@@ -113,7 +113,9 @@ impl Machine {
                 self.on_entered(&entry.clone(), *claim.clone(), result);
             }
             State::Counting => self.on_counted(result),
-            State::TakingAway(_) | State::Clearing(..) => self.on_taken_away(result),
+            State::TakingAway(away) | State::Clearing(away, _) => {
+                self.on_taken_away(&away.clone(), result);
+            }
             State::Leaving(..) => self.on_left(result),
             State::Committing(pending) => self.on_committed(pending.clone(), result),
             State::Fencing(pending) => self.on_fenced(pending.clone(), result),

@@ -143,10 +143,10 @@ impl Machine {
         let code = refusal.exit_code().max(1);
         self.go(State::Holding(stage, refusal));
         // What is to be told goes out at once, and a pass ends only when it is told.
-        let pause = match self.failure_to_tell() {
-            Some(_) => Duration::ZERO,
-            None if self.settings.mode != Mode::Daemon => return self.exit(code),
-            None => self.check_pause(),
+        let pause = match self.failure_to_tell().is_some() {
+            true => Duration::ZERO,
+            false if self.settings.mode != Mode::Daemon => return self.exit(code),
+            false => self.check_pause(),
         };
         self.timer = Some(self.now.mono + pause);
     }

@@ -133,12 +133,20 @@ impl Machine {
                     Entry::Join => revision,
                     Entry::TakeOver(seen) => seen.create,
                 };
-                self.entered(create, revision, claim, all);
+                let modified = revision;
+                self.entered(
+                    Held {
+                        create,
+                        modified,
+                        claim,
+                    },
+                    all,
+                );
             }
             // The copy of a join whose answer was lost.
             Ok(Write::Refused(Some(found))) if found.lease == lease => {
                 match found.held_by(&self.session) {
-                    Some(held) => self.entered(held.create, held.modified, held.claim, all),
+                    Some(held) => self.entered(held, all),
                     None => self.start_over(lease),
                 }
             }
@@ -148,16 +156,12 @@ impl Machine {
     }
 
     /// In the queue, as one of `all` as far as the answer says.
-    pub(super) fn entered(&mut self, create: i64, modified: i64, claim: Claim, all: u32) {
+    fn entered(&mut self, held: Held, all: u32) {
         // Whoever had the place before cannot commit it any more.
         self.began = self
             .began
-            .map(|(cluster, began)| (cluster, began.min(create - 1)));
-        self.held = Some(Held {
-            create,
-            modified,
-            claim,
-        });
+            .map(|(cluster, began)| (cluster, began.min(held.create - 1)));
+        self.held = Some(held);
         if self.writes_place_anew() {
             return;
         }

@@ -14,7 +14,7 @@ use crate::core::text::rfc3339;
 use crate::core::{Note, Refusal};
 use crate::lock::outcome::{self, Found, GateRead, Write};
 use crate::lock::record::RECORD_VERSION;
-use crate::lock::{Claim, Failure, FailureKind, Held, request};
+use crate::lock::{Failure, FailureKind, Held, request};
 
 /// The share of `reboot_timeout_sec` for which a node that is back may be ill before it says so.
 const ILLNESS: u32 = 4;
@@ -70,8 +70,8 @@ impl Machine {
     }
 
     /// What is to be said of the own claim, once: that it is held after a reboot command ran, or that its node is back and ill.
-    /// With the revisions that the claim must still have.
-    pub(super) fn failure_to_tell(&self) -> Option<((i64, i64), Failure)> {
+    /// With the claim that must still stand so.
+    pub(super) fn failure_to_tell(&self) -> Option<(&Held, Failure)> {
         let held = self
             .held
             .as_ref()
@@ -83,20 +83,15 @@ impl Machine {
         } else {
             return None;
         };
-        let failure = self.own_failure(held, kind, &detail);
-        Some(((held.create, held.modified), failure))
-    }
-
-    pub(super) fn own_failure(&self, held: &Held, kind: FailureKind, detail: &str) -> Failure {
-        self.failure(&self.settings.node, held.create, &held.claim, kind, detail)
+        let failure = self.failure(&self.settings.node, held, kind, &detail);
+        Some((held, failure))
     }
 
     /// That the reboot of this claim failed.
-    fn failure(
+    pub(super) fn failure(
         &self,
         node: &str,
-        create: i64,
-        claim: &Claim,
+        held: &Held,
         kind: FailureKind,
         detail: &str,
     ) -> Failure {
@@ -104,11 +99,11 @@ impl Machine {
         Failure {
             v: RECORD_VERSION,
             node: node.to_owned(),
-            claim: create,
+            claim: held.create,
             kind,
             detail: detail.to_owned(),
-            reasons: claim.reasons.clone(),
-            target: claim.target.clone(),
+            reasons: held.claim.reasons.clone(),
+            target: held.claim.target.clone(),
             since: rfc3339(self.now.wall),
             by: (node != own).then(|| own.clone()),
         }
@@ -133,20 +128,14 @@ impl Machine {
 
     pub(super) fn tell_request(&self, away: &TakingAway, waited: Duration) -> Request {
         let node = away.node(&self.settings.keys);
-        let (kind, why) = (FailureKind::NotBack, stands_still(&away.claim, waited));
-        let failure = self.failure(node, away.create, &away.claim, kind, &why);
-        let seen = (away.create, away.modified);
-        let mark = request::mark(&self.settings.keys, seen, &failure);
-        Request::Txn(mark)
+        let why = stands_still(&away.held.claim, waited);
+        let failure = self.failure(node, &away.held, FailureKind::NotBack, &why);
+        Request::Txn(request::mark(&self.settings.keys, &away.held, &failure))
     }
 
     /// That another node failed was told, or need not be told any more: it moved, or somebody else told it.
-    pub(super) fn on_told_of(&mut self, result: Result<Reply, Error>) {
-        let (State::TakingAway(away) | State::Clearing(away, _)) = &self.state else {
-            return;
-        };
+    pub(super) fn on_told_of(&mut self, away: &TakingAway, result: Result<Reply, Error>) {
         let node = away.node(&self.settings.keys).to_owned();
-        let (key, modified) = (away.key.clone(), away.modified);
         match answer(result, outcome::write) {
             Ok(Write::Done(_)) => self.note(
                 Note::error(
@@ -161,7 +150,7 @@ impl Machine {
             Ok(Write::Refused(_)) => {}
             Err(why) => return self.not_looked_after(&why),
         }
-        self.sight.told(&key, modified);
+        self.sight.told(&away.key, away.held.modified);
         self.looked_after(State::Queued);
     }
 }
@@ -188,6 +177,7 @@ fn looks_old((node, found): (&str, &Found), own: Duration, now: Timestamp) -> Op
 mod tests {
     use super::super::sight::Sight;
     use super::*;
+    use crate::lock::Claim;
     use crate::lock::Phase;
 
     const OWN: Duration = Duration::from_secs(50);

@@ -60,8 +60,8 @@ impl Machine {
         }
         let mut history = self.history_of(&held.claim, verify, &now);
         let helped = verify.outcome != Outcome::Completed || verify.cleared;
-        let failure =
-            (!helped).then(|| self.own_failure(held, FailureKind::NotCleared, &history.detail));
+        let (node, why) = (&self.settings.node, &history.detail);
+        let failure = (!helped).then(|| self.failure(node, held, FailureKind::NotCleared, why));
         let mut lease = self.fresh_lease();
         let mut time = now.clone();
         if let Some((last, key, id)) = &self.last_entry

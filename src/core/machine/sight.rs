@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::judge::stands;
 use super::taking_away::{End, TakingAway};
 use super::{Machine, State};
 use crate::core::line::Still;
 use crate::core::settings::Mode;
 use crate::core::{Refusal, Verdict};
-use crate::lock::Claim;
 use crate::lock::outcome::{Found, GateRead};
 use crate::lock::request::Others;
 use crate::lock::waves::Member;
+use crate::lock::{Claim, Held};
 
 /// The committed claims of others, by key, as they were read or told last.
 #[derive(Debug, Default)]
@@ -24,9 +25,7 @@ pub(super) struct Sight {
 /// Another node's claim past its commit.
 #[derive(Debug)]
 pub(super) struct Seen {
-    create: i64,
-    modified: i64,
-    claim: Box<Claim>,
+    held: Box<Held>,
     /// Since when it is known at this mod revision.
     since: Duration,
     /// When its node was last found healthy though it stood still; `since` when never.
@@ -38,32 +37,25 @@ pub(super) struct Seen {
 impl Seen {
     /// When it stood still for as long as it may; `own` is what this node allows itself, for a claim that does not say.
     fn late_at(&self, own: Duration) -> Duration {
-        self.since + self.claim.patience(own)
+        self.since + self.held.claim.patience(own)
     }
 }
 
 impl Sight {
     /// Takes note of a claim as it was found.
     pub(super) fn look(&mut self, key: &str, found: &Found, now: Duration) {
-        match &found.claim {
-            Ok(claim) if claim.phase.committed() => {
-                let known = self.claims.get(key);
-                let same =
-                    |seen: &Seen| (seen.create, seen.modified) == (found.create, found.modified);
-                if !known.is_some_and(same) {
-                    let claim = claim.clone();
-                    self.insert(key, (found.create, found.modified), claim, now);
-                }
-            }
-            _ => self.forget(key),
+        let Some(held) = found.held().filter(|held| held.claim.phase.committed()) else {
+            return self.forget(key);
+        };
+        let known = self.claims.get(key);
+        if !known.is_some_and(|seen| stands(&seen.held, Some(found))) {
+            self.insert(key, held, now);
         }
     }
 
-    fn insert(&mut self, key: &str, (create, modified): (i64, i64), claim: Claim, now: Duration) {
+    fn insert(&mut self, key: &str, held: Held, now: Duration) {
         let seen = Seen {
-            create,
-            modified,
-            claim: Box::new(claim),
+            held: Box::new(held),
             since: now,
             well_at: now,
             told: false,
@@ -79,10 +71,19 @@ impl Sight {
         claim: Option<&Claim>,
         now: Duration,
     ) {
-        let known = self.claims.remove(key).map(|seen| seen.create);
+        let known = self.claims.remove(key).map(|seen| seen.held.create);
         let claim = claim.filter(|claim| claim.phase.committed());
         if let (Some(create), Some(claim)) = (create.or(known), claim) {
-            self.insert(key, (create, modified), claim.clone(), now);
+            let claim = claim.clone();
+            self.insert(
+                key,
+                Held {
+                    create,
+                    modified,
+                    claim,
+                },
+                now,
+            );
         }
     }
 
@@ -94,7 +95,7 @@ impl Sight {
     /// The failure of a claim that still is what it was is told.
     pub(super) fn told(&mut self, key: &str, modified: i64) {
         let seen = self.claims.get_mut(key);
-        if let Some(seen) = seen.filter(|seen| seen.modified == modified) {
+        if let Some(seen) = seen.filter(|seen| seen.held.modified == modified) {
             seen.told = true;
         }
     }
@@ -122,9 +123,9 @@ impl Sight {
         let late = late.filter(|(_, seen)| seen.late_at(own) <= now);
         late.map(|(key, seen)| Still {
             node: key.strip_prefix(claims).unwrap_or(key).to_owned(),
-            claim: seen.create,
-            target: seen.claim.target.clone(),
-            why: stands_still(&seen.claim, now.saturating_sub(seen.since)),
+            claim: seen.held.create,
+            target: seen.held.claim.target.clone(),
+            why: stands_still(&seen.held.claim, now.saturating_sub(seen.since)),
         })
         .collect()
     }
@@ -149,14 +150,9 @@ impl Sight {
         limit: Duration,
         own: Duration,
     ) -> Option<(Duration, TakingAway)> {
-        let at = |seen: &Seen| seen.well_at + limit.max(seen.claim.patience(own));
+        let at = |seen: &Seen| seen.well_at + limit.max(seen.held.claim.patience(own));
         let (key, seen) = self.claims.iter().min_by_key(|(_, seen)| at(seen))?;
-        let end = End::Taken {
-            report: None,
-            lease: 0,
-            granted: false,
-        };
-        Some((at(seen), seen.ended(key, end)))
+        Some((at(seen), seen.ended(key, End::Look)))
     }
 }
 
@@ -164,9 +160,7 @@ impl Seen {
     fn ended(&self, key: &str, end: End) -> TakingAway {
         TakingAway {
             key: key.to_owned(),
-            create: self.create,
-            modified: self.modified,
-            claim: self.claim.clone(),
+            held: self.held.clone(),
             end,
         }
     }

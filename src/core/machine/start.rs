@@ -8,7 +8,7 @@ use super::{Entry, Gates, Machine, Outcome, Stage, State, Verify, answer};
 use crate::core::settings::Mode;
 use crate::core::{Note, Refusal};
 use crate::identity::is_same;
-use crate::lock::outcome::{self, Found};
+use crate::lock::outcome::{self, Found, Registered};
 use crate::lock::record::decode;
 use crate::lock::{Claim, Held, NodeRecord, Phase, request};
 
@@ -109,11 +109,7 @@ impl Machine {
     }
 
     /// The table of adoption.
-    fn adopt(
-        &mut self,
-        claim: Option<Found>,
-        registration: Option<(i64, Result<NodeRecord, crate::lock::record::RecordError>)>,
-    ) {
+    fn adopt(&mut self, claim: Option<Found>, registration: Registered) {
         match registration {
             Some((modified, Ok(record))) => self.registration = Some((modified, record)),
             Some((_, Err(error))) => return self.refuse_record("registration", &error.to_string()),
@@ -129,11 +125,12 @@ impl Machine {
             // Why the place was given up is said all the same; what stands there is another story.
             self.note_refusal(&refusal.clone());
         }
-        let held = match &found.claim {
+        let (create, modified) = (found.create, found.modified);
+        let held = match found.claim {
             Ok(claim) => Held {
-                create: found.create,
-                modified: found.modified,
-                claim: claim.clone(),
+                create,
+                modified,
+                claim,
             },
             Err(error) => return self.refuse_record("claim", &error.to_string()),
         };
@@ -144,7 +141,7 @@ impl Machine {
             return;
         }
         if held.claim.phase == Phase::Queued {
-            return self.adopt_queued(found, &held);
+            return self.adopt_queued(held);
         }
         self.judging.reasons.clone_from(&held.claim.reasons);
         let other_boot = held.claim.boot_id != self.settings.boot_id;
@@ -248,7 +245,7 @@ impl Machine {
     }
 
     /// A queued claim of an earlier process on this host, which the instance lock proves dead.
-    fn adopt_queued(&mut self, found: Found, held: &Held) {
+    fn adopt_queued(&mut self, held: Held) {
         let same_boot = held.claim.boot_id == self.settings.boot_id;
         if same_boot {
             // Whoever joined had seen to what was left undone. A place of another boot may be a copy's.
@@ -263,13 +260,13 @@ impl Machine {
                 "adopted",
                 "found this node's place in the queue, left by an earlier process; keeping it",
             ));
-            self.enter_queue(Entry::TakeOver(Box::new(held.clone())));
+            self.enter_queue(Entry::TakeOver(Box::new(held)));
         } else {
             self.note(Note::info(
                 "adopted",
                 "found this node's place in the queue, left by an earlier process; giving it up",
             ));
-            self.go(State::Removing(Box::new(found)));
+            self.go(State::Removing(Box::new(held)));
         }
     }
 

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use super::{Ending, Entry, Gates, Noting, Pending, Stage, TakingAway, Verify};
 use crate::core::Refusal;
-use crate::lock::outcome::{Found, Permit};
-use crate::lock::{Claim, NodeRecord};
+use crate::lock::{Claim, Held, NodeRecord, Permit};
 
 /// Where the node is in its life.
 #[derive(Debug)]
@@ -19,7 +18,7 @@ pub enum State {
     /// Taking away what stands registered under former names; why the last pass ended.
     Unregistering(Refusal),
     /// Deleting a claim that a dead process left.
-    Removing(Box<Found>),
+    Removing(Box<Held>),
     /// Nothing to do until the timer; why the last pass ended.
     Idle(Option<Refusal>),
     /// Judging the gates.

@@ -9,15 +9,13 @@ use crate::core::Note;
 use crate::core::text::{rfc3339, seconds};
 use crate::lock::outcome::{self, Write};
 use crate::lock::record::HISTORY_TTL;
-use crate::lock::{Claim, History, Keys, request};
+use crate::lock::{Held, History, Keys, request};
 
 /// Taking away a claim: first the lease of the history entry, then one transaction. Or saying that its node failed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct TakingAway {
     pub(super) key: String,
-    pub(super) create: i64,
-    pub(super) modified: i64,
-    pub(super) claim: Box<Claim>,
+    pub(super) held: Box<Held>,
     pub(super) end: End,
 }
 
@@ -26,14 +24,13 @@ pub struct TakingAway {
 pub(super) enum End {
     /// Its failure is told: it was seen standing still for so long.
     Told(Duration),
-    /// It is taken away.
-    Taken {
-        /// Mod revision of its node's report, which does not say that it is healthy; 0 for none, `None` before it was looked at.
-        report: Option<i64>,
-        /// The lease of the history entry, and whether it was granted.
-        lease: i64,
-        granted: bool,
-    },
+    /// To be taken away: its node's report is looked at.
+    Look,
+    /// The report with this mod revision (0: there is none) does not say that it is healthy. The lease of the history entry is
+    /// asked for.
+    Grant(i64, i64),
+    /// The same, and it is taken away.
+    Take(i64, i64),
 }
 
 impl TakingAway {
@@ -66,19 +63,9 @@ impl Machine {
         let node = away.node(keys).to_owned();
         let (report, lease) = match away.end {
             End::Told(waited) => return self.tell_request(away, waited),
-            End::Taken { report: None, .. } => {
-                return Request::Range(Range::of(Span::one(keys.alive(&node))));
-            }
-            End::Taken {
-                lease,
-                granted: false,
-                ..
-            } => return grant_request(lease, HISTORY_TTL),
-            End::Taken {
-                report: Some(report),
-                lease,
-                granted: true,
-            } => (report, lease),
+            End::Look => return Request::Range(Range::of(Span::one(keys.alive(&node)))),
+            End::Grant(_, lease) => return grant_request(lease, HISTORY_TTL),
+            End::Take(report, lease) => (report, lease),
         };
         let now = rfc3339(self.now.wall);
         let history = History {
@@ -87,26 +74,21 @@ impl Machine {
             detail: "hold_timeout_sec passed, and the node neither moved its claim nor said that it is healthy".to_owned(),
             ended_at: now.clone(),
             by: Some(self.settings.node.clone()),
-            ..History::of(&away.claim)
+            ..History::of(&away.held.claim)
         };
         Request::Txn(request::take_away(
             keys,
-            (&node, away.create, away.modified, report),
+            (&node, &away.held, report),
             (&history, lease, &now),
         ))
     }
 
     /// The report of a node whose claim stood still for `hold_timeout_sec`.
-    fn on_report_seen(&mut self, result: Result<Reply, Error>) {
-        let (State::TakingAway(away) | State::Clearing(away, _)) = &mut self.state else {
-            return;
-        };
+    fn on_report_seen(&mut self, away: &TakingAway, result: Result<Reply, Error>) {
         match answer(result, outcome::health) {
             Ok((false, modified)) => {
-                if let End::Taken { report, lease, .. } = &mut away.end {
-                    (*report, *lease) = (Some(modified), self.rng.lease_id());
-                }
-                self.begin();
+                let lease = self.rng.lease_id();
+                self.take_on(End::Grant(modified, lease));
             }
             // Up and healthy: it drains, or settles, or its reboot may still come. Its time begins anew.
             Ok((true, _)) => {
@@ -117,26 +99,24 @@ impl Machine {
         }
     }
 
-    pub(super) fn on_taken_away(&mut self, result: Result<Reply, Error>) {
-        let (State::TakingAway(away) | State::Clearing(away, _)) = &mut self.state else {
-            return;
-        };
-        match &mut away.end {
-            End::Told(_) => return self.on_told_of(result),
-            End::Taken { report: None, .. } => return self.on_report_seen(result),
-            End::Taken {
-                granted: granted @ false,
-                ..
-            } => match outcome::granted(result, seconds(HISTORY_TTL)) {
-                Ok(_) => {
-                    *granted = true;
-                    return self.begin();
-                }
+    fn take_on(&mut self, next: End) {
+        if let State::TakingAway(away) | State::Clearing(away, _) = &mut self.state {
+            away.end = next;
+        }
+        self.begin();
+    }
+
+    pub(super) fn on_taken_away(&mut self, away: &TakingAway, result: Result<Reply, Error>) {
+        match away.end {
+            End::Told(_) => return self.on_told_of(away, result),
+            End::Look => return self.on_report_seen(away, result),
+            End::Grant(report, lease) => match outcome::granted(result, seconds(HISTORY_TTL)) {
+                Ok(_) => return self.take_on(End::Take(report, lease)),
                 Err(error) => return self.not_looked_after(&words(&error)),
             },
-            End::Taken { granted: true, .. } => {}
+            End::Take(..) => {}
         }
-        let (node, key) = (away.node(&self.settings.keys).to_owned(), away.key.clone());
+        let node = away.node(&self.settings.keys).to_owned();
         match answer(result, outcome::write) {
             Ok(Write::Done(_)) => self.note(
                 Note::warn(
@@ -151,7 +131,7 @@ impl Machine {
             Err(why) => return self.not_looked_after(&why),
         }
         // Taken away or not, what was known of it is not so any more.
-        self.sight.forget(&key);
+        self.sight.forget(&away.key);
         let now = self.now.mono;
         if let Some(queue) = &mut self.queue {
             queue.count_anew(now);
