@@ -144,6 +144,8 @@ pub struct Process {
     pub commitment: Commitment,
     /// The name in the configuration that it took over last.
     pub named: usize,
+    /// The newest revision when it had its first answer.
+    pub since: Option<i64>,
 }
 
 /// What a machine cannot tell from its own: committed claims that were there before it used etcd in this boot, when it remembers
@@ -155,7 +157,7 @@ pub struct Blind {
     /// The newest revision when it first wrote down, there, that etcd had answered. An answer that was garbled, or that a process
     /// took to its end, tells the next one nothing.
     pub since: Option<i64>,
-    /// Whether it remembered no boot at all.
+    /// Whether it remembered no boot before that.
     pub to_all: bool,
     /// The boots of the other machine that it remembers.
     pub to_boots: Vec<String>,
@@ -230,6 +232,8 @@ pub struct Host {
     pub left: Vec<usize>,
     /// What the ids of all its boots begin with.
     boots_of: String,
+    /// The boot of the running machine that it was copied from, its own until it reboots.
+    pub shared: Option<String>,
     /// Its registration was removed while it was away.
     pub forgotten: bool,
     /// Whether it is down for good until everything is repaired.
@@ -254,6 +258,7 @@ impl Host {
             names: vec![number(&plan.settings.node)],
             left: Vec::new(),
             boots_of: format!("{}-{copy}boot-", plan.settings.node),
+            shared: None,
             up: true,
             boot: 0,
             process: None,
@@ -339,7 +344,10 @@ impl Host {
 
     /// The kernel's boot id.
     pub fn boot_id(&self) -> String {
-        format!("{}{}", self.boots_of, self.boot)
+        match (&self.shared, self.boot) {
+            (Some(shared), 0) => shared.clone(),
+            _ => format!("{}{}", self.boots_of, self.boot),
+        }
     }
 
     /// What the ids of all its boots begin with.
@@ -351,6 +359,7 @@ impl Host {
     pub fn had_boot(&self, boot_id: &str) -> bool {
         let number = boot_id.strip_prefix(self.boots_of()).map(str::parse::<u32>);
         matches!(number, Some(Ok(number)) if number < self.boot)
+            || self.boot > 0 && self.shared.as_deref() == Some(boot_id)
     }
 
     /// Its clocks at a moment.
@@ -430,6 +439,7 @@ impl Process {
             busy: (0, 0),
             named: number(&machine.settings().node),
             commitment: Commitment::Unknown,
+            since: None,
             machine,
         }
     }

@@ -76,6 +76,8 @@ pub struct Copied {
     pub node: usize,
     /// Whether what that one remembered is in the image.
     pub remembers: bool,
+    /// Whether the image was one of the running machine, so that both have its boot id.
+    pub running: bool,
 }
 
 /// When a fault strikes.

@@ -155,6 +155,7 @@ pub(super) fn draw_copy(
     copy.copy_of = Some(Copied {
         node: of,
         remembers: rng.chance(1, 3),
+        running: false,
     });
     copy.settings.memory = rng.chance(1, 2).then(Memory::default);
     copy.starts_at = rng.between(0, quiet_at);
@@ -183,6 +184,9 @@ pub(super) fn draw_copy(
             false => When::Before(node, rng.between(1, 60)),
         };
         faults.push((when, fault));
+    }
+    if let Some(copied) = nodes[index].copy_of.as_mut() {
+        copied.running = rng.chance(1, 2);
     }
 }
 

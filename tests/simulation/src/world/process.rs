@@ -1,6 +1,6 @@
 //! Processes: their start, their inputs, what they ask for, their end.
 
-use reboot_coordinator::core::{Action, Input, Machine};
+use reboot_coordinator::core::{Action, Input, Machine, State};
 
 use super::{Event, MAX_ACTIONS_A_SECOND, MAX_OVERDUE, World};
 use crate::coverage::{STATES, state_index};
@@ -104,8 +104,13 @@ impl World {
             planted.on_input(&mut input, &process.machine);
         }
         self.stats.coverage.count(process.machine.state(), &input);
+        let revision = self.etcd.revision();
+        let tested = matches!(process.machine.state(), State::SelfTest);
         let before = renamed.then(|| number(&process.machine.settings().node));
         process.machine.handle(clocks, input);
+        if tested && !matches!(process.machine.state(), State::SelfTest) {
+            process.since = process.since.or(Some(revision));
+        }
         if heard_clear {
             (host.fruitless, host.cleared) = (0, self.now);
         }

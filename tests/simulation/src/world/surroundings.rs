@@ -33,9 +33,14 @@ impl World {
     pub(super) fn note_blindness(&mut self, index: usize) {
         let first = self.hosts[index].boot == 0;
         if let Some(copied) = self.hosts[index].plan.copy_of
-            && (first && copied.remembers)
+            && first
         {
-            self.hosts[index].memory = self.hosts[copied.node].memory.clone();
+            if copied.remembers {
+                self.hosts[index].memory = self.hosts[copied.node].memory.clone();
+            }
+            if copied.running && self.hosts[index].shared.is_none() {
+                self.hosts[index].shared = Some(self.hosts[copied.node].boot_id());
+            }
         }
         let host = &mut self.hosts[index];
         let own = host.boots_of().to_owned();
@@ -46,7 +51,7 @@ impl World {
         host.blind = Blind {
             boot: Some(host.boot),
             since: None,
-            to_all: boots.is_empty(),
+            to_all: boots.iter().all(|known| *known == host.boot_id()),
             to_boots: foreign
                 .filter(|boot| !boot.starts_with(&own))
                 .cloned()
@@ -63,9 +68,15 @@ impl World {
         if self.check.taken.contains_key(&before.create) {
             return;
         }
+        let (taker, boot) = (&self.hosts[host], &before.claim.boot_id);
+        let present = taker.boot_id() == *boot;
+        let since = match (present, &taker.process) {
+            (true, Some(process)) => process.since,
+            _ => blind.since,
+        };
         // Who has written nothing down yet began just now.
-        let old = blind.since.is_none_or(|since| before.create <= since);
-        let known = blind.to_boots.contains(&before.claim.boot_id);
+        let old = since.is_none_or(|since| before.create <= since);
+        let known = present || taker.had_boot(boot) || blind.to_boots.contains(boot);
         if copies && old && (blind.to_all || known) {
             let now = self.now;
             self.check.taken.insert(before.create, now);

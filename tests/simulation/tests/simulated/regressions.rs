@@ -391,6 +391,7 @@ fn a_copy_that_remembers_what_the_other_one_did_does_not_take_its_claim() {
         copy.copy_of = Some(Copied {
             node: 0,
             remembers: true,
+            running: false,
         });
         copy.starts_at = copied_at * SECOND;
         copy.required_at = None;
