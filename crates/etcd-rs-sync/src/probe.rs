@@ -128,7 +128,7 @@ fn handshake(
     if tls.insecure_skip_verify {
         return Ok(Vec::new());
     }
-    let (_, _, config) = tls.parse().map_err(std::io::Error::other)?;
+    let config = tls.parse().map_err(std::io::Error::other)?.config;
     let name = ServerName::try_from(host.to_owned()).map_err(std::io::Error::other)?;
     let mut connection =
         ClientConnection::new(Arc::new(config), name).map_err(std::io::Error::other)?;

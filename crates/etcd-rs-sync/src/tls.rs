@@ -46,7 +46,7 @@ impl TlsOptions {
 
     /// What ureq is given, after the same code path has accepted it that would panic later.
     pub(crate) fn to_ureq(&self) -> Result<TlsConfig, Error> {
-        let (roots, chain, _) = self.parse()?;
+        let Parsed { roots, chain, .. } = self.parse()?;
         let of_ureq = |chain: &Chain| -> Vec<Certificate<'static>> {
             let chain = chain.iter();
             chain
@@ -88,8 +88,11 @@ impl TlsOptions {
             .map_err(|e| setup(format!("TLS cannot be set up: {e}")))?
             .with_root_certificates(store);
         let Some((cert_pem, key_pem)) = &self.client_pem else {
-            let config = builder.with_no_client_auth();
-            return Ok((roots, Vec::new(), config));
+            return Ok(Parsed {
+                roots,
+                chain: Vec::new(),
+                config: builder.with_no_client_auth(),
+            });
         };
         let chain = certificates(cert_pem, "the client certificate")?;
         let key = PrivateKeyDer::from_pem_slice(key_pem).map_err(|_| {
@@ -103,12 +106,23 @@ impl TlsOptions {
                     "the client certificate and key cannot be used together: {e}"
                 ))
             })?;
-        Ok((roots, chain, config))
+        Ok(Parsed {
+            roots,
+            chain,
+            config,
+        })
     }
 }
 
-/// The roots, the client's chain, and what a handshake is made with that checks the server's certificate.
-type Parsed = (Chain, Chain, ClientConfig);
+/// What the PEM texts hold.
+pub(crate) struct Parsed {
+    roots: Chain,
+    /// The client's.
+    chain: Chain,
+    /// What a handshake is made with that checks the server's certificate.
+    pub(crate) config: ClientConfig,
+}
+
 type Chain = Vec<CertificateDer<'static>>;
 
 /// ring, named explicitly: no process-wide default is relied on.
