@@ -1,7 +1,7 @@
 //! Why a node does not reboot now. The one source of the log reason, the metric label, the exit code and the line in `status`.
 
-use super::policy;
 use super::verdict::Word;
+use super::{policy, wave};
 
 /// The reason a gate is closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,7 +121,7 @@ impl Refusal {
     pub fn passes(&self) -> bool {
         match self {
             Refusal::Policy(why) => why.contains(policy::PASSES),
-            Refusal::Wave(why) => why.contains("none of them is known to require a reboot"),
+            Refusal::Wave(why) => why.contains(wave::NOT_LOOKED),
             _ => false,
         }
     }

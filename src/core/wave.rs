@@ -3,9 +3,14 @@
 use crate::lock::waves::Member;
 use crate::lock::{Claim, Phase};
 
+/// What begins the words of who only gives the others the time to look.
+pub const NOT_LOOKED: &str = "none of them is known to require a reboot";
+
 /// A member that goes first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct First {
+    /// Its wave; the lowest there is when that is not known.
+    pub wave: i32,
     /// Who.
     pub node: String,
     /// Why, for people; it is said the same as long as it is so.
@@ -36,7 +41,8 @@ pub fn judge(wave: i32, node: &str, members: &[Member]) -> Result<(), First> {
     });
     match first.min() {
         None => Ok(()),
-        Some((_, node, why)) => Err(First {
+        Some((wave, node, why)) => Err(First {
+            wave,
             node: node.clone(),
             why,
         }),

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::View;
 use super::headline::headline;
+use super::node_state::node_states;
 use super::table::Style;
 use super::text::{TOLD, headline_lines, members, own_lines, text};
 
@@ -44,11 +45,14 @@ pub(super) fn screen(view: &View, now: Timestamp, style: Style, size: Size) -> S
     if size.fits(&all) {
         return all;
     }
-    let (parts, reader) = (headline(view, now), view.reader(now));
+    let parts = headline(view, now);
+    let states = view
+        .known()
+        .map(|survey| (survey, node_states(survey, &view.reader(now))));
     let shown = |told: usize, listed: usize| {
         let mut lines = headline_lines(&parts, style, told);
-        if let Some(survey) = view.known().filter(|_| listed > 0) {
-            lines.extend(members(survey, &reader, style, listed));
+        if let Some((survey, states)) = states.as_ref().filter(|_| listed > 0) {
+            lines.extend(members(survey, states, now, (style, listed)));
         }
         lines
     };

@@ -14,7 +14,6 @@ use super::domains;
 use super::forecast::forecast;
 use super::headline::{Part, headline};
 use super::node_state::{NodeState, Rank, node_states};
-use super::stood::Reader;
 use super::table::{Cell, Style, Tone, cell, plain, table};
 use super::times::{ago_text, zone};
 use crate::core::Verdict;
@@ -142,7 +141,8 @@ fn cluster(lines: &mut Vec<String>, view: &View, survey: &Survey, now: Timestamp
     }
     requests(lines, survey, now, style);
     foreign(lines, survey, style);
-    lines.extend(members(survey, &reader, style, LISTED));
+    let states = node_states(survey, &reader);
+    lines.extend(members(survey, &states, now, (style, LISTED)));
     recent(lines, &survey.recent, now, style);
 }
 
@@ -221,21 +221,20 @@ fn foreign(lines: &mut Vec<String>, survey: &Survey, style: Style) {
 /// What matters first; those with nothing the matter are only counted when they are many.
 pub(super) fn members(
     survey: &Survey,
-    reader: &Reader<'_>,
-    style: Style,
-    listed: usize,
+    states: &[NodeState],
+    now: Timestamp,
+    (style, listed): (Style, usize),
 ) -> Vec<String> {
     const FEW: usize = 6;
-    let mut states = node_states(survey, reader);
     let heading = style.paint(Tone::Heading, "Members");
-    let mut lines = vec![format!("{heading}    {}", counted(&states))];
-    if states.len() > FEW {
-        states.retain(|state| state.rank != Rank::Fine);
-    }
+    let mut lines = vec![format!("{heading}    {}", counted(states))];
+    let all = states.len() <= FEW;
+    let states = states.iter().filter(|it| all || it.rank != Rank::Fine);
+    let states: Vec<&NodeState> = states.collect();
     let rows = states.iter().take(listed).map(|state| {
-        let last = last(of_node(&survey.nodes, &state.node), reader.now).text;
+        let last = last(of_node(&survey.nodes, &state.node), now).text;
         let text = cell(state.rank.tone(), format!("{}; {last}", told_of(state)));
-        [plain(&state.node), plain(state.age(reader.now)), text]
+        [plain(&state.node), plain(state.age(now)), text]
     });
     lines.extend(table(2, rows, style));
     more(&mut lines, states.len(), listed);

@@ -1,8 +1,9 @@
 //! The gate of the waves: whom this node looks at, and whether it may go.
 
 use super::Machine;
+use crate::core::Refusal;
 use crate::core::settings::Mode;
-use crate::core::{Refusal, wave};
+use crate::core::wave::{self, NOT_LOOKED};
 use crate::lock::waves::{Look, Seen};
 
 /// For how many of its own `check_interval_sec` a node waits after it came to require a reboot, so that those before it have
@@ -41,7 +42,7 @@ impl Machine {
         let looked = known + self.settings.check_interval * LOOKS;
         if after && self.settings.mode == Mode::Daemon && self.now.mono < looked {
             return Err(Refusal::Wave(format!(
-                "none of them is known to require a reboot, but this node came to require one less than {LOOKS} of its \
+                "{NOT_LOOKED}, but this node came to require one less than {LOOKS} of its \
                  check_interval_sec ago, and they may not have looked since"
             )));
         }

@@ -2,10 +2,10 @@
 
 use super::{NodeState, Rank};
 use crate::core::machine::{judge_cooldown, judge_pause};
-use crate::core::{Refusal, policy, wave};
+use crate::core::wave::{self, First};
+use crate::core::{Refusal, policy};
 use crate::lock::record::Blocked;
 use crate::lock::survey::Survey;
-use crate::lock::waves::Member;
 use crate::status::describe::{by_node, committed, names, of_node};
 use crate::status::gates::members;
 use crate::status::standstill::{late, stopped};
@@ -15,8 +15,8 @@ use crate::status::stood::Reader;
 pub(super) struct Around<'a> {
     survey: &'a Survey,
     reader: &'a Reader<'a>,
-    /// All members, and those that do not go by themselves; looked at for who is behind a wave.
-    members: Option<(Vec<Member>, Vec<Member>)>,
+    /// Who goes first of those that do not go by themselves, and of all; judged once, however many are behind a wave.
+    first: Option<[Option<First>; 2]>,
     /// Whether somebody who is down needs somebody.
     is_stuck: bool,
 }
@@ -26,7 +26,7 @@ impl<'a> Around<'a> {
         Around {
             survey,
             reader,
-            members: None,
+            first: None,
             is_stuck: false,
         }
     }
@@ -51,8 +51,8 @@ impl<'a> Around<'a> {
         self.is_stuck = stuck.any(|it| is_down(&it.node.as_str()));
         let all = members(self.survey);
         let slow = all.iter().filter(|it| those.contains(&it.node.as_str()));
-        let slow = slow.cloned().collect();
-        self.members = Some((all, slow));
+        let slow: Vec<_> = slow.cloned().collect();
+        self.first = Some([&slow, &all].map(|of| wave::judge(i32::MAX, "", of).err()));
     }
 
     /// Why what held a node up is over, which it finds out when it looks again.
@@ -81,14 +81,16 @@ impl<'a> Around<'a> {
     /// `None` where that cannot be judged.
     fn first(&self, node: &str) -> Option<Option<(Refusal, bool)>> {
         // Whoever was not read is not silent.
-        let (all, slow) = self.members.as_ref().filter(|_| !self.survey.partial)?;
-        let record = of_node(&self.survey.nodes, node)?.as_ref().ok()?;
-        let judge = |members: &[Member]| wave::judge(record.wave, node, members).err();
-        let first = match judge(slow) {
-            Some(first) => Some((first, false)),
-            None => judge(all).map(|first| (first, true)),
-        };
-        Some(first.map(|(first, goes)| (Refusal::Wave(first.why), goes)))
+        let firsts = self.first.as_ref().filter(|_| !self.survey.partial)?;
+        let own = of_node(&self.survey.nodes, node)?.as_ref().ok()?.wave;
+        let mut lower = firsts
+            .iter()
+            .zip([false, true])
+            .filter_map(|(first, goes)| {
+                let first = first.as_ref().filter(|first| first.wave < own)?;
+                Some((Refusal::Wave(first.why.clone()), goes))
+            });
+        Some(lower.next())
     }
 
     /// What holds a node up, as it is now: it may have looked at another pause, cooldown or member.
@@ -232,8 +234,8 @@ mod tests {
             ),
         ] {
             // It may have looked before they did.
-            let look = "members of lower waves go first: none of them is known to require a reboot";
-            let (is, ..) = told(survey(("wave", look), &others));
+            let look = Refusal::Wave(wave::NOT_LOOKED.to_owned()).text();
+            let (is, ..) = told(survey(("wave", &look), &others));
             assert_eq!(is, rank, "{named}");
             let (is, fact, explained) = told(survey(("wave", OLD), &others));
             assert_eq!(is, rank, "{fact}");
@@ -285,8 +287,8 @@ mod tests {
         let (rank, fact, _) = told(survey(("wave", held), &idle));
         let on = "node-b needs a reboot and goes on with its next check: nobody of a lower wave goes before it";
         assert_eq!((rank, fact.as_str()), (Rank::Waits, on));
-        let look = "members of lower waves go first: none of them is known to require a reboot, but they may not have looked";
-        let (rank, fact, explained) = told(survey(("wave", look), &idle));
+        let look = Refusal::Wave(format!("{}, but", wave::NOT_LOOKED)).text();
+        let (rank, fact, explained) = told(survey(("wave", &look), &idle));
         assert_eq!(
             fact,
             format!("node-b needs a reboot and is blocked: {look}")
