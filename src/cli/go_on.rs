@@ -149,14 +149,25 @@ mod tests {
         let rack =
             "nobody of its domain goes: rack r1: full: node-a is down, 1 waiting, 1 at a time";
         let reboots = Some(Phase::Rebooting);
-        for (at, claim, limit, named) in [
-            (0, reboots, 2, &[][..]),
-            (0, None, 1, &[]),
-            (0, reboots, 1, &[rack]),
-            (-1, None, 1, &[wave]),
-            (-1, reboots, 1, &[wave, rack]),
+        // The limit of who failed binds nobody else.
+        for (at, claim, (own, limit), named) in [
+            (0, reboots, (2, 2), &[][..]),
+            (0, reboots, (1, 2), &[]),
+            (0, None, (1, 1), &[]),
+            (0, reboots, (1, 1), &[rack]),
+            (0, reboots, (2, 1), &[rack]),
+            (-1, None, (1, 1), &[wave]),
+            (-1, reboots, (1, 1), &[wave, rack]),
         ] {
-            let (survey, word) = failed(at, claim, limit, Phase::Queued);
+            let (mut survey, word) = failed(at, claim, limit, Phase::Queued);
+            for (_, found) in survey
+                .claims
+                .iter_mut()
+                .filter(|(node, _)| node == "node-a")
+            {
+                let domains = &mut found.claim.as_mut().unwrap().domains;
+                domains.limits.insert("rack".into(), own);
+            }
             let told = kept(&survey, &word);
             assert_eq!(told.len(), named.len(), "{told:?}");
             let pairs = told.iter().zip(named);

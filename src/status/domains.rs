@@ -15,7 +15,7 @@ use crate::lock::survey::Survey;
 pub(crate) struct Domain<'a> {
     pub(crate) label: &'a str,
     pub(crate) value: &'a str,
-    /// The largest limit in use; there may be others while a configuration rolls out, and each claim waits by its own.
+    /// The largest limit of those that wait; there may be others while a configuration rolls out, and each waits by its own.
     pub(crate) limit: u32,
     /// The smallest.
     #[serde(skip)]
@@ -63,30 +63,35 @@ impl Domain<'_> {
 }
 
 /// Every domain of which a claim says that it has a limit.
-pub(crate) fn in_use(survey: &Survey) -> Vec<Domain<'_>> {
-    let mut all: BTreeMap<(&str, &str), Domain<'_>> = BTreeMap::new();
+pub(crate) fn in_use<'a>(survey: &'a Survey) -> Vec<Domain<'a>> {
     let readable = || {
         let claims = survey.claims.iter();
         claims.filter_map(|(node, found)| Some((node, found.claim.as_ref().ok()?)))
     };
+    // Of those that wait, and of those that are down: whoever is down went by its own, which binds nobody else.
+    let mut limits: BTreeMap<(&str, &str), [Vec<u32>; 2]> = BTreeMap::new();
     for (_, claim) in readable() {
         for (label, limit) in &claim.domains.limits {
-            let Some(value) = claim.domains.labels.get(label) else {
-                continue;
-            };
-            let domain = all.entry((label, value)).or_insert_with(|| Domain {
-                label,
-                value,
-                limit: *limit,
-                least: *limit,
-                down: Vec::new(),
-                unlabelled: without(survey, label),
-                waiting: 0,
-            });
-            domain.limit = domain.limit.max(*limit);
-            domain.least = domain.least.min(*limit);
+            if let Some(value) = claim.domains.labels.get(label) {
+                let of = limits.entry((label, value)).or_default();
+                of[usize::from(claim.phase.committed())].push(*limit);
+            }
         }
     }
+    let domain = |((label, value), [wait, down]): ((&'a str, &'a str), [Vec<u32>; 2])| {
+        let of = if wait.is_empty() { down } else { wait };
+        let domain = Domain {
+            label,
+            value,
+            limit: of.iter().copied().max().unwrap_or_default(),
+            least: of.iter().copied().min().unwrap_or_default(),
+            down: Vec::new(),
+            unlabelled: without(survey, label),
+            waiting: 0,
+        };
+        ((label, value), domain)
+    };
+    let mut all: BTreeMap<_, _> = limits.into_iter().map(domain).collect();
     // Whoever says the label is in the domain, with a limit of its own or without.
     for (node, claim) in readable() {
         for (label, value) in &claim.domains.labels {
