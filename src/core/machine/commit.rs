@@ -135,6 +135,7 @@ impl Machine {
             Commit::Committed(permit, held) => self.committed(pending, permit, held),
             Commit::Refused(read) => {
                 self.down.refused = Some(pending.seen.modified);
+                self.down.lost = false;
                 self.commit_refused(pending.stage, *read);
             }
             Commit::Moved(held) => {

@@ -46,24 +46,26 @@ impl Machine {
 
     /// Another machine with this name and this machine id, as a copied image has them.
     pub(super) fn refuse_copy(&mut self, what: &str, boot: &str, why: &str) {
+        let (own, or) = match self.settings.boot_id.as_str() {
+            own if own == boot => (
+                "another process of that boot".to_owned(),
+                ", or two of these programs run on this one, with different run_dir",
+            ),
+            own => (format!("boot {own}"), ""),
+        };
         self.note(
             Note::error(
                 "name_taken",
                 format!(
-                    "the {what} of node {name} in etcd is of boot {boot}, and {why}; this machine runs boot {own}, and both have node_id \
-                     {id}: two machines are copies of one. Give one of them another node_name and another node_id (machine id); when \
+                    "the {what} of node {name} in etcd is of boot {boot}, and {why}; this machine runs {own}, and both have node_id \
+                     {id}: two machines are copies of one{or}. Give one of them another node_name and another node_id (machine id); when \
                      there is no other machine, run: reboot-coordinator release {name}, then forget {name}",
                     name = self.settings.node,
-                    own = self.settings.boot_id,
                     id = self.settings.node_id,
                 ),
             )
             .with("other_boot_id", boot),
         );
-        let own = match self.settings.boot_id.as_str() {
-            own if own == boot => "another process of that boot".to_owned(),
-            own => format!("boot {own}"),
-        };
         self.shown.refused_name = Some(self.refused_name("name_copied", &format!(
             "two machines are copies of one, with node_id {}: boot {boot} has the name, and {own} was refused",
             self.settings.node_id
