@@ -306,8 +306,9 @@ impl Machine {
             ));
             return self.exit(0);
         }
-        if !once {
-            // Whoever restarts the daemon may have mended what kept the host from going down.
+        if !once && left.is_zero() {
+            // Whoever restarts the daemon may have mended what kept the host from going down. Sooner than that it may be the host
+            // that has started again, with the boot id that it had.
             self.down.tries_from = self.attempts_made();
         }
         self.go(State::Rebooting {

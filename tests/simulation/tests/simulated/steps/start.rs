@@ -279,3 +279,15 @@ fn a_claim_that_was_committed_three_times_is_tried_again_after_a_restart() {
     node.until("reboot");
     assert_eq!(node.claim().unwrap().attempts, 4);
 }
+
+/// A machine container that shows the boot id of its host, or a soft reboot: nothing else ends it.
+#[test]
+fn a_host_that_starts_again_with_its_old_boot_id_is_rebooted_no_more_than_three_times() {
+    let mut node = Node::new(settings());
+    for _ in 0..3 {
+        node.until("reboot");
+        node = node.followed_by(settings());
+    }
+    node.until_state("holding");
+    assert_eq!(node.claim().unwrap().attempts, 3);
+}
