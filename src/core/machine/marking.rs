@@ -32,7 +32,7 @@ impl Machine {
             Ok(Write::Done(revision)) => revision,
             Ok(Write::Refused(Some(found))) if found.claim.as_ref() == Ok(&claim) => found.modified,
             Ok(Write::Refused(found)) => return self.not_as_held(found.as_deref()),
-            Err(why) => return self.not_marked(&why),
+            Err(why) => return self.undo_first(&why),
         };
         if let Some(held) = &mut self.held {
             held.modified = modified;
@@ -55,8 +55,8 @@ impl Machine {
         self.verify_next(next);
     }
 
-    /// The boot is proved already: the drain is undone before etcd can write, as when its disk is full.
-    pub(super) fn not_marked(&mut self, why: &str) {
+    /// The boot is proved already: the drain is undone before etcd can write, as when its disk is full, or answers at all.
+    pub(super) fn undo_first(&mut self, why: &str) {
         match &self.state {
             State::Verifying(verify)
                 if verify.outcome == Outcome::Completed
@@ -66,7 +66,7 @@ impl Machine {
                 self.note(
                     Note::warn(
                         "etcd_error",
-                        format!("verifying: the claim cannot say that this node is back: {why}; undoing the drain first"),
+                        format!("verifying: {why}; undoing the drain first"),
                     )
                     .with("state", "verifying")
                     .repeating(),

@@ -204,7 +204,7 @@ impl Machine {
     fn on_request_found(&mut self, result: Result<Reply, Error>) {
         let seen = match answer(result, reboot_requests::seen) {
             Ok((seen, _)) => seen,
-            Err(why) => return self.retry(&why),
+            Err(why) => return self.undo_first(&why),
         };
         if let (State::Verifying(verify), Some((modified, Ok(request)))) = (&mut self.state, seen) {
             let other = |boot_id: &String| *boot_id != self.settings.boot_id;

@@ -429,3 +429,17 @@ fn an_attempt_that_was_called_off_is_marked_before_its_drain_is_undone() {
     node.until("hook"); // the undo
     assert_eq!(node.claim().unwrap().phase, Phase::Verifying);
 }
+
+/// Between the word that the node is back and the look for a request the detectors take their time.
+#[test]
+fn a_drain_is_undone_though_etcd_is_gone_once_the_claim_says_that_its_node_is_back() {
+    let mut node = rebooted(Settings {
+        undoes: true,
+        ..settings()
+    });
+    let mark = node.until_sending("verifying");
+    node.pass(mark);
+    let look = node.until_sending("verifying");
+    node.answer(look.0, Err(unknown()));
+    assert_eq!(name(&node.next_action()), "hook");
+}
