@@ -55,6 +55,8 @@ pub struct Settings {
     pub drain_timeout: Option<Duration>,
     /// Whether there is an undo hook.
     pub undoes: bool,
+    /// Limit of that hook.
+    pub undo_timeout: Duration,
     /// How long health must hold after boot.
     pub post_boot_settle: Duration,
     /// Reboots that did not clear the requirement before the node waits.

@@ -37,6 +37,7 @@ pub(super) fn settings(config: &Config, mode: Mode) -> Result<Settings, String> 
         reboot_timeout: config.reboot_timeout,
         drain_timeout: config.pre_reboot_hook.as_ref().map(|hook| hook.timeout),
         undoes: config.post_boot_hook.is_some(),
+        undo_timeout: (config.post_boot_hook.as_ref()).map_or(Duration::ZERO, |hook| hook.timeout),
         post_boot_settle: config.post_boot_settle,
         max_reboots_without_clearing: config.max_reboots_without_clearing,
         policies: config.cluster_policies.clone(),

@@ -2,7 +2,7 @@
 
 use etcd_rs_sync::{Error, Reply};
 
-use super::verify::{Step, verifying};
+use super::verify::Step;
 use super::{Machine, Outcome, State, answer};
 use crate::core::{Mode, Note};
 use crate::lock::outcome::{self, Write};
@@ -27,7 +27,7 @@ impl Machine {
         let Some(held) = &self.held else {
             return self.taken_away();
         };
-        let claim = verifying(&held.claim, &self.session);
+        let claim = self.verifying(&held.claim);
         let modified = match answer(result, outcome::write) {
             Ok(Write::Done(revision)) => revision,
             Ok(Write::Refused(Some(found))) if found.claim.as_ref() == Ok(&claim) => found.modified,

@@ -176,7 +176,7 @@ impl Machine {
             return Some(request::confirm(keys, node, held));
         }
         // The claim says that its node is back and being verified.
-        let claim = verifying(&held.claim, &self.session);
+        let claim = self.verifying(&held.claim);
         Some(request::rewrite(keys, held, &claim, 0))
     }
 
@@ -346,13 +346,16 @@ impl Machine {
             verify.looks = holds;
         }
     }
-}
 
-/// The claim of a node that is back: still that of the boot before, so that a new start knows it too.
-pub(super) fn verifying(claim: &Claim, session: &str) -> Claim {
-    Claim {
-        phase: Phase::Verifying,
-        session: session.to_owned(),
-        ..claim.clone()
+    /// The claim of a node that is back: still that of the boot before, so that a new start knows it too. What undoes the drain may
+    /// take its time.
+    pub(super) fn verifying(&self, claim: &Claim) -> Claim {
+        let patience = self.patience() + self.settings.undo_timeout;
+        Claim {
+            phase: Phase::Verifying,
+            session: self.session.clone(),
+            patience_sec: Some(patience.as_secs()),
+            ..claim.clone()
+        }
     }
 }

@@ -82,7 +82,7 @@ impl Lab {
             ),
             (
                 "post_boot_hook",
-                format!("{{command: [{script}, undo], timeout_sec: 30}}"),
+                format!("{{command: [{script}, undo], timeout_sec: 31}}"),
             ),
             ("reboot_command", format!("[{script}, reboot]")),
             ("run_dir", path("run")),

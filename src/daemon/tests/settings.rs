@@ -57,6 +57,7 @@ fn every_field_reaches_the_machine() {
     assert_eq!(settings.reboot_timeout, seconds(66.0));
     assert_eq!(settings.drain_timeout, Some(seconds(30.0)));
     assert!(settings.undoes);
+    assert_eq!(settings.undo_timeout, seconds(31.0));
     assert_eq!(settings.post_boot_settle, seconds(67.0));
     assert_eq!(settings.max_reboots_without_clearing, 5);
     assert_eq!(settings.policies.unwrap().min_healthy_absolute, Some(2));

@@ -330,6 +330,7 @@ pub fn plain_settings(node: usize) -> Settings {
         reboot_timeout: Duration::from_secs(60),
         drain_timeout: Some(Duration::from_secs(60)),
         undoes: true,
+        undo_timeout: Duration::ZERO,
         post_boot_settle: Duration::ZERO,
         max_reboots_without_clearing: 1,
         policies: None,

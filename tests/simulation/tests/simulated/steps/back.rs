@@ -443,3 +443,16 @@ fn a_drain_is_undone_though_etcd_is_gone_once_the_claim_says_that_its_node_is_ba
     node.answer(look.0, Err(unknown()));
     assert_eq!(name(&node.next_action()), "hook");
 }
+
+/// Others would take it away from a node that is well, and nobody's own file says how long its hook may take.
+#[test]
+fn a_claim_may_stand_still_for_as_long_as_the_undo_may_take() {
+    let mut node = rebooted(Settings {
+        undo_timeout: Duration::from_secs(900),
+        ..settings()
+    });
+    assert_eq!(node.claim().unwrap().patience_sec, Some(60));
+    let mark = node.until_sending("verifying");
+    node.pass(mark);
+    assert_eq!(node.claim().unwrap().patience_sec, Some(960));
+}
