@@ -78,15 +78,8 @@ pub struct Settings {
 impl Settings {
     /// Whether both are of one node, with its records in one place.
     pub fn is_of(&self, other: &Settings) -> bool {
-        let told = |of: &Settings| {
-            (
-                of.node.clone(),
-                of.node_id.clone(),
-                of.boot_id.clone(),
-                of.keys.clone(),
-            )
-        };
-        told(self) == told(other)
+        let told = (&self.node, &self.node_id, &self.boot_id, &self.keys);
+        told == (&other.node, &other.node_id, &other.boot_id, &other.keys)
     }
 
     /// The same under the name and with the keys of another.

@@ -223,16 +223,8 @@ impl Windows {
 
     /// Whether the same words were parsed, in whatever zone that is local by now.
     pub fn are_written_as(&self, other: &Windows) -> bool {
-        let words = |windows: &Windows| {
-            let Windows {
-                timezone,
-                deny,
-                allow,
-                ..
-            } = windows.clone();
-            (timezone, deny, allow)
-        };
-        words(self) == words(other)
+        let words = (&self.timezone, &self.deny, &self.allow);
+        words == (&other.timezone, &other.deny, &other.allow)
     }
 
     /// The last change of the clock, when the zone's table ends with it and no rule says what follows.

@@ -107,15 +107,17 @@ fn weekly(start_day: &str, from: i64, end_day: &str, to: i64) -> Result<Span, St
     })
 }
 
+/// With single blanks, and none around dashes and commas.
+pub(super) fn joined(text: &str) -> String {
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let blanks = [" -", "- ", " ,", ", "].iter();
+    blanks.fold(words, |text, blank| text.replace(blank, blank.trim()))
+}
+
 /// The months and the nth weekdays before the days, and the days.
 fn months_and_nths(text: &str) -> Result<(Days, String), String> {
-    let mut words: Vec<&str> = text.split_whitespace().collect();
-    let joined = words.join(" ");
-    let text = [" -", "- ", " ,", ", "]
-        .iter()
-        .fold(joined, |text, blank| text.replace(blank, blank.trim()));
-    words.clear();
-    words.extend(text.split(' '));
+    let text = joined(text);
+    let mut words: Vec<&str> = text.split(' ').collect();
     let mut on = Days::default();
     if let Some(months) = list(words[0], month, 12) {
         on.months = months;

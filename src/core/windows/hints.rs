@@ -3,6 +3,7 @@
 mod words;
 
 use self::words::{ADVICE, DAYS, SIGNS, WORDS};
+use super::entry::joined;
 
 /// What to write instead of `text`, if that can be told; `fits` says whether the grammar takes it.
 pub(super) fn hint(text: &str, fits: impl Fn(&str) -> bool) -> Option<String> {
@@ -134,13 +135,7 @@ fn rewritten(text: &str) -> String {
             rest = &rest[first.len_utf8()..];
         }
     }
-    let words = out.split_whitespace().collect::<Vec<_>>().join(" ");
-    words
-        .replace(" - ", "-")
-        .replace(" -", "-")
-        .replace("- ", "-")
-        .replace(" ,", ",")
-        .replace(", ", ",")
+    joined(&out)
 }
 
 /// A date as in 2026-2-3, 2026/02/03, 20260203, 3.2.2026.
