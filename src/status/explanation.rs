@@ -218,8 +218,7 @@ fn in_its_way(survey: &Survey, node: &str) -> Option<String> {
     let place = survey.claims.iter().position(|(name, _)| name == node)?;
     let waits = |(name, found): &&(String, Found)| {
         let said = of_node(&survey.standings, name).and_then(|it| it.as_ref().ok());
-        let blocked = said.and_then(|it| it.blocked.as_ref());
-        let label = blocked.map(|it| it.label.as_str());
+        let label = said.and_then(Standing::label);
         !committed(found) && label.is_some_and(|it| ["cooldown", "window"].contains(&it))
     };
     let claim = survey.claims[place].1.claim.as_ref().ok()?;

@@ -99,10 +99,7 @@ fn older(survey: &Survey, node: &str) -> Option<Vec<String>> {
 /// Who needs a reboot and waits for nobody's help, and how many of these wait for their own windows.
 fn going(survey: &Survey, states: &[NodeState]) -> (Vec<String>, usize) {
     let standings = by_node(&survey.standings);
-    let label = |node: &str| {
-        let standing = standings.get(node)?.as_ref().ok()?;
-        Some(standing.blocked.as_ref()?.label.as_str())
-    };
+    let label = |node: &str| standings.get(node)?.as_ref().ok()?.label();
     let goes = |node: &str, rank| match rank {
         Rank::Under => true,
         Rank::Queued | Rank::Waits => label(node) != Some("dry_run"),

@@ -109,8 +109,7 @@ pub(crate) fn node_states(survey: &Survey, reader: &Reader<'_>) -> Vec<NodeState
     // What keeps those behind a policy hangs on how who is down is, and a wave on how all the others are.
     let place = |node: &str| {
         let said = standings.get(node).and_then(|it| it.as_ref().ok());
-        let blocked = said.and_then(|it| it.blocked.as_ref());
-        match blocked.map(|it| it.label.as_str()) {
+        match said.and_then(Standing::label) {
             _ if claims.get(node).is_some_and(|it| committed(it)) => 0,
             Some("policy") => 1,
             Some("wave") => 2,
@@ -140,8 +139,7 @@ fn older(here: &Here<'_>, there: Option<&Standing>) -> Option<String> {
         once,
         ..there.clone()
     });
-    let label = word.blocked.as_ref().map(|it| it.label.as_str());
-    let untold = here.etcd.is_some() || label == Some("etcd");
+    let untold = here.etcd.is_some() || word.label() == Some("etcd");
     (untold && !same).then(|| format!("; others see an older word of it: {}", there.state))
 }
 

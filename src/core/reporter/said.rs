@@ -70,6 +70,5 @@ impl Said {
 
 /// Whether an idle node only says that etcd does not answer: once that can be written it is over.
 fn is_only_etcd(standing: &Standing) -> bool {
-    let blocked = standing.blocked.as_ref();
-    standing.required.is_none() && blocked.is_some_and(|blocked| blocked.label == "etcd")
+    standing.required.is_none() && standing.label() == Some("etcd")
 }

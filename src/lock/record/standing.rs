@@ -78,6 +78,11 @@ pub struct Blocked {
 }
 
 impl Standing {
+    /// The label of what holds it up.
+    pub fn label(&self) -> Option<&str> {
+        Some(self.blocked.as_ref()?.label.as_str())
+    }
+
     /// What a machine leaves that was refused its name.
     pub const REFUSED: &str = "refused";
 
@@ -91,9 +96,8 @@ impl Standing {
 
     /// Whether another standing says the same but for its texts and times.
     pub fn same(&self, other: &Standing) -> bool {
-        let label = |of: &Standing| of.blocked.as_ref().map(|blocked| blocked.label.clone());
         self.state == other.state
-            && label(self) == label(other)
+            && self.label() == other.label()
             && self.required.is_some() == other.required.is_some()
             && self.hampered.is_some() == other.hampered.is_some()
             && self.once == other.once

@@ -4,7 +4,7 @@ use super::{NodeState, Rank};
 use crate::core::machine::{judge_cooldown, judge_pause};
 use crate::core::wave::{self, First};
 use crate::core::{Refusal, policy};
-use crate::lock::record::Blocked;
+use crate::lock::record::{Blocked, Standing};
 use crate::lock::survey::Survey;
 use crate::status::describe::{by_node, committed, names, of_node};
 use crate::status::gates::members;
@@ -36,8 +36,7 @@ impl<'a> Around<'a> {
         let standings = by_node(&self.survey.standings);
         let is_dry = |node: &str| {
             let said = standings.get(node).and_then(|it| it.as_ref().ok());
-            let blocked = said.and_then(|it| it.blocked.as_ref());
-            blocked.is_some_and(|it| it.label == Refusal::DryRun.label())
+            said.and_then(Standing::label) == Some(Refusal::DryRun.label())
         };
         let needs_somebody = |state: &NodeState| match state.rank {
             Rank::Stuck | Rank::Blocked | Rank::Ill => true,
@@ -131,7 +130,7 @@ mod tests {
     use super::super::node_states;
     use super::*;
     use crate::lock::Phase;
-    use crate::lock::record::{Required, Standing};
+    use crate::lock::record::Required;
     use crate::status::explanation;
     use crate::status::fixtures::{found, local, member, now, view};
     use crate::status::forecast::forecast;
