@@ -120,7 +120,9 @@ impl Machine {
             State::Committing(pending) => self.on_committed(pending.clone(), result),
             State::Fencing(pending) => self.on_fenced(pending.clone(), result),
             State::Moving(..) => self.on_moved(result),
-            State::Holding(..) => self.on_confirmed(result),
+            State::Holding(stage, refusal) => {
+                self.on_confirmed(*stage, refusal.clone(), result);
+            }
             State::Gates(gates) => self.on_gate_read(*gates, result),
             State::Verifying(verify) => self.on_verify_answer(&verify.clone(), result),
             State::Ending(_) => self.on_ended(sent_at, result),
@@ -163,7 +165,7 @@ impl Machine {
         match &self.state {
             State::Idle(_) if self.registers_anew() => self.start_afresh(),
             State::Idle(_) => self.go(State::Gates(Gates::at(Stage::PreLock))),
-            State::Rebooting { .. } => self.on_reboot_timeout(),
+            State::Rebooting { failed, .. } => self.on_reboot_timeout(failed.clone()),
             State::Holding(..) => self.ask(),
             State::Stopping => self.exit_stopped(),
             // What is paused begins again.
@@ -185,8 +187,7 @@ impl Machine {
             .caused_by(cause),
         );
         if self.settings.mode != Mode::Daemon && self.retries > ONCE_TRIES {
-            let held = self.held.as_ref();
-            let kept = match held.is_some_and(|held| held.claim.phase.committed()) {
+            let kept = match self.claim().is_some_and(|claim| claim.phase.committed()) {
                 true => "; this host keeps its committed claim, and the next start goes on with it",
                 false => "",
             };

@@ -125,7 +125,7 @@ impl Machine {
 
     /// Holds the claim: the line stops.
     pub(super) fn hold(&mut self, stage: Option<Stage>, refusal: Refusal) {
-        let limit = self.held.as_ref().map_or(1, |held| held.claim.limit);
+        let limit = self.claim().map_or(1, |claim| claim.limit);
         let others = match limit {
             1 => "nobody else goes",
             _ => "nobody else gets its place",

@@ -33,14 +33,9 @@ impl Machine {
             return self.go(State::ReadOwn);
         };
         let now = rfc3339(self.now.wall);
-        let phase = match stage {
-            Stage::Retry => Phase::Rebooting,
-            Stage::PreLock | Stage::Waiting | Stage::PostLock | Stage::Resume
-                if self.settings.drain_timeout.is_some() =>
-            {
-                Phase::Draining
-            }
-            Stage::PreLock | Stage::Waiting | Stage::PostLock | Stage::Resume => Phase::Rebooting,
+        let phase = match self.settings.drain_timeout {
+            Some(_) if stage != Stage::Retry => Phase::Draining,
+            _ => Phase::Rebooting,
         };
         let mut passed = seen.claim.passed.clone();
         let now_passed = self.judging.passed.iter().map(|gate| (*gate).to_owned());

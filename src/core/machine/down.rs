@@ -51,8 +51,7 @@ impl Machine {
     }
 
     pub(super) fn drains_next(&self) -> bool {
-        let phase = self.held.as_ref().map(|held| held.claim.phase);
-        phase == Some(Phase::Draining)
+        self.claim().map(|claim| claim.phase) == Some(Phase::Draining)
     }
 
     /// Whether the permit is older than its life and the time that `more` took, or than the configuration.
@@ -157,18 +156,20 @@ impl Machine {
     }
 
     /// A held claim was looked at, to see whether it was released.
-    pub(super) fn on_confirmed(&mut self, result: Result<Reply, Error>) {
+    pub(super) fn on_confirmed(
+        &mut self,
+        stage: Option<Stage>,
+        refusal: Refusal,
+        result: Result<Reply, Error>,
+    ) {
         match answer(result, outcome::write).map(|write| self.told_own(write)) {
             Err(why) => return self.retry(&why),
             Ok(Write::Refused(found)) => return self.not_as_held(found.as_deref()),
             Ok(Write::Done(_)) => {}
         }
-        let State::Holding(stage, refusal) = &self.state else {
-            return;
-        };
-        match (*stage, self.settings.mode) {
+        match (stage, self.settings.mode) {
             (Some(stage), Mode::Daemon) => self.go(State::Gates(Gates::at(stage))),
-            (stage, _) => self.hold(stage, refusal.clone()),
+            (stage, _) => self.hold(stage, refusal),
         }
     }
 
@@ -235,7 +236,7 @@ impl Machine {
     }
 
     pub(super) fn attempts_made(&self) -> u32 {
-        self.held.as_ref().map_or(0, |held| held.claim.attempts)
+        self.claim().map_or(0, |claim| claim.attempts)
     }
 
     /// The commits of the claim that count as tries.
@@ -244,13 +245,9 @@ impl Machine {
     }
 
     /// The host is still up.
-    pub(super) fn on_reboot_timeout(&mut self) {
-        let State::Rebooting { failed, .. } = &self.state else {
-            return;
-        };
+    pub(super) fn on_reboot_timeout(&mut self, failed: Option<String>) {
         if let Some(why) = failed {
-            let why = format!("the reboot command failed: {why}");
-            return self.call_off(why);
+            return self.call_off(format!("the reboot command failed: {why}"));
         }
         self.down.unanswered = self.task.filter(|_| !self.down.may_go_down);
         self.cancel_task();

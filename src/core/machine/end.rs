@@ -205,7 +205,7 @@ impl Machine {
 
     /// What a stop leaves behind that the next start goes on with. A host on its way down is none of that.
     fn stays(&self) -> Option<&'static str> {
-        let phase = self.held.as_ref()?.claim.phase;
+        let phase = self.claim()?.phase;
         matches!(phase, Phase::Draining | Phase::Verifying).then_some(
             "stopping; the claim of this node stays, and what its drain hook did is not undone: the next start goes on with both, and \
              others wait for it",

@@ -131,8 +131,8 @@ impl Machine {
 
     /// Whether the claim was made with other labels, or limits of them.
     fn lives_elsewhere(&self) -> bool {
-        let held = self.held.as_ref();
-        held.is_some_and(|held| held.claim.domains != self.settings.domains)
+        self.claim()
+            .is_some_and(|claim| claim.domains != self.settings.domains)
     }
 
     /// Whether so much time passed since the first gate was asked that the process must have been stopped, the host suspended, or
@@ -311,7 +311,7 @@ impl Machine {
     pub(super) fn on_script(&mut self, report: &ScriptReport) {
         match &self.state {
             State::Draining(_) => self.on_drained(report),
-            State::Verifying(_) => self.verify_script(report),
+            State::Verifying(verify) => self.verify_script(verify.step, report),
             _ => {
                 let verdict = self.judge_health(report);
                 self.judged(verdict);

@@ -22,21 +22,18 @@ const GRANT_TRIES: u32 = 3;
 impl Machine {
     pub(super) fn enter_queue(&mut self, entry: Entry) {
         self.attempts += 1;
-        let id = self.rng.lease_id();
-        self.go(State::Granting(
-            entry,
-            Grant {
-                id,
-                ttl: self.settings.lock_ttl,
-                first_sent: None,
-            },
-        ));
+        let grant = Grant {
+            id: self.rng.lease_id(),
+            ttl: self.settings.lock_ttl,
+            first_sent: None,
+        };
+        self.go(State::Granting(entry, grant));
     }
 
     pub(super) fn on_granted(
         &mut self,
         entry: Entry,
-        grant: Grant,
+        mut grant: Grant,
         sent_at: Duration,
         result: Result<Reply, Error>,
     ) {
@@ -51,15 +48,8 @@ impl Machine {
                 };
             }
             Err(error) => {
-                let first_sent = Some(first_sent);
-                return self.grant_unknown(
-                    entry,
-                    Grant {
-                        first_sent,
-                        ..grant
-                    },
-                    &words(&error),
-                );
+                grant.first_sent = Some(first_sent);
+                return self.grant_unknown(entry, grant, &words(&error));
             }
         };
         self.lease = Some(Lease {

@@ -30,23 +30,16 @@ pub(super) struct Fleet {
     /// How many there are, once that is known.
     size: Option<u32>,
     /// What they were found to forbid before the queue.
-    refused: Option<Refused>,
+    pub(super) refused: Option<Refused>,
 }
 
 /// A refusal that stands, unread, for a time.
 #[derive(Debug)]
-struct Refused {
+pub(super) struct Refused {
     why: String,
     until: Duration,
     /// The mod revision of the operator's request then: another one is worth a look.
     request: i64,
-}
-
-impl Fleet {
-    /// What the policies forbade was judged by a configuration that is gone.
-    pub(super) fn judge_anew(&mut self) {
-        self.refused = None;
-    }
 }
 
 impl Machine {

@@ -66,7 +66,7 @@ use super::reporter::Reporter;
 use super::rng::Rng;
 use super::settings::Settings;
 use super::{Memory, Note};
-use crate::lock::{Held, History, NodeRecord};
+use crate::lock::{Claim, Held, History, NodeRecord};
 
 use asking::{answer, grant_request, nonsense, words};
 pub use commit::Pending;
@@ -252,8 +252,7 @@ impl Machine {
             Input::Stop => self.stop(),
         }
         self.on_time();
-        self.say_turn();
-        self.say_attempt();
+        self.say_unasked();
         self.stand();
         self.report();
     }
@@ -291,6 +290,10 @@ impl Machine {
     /// The settings it was made with.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    fn claim(&self) -> Option<&Claim> {
+        Some(&self.held.as_ref()?.claim)
     }
 
     fn ticket(&mut self) -> Ticket {

@@ -70,13 +70,8 @@ impl Machine {
             // The entry that is there already says one more, under its lease.
             history.count = Some(last.count.unwrap_or(1) + 1);
             history.since.clone_from(&last.since);
-            (time, lease) = (
-                key.clone(),
-                Lease {
-                    id: *id,
-                    granted: true,
-                },
-            );
+            time.clone_from(key);
+            (lease.id, lease.granted) = (*id, true);
         }
         let ending = Ending {
             outcome: verify.outcome.clone(),

@@ -24,7 +24,8 @@ impl Machine {
         self.judging.outdated = true;
         self.failures = 0;
         self.cut_off = None;
-        self.fleet.judge_anew();
+        // What the policies forbade was judged by a configuration that is gone.
+        self.fleet.refused = None;
         let asked = self.asked.take();
         if let (Some(reporter), Some(interval)) =
             (&mut self.reporter, reload.settings.health_publish_interval)

@@ -51,10 +51,7 @@ impl Machine {
         let registered = self.registration.as_ref();
         let ours =
             registered.is_none_or(|(_, record)| is_same(&record.node_id, &self.settings.node_id));
-        let asked = |standing: &&Standing| {
-            let blocked = standing.blocked.as_ref();
-            blocked.is_none_or(|blocked| blocked.label != "etcd")
-        };
+        let asked = |standing: &&Standing| standing.label() != Some("etcd");
         let standing = self.shown.standing.as_ref().filter(asked);
         standing.filter(|standing| standing.once && ours)
     }
@@ -253,17 +250,14 @@ impl Machine {
     }
 
     fn still_up(&self) -> String {
-        let made = self
-            .held
-            .as_ref()
-            .map_or(1, |held| held.claim.attempts.max(1));
+        let made = self.attempts_made().max(1);
         format!(
             "never went down: {made} of 3 attempts led to no reboot; judges its gates and tries again"
         )
     }
 
     fn proof_text(&self, verify: &Verify) -> String {
-        let what = match verify.outcome() {
+        let what = match &verify.outcome {
             Outcome::Completed => "is back".to_owned(),
             Outcome::Aborted(why) => format!("called its attempt off ({why})"),
             Outcome::TakenAway => "lost its claim to an operator or hold_timeout_sec".to_owned(),
@@ -277,46 +271,36 @@ impl Machine {
         }
     }
 
-    /// The gate of the queue, which no judgement asks: the place tells.
-    pub(super) fn say_turn(&mut self) {
-        let Some((ahead, more)) = self.queue.as_ref().map(super::Queue::ahead) else {
-            return self.shown.verdicts.say(
-                Verdict::not_asked("turn", "not in the queue"),
-                self.now.wall,
-            );
-        };
-        let or_more = if more { " or more" } else { "" };
-        let turn = Refusal::NotTurn(format!("{ahead}{or_more} before it"));
-        let verdict = match self
-            .queue
-            .as_ref()
-            .is_some_and(|queue| queue.held.is_some())
-            || ahead == 0 && !more
-        {
-            true => Verdict::ok("turn", "its turn is here"),
-            false => Verdict::refused("turn", &turn),
-        };
-        self.shown.verdicts.say(verdict, self.now.wall);
+    /// The gates that no judgement asks.
+    pub(super) fn say_unasked(&mut self) {
+        for said in [self.turn_verdict(), self.attempt_verdict()] {
+            self.shown.verdicts.say(said, self.now.wall);
+        }
     }
 
-    /// What no judgement asks either: an attempt that failed or lost its place, until it is tried again.
-    pub(super) fn say_attempt(&mut self) {
+    /// The gate of the queue: the place tells.
+    fn turn_verdict(&self) -> Verdict {
+        let Some(queue) = &self.queue else {
+            return Verdict::not_asked("turn", "not in the queue");
+        };
+        let (ahead, more) = queue.ahead();
+        if queue.held.is_some() || ahead == 0 && !more {
+            return Verdict::ok("turn", "its turn is here");
+        }
+        let or_more = if more { " or more" } else { "" };
+        let turn = Refusal::NotTurn(format!("{ahead}{or_more} before it"));
+        Verdict::refused("turn", &turn)
+    }
+
+    /// An attempt that failed or lost its place, until it is tried again.
+    fn attempt_verdict(&self) -> Verdict {
         let failed = match &self.state {
             State::Idle(Some(refusal @ (Refusal::Aborted(_) | Refusal::Lost(_))))
             | State::Holding(_, refusal) => Verdict::refused("attempt", refusal),
-            _ => {
-                return self
-                    .shown
-                    .verdicts
-                    .say(Verdict::not_asked("attempt", ""), self.now.wall);
-            }
+            _ => return Verdict::not_asked("attempt", ""),
         };
-        let before = self
-            .shown
-            .verdicts
-            .of("attempt")
-            .filter(|before| before.blocks());
-        let changes_at = match before {
+        let before = self.shown.verdicts.of("attempt");
+        let changes_at = match before.filter(|before| before.blocks()) {
             Some(before) => before.changes_at.clone(),
             None if matches!(self.state, State::Idle(_)) => {
                 let left = self.timer.map(|at| at.saturating_sub(self.now.mono));
@@ -324,11 +308,10 @@ impl Machine {
             }
             None => None,
         };
-        let verdict = Verdict {
+        Verdict {
             changes_at,
             ..failed
-        };
-        self.shown.verdicts.say(verdict, self.now.wall);
+        }
     }
 }
 

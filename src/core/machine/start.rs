@@ -271,7 +271,7 @@ impl Machine {
     }
 
     fn adopt_draining(&mut self) {
-        let attempts = self.held.as_ref().map_or(0, |held| held.claim.attempts);
+        let attempts = self.attempts_made();
         if attempts >= MAX_ATTEMPTS {
             return self.abort(format!("{attempts} commits of it have led to no reboot"));
         }
@@ -286,11 +286,8 @@ impl Machine {
     fn adopt_rebooting(&mut self) {
         let timeout = self.settings.reboot_timeout;
         let once = self.settings.mode != Mode::Daemon;
-        let committed_at = self
-            .held
-            .as_ref()
-            .and_then(|held| held.claim.committed_at.as_deref())
-            .and_then(|at| at.parse::<jiff::Timestamp>().ok());
+        let at = self.claim().and_then(|claim| claim.committed_at.as_ref());
+        let committed_at = at.and_then(|at| at.parse::<jiff::Timestamp>().ok());
         let left = committed_at.map_or(timeout, |at| {
             let waited = self.now.wall.duration_since(at);
             match Duration::try_from(waited) {

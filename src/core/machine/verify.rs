@@ -46,7 +46,7 @@ pub(super) enum Step {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verify {
     pub(super) outcome: Outcome,
-    step: Step,
+    pub(super) step: Step,
     /// Whether every detector said that no reboot is required any more.
     pub(super) cleared: bool,
     /// Mod revision of the operator's request that the boot satisfies.
@@ -90,11 +90,6 @@ impl Verify {
     /// What was seen of its health was seen by a script that may be another one now.
     pub(super) fn unsettle(&mut self) {
         self.healthy_since = None;
-    }
-
-    /// How the attempt ends.
-    pub fn outcome(&self) -> &Outcome {
-        &self.outcome
     }
 }
 
@@ -241,18 +236,14 @@ impl Machine {
         self.verify_next(Step::Request);
     }
 
-    pub(super) fn verify_script(&mut self, report: &ScriptReport) {
-        let State::Verifying(verify) = &self.state else {
-            return;
-        };
-        let now = self.now.mono;
-        match (verify.step, report.outcome.success()) {
+    pub(super) fn verify_script(&mut self, step: Step, report: &ScriptReport) {
+        match (step, report.outcome.success()) {
             (Step::Undo, true) => self.undone(),
             (Step::Undo, false) => {
                 let why = describe(report);
                 self.unhealthy("the hook that undoes the drain failed", &why);
             }
-            (Step::Health, true) => self.healthy(now),
+            (Step::Health, true) => self.healthy(self.now.mono),
             (Step::Health | Step::Mark | Step::Detect | Step::Request, _) => {
                 let why = describe(report);
                 self.unhealthy("the health script does not pass", &why);
@@ -309,7 +300,7 @@ impl Machine {
     /// Whether by the wall clock the held claim was committed before all that it may take: the drain, the reboot, and a quarter of
     /// that for what starts after the boot.
     fn is_overdue(&self) -> bool {
-        let Some(claim) = self.held.as_ref().map(|held| &held.claim) else {
+        let Some(claim) = self.claim() else {
             return false;
         };
         let patience = claim.patience_since_commit(self.patience());

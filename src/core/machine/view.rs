@@ -52,13 +52,10 @@ impl Machine {
             etcd_trouble: self
                 .etcd_trouble()
                 .map(|(since, why)| (rfc3339(*since), why.clone())),
-            phase: self.held.as_ref().map(|held| held.claim.phase),
+            phase: self.claim().map(|claim| claim.phase),
             ahead: self.queue.as_ref().map(Queue::ahead),
             paused: self.paused,
-            committed_at: self
-                .held
-                .as_ref()
-                .and_then(|held| held.claim.committed_at.clone()),
+            committed_at: self.claim().and_then(|claim| claim.committed_at.clone()),
             last_reboot: self
                 .registration
                 .as_ref()

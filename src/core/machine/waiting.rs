@@ -117,8 +117,8 @@ impl Machine {
 
     /// How many claims before this node's own it looks at.
     pub(super) fn window(&self) -> u32 {
-        let held = self.held.as_ref();
-        let domains = held.map_or(&self.settings.domains, |held| &held.claim.domains);
+        let claim = self.claim();
+        let domains = claim.map_or(&self.settings.domains, |claim| &claim.domains);
         domains.window(self.settings.max_concurrent_reboots)
     }
 
