@@ -177,7 +177,7 @@ impl Refusal {
                 "remove the file when this node may reboot again, or correct a path that cannot be checked"
             }
             Refusal::Configuration(why)
-                if why.starts_with("run_dir is ") || why.starts_with("the boot id is ") =>
+                if why.contains("run_dir is ") || why.contains("the boot id is ") =>
             {
                 "correct it, or restart the daemon when the file is as it shall be: a reload does not take it"
             }
@@ -202,7 +202,7 @@ impl Refusal {
                 "delete it when it is nothing of worth, or give the group whose key it is another `lock_key`"
             }
             Refusal::Line(_) => {
-                "repair the node named here: it goes on by itself while it holds a claim, and without one after `reboot-coordinator reset-budget`; `release` its claim when it will not return, `forget` it when it is gone; `reboot-coordinator go-on` lets the others go all the same, as far as there is a place for them"
+                "repair the node named here: it goes on by itself while it holds a claim, and without one once no detector asks there, or after `reboot-coordinator reset-budget`; `release` its claim when it will not return, `forget` it when it is gone; `reboot-coordinator go-on` lets the others go all the same, as far as there is a place for them"
             }
             Refusal::Wave(_) => {
                 "it goes on by itself unless the member named here needs somebody: see to that one, or `reboot-coordinator forget` it when it is gone for good, and `release` its claim before if it holds one; to go on without it, change its `wave`, which counts once it holds no claim"

@@ -54,6 +54,26 @@ fn each_refusal_has_its_label_its_exit_code_and_its_words() {
     }
 }
 
+/// A standing and a gate hold the sentence.
+#[test]
+fn the_remedy_is_the_same_by_the_reason_and_by_the_sentence() {
+    for (make, why) in [
+        (
+            Refusal::Configuration as fn(String) -> Refusal,
+            "run_dir is ",
+        ),
+        (Refusal::Configuration, "the boot id is "),
+        (Refusal::Cooldown, "it does not end by itself"),
+        (Refusal::Policy, crate::core::policy::NEVER),
+        (Refusal::Line, "it names no node"),
+    ] {
+        let refusal = make(why.to_owned());
+        let again = make(refusal.text());
+        assert_eq!(again.remedy(), refusal.remedy(), "{why}");
+        assert_ne!(refusal.remedy(), make(String::new()).remedy(), "{why}");
+    }
+}
+
 #[test]
 fn the_end_of_a_script_and_its_phase_have_words() {
     for (outcome, words) in [

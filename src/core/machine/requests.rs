@@ -46,7 +46,10 @@ impl Machine {
                 return self.judging.detected.clone().map_or(Ok(()), Err);
             }
             Some((_, Err(error))) => {
-                return self.request_unknown("the request cannot be read", &error.to_string());
+                return self.request_unknown(
+                    "the request cannot be read (`request --cancel` ends it)",
+                    &error.to_string(),
+                );
             }
             Some((modified, Ok(request))) => (modified, request),
         };

@@ -22,9 +22,10 @@ use crate::status::times::{ago, ago_text, clock, instant, rfc3339, until};
 
 /// What its gate says of such a refusal; the text says it relative to now.
 pub(super) fn refused(refusal: fn(String) -> Refusal, text: impl Into<String>) -> Verdict {
-    let refusal = refusal(String::new());
+    let text = text.into();
+    let refusal = refusal(text.clone());
     Verdict {
-        text: text.into(),
+        text,
         ..Verdict::refused(refusal.gate(), &refusal)
     }
 }
