@@ -72,7 +72,7 @@ fn load(start: &Start) -> Result<Found, String> {
         for problem in &problems.0 {
             log::error!(event = "configuration"; "{problem}");
         }
-        format!("the configuration has {} problems", problems.0.len())
+        "the configuration is invalid".to_owned()
     })?;
     for warning in &loaded.warnings {
         log::warn!(event = "configuration"; "{warning}");

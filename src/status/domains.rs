@@ -46,10 +46,11 @@ impl Domain<'_> {
         let mut down: Vec<String> = self.down.iter().map(ToString::to_string).collect();
         let unlabelled = self.unlabelled.iter();
         down.extend(unlabelled.map(|node| format!("{node} (without the label)")));
+        let are = if down.len() > 1 { "are" } else { "is" };
         let state = match down.join(", ").as_str() {
             "" => "nobody is down".to_owned(),
-            down if self.full() => format!("full: {down} is down"),
-            down => format!("{down} is down"),
+            those if self.full() => format!("full: {those} {are} down"),
+            those => format!("{those} {are} down"),
         };
         let differ = match self.least == self.limit {
             true => String::new(),
@@ -197,7 +198,7 @@ mod tests {
         assert_eq!(
             told,
             [
-                "rack r1: web-3, web-1 (without the label) is down, 0 waiting, 3 at a time",
+                "rack r1: web-3, web-1 (without the label) are down, 0 waiting, 3 at a time",
                 "rack r2: full: web-1 (without the label) is down, 1 waiting, 1 at a time"
             ]
         );

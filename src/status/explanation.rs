@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::View;
 use super::describe::{
-    committed, everybody, framed, named, names, of_node, phase, reasons, rebooted, request_text,
+    committed, everybody, framed, last, named, names, of_node, phase, reasons, request_text,
 };
 use super::domains;
 use super::forecast::forecast;
@@ -206,8 +206,10 @@ fn facts(view: &View, node: &str, now: Timestamp, style: Style) -> Vec<String> {
     let urgent = request.is_some_and(|it| it.as_ref().is_ok_and(is_urgent));
     let waits = urgent.then(|| in_its_way(survey, node)).flatten();
     rows.push(("in its way", Tone::Bad, waits));
-    if let Some(Ok(record)) = of_node(&survey.nodes, node) {
-        rows.push(("last", Tone::Plain, Some(rebooted(record, now))));
+    let record = of_node(&survey.nodes, node);
+    if record.is_some() || request.is_some() {
+        let last = last(record, now);
+        rows.push(("last", last.tone, Some(last.text)));
     }
     let row = |(name, tone, text): Row| Some([cell(Tone::Dim, name), cell(tone, text?)]);
     table(2, rows.into_iter().filter_map(row), style)

@@ -49,8 +49,11 @@ pub(crate) fn forecast(view: &View, before: Option<&str>, now: Timestamp) -> Opt
     let stuck = keep_all(survey, &reader, &states).map(names);
     let known = match OF_ALL.into_iter().find(|gate| closed(gate)) {
         _ if survey.partial => Err("there are more nodes than were read".to_owned()),
-        Some(gate) => Err(format!("the gate {gate} is closed")),
-        None if stuck.is_some() => Err(format!("{} keeps its place", stuck.unwrap_or_default())),
+        Some(gate) => Err(format!("the gate {gate} is closed here")),
+        None if stuck.is_some() => Err(format!(
+            "every place is kept by {}",
+            stuck.unwrap_or_default()
+        )),
         None if left.is_empty() => Err("all of them wait for their own windows".to_owned()),
         None => pace(survey, &left, now),
     };
@@ -262,7 +265,7 @@ mod tests {
             ),
             (
                 paused(fleet(2, &HALF_HOURLY)),
-                unknown("the gate pause is closed"),
+                unknown("the gate pause is closed here"),
             ),
             (
                 partial(fleet(2, &HALF_HOURLY)),
@@ -349,7 +352,7 @@ mod tests {
             }
             survey.claims.insert(0, (node, stuck));
             let (_, _, text) = told(survey, None).unwrap();
-            let why = "how long is not known: s keeps its place";
+            let why = "how long is not known: every place is kept by s";
             assert_eq!(text == why, unknown, "{limit} {since}: {text}");
         }
     }

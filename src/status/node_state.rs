@@ -9,12 +9,13 @@ use around::Around;
 pub(super) use idle::why_ill;
 use idle::{as_it_is, idle};
 
-use super::describe::{by_node, committed, everybody};
+use super::describe::{by_node, committed, everybody, of_node};
 use super::stood::{Here, Reader};
 use super::table::Tone;
 use super::times::{instant, is_ahead, rfc3339, since_text, span};
 use crate::identity::is_same;
 use crate::lock::Phase;
+use crate::lock::line::Known;
 use crate::lock::outcome::Found;
 use crate::lock::record::{RecordError, Standing};
 use crate::lock::survey::Survey;
@@ -102,6 +103,7 @@ pub(crate) fn node_states(survey: &Survey, reader: &Reader<'_>) -> Vec<NodeState
         if let Some(why) = standing.and_then(|standing| standing.hampered.as_ref()) {
             state = hampered(state, why);
         }
+        state.fact += marked(survey, &state);
         let older = here.and_then(|here| older(&here, there));
         state.fact += &older.unwrap_or_default();
         state
@@ -129,6 +131,16 @@ pub(crate) fn node_states(survey: &Survey, reader: &Reader<'_>) -> Vec<NodeState
     }
     all.sort_by(|a, b| (a.rank, &a.node).cmp(&(b.rank, &b.node)));
     all
+}
+
+/// What others know of its reboot, who may have seen more of it than this host.
+fn marked(survey: &Survey, state: &NodeState) -> &'static str {
+    let create = |node: &str| of_node(&survey.claims, node).map(|found| found.create);
+    let mark = |it: &Known| it.node == state.node && create(&it.node) == Some(it.id);
+    match state.rank == Rank::Under && survey.line.failures.iter().any(mark) {
+        true => " (its reboot is marked as failed)",
+        false => "",
+    }
 }
 
 /// What others see of a node that could not tell etcd what it says here.

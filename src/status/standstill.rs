@@ -72,6 +72,7 @@ pub(super) fn consequence(
 mod tests {
     use super::*;
     use crate::lock::line::{GoOn, Known};
+    use crate::lock::record::RecordError;
     use crate::lock::{Failure, FailureKind, Phase};
     use crate::status::fixtures::{found, local, now, view};
     use crate::status::headline::headline;
@@ -142,6 +143,28 @@ mod tests {
             .more
             .clone()
             .unwrap()
+    }
+
+    /// A daemon that was started a moment ago has seen nothing stand still.
+    #[test]
+    fn what_others_have_marked_is_told_by_who_has_seen_less() {
+        for (claim, mark) in [(1, " (its reboot is marked as failed)"), (9, "")] {
+            let known = Known {
+                node: "node-a".to_owned(),
+                id: claim,
+                failure: Err(RecordError::Version(2)),
+            };
+            let mut survey = Survey {
+                claims: vec![found("node-a", Phase::Rebooting, 1, "11:59")],
+                ..Survey::default()
+            };
+            survey.line.failures.push(known);
+            let parts = headline(&view(local(), survey), now());
+            assert_eq!(
+                parts[0].fact,
+                format!("node-a reboots{mark}; nobody waits.")
+            );
+        }
     }
 
     #[test]

@@ -291,7 +291,7 @@ fn an_attempt_was_called_off() {
     fleet.needs_reboot(1);
     fleet.says(&[
         "n1 needs a reboot and is blocked: the attempt was called off: the drain hook failed: exit code 1",
-        "tried again 20",
+        "next try 20",
         "More of it: reboot-coordinator explain n1",
     ]);
     let explained = fleet.nodes[0].command(&["explain"]).output().unwrap();

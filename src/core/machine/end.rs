@@ -31,7 +31,7 @@ impl Machine {
                 let pause = self.called_off_pause();
                 let until = after(self.now.wall, pause);
                 let at = until.strftime("%Y-%m-%d %H:%M UTC");
-                *why = format!("{why}; tried again {at}");
+                *why = format!("{why}; next try {at}");
                 if self.settings.mode != Mode::Daemon {
                     why.push_str(" or when it is requested");
                     let off = CalledOff {

@@ -262,7 +262,8 @@ impl Machine {
                     "queued",
                     format!("in the queue, {known}{more} before this node"),
                 )
-                .with("ahead", known),
+                .with("ahead", known)
+                .repeating(),
             );
         }
         self.go(State::Queued);

@@ -265,9 +265,11 @@ impl Machine {
                 "has no record of what it began, and undoes a drain once".to_owned()
             }
         };
-        match &self.shown.ill {
-            Some(_) => what,
-            None => format!("{what} and has to prove that it is healthy"),
+        let settle = self.held.as_ref().map(|_| self.settings.post_boot_settle);
+        match (&self.shown.ill, settle.unwrap_or_default().as_secs()) {
+            (Some(_), _) => what,
+            (None, 0) => format!("{what} and has to prove that it is healthy"),
+            (None, long) => format!("{what} and has to prove that it is healthy for {long} s"),
         }
     }
 

@@ -55,6 +55,15 @@ fn folded_text(view: &View) -> String {
 }
 
 #[test]
+fn a_request_for_a_name_that_nobody_has_says_so() {
+    let mut survey = Survey::default();
+    let request = ("node-x".to_owned(), Err(RecordError::Version(2)));
+    survey.requests.push(request);
+    let text = text(&view(local(), survey), Some("node-x"), now());
+    assert!(text.contains("not registered"), "{text}");
+}
+
+#[test]
 fn a_host_that_has_begun_says_so_while_etcd_is_away() {
     let reboots = "node-c reboots: the reboot command is run.";
     let left = "node-c has begun its reboot and no daemon runs on it: its next start goes on.";

@@ -30,7 +30,7 @@ Rebooting  1
 Queue      2
   1  node-b  4 min  kernel
   2  node-c  2 min  kernel
-Forecast   2 left, how long is not known: node-a keeps its place
+Forecast   2 left, how long is not known: every place is kept by node-a
 Members    3, 0 with nothing to do
   node-a  12 min  has not come back, by its own clock; rebooted 10 h ago:
                   kernel; budget used: 1

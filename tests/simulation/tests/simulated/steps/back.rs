@@ -345,7 +345,7 @@ fn an_attempt_that_was_called_off_says_until_when_it_keeps_the_node_up() {
     assert!(off.abs() < 0.002, "{off}");
     let told = time(due)
         .wall
-        .strftime("tried again %Y-%m-%d %H:%M UTC")
+        .strftime("next try %Y-%m-%d %H:%M UTC")
         .to_string();
     let standing = node.machine.standing().unwrap().blocked.clone().unwrap();
     assert!(standing.text.contains(&told), "{standing:?}");

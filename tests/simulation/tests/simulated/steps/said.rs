@@ -75,10 +75,13 @@ fn a_node_says_where_it_is_in_a_reboot_that_works() {
             COMMAND
         ]
     );
-    let mut node = node.followed_by(of_boot("boot-2"));
+    let mut node = node.followed_by(Settings {
+        post_boot_settle: Duration::from_secs(30),
+        ..of_boot("boot-2")
+    });
     node.health = ScriptOutcome::Exited(3);
     node.detectors = vec![detector(DetectorResult::Clear)];
-    let proof = "verifying: is back and has to prove that it is healthy";
+    let proof = "verifying: is back and has to prove that it is healthy for 30 s";
     let ill = "verifying [health] the health script does not pass: exit code 3: is back";
     let health = node.until("health");
     assert_eq!(said(&node), proof);
@@ -91,7 +94,7 @@ fn a_node_says_where_it_is_in_a_reboot_that_works() {
     node.health = ScriptOutcome::Exited(0);
     assert_eq!(
         sayings(&mut node, "idle"),
-        [ill, "verifying: gives its claim back", "idle: "]
+        [ill, proof, "verifying: gives its claim back", "idle: "]
     );
 }
 
@@ -170,8 +173,7 @@ fn an_attempt_that_ended_otherwise_is_said_to_have() {
     let why = "the drain hook failed: exit code 1";
     assert_eq!(all[0], proof(&format!("called its attempt off ({why})")));
     assert_eq!(all[1], "verifying: gives its claim back");
-    let off =
-        format!("blocked [aborted] the attempt was called off: {why}; tried again 2026-07-14 ");
+    let off = format!("blocked [aborted] the attempt was called off: {why}; next try 2026-07-14 ");
     assert!(all[2].starts_with(&off), "{all:?}");
     // Taken away.
     let mut node = Node::new(settings());

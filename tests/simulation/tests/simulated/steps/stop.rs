@@ -235,7 +235,7 @@ fn passes_after_one_that_called_its_attempt_off_come_longer_and_longer_until_the
         assert_eq!(pass(&mut node), Some(1));
         assert_eq!(drains(&node), 0, "{later}");
         let said = node.machine.standing().unwrap().blocked.clone().unwrap();
-        assert!(said.text.contains("tried again"));
+        assert!(said.text.contains("next try"));
     }
     assert_eq!(node.memory.clone().unwrap().called_off.unwrap().times, 4);
     // One that only shows what would be does not rest, and counts nothing.
