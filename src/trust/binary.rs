@@ -6,6 +6,7 @@ use std::io::Read as _;
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 /// Machines whose kernels may run each other's programs: x86, ARM and PowerPC, of 32 and of 64 bits.
 const KIN: [[u64; 2]; 3] = [[3, 62], [40, 183], [20, 21]];
@@ -26,7 +27,7 @@ pub(super) fn loader(head: &[u8], file: &File, length: u64) -> Result<Option<Pat
                 .iter()
                 .any(|kin| kin.contains(&own) && kin.contains(&its))
     };
-    if head.starts_with(b"\x7fELF") && own().zip(machine(head)).is_none_or(alike) {
+    if head.starts_with(b"\x7fELF") && OWN.zip(machine(head)).is_none_or(alike) {
         let damaged = "is a binary that is cut off or damaged; install it again";
         return segments(head, file, length).ok_or_else(|| damaged.to_owned());
     }
@@ -44,12 +45,12 @@ fn machine(head: &[u8]) -> Option<u64> {
 }
 
 /// What machine this program is made for.
-fn own() -> Option<u64> {
+static OWN: LazyLock<Option<u64>> = LazyLock::new(|| {
     let mut head = [0; 20];
     let mut file = File::open("/proc/self/exe").ok()?;
     file.read_exact(&mut head).ok()?;
     machine(&head)
-}
+});
 
 /// Whether this kernel was taught other formats, as by qemu: any may be among them.
 pub(super) fn is_taught() -> bool {
