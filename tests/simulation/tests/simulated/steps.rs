@@ -18,6 +18,7 @@ mod patience;
 mod queue;
 mod reload;
 mod renamed;
+mod report_lease;
 mod reports;
 mod requests;
 mod said;
