@@ -23,9 +23,9 @@ use said::Said;
 #[derive(Debug)]
 pub enum Ask {
     /// Run the health script in phase `monitor`.
-    Check(Ticket),
+    Check,
     /// Send this.
-    Send(Ticket, Request),
+    Send(Request),
 }
 
 /// What a request under way is for.
@@ -157,19 +157,18 @@ impl Reporter {
         self.verdict.as_ref().map(|report| report.healthy)
     }
 
-    /// What is due now, one thing a call.
+    /// What is due now, one thing a call, under this ticket.
     pub(super) fn next(
         &mut self,
         settings: &Settings,
         rng: &mut Rng,
-        ticket: &mut impl FnMut() -> Ticket,
+        ticket: Ticket,
         now: Duration,
     ) -> Option<Ask> {
         if self.checking.is_none() && self.check_at.is_some_and(|at| at <= now) {
-            let ticket = ticket();
             self.check_at = None;
             self.checking = Some(ticket);
-            return Some(Ask::Check(ticket));
+            return Some(Ask::Check);
         }
         if self.asked.is_some() || self.retry_at.is_some_and(|at| at > now) {
             return None;
@@ -178,9 +177,8 @@ impl Reporter {
         self.retry_at = None;
         let (sent, request) = self.due(settings, rng, now)?;
         self.published = self.published.filter(|_| !matches!(sent, Sent::Put(_)));
-        let ticket = ticket();
         self.asked = Some((ticket, sent, now));
-        Some(Ask::Send(ticket, request))
+        Some(Ask::Send(request))
     }
 
     /// The lease comes first, then what is not in etcd yet, then the renewal. One that was not renewed for its TTL has ended: what
@@ -207,19 +205,11 @@ impl Reporter {
         if lease.renew_at() <= now {
             return Some(renewal);
         }
-        let verdict = self
-            .verdict
-            .clone()
-            .map(|verdict| match self.drained && verdict.healthy {
-                true => Report {
-                    healthy: false,
-                    reason: Some(
-                        "it may be drained: what undoes that has not succeeded yet".to_owned(),
-                    ),
-                    ..verdict
-                },
-                false => verdict,
-            });
+        let mut verdict = self.verdict.clone();
+        if let Some(said) = verdict.as_mut().filter(|it| self.drained && it.healthy) {
+            let why = "it may be drained: what undoes that has not succeeded yet";
+            (said.healthy, said.reason) = (false, Some(why.to_owned()));
+        }
         if let Some(verdict) = verdict.filter(|it| self.published != Some(it.healthy)) {
             let txn = request::report(&settings.keys, &verdict, lease.id, self.modified);
             return Some((Sent::Put(verdict.healthy), Request::Txn(txn)));
@@ -238,10 +228,7 @@ impl Reporter {
         now: Now,
         report: &ScriptReport,
     ) -> Option<bool> {
-        if self.checking != Some(ticket) {
-            return None;
-        }
-        self.checking = None;
+        self.checking.take_if(|asked| *asked == ticket)?;
         if report.outcome == ScriptOutcome::Cancelled {
             // Another script was to be stopped and this one with it: that says nothing.
             self.check_at = Some(now.mono);

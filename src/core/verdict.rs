@@ -141,22 +141,18 @@ impl Verdicts {
         later: &[&str],
         now: Timestamp,
     ) {
-        let Err(refusal) = judged else {
-            for gate in gates {
-                self.say(Verdict::ok(gate, ""), now);
-            }
-            return;
+        let passed = match judged {
+            Ok(()) => Some(gates.len()),
+            Err(refusal) => gates.iter().position(|gate| *gate == refusal.gate()),
         };
-        let refusing = refusal.gate();
-        let passed = gates.iter().position(|gate| *gate == refusing);
-        for (index, gate) in gates.iter().enumerate() {
-            if passed.is_some_and(|at| index < at) {
-                self.say(Verdict::ok(gate, ""), now);
-            } else if *gate != refusing {
-                self.say(Verdict::not_asked(gate, ""), now);
-            }
+        let (passed, unasked) = gates.split_at(passed.unwrap_or(0));
+        for gate in passed {
+            self.say(Verdict::ok(gate, ""), now);
         }
-        for gate in later.iter().filter(|gate| **gate != refusing) {
+        let Err(refusal) = judged else { return };
+        let refusing = refusal.gate();
+        let unasked = unasked.iter().chain(later);
+        for gate in unasked.filter(|gate| **gate != refusing) {
             self.say(Verdict::not_asked(gate, ""), now);
         }
         self.say(Verdict::refused(refusing, refusal), now);

@@ -74,21 +74,17 @@ impl Machine {
         let State::Gates(gates) = self.state else {
             return;
         };
-        let steps = gates.steps().split_at_checked(gates.step);
-        if let Some([step, later @ ..]) = steps.map(|(_, rest)| rest) {
+        if let Some([step, later @ ..]) = gates.steps().get(gates.step..) {
             let later: Vec<&str> = later
                 .iter()
                 .flat_map(|step| step.gates())
                 .copied()
                 .collect();
-            self.shown
-                .verdicts
-                .judged(step.gates(), &verdict, &later, self.now.wall);
-            if let Some(unread) = self
-                .unread()
-                .filter(|_| *step == Step::Read && verdict.is_ok())
-            {
-                self.shown.verdicts.say(unread, self.now.wall);
+            let unread = self.unread().filter(|_| *step == Step::Read);
+            let (verdicts, now) = (&mut self.shown.verdicts, self.now.wall);
+            verdicts.judged(step.gates(), &verdict, &later, now);
+            if let (Some(unread), Ok(())) = (unread, &verdict) {
+                verdicts.say(unread, now);
             }
         }
         match verdict {

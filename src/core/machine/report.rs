@@ -26,28 +26,22 @@ impl Machine {
             _ => {}
         }
         let now = self.now.mono;
-        let reporter = self
-            .reporter
-            .get_or_insert_with(|| Reporter::new(interval, now));
+        let reporter = self.reporter.take();
+        let mut reporter = reporter.unwrap_or_else(|| Reporter::new(interval, now));
         let drained = self.held.is_none()
             && matches!(&self.state, State::Verifying(verify) if !verify.undone);
         reporter.stands(self.shown.standing.as_ref(), drained, now);
-        let last = &mut self.last_ticket;
-        let mut ticket = || {
-            *last += 1;
-            Ticket(*last)
-        };
-        let mut asks = Vec::new();
-        while let Some(ask) = reporter.next(&self.settings, &mut self.rng, &mut ticket, now) {
-            asks.push(ask);
-        }
-        for ask in asks {
-            let action = match ask {
-                Ask::Check(ticket) => Action::Monitor(ticket, self.script_facts()),
-                Ask::Send(ticket, request) => Action::Report(ticket, request),
+        loop {
+            let ticket = Ticket(self.last_ticket + 1);
+            let action = match reporter.next(&self.settings, &mut self.rng, ticket, now) {
+                Some(Ask::Check) => Action::Monitor(ticket, self.script_facts()),
+                Some(Ask::Send(request)) => Action::Report(ticket, request),
+                None => break,
             };
+            self.last_ticket += 1;
             self.out.push_back(action);
         }
+        self.reporter = Some(reporter);
     }
 
     pub(super) fn on_reported(&mut self, ticket: Ticket, result: Result<Reply, Error>) {
