@@ -87,13 +87,9 @@ impl Machine {
     }
 
     pub(super) fn on_etcd(&mut self, ticket: Ticket, result: Result<Reply, Error>) {
-        let Some((asked, sent_at)) = self.asked else {
+        let Some((_, sent_at)) = self.asked.take_if(|(asked, _)| *asked == ticket) else {
             return;
         };
-        if asked != ticket {
-            return;
-        }
-        self.asked = None;
         self.note_answer(matches!(
             result,
             Ok(_) | Err(Error::LeaseExists | Error::LeaseNotFound)

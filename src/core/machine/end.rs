@@ -77,11 +77,8 @@ impl Machine {
         if let (Mode::Once { .. }, Some(off)) = (self.settings.mode, &self.memory.called_off) {
             self.called_off = off.times;
         }
-        let pause = backoff(
-            self.called_off,
-            self.settings.backoff_min,
-            self.longest_off(),
-        );
+        let (min, max) = (self.settings.backoff_min, self.longest_off());
+        let pause = backoff(self.called_off, min, max);
         self.called_off = self.called_off.saturating_add(1);
         self.rng.jitter(pause)
     }

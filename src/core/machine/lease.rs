@@ -112,13 +112,9 @@ impl Machine {
     pub(super) fn on_renewed(&mut self, ticket: Ticket, result: Result<Reply, Error>) {
         let now = self.now.mono;
         let Some(lease) = &mut self.lease else { return };
-        let Some((expected, sent_at)) = lease.renewing else {
+        let Some((_, sent_at)) = lease.renewing.take_if(|(asked, _)| *asked == ticket) else {
             return;
         };
-        if expected != ticket {
-            return;
-        }
-        lease.renewing = None;
         match result {
             Ok(Reply::KeepAlive(answer)) => match answer.ttl_sec.filter(|ttl| *ttl > 0) {
                 Some(ttl) => {

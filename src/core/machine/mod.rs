@@ -218,33 +218,22 @@ impl Machine {
             Input::Etcd(ticket, result) => self.on_etcd(ticket, result),
             Input::Renewed(ticket, result) => self.on_renewed(ticket, result),
             Input::Farewell => self.on_farewell(),
-            Input::Detected(ticket, reports) => {
-                if self.finished(ticket) {
-                    self.on_detected(&reports);
-                }
+            Input::Detected(ticket, reports) if self.finished(ticket) => self.on_detected(&reports),
+            Input::Script(ticket, report) if self.finished(ticket) => self.on_script(&report),
+            Input::Host(ticket, refusal) if self.finished(ticket) => self.on_host(refusal),
+            Input::RebootCommand(ticket, report) if self.finished(ticket) => {
+                self.on_reboot_command(&report);
             }
-            Input::Script(ticket, report) => {
-                if self.finished(ticket) {
-                    self.on_script(&report);
-                }
+            Input::RebootCommand(ticket, report) if self.down.unanswered == Some(ticket) => {
+                self.on_late_answer(&report);
             }
-            Input::Host(ticket, refusal) => {
-                if self.finished(ticket) {
-                    self.on_host(refusal);
-                }
-            }
-            Input::RebootCommand(ticket, report) => {
-                if self.finished(ticket) {
-                    self.on_reboot_command(&report);
-                } else if self.down.unanswered == Some(ticket) {
-                    self.on_late_answer(&report);
-                }
-            }
-            Input::Watch(ticket, event) => {
-                if self.watch == Some(ticket) {
-                    self.on_watch(event);
-                }
-            }
+            Input::Watch(ticket, event) if self.watch == Some(ticket) => self.on_watch(event),
+            // Nobody waits for it any more.
+            Input::Detected(..)
+            | Input::Script(..)
+            | Input::Host(..)
+            | Input::RebootCommand(..)
+            | Input::Watch(..) => {}
             Input::Reported(ticket, result) => self.on_reported(ticket, result),
             Input::Monitored(ticket, report) => self.on_monitored(ticket, &report),
             Input::Hampered(why) => self.shown.hampered = why,
@@ -264,14 +253,11 @@ impl Machine {
 
     /// When [`Input::Tick`] is due at the latest, monotonic.
     pub fn wake_at(&self) -> Option<Duration> {
-        let lease = self
-            .lease
-            .as_ref()
-            .filter(|_| self.state.needs_lease())
-            .map(|lease| match lease.renewing {
-                Some(_) => lease.deadline,
-                None => lease.deadline.min(lease.renew_at),
-            });
+        let lease = self.lease.as_ref().filter(|_| self.state.needs_lease());
+        let lease = lease.map(|lease| match lease.renewing {
+            Some(_) => lease.deadline,
+            None => lease.deadline.min(lease.renew_at),
+        });
         let reports = self.reporter.as_ref().and_then(Reporter::wake_at);
         let all = [self.timer, lease, reports];
         all.into_iter().flatten().min()
@@ -308,12 +294,7 @@ impl Machine {
     }
 
     fn finished(&mut self, ticket: Ticket) -> bool {
-        if self.task == Some(ticket) {
-            self.task = None;
-            true
-        } else {
-            false
-        }
+        self.task.take_if(|task| *task == ticket).is_some()
     }
 
     /// Ends a running script, unless it is the reboot command, which is left alone.

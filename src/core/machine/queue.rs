@@ -210,10 +210,6 @@ impl Machine {
 
     fn counted(&mut self, counted: Ahead) {
         let now = self.now.mono;
-        let blind = self
-            .queue
-            .as_ref()
-            .is_some_and(|queue| queue.blind.is_some());
         let recount_at = self.look_next(counted.claims.len());
         let times = match counted.more {
             true => crowds(counted.all).max(1),
@@ -230,7 +226,7 @@ impl Machine {
             return self.go(State::Counting);
         }
         let first = queue.stale && queue.ahead.is_empty();
-        let watched = !queue.stale && !blind;
+        let watched = !queue.stale && queue.blind.is_none();
         queue.near = !counted.more;
         queue.stale = false;
         (queue.recount_at, queue.counted_at) = (recount_at.min(count_at), now);

@@ -8,34 +8,30 @@ use crate::lock::record::RECORD_VERSION;
 impl Machine {
     /// The registration as read, or a new one.
     pub(super) fn record(&self) -> NodeRecord {
-        let fresh = || NodeRecord {
-            v: RECORD_VERSION,
-            node: self.settings.node.clone(),
-            node_id: self.settings.node_id.clone(),
-            version: self.settings.version.clone(),
-            wave: self.settings.wave,
-            boot_id: None,
-            last_reboot: None,
-            budget_used: self.former_budget(),
-            attempt: None,
-            request: None,
+        let Some((modified, record)) = &self.registration else {
+            return NodeRecord {
+                v: RECORD_VERSION,
+                node: self.settings.node.clone(),
+                node_id: self.settings.node_id.clone(),
+                version: self.settings.version.clone(),
+                wave: self.settings.wave,
+                boot_id: None,
+                last_reboot: None,
+                budget_used: self.former_budget(),
+                attempt: None,
+                request: None,
+            };
         };
-        match &self.registration {
-            // What an older release wrote shows the machine id itself, until it is written again; and what this process wrote,
-            // the id that it had before a reload.
-            Some((modified, record))
-                if is_same(&record.node_id, &self.settings.node_id)
-                    || self.signed == Some(*modified) =>
-            {
-                NodeRecord {
-                    node_id: self.settings.node_id.clone(),
-                    wave: self.settings.wave,
-                    budget_used: record.budget_used.max(self.former_budget()),
-                    ..record.clone()
-                }
-            }
-            Some((_, record)) => record.clone(),
-            None => fresh(),
+        // What an older release wrote shows the machine id itself, until it is written again; and what this process wrote, the id
+        // that it had before a reload.
+        if !is_same(&record.node_id, &self.settings.node_id) && self.signed != Some(*modified) {
+            return record.clone();
+        }
+        NodeRecord {
+            node_id: self.settings.node_id.clone(),
+            wave: self.settings.wave,
+            budget_used: record.budget_used.max(self.former_budget()),
+            ..record.clone()
         }
     }
 

@@ -21,10 +21,8 @@ pub(super) struct Shown {
     pub(super) blocked: Option<(Duration, Blocked)>,
     /// That was at its turn, which is taken anew to see whether it still does.
     pub(super) at_turn: bool,
-    /// Since when a reboot is required.
-    pub(super) required_since: Option<String>,
-    /// The same by the monotonic clock.
-    pub(super) required_at: Option<Duration>,
+    /// Since when a reboot is required, and the same by the monotonic clock.
+    pub(super) required: Option<(String, Duration)>,
     /// Since when and why etcd cannot be used.
     pub(super) etcd_trouble: Option<(Timestamp, String)>,
     /// Why the proof of health does not succeed.
@@ -139,28 +137,18 @@ impl Machine {
 
     /// Since when a reboot is required, as far as this process knows.
     fn require(&mut self, now: Timestamp) {
-        match (self.judging.reasons.is_empty(), &self.state) {
-            (false, _) => {
-                self.shown
-                    .required_since
-                    .get_or_insert_with(|| rfc3339(now));
-                self.shown.required_at.get_or_insert(self.now.mono);
-            }
-            (true, State::Idle(_)) => {
-                (self.shown.required_since, self.shown.required_at) = (None, None)
-            }
-            (true, _) => {}
+        if !self.judging.reasons.is_empty() {
+            let begins = || (rfc3339(now), self.now.mono);
+            self.shown.required.get_or_insert_with(begins);
+        } else if let State::Idle(_) = self.state {
+            self.shown.required = None;
         }
     }
 
     fn required(&self) -> Option<Required> {
-        let since = self.shown.required_since.clone()?;
-        let by = self
-            .judging
-            .reasons
-            .iter()
-            .map(|reason| bounded(reason))
-            .collect();
+        let (since, _) = self.shown.required.clone()?;
+        let by = self.judging.reasons.iter();
+        let by = by.map(|reason| bounded(reason)).collect();
         Some(Required { since, by })
     }
 

@@ -194,14 +194,10 @@ impl Machine {
         let mut record = self.record();
         record.version.clone_from(&self.settings.version);
         record.boot_id = Some(self.settings.boot_id.clone());
-        let known = self
-            .registration
-            .as_ref()
-            .is_some_and(|(_, stands)| *stands == record)
-            && self.former.is_empty();
+        let stands = self.registration.as_ref().map(|(_, stands)| stands);
+        let known = stands == Some(&record) && self.former.is_empty();
         // A pass of `--once` registers where others wait for its wave, or would wait for the one it had.
-        let waves = self.registration.as_ref();
-        let waves = waves.is_some_and(|(_, stands)| stands.wave != record.wave) || record.wave < 0;
+        let waves = stands.is_some_and(|it| it.wave != record.wave) || record.wave < 0;
         if known || self.settings.mode != Mode::Daemon && !waves {
             return self.go(State::Gates(Gates::at(Stage::PreLock)));
         }

@@ -154,17 +154,6 @@ impl Machine {
 
     /// The turn is here, but a gate that closes for everybody is closed.
     pub(super) fn hold_turn(&mut self, refusal: Refusal) {
-        self.note_held(&refusal);
-        let pause = self.until_something_opens();
-        let now = self.now.mono;
-        if let Some(queue) = &mut self.queue {
-            queue.retry_at = Some(now + pause);
-            queue.held = Some(refusal);
-        }
-        self.go(State::Queued);
-    }
-
-    fn note_held(&mut self, refusal: &Refusal) {
         self.note(
             Note::warn(
                 "blocked",
@@ -173,5 +162,12 @@ impl Machine {
             .with("reason", refusal.label())
             .repeating(),
         );
+        let pause = self.until_something_opens();
+        let now = self.now.mono;
+        if let Some(queue) = &mut self.queue {
+            queue.retry_at = Some(now + pause);
+            queue.held = Some(refusal);
+        }
+        self.go(State::Queued);
     }
 }

@@ -38,7 +38,7 @@ impl Machine {
         wave::judge(own, node, &seen.members).map_err(|first| Refusal::Wave(first.why))?;
         let after = wave::is_after(own, node, &seen.members);
         self.judging.waves = (own > 0 || after).then_some(revision);
-        let known = self.shown.required_at.unwrap_or(self.now.mono);
+        let known = (self.shown.required.as_ref()).map_or(self.now.mono, |(_, at)| *at);
         let looked = known + self.settings.check_interval * LOOKS;
         if after && self.settings.mode == Mode::Daemon && self.now.mono < looked {
             return Err(Refusal::Wave(format!(
