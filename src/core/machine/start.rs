@@ -269,6 +269,8 @@ impl Machine {
     fn adopt_draining(&mut self) {
         let attempts = self.attempts_made();
         if attempts >= MAX_ATTEMPTS {
+            // What has ended the process in each drain would end this one, too, and forget how often.
+            self.called_off = u32::MAX;
             return self.abort(format!("{attempts} commits of it have led to no reboot"));
         }
         // A claim that still drains after its first commit has seen no reboot command.

@@ -291,3 +291,16 @@ fn a_host_that_starts_again_with_its_old_boot_id_is_rebooted_no_more_than_three_
     node.until_state("holding");
     assert_eq!(node.claim().unwrap().attempts, 3);
 }
+
+/// The kernel that ends the hook for want of memory, and the unit with it: each start would drain the node again at once.
+#[test]
+fn a_node_whose_daemon_ends_in_each_drain_is_left_alone_for_long() {
+    let mut node = Node::new(settings());
+    for _ in 0..3 {
+        node.until("hook");
+        node = node.followed_by(settings());
+    }
+    node.until_state("idle");
+    assert!(node.said("aborted", "3 commits"));
+    assert!(node.pause() >= Duration::from_secs(2 * 3600));
+}
