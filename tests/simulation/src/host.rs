@@ -144,8 +144,6 @@ pub struct Process {
     pub commitment: Commitment,
     /// The name in the configuration that it took over last.
     pub named: usize,
-    /// The newest revision when it had its first answer.
-    pub since: Option<i64>,
 }
 
 /// What a machine cannot tell from its own: committed claims that were there before it used etcd in this boot, when it remembers
@@ -244,6 +242,8 @@ pub struct Host {
     pub most_budget: u32,
     /// What it could not tell from its own when it began to use etcd in this boot.
     pub blind: Blind,
+    /// The newest revision when its last process had its first answer, once it had.
+    pub since: Option<i64>,
     /// How far the wall clock was moved, seconds.
     pub wall_jump_sec: i64,
     /// For how long its monotonic clock stood still, when that fault is planted.
@@ -293,6 +293,7 @@ impl Host {
             retired: false,
             most_budget: plan.settings.max_reboots_without_clearing,
             blind: Blind::default(),
+            since: None,
             wall_jump_sec: 0,
             stood_still: 0,
             plan,
@@ -439,7 +440,6 @@ impl Process {
             busy: (0, 0),
             named: number(&machine.settings().node),
             commitment: Commitment::Unknown,
-            since: None,
             machine,
         }
     }

@@ -32,6 +32,7 @@ impl World {
         let mut seed = Rng::new(self.plan.seed, 1000 + pid);
         let machine = Machine::new(settings, seed.word(), host.now(now));
         host.process = Some(Process::new(pid, machine, now));
+        host.since = None;
         self.note_left(index);
         let mode = self.hosts[index].plan.settings.mode;
         self.tell(|| format!("n{index} starts process {pid} ({mode:?})"));
@@ -109,7 +110,7 @@ impl World {
         let before = renamed.then(|| number(&process.machine.settings().node));
         process.machine.handle(clocks, input);
         if tested && !matches!(process.machine.state(), State::SelfTest) {
-            process.since = process.since.or(Some(revision));
+            host.since.get_or_insert(revision);
         }
         if heard_clear {
             (host.fruitless, host.cleared) = (0, self.now);

@@ -70,10 +70,7 @@ impl World {
         }
         let (taker, boot) = (&self.hosts[host], &before.claim.boot_id);
         let present = taker.boot_id() == *boot;
-        let since = match (present, &taker.process) {
-            (true, Some(process)) => process.since,
-            _ => blind.since,
-        };
+        let since = if present { taker.since } else { blind.since };
         // Who has written nothing down yet began just now.
         let old = since.is_none_or(|since| before.create <= since);
         let known = present || taker.had_boot(boot) || blind.to_boots.contains(boot);
