@@ -19,6 +19,9 @@ use crate::observe::notify::{Environment, Notify};
 /// How long after a try to serve at an address that somebody else has the next one follows.
 pub(super) const AGAIN: Duration = Duration::from_secs(10);
 
+/// How often the wall clock is looked at while a moment of it is waited for: whoever sets it wakes nobody.
+const WALL_LOOKED_AT: Duration = Duration::from_secs(60);
+
 /// The commit this was built from, when the build says so.
 const REVISION: &str = match option_env!("REBOOT_COORDINATOR_REVISION") {
     Some(revision) => revision,
@@ -91,7 +94,13 @@ impl Observer {
         self.notify.rests(&view, self.tried || has_arrived(&view));
         let now = self.shown.clock.now().mono;
         self.notify.turns(now);
-        let wake = [machine.wake_at(), self.notify.due(), self.listen_again(now)];
+        let wall = machine.waits_for_wall().then(|| now + WALL_LOOKED_AT);
+        let wake = [
+            machine.wake_at(),
+            self.notify.due(),
+            self.listen_again(now),
+            wall,
+        ];
         let wake = wake.into_iter().flatten().min();
         // A sleep does not count the time in which the host is suspended.
         let awake = self.shown.clock.awake();

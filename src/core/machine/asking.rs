@@ -154,10 +154,12 @@ impl Machine {
     pub(super) fn on_time(&mut self) {
         self.on_lease_time();
         let Some(due) = self.timer else { return };
-        if due > self.now.mono {
+        let is_idle = matches!(self.state, State::Idle(_));
+        let opened = is_idle && self.opens.is_some_and(|at| at <= self.now.wall);
+        if due > self.now.mono && !opened {
             return;
         }
-        self.timer = None;
+        (self.timer, self.opens) = (None, None);
         match &self.state {
             State::Idle(_) if self.registers_anew() => self.start_afresh(),
             State::Idle(_) => self.go(State::Gates(Gates::at(Stage::PreLock))),

@@ -120,6 +120,7 @@ impl Machine {
         let ended = ended.filter_map(|at| at.checked_add(Duration::from_secs(1)).ok());
         let next = opens.into_iter().chain(ended);
         let next = next.filter(|at| *at > now).min();
+        self.opens = next.and_then(|at| at.checked_add(Duration::from_secs(2)).ok());
         let left = next.and_then(|at| Duration::try_from(at.duration_since(now)).ok());
         // Not all nodes of a fleet in the same moment.
         let mut spread = || self.rng.jitter(Duration::from_secs(1));

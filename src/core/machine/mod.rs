@@ -105,6 +105,8 @@ pub struct Machine {
     task: Option<Ticket>,
     watch: Option<Ticket>,
     timer: Option<Duration>,
+    /// When what keeps an idle node opens, or ends, by the wall clock, which may be set.
+    opens: Option<jiff::Timestamp>,
     /// Repetitions of the current state's request.
     retries: u32,
     /// Passes in a row that failed.
@@ -181,6 +183,7 @@ impl Machine {
             task: None,
             watch: None,
             timer: None,
+            opens: None,
             retries: 0,
             failures: 0,
             lease: None,
@@ -261,6 +264,11 @@ impl Machine {
         let reports = self.reporter.as_ref().and_then(Reporter::wake_at);
         let all = [self.timer, lease, reports];
         all.into_iter().flatten().min()
+    }
+
+    /// Whether it waits for a moment of the wall clock: then a tick now and then shows it that somebody set that.
+    pub fn waits_for_wall(&self) -> bool {
+        self.opens.is_some()
     }
 
     /// Where the node is in its life.

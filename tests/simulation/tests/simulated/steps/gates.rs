@@ -7,10 +7,12 @@ use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
 use reboot_coordinator::core::machine::judge_detectors;
 use reboot_coordinator::core::policy::Policies;
 use reboot_coordinator::core::windows::Windows;
-use reboot_coordinator::core::{Action, Input, Refusal, Settings, State};
+use reboot_coordinator::core::{Action, Input, Now, Refusal, Settings, State};
 use reboot_coordinator::lock::record::{Report, encode};
 use reboot_coordinator::lock::{NodeRecord, Phase};
-use simulation::by_hand::{Node, asks, detector, ended, name, settings, unknown, unreachable};
+use simulation::by_hand::{
+    Node, asks, detector, ended, name, settings, time, unknown, unreachable,
+};
 
 #[test]
 fn a_detector_that_asks_outweighs_one_that_fails_and_silence_proves_nothing() {
@@ -354,6 +356,28 @@ fn a_node_looks_again_when_its_window_opens_however_long_its_interval_is() {
         node.until_state("idle");
         assert!(node.pause() >= interval, "{:?}", node.pause());
     }
+}
+
+#[test]
+fn a_clock_that_is_put_forward_past_an_opening_does_not_hide_it() {
+    let windows = Windows::parse("UTC", &[], &["* 04:00-06:00".to_owned()]).unwrap();
+    let mut node = Node::new(Settings {
+        windows: Some(windows),
+        check_interval: Duration::from_secs(36_000),
+        health_publish_interval: None,
+        ..settings()
+    });
+    node.until_state("idle");
+    assert!(node.machine.waits_for_wall());
+    // It is 03:33:20, and then 05:00.
+    let set = |node: &mut Node, forward: i64| {
+        let now = time(node.now);
+        let wall = now.wall + jiff::SignedDuration::from_secs(forward);
+        node.machine.handle(Now { wall, ..now }, Input::Tick);
+        node.due()
+    };
+    assert!(set(&mut node, 60).is_none());
+    assert!(set(&mut node, 5200).is_some());
 }
 
 /// No command has run, so nothing keeps the claim.
