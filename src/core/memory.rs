@@ -18,6 +18,9 @@ pub struct Memory {
     /// Whether what followed that commit has not been undone.
     #[serde(default)]
     pub begun: bool,
+    /// The claim, by its create revision, and how many of its commits count no more: somebody may have mended what kept the host up.
+    #[serde(default)]
+    pub tries_from: Option<(i64, u32)>,
     /// What passes of `--once` have called off since the last reboot, or since none was required.
     #[serde(default, deserialize_with = "or_none")]
     pub called_off: Option<CalledOff>,

@@ -207,7 +207,7 @@ fn facts(view: &View, node: &str, now: Timestamp, style: Style) -> Vec<String> {
     let waits = urgent.then(|| in_its_way(survey, node)).flatten();
     rows.push(("in its way", Tone::Bad, waits));
     let record = of_node(&survey.nodes, node);
-    if record.is_some() || request.is_some() {
+    if record.is_some() || request.is_some() && !survey.partial {
         let last = last(record, now);
         rows.push(("last", last.tone, Some(last.text)));
     }

@@ -141,6 +141,10 @@ impl Machine {
                 .repeating(),
         );
         let code = refusal.exit_code().max(1);
+        if stage.is_none() {
+            // Whoever restarts or reloads the daemon after this may have mended it.
+            self.try_anew();
+        }
         self.go(State::Holding(stage, refusal));
         // What is to be told goes out at once, and a pass ends only when it is told.
         let pause = match self.failure_to_tell().is_some() {

@@ -239,6 +239,13 @@ impl Machine {
         self.claim().map_or(0, |claim| claim.attempts)
     }
 
+    /// The commits of the claim up to now count no more. It outlives the process, so that no start of the host gives tries anew.
+    pub(super) fn try_anew(&mut self) {
+        self.down.tries_from = self.attempts_made();
+        let tries = self.held.as_ref().map(|it| (it.create, it.claim.attempts));
+        self.remember(|memory| memory.tries_from = tries);
+    }
+
     /// The commits of the claim that count as tries.
     pub(super) fn tries(&self) -> u32 {
         self.attempts_made().saturating_sub(self.down.tries_from)

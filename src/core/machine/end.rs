@@ -75,7 +75,7 @@ impl Machine {
     /// Until the next attempt, after one more that was called off.
     fn called_off_pause(&mut self) -> Duration {
         if let (Mode::Once { .. }, Some(off)) = (self.settings.mode, &self.memory.called_off) {
-            self.called_off = off.times;
+            self.called_off = self.called_off.max(off.times);
         }
         let (min, max) = (self.settings.backoff_min, self.longest_off());
         let pause = backoff(self.called_off, min, max);

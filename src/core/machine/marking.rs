@@ -5,7 +5,8 @@ use etcd_rs_sync::{Error, Reply};
 use super::verify::Step;
 use super::{Machine, Outcome, State, answer};
 use crate::core::{Mode, Note};
-use crate::lock::outcome::{self, Write};
+use crate::lock::outcome::{self, Found, Write};
+use crate::lock::{Claim, Phase};
 
 impl Machine {
     pub(super) fn on_told(&mut self, result: Result<Reply, Error>) {
@@ -27,11 +28,21 @@ impl Machine {
         let Some(held) = &self.held else {
             return self.taken_away();
         };
-        let claim = self.verifying(&held.claim);
-        let modified = match answer(result, outcome::write) {
-            Ok(Write::Done(revision)) => revision,
-            Ok(Write::Refused(Some(found))) if found.claim.as_ref() == Ok(&claim) => found.modified,
-            Ok(Write::Refused(found)) => return self.not_as_held(found.as_deref()),
+        // A mark of this process, which may have been made under another configuration.
+        let is_mark = |it: &Claim| it.phase == Phase::Verifying && it.session == self.session;
+        let (modified, claim) = match answer(result, outcome::write) {
+            Ok(Write::Done(revision)) => (revision, self.verifying(&held.claim)),
+            Ok(Write::Refused(found)) => match found.as_deref() {
+                Some(Found {
+                    create,
+                    modified,
+                    claim: Ok(claim),
+                    ..
+                }) if *create == held.create && is_mark(claim) => (*modified, claim.clone()),
+                found => return self.not_as_held(found),
+            },
+            // One answer may be lost. While the undo runs the claim says how long that may take, if it can.
+            Err(why) if self.retries == 0 => return self.retry(&why),
             Err(why) => return self.undo_first(&why),
         };
         if let Some(held) = &mut self.held {

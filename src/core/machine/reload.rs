@@ -92,7 +92,7 @@ impl Machine {
             State::Rebooting { until, failed } => self.wait_on(*until, failed.clone()),
             State::Holding(stage, refusal) => {
                 let (stage, refusal) = (stage.unwrap_or(Stage::Retry), refusal.clone());
-                self.down.tries_from = self.attempts_made();
+                self.try_anew();
                 self.go(State::Holding(Some(stage), refusal));
                 self.ask();
             }
@@ -104,7 +104,7 @@ impl Machine {
     /// The reboot command goes on, and its answer is waited for.
     fn wait_on(&mut self, until: Duration, failed: Option<String>) {
         let until = until.min(self.now.mono + self.settings.reboot_timeout);
-        self.down.tries_from = self.attempts_made();
+        self.try_anew();
         self.state = State::Rebooting { until, failed };
         self.timer = Some(until);
     }

@@ -120,6 +120,6 @@ impl Gates {
 
     /// Whether a commit has been made already, so that the budget counts this very attempt.
     pub(super) fn committed(self) -> bool {
-        self.told().1 == Commitment::Committed
+        matches!(self.stage, Stage::Resume | Stage::Retry)
     }
 }

@@ -16,6 +16,9 @@ use crate::lock::{Claim, Held, NodeRecord, Phase, request};
 /// ran.
 pub(super) const MAX_ATTEMPTS: u32 = 3;
 
+/// So many attempts that were called off in a row are followed by the longest pause, whatever the shortest is.
+const LONG: u32 = 24;
+
 impl Machine {
     pub(super) fn own_request(&self) -> Txn {
         let mut txn = request::read_own(&self.settings.keys, &self.settings.node);
@@ -158,6 +161,11 @@ impl Machine {
         if other_boot {
             return self.go(State::Verifying(Verify::new(Outcome::Completed)));
         }
+        if phase != Phase::Rebooting && self.attempts_made() >= MAX_ATTEMPTS {
+            // What ended those before may end this process, too, which alone knows how often it called attempts off: the pause
+            // after this one is the longest.
+            self.called_off = LONG;
+        }
         match phase {
             Phase::Queued | Phase::Draining => self.adopt_draining(),
             Phase::Rebooting => self.adopt_rebooting(),
@@ -269,8 +277,6 @@ impl Machine {
     fn adopt_draining(&mut self) {
         let attempts = self.attempts_made();
         if attempts >= MAX_ATTEMPTS {
-            // What has ended the process in each drain would end this one, too, and forget how often.
-            self.called_off = u32::MAX;
             return self.abort(format!("{attempts} commits of it have led to no reboot"));
         }
         // A claim that still drains after its first commit has seen no reboot command.
@@ -301,11 +307,10 @@ impl Machine {
             ));
             return self.exit(0);
         }
-        if !once && left.is_zero() {
-            // Whoever restarts the daemon may have mended what kept the host from going down. Sooner than that it may be the host
-            // that has started again, with the boot id that it had.
-            self.down.tries_from = self.attempts_made();
-        }
+        let held = self.held.as_ref().filter(|_| !once);
+        let tries = self.memory.tries_from;
+        let tries = tries.filter(|(create, _)| held.is_some_and(|it| it.create == *create));
+        self.down.tries_from = tries.map_or(0, |(_, from)| from);
         self.go(State::Rebooting {
             until: self.now.mono + left,
             failed: None,

@@ -28,9 +28,9 @@ pub(super) enum End {
     Look,
     /// The report with this mod revision (0: there is none) does not say that it is healthy. The lease of the history entry is
     /// asked for.
-    Grant(i64, i64),
+    Grant { report: i64, lease: i64 },
     /// The same, and it is taken away.
-    Take(i64, i64),
+    Take { report: i64, lease: i64 },
 }
 
 impl TakingAway {
@@ -64,8 +64,8 @@ impl Machine {
         let (report, lease) = match away.end {
             End::Told(waited) => return self.tell_request(away, waited),
             End::Look => return Request::Range(Range::of(Span::one(keys.alive(&node)))),
-            End::Grant(_, lease) => return grant_request(lease, HISTORY_TTL),
-            End::Take(report, lease) => (report, lease),
+            End::Grant { lease, .. } => return grant_request(lease, HISTORY_TTL),
+            End::Take { report, lease } => (report, lease),
         };
         let now = rfc3339(self.now.wall);
         let history = History {
@@ -88,7 +88,10 @@ impl Machine {
         match answer(result, outcome::health) {
             Ok((false, modified)) => {
                 let lease = self.rng.lease_id();
-                self.take_on(End::Grant(modified, lease));
+                self.take_on(End::Grant {
+                    report: modified,
+                    lease,
+                });
             }
             // Up and healthy: it drains, or settles, or its reboot may still come. Its time begins anew.
             Ok((true, _)) => {
@@ -110,11 +113,11 @@ impl Machine {
         match away.end {
             End::Told(_) => return self.on_told_of(away, result),
             End::Look => return self.on_report_seen(away, result),
-            End::Grant(report, lease) => match outcome::granted(result, seconds(HISTORY_TTL)) {
-                Ok(_) => return self.take_on(End::Take(report, lease)),
+            End::Grant { report, lease } => match outcome::granted(result, seconds(HISTORY_TTL)) {
+                Ok(_) => return self.take_on(End::Take { report, lease }),
                 Err(error) => return self.not_looked_after(&words(&error)),
             },
-            End::Take(..) => {}
+            End::Take { .. } => {}
         }
         let node = away.node(&self.settings.keys).to_owned();
         match answer(result, outcome::write) {

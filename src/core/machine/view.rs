@@ -107,7 +107,7 @@ impl Commitment {
 impl State {
     /// Its name, the same as far as the state alone tells, and whether the place hangs on the lease.
     fn told(&self) -> (&'static str, Option<Commitment>, bool) {
-        use Commitment::{Committed, None, Queued, Unknown};
+        use Commitment::{Committed, Queued, Unknown};
         let of = |entry: &Entry| match entry {
             Entry::Join => Queued,
             // A commit of the process before may still be on its way.
@@ -117,7 +117,9 @@ impl State {
             State::SelfTest | State::ReadOwn | State::Registering(_) | State::Removing(_) => {
                 ("starting", Unknown, false)
             }
-            State::Idle(_) | State::Unregistering(_) | State::Clearing(..) => ("idle", None, false),
+            State::Idle(_) | State::Unregistering(_) | State::Clearing(..) => {
+                ("idle", Commitment::None, false)
+            }
             State::Gates(gates) => gates.told(),
             State::Noting(noting) => noting.gates.told(),
             State::Granting(entry, _) => ("joining", of(entry), false),
@@ -133,7 +135,7 @@ impl State {
             State::Holding(..) => ("holding", Committed, false),
             State::Verifying(_) => ("verifying", Committed, false),
             State::Ending(_) => ("releasing", Committed, false),
-            State::Stopping | State::Stopped => return ("stopping", Option::None, false),
+            State::Stopping | State::Stopped => return ("stopping", None, false),
         };
         (name, Some(commitment), leased)
     }

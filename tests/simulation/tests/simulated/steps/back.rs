@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use etcd_rs_sync::Request;
 use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
-use reboot_coordinator::core::{Action, Input, Mode, Refusal, Settings, Word};
+use reboot_coordinator::core::{Action, Input, Mode, Refusal, Reload, Settings, Word};
 use reboot_coordinator::lock::record::{decode, encode};
 use reboot_coordinator::lock::{Claim, History, Phase};
 use simulation::by_hand::{Node, detector, name, settings, time, unknown};
@@ -428,6 +428,29 @@ fn an_attempt_that_was_called_off_is_marked_before_its_drain_is_undone() {
     node.answer(ticket, Err(unknown()));
     node.until("hook"); // the undo
     assert_eq!(node.claim().unwrap().phase, Phase::Verifying);
+}
+
+#[test]
+fn a_mark_whose_answer_was_lost_is_known_under_another_configuration() {
+    let mut node = Node::new(settings());
+    let hook = node.until("hook");
+    node.hook = ScriptOutcome::Exited(1);
+    node.perform(hook);
+    let mark = node.until_sending("verifying");
+    node.lose(mark);
+    node.hook = ScriptOutcome::Exited(0);
+    node.give(Input::Reload(Box::new(Reload {
+        settings: Settings {
+            post_boot_settle: Duration::from_secs(1),
+            ..settings()
+        },
+        drains_otherwise: false,
+        elsewhere: false,
+    })));
+    node.until_state("idle");
+    assert!(!node.said("adopted", ""));
+    let said = history(&node).detail;
+    assert!(said.contains("the drain hook failed"), "{said}");
 }
 
 /// Between the word that the node is back and the look for a request the detectors take their time.

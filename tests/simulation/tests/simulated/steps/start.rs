@@ -264,16 +264,21 @@ fn the_command_of_an_earlier_process_is_not_waited_for_when_its_end_is_known() {
     assert_eq!(node.pause(), Duration::from_secs(60));
 }
 
-/// Whoever restarts the daemon may have mended what kept the host from going down.
-#[test]
-fn a_claim_that_was_committed_three_times_is_tried_again_after_a_restart() {
-    let mut node = Node::new(settings());
+/// Whatever reboot commands it runs until then.
+fn until_holding(node: &mut Node) {
     while node.machine.view().state != "holding" {
         match node.next_action() {
             Action::Reboot(..) => {} // it never answers
             other => node.perform(other),
         }
     }
+}
+
+/// Whoever restarts the daemon may have mended what kept the host from going down.
+#[test]
+fn a_claim_that_was_committed_three_times_is_tried_again_after_a_restart() {
+    let mut node = Node::new(settings());
+    until_holding(&mut node);
     assert_eq!(node.claim().unwrap().attempts, 3);
     let mut node = node.followed_by(settings());
     node.until("reboot");
@@ -283,24 +288,60 @@ fn a_claim_that_was_committed_three_times_is_tried_again_after_a_restart() {
 /// A machine container that shows the boot id of its host, or a soft reboot: nothing else ends it.
 #[test]
 fn a_host_that_starts_again_with_its_old_boot_id_is_rebooted_no_more_than_three_times() {
-    let mut node = Node::new(settings());
-    for _ in 0..3 {
+    // A boot that takes its time, too.
+    for boot in [0, 100].map(Duration::from_secs) {
+        let mut node = Node::new(settings());
+        for _ in 0..3 {
+            node.until("reboot");
+            node.now += boot;
+            node = node.followed_by(settings());
+        }
+        node.until_state("holding");
+        assert_eq!(node.claim().unwrap().attempts, 3);
+        // Somebody starts it again, and it dies in the first of three more.
+        let mut node = node.followed_by(settings());
         node.until("reboot");
-        node = node.followed_by(settings());
+        let mut node = node.followed_by(settings());
+        until_holding(&mut node);
+        assert!(node.said("holding", "attempt 3 of 3"));
+        assert_eq!(node.claim().unwrap().attempts, 6);
     }
-    node.until_state("holding");
-    assert_eq!(node.claim().unwrap().attempts, 3);
+}
+
+/// It holds its claim before the wait for the last reboot is over.
+#[test]
+fn a_command_that_is_repaired_is_run_by_the_next_process() {
+    let mut node = Node::new(settings());
+    node.until("reboot");
+    while node.machine.view().state != "holding" || node.claim().unwrap().attempts < 3 {
+        match node.next_action() {
+            Action::Reboot(ticket, ..) => {
+                let failed = ended(ScriptOutcome::Exited(1));
+                node.give(Input::RebootCommand(ticket, failed));
+            }
+            other => node.perform(other),
+        }
+    }
+    let mut node = node.followed_by(settings());
+    node.until("reboot");
+    assert_eq!(node.claim().unwrap().attempts, 4);
 }
 
 /// The kernel that ends the hook for want of memory, and the unit with it: each start would drain the node again at once.
 #[test]
 fn a_node_whose_daemon_ends_in_each_drain_is_left_alone_for_long() {
-    let mut node = Node::new(settings());
-    for _ in 0..3 {
-        node.until("hook");
-        node = node.followed_by(settings());
+    for in_the_undo in [false, true] {
+        let mut node = Node::new(settings());
+        for _ in 0..3 {
+            node.until("hook");
+            node = node.followed_by(settings());
+        }
+        if in_the_undo {
+            node.until("hook");
+            assert!(node.said("aborted", "3 commits"));
+            node = node.followed_by(settings());
+        }
+        node.until_state("idle");
+        assert!(node.pause() >= Duration::from_secs(2 * 3600));
     }
-    node.until_state("idle");
-    assert!(node.said("aborted", "3 commits"));
-    assert!(node.pause() >= Duration::from_secs(2 * 3600));
 }
