@@ -96,20 +96,23 @@ fn a_report_whose_lease_was_lost_before_it_was_written_is_written_under_another(
     assert!(matches!(request, Request::Grant { .. }));
 }
 
+/// When two thirds of its time are over, or with what wakes the node once half of it is.
 #[test]
-fn a_lease_is_renewed_in_time_when_nothing_else_wakes_the_node() {
-    let mut node = Node::new(Settings {
-        health_publish_interval: Some(Duration::from_secs(3600)),
-        check_interval: Duration::from_secs(3600),
-        ..settings()
-    });
-    node.detectors = vec![detector(DetectorResult::Clear)];
-    node.until_state("idle");
-    node.settle();
-    let begun = node.now;
-    let (_, request) = until_report(&mut node);
-    assert!(matches!(request, Request::KeepAlive { .. }), "{request:?}");
-    assert_eq!((node.now - begun).as_secs(), 20);
+fn a_lease_is_renewed_in_time_and_along_with_what_wakes_the_node() {
+    for (publishes, renewed) in [(3600, 20), (16, 16)] {
+        let mut node = Node::new(Settings {
+            health_publish_interval: Some(Duration::from_secs(publishes)),
+            check_interval: Duration::from_secs(3600),
+            ..settings()
+        });
+        node.detectors = vec![detector(DetectorResult::Clear)];
+        node.until_state("idle");
+        node.settle();
+        let begun = node.now;
+        let (_, request) = until_report(&mut node);
+        assert!(matches!(request, Request::KeepAlive { .. }), "{request:?}");
+        assert_eq!((node.now - begun).as_secs(), renewed);
+    }
 }
 
 /// A full database takes renewals and no writes.
@@ -136,20 +139,4 @@ fn a_write_that_is_refused_again_and_again_does_not_cost_the_lease() {
     }
     assert!((10..200).contains(&refused), "{refused}");
     assert!(node.stands("/r/alive/n0").is_some());
-}
-
-#[test]
-fn a_renewal_goes_along_with_what_wakes_the_node_once_half_of_its_time_is_over() {
-    let mut node = Node::new(Settings {
-        health_publish_interval: Some(Duration::from_secs(16)),
-        check_interval: Duration::from_secs(3600),
-        ..settings()
-    });
-    node.detectors = vec![detector(DetectorResult::Clear)];
-    node.until_state("idle");
-    node.settle();
-    let begun = node.now;
-    let (_, request) = until_report(&mut node);
-    assert!(matches!(request, Request::KeepAlive { .. }), "{request:?}");
-    assert_eq!((node.now - begun).as_secs(), 16);
 }
