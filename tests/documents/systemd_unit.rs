@@ -69,6 +69,7 @@ fn the_daemon_gets_what_it_counts_on() {
         "KillMode=mixed",
         // Exit codes of an invalid configuration and of wrong usage.
         "RestartPreventExitStatus=2 64",
+        "OOMPolicy=continue",
     ] {
         assert!(has(line), "{line}");
     }
