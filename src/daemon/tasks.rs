@@ -20,6 +20,7 @@ use crate::core::text::millis;
 use crate::core::{Hook, Input, Refusal, Ticket};
 use crate::lock::Permit;
 use crate::lock::outcome::HOST_LIMIT;
+use crate::observe::hold_back::HoldBack;
 use crate::observe::metrics::Metrics;
 use crate::process::{self, Cancel, Command};
 use crate::scripts::{self, ScriptContext};
@@ -46,6 +47,8 @@ pub(super) struct Tasks {
     running: Arc<AtomicUsize>,
     /// Held by the hook that runs: one that is being ended must not undo what the next one does.
     one_hook: Arc<Mutex<()>>,
+    /// How scripts ended.
+    said: Arc<Mutex<HoldBack>>,
     metrics: Arc<Metrics>,
 }
 
@@ -68,6 +71,7 @@ impl Tasks {
             monitor: Cancel::new(),
             running: Arc::new(AtomicUsize::new(0)),
             one_hook: Arc::default(),
+            said: Arc::default(),
             metrics,
         }
     }
@@ -76,6 +80,7 @@ impl Tasks {
     pub(super) fn follow(&mut self, config: &Config) {
         self.context = setup::script_context(config);
         self.config = Arc::new(config.clone());
+        self.said = Arc::default();
     }
 
     /// Whether a task has not ended yet. The reboot command does not count: it is left alone.
@@ -240,7 +245,7 @@ impl Tasks {
                 Ok(()) => process::run(&spec, &cancel),
                 Err(why) => not_started(&why),
             };
-            log_script("reboot_command", "pre-reboot", &report);
+            log_script("reboot_command", "pre-reboot", &report, true);
             inbox.send(Input::RebootCommand(ticket, report));
         };
         let error = spawn("reboot", work).err()?;
@@ -267,10 +272,13 @@ impl Tasks {
         phase: &'static str,
         run: impl FnOnce() -> ScriptReport + Send + 'static,
     ) -> Option<Input> {
+        let (said, clock) = (Arc::clone(&self.said), self.clock);
         self.spawn(
             move || {
                 let report = run();
-                log_script(event, phase, &report);
+                let (key, how) = (format!("{event} {phase}"), report.outcome.to_string());
+                let is_news = lock(&said).should_log(&key, &how, clock.now().mono);
+                log_script(event, phase, &report, is_news);
                 Input::Script(ticket, report)
             },
             || {},
@@ -333,9 +341,9 @@ fn log_detectors(reports: &[DetectorReport]) {
     }
 }
 
-/// A script that fails is worth a line; one that succeeds only for who looks closely.
-fn log_script(event: &'static str, phase: &'static str, report: &ScriptReport) {
-    let level = match report.outcome.success() {
+/// A script that fails is worth a line; one that succeeds, or fails as it did, only for who looks closely.
+fn log_script(event: &'static str, phase: &'static str, report: &ScriptReport, is_news: bool) {
+    let level = match report.outcome.success() || !is_news {
         true => log::Level::Debug,
         false => log::Level::Warn,
     };

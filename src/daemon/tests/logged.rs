@@ -144,6 +144,29 @@ fn an_outcome_that_stays_is_said_once_beside_what_else_is_wrong_and_what_is_not_
 }
 
 #[test]
+fn a_health_script_that_goes_on_failing_alike_is_said_once() {
+    let mut lab = Lab::new();
+    listen(&mut lab, LevelFilter::Warn);
+    let ill = |code: u8| format!("#!/bin/sh\necho ill >> \"${{0%/*}}/actions\"\nexit {code}\n");
+    lab.script("ill", "");
+    fs::write(lab.path("ill"), ill(1)).unwrap();
+    let path = format!("{:?}", lab.path("ill").display().to_string());
+    lab.set("health_script", &path);
+    lab.start();
+    lab.wait_passes_of("ill", 5);
+    lab.script("worse", "");
+    fs::write(lab.path("worse"), ill(2)).unwrap();
+    fs::rename(lab.path("worse"), lab.path("ill")).unwrap();
+    lab.wait_passes_of("ill", 5);
+    lab.stop();
+    hush();
+    let events = heard();
+    let checks = of(&events, "health_check").into_iter();
+    let codes = checks.map(|line| line["exit_code"].as_u64());
+    assert_eq!(codes.collect::<Vec<_>>(), [Some(1), Some(2)]);
+}
+
+#[test]
 fn whoever_sets_dry_run_is_warned_at_each_start() {
     let mut lab = Lab::new();
     lab.remove("required");
