@@ -199,7 +199,7 @@ impl World {
             && before.holder != host
             && before.claim.phase.committed()
         {
-            self.check_copies(host, before);
+            self.check_copies((host, by), before);
         }
         self.check_lease(node, &claim, kv);
         let same = before
@@ -324,7 +324,7 @@ impl World {
             Some(Sender::Node { host, .. })
                 if by.is_some_and(|message| message.truth.name == node) =>
             {
-                self.check_copies(host, before);
+                self.check_copies((host, by), before);
             }
             Some(Sender::Node { host, .. }) => {
                 let hold = by.and_then(|message| message.truth.rules.hold);
@@ -402,8 +402,6 @@ impl World {
         completed: bool,
     ) {
         let host = &mut self.hosts[node];
-        let settle = host.plan.settings.post_boot_settle;
-        let settle = host.span(settle);
         let (at, truth) = match sent {
             Some((at, truth)) if truth.acts == host.acts => (at, truth),
             _ => (self.now, host.truth()),
@@ -424,7 +422,9 @@ impl World {
             _ if going_down => Some("while a reboot was under way"),
             _ if truth.drained => Some("while it was drained"),
             None => Some("without a proof of health"),
-            Some(since) if at - since + SLACK / 20 < settle => Some("before it settled"),
+            Some(since) if at - since + SLACK / 20 < truth.rules.settle => {
+                Some("before it settled")
+            }
             Some(_) => None,
         };
         if disrupted {

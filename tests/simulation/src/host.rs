@@ -57,6 +57,10 @@ pub struct Truth {
     pub healthy_since: Option<Time>,
     /// Disruptive acts so far.
     pub acts: u32,
+    /// In which of its boots that is so.
+    pub boot: u32,
+    /// The newest revision when its process had its first answer.
+    pub since: Option<i64>,
     /// What its configuration says.
     pub rules: Rules,
 }
@@ -76,6 +80,8 @@ pub struct Rules {
     pub hold: Option<Time>,
     /// How many must stay healthy.
     pub least_healthy: Option<u32>,
+    /// How long health must hold after a boot.
+    pub settle: Time,
 }
 
 /// A script that runs.
@@ -308,6 +314,8 @@ impl Host {
             drained: self.drained && self.plan.settings.undoes,
             healthy_since: self.healthy_since,
             acts: self.acts,
+            boot: self.boot,
+            since: self.since,
             rules: self.rules(),
         }
     }
@@ -340,14 +348,20 @@ impl Host {
                 .policies
                 .as_ref()
                 .and_then(|policies| policies.min_healthy_absolute),
+            settle: self.span(settings.post_boot_settle),
         }
     }
 
     /// The kernel's boot id.
     pub fn boot_id(&self) -> String {
-        match (&self.shared, self.boot) {
+        self.boot_id_of(self.boot)
+    }
+
+    /// That of one of its boots.
+    pub fn boot_id_of(&self, boot: u32) -> String {
+        match (&self.shared, boot) {
             (Some(shared), 0) => shared.clone(),
-            _ => format!("{}{}", self.boots_of, self.boot),
+            _ => format!("{}{boot}", self.boots_of),
         }
     }
 

@@ -142,7 +142,7 @@ impl World {
         if !stands {
             match self.check.taken.get(&create) {
                 None => self.fail("P1", format!("n{index} runs its {act} without its claim")),
-                Some(at) if self.now - at > life + SLACK => self.fail(
+                Some(at) if self.now - at > life + SLACK && !self.shares_boot(index) => self.fail(
                     "permit",
                     format!(
                         "n{index} runs its {act} {} s after its claim was taken away",

@@ -6,6 +6,7 @@ use reboot_coordinator::lock::Phase;
 use super::World;
 use crate::check::known::Standing;
 use crate::host::Blind;
+use crate::network::message::Message;
 use crate::{SECOND, Time};
 
 /// Before this a turn may have come, or a request been lost, for another reason.
@@ -29,6 +30,13 @@ impl World {
         (0..self.hosts.len()).any(|other| other != host && self.home(other) == home)
     }
 
+    /// Whether it and a copy of it run, or ran, in one boot: then one claim may be either's, one after the other.
+    pub(crate) fn shares_boot(&self, host: usize) -> bool {
+        let home = self.home(host);
+        let copies = self.hosts.iter().filter(|it| it.shared.is_some());
+        copies.into_iter().any(|it| it.name() == home)
+    }
+
     /// Notes what a machine cannot know, when its first process of this boot begins.
     pub(super) fn note_blindness(&mut self, index: usize) {
         let first = self.hosts[index].boot == 0;
@@ -38,7 +46,8 @@ impl World {
             if copied.remembers {
                 self.hosts[index].memory = self.hosts[copied.node].memory.clone();
             }
-            if copied.running && self.hosts[index].shared.is_none() {
+            let of = &self.hosts[copied.node];
+            if copied.running && of.up && self.hosts[index].shared.is_none() {
                 self.hosts[index].shared = Some(self.hosts[copied.node].boot_id());
             }
         }
@@ -60,7 +69,11 @@ impl World {
     }
 
     /// A machine writes or removes the committed claim that another one of its name made.
-    pub(crate) fn check_copies(&mut self, host: usize, before: &Standing) {
+    pub(crate) fn check_copies(
+        &mut self,
+        (host, by): (usize, Option<&Message>),
+        before: &Standing,
+    ) {
         let holder = before.holder;
         let blind = &self.hosts[host].blind;
         let copied = |of: usize| self.hosts[of].plan.copy_of.is_some();
@@ -69,8 +82,9 @@ impl World {
             return;
         }
         let (taker, boot) = (&self.hosts[host], &before.claim.boot_id);
-        let present = taker.boot_id() == *boot;
-        let since = if present { taker.since } else { blind.since };
+        let truth = by.map_or_else(|| taker.truth(), |by| by.truth);
+        let present = taker.boot_id_of(truth.boot) == *boot;
+        let since = if present { truth.since } else { blind.since };
         // Who has written nothing down yet began just now.
         let old = since.is_none_or(|since| before.create <= since);
         let known = present || taker.had_boot(boot) || blind.to_boots.contains(boot);
