@@ -285,6 +285,7 @@ fn a_node_that_is_back_undoes_its_drain_though_etcd_cannot_write() {
         let (ticket, _) = node.until_sending("verifying");
         node.answer(ticket, full());
     }
+    assert!(!node.done.contains(&"hook"));
     let undo = node.next_action();
     assert_eq!(node.claim().unwrap().phase, Phase::Rebooting);
     node.perform(undo);
