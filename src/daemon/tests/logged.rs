@@ -162,8 +162,9 @@ fn a_health_script_that_goes_on_failing_alike_is_said_once() {
     hush();
     let events = heard();
     let checks = of(&events, "health_check").into_iter();
-    let codes = checks.map(|line| line["exit_code"].as_u64());
-    assert_eq!(codes.collect::<Vec<_>>(), [Some(1), Some(2)]);
+    // The stop may have ended one, which has no code.
+    let codes = checks.filter_map(|line| line["exit_code"].as_u64());
+    assert_eq!(codes.collect::<Vec<_>>(), [1, 2]);
 }
 
 #[test]

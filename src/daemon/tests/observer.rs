@@ -9,6 +9,7 @@ use std::time::Duration;
 use etcd_rs_sync::Client;
 
 use super::super::clock::Clock;
+use super::super::inbox::Event;
 use super::super::observer::{AGAIN, Observer, has_arrived};
 use super::super::pages::json;
 use super::lab::{LIMIT, Lab, wait};
@@ -199,4 +200,30 @@ fn records_that_are_too_large_for_a_page_are_told_of_instead() {
         (page(4 << 20), page((4 << 20) + 1), page(5 << 20)),
         (200, 507, 507)
     );
+}
+
+/// Whoever sets the clock wakes nobody.
+#[test]
+fn while_a_window_is_waited_for_the_wall_clock_is_looked_at_every_minute() {
+    let mut lab = Lab::new();
+    let hour = (jiff::Timestamp::now().as_second() / 3600 + 12) % 24;
+    let window = format!("{{timezone: UTC, allow: [\"{hour:02}:00-{hour:02}:59\"]}}");
+    lab.set("windows", &window);
+    for interval in ["check_interval_sec", "health_publish_interval_sec"] {
+        lab.set(interval, "86400");
+    }
+    let (mut daemon, events) = lab.daemon();
+    while !daemon.machine.waits_for_wall() {
+        daemon.perform();
+        let input = daemon.immediate.pop_front();
+        match input.map_or_else(|| events.recv_timeout(LIMIT), |it| Ok(Event::Machine(it))) {
+            Ok(Event::Machine(input)) => daemon.machine.handle(daemon.clock.now(), input),
+            Ok(Event::Host(found)) => daemon.on_host(*found),
+            _ => panic!("the machine is told nothing"),
+        }
+    }
+    let now = daemon.clock.now().mono;
+    assert!(daemon.machine.wake_at() > Some(now + Duration::from_secs(3600)));
+    let (wake, _) = daemon.observer.rests(&daemon.machine);
+    assert!(wake <= Some(now + Duration::from_secs(61)), "{wake:?}");
 }
