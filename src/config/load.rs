@@ -7,11 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Config;
 use super::host::Host;
-use super::lines::Lines;
 use super::problem::{Problem, Problems};
 use super::reader::Sink;
 use super::syntax::SyntaxError;
-use super::tree::{Node, Place, Value, locate, merge};
+use super::tree::{Node, Place, Value, merge, refuse_twice};
 use super::validate;
 use super::yaml;
 use crate::trust;
@@ -169,8 +168,7 @@ fn parse(path: &Path, bytes: &[u8], sink: &Sink) -> Result<Node, Problem> {
     // An editor's byte order mark is no content.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut node = yaml::parse(text, &at).map_err(|error| syntax(&at, text, &error))?;
-    let (lines, problems) = (Lines::scan(text), &mut sink.problems.borrow_mut());
-    locate(&mut node, "", &lines, problems);
+    refuse_twice(&mut node, "", &mut sink.problems.borrow_mut());
     yaml::merge_keys(&mut node);
     Ok(node)
 }

@@ -18,7 +18,6 @@ mod fields;
 mod files;
 mod host;
 mod key;
-mod lines;
 mod load;
 pub(crate) mod nearest;
 mod numbers;

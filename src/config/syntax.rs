@@ -152,7 +152,8 @@ fn first_column(line: &str) -> usize {
     line.len() - line.trim_start().len() + 1
 }
 
-fn place_behind(said: &str, words: &str) -> Option<(usize, usize)> {
+/// The line and the column that are told behind these words.
+pub(super) fn place_behind(said: &str, words: &str) -> Option<(usize, usize)> {
     let (_, rest) = said.split_once(words)?;
     let (line, column) = rest.split_once(" column ")?;
     let digits = column.find(|letter: char| !letter.is_ascii_digit());

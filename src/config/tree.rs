@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::lines::Lines;
 use super::load::public;
 use super::problem::Problem;
 
@@ -77,31 +76,27 @@ impl Value {
     }
 }
 
-/// Gives every value of one file its line. A duplicate key is a problem; its first value is kept, so that it causes no second one.
-pub(super) fn locate(node: &mut Node, path: &str, lines: &Lines, problems: &mut Vec<Problem>) {
-    node.at.line = lines.find(path, 0);
+/// A key that a map of one file has twice is a problem; its first value is kept, so that it causes no second one.
+pub(super) fn refuse_twice(node: &mut Node, path: &str, problems: &mut Vec<Problem>) {
     match &mut node.value {
         Value::List(items) => {
             for (index, item) in items.iter_mut().enumerate() {
-                locate(item, &format!("{path}[{index}]"), lines, problems);
+                refuse_twice(item, &format!("{path}[{index}]"), problems);
             }
         }
         Value::Map(entries) => {
-            let mut seen: HashMap<String, usize> = HashMap::new();
+            let mut seen = HashMap::new();
             entries.retain_mut(|(key, node)| {
                 let path = join(path, key);
-                let times = seen.entry(key.clone()).or_default();
-                *times += 1;
-                if *times == 1 {
-                    locate(node, &path, lines, problems);
-                    return true;
+                if let Some(Some(first)) = seen.get(key) {
+                    let message =
+                        format!("is written twice, first in line {first}; keep one of them");
+                    problems.push(node.at.problem(&path, message));
+                    return false;
                 }
-                node.at.line = lines.find(&path, *times - 1);
-                let first = lines.find(&path, 0);
-                let first = first.map_or(String::new(), |line| format!(" in line {line}"));
-                let message = format!("is written twice, first{first}; keep one of them");
-                problems.push(node.at.problem(&path, message));
-                false
+                seen.insert(key.clone(), node.at.line);
+                refuse_twice(node, &path, problems);
+                true
             });
         }
         _ => {}

@@ -2,80 +2,107 @@
 
 use std::{fmt, mem};
 
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::syntax::{SyntaxError, before_parsing, explained};
+use super::syntax::{SyntaxError, before_parsing, explained, place_behind};
 use super::tree::{Node, Place, Value};
 
-/// Parses one document.
-/// The places are of the file as a whole, and the keys of a map those of the file, duplicates included, so that they can be
-/// reported instead of one of them winning.
+/// Parses one document. The keys of a map are those of the file, duplicates included, so that they can be reported instead of one of
+/// them winning.
 pub(super) fn parse(text: &str, at: &Place) -> Result<Node, SyntaxError> {
     before_parsing(text)?;
     let parser = || serde_yaml::Deserializer::from_str(text);
     let explain = |error| explained(text, &error);
     let mut node = Parsed(at, false).deserialize(parser()).map_err(explain)?;
-    AsWritten(&mut node.value)
-        .deserialize(parser())
-        .map_err(explain)?;
+    Located(&mut node).deserialize(parser()).map_err(explain)?;
+    node.at = at.clone();
     Ok(node)
 }
 
-/// A second pass, which looks at how numbers are written: the parser turns `0x1f` into 31, and where a text is wanted nobody meant that.
-struct AsWritten<'a>(&'a mut Value);
+/// A second pass over what was parsed: in which line each entry stands, and how numbers are written. The parser turns `0x1f` into 31,
+/// and where a text is wanted nobody meant that. An entry of a map stands where its key does, and an item where its first word does.
+struct Located<'a>(&'a mut Node);
 
-impl<'de> DeserializeSeed<'de> for AsWritten<'_> {
+impl<'de> DeserializeSeed<'de> for Located<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        match self.0 {
-            Value::Int(_) | Value::Float(..) => deserializer.deserialize_str(self),
-            Value::List(_) => deserializer.deserialize_seq(self),
-            Value::Map(_) => deserializer.deserialize_map(self),
-            Value::Null | Value::Bool(_) | Value::Text(_) => {
-                deserializer.deserialize_ignored_any(IgnoredAny).map(|_| ())
+        let (text, line) = match &self.0.value {
+            Value::List(_) => return deserializer.deserialize_seq(self),
+            Value::Map(_) => return deserializer.deserialize_map(self),
+            _ => Scalar(String::new()).deserialize(deserializer)?,
+        };
+        self.0.at.line = line;
+        match &mut self.0.value {
+            // Numbers of seconds, for which 53 bits are enough.
+            #[allow(clippy::cast_precision_loss)]
+            Value::Int(value) if value.to_string() != text => {
+                self.0.value = Value::Float(*value as f64, text);
             }
+            Value::Float(_, written) => *written = text,
+            _ => {}
         }
+        Ok(())
     }
 }
 
-impl<'de> Visitor<'de> for AsWritten<'_> {
+impl<'de> Visitor<'de> for Located<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("what it was when it was read first")
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        match self.0 {
-            // Numbers of seconds, for which 53 bits are enough.
-            #[allow(clippy::cast_precision_loss)]
-            Value::Int(value) if value.to_string() != text => {
-                *self.0 = Value::Float(*value as f64, text.to_owned());
-            }
-            Value::Float(_, written) => text.clone_into(written),
-            _ => {}
-        }
-        Ok(())
-    }
-
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        if let Value::List(list) = self.0 {
-            for item in list {
-                items.next_element_seed(AsWritten(&mut item.value))?;
+        if let Value::List(list) = &mut self.0.value {
+            for item in list.iter_mut() {
+                item.at.line = self.0.at.line;
+                items.next_element_seed(Located(item))?;
             }
+            self.0.at.line = list.first().map_or(self.0.at.line, |item| item.at.line);
         }
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
-        if let Value::Map(map) = self.0 {
-            for (_, value) in map {
-                entries.next_key::<IgnoredAny>()?;
-                entries.next_value_seed(AsWritten(&mut value.value))?;
+        if let Value::Map(map) = &mut self.0.value {
+            for (_, node) in map.iter_mut() {
+                let key = entries.next_key_seed(Scalar(String::new()))?;
+                let line = key.and_then(|(_, line)| line);
+                node.at.line = line;
+                entries.next_value_seed(Located(node))?;
+                node.at.line = line;
             }
+            self.0.at.line = map.first().map_or(self.0.at.line, |(_, node)| node.at.line);
         }
         Ok(())
+    }
+}
+
+/// A scalar as it is written, and its line. The parser tells that of what is refused, and goes on all the same.
+struct Scalar(String);
+
+impl<'de> DeserializeSeed<'de> for Scalar {
+    type Value = (String, Option<usize>);
+
+    fn deserialize<D: Deserializer<'de>>(mut self, parser: D) -> Result<Self::Value, D::Error> {
+        let refused = parser.deserialize_str(&mut self).err();
+        let place = refused.and_then(|error| place_behind(&error.to_string(), " at line "));
+        // The very beginning of a file is not told.
+        Ok((self.0, Some(place.map_or(1, |(line, _)| line))))
+    }
+}
+
+impl<'de> Visitor<'de> for &mut Scalar {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a scalar")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        text.clone_into(&mut self.0);
+        Err(E::custom(""))
     }
 }
 
@@ -234,6 +261,93 @@ mod tests {
             entries(&parse("a: 1\na: 2\n").unwrap()),
             [("a", &Value::Int(1)), ("a", &Value::Int(2))]
         );
+    }
+
+    const TEXT: &str = "\
+# comment
+node_name: a
+reboot_required_detectors:
+  - name: one   # comment
+    type: file
+  -
+    type: command
+    cmd:
+    - /bin/true
+    - \"x: y\"
+health_script: |
+  /not: a key
+etcd_tls:
+  enabled: true
+  \"ca_file\": /x
+flow: [
+  1, 2
+]
+etcd_endpoints:
+- a:2379
+- b:2379
+twice: 1
+twice: 2
+empty: [[], {}]
+nested:
+- - a
+- - b
+";
+
+    /// The lines of this path, which may be there twice.
+    fn lines(node: &Node, path: &str, wanted: &str, found: &mut Vec<Option<usize>>) {
+        if path == wanted {
+            found.push(node.at.line);
+        }
+        match &node.value {
+            Value::Map(map) => map.iter().for_each(|(key, node)| {
+                lines(node, &crate::config::tree::join(path, key), wanted, found)
+            }),
+            Value::List(list) => list
+                .iter()
+                .enumerate()
+                .for_each(|(index, node)| lines(node, &format!("{path}[{index}]"), wanted, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_kind_of_entry_has_its_line() {
+        let tree = parse(TEXT).unwrap();
+        for (path, expected) in [
+            ("node_name", &[2][..]),
+            ("reboot_required_detectors", &[3]),
+            ("reboot_required_detectors[0]", &[4]),
+            ("reboot_required_detectors[0].name", &[4]),
+            ("reboot_required_detectors[0].type", &[5]),
+            ("reboot_required_detectors[1]", &[7]),
+            ("reboot_required_detectors[1].type", &[7]),
+            ("reboot_required_detectors[1].cmd[0]", &[9]),
+            ("reboot_required_detectors[1].cmd[1]", &[10]),
+            ("health_script", &[11]),
+            ("etcd_tls", &[13]),
+            ("etcd_tls.enabled", &[14]),
+            ("etcd_tls.ca_file", &[15]),
+            ("flow", &[16]),
+            ("flow[1]", &[17]),
+            ("etcd_endpoints", &[19]),
+            ("etcd_endpoints[1]", &[21]),
+            ("twice", &[22, 23]),
+            ("empty[0]", &[24]),
+            ("empty[1]", &[24]),
+            ("nested[1]", &[27]),
+            ("nested[1][0]", &[27]),
+        ] {
+            let mut found = Vec::new();
+            lines(&tree, "", path, &mut found);
+            let expected: Vec<_> = expected.iter().copied().map(Some).collect();
+            assert_eq!(found, expected, "{path}");
+        }
+        assert_eq!(tree.at.line, None);
+        let first = parse("a: 1").unwrap();
+        let Value::Map(map) = &first.value else {
+            panic!("no map")
+        };
+        assert_eq!(map[0].1.at.line, Some(1));
     }
 
     #[test]
