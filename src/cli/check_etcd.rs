@@ -65,7 +65,7 @@ pub(super) fn check_etcd(path: &Path, as_json: bool) -> Result<Exit, Exit> {
         let endpoints: Vec<Value> = all.iter().map(Endpoint::json).collect();
         print(&json!({ "ok": well, "endpoints": endpoints }).to_string());
     }
-    well.then_some(Exit::Done).ok_or(Exit::Failure)
+    well.then_some(Exit::DONE).ok_or(Exit::FAILURE)
 }
 
 impl Endpoint {
@@ -88,24 +88,26 @@ impl Endpoint {
         checks.find(|(name, _)| *name == check).map(|(_, it)| it)
     }
 
+    /// Each check, how it ended, and what was found.
+    fn rows(&self) -> impl Iterator<Item = (&str, &str, Option<&str>)> {
+        CHECKS.iter().map(|check| match self.found(check) {
+            Some(Ok(text)) => (*check, "ok", Some(text.as_str())),
+            Some(Err(why)) => (*check, "FAILS", Some(why.as_str())),
+            None => (*check, "not asked", None),
+        })
+    }
+
     fn text(&self) -> String {
-        let line = |check: &&str| match self.found(check) {
-            Some(Ok(text)) => format!("  ok         {check:<8}  {text}"),
-            Some(Err(why)) => format!("  FAILS      {check:<8}  {why}"),
-            None => format!("  not asked  {check}"),
-        };
-        let lines: Vec<String> = CHECKS.iter().map(line).collect();
-        format!("{}\n{}", self.url, lines.join("\n"))
+        let lines = self.rows().map(|(check, result, text)| {
+            let line = format!("\n  {result:<9}  {check:<8}  {}", text.unwrap_or_default());
+            line.trim_end().to_owned()
+        });
+        self.url.clone() + &lines.collect::<String>()
     }
 
     fn json(&self) -> Value {
-        let checks = CHECKS.iter().map(|check| {
-            let (result, text) = match self.found(check) {
-                Some(Ok(text)) => ("ok", Some(text)),
-                Some(Err(why)) => ("fails", Some(why)),
-                None => ("not asked", None),
-            };
-            json!({ "check": check, "result": result, "text": text })
+        let checks = self.rows().map(|(check, result, text)| {
+            json!({ "check": check, "result": result.to_lowercase(), "text": text })
         });
         json!({ "url": self.url, "ok": self.is_well(), "checks": checks.collect::<Vec<_>>() })
     }

@@ -22,6 +22,9 @@ use crate::status::describe::{named, names};
 /// How often a write whose outcome is unknown is sent before the operator is told so.
 const TRIES: u32 = 6;
 
+/// How often a command starts over because somebody else wrote at the same time.
+const CONTESTS: u32 = 5;
+
 /// How often a read starts over because etcd compacted the revision it was reading.
 const READ_TRIES: u32 = 3;
 
@@ -41,7 +44,7 @@ pub(super) struct Cluster {
 /// Tells what is wrong with the configuration, and gives the exit code.
 pub(super) fn invalid(problems: Problems) -> Exit {
     complain(&problems.to_string());
-    Exit::InvalidConfiguration
+    Exit::INVALID_CONFIGURATION
 }
 
 /// The configuration; its problems are told.
@@ -71,7 +74,7 @@ pub(super) fn writing(path: &Path, command: impl FnOnce(&Cluster) -> Done) -> Re
     reading(path, |cluster| {
         cluster.prove_guards()?;
         let exit = command(cluster)?;
-        if exit == Exit::Done && is_unwritten() {
+        if exit == Exit::DONE && is_unwritten() {
             complain("reboot-coordinator: the command has done its work all the same");
         }
         Ok(exit)
@@ -217,6 +220,19 @@ impl Cluster {
     }
 }
 
+/// What `once` comes to. It starts over where that is nothing, because somebody else wrote there at the same time.
+pub(super) fn contested<T>(
+    busy: &str,
+    mut once: impl FnMut() -> Result<Option<T>, Trouble>,
+) -> Result<T, Trouble> {
+    for _ in 0..CONTESTS {
+        if let Some(done) = once()? {
+            return Ok(done);
+        }
+    }
+    Err(Trouble::new(busy))
+}
+
 /// The tries of a write, with pauses between them that double: nothing but the person at this command waits for it.
 fn tries() -> impl Iterator<Item = ()> {
     (0..TRIES).map(|attempt| {
@@ -253,7 +269,7 @@ pub(super) fn not_a_member<'a>(node: &str, known: impl IntoIterator<Item = &'a s
 /// Tells it and gives the exit code.
 pub(super) fn failed(trouble: Trouble) -> Exit {
     complain(&format!("reboot-coordinator: {}", trouble.text));
-    Exit::Failure
+    Exit::FAILURE
 }
 
 /// Who gives a command: `user@host`, the user before sudo.

@@ -29,10 +29,10 @@ pub(super) fn script(shell: &str) -> Result<&'static str, String> {
 
 /// Prints names, one a line, for the scripts; of a name no shell takes anything for more than a letter. Whoever presses a key waits for it: a moment, and no word when it fails.
 pub(super) fn names(path: &Path, claims: bool) -> Result<Exit, Exit> {
-    let mut config = config::load(path).map_err(|_| Exit::Failure)?.config;
+    let mut config = config::load(path).map_err(|_| Exit::FAILURE)?.config;
     config.etcd.timeout = config.etcd.timeout.min(LIMIT);
     let survey = Cluster::of(config).and_then(|cluster| cluster.survey());
-    let survey = survey.map_err(|_| Exit::Failure)?;
+    let survey = survey.map_err(|_| Exit::FAILURE)?;
     let names = match claims {
         true => named(&survey.claims).collect(),
         false => everybody(&survey),
@@ -40,5 +40,5 @@ pub(super) fn names(path: &Path, claims: bool) -> Result<Exit, Exit> {
     for name in names {
         print(name);
     }
-    Ok(Exit::Done)
+    Ok(Exit::DONE)
 }

@@ -9,7 +9,7 @@ use super::output::complain;
 pub(super) fn confirm(question: &str, nobody: &str) -> Result<(), Exit> {
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         complain(&format!("reboot-coordinator: {nobody}"));
-        return Err(Exit::Usage);
+        return Err(Exit::USAGE);
     }
     let mut err = std::io::stderr();
     let _ = write!(err, "{question} [y/N] ").and_then(|()| err.flush());
@@ -18,7 +18,7 @@ pub(super) fn confirm(question: &str, nobody: &str) -> Result<(), Exit> {
         return Ok(());
     }
     complain("reboot-coordinator: nothing was changed");
-    Err(Exit::Failure)
+    Err(Exit::FAILURE)
 }
 
 fn is_yes(line: &str) -> bool {

@@ -1,60 +1,31 @@
 //! What a process of ours exits with. Part of the interface: scripts and timers rely on the numbers.
 
-/// How a command ended.
+/// How a command, or the daemon, ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Exit {
-    /// Done, or nothing to do.
-    Done = 0,
-    /// Something failed at run time.
-    Failure = 1,
-    /// The configuration is invalid.
-    InvalidConfiguration = 2,
-    /// Blocked by the health script or a cluster policy.
-    HealthOrPolicy = 3,
-    /// Another node has its turn.
-    NotItsTurn = 4,
-    /// Stopped by the kill switch file, a cluster pause, or a line that stands because a reboot failed.
-    KillSwitchOrPause = 5,
-    /// A detector could not tell whether a reboot is required.
-    DetectorFailed = 6,
-    /// Outside of the maintenance window.
-    Window = 7,
-    /// Cooldown, or no reboot budget left.
-    CooldownOrBudget = 8,
-    /// etcd's history shows that a promise was broken.
-    Violated = 9,
-    /// The command line is wrong.
-    Usage = 64,
-    /// Another instance runs on this host.
-    AnotherInstance = 75,
-}
+pub struct Exit(pub u8);
 
 impl Exit {
-    /// All of them, with what they mean, for help and manual.
-    pub const TABLE: &'static [(Exit, &'static str)] = &[
-        (Exit::Done, "done, or nothing to do"),
-        (Exit::Failure, "runtime failure"),
-        (Exit::InvalidConfiguration, "invalid configuration"),
-        (
-            Exit::HealthOrPolicy,
-            "blocked by the health script or a policy",
-        ),
-        (Exit::NotItsTurn, "not this node's turn"),
-        (
-            Exit::KillSwitchOrPause,
-            "kill switch, pause, or a stopped line",
-        ),
-        (Exit::DetectorFailed, "a detector failed"),
-        (Exit::Window, "outside of the maintenance window"),
-        (Exit::CooldownOrBudget, "cooldown, or no reboot budget left"),
-        (Exit::Violated, "etcd's history shows a violation"),
-        (Exit::Usage, "wrong command line"),
-        (Exit::AnotherInstance, "another instance runs on this host"),
-    ];
+    pub(super) const DONE: Exit = Exit(0);
+    pub(super) const FAILURE: Exit = Exit(1);
+    pub(super) const INVALID_CONFIGURATION: Exit = Exit(2);
+    pub(super) const HEALTH: Exit = Exit(3);
+    pub(super) const DETECTOR_FAILED: Exit = Exit(6);
+    pub(super) const VIOLATED: Exit = Exit(9);
+    pub(super) const USAGE: Exit = Exit(64);
 
-    /// The number.
-    pub fn code(self) -> u8 {
-        self as u8
-    }
+    /// All of them, with what they mean, for help and manual.
+    pub const TABLE: &'static [(u8, &'static str)] = &[
+        (0, "done, or nothing to do"),
+        (1, "runtime failure"),
+        (2, "invalid configuration"),
+        (3, "blocked by the health script or a policy"),
+        (4, "not this node's turn"),
+        (5, "kill switch, pause, or a stopped line"),
+        (6, "a detector failed"),
+        (7, "outside of the maintenance window"),
+        (8, "cooldown, or no reboot budget left"),
+        (9, "etcd's history shows a violation"),
+        (64, "wrong command line"),
+        (75, "another instance runs on this host"),
+    ];
 }

@@ -21,7 +21,7 @@ pub(super) fn explain(config: &Config, node: Option<&str>, at: Option<Moment>, j
     let window_at = at.map_or(Some(now), |moment| moment.at(now, &zone(config)));
     let Some(window_at) = window_at else {
         complain("reboot-coordinator: --at is beyond the calendar");
-        return Ok(Exit::Usage);
+        return Ok(Exit::USAGE);
     };
     let survey = Cluster::of(config.clone()).and_then(|cluster| cluster.survey());
     let view = View::of_explain(config, survey.map(Arc::new), (now, window_at));
@@ -36,5 +36,5 @@ pub(super) fn explain(config: &Config, node: Option<&str>, at: Option<Moment>, j
         true => explanation::json(&view, other, now),
         false => explanation::text(&view, other, now),
     });
-    view.survey.map(|_| Exit::Done)
+    view.survey.map(|_| Exit::DONE)
 }

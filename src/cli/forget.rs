@@ -24,7 +24,7 @@ pub(super) fn forget(cluster: &Cluster, node: &str) -> Done {
                     "it reported its health until now: a daemon still runs there and registers again unless it is stopped",
                 );
             }
-            Ok(Exit::Done)
+            Ok(Exit::DONE)
         }
     }
 }

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::cluster::{Cluster, Done, operator};
+use super::cluster::{Cluster, Done, contested, operator};
 use super::exit::Exit;
 use super::output::{print, say};
 use crate::core::{Refusal, wave};
-use crate::etcd::Trouble;
 use crate::lock::GoOn;
 use crate::lock::operator::{go_on as write, goes_on};
 use crate::lock::record::RECORD_VERSION;
@@ -19,12 +18,10 @@ use crate::status::domains::in_use;
 use crate::status::gates::members;
 use crate::status::times::rfc3339;
 
-/// How often it starts over because a commit counts the word down at the same time.
-const TRIES: u32 = 5;
-
 /// Says which failures are known, and lets the others go in spite of them, `nodes` of them at the most.
 pub(super) fn go_on(cluster: &Cluster, reason: &str, nodes: Option<u32>) -> Done {
-    for _ in 0..TRIES {
+    let busy = "nodes commit or somebody else decides at the same time; look with `reboot-coordinator status`";
+    contested(busy, || {
         let survey = cluster.survey()?;
         // A claim that only looks old, by two clocks, may be of a reboot that goes well.
         let marked = survey.line.failures.iter();
@@ -37,7 +34,7 @@ pub(super) fn go_on(cluster: &Cluster, reason: &str, nodes: Option<u32>) -> Done
                  seen its claim stand still for too long: where only passes from cron run, let one wait for that long with --wait, \
                  or release the claim",
             );
-            return Ok(Exit::Done);
+            return Ok(Some(Exit::DONE));
         }
         let word = GoOn {
             v: RECORD_VERSION,
@@ -49,27 +46,24 @@ pub(super) fn go_on(cluster: &Cluster, reason: &str, nodes: Option<u32>) -> Done
         };
         let seen = survey.line.go_on.as_ref().map_or(0, |(seen, _)| *seen);
         let txn = write(&cluster.keys, &word, seen);
-        if cluster.settle(txn, |reply| goes_on(reply, &word))? {
-            let names: Vec<&str> = word.known.keys().map(String::as_str).collect();
-            let most = match nodes {
-                Some(1) => "for one more node, or ".to_owned(),
-                Some(nodes) => format!("for {nodes} more nodes, or "),
-                None => String::new(),
-            };
-            print(&format!(
-                "the line goes on {most}until the next failure, in spite of: {}",
-                names.join(", ")
-            ));
-            if let Some(full) = full(cluster.config.max_concurrent_reboots, &survey, &word) {
-                say(&full);
-            }
-            kept(&survey, &word).iter().for_each(|it| say(it));
-            return Ok(Exit::Done);
+        if !cluster.settle(txn, |reply| goes_on(reply, &word))? {
+            return Ok(None);
         }
-    }
-    Err(Trouble::new(
-        "nodes commit or somebody else decides at the same time; look with `reboot-coordinator status`",
-    ))
+        let names: Vec<&str> = word.known.keys().map(String::as_str).collect();
+        let most = match nodes {
+            Some(1) => "for one more node, or ".to_owned(),
+            Some(nodes) => format!("for {nodes} more nodes, or "),
+            None => String::new(),
+        };
+        print(&format!(
+            "the line goes on {most}until the next failure, in spite of: {}",
+            names.join(", ")
+        ));
+        let full = full(cluster.config.max_concurrent_reboots, &survey, &word);
+        let kept = full.into_iter().chain(kept(&survey, &word));
+        kept.for_each(|it| say(&it));
+        Ok(Some(Exit::DONE))
+    })
 }
 
 /// Who does not go all the same, as a failed node keeps its wave or its domain closed.

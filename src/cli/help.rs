@@ -29,7 +29,7 @@ fn in_general() -> String {
          Usage: reboot-coordinator [COMMAND] [FLAGS]\n\nCommands:\n",
         env!("CARGO_PKG_NAME")
     );
-    for command in COMMANDS {
+    for command in COMMANDS.iter() {
         line(&mut text, command.usage, command.summary);
     }
     text.push_str("\nFlags of every command:\n");
@@ -39,8 +39,8 @@ fn in_general() -> String {
     text.push_str(
         "\n`reboot-coordinator help COMMAND` explains a command and its flags.\n\nExit codes:\n",
     );
-    for (exit, meaning) in Exit::TABLE {
-        line(&mut text, &exit.code().to_string(), meaning);
+    for (code, meaning) in Exit::TABLE {
+        line(&mut text, &code.to_string(), meaning);
     }
     text
 }
@@ -62,15 +62,15 @@ mod tests {
     #[test]
     fn general_help_names_every_command_and_exit_code() {
         let help = text(None);
-        for command in COMMANDS {
+        for command in COMMANDS.iter() {
             assert!(
                 help.contains(&format!("\n  {}", command.name())) && help.contains(command.summary),
                 "{help}"
             );
         }
-        for (exit, meaning) in Exit::TABLE {
+        for (code, meaning) in Exit::TABLE {
             assert!(
-                help.contains(&format!("\n  {:<20}  {meaning}\n", exit.code())),
+                help.contains(&format!("\n  {:<20}  {meaning}\n", code)),
                 "{help}"
             );
         }
@@ -78,9 +78,9 @@ mod tests {
 
     #[test]
     fn help_of_a_command_names_its_flags_and_no_others() {
-        for command in COMMANDS {
+        for command in COMMANDS.iter() {
             let help = text(Some(command));
-            for flag in FLAGS {
+            for flag in FLAGS.iter() {
                 let takes = flags_of(command.name()).any(|own| own.long() == flag.long());
                 assert_eq!(
                     help.contains(&format!("--{} ", flag.long())),

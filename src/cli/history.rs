@@ -27,7 +27,7 @@ pub(super) fn history(cluster: &Cluster, json: bool) -> Done {
         true => json!(entries.iter().flatten().collect::<Vec<_>>()).to_string(),
         false => text(&entries, Timestamp::now(), Style::of_stdout()),
     });
-    Ok(Exit::Done)
+    Ok(Exit::DONE)
 }
 
 type Entries = Vec<Result<History, RecordError>>;

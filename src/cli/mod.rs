@@ -21,7 +21,6 @@ mod pause;
 mod release;
 mod request;
 mod reset_budget;
-mod resume;
 mod run;
 mod simulate;
 mod status;
@@ -44,19 +43,19 @@ pub fn main() -> ExitCode {
     let exit = match parse::parse(std::env::args_os().skip(1)) {
         _ if std::env::args_os().len() <= 1 => {
             complain(help::text(None).trim_end());
-            Exit::Usage
+            Exit::USAGE
         }
         Ok(invocation) => dispatch(&invocation).unwrap_or_else(|exit| exit),
         Err(why) => {
             complain(&format!(
                 "reboot-coordinator: {why}\nTry `reboot-coordinator help`."
             ));
-            Exit::Usage
+            Exit::USAGE
         }
     };
     match exit {
-        Exit::Done if is_unwritten() => Exit::Failure.code().into(),
-        _ => exit.code().into(),
+        Exit::DONE if is_unwritten() => Exit::FAILURE.0.into(),
+        _ => exit.0.into(),
     }
 }
 
@@ -75,7 +74,7 @@ fn dispatch(invocation: &Invocation) -> Result<Exit, Exit> {
     match &invocation.command {
         Command::Help(topic) => {
             print(help::text(*topic).trim_end());
-            Ok(Exit::Done)
+            Ok(Exit::DONE)
         }
         Command::Version => Ok(version::version(json)),
         Command::ValidateConfig { windows } => {
@@ -85,7 +84,7 @@ fn dispatch(invocation: &Invocation) -> Result<Exit, Exit> {
         Command::Run { mode, dry_run } => run::run(config, *mode, *dry_run),
         Command::Simulate { health } => simulate::simulate(config, *health, json),
         Command::Pause(options) => writing(config, |it| pause::pause(it, options)),
-        Command::Resume => writing(config, resume::resume),
+        Command::Resume => writing(config, pause::resume),
         Command::Release { node, reason, yes } => {
             writing(config, |it| release::release(it, node, reason, *yes))
         }
@@ -113,7 +112,7 @@ fn dispatch(invocation: &Invocation) -> Result<Exit, Exit> {
         }
         Command::Completions(script) => {
             print(script);
-            Ok(Exit::Done)
+            Ok(Exit::DONE)
         }
         Command::Names { claims } => completions::names(config, *claims),
     }

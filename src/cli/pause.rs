@@ -1,28 +1,26 @@
-//! `pause`: the kill switch of the whole cluster.
+//! `pause` and `resume`: the kill switch of the whole cluster, and its end.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::cluster::{Cluster, Done, operator};
+use super::cluster::{Cluster, Done, contested, operator, queue};
 use super::confirm::confirm;
 use super::exit::Exit;
 use super::invocation::PauseOptions;
 use super::output::{print, say};
 use crate::etcd::Trouble;
 use crate::lock::Pause;
+use crate::lock::keys;
 use crate::lock::operator::{self as request, Standing};
 use crate::lock::outcome::Found;
-use crate::lock::record::{RECORD_VERSION, decode};
+use crate::lock::record::{self, RECORD_VERSION, RecordError, decode};
 use crate::status::describe::{began, committed, holder_row, pause_text, paused_text};
 use crate::status::table::{Style, table};
 use crate::status::times::{instant, rfc3339, since_text, zone};
 
-/// How often it starts over because somebody else changed the pause in the same moment.
-const TRIES: u32 = 3;
-
 /// The pause that stands.
-pub(super) fn standing(cluster: &Cluster) -> Result<Option<Standing>, Trouble> {
+fn standing(cluster: &Cluster) -> Result<Option<Standing>, Trouble> {
     Ok(cluster.one(cluster.keys.pause())?.map(|pair| Standing {
         modified: pair.mod_revision,
         pause: decode(&pair.value),
@@ -32,7 +30,9 @@ pub(super) fn standing(cluster: &Cluster) -> Result<Option<Standing>, Trouble> {
 /// Pauses the cluster, or changes the pause there is.
 pub(super) fn pause(cluster: &Cluster, options: &PauseOptions) -> Done {
     let zone = zone(&cluster.config);
-    for _ in 0..TRIES {
+    let busy =
+        "somebody else changes the pause at the same time; look with `reboot-coordinator status`";
+    contested(busy, || {
         let standing = standing(cluster)?;
         let now = Timestamp::now();
         let mut change = "";
@@ -40,25 +40,23 @@ pub(super) fn pause(cluster: &Cluster, options: &PauseOptions) -> Done {
             let already = format!("already {}", paused_text(&standing.pause, now, &zone));
             if changes_nothing(standing, options) {
                 say(&already);
-                return past_commit(cluster);
+                return past_commit(cluster).map(Some);
             }
             if ends_earlier(standing, options.length, now) && !options.yes {
                 say(&already);
                 let nobody = "the new pause would end earlier, so nothing was changed; add --yes to replace it";
                 if let Err(exit) = confirm("Replace it by a pause that ends earlier?", nobody) {
-                    return Ok(exit);
+                    return Ok(Some(exit));
                 }
             }
             change = "changed the pause: ";
         }
-        if let Some(pause) = write(cluster, standing.as_ref(), options, now)? {
-            say(&format!("{change}{}", pause_text(&pause, now, &zone)));
-            return past_commit(cluster);
-        }
-    }
-    Err(Trouble::new(
-        "somebody else changes the pause at the same time; look with `reboot-coordinator status`",
-    ))
+        let Some(pause) = write(cluster, standing.as_ref(), options, now)? else {
+            return Ok(None);
+        };
+        say(&format!("{change}{}", pause_text(&pause, now, &zone)));
+        past_commit(cluster).map(Some)
+    })
 }
 
 /// Writes the pause over the one seen; `None` when that has changed.
@@ -130,7 +128,7 @@ fn past_commit(cluster: &Cluster) -> Done {
         ))
     })?;
     print(&begun(&survey.claims, Timestamp::now(), Style::of_stdout()));
-    Ok(Exit::Done)
+    Ok(Exit::DONE)
 }
 
 fn begun(claims: &[(String, Found)], now: Timestamp, style: Style) -> String {
@@ -149,6 +147,53 @@ fn begun(claims: &[(String, Found)], now: Timestamp, style: Style) -> String {
         more => lines.push(format!("{more} nodes wait in the queue")),
     }
     lines.join("\n")
+}
+
+/// Lifts the pause there is.
+pub(super) fn resume(cluster: &Cluster) -> Done {
+    end_cooldown(cluster)?;
+    let Some(standing) = standing(cluster)? else {
+        print("the cluster is not paused");
+        return Ok(Exit::DONE);
+    };
+    let txn = request::resume(&cluster.keys, standing.modified);
+    let (now, zone) = (Timestamp::now(), zone(&cluster.config));
+    // Gone is gone, whoever did it.
+    if let Err(Some(other)) = cluster.settle(txn, request::paused)? {
+        return Err(Trouble::new(format!(
+            "the pause changed meanwhile, so nothing was done; it is now {}; run resume again to end that one",
+            paused_text(&other.pause, now, &zone)
+        )));
+    }
+    say(&format!(
+        "resumed; it was {}",
+        paused_text(&standing.pause, now, &zone)
+    ));
+    // Only to be helpful: that the pause is over is known.
+    if let Some(waiting) = cluster.survey().ok().and_then(|it| queue(&it, "claims")) {
+        say(&waiting);
+    }
+    Ok(Exit::DONE)
+}
+
+/// Removes a cooldown that would last for ever, because it hangs on no lease. Any other ends by itself.
+fn end_cooldown(cluster: &Cluster) -> Result<(), Trouble> {
+    let Some(pair) = cluster.one(cluster.keys.cooldown())? else {
+        return Ok(());
+    };
+    let Err(error @ RecordError::Endless(_)) = record::cooldown(&pair.value, pair.lease) else {
+        return Ok(());
+    };
+    let says = keys::shown(&pair.value);
+    say(&format!("a cooldown stands there: {error}; it says {says}"));
+    let txn = request::end_cooldown(&cluster.keys, pair.mod_revision);
+    if !cluster.settle(txn, request::cooldown_ended)? {
+        return Err(Trouble::new(
+            "the cooldown changed meanwhile, so nothing was done; run resume again",
+        ));
+    }
+    print("removed that cooldown");
+    Ok(())
 }
 
 #[cfg(test)]

@@ -53,7 +53,7 @@ pub(super) fn release(cluster: &Cluster, node: &str, reason: &str, yes: bool) ->
                 found = *now;
                 if yes {
                     show(&found);
-                    return Ok(Exit::Failure);
+                    return Ok(Exit::FAILURE);
                 }
             }
         }
@@ -152,7 +152,7 @@ fn done(cluster: &Cluster, node: &str) -> Exit {
     if let Some(left) = survey.and_then(|it| queue(&it, "claims left")) {
         print(&left);
     }
-    Exit::Done
+    Exit::DONE
 }
 
 fn already_gone(cluster: &Cluster, node: &str) -> Done {
@@ -174,7 +174,7 @@ fn already_gone(cluster: &Cluster, node: &str) -> Done {
     if let Some(others) = queue(&survey, "claims there are") {
         print(&others);
     }
-    Ok(Exit::Done)
+    Ok(Exit::DONE)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::cluster::{Cluster, Done, known, operator, unknown};
+use super::cluster::{Cluster, Done, contested, known, operator, unknown};
 use super::exit::Exit;
 use super::invocation::RequestOptions;
 use super::output::{print, say};
@@ -14,9 +14,6 @@ use crate::lock::record::RECORD_VERSION;
 use crate::lock::survey::Survey;
 use crate::status::describe::{committed, how_far, named, names, of_node, request_text};
 use crate::status::times::{clock, rfc3339, zone};
-
-/// How often a command starts over because its node wrote its boot into the request meanwhile.
-const TRIES: u32 = 5;
 
 /// Asks, or withdraws.
 pub(super) fn request(cluster: &Cluster, options: &RequestOptions) -> Done {
@@ -73,7 +70,7 @@ fn ask(cluster: &Cluster, options: &RequestOptions) -> Done {
     say_standing(&standing);
     // Who commits meanwhile is to be seen, too.
     remarks(&cluster.survey()?, &nodes, &fresh);
-    Ok(Exit::Done)
+    Ok(Exit::DONE)
 }
 
 /// Who is named, or all where nobody is.
@@ -86,7 +83,8 @@ fn those<'a>(named: &'a [String], all: impl Iterator<Item = &'a str>) -> Vec<&'a
 
 /// Makes a request, an urgent one also in the place of one that is not; else what stands there.
 fn put(cluster: &Cluster, wanted: &RebootRequest, lease: i64) -> Result<Result<(), Seen>, Trouble> {
-    for _ in 0..TRIES {
+    // Its node notes its boot in the request, too.
+    contested(&busy(&wanted.node), || {
         // An ordinary one takes no place, so that nothing has to be known of what stands there.
         let stands = match lease {
             0 => None,
@@ -96,22 +94,17 @@ fn put(cluster: &Cluster, wanted: &RebootRequest, lease: i64) -> Result<Result<(
         let modified = match &seen {
             None => 0,
             Some((modified, Ok(found))) if found.urgent_until.is_none() => *modified,
-            Some(_) => return Ok(Err(seen)),
+            Some(_) => return Ok(Some(Err(seen))),
         };
         let txn = reboot_requests::ask(&cluster.keys, wanted, lease, modified);
         let asked = cluster.settle(txn, |reply| reboot_requests::asked(reply, wanted))?;
         // Else its node noted its boot, or somebody else asked.
-        if lease == 0 || asked.is_ok() {
-            return Ok(asked);
-        }
-    }
-    Err(busy(&wanted.node))
+        Ok((lease == 0 || asked.is_ok()).then_some(asked))
+    })
 }
 
-fn busy(node: &str) -> Trouble {
-    Trouble::new(format!(
-        "somebody else changes the request for {node} at the same time; try again"
-    ))
+fn busy(node: &str) -> String {
+    format!("somebody else changes the request for {node} at the same time; try again")
 }
 
 fn say_fresh(cluster: &Cluster, fresh: &[&str], until: Option<Timestamp>) {
@@ -198,21 +191,21 @@ fn cancel(cluster: &Cluster, nodes: &[String]) -> Done {
             say(&format!("{node} had begun before and goes on: {under_way}"));
         }
     }
-    Ok(Exit::Done)
+    Ok(Exit::DONE)
 }
 
 /// Deletes the request there is, and says what it was.
 fn withdraw(cluster: &Cluster, node: &str) -> Result<Option<String>, Trouble> {
-    for _ in 0..TRIES {
+    contested(&busy(node), || {
         let Some(pair) = cluster.one(cluster.keys.request(node))? else {
-            return Ok(None);
+            return Ok(Some(None));
         };
         let txn = reboot_requests::withdraw(&cluster.keys, node, pair.mod_revision);
         // Gone is gone, whoever did it.
-        if let Ok(()) | Err(None) = cluster.settle(txn, reboot_requests::written)? {
-            let (_, request) = reboot_requests::of(&pair);
-            return Ok(Some(request_text(&request, Timestamp::now())));
-        }
-    }
-    Err(busy(node))
+        let (Ok(()) | Err(None)) = cluster.settle(txn, reboot_requests::written)? else {
+            return Ok(None);
+        };
+        let (_, request) = reboot_requests::of(&pair);
+        Ok(Some(Some(request_text(&request, Timestamp::now()))))
+    })
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::cluster::{Cluster, Done, operator, unknown};
+use super::cluster::{Cluster, Done, contested, operator, unknown};
 use super::exit::Exit;
 use super::output::print;
 use crate::etcd::Trouble;
@@ -14,12 +14,10 @@ use crate::lock::{History, NodeRecord};
 use crate::status::describe::{committed, how_far, named};
 use crate::status::times::rfc3339;
 
-/// How often it starts over because the node writes its registration at the same time.
-const TRIES: u32 = 5;
-
 /// Makes the budget whole and says so in the history.
 pub(super) fn reset_budget(cluster: &Cluster, node: &str, reason: &str) -> Done {
-    for _ in 0..TRIES {
+    let busy = format!("{node} writes its registration at the same time; try again");
+    contested(&busy, || {
         let Some(pair) = cluster.one(cluster.keys.node(node))? else {
             return Err(unknown(node, named(&cluster.survey()?.nodes)));
         };
@@ -29,7 +27,7 @@ pub(super) fn reset_budget(cluster: &Cluster, node: &str, reason: &str) -> Done 
             print(&format!(
                 "the reboot budget of {node} is whole: nothing to do"
             ));
-            return Ok(Exit::Done);
+            return Ok(Some(Exit::DONE));
         }
         let claim = cluster.one(cluster.keys.claim(node))?;
         if let Some(found) = claim.map(|pair| Found::of(&pair)).filter(committed) {
@@ -48,13 +46,11 @@ pub(super) fn reset_budget(cluster: &Cluster, node: &str, reason: &str) -> Done 
                 "the reboot budget of {node} is whole again ({} used before)",
                 record.budget_used
             ));
-            return Ok(Exit::Done);
+            return Ok(Some(Exit::DONE));
         }
         cluster.revoke(lease);
-    }
-    Err(Trouble::new(format!(
-        "{node} writes its registration at the same time; try again"
-    )))
+        Ok(None)
+    })
 }
 
 /// The registration with nothing changed but the budget, also what a newer program wrote into it.

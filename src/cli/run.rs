@@ -27,7 +27,5 @@ pub(super) fn run(path: &Path, mode: Mode, dry_run: bool) -> Result<Exit, Exit> 
         mode,
         dry_run,
     };
-    let code = daemon::run(config, start);
-    let exit = Exit::TABLE.iter().find(|(exit, _)| exit.code() == code);
-    exit.map(|(exit, _)| *exit).ok_or(Exit::Failure)
+    Ok(Exit(daemon::run(config, start)))
 }

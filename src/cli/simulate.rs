@@ -33,9 +33,9 @@ pub(super) fn simulate(path: &Path, with_health: bool, json: bool) -> Result<Exi
         false => as_text(&reports, health.as_ref(), &verdict),
     });
     Ok(match (&verdict, &health) {
-        (Err(Refusal::Unknown(_)), _) => Exit::DetectorFailed,
-        (_, Some(report)) if !report.outcome.success() => Exit::HealthOrPolicy,
-        _ => Exit::Done,
+        (Err(Refusal::Unknown(_)), _) => Exit::DETECTOR_FAILED,
+        (_, Some(report)) if !report.outcome.success() => Exit::HEALTH,
+        _ => Exit::DONE,
     })
 }
 

@@ -29,7 +29,7 @@ const CLEAR: &str = "\x1b[H\x1b[2J";
 pub(super) fn status(cluster: &Cluster, json: bool, verbose: bool) -> Done {
     let view = look(cluster, cluster.survey().map(Arc::new));
     print(&shown(&view, json, verbose));
-    Ok(view.survey.map_or(Exit::Failure, |_| Exit::Done))
+    Ok(view.survey.map_or(Exit::FAILURE, |_| Exit::DONE))
 }
 
 /// Looks at this host, and takes what was read of the cluster.
@@ -64,7 +64,7 @@ pub(super) fn watch(cluster: &Cluster, json: bool, verbose: bool) -> Done {
             text.push('\n');
         }
         if !print_if_open(&text) {
-            return Ok(Exit::Done);
+            return Ok(Exit::DONE);
         }
         match changes.recv_timeout(if terminal { REDRAW } else { Duration::MAX }) {
             Ok(()) => {
@@ -74,7 +74,7 @@ pub(super) fn watch(cluster: &Cluster, json: bool, verbose: bool) -> Done {
                 survey = cluster.survey().map(Arc::new);
             }
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return Ok(Exit::Failure),
+            Err(RecvTimeoutError::Disconnected) => return Ok(Exit::FAILURE),
         }
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn validate_config(path: &Path, openings: usize, json: bool) -> Resul
         if json {
             let report = json!({ "valid": false, "problems": problems.0, "warnings": [] });
             print(&report.to_string());
-            return Exit::InvalidConfiguration;
+            return Exit::INVALID_CONFIGURATION;
         }
         invalid(problems)
     })?;
@@ -32,13 +32,13 @@ pub(super) fn validate_config(path: &Path, openings: usize, json: bool) -> Resul
             report["openings"] = windows.openings(now).take(openings).map(opening).collect();
         }
         print(&report.to_string());
-        return Ok(Exit::Done);
+        return Ok(Exit::DONE);
     }
     print(&summary(&loaded));
     if openings > 0 {
         print(&upcoming(windows, openings, now));
     }
-    Ok(Exit::Done)
+    Ok(Exit::DONE)
 }
 
 fn summary(loaded: &Loaded) -> String {

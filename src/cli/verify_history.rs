@@ -210,16 +210,16 @@ impl Report {
     /// A violation that was seen is one, whatever else could not be read.
     fn judged(&self) -> (Exit, Tone, &'static str) {
         match (self.told.violations, self.told.unknown.is_empty()) {
-            (0, true) => (Exit::Done, Tone::Good, "kept"),
-            (0, false) => (Exit::Failure, Tone::Notice, "unknown"),
-            _ => (Exit::Violated, Tone::Bad, "violated"),
+            (0, true) => (Exit::DONE, Tone::Good, "kept"),
+            (0, false) => (Exit::FAILURE, Tone::Notice, "unknown"),
+            _ => (Exit::VIOLATED, Tone::Bad, "violated"),
         }
     }
 
     fn text(&self, now: Timestamp, style: Style) -> String {
         let (exit, tone, _) = self.judged();
         let verdict = match (exit, self.told.violations) {
-            (Exit::Done, _) => "KEPT: no limit, domain, turn, pause, cooldown or wave was violated",
+            (Exit::DONE, _) => "KEPT: no limit, domain, turn, pause, cooldown or wave was violated",
             (_, 0) => "NOT PROVED: nothing was found, and not all could be judged",
             (_, 1) => "VIOLATED: 1 finding",
             (_, count) => &format!("VIOLATED: {count} findings"),

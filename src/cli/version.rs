@@ -14,5 +14,5 @@ pub(super) fn version(json: bool) -> Exit {
             "{name} {version} (records v{RECORD_VERSION}, etcd v3 over the JSON gateway)"
         ));
     }
-    Exit::Done
+    Exit::DONE
 }

@@ -21,7 +21,7 @@ pub(crate) fn script(shell: &str) -> String {
     for name in command_names() {
         assert!(script.contains(name), "{shell}: {name}");
     }
-    for flag in FLAGS {
+    for flag in FLAGS.iter() {
         let spelling = match shell {
             "fish" => format!(" -l {} ", flag.long()),
             _ => format!("--{}", flag.long()),
@@ -83,7 +83,7 @@ fn bash_cases() -> String {
     // Without a command it is the first one that runs.
     let first = words(&COMMANDS[0], command_names().join(" "));
     let _ = writeln!(cases, "        '') words='{first}' ;;");
-    for spec in COMMANDS {
+    for spec in COMMANDS.iter() {
         let words = words(spec, operands(spec));
         let _ = writeln!(cases, "        {}) words='{words}' ;;", spec.name());
     }
@@ -146,7 +146,7 @@ fn quoted(text: &str) -> String {
 fn zsh() -> String {
     let mut commands = String::new();
     let mut cases = String::new();
-    for spec in COMMANDS {
+    for spec in COMMANDS.iter() {
         let (name, summary) = (spec.name(), quoted(spec.summary));
         let _ = writeln!(commands, "        '{name}:{summary}'");
         let flags: Vec<String> = flags_of(spec.name()).flat_map(zsh_flag).collect();
@@ -204,7 +204,7 @@ fn fish() -> String {
                     reboot-coordinator completions $argv[1] $config 2>/dev/null\nend\n\
                     complete -c reboot-coordinator -f\n"
         .to_owned();
-    for spec in COMMANDS {
+    for spec in COMMANDS.iter() {
         let (name, summary) = (spec.name(), fish_quoted(spec.summary));
         let _ = writeln!(
             text,
@@ -224,7 +224,7 @@ fn fish() -> String {
             );
         }
     }
-    for flag in FLAGS {
+    for flag in FLAGS.iter() {
         let _ = writeln!(text, "{}", fish_flag(flag));
     }
     text

@@ -28,7 +28,7 @@ pub(crate) fn page() -> String {
     page.section("DESCRIPTION");
     page.paragraphs(DESCRIPTION);
     page.section("COMMANDS");
-    for command in COMMANDS {
+    for command in COMMANDS.iter() {
         command_entry(&mut page, command);
     }
     page.section("OPTIONS OF EVERY COMMAND");
@@ -36,8 +36,8 @@ pub(crate) fn page() -> String {
         page.tagged(&flag_tag(flag), flag.help);
     }
     page.section("EXIT STATUS");
-    for (exit, meaning) in Exit::TABLE {
-        page.tagged(&format!("\\fB{}\\fR", exit.code()), meaning);
+    for (code, meaning) in Exit::TABLE {
+        page.tagged(&format!("\\fB{code}\\fR"), meaning);
     }
     page.section("SIGNALS");
     for (signal, text) in SIGNALS {
@@ -147,7 +147,7 @@ const EXAMPLES: &[(&str, &str)] = &[
 
 fn synopsis(page: &mut Page) {
     page.section("SYNOPSIS");
-    for command in COMMANDS {
+    for command in COMMANDS.iter() {
         let mut line = format!(".B reboot\\-coordinator {}\n", escaped(command.name()));
         if !command.operand().is_empty() {
             let _ = writeln!(line, ".I {}", escaped(command.operand()));
