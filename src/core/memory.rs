@@ -18,6 +18,9 @@ pub struct Memory {
     /// Whether what followed that commit has not been undone.
     #[serde(default)]
     pub begun: bool,
+    /// Whether a hook that undoes the drain was configured when it was allowed: the file may name none any more.
+    #[serde(default)]
+    pub undoes: bool,
     /// The claim, by its create revision, and how many of its commits count no more: somebody may have mended what kept the host up.
     #[serde(default)]
     pub tries_from: Option<(i64, u32)>,

@@ -208,7 +208,11 @@ impl Machine {
         // The commit wrote the registration in the same transaction, at the same revision.
         self.registration = Some((held.modified, pending.registration));
         let boot = Some(held.claim.boot_id.clone());
-        self.remember(|memory| (memory.committed, memory.begun) = (boot, true));
+        let undoes = self.settings.undoes && self.settings.drain_timeout.is_some();
+        self.remember(|memory| {
+            (memory.committed, memory.begun) = (boot, true);
+            memory.undoes |= undoes;
+        });
         self.held = Some(held);
         if pending.stage == Stage::PostLock {
             self.down.may_go_down = false;

@@ -117,7 +117,7 @@ impl Machine {
         }
     }
 
-    /// An attempt that came to nothing drained the node, and its file names no hook that undoes it.
+    /// An attempt that came to nothing drained the node, or one whose drain a hook was to undo, and its file names no such hook.
     fn note_not_undone(&mut self, outcome: &Outcome) {
         let drained = match (outcome, &self.held) {
             (Outcome::Aborted(_), Some(held)) => held.claim.drain_sec.is_some(),
@@ -125,7 +125,7 @@ impl Machine {
             (Outcome::TakenAway, _) => self.settings.drain_timeout.is_some(),
             _ => false,
         };
-        if drained {
+        if drained || self.memory.undoes {
             self.note(Note::warn(
                 "not_undone",
                 "no post_boot_hook is configured: what the drain hook of this attempt did stays as it is; undo it by hand",
@@ -135,7 +135,7 @@ impl Machine {
 
     /// The drain is undone, or there is nothing to undo it with.
     fn undone(&mut self) {
-        self.remember(|memory| memory.begun = false);
+        self.remember(|memory| (memory.begun, memory.undoes) = (false, false));
         self.shown.ill = None;
         let State::Verifying(verify) = &mut self.state else {
             return;

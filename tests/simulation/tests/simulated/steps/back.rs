@@ -135,6 +135,37 @@ fn a_drain_that_nothing_undoes_is_told_of_when_the_attempt_came_to_nothing() {
     }
 }
 
+/// Its file named the hook when the node was drained: one that never did may have a drain that the boot undoes.
+#[test]
+fn a_drain_whose_undo_hook_is_no_longer_in_the_file_is_told_of_once() {
+    let with = |undoes, drain_timeout| Settings {
+        undoes,
+        drain_timeout,
+        ..settings()
+    };
+    let drain = settings().drain_timeout;
+    for (before, after, warns) in [
+        (with(true, drain), with(false, drain), true),
+        (with(true, drain), with(false, None), true),
+        (with(true, drain), with(true, drain), false),
+        (with(false, drain), with(false, drain), false),
+        (with(true, None), with(false, None), false),
+    ] {
+        let mut node = Node::new(before);
+        for boot in ["boot-2", "boot-3"] {
+            node.detectors = vec![detector(DetectorResult::Required("new".to_owned()))];
+            node.until("reboot");
+            let boot_id = boot.to_owned();
+            let after = after.clone();
+            node = node.followed_by(Settings { boot_id, ..after });
+            node.detectors = vec![detector(DetectorResult::Clear)];
+            node.until_state("idle");
+            let told = node.said("not_undone", "undo it by hand");
+            assert_eq!(told, warns && boot == "boot-2");
+        }
+    }
+}
+
 #[test]
 fn a_mark_whose_answer_was_lost_is_recognized_and_one_that_somebody_rewrote_is_adopted() {
     for (rewritten, next) in [(false, "detect"), (true, "etcd")] {
