@@ -345,3 +345,39 @@ fn a_node_whose_daemon_ends_in_each_drain_is_left_alone_for_long() {
         assert!(node.pause() >= Duration::from_secs(2 * 3600));
     }
 }
+
+/// The same of passes, whose memory says that one attempt was called off, before those that they could not tell of.
+#[test]
+fn passes_that_end_in_each_drain_leave_the_node_alone_for_long() {
+    let once = || Settings {
+        mode: Mode::Once {
+            wait: Duration::from_secs(60),
+        },
+        ..settings()
+    };
+    let mut node = Node::new(once());
+    let fails = |node: &mut Node| {
+        let drain = node.until("hook");
+        node.hook = ScriptOutcome::Exited(1);
+        node.perform(drain);
+        node.hook = ScriptOutcome::Exited(0);
+        while node.exit.is_none() {
+            let action = node.next_action();
+            node.perform(action);
+        }
+    };
+    fails(&mut node);
+    for _ in 0..3 {
+        node = node.followed_by(once());
+        node.now += Duration::from_secs(3600);
+        node.until("hook");
+    }
+    node = node.followed_by(once());
+    while node.exit.is_none() {
+        let action = node.next_action();
+        node.perform(action);
+    }
+    let off = node.memory.clone().unwrap().called_off.unwrap();
+    let until: jiff::Timestamp = off.until.parse().unwrap();
+    assert!(until.duration_since(time(node.now).wall).as_hours() >= 2, "{off:?}");
+}
