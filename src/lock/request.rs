@@ -194,6 +194,9 @@ pub struct Judged {
 /// How many reports a commit requires to be there still. etcd takes 128 guards in one transaction.
 pub(crate) const MOST_REPORTS: usize = 100;
 
+/// How many guards a commit has at most beside those, without and with cluster policies.
+pub(crate) const GUARDS: [usize; 2] = [10, 12];
+
 /// Turn the place at the head of the queue into a record that does not expire. Only its success permits disruption.
 ///
 /// It holds only while nobody paused, nothing cools down that no urgent request passes, the claim is the one seen, and registration and request are the

@@ -342,6 +342,37 @@ fn with_a_whole_budget_a_registration_ends_a_failure_and_with_a_used_one_it_does
 }
 
 /// Not even the right to the keys of waves is needed in a fleet without any.
+/// check-etcd asks a server for as many.
+#[test]
+fn a_commit_has_no_more_guards_than_it_says() {
+    let seen = Held {
+        create: 3,
+        modified: 4,
+        claim: decode(&claim("a", "queued")).unwrap(),
+    };
+    let healthy: Vec<String> = (0..200).map(|node| format!("n{node}")).collect();
+    for (members, guards) in [
+        (None, request::GUARDS[0]),
+        (
+            Some((9, healthy)),
+            request::GUARDS[1] + request::MOST_REPORTS,
+        ),
+    ] {
+        let judged = request::Judged {
+            registration: (4, 0),
+            request: 5,
+            past_cooldown: false,
+            members,
+            line: Some((9, Some((8, word(Some(1)))))),
+            waves: Some(9),
+        };
+        let text = json!({"v": 1, "node": "a", "node_id": "m", "version": "1", "budget_used": 1});
+        let registration = decode(text.to_string().as_bytes()).unwrap();
+        let commit = request::commit(&keys(), &seen, &seen.claim, &registration, judged);
+        assert_eq!(commit.compares.len(), guards);
+    }
+}
+
 #[test]
 fn only_a_member_that_is_or_was_below_wave_0_writes_a_key_of_waves() {
     let at = |wave: i32| -> NodeRecord {

@@ -10,7 +10,7 @@ use etcd_rs_sync::{
 };
 
 use crate::config::Config;
-use crate::lock::request::MOST_REPORTS;
+use crate::lock::request::{GUARDS, MOST_REPORTS};
 use crate::lock::{Keys, outcome, request};
 
 /// How one check ended: its text, or why it failed.
@@ -96,15 +96,12 @@ pub(super) fn rights(client: &Client, keys: &Keys, config: &Config, reads: bool)
     Err(told(&error))
 }
 
-/// As many guards as a commit has, without those of cluster policies.
-const GUARDS: usize = 10;
-
 /// More bytes than most records have.
 const RECORD: usize = 8 * 1024;
 
 /// A guard that holds, and one that does not, on a key of its own, and so many and so much of it that a commit is taken as well.
 pub(super) fn guards(client: &Client, key: &str, lease: i64, policies: bool) -> Outcome {
-    let guards = GUARDS + if policies { 2 + MOST_REPORTS } else { 0 };
+    let guards = GUARDS[usize::from(policies)] + if policies { MOST_REPORTS } else { 0 };
     let absent = |value: &str| Txn {
         compares: vec![Compare::create_revision(Span::one(key), 0); guards],
         success: vec![Op::Put(Put::new(key, value, lease))],

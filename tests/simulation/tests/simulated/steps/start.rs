@@ -379,5 +379,8 @@ fn passes_that_end_in_each_drain_leave_the_node_alone_for_long() {
     }
     let off = node.memory.clone().unwrap().called_off.unwrap();
     let until: jiff::Timestamp = off.until.parse().unwrap();
-    assert!(until.duration_since(time(node.now).wall).as_hours() >= 2, "{off:?}");
+    assert!(
+        until.duration_since(time(node.now).wall).as_hours() >= 2,
+        "{off:?}"
+    );
 }
