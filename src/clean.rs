@@ -58,6 +58,14 @@ fn colour(text: &str) -> Option<usize> {
     rest[digits..].starts_with('m').then_some(digits + 3)
 }
 
+/// Text without our colours, and nothing else that begins as they do.
+pub(crate) fn uncoloured(text: &str) -> String {
+    let mut parts = text.split("\x1b[");
+    let first = parts.next().unwrap_or_default();
+    let rest = parts.map(|part| part.split_once('m').map_or("", |(_, text)| text));
+    first.to_owned() + &rest.collect::<String>()
+}
+
 /// A word as it is typed in a shell.
 pub(crate) fn shell(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_./:@%+=,-".contains(c);

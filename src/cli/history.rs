@@ -12,7 +12,7 @@ use crate::core::text::took;
 use crate::lock::History;
 use crate::lock::record::{RecordError, decode};
 use crate::status::describe::{ending, outcome};
-use crate::status::table::{Style, Tone, cell, plain, table};
+use crate::status::table::{Tone, cell, plain, table};
 use crate::status::times::{ago_text, span};
 
 /// Lists them, newest last.
@@ -25,14 +25,14 @@ pub(super) fn history(cluster: &Cluster, json: bool) -> Done {
     let entries: Entries = ours.map(|pair| decode(&pair.value)).collect();
     print(&match json {
         true => json!(entries.iter().flatten().collect::<Vec<_>>()).to_string(),
-        false => text(&entries, Timestamp::now(), Style::of_stdout()),
+        false => text(&entries, Timestamp::now()),
     });
     Ok(Exit::DONE)
 }
 
 type Entries = Vec<Result<History, RecordError>>;
 
-fn text(entries: &Entries, now: Timestamp, style: Style) -> String {
+fn text(entries: &Entries, now: Timestamp) -> String {
     if entries.is_empty() {
         return "no attempt has finished in the last 30 days".to_owned();
     }
@@ -52,7 +52,7 @@ fn text(entries: &Entries, now: Timestamp, style: Style) -> String {
         }
         Err(error) => vec![plain("?"), cell(Tone::Bad, error.to_string())],
     });
-    table(0, once(names).chain(rows), style).join("\n")
+    table(0, once(names).chain(rows)).join("\n")
 }
 
 fn between(from: Option<&str>, to: &str) -> String {
@@ -64,6 +64,7 @@ fn between(from: Option<&str>, to: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clean::uncoloured;
 
     fn entry(node: &str, outcome: &str, committed: bool) -> History {
         History {
@@ -105,7 +106,7 @@ mod tests {
             Err(RecordError::Version(2)),
         ];
         assert_eq!(
-            text(&entries, now, Style::default()),
+            uncoloured(&text(&entries, now)),
             "\
 ENDED       NODE    OUTCOME    WAITED  DOWN   WHY
 34 min ago  node-a  completed  20 min  5 min  kernel
@@ -120,7 +121,7 @@ ENDED       NODE    OUTCOME    WAITED  DOWN   WHY
             node"
         );
         assert_eq!(
-            text(&vec![], now, Style::default()),
+            uncoloured(&text(&vec![], now)),
             "no attempt has finished in the last 30 days"
         );
     }

@@ -28,18 +28,12 @@ pub enum Command {
         /// Everything but the commit, hooks and reboot, whatever the configuration says.
         dry_run: bool,
     },
-    /// Check the configuration.
-    ValidateConfig {
-        /// How many of the next openings of its windows are printed.
-        windows: usize,
-    },
+    /// Check the configuration, and print so many of the next openings of its windows.
+    ValidateConfig(usize),
     /// Check every etcd endpoint.
     CheckEtcd,
-    /// Run the detectors once.
-    Simulate {
-        /// The health script too.
-        health: bool,
-    },
+    /// Run the detectors once, and where it is so the health script too.
+    Simulate(bool),
     /// Show the cluster and this node.
     Status {
         /// Again whenever something changes.
@@ -56,11 +50,8 @@ pub enum Command {
     },
     /// List finished attempts.
     History,
-    /// Judge etcd's history.
-    VerifyHistory {
-        /// The first revision; without it the oldest there is.
-        from: Option<i64>,
-    },
+    /// Judge etcd's history from this revision; without it from the oldest there is.
+    VerifyHistory(Option<i64>),
     /// Stop reboots in the whole cluster.
     Pause(PauseOptions),
     /// Let them go on.
@@ -90,18 +81,12 @@ pub enum Command {
         /// Why, for the history.
         reason: String,
     },
-    /// Remove a member.
-    Forget {
-        /// Which.
-        node: String,
-    },
+    /// Remove this member.
+    Forget(String),
     /// Print this completion script.
     Completions(&'static str),
-    /// Print the names of nodes, for completions.
-    Names {
-        /// Only of those that have a claim.
-        claims: bool,
-    },
+    /// Print the names of nodes, for completions; where it is so only of those that have a claim.
+    Names(bool),
     /// Print the version.
     Version,
     /// Print help, of one command or in general.

@@ -77,12 +77,12 @@ fn dispatch(invocation: &Invocation) -> Result<Exit, Exit> {
             Ok(Exit::DONE)
         }
         Command::Version => Ok(version::version(json)),
-        Command::ValidateConfig { windows } => {
+        Command::ValidateConfig(windows) => {
             validate_config::validate_config(config, *windows, json)
         }
         Command::CheckEtcd => check_etcd::check_etcd(config, json),
         Command::Run { mode, dry_run } => run::run(config, *mode, *dry_run),
-        Command::Simulate { health } => simulate::simulate(config, *health, json),
+        Command::Simulate(health) => simulate::simulate(config, *health, json),
         Command::Pause(options) => writing(config, |it| pause::pause(it, options)),
         Command::Resume => writing(config, pause::resume),
         Command::Release { node, reason, yes } => {
@@ -93,7 +93,7 @@ fn dispatch(invocation: &Invocation) -> Result<Exit, Exit> {
         Command::ResetBudget { node, reason } => {
             writing(config, |it| reset_budget::reset_budget(it, node, reason))
         }
-        Command::Forget { node } => writing(config, |it| forget::forget(it, node)),
+        Command::Forget(node) => writing(config, |it| forget::forget(it, node)),
         Command::Status { watch, verbose } => {
             let show = if *watch {
                 status::watch
@@ -107,13 +107,13 @@ fn dispatch(invocation: &Invocation) -> Result<Exit, Exit> {
             explain::explain(&config, node.as_deref(), *at, json).map_err(failed)
         }
         Command::History => reading(config, |it| history::history(it, json)),
-        Command::VerifyHistory { from } => {
+        Command::VerifyHistory(from) => {
             reading(config, |it| verify_history::verify_history(it, *from, json))
         }
         Command::Completions(script) => {
             print(script);
             Ok(Exit::DONE)
         }
-        Command::Names { claims } => completions::names(config, *claims),
+        Command::Names(claims) => completions::names(config, *claims),
     }
 }

@@ -1,9 +1,9 @@
 //! What is written to standard output and standard error.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::clean::clean;
+use crate::clean::{clean, uncoloured};
 use crate::status::table::folded;
 
 /// Something could not be written to standard output, though somebody reads.
@@ -26,7 +26,11 @@ pub(super) fn say(text: &str) {
 /// Like [`print`], and whether anybody still reads.
 pub(super) fn print_if_open(text: &str) -> bool {
     let mut out = std::io::stdout().lock();
-    let written = writeln!(out, "{}", clean(text)).and_then(|()| out.flush());
+    let mut text = clean(text);
+    if !is_coloured() {
+        text = uncoloured(&text);
+    }
+    let written = writeln!(out, "{text}").and_then(|()| out.flush());
     if let Err(error) = &written
         && error.kind() != std::io::ErrorKind::BrokenPipe
         && !UNWRITTEN.swap(true, Ordering::Relaxed)
@@ -36,6 +40,13 @@ pub(super) fn print_if_open(text: &str) -> bool {
         ));
     }
     written.is_ok()
+}
+
+/// Colours on a terminal, unless `NO_COLOR` is set.
+fn is_coloured() -> bool {
+    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    std::io::stdout().is_terminal() && !unwanted && !dumb
 }
 
 /// Writes a text and a newline to standard error. When even that is closed there is nobody left to tell.

@@ -93,13 +93,9 @@ fn own(spec: &CommandSpec, topic: Topic, line: &Line) -> Result<Command, String>
             mode: mode(line)?,
             dry_run: line.has("dry-run"),
         },
-        "validate-config" => Command::ValidateConfig {
-            windows: line.value("windows").map_or(Ok(0), count)?,
-        },
+        "validate-config" => Command::ValidateConfig(line.value("windows").map_or(Ok(0), count)?),
         "check-etcd" => Command::CheckEtcd,
-        "simulate" => Command::Simulate {
-            health: line.has("health"),
-        },
+        "simulate" => Command::Simulate(line.has("health")),
         "status" => Command::Status {
             watch: line.has("watch"),
             verbose: line.has("verbose"),
@@ -109,9 +105,9 @@ fn own(spec: &CommandSpec, topic: Topic, line: &Line) -> Result<Command, String>
             at: line.read("at", str::parse)?,
         },
         "history" => Command::History,
-        "verify-history" => Command::VerifyHistory {
-            from: line.number("from", "`--from` needs a revision of etcd")?,
-        },
+        "verify-history" => {
+            Command::VerifyHistory(line.number("from", "`--from` needs a revision of etcd")?)
+        }
         "pause" => Command::Pause(pause_options(line)?),
         "resume" => Command::Resume,
         "release" => Command::Release {
@@ -129,12 +125,10 @@ fn own(spec: &CommandSpec, topic: Topic, line: &Line) -> Result<Command, String>
             node: node(operand)?,
             reason: line.needed_reason("reset-budget", "it goes into the history")?,
         },
-        "forget" => Command::Forget {
-            node: node(operand)?,
-        },
+        "forget" => Command::Forget(node(operand)?),
         "completions" => match operand.to_string_lossy().as_ref() {
-            "nodes" => Command::Names { claims: false },
-            "claims" => Command::Names { claims: true },
+            "nodes" => Command::Names(false),
+            "claims" => Command::Names(true),
             shell => Command::Completions(script(shell)?),
         },
         "version" => Command::Version,

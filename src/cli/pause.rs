@@ -16,7 +16,7 @@ use crate::lock::operator::{self as request, Standing};
 use crate::lock::outcome::Found;
 use crate::lock::record::{self, RECORD_VERSION, RecordError, decode};
 use crate::status::describe::{began, committed, holder_row, pause_text, paused_text};
-use crate::status::table::{Style, table};
+use crate::status::table::table;
 use crate::status::times::{instant, rfc3339, since_text, zone};
 
 /// The pause that stands.
@@ -127,11 +127,11 @@ fn past_commit(cluster: &Cluster) -> Done {
             trouble.text
         ))
     })?;
-    print(&begun(&survey.claims, Timestamp::now(), Style::of_stdout()));
+    print(&begun(&survey.claims, Timestamp::now()));
     Ok(Exit::DONE)
 }
 
-fn begun(claims: &[(String, Found)], now: Timestamp, style: Style) -> String {
+fn begun(claims: &[(String, Found)], now: Timestamp) -> String {
     let (down, queued): (Vec<_>, Vec<_>) = claims.iter().partition(|(_, found)| committed(found));
     let head = match down.is_empty() {
         true => "no node is rebooting",
@@ -140,7 +140,7 @@ fn begun(claims: &[(String, Found)], now: Timestamp, style: Style) -> String {
     let down = down.iter();
     let rows = down.map(|(node, found)| holder_row(node, found, since_text(now, began(found))));
     let mut lines = vec![head.to_owned()];
-    lines.extend(table(2, rows, style));
+    lines.extend(table(2, rows));
     match queued.len() {
         0 => {}
         1 => lines.push("1 node waits in the queue".to_owned()),
@@ -274,6 +274,6 @@ mod tests {
 
     #[test]
     fn nobody_and_somebody_had_begun() {
-        assert_eq!(begun(&[], now(), Style::default()), "no node is rebooting");
+        assert_eq!(begun(&[], now()), "no node is rebooting");
     }
 }

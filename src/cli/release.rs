@@ -14,7 +14,7 @@ use crate::lock::outcome::Found;
 use crate::lock::record::{HISTORY_TTL, RECORD_VERSION};
 use crate::lock::{Claim, History, Phase};
 use crate::status::describe::{claim_table, committed, named, of_node};
-use crate::status::table::{Style, folded};
+use crate::status::table::folded;
 use crate::status::times::rfc3339;
 
 /// How much of a value that is no claim is shown.
@@ -28,7 +28,7 @@ pub(super) fn release(cluster: &Cluster, node: &str, reason: &str, yes: bool) ->
     let mut found = Found::of(&pair);
     let claims = is_node_name(node);
     let show = |found: &Found| match claims {
-        true => print(&shown(node, found, Timestamp::now(), Style::of_stdout())),
+        true => print(&shown(node, found, Timestamp::now())),
         false => print(&foreign(&pair)),
     };
     loop {
@@ -119,9 +119,9 @@ fn entry(node: &str, found: &Found, reason: &str, by: String, now: Timestamp) ->
 }
 
 /// The claim, and what it means to take it away.
-fn shown(node: &str, found: &Found, now: Timestamp, style: Style) -> String {
+fn shown(node: &str, found: &Found, now: Timestamp) -> String {
     let mut lines = vec![format!("The claim of {node}:")];
-    lines.extend(claim_table(node, found, now, style));
+    lines.extend(claim_table(node, found, now));
     lines.push(String::new());
     let proves = |claim: &Claim| claim.phase == Phase::Verifying;
     let meaning = if found.claim.as_ref().is_ok_and(proves) {
@@ -180,6 +180,7 @@ fn already_gone(cluster: &Cluster, node: &str) -> Done {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clean::uncoloured;
     use crate::lock::{Claim, Phase};
     use crate::status::table::WIDTH;
 
@@ -219,7 +220,7 @@ mod tests {
     #[test]
     fn a_committed_claim_is_shown_with_its_warning() {
         assert_eq!(
-            shown("node-a", &found(Phase::Rebooting), now(), Style::default()),
+            uncoloured(&shown("node-a", &found(Phase::Rebooting), now())),
             "The claim of node-a:
   node       node-a
   node id    4f1d
@@ -237,7 +238,7 @@ reboot."
 
     #[test]
     fn a_queued_claim_only_loses_its_place() {
-        let text = shown("node-a", &found(Phase::Queued), now(), Style::default());
+        let text = uncoloured(&shown("node-a", &found(Phase::Queued), now()));
         assert!(text.contains("It loses its place"), "{text}");
         assert!(!text.contains("committed"), "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH));

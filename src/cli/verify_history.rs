@@ -19,7 +19,7 @@ use crate::etcd::Trouble;
 use crate::lock::proof::{Proof, Told};
 use crate::lock::survey;
 use crate::status::describe::framed;
-use crate::status::table::{Style, Tone, cell, facts, plain, table};
+use crate::status::table::{Tone, cell, facts, paint, plain, table};
 use crate::status::times::ago_text;
 
 /// A watch that stands and says nothing more for this long has told everything, when it led to the end.
@@ -56,7 +56,7 @@ pub(super) fn verify_history(cluster: &Cluster, from: Option<i64>, json: bool) -
     let report = read(cluster, from)?;
     print(&match json {
         true => report.json(),
-        false => report.text(Timestamp::now(), Style::of_stdout()),
+        false => report.text(Timestamp::now()),
     });
     Ok(report.judged().0)
 }
@@ -216,7 +216,7 @@ impl Report {
         }
     }
 
-    fn text(&self, now: Timestamp, style: Style) -> String {
+    fn text(&self, now: Timestamp) -> String {
         let (exit, tone, _) = self.judged();
         let verdict = match (exit, self.told.violations) {
             (Exit::DONE, _) => "KEPT: no limit, domain, turn, pause, cooldown or wave was violated",
@@ -224,16 +224,16 @@ impl Report {
             (_, 1) => "VIOLATED: 1 finding",
             (_, count) => &format!("VIOLATED: {count} findings"),
         };
-        let mut lines = vec![style.paint(tone, verdict)];
-        lines.extend(self.scope(now, style));
+        let mut lines = vec![paint(tone, verdict)];
+        lines.extend(self.scope(now));
         if self.told.violations > 0 {
-            lines.extend(self.findings(now, style));
+            lines.extend(self.findings(now));
         }
         lines.join("\n")
     }
 
     /// What was looked at, and what was not.
-    fn scope(&self, now: Timestamp, style: Style) -> Vec<String> {
+    fn scope(&self, now: Timestamp) -> Vec<String> {
         let (told, from, to, key) = (&self.told, self.from, self.to, &self.lock_key);
         let looked_at = match (from > to, told.events) {
             (true, _) => format!("nothing below {key} was written after revision {to}"),
@@ -257,10 +257,10 @@ impl Report {
         let unknown = told.unknown.iter().cloned();
         rows.extend(unknown.map(|why| ("not proved", why)));
         rows.push(("not judged", NOT_JUDGED.to_owned()));
-        facts(rows, style)
+        facts(rows)
     }
 
-    fn findings(&self, now: Timestamp, style: Style) -> Vec<String> {
+    fn findings(&self, now: Timestamp) -> Vec<String> {
         let names = ["REVISION", "COMMITTED", "NODE", "RULE", "WHAT"];
         let names = names.map(|name| cell(Tone::Dim, name)).to_vec();
         let rows = self.told.findings.iter().map(|it| {
@@ -280,7 +280,7 @@ impl Report {
             more => format!("{more} more findings are not shown. "),
         };
         let advice = vec![plain(format!("{more}{WHAT_TO_DO}"))];
-        table(0, once(names).chain(rows).chain(once(advice)), style)
+        table(0, once(names).chain(rows).chain(once(advice)))
     }
 
     fn json(&self) -> String {

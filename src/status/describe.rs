@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::table::{Cell, Style, Tone, cell, facts, plain};
+use super::table::{Cell, Tone, cell, facts, plain};
 use super::times::{ago_text, clock, for_text, instant, until};
 use crate::core::{Verdict, Word};
 use crate::lock::outcome::Found;
@@ -90,7 +90,7 @@ pub(crate) fn names<'a>(all: impl IntoIterator<Item = &'a str>) -> String {
 }
 
 /// A claim in full, line by line.
-pub(crate) fn claim_table(node: &str, found: &Found, now: Timestamp, style: Style) -> Vec<String> {
+pub(crate) fn claim_table(node: &str, found: &Found, now: Timestamp) -> Vec<String> {
     let when = |at: &String| format!("{}, at {at}", ago_text(now, at));
     let mut rows = vec![("node", node.to_owned())];
     match &found.claim {
@@ -107,7 +107,7 @@ pub(crate) fn claim_table(node: &str, found: &Found, now: Timestamp, style: Styl
         }
         Err(error) => rows.push(("claim", error.to_string())),
     }
-    facts(rows, style)
+    facts(rows)
 }
 
 /// Until when something in a record lasts.

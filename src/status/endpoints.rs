@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::View;
-use super::table::{Style, Tone, cell, plain, table};
+use super::table::{Tone, cell, paint, plain, table};
 use super::times::{ago_text, rfc3339};
 
 /// What is known of one endpoint of etcd. Times are RFC 3339, by the clock of this host.
@@ -44,13 +44,13 @@ impl Endpoint {
 }
 
 /// Each endpoint of etcd: whether it works, since when, and how it failed last.
-pub(super) fn lines(view: &View, now: Timestamp, style: Style) -> Vec<String> {
+pub(super) fn lines(view: &View, now: Timestamp) -> Vec<String> {
     let (of_daemon, known) = view.endpoints();
     let whose = match of_daemon {
         true => "as the daemon of this node finds them",
         false => "as this command found them; those it did not need were not asked",
     };
-    let heading = style.paint(Tone::Heading, "Endpoints");
+    let heading = paint(Tone::Heading, "Endpoints");
     let row = |endpoint: &Endpoint| {
         let ago = |at: &String| ago_text(now, at);
         let failed = endpoint.failed.as_ref();
@@ -72,5 +72,5 @@ pub(super) fn lines(view: &View, now: Timestamp, style: Style) -> Vec<String> {
         [plain(&endpoint.url), cell(tone, word), plain(text)]
     };
     let head = vec![String::new(), format!("{heading}  {whose}")];
-    [head, table(2, known.iter().map(row), style)].concat()
+    [head, table(2, known.iter().map(row))].concat()
 }

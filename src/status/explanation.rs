@@ -13,7 +13,7 @@ use super::gates::next_opening;
 use super::headline::{self, Part, headline};
 use super::json::{part, readable};
 use super::node_state::{NodeState, Rank, as_left, node_states, speaks_of_claim};
-use super::table::{Style, Tone, cell, folded, table};
+use super::table::{Tone, cell, folded, table};
 use super::text::{gate_table, part_rows};
 use super::times::{for_span, for_text, zone};
 use crate::core::{Refusal, Verdict, Word, policy};
@@ -30,7 +30,6 @@ pub(crate) fn knows(survey: &Survey, node: &str) -> bool {
 
 /// For people. The first line is the headline of `status`; `other` is another node than this.
 pub(crate) fn text(view: &View, other: Option<&str>, now: Timestamp) -> String {
-    let style = Style::of_stdout();
     let node = other.unwrap_or(view.local.node());
     let parts = headline(view, now);
     let first = parts.first().map(|part| not_typed(part.clone(), node));
@@ -40,15 +39,15 @@ pub(crate) fn text(view: &View, other: Option<&str>, now: Timestamp) -> String {
     };
     let own = own_part(view, node, now).filter(|own| !said(own));
     let told = first.iter().chain(&own);
-    let mut lines = table(0, told.flat_map(part_rows), style);
-    lines.extend(facts(view, node, now, style));
+    let mut lines = table(0, told.flat_map(part_rows));
+    lines.extend(facts(view, node, now));
     if other.is_none() {
         let begun = begun(view, node);
         lines.push(folded(&match begun {
             Some(phase) => of_begun(view, node, phase),
             None => summary(view, node),
         }));
-        lines.extend(gate_table(view, &view.gates, style));
+        lines.extend(gate_table(view, &view.gates));
         let zone = zone(&view.local.config);
         let opening = next_opening(&view.gates, now, &zone).filter(|_| begun.is_none());
         lines.extend(opening.map(|text| folded(&text)));
@@ -183,7 +182,7 @@ fn remedy(label: &str, why: &str) -> String {
 }
 
 /// What the cluster knows of it.
-fn facts(view: &View, node: &str, now: Timestamp, style: Style) -> Vec<String> {
+fn facts(view: &View, node: &str, now: Timestamp) -> Vec<String> {
     let nothing = Survey::default();
     let survey = view.known_of(node).unwrap_or(&nothing);
     let mut rows = vec![];
@@ -212,7 +211,7 @@ fn facts(view: &View, node: &str, now: Timestamp, style: Style) -> Vec<String> {
         rows.push(("last", last.tone, Some(last.text)));
     }
     let row = |(name, tone, text): Row| Some([cell(Tone::Dim, name), cell(tone, text?)]);
-    table(2, rows.into_iter().filter_map(row), style)
+    table(2, rows.into_iter().filter_map(row))
 }
 
 /// Who is before an urgent one in the queue and waits for what that one passes; and what to do about it.

@@ -19,7 +19,7 @@ use crate::lock::record::{Blocked, RecordError, Standing};
 use crate::lock::survey::Survey;
 
 /// One thing that is going on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Part {
     /// Whether all is well.
     pub tone: Tone,
@@ -36,8 +36,7 @@ impl Part {
         Part {
             tone,
             fact: fact.into(),
-            more: None,
-            command: None,
+            ..Part::default()
         }
     }
 
@@ -128,8 +127,8 @@ pub(super) fn part(state: &NodeState, waiting: Option<&str>) -> Part {
     Part {
         tone: state.rank.tone(),
         fact: format!("{}{waiting}.", state.fact),
-        more: None,
         command: state.command.clone(),
+        ..Part::default()
     }
 }
 

@@ -43,7 +43,6 @@ pub(crate) use self::page::POLICY;
 pub(crate) use self::screen::Size;
 pub(crate) use self::stood::since_boot;
 pub use self::stood::{Here, Reader, Revisions};
-use self::table::Style;
 pub use self::table::Tone;
 use crate::config::Config;
 use crate::core::line::HaltScope;
@@ -258,17 +257,16 @@ impl View {
 
     /// For people; with the endpoints of etcd, which is more than most of them want.
     pub(crate) fn text(&self, endpoints: bool, now: Timestamp) -> String {
-        let style = Style::of_stdout();
-        let mut text = text::text(self, self.local.of_etcd(now), style);
+        let mut text = text::text(self, self.local.of_etcd(now));
         if endpoints {
-            text = format!("{text}\n{}", endpoints::lines(self, now, style).join("\n"));
+            text = format!("{text}\n{}", endpoints::lines(self, now).join("\n"));
         }
         text
     }
 
     /// For a terminal of this size.
     pub(crate) fn fitted(&self, size: Size, now: Timestamp) -> String {
-        screen::screen(self, self.local.of_etcd(now), Style::of_stdout(), size)
+        screen::screen(self, self.local.of_etcd(now), size)
     }
 
     /// What is known here of time.

@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use super::View;
 use super::headline::headline;
 use super::node_state::node_states;
-use super::table::Style;
 use super::text::{TOLD, headline_lines, members, own_lines, text};
+use crate::clean::uncoloured;
 
 /// A terminal, in rows and columns.
 #[derive(Clone, Copy, Debug)]
@@ -18,21 +18,10 @@ pub(crate) struct Size {
 impl Size {
     /// A line that is too long takes more than one row.
     pub(crate) fn fits(self, text: &str) -> bool {
-        let rows = |line: &str| seen(line).div_ceil(self.columns.max(1)).max(1);
+        let text = uncoloured(text);
+        let rows = |line: &str| line.chars().count().div_ceil(self.columns.max(1)).max(1);
         text.lines().map(rows).sum::<usize>() <= self.rows
     }
-}
-
-/// How many columns a line takes.
-fn seen(line: &str) -> usize {
-    let mut parts = line.split('\u{1b}');
-    let first = parts.next().map_or(0, |part| part.chars().count());
-    // What colours it ends with an m.
-    let rest = parts.map(|part| {
-        part.split_once('m')
-            .map_or(0, |(_, text)| text.chars().count())
-    });
-    first + rest.sum::<usize>()
 }
 
 /// What more there is.
@@ -40,8 +29,8 @@ const MORE: &str = "More: a higher terminal, or `reboot-coordinator status`.";
 
 /// Not more than fits. All of it where there is room; else the headline, then the members, those first that matter most, and then
 /// what blocks this node.
-pub(super) fn screen(view: &View, now: Timestamp, style: Style, size: Size) -> String {
-    let all = text(view, now, style);
+pub(super) fn screen(view: &View, now: Timestamp, size: Size) -> String {
+    let all = text(view, now);
     if size.fits(&all) {
         return all;
     }
@@ -50,9 +39,9 @@ pub(super) fn screen(view: &View, now: Timestamp, style: Style, size: Size) -> S
         .known()
         .map(|survey| (survey, node_states(survey, &view.reader(now))));
     let shown = |told: usize, listed: usize| {
-        let mut lines = headline_lines(&parts, style, told);
+        let mut lines = headline_lines(&parts, told);
         if let Some((survey, states)) = states.as_ref().filter(|_| listed > 0) {
-            lines.extend(members(survey, states, now, (style, listed)));
+            lines.extend(members(survey, states, now, listed));
         }
         lines
     };
@@ -63,7 +52,7 @@ pub(super) fn screen(view: &View, now: Timestamp, style: Style, size: Size) -> S
     let mut tries = listed.chain(told);
     let mut lines = tries.find(fits).unwrap_or_else(|| shown(1, 0));
     let blocks = view.gates.iter().filter(|gate| gate.blocks()).cloned();
-    let own = own_lines(view, &blocks.collect::<Vec<_>>(), style);
+    let own = own_lines(view, &blocks.collect::<Vec<_>>());
     let with_own = [lines.clone(), own].concat();
     if fits(&with_own) {
         lines = with_own;
@@ -83,8 +72,6 @@ mod tests {
     use crate::lock::Phase;
     use crate::lock::survey::{Said, Survey};
     use crate::status::fixtures::{found, local, member, now, view};
-
-    const PLAIN: Style = Style { colour: false };
 
     /// Sixty nodes: one is down, some wait, some are ill, most are well.
     fn fleet() -> Survey {
@@ -123,31 +110,31 @@ mod tests {
         survey.claims.truncate(6);
         survey.reports.truncate(6);
         let view = view(local(), survey);
-        let shown = screen(&view, now(), PLAIN, of(24, 80));
+        let shown = uncoloured(&screen(&view, now(), of(24, 80)));
         assert!(shown.contains("This node  node-c"), "{shown}");
         assert!(shown.contains("turn    blocks"), "{shown}");
-        let shown = screen(&view, now(), PLAIN, of(12, 80));
+        let shown = uncoloured(&screen(&view, now(), of(12, 80)));
         assert!(!shown.contains("This node"), "{shown}");
     }
 
     #[test]
     fn the_headline_and_what_matters_fit_every_terminal() {
         let view = view(local(), fleet());
-        let whole = text(&view, now(), PLAIN);
+        let whole = uncoloured(&text(&view, now()));
         for (rows, columns) in [2, 5, 10, 23, 39, 60]
             .map(|rows| [(rows, 80), (rows, 40)])
             .concat()
         {
-            let shown = screen(&view, now(), PLAIN, of(rows, columns));
+            let coloured = screen(&view, now(), of(rows, columns));
+            let shown = uncoloured(&coloured);
             let taken = shown
                 .lines()
                 .map(|line| line.len().div_ceil(columns).max(1));
             assert!(taken.sum::<usize>() <= rows, "{rows} {columns}:\n{shown}");
-            let coloured = screen(&view, now(), Style { colour: true }, of(rows, columns));
             assert_eq!(coloured.lines().count(), shown.lines().count());
             assert_eq!(shown.lines().next(), whole.lines().next(), "{rows}");
         }
-        let shown = screen(&view, now(), PLAIN, of(23, 80));
+        let shown = uncoloured(&screen(&view, now(), of(23, 80)));
         let at = |text: &str| {
             shown
                 .find(text)
@@ -160,7 +147,7 @@ mod tests {
             "those that are well are counted\n{shown}"
         );
         assert!(shown.lines().last().unwrap().starts_with("More: "));
-        let high = screen(&view, now(), PLAIN, of(500, 80));
+        let high = uncoloured(&screen(&view, now(), of(500, 80)));
         assert_eq!(high, whole);
     }
 }

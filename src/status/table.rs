@@ -1,7 +1,5 @@
 //! Text for people: aligned columns that fit a terminal, colours when wanted, and nothing that a terminal would obey.
 
-use std::io::IsTerminal as _;
-
 use crate::clean::is_hidden;
 
 /// How wide output for people is.
@@ -42,31 +40,13 @@ impl Tone {
     }
 }
 
-/// Whether there are colours.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Style {
-    /// Whether text is coloured.
-    pub(crate) colour: bool,
-}
-
-impl Style {
-    /// Colours on a terminal, unless `NO_COLOR` is set.
-    pub(crate) fn of_stdout() -> Style {
-        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        Style {
-            colour: std::io::stdout().is_terminal() && !unwanted && !dumb,
-        }
+/// The text in the colour of its meaning, which is taken away again where it is printed and nobody wants it.
+pub(crate) fn paint(tone: Tone, text: &str) -> String {
+    let (_, code, _) = tone.shown();
+    if code.is_empty() || text.is_empty() {
+        return text.to_owned();
     }
-
-    /// The text in the colour of its meaning.
-    pub(crate) fn paint(self, tone: Tone, text: &str) -> String {
-        let (_, code, _) = tone.shown();
-        if !self.colour || code.is_empty() || text.is_empty() {
-            return text.to_owned();
-        }
-        format!("\x1b[{code}m{text}\x1b[0m")
-    }
+    format!("\x1b[{code}m{text}\x1b[0m")
 }
 
 /// A cell of a [`table`].
@@ -99,7 +79,6 @@ pub(crate) fn clean(text: &str) -> String {
 pub(crate) fn table<R: Into<Vec<Cell>>>(
     indent: usize,
     rows: impl IntoIterator<Item = R>,
-    style: Style,
 ) -> Vec<String> {
     let mut rows: Vec<Vec<Cell>> = rows.into_iter().map(Into::into).collect();
     for cell in rows.iter_mut().flatten() {
@@ -112,20 +91,17 @@ pub(crate) fn table<R: Into<Vec<Cell>>>(
             cells.map(|row| width(&row[column].text)).max().unwrap_or(0)
         })
         .collect();
-    let lines = |row: &Vec<Cell>| row_lines(indent, row, &widths, style);
+    let lines = |row: &Vec<Cell>| row_lines(indent, row, &widths);
     rows.iter().flat_map(lines).collect()
 }
 
 /// Names of facts, and the facts.
-pub(crate) fn facts(
-    facts: impl IntoIterator<Item = (&'static str, String)>,
-    style: Style,
-) -> Vec<String> {
+pub(crate) fn facts(facts: impl IntoIterator<Item = (&'static str, String)>) -> Vec<String> {
     let row = |(name, text)| [cell(Tone::Dim, name), plain(text)];
-    table(2, facts.into_iter().map(row), style)
+    table(2, facts.into_iter().map(row))
 }
 
-fn row_lines(indent: usize, row: &[Cell], widths: &[usize], style: Style) -> Vec<String> {
+fn row_lines(indent: usize, row: &[Cell], widths: &[usize]) -> Vec<String> {
     let Some((last, others)) = row.split_last() else {
         return vec![String::new()];
     };
@@ -133,7 +109,7 @@ fn row_lines(indent: usize, row: &[Cell], widths: &[usize], style: Style) -> Vec
     let mut column = indent;
     for (cell, wanted) in others.iter().zip(widths) {
         let padding = wanted - width(&cell.text).min(*wanted) + 2;
-        line.push_str(&style.paint(cell.tone, &cell.text));
+        line.push_str(&paint(cell.tone, &cell.text));
         line.push_str(&" ".repeat(padding));
         column += width(&cell.text) + padding;
     }
@@ -141,7 +117,7 @@ fn row_lines(indent: usize, row: &[Cell], widths: &[usize], style: Style) -> Vec
     let mut lines = Vec::new();
     for part in wrap(&last.text, room) {
         let start = std::mem::replace(&mut line, " ".repeat(column));
-        let full = start + &style.paint(last.tone, &part);
+        let full = start + &paint(last.tone, &part);
         lines.push(full.trim_end().to_owned());
     }
     lines
@@ -178,13 +154,11 @@ fn width(text: &str) -> usize {
 mod tests {
     use super::*;
 
-    const PLAIN: Style = Style { colour: false };
-
     #[test]
     fn columns_are_aligned_and_the_last_is_wrapped() {
         let long = "word ".repeat(20);
         let rows = [["a", "queued", "short"], ["node-b", "x", long.trim()]];
-        let lines = table(2, rows.map(|row| row.map(plain)), PLAIN);
+        let lines = table(2, rows.map(|row| row.map(plain)));
         assert_eq!(lines[0], "  a       queued  short");
         assert!(lines[1].starts_with("  node-b  x       word word"));
         assert!(lines[2].starts_with("                  word"));
@@ -197,14 +171,14 @@ mod tests {
             [cell(Tone::Good, "ok"), plain("x")],
             [cell(Tone::Bad, "closed"), plain("y")],
         ];
-        let lines = table(0, rows, Style { colour: true });
+        let lines = table(0, rows);
         assert_eq!(lines[0], "\x1b[32mok\x1b[0m      x");
         assert_eq!(lines[1], "\x1b[31mclosed\x1b[0m  y");
     }
 
     #[test]
     fn no_text_from_elsewhere_commands_the_terminal() {
-        let lines = table(0, [["a\x1b[2Jb", "c\nd\u{9b}"].map(plain)], PLAIN);
+        let lines = table(0, [["a\x1b[2Jb", "c\nd\u{9b}"].map(plain)]);
         assert_eq!(lines, ["a\u{fffd}[2Jb  c\u{fffd}d\u{fffd}"]);
     }
 

@@ -14,7 +14,7 @@ use super::domains;
 use super::forecast::forecast;
 use super::headline::{Part, headline};
 use super::node_state::{NodeState, Rank, node_states};
-use super::table::{Cell, Style, Tone, cell, plain, table};
+use super::table::{Cell, Tone, cell, paint, plain, table};
 use super::times::{ago_text, zone};
 use crate::core::Verdict;
 use crate::lock::History;
@@ -27,36 +27,36 @@ const LISTED: usize = 20;
 pub(super) const TOLD: usize = 4;
 
 /// The whole of it.
-pub(crate) fn text(view: &View, now: Timestamp, style: Style) -> String {
-    let mut lines = headline_lines(&headline(view, now), style, TOLD);
+pub(crate) fn text(view: &View, now: Timestamp) -> String {
+    let mut lines = headline_lines(&headline(view, now), TOLD);
     match &view.survey {
-        Ok(survey) => cluster(&mut lines, view, survey, now, style),
+        Ok(survey) => cluster(&mut lines, view, survey, now),
         Err(trouble) => {
             let key = [cell(Tone::Heading, "Cluster"), plain(&view.lock_key)];
             let trouble = [cell(Tone::Heading, "etcd"), cell(Tone::Bad, &trouble.text)];
-            lines.extend(table(0, [key, trouble], style));
+            lines.extend(table(0, [key, trouble]));
         }
     }
-    lines.extend(own_lines(view, &view.gates, style));
+    lines.extend(own_lines(view, &view.gates));
     lines.join("\n")
 }
 
 /// This node, gate by gate, after an empty line.
-pub(super) fn own_lines(view: &View, gates: &[Verdict], style: Style) -> Vec<String> {
-    let heading = style.paint(Tone::Heading, "This node");
+pub(super) fn own_lines(view: &View, gates: &[Verdict]) -> Vec<String> {
+    let heading = paint(Tone::Heading, "This node");
     let mut lines = vec![String::new(), format!("{heading}  {}", view.local.node())];
-    lines.extend(gate_table(view, gates, style));
+    lines.extend(gate_table(view, gates));
     lines
 }
 
 /// The one sentence that somebody on call needs, and what to type; the rows below say more.
-pub(super) fn headline_lines(parts: &[Part], style: Style, told: usize) -> Vec<String> {
+pub(super) fn headline_lines(parts: &[Part], told: usize) -> Vec<String> {
     let mut rows: Vec<[Cell; 1]> = parts.iter().take(told).flat_map(part_rows).collect();
     if parts.len() > told {
         rows.push([plain(format!("and {} more below", parts.len() - told))]);
     }
     rows.push([plain("")]);
-    table(0, rows, style)
+    table(0, rows)
 }
 
 /// A part of the headline, and what to type.
@@ -67,7 +67,7 @@ pub(crate) fn part_rows(part: &Part) -> impl Iterator<Item = [Cell; 1]> {
 }
 
 /// The gates of a node, and whether a daemon judges them.
-pub(crate) fn gate_table(view: &View, gates: &[Verdict], style: Style) -> Vec<String> {
+pub(crate) fn gate_table(view: &View, gates: &[Verdict]) -> Vec<String> {
     let (tone, runs, text) = match &view.local.daemon {
         Ok(Some(pid)) => match &view.doubt {
             None => (Tone::Good, "runs", format!("process id {pid}")),
@@ -81,13 +81,13 @@ pub(crate) fn gate_table(view: &View, gates: &[Verdict], style: Style) -> Vec<St
         ),
     };
     let daemon = [plain("daemon"), cell(tone, runs), plain(text)];
-    table(2, once(daemon).chain(gates.iter().map(gate_row)), style)
+    table(2, once(daemon).chain(gates.iter().map(gate_row)))
 }
 
 /// As wide as the longest of these headings is.
-fn headed(text: &str, said: Cell, style: Style) -> Vec<String> {
+fn headed(text: &str, said: Cell) -> Vec<String> {
     let heading = cell(Tone::Heading, format!("{text:<9}"));
-    table(0, [[heading, said]], style)
+    table(0, [[heading, said]])
 }
 
 /// A heading, how many there are, and the first of them.
@@ -95,15 +95,14 @@ fn listed<R: Into<Vec<Cell>>>(
     lines: &mut Vec<String>,
     (text, cell): (&str, Cell),
     rows: impl ExactSizeIterator<Item = R>,
-    style: Style,
 ) {
     let count = rows.len();
-    lines.extend(headed(text, cell, style));
-    lines.extend(table(2, rows.take(LISTED), style));
+    lines.extend(headed(text, cell));
+    lines.extend(table(2, rows.take(LISTED)));
     more(lines, count, LISTED);
 }
 
-fn cluster(lines: &mut Vec<String>, view: &View, survey: &Survey, now: Timestamp, style: Style) {
+fn cluster(lines: &mut Vec<String>, view: &View, survey: &Survey, now: Timestamp) {
     let claims = survey.claims.iter();
     let (holders, queue): (Vec<_>, Vec<_>) = claims.partition(|(_, found)| committed(found));
     let (reader, zone) = (view.reader(now), zone(&view.local.config));
@@ -116,34 +115,34 @@ fn cluster(lines: &mut Vec<String>, view: &View, survey: &Survey, now: Timestamp
         ("Limit", limit(view, survey)),
         ("Rebooting", amount(holders.len(), "none")),
     ] {
-        lines.extend(headed(name, cell, style));
+        lines.extend(headed(name, cell));
     }
     let down = holders.iter();
     let down = down.map(|(node, found)| holder_row(node, found, reader.age(found)));
-    lines.extend(table(2, down, style));
+    lines.extend(table(2, down));
     for (number, domain) in domains::in_use(survey).iter().take(LISTED).enumerate() {
         let name = if number == 0 { "Domains" } else { "" };
         let tone = match domain.full() {
             true => Tone::Notice,
             false => Tone::Plain,
         };
-        lines.extend(headed(name, cell(tone, domain.text()), style));
+        lines.extend(headed(name, cell(tone, domain.text())));
     }
     let waiting = queue.iter().enumerate().map(|(index, (node, found))| {
         let (age, why) = (plain(reader.age(found)), plain(reasons(found)));
         [plain((index + 1).to_string()), plain(node), age, why]
     });
     let head = ("Queue", amount(queue.len(), "empty"));
-    listed(lines, head, waiting, style);
+    listed(lines, head, waiting);
     if let Some(forecast) = forecast(view, None, now) {
         let text = format!("{} left, {}", forecast.left, forecast.text);
-        lines.extend(headed("Forecast", plain(text), style));
+        lines.extend(headed("Forecast", plain(text)));
     }
-    requests(lines, survey, now, style);
-    foreign(lines, survey, style);
+    requests(lines, survey, now);
+    foreign(lines, survey);
     let states = node_states(survey, &reader);
-    lines.extend(members(survey, &states, now, (style, LISTED)));
-    recent(lines, &survey.recent, now, style);
+    lines.extend(members(survey, &states, now, LISTED));
+    recent(lines, &survey.recent, now);
 }
 
 fn amount(count: usize, none: &str) -> Cell {
@@ -190,7 +189,7 @@ fn more(lines: &mut Vec<String>, count: usize, listed: usize) {
 }
 
 /// Who is asked to reboot and has not yet; nothing when nobody is.
-fn requests(lines: &mut Vec<String>, survey: &Survey, now: Timestamp, style: Style) {
+fn requests(lines: &mut Vec<String>, survey: &Survey, now: Timestamp) {
     if survey.requests.is_empty() {
         return;
     }
@@ -203,11 +202,11 @@ fn requests(lines: &mut Vec<String>, survey: &Survey, now: Timestamp, style: Sty
         [plain(node), plain(text)]
     });
     let head = ("Requests", amount(rows.len(), ""));
-    listed(lines, head, rows, style);
+    listed(lines, head, rows);
 }
 
 /// Keys that are no records of this group, so that who looks for a cause sees what is ignored; nothing when there are none.
-fn foreign(lines: &mut Vec<String>, survey: &Survey, style: Style) {
+fn foreign(lines: &mut Vec<String>, survey: &Survey) {
     let keys = &survey.foreign;
     if keys.is_empty() {
         return;
@@ -215,7 +214,7 @@ fn foreign(lines: &mut Vec<String>, survey: &Survey, style: Style) {
     let whose = "ignored: of a tool, or of a group whose lock_key lies below";
     let count = cell(Tone::Notice, format!("{}, {whose}", keys.len()));
     let rows = keys.iter().map(|key| [plain(key)]);
-    listed(lines, ("Foreign", count), rows, style);
+    listed(lines, ("Foreign", count), rows);
 }
 
 /// What matters first; those with nothing the matter are only counted when they are many.
@@ -223,10 +222,10 @@ pub(super) fn members(
     survey: &Survey,
     states: &[NodeState],
     now: Timestamp,
-    (style, listed): (Style, usize),
+    listed: usize,
 ) -> Vec<String> {
     const FEW: usize = 6;
-    let heading = style.paint(Tone::Heading, "Members");
+    let heading = paint(Tone::Heading, "Members");
     let mut lines = vec![format!("{heading}    {}", counted(states))];
     let all = states.len() <= FEW;
     let states = states.iter().filter(|it| all || it.rank != Rank::Fine);
@@ -236,7 +235,7 @@ pub(super) fn members(
         let text = cell(state.rank.tone(), format!("{}; {last}", told_of(state)));
         [plain(&state.node), plain(state.age(now)), text]
     });
-    lines.extend(table(2, rows, style));
+    lines.extend(table(2, rows));
     more(&mut lines, states.len(), listed);
     lines
 }
@@ -256,16 +255,16 @@ pub(crate) fn told_of(state: &NodeState) -> &str {
     rest.map_or(state.fact.as_str(), str::trim_start)
 }
 
-fn recent(lines: &mut Vec<String>, recent: &[History], now: Timestamp, style: Style) {
+fn recent(lines: &mut Vec<String>, recent: &[History], now: Timestamp) {
     if recent.is_empty() {
         return;
     }
-    lines.push(style.paint(Tone::Heading, "Recent"));
+    lines.push(paint(Tone::Heading, "Recent"));
     let rows = recent.iter().map(|entry| {
         let (ended, why) = (ago_text(now, &entry.ended_at), ending(entry));
         [plain(ended), plain(&entry.node), outcome(entry), plain(why)]
     });
-    lines.extend(table(2, rows, style));
+    lines.extend(table(2, rows));
 }
 
 #[cfg(test)]

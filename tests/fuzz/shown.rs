@@ -11,7 +11,7 @@ use etcd_rs_sync::{
 use jiff::Timestamp;
 use log::kv::Value;
 
-use crate::clean::{clean, is_hidden};
+use crate::clean::{clean, is_hidden, uncoloured};
 use crate::config::{self, Config};
 use crate::etcd;
 use crate::lock::Keys;
@@ -36,6 +36,11 @@ pub fn shown(folder: &Path, bytes: &[u8]) {
     let view = View::of_command(config, survey, &[]);
 
     let text = clean(&view.text(false, now));
+    // Ours end before the next begins: no colour came with what somebody wrote.
+    let colours = text.split("\x1b[").skip(1).enumerate();
+    let mut strange = colours.filter(|(at, part)| part.starts_with("0m") != (at % 2 == 1));
+    assert!(strange.next().is_none(), "{text:?}");
+    let text = uncoloured(&text);
     assert!(is_clean(&text), "{text:?}");
     let json = view.json(now);
     let cleaned = clean(&json);

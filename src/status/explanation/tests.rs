@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // helpers of tests count as tests
 
 use super::*;
+use crate::clean::uncoloured;
 use crate::etcd::Trouble;
 use crate::lock::record::{Blocked, RecordError, Required};
 use crate::status::fixtures::{at, configured, found, local, now, view};
@@ -50,7 +51,7 @@ fn told_by(own: Own, runs: bool, survey: Option<Survey>) -> View {
 }
 
 fn folded_text(view: &View) -> String {
-    let text = text(view, None, now());
+    let text = uncoloured(&text(view, None, now()));
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

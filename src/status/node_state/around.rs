@@ -129,6 +129,7 @@ pub(super) fn of(blocked: &Blocked) -> Refusal {
 mod tests {
     use super::super::node_states;
     use super::*;
+    use crate::clean::uncoloured;
     use crate::lock::Phase;
     use crate::lock::record::Required;
     use crate::status::explanation;
@@ -192,7 +193,7 @@ mod tests {
         assert_eq!(tone == Tone::Notice, waits, "{parts:?}");
         let left = forecast(&view, None, now()).map_or(0, |it| it.left);
         assert_eq!(left - under, usize::from(waits), "{parts:?}");
-        let explained = explanation::text(&view, Some("node-b"), now());
+        let explained = uncoloured(&explanation::text(&view, Some("node-b"), now()));
         let explained = explained.split_whitespace().collect::<Vec<_>>().join(" ");
         (state.rank, state.fact, explained)
     }

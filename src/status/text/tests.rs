@@ -1,6 +1,7 @@
 //! What `status` prints: what matters first, on screens of any size.
 
 use super::*;
+use crate::clean::uncoloured;
 use crate::etcd::Trouble;
 use crate::lock::record::RecordError;
 use crate::status::describe::rebooted;
@@ -10,7 +11,7 @@ use crate::status::gates::gates;
 use crate::status::table::WIDTH;
 
 fn shown(view: &View) -> String {
-    text(view, now(), Style::default())
+    uncoloured(&text(view, now()))
 }
 
 #[test]
