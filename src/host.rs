@@ -1,9 +1,8 @@
 //! This host: one instance of the daemon, which boot it is, the kill switch, and what is kept in files: the marker of the last
 //! completed reboot, the word for packages that a claim stands, what this node says of itself, the memory of what it began.
 
-use std::fmt;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions, TryLockError};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -24,44 +23,22 @@ const READ_LIMIT: u64 = 64 * 1024;
 #[derive(Debug)]
 pub struct InstanceLock(File);
 
-/// Why there is no lock.
-#[derive(Debug)]
-pub enum LockError {
-    /// Another instance has it: its process id, for people; `None` when it has not written it yet.
-    Held(Option<u32>),
-    /// The file could not be made or locked: which, and why.
-    Io(io::Error),
-}
-
-impl From<io::Error> for LockError {
-    fn from(error: io::Error) -> LockError {
-        LockError::Io(error)
-    }
-}
-
-impl fmt::Display for LockError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            LockError::Held(Some(pid)) => write!(
-                f,
-                "another instance runs on this host, with process id {pid}"
-            ),
-            LockError::Held(None) => write!(f, "another instance runs on this host"),
-            LockError::Io(error) => error.fmt(f),
-        }
-    }
-}
+/// That another instance holds the lock; nothing else of a file says so.
+pub const HELD: ErrorKind = ErrorKind::ResourceBusy;
 
 impl InstanceLock {
     /// Takes the lock at `<run_dir>/instance.lock` or says who has it. Does not wait. Children do not inherit it.
     ///
     /// Only root and this user can open the file, so that nobody else can hold it. What an older version left open to all is
     /// closed; whoever held it before is named.
-    pub fn acquire(run_dir: &Path) -> Result<InstanceLock, LockError> {
+    ///
+    /// # Errors
+    /// One of the kind [`HELD`] when another instance has it; else which file could not be made or locked, and why.
+    pub fn acquire(run_dir: &Path) -> io::Result<InstanceLock> {
         let path = run_dir.join("instance.lock");
-        InstanceLock::at(&path, run_dir).map_err(|error| match error {
-            LockError::Io(error) => LockError::Io(named(&path, error)),
-            held => held,
+        InstanceLock::at(&path, run_dir).map_err(|error| match error.kind() {
+            HELD => error,
+            _ => named(&path, error),
         })
     }
 
@@ -115,7 +92,7 @@ impl InstanceLock {
         Ok(())
     }
 
-    fn at(path: &Path, run_dir: &Path) -> Result<InstanceLock, LockError> {
+    fn at(path: &Path, run_dir: &Path) -> io::Result<InstanceLock> {
         let mut folders = DirBuilder::new();
         let made = folders.recursive(true).mode(0o755).create(run_dir);
         InstanceLock::fits(run_dir)?;
@@ -126,14 +103,16 @@ impl InstanceLock {
                 return Ok(lock);
             }
         }
-        Err(io::Error::other("deleted again and again while being locked").into())
+        Err(io::Error::other(
+            "deleted again and again while being locked",
+        ))
     }
 
     /// `None` when the file was deleted since it was opened: its lock would exclude nobody.
-    fn of(mut file: File, path: &Path) -> Result<Option<InstanceLock>, LockError> {
+    fn of(mut file: File, path: &Path) -> io::Result<Option<InstanceLock>> {
         let meta = file.metadata()?;
         if !meta.is_file() {
-            return Err(io::Error::other("is not a regular file; remove it").into());
+            return Err(io::Error::other("is not a regular file; remove it"));
         }
         trust::owned("", path, &meta)?;
         file.set_permissions(Permissions::from_mode(0o600))?;
@@ -149,11 +128,15 @@ impl InstanceLock {
             Err(TryLockError::WouldBlock) => Err(match stranger(&meta) {
                 Some(who) => io::Error::other(format!(
                     "is held by {who}, which is no reboot-coordinator; end it"
-                ))
-                .into(),
-                None => LockError::Held(read_pid(&mut file)),
+                )),
+                // Its process id is for people, and not there when it has not been written yet.
+                None => {
+                    let pid = read_pid(&mut file);
+                    let pid = pid.map_or(String::new(), |pid| format!(", with process id {pid}"));
+                    io::Error::new(HELD, format!("another instance runs on this host{pid}"))
+                }
             }),
-            Err(TryLockError::Error(error)) => Err(error.into()),
+            Err(TryLockError::Error(error)) => Err(error),
         }
     }
 }
@@ -195,7 +178,7 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     let ours = file.metadata()?;
     match fs::symlink_metadata(path) {
         Ok(there) => Ok((ours.dev(), ours.ino()) == (there.dev(), there.ino())),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
         Err(e) => Err(e),
     }
 }
@@ -212,7 +195,7 @@ fn read_pid(file: &mut File) -> Option<u32> {
 /// error message or zeros of a file system that lost them, would look like a boot.
 pub fn boot_id(path: &Path) -> io::Result<String> {
     let explain = |error| named(path, error);
-    let useless = |why: &str| Err(explain(io::Error::new(io::ErrorKind::InvalidData, why)));
+    let useless = |why: &str| Err(explain(io::Error::new(ErrorKind::InvalidData, why)));
     let text = read_text(path).map_err(explain)?;
     let id = text.trim();
     if !is_boot_id(id) {
@@ -266,7 +249,7 @@ pub fn kill_switch(path: &Path) -> KillSwitch {
             since: meta.modified().ok(),
             text: first_line(path),
         },
-        Err(e) if e.kind() == io::ErrorKind::NotFound => KillSwitch::Absent,
+        Err(e) if e.kind() == ErrorKind::NotFound => KillSwitch::Absent,
         Err(e) => KillSwitch::Unknown(named(path, e).to_string()),
     }
 }

@@ -8,22 +8,18 @@ use super::cluster::invalid;
 use super::exit::Exit;
 use super::output::print;
 use crate::clean::line;
-use crate::config;
+use crate::config::{self, variables::environment};
 use crate::core::facts::{DetectorReport, ScriptReport};
 use crate::core::{Refusal, judge_detectors};
 use crate::detect;
 use crate::process::Cancel;
-use crate::scripts::{self, ScriptContext};
+use crate::scripts;
 
 /// Runs the detectors of the configuration once.
 pub(super) fn simulate(path: &Path, with_health: bool, json: bool) -> Result<Exit, Exit> {
     let config = config::load(path).map_err(invalid)?.config;
     let cancel = Cancel::new();
-    let env = scripts::environment(&ScriptContext {
-        phase: "pre-lock".to_owned(),
-        lock_enabled: false,
-        ..crate::daemon::script_context(&config)
-    });
+    let env = environment(&config, "pre-lock", None);
     let reports = detect::run_all(&config.detectors, &env, &cancel);
     let health = with_health
         .then(|| scripts::check(&config.health_script, config.health_timeout, &env, &cancel));

@@ -7,7 +7,7 @@ use super::host::Host;
 use super::load::public;
 use super::nearest::nearest;
 use super::reader::Field;
-use crate::scripts;
+use super::variables::names;
 use crate::trust;
 
 /// `reboot_command`.
@@ -91,7 +91,7 @@ fn words<'a>(field: &Field<'a>, host: &Host, more: &[&str]) -> Option<Vec<(Field
     let (first, name) = words.first()?;
     absolute(first, name, host)?;
     executes(&words)?;
-    let variables = [scripts::names().as_slice(), more].concat();
+    let variables = [&names(), more].concat();
     let programs = trust::programs(&argv(&words));
     for (at, (item, word)) in words.iter().enumerate() {
         match programs.contains(&at) {

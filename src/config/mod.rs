@@ -29,6 +29,7 @@ mod syntax;
 mod tests;
 mod tree;
 pub(crate) mod validate;
+pub mod variables;
 mod yaml;
 
 pub(crate) use certificate::end as end_of_certificate;

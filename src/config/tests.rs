@@ -8,6 +8,7 @@ mod refused;
 mod rules;
 mod secrets;
 mod syntax;
+mod variables;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -10,16 +10,16 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::setup;
 use super::threads::{lock, spawn};
-use crate::config::{Config, Hook};
+use crate::config::{Config, Hook, variables};
 use crate::core::Note;
 use crate::core::facts::ScriptReport;
+use crate::core::io::ScriptFacts;
 use crate::core::text::describe;
 use crate::observe::hold_back::HoldBack;
 use crate::observe::metrics::{Metrics, ending};
 use crate::process::{self, Cancel, Command};
-use crate::scripts::{self, ScriptContext};
+use crate::scripts;
 use crate::status::times::rfc3339;
 
 /// How many events may wait.
@@ -30,8 +30,7 @@ const LONGEST: usize = 4096;
 
 /// Owned by the main thread.
 pub(super) struct Events {
-    hook: Option<Hook>,
-    context: ScriptContext,
+    config: Config,
     /// What was told last of what holds this node up.
     stands: Option<&'static str>,
     queue: Arc<Queue>,
@@ -57,8 +56,7 @@ struct Waiting {
 impl Events {
     pub(super) fn new(config: &Config, metrics: Arc<Metrics>) -> Events {
         Events {
-            hook: config.event_hook.clone(),
-            context: setup::script_context(config),
+            config: config.clone(),
             stands: None,
             queue: Arc::new(Queue {
                 metrics,
@@ -71,8 +69,7 @@ impl Events {
 
     /// A new configuration. What waits is told as it was to be.
     pub(super) fn follow(&mut self, config: &Config) {
-        self.hook.clone_from(&config.event_hook);
-        self.context = setup::script_context(config);
+        self.config = config.clone();
     }
 
     /// The machine told something. When it is a transition, the hook is to know.
@@ -80,10 +77,10 @@ impl Events {
         let Some(name) = self.transition(note) else {
             return;
         };
-        let Some(Hook { command, timeout }) = &self.hook else {
+        let Some(Hook { command, timeout }) = &self.config.event_hook else {
             return;
         };
-        let (env, event) = told(name, note, &self.context);
+        let (env, event) = told(name, note, &self.config);
         let run = Command {
             stdin: Some(event),
             ..Command::new(scripts::expand(command, &env), env, *timeout)
@@ -120,9 +117,8 @@ impl Events {
 
     /// How long a run may take.
     pub(super) fn patience(&self) -> Duration {
-        self.hook
-            .as_ref()
-            .map_or(Duration::ZERO, |hook| hook.timeout)
+        let hook = self.config.event_hook.as_ref();
+        hook.map_or(Duration::ZERO, |hook| hook.timeout)
     }
 
     /// Waits for what is to be told, for a moment; whether all of it is.
@@ -142,7 +138,7 @@ impl Events {
 }
 
 /// A transition, as it is told: the variables of the hook, and the same as JSON on one line.
-fn told(name: &str, note: &Note, context: &ScriptContext) -> (Vec<(String, String)>, String) {
+fn told(name: &str, note: &Note, config: &Config) -> (Vec<(String, String)>, String) {
     let reasons = field(note, "reasons").and_then(Value::as_array);
     let reasons = reasons.map_or(&[][..], Vec::as_slice).iter();
     let reasons: Vec<String> = reasons.filter_map(Value::as_str).map(bounded).collect();
@@ -152,7 +148,7 @@ fn told(name: &str, note: &Note, context: &ScriptContext) -> (Vec<(String, Strin
     let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let event = json!({
         "event": name,
-        "node": context.node_name,
+        "node": config.node_name,
         "time": time,
         "text": words,
         "reason": some(&reason),
@@ -162,18 +158,18 @@ fn told(name: &str, note: &Note, context: &ScriptContext) -> (Vec<(String, Strin
     let reasons_listed = reasons.join(",");
     let values = [
         name,
-        &context.node_name,
+        &config.node_name,
         &time,
         &words,
         &reason,
         &reasons_listed,
         &outcome,
     ];
-    let mut env = scripts::environment(&ScriptContext {
-        phase: "event".to_owned(),
-        reasons: reasons.clone(),
-        ..context.clone()
-    });
+    let facts = ScriptFacts {
+        reasons,
+        ..ScriptFacts::default()
+    };
+    let mut env = variables::environment(config, "event", Some(&facts));
     let told = scripts::EVENT.iter().zip(values);
     env.extend(told.map(|(name, value)| ((*name).to_owned(), value.to_owned())));
     (env, format!("{event}\n"))

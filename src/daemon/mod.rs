@@ -42,14 +42,13 @@ use events::Events;
 use inbox::{Event, INBOX, Inbox};
 use lanes::Lanes;
 use observer::Observer;
-pub(crate) use setup::script_context;
 use take_over::Reading;
 use tasks::Tasks;
 
 use crate::config::Config;
 use crate::core::{Action, Commitment, Input, Machine, Mode, Note};
 use crate::etcd;
-use crate::host::{InstanceLock, LockError};
+use crate::host::{HELD, InstanceLock};
 use crate::observe::hold_back::HoldBack;
 use crate::observe::log::emit;
 use crate::observe::notify::Environment;
@@ -82,11 +81,11 @@ pub struct Start {
 pub fn run(config: Config, start: Start) -> u8 {
     let lock = match InstanceLock::acquire(&config.run_dir) {
         Ok(lock) => lock,
-        Err(error @ LockError::Held(_)) => {
+        Err(error) if error.kind() == HELD => {
             log::error!(event = "another_instance"; "{error}");
             return EXIT_ANOTHER_INSTANCE;
         }
-        Err(error @ LockError::Io(_)) => {
+        Err(error) => {
             log::error!(event = "no_instance_lock"; "the instance lock cannot be taken: {error}; check run_dir");
             return EXIT_FAILURE;
         }

@@ -7,7 +7,6 @@ use crate::core::{Mode, Settings};
 use crate::host;
 use crate::lock::Keys;
 use crate::lock::outcome::HOST_LIMIT;
-use crate::scripts::ScriptContext;
 
 /// What the machine knows.
 pub(super) fn settings(config: &Config, mode: Mode) -> Result<Settings, String> {
@@ -56,23 +55,4 @@ const MANY_MEMBERS: u32 = 500;
 fn gates_limit(config: &Config) -> Duration {
     let detectors = config.detectors.iter().map(|detector| detector.timeout);
     detectors.sum::<Duration>() + config.health_timeout + config.etcd.timeout * 2 + HOST_LIMIT * 2
-}
-
-/// What scripts are told; phase, claim and reasons are filled in for each.
-pub(crate) fn script_context(config: &Config) -> ScriptContext {
-    let texts = |entries: Option<Vec<String>>| entries.unwrap_or_default();
-    let windows = config.windows.as_ref();
-    ScriptContext {
-        node_name: config.node_name.clone(),
-        dry_run: config.dry_run,
-        lock_key: config.lock_key.clone(),
-        lock_enabled: true,
-        etcd_endpoints: config.etcd.endpoints.clone(),
-        kill_switch_file: config.kill_switch_file.clone(),
-        cluster_policies: config.cluster_policies.clone(),
-        windows_allow: texts(windows.map(|w| w.allow().map(str::to_owned).collect())),
-        windows_deny: texts(windows.map(|w| w.deny().map(str::to_owned).collect())),
-        metrics_endpoint: config.metrics,
-        ..ScriptContext::default()
-    }
 }

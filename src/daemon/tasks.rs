@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::Start;
 use super::clock::Clock;
 use super::host_gate::{PATIENCE, follow_host, forbids};
 use super::inbox::Inbox;
 use super::threads::{lock, spawn};
-use super::{Start, setup};
-use crate::config::{Config, Detector};
+use crate::config::{Config, Detector, variables};
 use crate::core::facts::{
     Captured, DetectorReport, DetectorResult, HealthPhase, ScriptOutcome, ScriptReport,
 };
@@ -23,7 +23,7 @@ use crate::lock::outcome::HOST_LIMIT;
 use crate::observe::hold_back::HoldBack;
 use crate::observe::metrics::Metrics;
 use crate::process::{self, Cancel, Command};
-use crate::scripts::{self, ScriptContext};
+use crate::scripts;
 use crate::{config, detect};
 
 /// What is added to the time limit of an act that the machine has just judged, because a thread has to be started for it.
@@ -34,7 +34,6 @@ pub(super) struct Tasks {
     config: Arc<Config>,
     /// How that is read again.
     start: Start,
-    context: ScriptContext,
     inbox: Inbox,
     clock: Clock,
     /// The boot in which the machine commits, once it has asked for a look at the host.
@@ -60,7 +59,6 @@ impl Tasks {
         metrics: Arc<Metrics>,
     ) -> Tasks {
         Tasks {
-            context: setup::script_context(config),
             config: Arc::new(config.clone()),
             start: start.clone(),
             inbox,
@@ -78,7 +76,6 @@ impl Tasks {
 
     /// A new configuration. What runs goes on as it was started.
     pub(super) fn follow(&mut self, config: &Config) {
-        self.context = setup::script_context(config);
         self.config = Arc::new(config.clone());
         self.said = Arc::default();
     }
@@ -254,15 +251,7 @@ impl Tasks {
     }
 
     fn environment(&self, phase: &str, facts: &ScriptFacts) -> Vec<(String, String)> {
-        scripts::environment(&ScriptContext {
-            phase: phase.to_owned(),
-            lock_held: facts.held,
-            lock_attempts: u64::from(facts.attempts),
-            reasons: facts.reasons.clone(),
-            cluster_nodes: facts.members.clone(),
-            cluster_healthy_nodes: facts.healthy.clone(),
-            ..self.context.clone()
-        })
+        variables::environment(&self.config, phase, Some(facts))
     }
 
     fn spawn_script(

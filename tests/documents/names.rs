@@ -1,12 +1,14 @@
 //! What the program names, its documents name, and the reverse.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::process::Command;
 
+use reboot_coordinator::config::{self, variables::environment};
 use reboot_coordinator::core::Refusal;
 use reboot_coordinator::core::facts::HealthPhase;
+use reboot_coordinator::core::io::ScriptFacts;
 use reboot_coordinator::observe::metrics::Metrics;
-use reboot_coordinator::scripts::{ScriptContext, environment};
 use serde_json::Value;
 
 use crate::{collect, read, root};
@@ -180,10 +182,16 @@ fn every_exit_code_is_documented_as_the_help_has_it() {
 #[test]
 fn every_variable_and_phase_of_scripts_is_documented() {
     let long = vec!["n".repeat(90_000); 2];
-    let variables = environment(&ScriptContext {
-        cluster_nodes: long,
-        ..ScriptContext::default()
-    });
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.yaml");
+    let least = "{node_name: a, lock_key: /a, etcd_endpoints: [a:1], reboot_required_detectors: [{type: kernel}], health_script: /bin/true}";
+    fs::write(&file, least).unwrap();
+    let config = config::load(&file).unwrap().config;
+    let facts = ScriptFacts {
+        members: long,
+        ..ScriptFacts::default()
+    };
+    let variables = environment(&config, "pre-lock", Some(&facts));
     let exist = variables
         .into_iter()
         .map(|(name, _)| name)

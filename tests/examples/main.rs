@@ -14,8 +14,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use reboot_coordinator::scripts::{PATH, ScriptContext, environment};
+use reboot_coordinator::config::{self, variables::environment};
+use reboot_coordinator::core::io::ScriptFacts;
+use reboot_coordinator::scripts::PATH;
 use tempfile::TempDir;
+
+const CONFIGURATION: &str = "\
+node_name: node-a
+lock_key: /rc
+etcd_endpoints: [127.0.0.1:2379]
+reboot_required_detectors: [{type: kernel}]
+health_script: /bin/true
+";
 
 /// Where the scripts are.
 fn examples() -> PathBuf {
@@ -76,12 +86,13 @@ impl Stage {
 
     /// Runs a script of `docs/examples` in a phase; it may read the file `stdin`.
     fn run(&self, script: &str, phase: &str) -> Ended {
-        let mut variables = environment(&ScriptContext {
-            node_name: "node-a".to_owned(),
-            phase: phase.to_owned(),
+        self.write("config.yaml", CONFIGURATION);
+        let config = config::load(&self.path("config.yaml")).unwrap().config;
+        let facts = ScriptFacts {
             reasons: vec!["kernel".to_owned()],
-            ..ScriptContext::default()
-        });
+            ..ScriptFacts::default()
+        };
+        let mut variables = environment(&config, phase, Some(&facts));
         variables.retain(|(name, _)| name != "PATH");
         variables.extend(self.settings.iter().cloned());
         let output = Command::new(examples().join(script))

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use reboot_coordinator::cli::commands::{COMMANDS, CommandSpec};
 use reboot_coordinator::cli::exit::Exit;
 use reboot_coordinator::cli::flags::{FLAGS, FlagSpec, flags_of};
-use reboot_coordinator::scripts;
+use reboot_coordinator::config::variables;
 
 use crate::roff::{Page, bold, escaped, italic};
 
@@ -194,7 +194,7 @@ fn environment(page: &mut Page) {
         "Detector commands, the health script, hooks and the reboot command run with a clean environment: a fixed PATH and the \
          variables below, which the documentation explains.",
     );
-    let names: Vec<String> = scripts::names().iter().map(|name| bold(name)).collect();
+    let names: Vec<String> = variables::names().iter().map(|name| bold(name)).collect();
     let _ = writeln!(page.0, ".PP\n{}", names.join(",\n"));
 }
 

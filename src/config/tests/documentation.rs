@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::super::fields::FIELDS;
 use super::super::tree::{Place, Value, join};
+use super::super::variables::names;
 use super::super::yaml;
 use super::secrets::tls_files;
 use super::*;
@@ -35,7 +36,7 @@ fn the_reference_documents_every_field_with_its_default() {
 
 #[test]
 fn the_reference_lists_every_variable() {
-    for variable in crate::scripts::names() {
+    for variable in names() {
         assert!(REFERENCE.contains(&format!("`{variable}`")), "{variable}");
     }
 }

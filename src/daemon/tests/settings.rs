@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::super::setup;
 use super::lab::Lab;
+use crate::config::variables;
 use crate::core::Mode;
 use crate::etcd;
 
@@ -131,14 +132,15 @@ fn the_seed_is_another_one_each_time() {
 #[test]
 fn scripts_are_told_of_a_dry_run_and_where_the_metrics_are() {
     let mut lab = Lab::new();
-    let told = |lab: &Lab| setup::script_context(&lab.loaded(Mode::Daemon, false).0);
-    let before = told(&lab);
-    assert_eq!((before.dry_run, before.metrics_endpoint), (false, None));
+    let told = |lab: &Lab| {
+        let env = variables::environment(&lab.loaded(Mode::Daemon, false).0, "pre-lock", None);
+        let value = |name| env.iter().find(|it| it.0 == name).unwrap().1.clone();
+        ["RC_DRY_RUN", "RC_METRICS_ENDPOINT"].map(value)
+    };
+    assert_eq!(told(&lab), ["false", ""]);
     lab.set("dry_run", "true");
     lab.set("metrics", "{enabled: true, listen: \"127.0.0.1:9100\"}");
-    let after = told(&lab);
-    let address = "127.0.0.1:9100".parse().ok();
-    assert_eq!((after.dry_run, after.metrics_endpoint), (true, address));
+    assert_eq!(told(&lab), ["true", "127.0.0.1:9100"]);
 }
 
 #[test]
