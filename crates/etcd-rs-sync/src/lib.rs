@@ -6,6 +6,7 @@ mod client;
 mod endpoints;
 mod error;
 #[cfg(any(test, fuzzing))]
+#[path = "../tests/fuzz/mod.rs"]
 pub mod fuzz;
 mod http;
 mod items;
