@@ -152,7 +152,7 @@ fn file(map: &Field<'_>, _: &Host) -> Option<(String, DetectorKind)> {
     let example = "for example /var/run/reboot-required";
     let path = field.required(example)?.absolute_path()?;
     let name = format!("file:{}", path.display());
-    Some((name, DetectorKind::File { path }))
+    Some((name, DetectorKind::File(path)))
 }
 
 fn command(map: &Field<'_>, host: &Host) -> Option<(String, DetectorKind)> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::nearest::nearest;
 use super::reader::Field;
 use crate::lock::Domains;
+use crate::lock::keys::is_word;
 
 /// How many labels a node may have. Each stands in its claim, and others read many claims at once.
 const MOST: usize = 8;
@@ -84,10 +85,4 @@ fn entries<'a>(field: &Field<'a>) -> Vec<(&'a str, Field<'a>)> {
     let names = field.entries().unwrap_or_default().iter();
     let names = names.map(|(name, _)| name.as_str());
     names.map(|name| (name, field.field(name))).collect()
-}
-
-/// Letters, digits and what joins them.
-pub(super) fn is_word(text: &str, longest: usize) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    (1..=longest).contains(&text.len()) && text.bytes().all(allowed)
 }

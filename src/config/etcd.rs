@@ -8,10 +8,10 @@ use etcd_rs_sync::LONGEST_TIMEOUT;
 use jiff::Timestamp;
 
 use super::certificate::{end, ending, has_common_name};
-use super::domains::is_word;
 use super::files;
 use super::reader::{Field, Sink};
 use super::{Auth, Etcd, Tls, key};
+use crate::lock::keys::is_word;
 
 /// DNS has no longer names; the client refuses one that is longer by far.
 const LONGEST_NAME: usize = 254;

@@ -185,11 +185,8 @@ pub(crate) const NOT_STARTED: [i32; 2] = [126, 127];
 /// What a detector does.
 #[derive(Clone, Debug, PartialEq)]
 pub enum DetectorKind {
-    /// Required while `path` exists.
-    File {
-        /// Absolute path.
-        path: PathBuf,
-    },
+    /// Required while something exists at this absolute path.
+    File(PathBuf),
     /// Required when the command exits non-zero, or exactly with one of these codes, when there are any. The first of its words, its
     /// program, is an absolute path.
     Command(Vec<String>, Vec<i32>),

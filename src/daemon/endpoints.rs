@@ -1,6 +1,5 @@
 //! What the connections of this process learnt of each etcd endpoint: for the log, the metrics and `status --verbose`.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -25,7 +24,6 @@ pub(super) struct Endpoints {
 struct State {
     seen: Vec<Seen>,
     revisions: Revisions,
-    hold_back: HoldBack,
 }
 
 /// One endpoint. What is shown changes when it begins to work or to fail, or fails otherwise, and not with every request.
@@ -34,7 +32,7 @@ struct Seen {
     /// Since when it works or fails.
     since: Instant,
     /// The causes that the log has, since it worked for long.
-    told: BTreeSet<String>,
+    told: HoldBack,
 }
 
 impl Endpoints {
@@ -69,7 +67,6 @@ impl Endpoints {
     pub(super) fn learn(&self, health: &[EndpointHealth]) {
         self.metrics.endpoints(health);
         let mut state = lock(&self.state);
-        let state = &mut *state;
         let mut before = std::mem::take(&mut state.seen);
         let some_work = health.iter().any(|it| it.answered.is_some() && !it.fails);
         for now in health {
@@ -78,7 +75,7 @@ impl Endpoints {
             let mut next = Seen::of(now, known);
             // When none works, that is told of the request.
             if some_work {
-                next.tell(now, &mut state.hold_back, self.began.elapsed());
+                next.tell(now, self.began.elapsed());
             }
             state.seen.push(next);
         }
@@ -92,7 +89,7 @@ impl Seen {
             return Seen {
                 shown,
                 since: Instant::now(),
-                told: BTreeSet::new(),
+                told: HoldBack::default(),
             };
         };
         let why = |endpoint: &Endpoint| {
@@ -101,7 +98,7 @@ impl Seen {
         };
         let (turned, old) = (shown.fails != known.shown.fails, why(&known.shown));
         if turned && shown.fails && known.since.elapsed() >= WORKS {
-            known.told.clear();
+            known.told = HoldBack::default();
         }
         if turned {
             known.since = Instant::now();
@@ -115,21 +112,20 @@ impl Seen {
     }
 
     /// One line a cause, and one when it answers again.
-    fn tell(&mut self, now: &EndpointHealth, hold_back: &mut HoldBack, at: Duration) {
+    fn tell(&mut self, now: &EndpointHealth, at: Duration) {
         let url = &now.url;
         let failed = now.failed.as_ref().filter(|_| now.fails);
         if let Some((_, why)) = failed {
             let cause = cause(why);
-            let key = format!("{url} {cause}");
             // Once, and every hour for as long as it lasts.
-            if self.told.insert(cause.to_owned()) {
-                hold_back.forget(&key);
-            }
-            if hold_back.should_log(&key, "", at) {
+            if self.told.should_log(cause, "", at) {
                 log::warn!(event = "etcd_endpoint", endpoint = url.as_str(), cause; "the etcd endpoint {url} is passed over, others are asked: {why}");
             }
-        } else if now.answered.is_some() && !self.told.is_empty() && self.since.elapsed() >= WORKS {
-            self.told.clear();
+        } else if now.answered.is_some()
+            && self.told != HoldBack::default()
+            && self.since.elapsed() >= WORKS
+        {
+            self.told = HoldBack::default();
             log::info!(event = "etcd_endpoint_back", endpoint = url.as_str(); "the etcd endpoint {url} answers again");
         }
     }
@@ -284,9 +280,6 @@ mod tests {
                 endpoints.learn(&[good.clone(), health("http://b", false, Some(&why), true)]);
             }
         }
-        let state = lock(&endpoints.state);
-        let causes: Vec<&str> = state.seen[1].told.iter().map(String::as_str).collect();
-        assert_eq!(causes.len(), 2, "{causes:?}");
         assert_eq!(said("etcd_endpoint"), 2);
         hush();
     }

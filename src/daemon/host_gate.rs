@@ -172,19 +172,15 @@ fn unlike(file: &Path, running: &Config) -> Result<Option<String>, String> {
     found.dry_run |= running.dry_run;
     // Whether other endpoints lead to the same cluster only a reload can tell.
     let told = |config: &Config| {
-        let tls = config.etcd.tls.as_ref();
-        let client = tls.and_then(|tls| tls.client.as_ref());
-        let tls = tls.map(|tls| (&tls.ca_file, client, tls.insecure_skip_verify));
-        let auth = config.etcd.auth.as_ref();
-        let auth = auth.map(|auth| (&auth.username, &auth.password_file));
+        let etcd = &config.etcd;
         [
             ("node_name", config.node_name.clone()),
             ("node_id", config.node_id.clone()),
-            ("etcd_namespace", config.etcd.namespace.clone()),
+            ("etcd_namespace", etcd.namespace.clone()),
             ("lock_key", config.lock_key.clone()),
-            ("etcd_endpoints", config.etcd.endpoints.join(", ")),
-            ("etcd_tls", format!("{tls:?}")),
-            ("etcd_auth", format!("{auth:?}")),
+            ("etcd_endpoints", etcd.endpoints.join(", ")),
+            ("etcd_tls", format!("{:?}", etcd.tls)),
+            ("etcd_auth", format!("{:?}", etcd.auth)),
             ("run_dir", config.run_dir.display().to_string()),
             ("boot_id_file", config.boot_id_file.display().to_string()),
             // Whoever has written it there counts on it, though nothing was reloaded.

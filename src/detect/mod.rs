@@ -34,7 +34,7 @@ fn run(detector: &Detector, env: &[(String, String)], cancel: &Cancel) -> Detect
     let limit = detector.timeout;
     let mut target = None;
     let result = match &detector.kind {
-        DetectorKind::File { path } => {
+        DetectorKind::File(path) => {
             let owned = path.clone();
             let key = format!("file {}", path.display());
             limited(&key, limit, cancel, FILES, move || file(&owned))
@@ -155,7 +155,7 @@ mod tests {
     }
 
     fn ask_file(path: PathBuf) -> DetectorResult {
-        ask(DetectorKind::File { path })
+        ask(DetectorKind::File(path))
     }
 
     fn ask_sh(script: &str, success_exit_codes: &[i32]) -> DetectorResult {
@@ -260,9 +260,7 @@ mod tests {
         );
         cancel.cancel();
         let kinds = [
-            DetectorKind::File {
-                path: "/nonexistent".into(),
-            },
+            DetectorKind::File("/nonexistent".into()),
             DetectorKind::Kernel,
             slow.kind.clone(),
         ];

@@ -86,6 +86,13 @@ pub(super) fn txn(reply: Reply) -> Result<TxnReply, Malformed> {
     }
 }
 
+pub(super) fn range(reply: Reply) -> Result<RangeReply, Malformed> {
+    match reply {
+        Reply::Range(range) => Ok(range),
+        _ => Err(Malformed("a range was answered by something else")),
+    }
+}
+
 /// A read without guards.
 pub(super) fn unguarded(reply: Reply) -> Result<TxnReply, Malformed> {
     let txn = txn(reply)?;

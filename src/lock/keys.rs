@@ -100,11 +100,13 @@ pub const NODE_NAME_RULE: &str =
 /// Whether a node may be called that: it is the end of its keys. In a group whose `lock_key` ends in `/claims`, or in `/nodes`, the
 /// two names stand where the group above has the claims, or the registrations, of its nodes.
 pub fn is_node_name(name: &str) -> bool {
-    (1..=253).contains(&name.len())
-        && !["pause", "cooldown"].contains(&name)
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+    is_word(name, 253) && !["pause", "cooldown"].contains(&name)
+}
+
+/// Letters, digits and what joins them.
+pub fn is_word(text: &str, longest: usize) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    (1..=longest).contains(&text.len()) && text.bytes().all(allowed)
 }
 
 /// A key as text in which every byte is seen.

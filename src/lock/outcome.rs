@@ -9,7 +9,7 @@ use super::keys::shown;
 use super::record::{NodeRecord, decode};
 
 pub use super::answer::{Found, Malformed, Registered, Write, write};
-use super::answer::{dated, guarded, ranges, reads, single, txn, unguarded};
+use super::answer::{dated, guarded, range, ranges, reads, single, txn, unguarded};
 pub use super::commit::{Commit, HOST_LIMIT, Permit, commit, fence};
 use super::read::is_healthy;
 pub use super::read::{GateRead, Members, gate_read};
@@ -123,9 +123,7 @@ pub fn release(reply: Reply) -> Result<Released, Malformed> {
 /// # Errors
 /// [`Malformed`] when the reply has another shape.
 pub fn health(reply: Reply) -> Result<(bool, i64), Malformed> {
-    let Reply::Range(range) = reply else {
-        return Err(Malformed("a range was answered by something else"));
-    };
+    let range = range(reply)?;
     if range.header.revision <= 0 {
         return Err(Malformed("a range was answered without a revision"));
     }
@@ -174,9 +172,7 @@ pub fn recount(
     node: &str,
     create: i64,
 ) -> Result<Option<Ahead>, Malformed> {
-    let Reply::Range(range) = reply else {
-        return Err(Malformed("a range was answered by something else"));
-    };
+    let range = range(reply)?;
     let own = keys.claim(node);
     let Some((first, ahead)) = range.kvs.split_first() else {
         return Ok(None);

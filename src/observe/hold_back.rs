@@ -11,7 +11,7 @@ pub const REPEAT_AFTER: Duration = Duration::from_secs(3600);
 const KEYS_LIMIT: usize = 1024;
 
 /// Remembers the last outcome logged under each key. Pure; time comes in.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct HoldBack {
     last: HashMap<String, (String, Duration)>,
     /// When the pass before ended.
@@ -27,11 +27,6 @@ impl HoldBack {
             self.last
                 .retain(|known, (_, when)| known == key || *when > before);
         }
-    }
-
-    /// What is said next under this key is news.
-    pub fn forget(&mut self, key: &str) {
-        self.last.remove(key);
     }
 
     /// Whether to log now: the outcome is not the last one logged under `key`, or that was [`REPEAT_AFTER`] ago.

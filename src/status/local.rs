@@ -72,7 +72,7 @@ fn kill_switch(path: &Path) -> KillSwitch {
 /// What the detectors say that only look at files, and the names of the others.
 pub(crate) fn detected(detectors: &[Detector]) -> (Vec<DetectorReport>, Vec<String>) {
     let only_looks = |detector: &Detector| match detector.kind {
-        DetectorKind::File { .. } | DetectorKind::Kernel => true,
+        DetectorKind::File(_) | DetectorKind::Kernel => true,
         DetectorKind::Command { .. } | DetectorKind::Http(_) => false,
     };
     let (looking, running): (Vec<Detector>, Vec<Detector>) =
@@ -87,7 +87,7 @@ pub(crate) fn detected(detectors: &[Detector]) -> (Vec<DetectorReport>, Vec<Stri
 
 /// Since when a file asks: when it was written. It answered a moment ago, so that the file system is there.
 fn add_age(detector: &Detector, report: &mut DetectorReport) {
-    let (DetectorKind::File { path }, DetectorResult::Required(detail)) =
+    let (DetectorKind::File(path), DetectorResult::Required(detail)) =
         (&detector.kind, &mut report.result)
     else {
         return;

@@ -15,7 +15,7 @@ use crate::{Error, Etcd, Options, Reply, Request, TlsOptions, lock, wire};
 
 mod attempt;
 mod failures;
-use attempt::{Failed, attempt, judge};
+use attempt::{Next, attempt, judge};
 use failures::{Failures, repeatable};
 
 /// The longest first attempt at one of several endpoints, before the next is tried. A stopped member accepts connections and
@@ -188,11 +188,11 @@ impl Etcd for Client {
                         endpoints.worked(endpoint);
                         return Ok(reply);
                     }
-                    Err(Failed::Final(error)) => {
+                    Err((error, Next::Nothing | Next::Token)) => {
                         endpoints.worked(endpoint);
                         return Err(failures.settle(request, error));
                     }
-                    Err(Failed::Elsewhere(error)) => {
+                    Err((error, Next::Endpoint)) => {
                         endpoints.failed(endpoint, &error.to_string());
                         slow |= Instant::now() >= limits.connect_until;
                         // What a second look tells is to be known at once. An older doubt is none of this attempt's.
@@ -200,7 +200,7 @@ impl Etcd for Client {
                         failures.push(error);
                     }
                     // What may be repeated is, at once; each time one connection less stands idle.
-                    Err(Failed::Again(error)) => {
+                    Err((error, Next::Connection)) => {
                         tried.pop();
                         failures.push(error);
                     }

@@ -10,7 +10,7 @@ use rustls::pki_types::ServerName;
 use ureq::http::Uri;
 
 use crate::error::setup;
-use crate::http::{Exchange, Limits, start};
+use crate::http::Limits;
 use crate::resolve::host_and_port;
 use crate::session::{Session, Visit};
 use crate::{Error, Options, TlsOptions};
@@ -80,29 +80,20 @@ pub fn probe(options: &Options) -> Result<Probe, Error> {
     Ok(found)
 }
 
-/// Asks for the version, and then for the date beside it.
+/// Asks for the version. The date beside it is known by then.
 fn ask_version(session: &Session, timeout: Duration, found: &mut Probe) -> Result<(), Error> {
     let until = Instant::now() + timeout;
-    let limits = Limits {
-        connect_until: until,
-        until,
-    };
     let asked = session.check_version(Visit {
         agent: &session.agent()?.agent,
         endpoint: 0,
-        limits,
+        limits: Limits {
+            connect_until: until,
+            until,
+        },
     });
-    if asked.is_ok() {
-        let version = Exchange::get(session.url(0, "/version"), limits);
-        // On a connection of its own: the server may have closed the other one.
-        let answer = start(&session.agent()?.agent, &version, None).ok();
-        let date = answer.as_ref().and_then(|it| it.headers().get("date"));
-        found.date = date.and_then(|it| it.to_str().ok()).map(str::to_owned);
-    }
-    found.version = Some(asked.map(|()| {
-        let health = session.endpoints.health().into_iter().next();
-        health.and_then(|health| health.version).unwrap_or_default()
-    }));
+    let health = session.endpoints.health().swap_remove(0);
+    found.date = health.date.map(|(_, date)| date);
+    found.version = Some(asked.map(|()| health.version.unwrap_or_default()));
     Ok(())
 }
 

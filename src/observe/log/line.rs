@@ -30,7 +30,7 @@ pub(crate) struct Style {
 /// A field with a name that is taken gets underscores behind it. `"cut":true` says that fields are missing.
 pub(crate) fn json(record: &Record<'_>, node: &str, ts: &str) -> String {
     let (event, others) = fields(record);
-    let text = |name: &str, text: String| (name.to_string(), Field::Text(text));
+    let text = |name: &str, text: String| (name.to_string(), (text, false));
     let first = [
         text("ts", ts.into()),
         text("level", record.level().as_str().to_ascii_lowercase()),
@@ -44,7 +44,7 @@ pub(crate) fn json(record: &Record<'_>, node: &str, ts: &str) -> String {
         while names.contains(&name) {
             name.push('_');
         }
-        let pair = format!("{}:{}", quoted(&name), field.json());
+        let pair = format!("{}:{}", quoted(&name), as_json(&field));
         let end = if names.is_empty() { '{' } else { ',' };
         if out.len() + pair.len() > LINE_LIMIT - RESERVE {
             out.push_str(r#","cut":true"#);
@@ -73,8 +73,8 @@ pub(crate) fn text(record: &Record<'_>, ts: &str, style: Style) -> String {
     let message = escaped(&shortened(&record.args().to_string(), text_cost));
     let level = record.level().as_str().to_ascii_lowercase();
     let _ = write!(out, "{ts} {colour}{level:<5}{plain} {message}");
-    for (name, field) in std::iter::once(("event".to_string(), Field::Text(event))).chain(others) {
-        let pair = format!(" {}={}", escaped(&name), field.text());
+    for (name, field) in std::iter::once(("event".to_string(), (event, false))).chain(others) {
+        let pair = format!(" {}={}", escaped(&name), as_text(&field));
         if out.len() + pair.len() > LINE_LIMIT - RESERVE {
             out.push_str(" cut=true");
             break;
@@ -92,53 +92,37 @@ fn fields(record: &Record<'_>) -> (String, Vec<(String, Field)>) {
     let mut fields = collect.0;
     let named = fields
         .iter()
-        .position(|(name, field)| name == "event" && matches!(field, Field::Text(_)));
+        .position(|(name, (_, literal))| name == "event" && !literal);
     let event = match named.map(|at| fields.remove(at)) {
-        Some((_, Field::Text(event))) => event,
-        Some((_, Field::Literal(_))) | None => record.target().to_string(),
+        Some((_, (event, _))) => event,
+        None => record.target().to_string(),
     };
     (event, fields)
 }
 
-/// A value as JSON knows it.
-#[derive(Clone, Debug)]
-enum Field {
-    /// A number or a boolean, as JSON writes it.
-    Literal(String),
-    Text(String),
+/// A value, and whether JSON writes it as it is: a number or a boolean.
+type Field = (String, bool);
+
+fn field(value: &Value<'_>) -> Field {
+    let whole = value.to_i128().is_some() || value.to_u128().is_some();
+    // JSON has no infinity and no NaN.
+    let number = whole || value.to_f64().is_some_and(f64::is_finite);
+    (value.to_string(), number || value.to_bool().is_some())
 }
 
-impl Field {
-    fn of(value: &Value<'_>) -> Field {
-        let whole = value.to_i128().is_some() || value.to_u128().is_some();
-        // JSON has no infinity and no NaN.
-        let number = whole || value.to_f64().is_some_and(f64::is_finite);
-        match number || value.to_bool().is_some() {
-            true => Field::Literal(value.to_string()),
-            false => Field::Text(value.to_string()),
-        }
+fn as_json((text, literal): &Field) -> String {
+    match literal {
+        true => text.clone(),
+        false => quoted(&shortened(text, json_cost)),
     }
+}
 
-    fn json(&self) -> String {
-        match self {
-            Field::Literal(literal) => literal.clone(),
-            Field::Text(text) => quoted(&shortened(text, json_cost)),
-        }
-    }
-
-    fn text(&self) -> String {
-        match self {
-            Field::Literal(literal) => literal.clone(),
-            Field::Text(text) => {
-                let short = shortened(text, text_cost);
-                let special = |c: char| c.is_whitespace() || needs_escape(c) || c == '=';
-                if short.is_empty() || short.contains(special) {
-                    format!("\"{}\"", escaped(&short))
-                } else {
-                    short
-                }
-            }
-        }
+fn as_text((text, literal): &Field) -> String {
+    let short = shortened(text, text_cost);
+    let special = |c: char| c.is_whitespace() || needs_escape(c) || c == '=';
+    match short.is_empty() || short.contains(special) {
+        true if !literal => format!("\"{}\"", escaped(&short)),
+        _ => short,
     }
 }
 
@@ -147,7 +131,7 @@ struct Collect(Vec<(String, Field)>);
 
 impl<'kvs> VisitSource<'kvs> for Collect {
     fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), Error> {
-        self.0.push((key.as_str().into(), Field::of(&value)));
+        self.0.push((key.as_str().into(), field(&value)));
         Ok(())
     }
 }
@@ -193,15 +177,11 @@ fn needs_escape(c: char) -> bool {
 }
 
 fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if needs_escape(c) {
-            out.extend(c.escape_default())
-        } else {
-            out.push(c)
-        }
-    }
-    out
+    let escape = |c: char| match needs_escape(c) {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    text.chars().map(escape).collect()
 }
 
 /// Its number for syslog, and its colour.

@@ -6,14 +6,17 @@ use crate::session::{Session, Ticket, Visit};
 use crate::wire::{self, Refusal};
 use crate::{Error, Reply, Request};
 
-/// How one attempt ended without a reply.
-pub(super) enum Failed {
+/// Why there is no reply, and what may bring one.
+pub(super) type Failed = (Error, Next);
+
+/// What another try needs.
+#[derive(PartialEq, Eq)]
+pub(super) enum Next {
     /// The cluster has spoken.
-    Final(Error),
-    /// Another endpoint may do better.
-    Elsewhere(Error),
-    /// Another connection may do better.
-    Again(Error),
+    Nothing,
+    Endpoint,
+    Token,
+    Connection,
 }
 
 /// One request to one endpoint.
@@ -29,18 +32,14 @@ pub(super) fn attempt(
     let prepared = session.check_version(before);
     let prepared = prepared.and_then(|()| session.ticket(before));
     let ticket = prepared.map_err(judge)?;
-    let posted = match post(session, visit, request, body, &ticket) {
+    match post(session, visit, request, body, &ticket) {
         // It was refused, so it had no effect and may be sent again, once, with a new token.
         Err((_, Next::Token)) if session.options.auth.is_some() => {
             let ticket = session.renew(visit, &ticket).map_err(judge)?;
             post(session, visit, request, body, &ticket)
         }
         posted => posted,
-    };
-    posted.map_err(|(error, next)| match next {
-        Next::Connection => Failed::Again(error),
-        Next::Endpoint | Next::Token => judge(error),
-    })
+    }
 }
 
 fn post(
@@ -49,7 +48,7 @@ fn post(
     request: &Request,
     body: &str,
     ticket: &Ticket,
-) -> Result<Reply, Refused> {
+) -> Result<Reply, Failed> {
     let post = Exchange {
         url: session.url(visit.endpoint, wire::path(request)),
         body: Some(body.as_bytes()),
@@ -100,43 +99,32 @@ fn post(
     }
 }
 
-/// Why there is no reply, and what may bring one.
-type Refused = (Error, Next);
-
-/// What another try needs.
-enum Next {
-    Endpoint,
-    Token,
-    Connection,
-}
-
 /// Judges the server's "no", and says which endpoint it was where that matters.
 fn refused(
     http_status: u16,
     refusal: Refusal,
     writes: bool,
     at: &dyn Fn(&str) -> String,
-) -> Refused {
+) -> Failed {
     let wants_new_token = refusal.wants_new_token();
     let mut error = wire::classify(http_status, refusal, writes);
     if let Error::OutcomeUnknown { detail } | Error::NotSent { detail } = &mut error {
         *detail = at(detail);
-        return (error, Next::Endpoint);
+    } else if wants_new_token && error.is_definite() {
+        return (error, Next::Token);
     }
-    match wants_new_token && error.is_definite() {
-        true => (error, Next::Token),
-        false => (error, Next::Endpoint),
-    }
+    judge(error)
 }
 
 /// Whether another endpoint may do better.
 pub(super) fn judge(error: Error) -> Failed {
-    match error {
+    let next = match error {
         Error::NotSent { .. } | Error::OutcomeUnknown { .. } | Error::NoLeader { .. } => {
-            Failed::Elsewhere(error)
+            Next::Endpoint
         }
-        _ => Failed::Final(error),
-    }
+        _ => Next::Nothing,
+    };
+    (error, next)
 }
 
 /// Whether a member that knows no leader should say so at once instead of letting us wait. A stale read and a member's own
