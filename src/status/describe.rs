@@ -9,7 +9,7 @@ use super::table::{Cell, Tone, cell, facts, plain};
 use super::times::{ago_text, clock, for_text, instant, until};
 use crate::core::{Verdict, Word};
 use crate::lock::outcome::Found;
-use crate::lock::record::RecordError;
+use crate::lock::record::{RecordError, Standing};
 use crate::lock::survey::Survey;
 use crate::lock::{Cooldown, History, NodeRecord, Pause, RebootRequest};
 
@@ -72,6 +72,11 @@ pub(crate) fn everybody(survey: &Survey) -> BTreeSet<&str> {
 pub(crate) fn of_node<'a, T>(list: &'a [(String, T)], node: &str) -> Option<&'a T> {
     let mut all = list.iter();
     all.find(|(name, _)| name == node).map(|(_, it)| it)
+}
+
+/// What a node says of itself, where it can be read.
+pub(crate) fn standing<'a>(survey: &'a Survey, node: &str) -> Option<&'a Standing> {
+    of_node(&survey.standings, node)?.as_ref().ok()
 }
 
 /// The same for whoever asks of many nodes.

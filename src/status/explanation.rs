@@ -6,6 +6,7 @@ use serde_json::json;
 use super::View;
 use super::describe::{
     committed, everybody, framed, last, named, names, of_node, phase, reasons, request_text,
+    standing,
 };
 use super::domains;
 use super::forecast::forecast;
@@ -218,8 +219,7 @@ fn facts(view: &View, node: &str, now: Timestamp) -> Vec<String> {
 fn in_its_way(survey: &Survey, node: &str) -> Option<String> {
     let place = survey.claims.iter().position(|(name, _)| name == node)?;
     let waits = |(name, found): &&(String, Found)| {
-        let said = of_node(&survey.standings, name).and_then(|it| it.as_ref().ok());
-        let label = said.and_then(Standing::label);
+        let label = standing(survey, name).and_then(Standing::label);
         !committed(found) && label.is_some_and(|it| ["cooldown", "window"].contains(&it))
     };
     let claim = survey.claims[place].1.claim.as_ref().ok()?;

@@ -16,7 +16,7 @@ use super::View;
 use super::local::Local;
 use super::node_state::as_left;
 use super::own::Own;
-use super::times::{clock, for_text, instant, until, zone};
+use super::times::{clock, for_text, instant, until};
 use crate::core::{Refusal, Verdict, Word};
 use crate::lock::survey::Survey;
 
@@ -27,31 +27,26 @@ pub(crate) fn gates(
     now: Timestamp,
     window_at: Timestamp,
 ) -> Vec<Verdict> {
-    let name = survey.and_then(|survey| name(local, survey));
-    let mut gates = Vec::from_iter(name);
+    let there = local.of_etcd(now);
+    let of_etcd = |gate, judge: fn(&Local, &Survey, Timestamp) -> Verdict| {
+        survey.map_or_else(|| unasked(gate), |survey| judge(local, survey, there))
+    };
+    let if_any = |judge: fn(&Local, &Survey) -> Option<Verdict>| judge(local, survey?);
     let urgent = survey.and_then(|survey| urgent(local, survey));
-    let (there, zone) = (local.of_etcd(now), zone(&local.config));
+    let window = window(local.config.windows.as_ref(), now, window_at);
+    let mut gates = Vec::from_iter(if_any(name));
     gates.extend([
         detectors(local, survey, there),
         kill_switch(local, now),
-        past(
-            window(local.config.windows.as_ref(), now, window_at),
-            urgent,
-        ),
+        past(window, urgent),
+        of_etcd("pause", pause),
+        past(of_etcd("cooldown", cooldown), urgent),
+        of_etcd("budget", spent),
     ]);
-    match survey {
-        Some(survey) => gates.extend([
-            pause(survey, there, &zone),
-            past(cooldown(survey, there, &zone), urgent),
-            spent(local, survey, there),
-        ]),
-        None => gates.extend(["pause", "cooldown", "budget"].map(unasked)),
-    }
-    gates.extend(survey.and_then(|survey| line(local, survey)));
+    gates.extend(if_any(line));
     gates.extend(policies(local, survey));
-    gates.extend(survey.and_then(|survey| waves(local, survey)));
-    gates.push(health(local, survey, there));
-    gates.push(survey.map_or_else(|| unasked("turn"), |it| turn(local, it, there)));
+    gates.extend(if_any(waves));
+    gates.extend([health(local, survey, there), of_etcd("turn", turn)]);
     if local.config.dry_run {
         let text = "dry_run is set: this node does not commit";
         gates.push(refused(|_| Refusal::DryRun, text));

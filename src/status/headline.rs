@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::View;
-use super::describe::{by_node, committed, names, of_node, pause_text};
+use super::describe::{by_node, committed, names, of_node, pause_text, standing};
 use super::gates::namesake;
 use super::local::Local;
 use super::node_state::{NodeState, Rank, node_states};
@@ -204,8 +204,7 @@ fn freed(survey: &Survey, node: &str) -> String {
 
 /// Whose the records under this node's name are, when they are another machine's: they tell nothing of this one.
 pub(super) fn other_machine<'a>(local: &Local, survey: &'a Survey) -> Option<&'a str> {
-    let said = of_node(&survey.standings, local.node()).and_then(|it| it.as_ref().ok());
-    let said = said.map(|it| it.node_id.as_str());
+    let said = standing(survey, local.node()).map(|it| it.node_id.as_str());
     let said = said.filter(|id| !is_same(id, &local.config.node_id));
     namesake(local, survey).or(said)
 }

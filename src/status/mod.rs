@@ -30,7 +30,7 @@ use etcd_rs_sync::EndpointHealth;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 
-use self::describe::of_node;
+use self::describe::{of_node, standing};
 pub(crate) use self::endpoints::Endpoint;
 use self::gates::{gates, unseen, with_own};
 use self::headline::other_machine;
@@ -225,12 +225,8 @@ impl View {
 
     /// The newest that is known of what a node says of itself.
     fn standing_of(&self, node: &str) -> Option<&Standing> {
-        let there = || {
-            of_node(&self.known_of(node)?.standings, node)?
-                .as_ref()
-                .ok()
-        };
         let here = self.here().filter(|here| here.node == node);
+        let there = || standing(self.known_of(node)?, node);
         here.and_then(|here| here.word).or_else(there)
     }
 

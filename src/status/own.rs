@@ -14,7 +14,7 @@ use crate::lock::record::Standing;
 use crate::lock::survey::Survey;
 use crate::observe::notify::words;
 
-use super::describe::of_node;
+use super::describe::{of_node, standing};
 use super::endpoints::Endpoint;
 use super::local::Local;
 use super::stood::Revisions;
@@ -102,8 +102,7 @@ impl Own {
     /// Whether it told etcd since that nothing can be written here.
     pub(super) fn is_old(&self, survey: &Survey, node: &str) -> bool {
         let cannot = |it: &Standing| it.hampered.is_some();
-        let there = of_node(&survey.standings, node).and_then(|it| it.as_ref().ok());
-        there.is_some_and(cannot) && !self.standing.as_ref().is_some_and(cannot)
+        standing(survey, node).is_some_and(cannot) && !self.standing.as_ref().is_some_and(cannot)
     }
 
     /// Whether nothing is left in etcd of what it said there, for longer than it takes to say it.
@@ -123,7 +122,6 @@ impl Own {
 /// Whether etcd has a word of a daemon of this node, and none has run with this `run_dir` since the boot.
 pub(super) fn speaks_elsewhere(survey: &Survey, local: &Local) -> bool {
     let ours = |it: &Standing| !it.once && is_same(&it.node_id, &local.config.node_id);
-    let said = of_node(&survey.standings, local.node());
-    said.is_some_and(|it| it.as_ref().is_ok_and(ours))
+    standing(survey, local.node()).is_some_and(ours)
         && !local.config.run_dir.join("instance.lock").exists()
 }

@@ -55,17 +55,15 @@ pub(super) fn consequence(
     let own_still: Vec<Still> = still.iter().filter(|it| it.node == node).cloned().collect();
     let stops =
         stopped(reader.halt_after, "", &survey.line, &still) && stopped(1, "", &own, &own_still);
-    match (
-        places(survey, reader.limit),
-        keep_all(survey, reader, states),
-    ) {
-        (..=1, _) => format!("While {node} holds its claim the line stands still"),
-        _ if stops => format!("While {node} holds its claim the line stands still"),
-        (places, Some(_)) => format!(
-            "It keeps one of {places} places, and nobody goes, as the others are kept so, too"
-        ),
-        (places, None) => format!("It keeps one of {places} places"),
+    let places = places(survey, reader.limit);
+    if places <= 1 || stops {
+        return format!("While {node} holds its claim the line stands still");
     }
+    let too = match keep_all(survey, reader, states) {
+        Some(_) => ", and nobody goes, as the others are kept so, too",
+        None => "",
+    };
+    format!("It keeps one of {places} places{too}")
 }
 
 #[cfg(test)]

@@ -90,13 +90,16 @@ fn headed(text: &str, said: Cell) -> Vec<String> {
     table(0, [[heading, said]])
 }
 
-/// A heading, how many there are, and the first of them.
+/// A heading, how many there are, and the first of them; nothing where nothing is said.
 fn listed<R: Into<Vec<Cell>>>(
     lines: &mut Vec<String>,
     (text, cell): (&str, Cell),
     rows: impl ExactSizeIterator<Item = R>,
 ) {
     let count = rows.len();
+    if cell.text.is_empty() {
+        return;
+    }
     lines.extend(headed(text, cell));
     lines.extend(table(2, rows.take(LISTED)));
     more(lines, count, LISTED);
@@ -190,9 +193,6 @@ fn more(lines: &mut Vec<String>, count: usize, listed: usize) {
 
 /// Who is asked to reboot and has not yet; nothing when nobody is.
 fn requests(lines: &mut Vec<String>, survey: &Survey, now: Timestamp) {
-    if survey.requests.is_empty() {
-        return;
-    }
     let rows = survey.requests.iter().map(|(node, request)| {
         let unseen = match request {
             Ok(request) if request.boot_id.is_none() => " (not seen by the node yet)",

@@ -1,7 +1,5 @@
 //! What is asked of the store: the rights key by key, guards, a watch, and how long an answer takes.
 
-use std::sync::mpsc::channel;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use etcd_rs_sync::{
@@ -122,41 +120,35 @@ pub(super) fn guards(client: &Client, key: &str, lease: i64, policies: bool) -> 
 
 /// A watch that stands, and tells of a write, each in a moment: a proxy that holds it back does so for minutes.
 pub(super) fn watch(client: &Client, key: &str, lease: i64) -> Outcome {
-    let watch = client.watch(WatchRequest::new(Span::one(key)));
-    let mut watch = watch.map_err(|error| told(&error))?;
-    let stop = watch.stopper();
-    let (sender, items) = channel();
-    let follow = move || {
-        while let Some(item) = watch.next()
-            && sender.send(item).is_ok()
-        {}
+    let request = WatchRequest {
+        silence_limit: WATCH_LIMIT,
+        ..WatchRequest::new(Span::one(key))
     };
-    let follower = thread::Builder::new().spawn(follow);
-    follower.map_err(|error| error.to_string())?;
+    let mut watch = client.watch(request).map_err(|error| told(&error))?;
     let held_back = || {
         let endpoint = &client.options().endpoints[0];
         let detail = format!("{endpoint}: it did not say that the watch stands in time");
         told(&Error::NotSent { detail })
     };
-    let next = || match items.recv_timeout(WATCH_LIMIT) {
-        Ok(item) => item.map_err(|error| told(&error)),
-        Err(_) => Err(held_back()),
-    };
-    let deliver = || {
-        let WatchItem::Connected { .. } = next()? else {
-            return Err(held_back());
-        };
-        let put = client.put(Put::new(key, "watched", lease));
-        put.map_err(|error| told(&error))?;
+    // One that says nothing for so long is lost, or opened again.
+    let mut next = || {
         let began = Instant::now();
-        match next()? {
-            WatchItem::Events(_) => Ok(began.elapsed()),
+        match watch.next() {
+            Some(Ok(item)) => Ok(item),
+            Some(Err(error)) if began.elapsed() < WATCH_LIMIT => Err(told(&error)),
             _ => Err(held_back()),
         }
     };
-    let delivered = deliver();
-    stop.stop();
-    delivered.map(|took| format!("told of a write in {}", span(took)))
+    let WatchItem::Connected { .. } = next()? else {
+        return Err(held_back());
+    };
+    let put = client.put(Put::new(key, "watched", lease));
+    put.map_err(|error| told(&error))?;
+    let began = Instant::now();
+    match next()? {
+        WatchItem::Events(_) => Ok(format!("told of a write in {}", span(began.elapsed()))),
+        _ => Err(held_back()),
+    }
 }
 
 /// The guards of every kind that the protocol uses; nothing is written.

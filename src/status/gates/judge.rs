@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::core::budget;
@@ -18,7 +17,7 @@ use crate::status::describe::{
     committed, cooldown_text, framed, names, of_node, paused_text, request_text,
 };
 use crate::status::local::Local;
-use crate::status::times::{ago, ago_text, clock, instant, rfc3339, until};
+use crate::status::times::{ago, ago_text, clock, instant, rfc3339, until, zone};
 
 /// What its gate says of such a refusal; the text says it relative to now.
 pub(super) fn refused(refusal: fn(String) -> Refusal, text: impl Into<String>) -> Verdict {
@@ -158,23 +157,29 @@ pub(crate) fn window(windows: Option<&Windows>, now: Timestamp, at: Timestamp) -
     }
 }
 
-pub(crate) fn pause(survey: &Survey, now: Timestamp, zone: &TimeZone) -> Verdict {
+pub(crate) fn pause(local: &Local, survey: &Survey, now: Timestamp) -> Verdict {
     let Some(pause) = &survey.pause else {
         return Verdict::ok("pause", "the cluster is not paused");
     };
     let until = pause.as_ref().ok().and_then(|pause| pause.until.as_deref());
     Verdict {
         changes_at: until.and_then(instant).map(rfc3339),
-        ..refused(Refusal::Paused, paused_text(pause, now, zone))
+        ..refused(
+            Refusal::Paused,
+            paused_text(pause, now, &zone(&local.config)),
+        )
     }
 }
 
-pub(crate) fn cooldown(survey: &Survey, now: Timestamp, zone: &TimeZone) -> Verdict {
+pub(crate) fn cooldown(local: &Local, survey: &Survey, now: Timestamp) -> Verdict {
     match &survey.cooldown {
         None => Verdict::ok("cooldown", "the cluster does not cool down"),
         Some(Ok(cooldown)) => Verdict {
             changes_at: instant(&cooldown.until).map(rfc3339),
-            ..refused(Refusal::Cooldown, cooldown_text(cooldown, now, zone))
+            ..refused(
+                Refusal::Cooldown,
+                cooldown_text(cooldown, now, &zone(&local.config)),
+            )
         },
         Some(Err(error)) => refused(Refusal::Cooldown, error.to_string()),
     }
