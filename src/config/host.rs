@@ -70,7 +70,10 @@ impl Host {
         let state = match id.as_str() {
             "" => "empty",
             "uninitialized" => "uninitialized",
-            _ => return Ok(identity::of_machine(&id)),
+            _ if is_machine_id(&id) => return Ok(identity::of_machine(&id)),
+            _ => {
+                "not 32 hexadecimal digits, or all of them 0, so that another machine may have the same"
+            }
         };
         Err(format!(
             "is not set and {} is {state}; {remedy}",
@@ -85,6 +88,11 @@ impl Host {
             .map(|folder| folder.join(name))
             .find(|path| path.is_file())
     }
+}
+
+/// As systemd reads one.
+fn is_machine_id(id: &str) -> bool {
+    id.len() == 32 && id.chars().all(|c| c.is_ascii_hexdigit()) && id.contains(|c| c != '0')
 }
 
 /// No name or id of a machine is longer.
@@ -134,7 +142,18 @@ mod tests {
     #[test]
     fn a_machine_without_identity_is_told_what_to_do() {
         let folder = tempfile::tempdir().unwrap();
-        for (content, expected) in [("", "is empty"), ("uninitialized\n", "is uninitialized")] {
+        let useless = "is not 32 hexadecimal digits";
+        for (content, expected) in [
+            ("", "is empty"),
+            ("uninitialized\n", "is uninitialized"),
+            ("abc\n", useless),
+            ("00000000000000000000000000000000\n", useless),
+            ("0123456789abcdef0123456789abcdeg\n", useless),
+            (
+                "0123456789abcdef0123456789abcdef\n0123456789abcdef0123456789abcdef\n",
+                useless,
+            ),
+        ] {
             let error = host(folder.path(), "a", content).machine_id().unwrap_err();
             assert!(
                 error.contains(expected) && error.contains("systemd-machine-id-setup"),
