@@ -89,7 +89,13 @@ fn endpoints(field: &Field<'_>, with_tls: Option<bool>) -> Option<Vec<String>> {
     let mut endpoints: Vec<String> = Vec::new();
     for (item, text) in items {
         match endpoint(text.trim(), with_tls) {
-            Ok(url) if endpoints.contains(&url) => item.warning(format!("{url} is listed twice")),
+            Ok(url)
+                if endpoints
+                    .iter()
+                    .any(|known| known.eq_ignore_ascii_case(&url)) =>
+            {
+                item.warning(format!("{url} is listed twice"));
+            }
             Ok(url) => endpoints.push(url),
             Err(why) => item.problem(why),
         }

@@ -12,15 +12,32 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
         .filter(|(distance, _)| *distance <= limit)
         .min_by_key(|(distance, _)| *distance);
     slip.map(|(_, candidate)| candidate)
-        .or_else(|| only_part(&name, &known))
+        .or_else(|| only(&known, |known| is_part(&name, known)))
+        .or_else(|| {
+            only(&known, |known| {
+                is_short_for(&name, known) || is_short_for(known, &name)
+            })
+        })
 }
 
-/// The one name that begins or ends with `part`.
-fn only_part<'a>(part: &str, known: &[&'a str]) -> Option<&'a str> {
-    let holds = |name: &&&str| part.len() >= 4 && (name.starts_with(part) || name.ends_with(part));
-    let mut holders = known.iter().filter(holds);
-    let only = holders.next()?;
-    holders.next().is_none().then_some(*only)
+/// The one name of which this is true.
+fn only<'a>(known: &[&'a str], is_it: impl Fn(&str) -> bool) -> Option<&'a str> {
+    let mut all = known.iter().filter(|name| is_it(name));
+    let only = all.next()?;
+    all.next().is_none().then_some(*only)
+}
+
+/// Whether `name` begins or ends with `part`.
+fn is_part(part: &str, name: &str) -> bool {
+    part.len() >= 4 && (name.starts_with(part) || name.ends_with(part))
+}
+
+/// `cmd` for `command`: begins alike, and its letters stand there in this order.
+fn is_short_for(short: &str, long: &str) -> bool {
+    let mut left = long.chars();
+    short.len() >= 3
+        && short.chars().next() == long.chars().next()
+        && short.chars().all(|letter| left.any(|it| it == letter))
 }
 
 /// Insertions, deletions, replacements and swaps of neighbours that turn one name into the other.
@@ -61,6 +78,11 @@ mod tests {
             ("node", None),
             ("password", None),
             ("x", None),
+            ("hlths", Some("health_script")),
+            ("running", Some("run")),
+            ("lk", None),
+            ("ode", None),
+            ("nid", Some("node_id")),
         ] {
             assert_eq!(nearest(typed, known), meant, "{typed}");
         }

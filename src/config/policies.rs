@@ -34,6 +34,11 @@ pub(super) fn cluster_policies(field: &Field<'_>) -> Option<ClusterPolicies> {
         forbid_if_only_fallback_left: map.field("forbid_if_only_fallback_left").bool(),
         fallback_nodes: fallback_nodes(&map.field("fallback_nodes")),
     };
+    if !policies.fallback_nodes.is_empty() && !policies.forbid_if_only_fallback_left {
+        map.field("fallback_nodes").warning(
+            "says nothing while forbid_if_only_fallback_left is false; set that to true, or remove the names",
+        );
+    }
     let least = min_healthy_fraction.map(|least| 1.0 / (1.0 - least));
     warn_of_many_members(&fraction, least);
     let least = policies.min_healthy_absolute;

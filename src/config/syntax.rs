@@ -15,6 +15,12 @@ const DEEPEST: usize = 64;
 /// Characters that mean something to YAML when a value begins with them.
 const SPECIAL: &[char] = &['*', '&', '%', '@', '`', '!', '|', '>', '?'];
 
+/// What comes with text that is copied from a page or typed with another key: YAML takes them for letters.
+const ODD_SPACES: &[char] = &[
+    '\u{a0}', '\u{2002}', '\u{2003}', '\u{2007}', '\u{2009}', '\u{200b}', '\u{202f}', '\u{2060}',
+    '\u{3000}', '\u{feff}',
+];
+
 const QUOTE: &str = "the text goes on behind a value; put the whole of it in quotes";
 const DIRECTIVE: &str =
     "a line that begins with % is no field; remove it, or put a value in quotes";
@@ -86,6 +92,15 @@ pub(super) fn before_parsing(text: &str) -> Result<(), SyntaxError> {
                 message: message.to_owned(),
             })
         };
+        let indent = shown.len() - shown.trim_start_matches([' ', '\t']).len();
+        let first = shown[indent..].chars().next();
+        if let Some(odd) = first.filter(|first| ODD_SPACES.contains(first)) {
+            let number = u32::from(odd);
+            let message = format!(
+                "the character U+{number:04X} in the indent only looks like a space; use plain spaces"
+            );
+            return refused(indent + 1, &message);
+        }
         if content && shown.starts_with('%') {
             return refused(1, DIRECTIVE);
         }

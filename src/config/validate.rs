@@ -189,7 +189,9 @@ fn boot_id_file(field: &Field<'_>) -> PathBuf {
 
 fn kill_switch_file(field: &Field<'_>) -> PathBuf {
     let file = field.path_or_default();
-    if let KillSwitch::Unknown(why) = kill_switch(&file) {
+    if file.is_dir() {
+        field.warning("this node can never reboot, because this is a folder; name a file");
+    } else if let KillSwitch::Unknown(why) = kill_switch(&file) {
         field.warning(format!(
             "this node cannot reboot while this cannot be checked: {why}; correct the path"
         ));
