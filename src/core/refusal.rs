@@ -156,6 +156,7 @@ impl Refusal {
             Refusal::Line(why) => format!("the line stands, because a reboot failed: {why}"),
             Refusal::Wave(why) => format!("members of lower waves go first: {why}"),
             Refusal::NotTurn(why) => format!("it is not this node's turn: {why}"),
+            Refusal::Etcd(why) if why.starts_with("etcd") => why.clone(),
             Refusal::Etcd(why) => format!("etcd: {why}"),
             Refusal::Lost(why) => format!("the place in the queue was lost: {why}"),
             Refusal::Aborted(why) => format!("the attempt was called off: {why}"),

@@ -52,6 +52,8 @@ fn each_refusal_has_its_label_its_exit_code_and_its_words() {
         assert_eq!(remedy.contains(' '), has_remedy, "{label}: {remedy}");
         assert_eq!(remedy.is_empty(), !has_remedy, "{label}: {remedy}");
     }
+    let away = "etcd is not reachable";
+    assert_eq!(Refusal::Etcd(away.to_owned()).text(), away);
 }
 
 /// A standing and a gate hold the sentence.

@@ -31,6 +31,7 @@ mod tasks;
 mod threads;
 
 use std::collections::VecDeque;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -42,6 +43,7 @@ use events::Events;
 use inbox::{Event, INBOX, Inbox};
 use lanes::Lanes;
 use observer::Observer;
+use rustix::process::geteuid;
 use take_over::Reading;
 use tasks::Tasks;
 
@@ -77,6 +79,13 @@ pub struct Start {
     pub dry_run: bool,
 }
 
+fn lock_remedy(why: ErrorKind, is_root: bool) -> &'static str {
+    match why {
+        ErrorKind::PermissionDenied if !is_root => "run it as root",
+        _ => "check run_dir",
+    }
+}
+
 /// Runs until the end and returns the exit code.
 pub fn run(config: Config, start: Start) -> u8 {
     let lock = match InstanceLock::acquire(&config.run_dir) {
@@ -86,7 +95,8 @@ pub fn run(config: Config, start: Start) -> u8 {
             return EXIT_ANOTHER_INSTANCE;
         }
         Err(error) => {
-            log::error!(event = "no_instance_lock"; "the instance lock cannot be taken: {error}; check run_dir");
+            let remedy = lock_remedy(error.kind(), geteuid().is_root());
+            log::error!(event = "no_instance_lock"; "the instance lock cannot be taken: {error}; {remedy}");
             return EXIT_FAILURE;
         }
     };

@@ -246,6 +246,17 @@ fn one_pass_ends_with_what_came_of_it() {
 }
 
 #[test]
+fn who_may_not_take_the_lock_is_told_to_be_root() {
+    for (why, is_root, remedy) in [
+        (ErrorKind::PermissionDenied, false, "run it as root"),
+        (ErrorKind::PermissionDenied, true, "check run_dir"),
+        (ErrorKind::ReadOnlyFilesystem, false, "check run_dir"),
+    ] {
+        assert_eq!(lock_remedy(why, is_root), remedy);
+    }
+}
+
+#[test]
 fn beside_another_instance_nothing_is_begun() {
     let lab = Lab::new();
     let (config, start) = lab.loaded(

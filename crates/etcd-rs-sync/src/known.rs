@@ -100,15 +100,14 @@ impl Known {
     /// Whether an answer came from the cluster that answered first. One from another says nothing of what stands in that one.
     ///
     /// # Errors
-    /// What is wrong, and what to do.
+    /// What is wrong.
     pub(crate) fn check_cluster(&self, answered: u64) -> Result<(), String> {
         let first = *self.cluster.get_or_init(|| answered);
         if answered == first {
             return Ok(());
         }
         Err(format!(
-            "it belongs to the etcd cluster {answered:x}, and {first:x} answered before: the endpoints must be members of one cluster; \
-             if the cluster was replaced on purpose, restart this program"
+            "it belongs to the etcd cluster {answered:x}, and {first:x} answered before"
         ))
     }
 }

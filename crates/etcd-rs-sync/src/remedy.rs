@@ -206,14 +206,7 @@ pub const REMEDIES: &[Remedy] = &[
         words: &[
             "asked for its version it answers HTTP 429",
             "asked for its version it answers HTTP 5",
-            "HTTP 502",
-            "HTTP 429 without a word",
-            "HTTP 503 without a word",
-            "HTTP 504 without a word",
-            // Pages; etcd itself sends none.
-            "HTTP 429: <",
-            "HTTP 503: <",
-            "HTTP 504: <",
+            "which is no answer of etcd",
         ],
         found: "a proxy that reaches no etcd, or passes no more requests on",
         todo: "check that the etcd behind the proxy runs, and look into the proxy's log",

@@ -25,6 +25,9 @@ mod code {
 /// What is said of a token that was made before a change of users, and of none at all.
 const STALE: [&str; 2] = ["revision of auth store is old", "user name is empty"];
 
+/// Of a status by which a proxy says that it reaches nobody: etcd gives a code with it.
+const NOT_ETCDS: &str = ", which is no answer of etcd";
+
 /// Whether any of these words are in the text.
 pub(crate) fn holds_any(text: &str, words: &[&str]) -> bool {
     words.iter().any(|words| text.contains(words))
@@ -85,10 +88,14 @@ pub(crate) fn classify(http_status: u16, refusal: Refusal, writes: bool) -> Erro
     if message.contains("etcdserver: no leader") {
         return Error::NoLeader { detail: message };
     }
+    let by = match http_status {
+        429 | 502..=504 if code == 0 => NOT_ETCDS,
+        _ => "",
+    };
     let said = match (http_status, message.as_str()) {
         (0, _) => format!("{message} (code {code})"),
-        (_, "") => format!("HTTP {http_status} without a word"),
-        _ => format!("HTTP {http_status}: {message}"),
+        (_, "") => format!("HTTP {http_status} without a word{by}"),
+        _ => format!("HTTP {http_status}{by}: {message}"),
     };
     if !certainly_without_effect(http_status, code) {
         return Error::OutcomeUnknown { detail: said };
@@ -230,6 +237,25 @@ mod tests {
                 assert_eq!(error.is_definite(), definite, "{status} {body}: {error:?}");
                 assert!(judged(status, body).is_definite(), "{status} {body}");
             }
+        }
+    }
+
+    /// Proxies say in pages, words of their own or none that they reach nobody; etcd gives a code.
+    #[test]
+    fn what_a_proxy_says_of_itself_comes_with_its_remedy() {
+        let proxy = "into the proxy's log";
+        for status in [429, 502, 503, 504] {
+            for body in [
+                "",
+                "<html>x</html>",
+                "no healthy upstream",
+                "{\"error\": \"x\"}",
+            ] {
+                let told = judged(status, body).to_string();
+                assert!(told.ends_with(proxy), "{told}");
+            }
+            let told = judged(status, r#"{"code":14,"message":"x"}"#).to_string();
+            assert!(!told.contains(proxy), "{told}");
         }
     }
 

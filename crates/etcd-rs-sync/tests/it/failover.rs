@@ -157,6 +157,8 @@ fn a_server_of_another_cluster_is_not_believed() {
         let why = "belongs to the etcd cluster";
         let read = etcd.range(Range::of(Keys::one("k"))).unwrap_err();
         assert!(read.to_string().contains(why), "{read}");
+        let remedies = read.to_string().matches("restart this program").count();
+        assert_eq!(remedies, 1, "{read}");
         // It was done, in the wrong place: whether it was in the right one is not to be learnt there.
         let write = eventually("a write at the other", || {
             let error = etcd.put(Put::new("k", "2", 0)).unwrap_err();
