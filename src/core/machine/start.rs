@@ -158,6 +158,8 @@ impl Machine {
         let phase = held.claim.phase;
         self.note(adopted(&held.claim, other_boot));
         self.held = Some(held);
+        // Where the host has no record, what it remembers from now on says so, too, until it is undone.
+        self.memory.begun = true;
         if other_boot {
             return self.go(State::Verifying(Verify::new(Outcome::Completed)));
         }

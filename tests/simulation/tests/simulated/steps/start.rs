@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use etcd_rs_sync::{Error, Reply, TxnReply};
-use reboot_coordinator::core::facts::ScriptOutcome;
-use reboot_coordinator::core::{Action, Input, Mode, Settings};
+use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
+use reboot_coordinator::core::{Action, Input, Mode, Reload, Settings};
 use reboot_coordinator::lock::record::encode;
 use reboot_coordinator::lock::{Claim, Phase};
-use simulation::by_hand::{Node, denied, ended, name, settings, time};
+use simulation::by_hand::{Node, denied, detector, ended, name, settings, time};
 
 const ONCE: Mode = Mode::Once {
     wait: Duration::ZERO,
@@ -383,4 +383,34 @@ fn passes_that_end_in_each_drain_leave_the_node_alone_for_long() {
         until.duration_since(time(node.now).wall).as_hours() >= 2,
         "{off:?}"
     );
+}
+
+/// How often it tried is no word that nothing is to be undone.
+#[test]
+fn a_host_that_lost_its_record_and_holds_its_claim_remembers_that_it_began() {
+    for reloads in [false, true] {
+        let mut node = Node::new(settings());
+        match reloads {
+            true => drop(node.until("reboot")),
+            false => until_holding(&mut node),
+        }
+        node.memory = None;
+        let mut node = node.followed_by(settings());
+        node.until_state(if reloads { "rebooting" } else { "holding" });
+        if reloads {
+            node.give(Input::Reload(Box::new(Reload {
+                settings: settings(),
+                drains_otherwise: false,
+                elsewhere: false,
+            })));
+            node.settle();
+        }
+        // Released and forgotten while its daemon is down.
+        node.delete("/r/claims/n0");
+        node.delete("/r/nodes/n0");
+        let mut node = node.followed_by(settings());
+        node.detectors = vec![detector(DetectorResult::Clear)];
+        node.until_state("idle");
+        assert!(node.done.contains(&"hook"), "{reloads}");
+    }
 }
