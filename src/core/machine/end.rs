@@ -24,6 +24,8 @@ const CALLED_OFF_PAUSE: Duration = Duration::from_secs(4 * 3600);
 impl Machine {
     /// Ends a pass: the node waits for the next one, `--once` exits.
     pub(super) fn block(&mut self, mut refusal: Refusal) {
+        // What it waited for before, in the queue or until a reload.
+        self.opens = None;
         let pause = match &mut refusal {
             // Nothing waits for etcd: the next look is soon enough.
             Refusal::Etcd(_) if self.judging.detected.is_some() => self.check_pause(),

@@ -6,7 +6,7 @@ use etcd_rs_sync::{Put, Request};
 use jiff::SignedDuration;
 use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
 use reboot_coordinator::core::windows::Windows;
-use reboot_coordinator::core::{Mode, Refusal, Settings};
+use reboot_coordinator::core::{Input, Mode, Refusal, Reload, Settings};
 use reboot_coordinator::lock::record::{History, decode, encode};
 use reboot_coordinator::lock::{Cooldown, Failure, FailureKind, Pause, Phase, RebootRequest};
 use simulation::by_hand::{Node, detector, settings, time, unknown};
@@ -400,4 +400,29 @@ fn a_node_looks_when_a_cooldown_or_a_pause_ends_before_its_next_check() {
         let soon = sooner && (50..54).contains(&waited);
         assert!(soon || !sooner && waited >= 590, "{ends_in:?} {waited}");
     }
+}
+
+/// What it waited for in the queue may be over long since.
+#[test]
+fn a_pause_that_ended_while_the_node_drained_does_not_cut_the_rest_after_it() {
+    let mut node = Node::new(settings());
+    let count = node.until_sending("queued");
+    node.pass(count);
+    let until = time(node.now).wall + SignedDuration::from_secs(50);
+    pause_until(&mut node, Some(until.to_string()));
+    node.settle();
+    assert!(node.said("blocked", "the network"));
+    node.delete("/r/pause");
+    node.give(Input::Reload(Box::new(Reload {
+        settings: settings(),
+        drains_otherwise: false,
+        elsewhere: false,
+    })));
+    let hook = node.until("hook");
+    node.now += Duration::from_secs(55);
+    node.hook = ScriptOutcome::Exited(1);
+    node.perform(hook);
+    node.hook = ScriptOutcome::Exited(0);
+    node.until_state("idle");
+    assert!(node.said("released", "the drain hook failed"));
 }
