@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::start::MAX_ATTEMPTS;
 use super::{Gates, Machine, Outcome, Stage, State, Verify};
 use crate::core::Refusal;
 use crate::core::settings::Mode;
@@ -238,10 +239,12 @@ impl Machine {
     }
 
     fn still_up(&self) -> String {
-        let made = self.attempts_made().max(1);
-        format!(
-            "never went down: {made} of 3 attempts led to no reboot; judges its gates and tries again"
-        )
+        // A process that has just started counts anew what the one before it held.
+        let led = match self.tries() {
+            0 => String::new(),
+            made => format!(": {made} of {MAX_ATTEMPTS} attempts led to no reboot"),
+        };
+        format!("never went down{led}; judges its gates and tries again")
     }
 
     fn proof_text(&self, verify: &Verify) -> String {

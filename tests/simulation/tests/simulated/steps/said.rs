@@ -128,6 +128,23 @@ fn a_node_that_never_goes_down_says_so_each_time() {
     let attempt = |it: &&Verdict| it.gate == "attempt";
     let attempt = node.machine.verdicts().iter().find(attempt).unwrap();
     assert_eq!(attempt.changes_at, None, "a command may still work");
+    // Three more after a restart.
+    let mut node = node.followed_by(settings());
+    let looks = "judges its gates and tries again";
+    let (before, after) = (
+        "never went down",
+        "never went down: 1 of 3 attempts led to no reboot",
+    );
+    assert_eq!(
+        sayings(&mut node, "holding")[..5],
+        [
+            "".to_owned(),
+            format!("retrying: {before}; {looks}"),
+            COMMAND.to_owned(),
+            format!("retrying: {after}; {looks}"),
+            COMMAND.to_owned(),
+        ]
+    );
 }
 
 /// Each look again at what it holds for would else be two writes.
