@@ -22,48 +22,11 @@ pub struct Domains {
 
 /// Why it is not the turn of a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Waits {
-    /// A domain is full.
-    Full {
-        /// The label.
-        label: String,
-        /// The value that the claims share.
-        value: String,
-        /// How many of them may be down at once.
-        limit: u32,
-        /// Whose older claims share it, or do not say.
-        who: Vec<String>,
-    },
-    /// Of the older claims as many could be down at once as the limit allows in all.
-    Many {
-        /// How many could be.
-        most: usize,
-        /// How many older claims there are.
-        older: usize,
-        /// The limit.
-        limit: u32,
-    },
-}
-
-impl Waits {
+pub struct Waits {
     /// What it waits for.
-    pub fn text(&self) -> String {
-        match self {
-            Waits::Full {
-                label,
-                value,
-                limit,
-                who,
-            } => format!(
-                "{label} {value} is full ({limit} at a time): {} before it",
-                who.join(", ")
-            ),
-            Waits::Many { most, older, .. } if most == older => format!("{older} before it"),
-            Waits::Many { most, older, limit } => format!(
-                "{older} before it, of which {most} could be down at once, and {limit} may be"
-            ),
-        }
-    }
+    pub text: String,
+    /// Whose older claims fill a domain of it, or do not say; `None` when it is how many could be down at once in all.
+    pub full: Option<Vec<String>>,
 }
 
 /// An older claim: whose it is, and what it says; `None` when it cannot be read.
@@ -84,27 +47,26 @@ impl Domains {
     /// # Errors
     /// What it waits for. The answer to the same question can only become yes while older claims go away.
     pub fn turn(&self, limit: u32, older: &[Older<'_>]) -> Result<(), Waits> {
-        let full = self.limits.iter().find_map(|(label, limit)| {
+        for (label, limit) in &self.limits {
             let who = self.sharers(label, older);
-            (who.len() >= size(*limit)).then(|| Waits::Full {
-                label: label.clone(),
-                value: self.labels.get(label).cloned().unwrap_or_default(),
-                limit: *limit,
-                who,
-            })
-        });
-        if let Some(full) = full {
-            return Err(full);
+            if who.len() >= size(*limit) {
+                let value = self.labels.get(label).map_or("", String::as_str);
+                let names = who.join(", ");
+                return Err(Waits {
+                    text: format!("{label} {value} is full ({limit} at a time): {names} before it"),
+                    full: Some(who),
+                });
+            }
         }
-        let most = self.most_at_once(older);
-        if most < size(limit) {
-            return Ok(());
-        }
-        Err(Waits::Many {
-            most,
-            older: older.len(),
-            limit,
-        })
+        let (most, older) = (self.most_at_once(older), older.len());
+        let text = match older {
+            _ if most < size(limit) => return Ok(()),
+            _ if most == older => format!("{older} before it"),
+            _ => format!(
+                "{older} before it, of which {most} could be down at once, and {limit} may be"
+            ),
+        };
+        Err(Waits { text, full: None })
     }
 
     /// Whose claims have its value of a label, or may have it.
@@ -165,7 +127,7 @@ mod tests {
 
     fn waits(own: &Domains, limit: u32, claims: &[Option<Domains>]) -> Option<String> {
         let waits = own.turn(limit, &older(claims)).err();
-        waits.map(|waits| waits.text())
+        waits.map(|waits| waits.text)
     }
 
     #[test]

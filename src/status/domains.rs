@@ -125,7 +125,7 @@ pub(crate) fn waits(survey: &Survey, place: usize) -> Option<String> {
         return None;
     }
     let waits = turn(&claim.domains, claim.limit, &survey.claims[..place]).err()?;
-    Some(waits.text())
+    Some(waits.text)
 }
 
 /// Whether it is the turn of a claim that says this, after these older claims; judged as the daemon judges it.

@@ -18,7 +18,6 @@ use super::table::{Tone, cell, folded, table};
 use super::text::{gate_table, part_rows};
 use super::times::{for_span, for_text, zone};
 use crate::core::{Refusal, Verdict, Word, policy};
-use crate::lock::domains::Waits;
 use crate::lock::outcome::Found;
 use crate::lock::record::Standing;
 use crate::lock::survey::Survey;
@@ -225,10 +224,7 @@ fn in_its_way(survey: &Survey, node: &str) -> Option<String> {
     let claim = survey.claims[place].1.claim.as_ref().ok()?;
     let older = &survey.claims[..place];
     let turn = domains::turn(&claim.domains, claim.limit, older).err()?;
-    let bears = |name: &String| match &turn {
-        Waits::Full { who, .. } => who.contains(name),
-        Waits::Many { .. } => true,
-    };
+    let bears = |name: &String| turn.full.as_ref().is_none_or(|who| who.contains(name));
     let (first, _) = older.iter().find(|it| bears(&it.0) && waits(it))?;
     Some(format!(
         "{first} keeps its turn until it may go; `reboot-coordinator release {first} --reason TEXT` takes that place, or request it urgently, too"

@@ -112,7 +112,7 @@ impl Queue {
         let older: Vec<Older<'_>> = older
             .map(|(key, place)| (node(key.as_str()), place.domains.as_ref()))
             .collect();
-        own.turn(limit, &older).map_err(|waits| waits.text())
+        own.turn(limit, &older).map_err(|waits| waits.text)
     }
 }
 

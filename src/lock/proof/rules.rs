@@ -111,8 +111,7 @@ impl Proof {
         let waits = claim.domains.turn(claim.limit, &older).err()?;
         let text = format!(
             "it committed before its turn, with max_concurrent_reboots {}: {}",
-            claim.limit,
-            waits.text()
+            claim.limit, waits.text
         );
         let older = older.iter().map(|(name, _)| (*name).to_owned());
         Some(("turn", older.collect(), text))

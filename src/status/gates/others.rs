@@ -41,8 +41,11 @@ pub(crate) fn turn(local: &Local, survey: &Survey, now: Timestamp) -> Verdict {
     };
     let why = match domains::turn(domains, local.config.max_concurrent_reboots, ahead) {
         Ok(()) => return Verdict::ok(NAME, format!("{own}; its turn is free")),
-        Err(full @ Waits::Full { .. }) => full.text(),
-        Err(many) => format!("{}: {}", many.text(), names(named(ahead))),
+        Err(Waits {
+            text,
+            full: Some(_),
+        }) => text,
+        Err(many) => format!("{}: {}", many.text, names(named(ahead))),
     };
     refused(Refusal::NotTurn, format!("{own}; {why}"))
 }
