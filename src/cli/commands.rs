@@ -8,6 +8,10 @@ use std::sync::LazyLock;
 pub struct CommandSpec {
     /// What is typed, with what may follow it besides flags.
     pub usage: &'static str,
+    /// Its first word.
+    pub name: &'static str,
+    /// What may follow it besides flags, as shown in help; empty for nothing.
+    pub operand: &'static str,
     /// One line of help.
     pub summary: &'static str,
     /// More help, in lines.
@@ -110,39 +114,30 @@ impl CommandSpec {
     fn of(entry: &'static str) -> CommandSpec {
         let (first, details) = entry.split_once('\n').unwrap_or((entry, ""));
         let (usage, summary) = first.split_once(" | ").unwrap_or_default();
+        let (name, operand) = usage.split_once(' ').unwrap_or((usage, ""));
         CommandSpec {
             usage,
+            name,
+            operand,
             summary,
             details,
         }
     }
 
-    /// What is typed.
-    pub fn name(&self) -> &'static str {
-        self.usage.split(' ').next().unwrap_or_default()
-    }
-
-    /// What may follow it besides flags, as shown in help; empty for nothing.
-    pub fn operand(&self) -> &'static str {
-        self.usage
-            .split_once(' ')
-            .map_or("", |(_, operand)| operand)
-    }
-
     /// Whether several words may follow the command.
     pub fn takes_many(&self) -> bool {
-        self.operand().contains("...")
+        self.operand.contains("...")
     }
 
     /// Whether a word has to follow the command.
     pub fn needs_operand(&self) -> bool {
-        !self.operand().is_empty() && !self.operand().starts_with('[')
+        !self.operand.is_empty() && !self.operand.starts_with('[')
     }
 }
 
 /// What the table says of a command.
 pub fn spec(name: &str) -> Option<&'static CommandSpec> {
-    COMMANDS.iter().find(|spec| spec.name() == name)
+    COMMANDS.iter().find(|spec| spec.name == name)
 }
 
 #[cfg(test)]
@@ -153,15 +148,11 @@ mod tests {
     #[test]
     fn every_command_is_in_the_table_once() {
         for (index, command) in COMMANDS.iter().enumerate() {
-            assert!(
-                COMMANDS[..index]
-                    .iter()
-                    .all(|it| it.name() != command.name())
-            );
+            assert!(COMMANDS[..index].iter().all(|it| it.name != command.name));
         }
         for name in FLAGS.iter().flat_map(|flag| &flag.commands) {
             assert!(spec(name).is_some(), "{name}");
         }
-        assert_eq!(COMMANDS[0].name(), "run");
+        assert_eq!(COMMANDS[0].name, "run");
     }
 }

@@ -8,6 +8,12 @@ use std::sync::LazyLock;
 pub struct FlagSpec {
     /// How it is typed: `-c, --config FILE`, where a letter and a value are for those that have one.
     pub usage: &'static str,
+    /// What may be typed after `-` instead.
+    pub short: Option<char>,
+    /// What is typed after `--`; its name.
+    pub long: &'static str,
+    /// What its value is called; `None` for a flag without one.
+    pub value: Option<&'static str>,
     /// One line of help.
     pub help: &'static str,
     /// The commands that take it; empty for all of them.
@@ -48,29 +54,17 @@ impl FlagSpec {
     fn of(line: &'static str) -> FlagSpec {
         let mut cells = line.split('|').map(str::trim);
         let mut next = || cells.next().unwrap_or_default();
+        let usage = next();
+        let (short, long) = usage.split_once("--").unwrap_or_default();
+        let mut words = long.split(' ');
         FlagSpec {
-            usage: next(),
+            usage,
+            short: short.chars().nth(1),
+            long: words.next().unwrap_or_default(),
+            value: words.next(),
             help: next(),
             commands: next().split_whitespace().collect(),
         }
-    }
-
-    /// What is typed after `--`; its name.
-    pub fn long(&self) -> &'static str {
-        let (_, long) = self.usage.split_once("--").unwrap_or_default();
-        long.split(' ').next().unwrap_or_default()
-    }
-
-    /// What may be typed after `-` instead.
-    pub fn short(&self) -> Option<char> {
-        let (short, _) = self.usage.split_once(", ")?;
-        short.chars().last()
-    }
-
-    /// What its value is called; `None` for a flag without one.
-    pub fn value(&self) -> Option<&'static str> {
-        let (_, long) = self.usage.split_once("--")?;
-        long.split_once(' ').map(|(_, value)| value)
     }
 
     /// Whether it goes with a command.
@@ -92,15 +86,15 @@ mod tests {
     fn no_flag_can_be_mistaken_for_another() {
         for (index, flag) in FLAGS.iter().enumerate() {
             for other in &FLAGS[..index] {
-                assert!(flag.long() != other.long());
-                assert!(flag.short().is_none() || flag.short() != other.short());
+                assert!(flag.long != other.long);
+                assert!(flag.short.is_none() || flag.short != other.short);
             }
         }
     }
 
     #[test]
     fn the_default_configuration_is_the_documented_one() {
-        let config = FLAGS.iter().find(|flag| flag.long() == "config").unwrap();
+        let config = FLAGS.iter().find(|flag| flag.long == "config").unwrap();
         assert!(config.help.contains(DEFAULT_CONFIG));
     }
 }

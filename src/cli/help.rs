@@ -11,13 +11,13 @@ pub fn text(topic: Option<&CommandSpec>) -> String {
     let Some(spec) = topic else {
         return in_general();
     };
-    let (name, summary, usage) = (spec.name(), spec.summary, spec.usage);
+    let (name, summary, usage) = (spec.name, spec.summary, spec.usage);
     let mut text = format!("{name}: {summary}\n\nUsage: reboot-coordinator {usage} [FLAGS]\n");
     if !spec.details.is_empty() {
         let _ = write!(text, "\n{}\n", spec.details);
     }
     text.push_str("\nFlags:\n");
-    for flag in flags_of(spec.name()) {
+    for flag in flags_of(spec.name) {
         line(&mut text, &left(flag), flag.help);
     }
     text
@@ -46,7 +46,7 @@ fn in_general() -> String {
 }
 
 fn left(flag: &FlagSpec) -> String {
-    let indent = flag.short().map_or("    ", |_| "");
+    let indent = flag.short.map_or("    ", |_| "");
     format!("{indent}{}", flag.usage)
 }
 
@@ -64,7 +64,7 @@ mod tests {
         let help = text(None);
         for command in COMMANDS.iter() {
             assert!(
-                help.contains(&format!("\n  {}", command.name())) && help.contains(command.summary),
+                help.contains(&format!("\n  {}", command.name)) && help.contains(command.summary),
                 "{help}"
             );
         }
@@ -81,12 +81,12 @@ mod tests {
         for command in COMMANDS.iter() {
             let help = text(Some(command));
             for flag in FLAGS.iter() {
-                let takes = flags_of(command.name()).any(|own| own.long() == flag.long());
+                let takes = flags_of(command.name).any(|own| own.long == flag.long);
                 assert_eq!(
-                    help.contains(&format!("--{} ", flag.long())),
+                    help.contains(&format!("--{} ", flag.long)),
                     takes,
                     "{}: {help}",
-                    flag.long()
+                    flag.long
                 );
             }
         }

@@ -35,7 +35,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
     line.operands.drain(..line.operands.len().min(1));
     let room = match command {
         Some(spec) if spec.takes_many() => usize::MAX,
-        Some(spec) if !spec.operand().is_empty() => 1,
+        Some(spec) if !spec.operand.is_empty() => 1,
         Some(_) | None => 0,
     };
     if let Some(word) = line.operands.get(room) {
@@ -47,11 +47,11 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
     };
     // Both answer before anything else is judged, so that they can be added to any command line.
     let command = if line.has("help") {
-        Command::Help(topic.or(command).filter(|spec| spec.name() != "help"))
+        Command::Help(topic.or(command).filter(|spec| spec.name != "help"))
     } else {
         let version = spec("version").filter(|_| line.has("version"));
         let spec = version.or(command).ok_or("a command is missing")?;
-        line.check_flags_of(spec.name())?;
+        line.check_flags_of(spec.name)?;
         own(spec, topic, &line)?
     };
     Ok(Invocation {
@@ -73,7 +73,7 @@ fn count(text: &OsStr) -> Result<usize, String> {
 fn operand<'a>(spec: &CommandSpec, line: &'a Line) -> Result<&'a OsStr, String> {
     match line.operands.first() {
         None if spec.needs_operand() => {
-            let (command, operand) = (spec.name(), spec.operand());
+            let (command, operand) = (spec.name, spec.operand);
             Err(format!(
                 "`{command}` needs a {operand}: reboot-coordinator {command} {operand}"
             ))
@@ -88,7 +88,7 @@ type Topic = Option<&'static CommandSpec>;
 /// The command with its own flags and its operands.
 fn own(spec: &CommandSpec, topic: Topic, line: &Line) -> Result<Command, String> {
     let operand = operand(spec, line)?;
-    Ok(match spec.name() {
+    Ok(match spec.name {
         "run" => Command::Run {
             mode: mode(line)?,
             dry_run: line.has("dry-run"),
@@ -142,7 +142,7 @@ fn command(word: &OsStr) -> Result<&'static CommandSpec, String> {
     if let Some(spec) = spec(&word) {
         return Ok(spec);
     }
-    let names = || COMMANDS.iter().map(|spec| spec.name());
+    let names = || COMMANDS.iter().map(|spec| spec.name);
     let hint = match nearest(&word, names()) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("known are {}", names().collect::<Vec<_>>().join(", ")),

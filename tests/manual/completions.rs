@@ -23,8 +23,8 @@ pub(crate) fn script(shell: &str) -> String {
     }
     for flag in FLAGS.iter() {
         let spelling = match shell {
-            "fish" => format!(" -l {} ", flag.long()),
-            _ => format!("--{}", flag.long()),
+            "fish" => format!(" -l {} ", flag.long),
+            _ => format!("--{}", flag.long),
         };
         assert!(script.contains(&spelling), "{shell}: {spelling}");
     }
@@ -32,20 +32,20 @@ pub(crate) fn script(shell: &str) -> String {
 }
 
 fn command_names() -> Vec<&'static str> {
-    COMMANDS.iter().map(|spec| spec.name()).collect()
+    COMMANDS.iter().map(|spec| spec.name).collect()
 }
 
 /// Which names may follow a command.
 fn names_for(spec: &CommandSpec) -> Option<&'static str> {
-    match spec.name() {
+    match spec.name {
         "release" => Some("claims"),
-        _ => spec.operand().contains("NODE").then_some("nodes"),
+        _ => spec.operand.contains("NODE").then_some("nodes"),
     }
 }
 
 /// What may follow a command besides flags, when it can be listed.
 fn operands(spec: &CommandSpec) -> String {
-    match spec.operand() {
+    match spec.operand {
         "[COMMAND]" => command_names().join(" "),
         "SHELL" => SHELLS.map(|(name, _)| name).join(" "),
         _ => String::new(),
@@ -54,21 +54,21 @@ fn operands(spec: &CommandSpec) -> String {
 
 /// A flag as typed, long and short.
 fn spellings(flag: &FlagSpec) -> Vec<String> {
-    let short = flag.short().map(|letter| format!("-{letter}"));
-    std::iter::once(format!("--{}", flag.long()))
+    let short = flag.short.map(|letter| format!("-{letter}"));
+    std::iter::once(format!("--{}", flag.long))
         .chain(short)
         .collect()
 }
 
 fn takes_file(flag: &FlagSpec) -> bool {
-    flag.value() == Some("FILE")
+    flag.value == Some("FILE")
 }
 
 /// The spellings of the flags with a value for which `which` holds, as a pattern of `case`.
 fn pattern(which: impl Fn(&FlagSpec) -> bool) -> String {
     let flags = FLAGS
         .iter()
-        .filter(|flag| flag.value().is_some() && which(flag));
+        .filter(|flag| flag.value.is_some() && which(flag));
     flags.flat_map(spellings).collect::<Vec<_>>().join("|")
 }
 
@@ -76,7 +76,7 @@ fn pattern(which: impl Fn(&FlagSpec) -> bool) -> String {
 fn bash_cases() -> String {
     let mut cases = String::new();
     let words = |spec: &CommandSpec, more: String| {
-        let flags = flags_of(spec.name()).flat_map(spellings);
+        let flags = flags_of(spec.name).flat_map(spellings);
         let words: Vec<String> = flags.chain(Some(more)).filter(|w| !w.is_empty()).collect();
         words.join(" ")
     };
@@ -85,7 +85,7 @@ fn bash_cases() -> String {
     let _ = writeln!(cases, "        '') words='{first}' ;;");
     for spec in COMMANDS.iter() {
         let words = words(spec, operands(spec));
-        let _ = writeln!(cases, "        {}) words='{words}' ;;", spec.name());
+        let _ = writeln!(cases, "        {}) words='{words}' ;;", spec.name);
     }
     cases
 }
@@ -98,7 +98,7 @@ fn bash() -> String {
         let those = COMMANDS
             .iter()
             .filter(move |spec| names_for(spec) == Some(which));
-        those.map(|spec| spec.name()).collect::<Vec<_>>().join("|")
+        those.map(|spec| spec.name).collect::<Vec<_>>().join("|")
     };
     let (nodes, claims) = (asked("nodes"), asked("claims"));
     format!(
@@ -147,18 +147,18 @@ fn zsh() -> String {
     let mut commands = String::new();
     let mut cases = String::new();
     for spec in COMMANDS.iter() {
-        let (name, summary) = (spec.name(), quoted(spec.summary));
+        let (name, summary) = (spec.name, quoted(spec.summary));
         let _ = writeln!(commands, "        '{name}:{summary}'");
-        let flags: Vec<String> = flags_of(spec.name()).flat_map(zsh_flag).collect();
+        let flags: Vec<String> = flags_of(spec.name).flat_map(zsh_flag).collect();
         let named = names_for(spec).map(|which| format!("_reboot_coordinator_{which}"));
         let action = named.as_deref().unwrap_or(" ");
         let operand = match operands(spec) {
-            list if !list.is_empty() => format!(" '1:{}:({list})'", spec.operand()),
-            _ if spec.operand().is_empty() => String::new(),
+            list if !list.is_empty() => format!(" '1:{}:({list})'", spec.operand),
+            _ if spec.operand.is_empty() => String::new(),
             _ if spec.takes_many() => {
-                format!(" '*:{}:{action}'", spec.operand().trim_matches(['[', ']']))
+                format!(" '*:{}:{action}'", spec.operand.trim_matches(['[', ']']))
             }
-            _ => format!(" '1:{}:{action}'", spec.operand()),
+            _ => format!(" '1:{}:{action}'", spec.operand),
         };
         let _ = writeln!(
             cases,
@@ -166,7 +166,7 @@ fn zsh() -> String {
             flags.join(" \\\n            ")
         );
     }
-    let first: Vec<String> = flags_of(COMMANDS[0].name()).flat_map(zsh_flag).collect();
+    let first: Vec<String> = flags_of(COMMANDS[0].name).flat_map(zsh_flag).collect();
     let first = first.join(" \\\n        ");
     format!(
         "#compdef reboot-coordinator\n\
@@ -185,7 +185,7 @@ fn zsh() -> String {
 
 fn zsh_flag(flag: &FlagSpec) -> Vec<String> {
     let help = quoted(&flag.help.replace('[', r"\[").replace(']', r"\]"));
-    let value = match flag.value() {
+    let value = match flag.value {
         None => String::new(),
         Some(name) if takes_file(flag) => format!(":{name}:_files"),
         Some(name) => format!(":{name}: "),
@@ -205,7 +205,7 @@ fn fish() -> String {
                     complete -c reboot-coordinator -f\n"
         .to_owned();
     for spec in COMMANDS.iter() {
-        let (name, summary) = (spec.name(), fish_quoted(spec.summary));
+        let (name, summary) = (spec.name, fish_quoted(spec.summary));
         let _ = writeln!(
             text,
             "complete -c reboot-coordinator -n __fish_use_subcommand -a {name} -d '{summary}'"
@@ -239,15 +239,15 @@ fn fish_flag(flag: &FlagSpec) -> String {
     let seen = format!("__fish_seen_subcommand_from {}", names.join(" "));
     let when = if names.is_empty() {
         String::new()
-    } else if flag.commands.contains(&COMMANDS[0].name()) {
+    } else if flag.commands.contains(&COMMANDS[0].name) {
         format!(" -n '{seen}; or __fish_use_subcommand'")
     } else {
         format!(" -n '{seen}'")
     };
     let short = flag
-        .short()
+        .short
         .map_or_else(String::new, |letter| format!(" -s {letter}"));
-    let value = match flag.value() {
+    let value = match flag.value {
         None => "",
         Some(_) if takes_file(flag) => " -r -F",
         Some(_) => " -x",
@@ -255,6 +255,6 @@ fn fish_flag(flag: &FlagSpec) -> String {
     let help = fish_quoted(flag.help);
     format!(
         "complete -c reboot-coordinator{when} -l {}{short}{value} -d '{help}'",
-        flag.long()
+        flag.long
     )
 }

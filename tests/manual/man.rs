@@ -148,11 +148,11 @@ const EXAMPLES: &[(&str, &str)] = &[
 fn synopsis(page: &mut Page) {
     page.section("SYNOPSIS");
     for command in COMMANDS.iter() {
-        let mut line = format!(".B reboot\\-coordinator {}\n", escaped(command.name()));
-        if !command.operand().is_empty() {
-            let _ = writeln!(line, ".I {}", escaped(command.operand()));
+        let mut line = format!(".B reboot\\-coordinator {}\n", escaped(command.name));
+        if !command.operand.is_empty() {
+            let _ = writeln!(line, ".I {}", escaped(command.operand));
         }
-        for flag in flags_of(command.name()).filter(|flag| !flag.commands.is_empty()) {
+        for flag in flags_of(command.name).filter(|flag| !flag.commands.is_empty()) {
             let _ = writeln!(line, "[{}]", flag_tag(flag));
         }
         let _ = writeln!(line, ".br");
@@ -161,17 +161,17 @@ fn synopsis(page: &mut Page) {
 }
 
 fn command_entry(page: &mut Page, command: &CommandSpec) {
-    let operand = match command.operand() {
+    let operand = match command.operand {
         "" => String::new(),
         operand => format!(" {}", italic(operand)),
     };
-    let tag = format!("{}{operand}", bold(command.name()));
+    let tag = format!("{}{operand}", bold(command.name));
     page.tagged(&tag, &sentence(command.summary));
     let details: Vec<&str> = command.details.lines().map(str::trim).collect();
     if !details.is_empty() {
         let _ = writeln!(page.0, ".IP\n{}", escaped(&details.join(" ")));
     }
-    let flags: Vec<&FlagSpec> = flags_of(command.name())
+    let flags: Vec<&FlagSpec> = flags_of(command.name)
         .filter(|flag| !flag.commands.is_empty())
         .collect();
     if flags.is_empty() {
@@ -210,13 +210,13 @@ fn sentence(text: &str) -> String {
 }
 
 fn flag_tag(flag: &FlagSpec) -> String {
-    let short = flag.short().map_or_else(String::new, |letter| {
+    let short = flag.short.map_or_else(String::new, |letter| {
         format!("{}, ", bold(&format!("-{letter}")))
     });
     let value = flag
-        .value()
+        .value
         .map_or_else(String::new, |name| format!(" {}", italic(name)));
-    format!("{short}{}{value}", bold(&format!("--{}", flag.long())))
+    format!("{short}{}{value}", bold(&format!("--{}", flag.long)))
 }
 
 #[cfg(test)]

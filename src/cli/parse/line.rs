@@ -32,15 +32,15 @@ impl Line {
                     continue;
                 }
                 Arg::Long(name) => flags
-                    .find(|flag| flag.long() == name)
+                    .find(|flag| flag.long == name)
                     .ok_or_else(|| unknown_flag(name, &line.operands))?,
                 Arg::Short(letter) => flags
-                    .find(|flag| flag.short() == Some(letter))
+                    .find(|flag| flag.short == Some(letter))
                     .ok_or_else(|| format!("unknown flag -{letter}"))?,
             };
             let value = flag
-                .value()
-                .map(|name| value_of(flag.long(), name, &mut parser));
+                .value
+                .map(|name| value_of(flag.long, name, &mut parser));
             line.flags.push((flag, value.transpose()?));
         }
         Ok(line)
@@ -55,19 +55,16 @@ impl Line {
         let homes: Vec<String> = homes.map(|name| format!("`{name}`")).collect();
         Err(format!(
             "--{} does not belong to `{}`, but to {}",
-            flag.long(),
+            flag.long,
             command,
             homes.join(", ")
         ))
     }
 
     fn given(&self, long: &str) -> Option<&(&FlagSpec, Option<OsString>)> {
-        debug_assert!(FLAGS.iter().any(|flag| flag.long() == long), "{long}");
+        debug_assert!(FLAGS.iter().any(|flag| flag.long == long), "{long}");
         // The last one wins, so that a wrapper's default can be overridden.
-        self.flags
-            .iter()
-            .rev()
-            .find(|(flag, _)| flag.long() == long)
+        self.flags.iter().rev().find(|(flag, _)| flag.long == long)
     }
 
     pub(super) fn has(&self, long: &str) -> bool {
@@ -143,7 +140,7 @@ fn value_of(long: &str, name: &str, parser: &mut Parser) -> Result<OsString, Str
 fn flag_in(word: &OsStr) -> Option<String> {
     let long = word.to_str()?.strip_prefix("--")?;
     let name = long.split('=').next()?;
-    let known = FLAGS.iter().any(|flag| flag.long() == name);
+    let known = FLAGS.iter().any(|flag| flag.long == name);
     known.then(|| format!("--{long}"))
 }
 
@@ -151,7 +148,7 @@ fn flag_in(word: &OsStr) -> Option<String> {
 fn unknown_flag(name: &str, operands: &[OsString]) -> String {
     let command = operands.first().map(|word| word.to_string_lossy());
     let goes = |flag: &&FlagSpec| command.as_ref().is_none_or(|it| flag.is_of(it));
-    let known = FLAGS.iter().filter(goes).map(|flag| flag.long());
+    let known = FLAGS.iter().filter(goes).map(|flag| flag.long);
     match nearest(name, known) {
         Some(near) => format!("unknown flag --{name}; did you mean --{near}?"),
         None => format!("unknown flag --{name}"),

@@ -328,19 +328,15 @@ fn a_value_that_looks_like_a_flag_is_joined_to_its_own() {
 
 #[test]
 fn every_command_of_the_table_is_its_own() {
-    for spec in COMMANDS.iter().filter(|spec| spec.name() != "help") {
-        let operand = match spec.operand() {
+    for spec in COMMANDS.iter().filter(|spec| spec.name != "help") {
+        let operand = match spec.operand {
             "SHELL" => "bash",
             "" => "",
             _ => "node-a",
         };
-        let reason = ["release", "go-on", "reset-budget"].contains(&spec.name());
+        let reason = ["release", "go-on", "reset-budget"].contains(&spec.name);
         let reason = if reason { "--reason why" } else { "" };
-        let parsed = line(&format!("{} {operand} {reason}", spec.name())).unwrap();
-        assert!(
-            !matches!(parsed.command, Command::Help(_)),
-            "{}",
-            spec.name()
-        );
+        let parsed = line(&format!("{} {operand} {reason}", spec.name)).unwrap();
+        assert!(!matches!(parsed.command, Command::Help(_)), "{}", spec.name);
     }
 }
