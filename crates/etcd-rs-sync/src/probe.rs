@@ -43,6 +43,8 @@ pub fn probe(options: &Options) -> Result<Probe, Error> {
     let at = |error: std::io::Error| Error::NotSent {
         detail: match error.kind() {
             std::io::ErrorKind::TimedOut => format!("{url}: no connection in time"),
+            // So a read says that its time is over.
+            std::io::ErrorKind::WouldBlock => format!("{url}: no answer in time"),
             _ => format!("{url}: {error}"),
         },
     };

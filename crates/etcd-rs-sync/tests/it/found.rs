@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use etcd_rs_sync::{
-    Client, Compare, Error, Etcd, Keys, Options, Put, Range, TlsOptions, Txn, remedies,
+    Client, Compare, Error, Etcd, Keys, Options, Put, Range, TlsOptions, Txn, probe, remedies,
 };
 use etcd_test_server::{Action, Builder, Cluster, Proxy, Rule, Tls, old_versions};
 use rcgen::{
@@ -100,6 +100,17 @@ fn put(url: &str, tls: Option<TlsOptions>) -> Error {
     (options.tls, options.timeout) = (tls, Duration::from_secs(2));
     let etcd = Client::new(options).unwrap();
     etcd.put(Put::new("k", "v", 0)).unwrap_err()
+}
+
+/// A load balancer takes connections that it can hand to nobody.
+#[test]
+fn a_probe_says_of_a_handshake_that_nobody_answers_that_it_was_not_answered() {
+    let balancer = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut options = Options::new([format!("https://{}", balancer.local_addr().unwrap())]);
+    options.tls = Some(Authority::new("ca").trusted());
+    options.timeout = Duration::from_millis(200);
+    let found = probe(&options).unwrap();
+    is("silent", found.certificate.unwrap().unwrap_err());
 }
 
 /// The most telling row, and that the error tells what to do.
