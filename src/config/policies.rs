@@ -164,13 +164,13 @@ pub(super) fn warn_of_a_limit_never_reached(
     }
 }
 
-/// A check that is rarer than a window is long looks at most once in it.
-pub(super) fn warn_of_rare_checks(field: &Field<'_>, check_interval: Duration, windows: &Windows) {
+/// What is rarer than a window is long comes at most once in it.
+pub(super) fn warn_of_rare_checks(field: &Field<'_>, pause: Duration, windows: &Windows) {
     let longest = windows.longest(Timestamp::now());
-    if let Some(longest) = longest.filter(|longest| *longest < check_interval) {
+    if let Some(longest) = longest.filter(|longest| *longest < pause) {
         field.warning(format!(
-            "{} is longer than the longest window, {} s; a detector that fails once or a place that is taken then costs the whole window; use less",
-            check_interval.as_secs_f64(),
+            "{} is longer than the longest window, {} s; what fails, or a place that is taken, then costs the whole window; use less",
+            pause.as_secs_f64(),
             longest.as_secs()
         ));
     }

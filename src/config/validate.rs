@@ -80,8 +80,12 @@ fn fit_together(top: &Field<'_>, config: &Config) {
         policies::warn_of_a_limit_never_reached(&field, config.max_concurrent_reboots, policies);
     }
     if let Some(windows) = &config.windows {
-        let field = top.field("check_interval_sec");
-        policies::warn_of_rare_checks(&field, config.check_interval, windows);
+        for (name, pause) in [
+            ("check_interval_sec", config.check_interval),
+            ("backoff_max_sec", config.backoff_max),
+        ] {
+            policies::warn_of_rare_checks(&top.field(name), pause, windows);
+        }
     }
 }
 
