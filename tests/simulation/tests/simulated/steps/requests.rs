@@ -76,7 +76,7 @@ fn a_request_that_another_boot_has_satisfied_is_deleted_and_said_to_be() {
 #[test]
 fn a_request_that_cannot_be_seen_is_a_detector_that_cannot_tell() {
     let failed = DetectorResult::Failed("why".to_owned());
-    let what = "could not tell whether an operator requests a reboot: etcd does not say whether there is one";
+    let what = "etcd: etcd does not say whether there is one";
     // Where the host's own detectors ask for nothing it is etcd that has to be repaired.
     for (result, expected) in [
         (DetectorResult::Clear, Refusal::Etcd(unknown().to_string())),
