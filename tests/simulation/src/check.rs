@@ -220,6 +220,7 @@ impl World {
         self.check.claims[node] = Some(Standing {
             create: kv.create_revision,
             claim: claim.clone(),
+            modified: kv.mod_revision,
             holder: host,
             granted,
             written_at: self.now,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reboot_coordinator::core::machine::Stage;
+use reboot_coordinator::core::machine::{Entry, Stage};
 use reboot_coordinator::core::{Hook, State, Ticket};
 use reboot_coordinator::lock::Phase;
 
@@ -244,6 +244,8 @@ impl World {
                 .is_some_and(|held| held.create == place.create)
         };
         let relies = match machine.state() {
+            // A late copy of a join may have made a place that says the same as the claim which is to take it over.
+            State::Entering(Entry::TakeOver(seen), _) if seen.modified == place.modified => false,
             State::Entering(_, claim) => **claim == place.claim,
             State::Counting | State::Queued | State::TakingAway(_) => holds(),
             State::Gates(gates) => {

@@ -13,7 +13,9 @@ pub struct Standing {
     pub create: i64,
     /// The claim.
     pub claim: Claim,
-    /// When it was last written.
+    /// The revision that wrote it last.
+    pub modified: i64,
+    /// When that was.
     pub written_at: Time,
     /// The machine that wrote it.
     pub holder: usize,
