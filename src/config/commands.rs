@@ -22,7 +22,7 @@ pub(super) fn reboot_command(field: &Field<'_>, host: &Host) -> Option<Vec<Strin
     let words = words(field, host, &[])?;
     if let Some((at, why)) = no_reboot(&argv(&words)) {
         let item = words.get(at).map_or(field, |(item, _)| item);
-        item.warning(format!("{why}: the node keeps its claim and stops the line; use a command that boots a kernel, such as reboot or kexec"));
+        item.warning(format!("{why}: the node keeps its claim and stops the line; use a command that boots a kernel at once, such as reboot or kexec"));
     }
     Some(argv(&words))
 }
@@ -55,6 +55,8 @@ fn no_reboot(argv: &[String]) -> Option<(usize, &'static str)> {
             ("suspend" | "hibernate" | "hybrid-sleep" | "suspend-then-hibernate", _) => {
                 "a host that sleeps keeps its kernel and its boot id"
             }
+            ("shutdown", _) if behind.clone().any(is_time) => LATER,
+            (name, _) if name.starts_with("when=") => LATER,
             ("shutdown", _) if !behind.any(|word| has(word, 'r') || word == "--reboot") => {
                 "shutdown without -r leaves the host down until somebody starts it"
             }
@@ -65,6 +67,14 @@ fn no_reboot(argv: &[String]) -> Option<(usize, &'static str)> {
         };
         Some((*at, why))
     })
+}
+
+const LATER: &str = "a reboot at a time of its own may come when the window is closed";
+
+/// `hh:mm`, as shutdown takes it.
+fn is_time(word: &str) -> bool {
+    let parts = word.split_once(':');
+    parts.is_some_and(|(hour, minute)| hour.parse::<u8>().is_ok() && minute.parse::<u8>().is_ok())
 }
 
 /// A program of the operator's, with its limit. It has these variables beside those that all have.
