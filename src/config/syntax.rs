@@ -92,15 +92,6 @@ pub(super) fn before_parsing(text: &str) -> Result<(), SyntaxError> {
                 message: message.to_owned(),
             })
         };
-        let indent = shown.len() - shown.trim_start_matches([' ', '\t']).len();
-        let first = shown[indent..].chars().next();
-        if let Some(odd) = first.filter(|first| ODD_SPACES.contains(first)) {
-            let number = u32::from(odd);
-            let message = format!(
-                "the character U+{number:04X} in the indent only looks like a space; use plain spaces"
-            );
-            return refused(indent + 1, &message);
-        }
         if content && shown.starts_with('%') {
             return refused(1, DIRECTIVE);
         }
@@ -132,6 +123,29 @@ pub(super) fn before_parsing(text: &str) -> Result<(), SyntaxError> {
         }
     }
     Ok(())
+}
+
+/// The first line that begins with one, which is a mistake where no text of several lines stands.
+pub(super) fn odd_indent(text: &str) -> Option<SyntaxError> {
+    (1..).zip(text.split('\n')).find_map(|(line, shown)| {
+        let rest = shown.trim_start_matches([' ', '\t']);
+        let number = u32::from(rest.chars().next().filter(is_odd_space)?);
+        Some(SyntaxError {
+            place: Some((line, shown.len() - rest.len() + 1)),
+            message: format!(
+                "the character U+{number:04X} in the indent only looks like a space; use plain spaces"
+            ),
+        })
+    })
+}
+
+/// Whether a word begins with one: the parser took the indent for a part of it. A text of several lines may.
+pub(super) fn is_oddly_indented(word: &str) -> bool {
+    !word.contains('\n') && word.starts_with(ODD_SPACES)
+}
+
+fn is_odd_space(letter: &char) -> bool {
+    ODD_SPACES.contains(letter)
 }
 
 /// The parser's error with our words, at the place where the mistake begins.

@@ -4,7 +4,9 @@ use std::{fmt, mem};
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::syntax::{SyntaxError, before_parsing, explained, place_behind};
+use super::syntax::{
+    SyntaxError, before_parsing, explained, is_oddly_indented, odd_indent, place_behind,
+};
 use super::tree::{Node, Place, Value};
 
 /// Parses one document. The keys of a map are those of the file, duplicates included, so that they can be reported instead of one of
@@ -12,11 +14,26 @@ use super::tree::{Node, Place, Value};
 pub(super) fn parse(text: &str, at: &Place) -> Result<Node, SyntaxError> {
     before_parsing(text)?;
     let parser = || serde_yaml::Deserializer::from_str(text);
-    let explain = |error| explained(text, &error);
+    let odd = odd_indent(text);
+    let explain = |error| odd_indent(text).unwrap_or_else(|| explained(text, &error));
     let mut node = Parsed(at, false).deserialize(parser()).map_err(explain)?;
     Located(&mut node).deserialize(parser()).map_err(explain)?;
     node.at = at.clone();
-    Ok(node)
+    match odd {
+        Some(odd) if has_odd_indent(&node.value) => Err(odd),
+        _ => Ok(node),
+    }
+}
+
+fn has_odd_indent(value: &Value) -> bool {
+    match value {
+        Value::Text(text) => is_oddly_indented(text),
+        Value::List(items) => items.iter().any(|item| has_odd_indent(&item.value)),
+        Value::Map(entries) => entries
+            .iter()
+            .any(|(key, node)| is_oddly_indented(key) || has_odd_indent(&node.value)),
+        _ => false,
+    }
 }
 
 /// A second pass over what was parsed: in which line each entry stands, and how numbers are written. The parser turns `0x1f` into 31,
