@@ -81,9 +81,8 @@ fn orders(text: &str) -> Vec<String> {
 fn without_zone(text: &str) -> Option<(&str, &str)> {
     let at = text
         .rfind(char::is_whitespace)
-        .map(|at| at + 1)
         .or_else(|| text.ends_with('Z').then(|| text.len() - 1))?;
-    let zone = &text[at..];
+    let zone = text[at..].trim_start();
     let is_name = zone.contains('/')
         || zone.starts_with(['+', '-'])
         || zone.len() <= 5 && zone.bytes().all(|byte| byte.is_ascii_uppercase());
