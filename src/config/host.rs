@@ -90,9 +90,12 @@ impl Host {
     }
 }
 
-/// As systemd reads one.
+/// As systemd reads one, or with the dashes of `uuidgen`, which hosts without systemd have.
 fn is_machine_id(id: &str) -> bool {
-    id.len() == 32 && id.chars().all(|c| c.is_ascii_hexdigit()) && id.contains(|c| c != '0')
+    let parts: Vec<usize> = id.split('-').map(str::len).collect();
+    let shaped = [&[32][..], &[8, 4, 4, 4, 12]].contains(&parts.as_slice());
+    let mut digits = id.chars().filter(|c| *c != '-');
+    shaped && digits.clone().all(|c| c.is_ascii_hexdigit()) && digits.any(|c| c != '0')
 }
 
 /// No name or id of a machine is longer.
@@ -149,6 +152,7 @@ mod tests {
             ("abc\n", useless),
             ("00000000000000000000000000000000\n", useless),
             ("0123456789abcdef0123456789abcdeg\n", useless),
+            ("01234567-89ab-cdef-0123456789abcdef\n", useless),
             (
                 "0123456789abcdef0123456789abcdef\n0123456789abcdef0123456789abcdef\n",
                 useless,
@@ -166,6 +170,8 @@ mod tests {
                 .as_deref(),
             Ok("fcc73eb3b76a4e28a0c80e1b1fc245f4")
         );
+        let dashed = host(folder.path(), "a", "01234567-89ab-cdef-0123-456789abcdef\n");
+        assert!(dashed.machine_id().is_ok());
         let mut gone = host(folder.path(), "a", "abc");
         gone.machine_id_file = folder.path().join("nothing");
         assert!(gone.machine_id().unwrap_err().contains("cannot be read"));
