@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use etcd_rs_sync::Error;
+use etcd_rs_sync::{Error, Reply};
 use reboot_coordinator::core::facts::DetectorResult;
 use reboot_coordinator::core::{Action, Hook, Input, Reload, Settings};
 use reboot_coordinator::lock::record::encode;
@@ -127,6 +127,45 @@ fn a_claim_that_a_copy_of_the_running_machine_commits_is_not_taken_for_that_of_a
     copy_claims(&mut node, "boot-1", Phase::Draining);
     node.pass(count);
     refuses(node);
+}
+
+/// From when on this process uses etcd is known through its reloads, and anew of each cluster.
+#[test]
+fn a_claim_that_a_copy_of_the_running_machine_made_before_a_reload_or_elsewhere_is_not_taken_over()
+{
+    for elsewhere in [false, true] {
+        let mut node = Node::new(of_boot("boot-1"));
+        node.detectors = vec![detector(DetectorResult::Clear)];
+        if elsewhere {
+            let (ticket, request) = node.until_sending("starting");
+            let mut reply = node.etcd.apply(0, &request);
+            if let Ok(Reply::Txn(txn)) = &mut reply {
+                (txn.header.cluster_id, txn.header.revision) = (2, 1_000_000);
+            }
+            node.answer(ticket, reply);
+        }
+        node.until_state("idle");
+        let copies = |node: &mut Node| copy_claims(node, "boot-1", Phase::Rebooting);
+        if !elsewhere {
+            copies(&mut node);
+        }
+        node.give(Input::Reload(Box::new(Reload {
+            settings: of_boot("boot-1"),
+            drains_otherwise: false,
+            elsewhere,
+        })));
+        if elsewhere {
+            node.until_state("idle");
+            copies(&mut node);
+            node.detectors = vec![simulation::by_hand::asks("kernel")];
+        }
+        while node.exit.is_none() {
+            let action = node.next_action();
+            assert_ne!(action_name(&action), "reboot", "{elsewhere}");
+            node.perform(action);
+        }
+        assert!(node.said("name_taken", "another program made it"));
+    }
 }
 
 #[test]
