@@ -7,6 +7,9 @@ use crate::clock::Clock;
 use crate::ledger::{Kind, Ledger, Line, What};
 use crate::{STAMP_ERROR, Verdict, node_of};
 
+/// How long a request of a host that is gone may be on its way, in seconds: what a daemon waits for an answer here.
+const ON_ITS_WAY: f64 = 1.5;
+
 /// Judges all acts.
 pub(crate) fn judge(ledger: &Ledger, spans: &[Span], clock: &Clock, verdict: &mut Verdict) {
     for line in &ledger.lines {
@@ -227,7 +230,9 @@ fn proved(span: &Span, spans: &[Span], ledger: &Ledger, clock: &Clock, verdict: 
     let certain = |line: &Line| line.at + STAMP_ERROR < next;
     let down = lines.iter().rposition(|line| {
         certain(line)
-            && matches!(&line.what, What::Down { node, boot, .. } if node_of(node) == span.node && *boot == span.boot)
+            && matches!(&line.what, What::Down { node, boot, asked } if node_of(node) == span.node && *boot == span.boot
+                // The release of an attempt that was called off arrives all the same when its host loses power behind it.
+                && (*asked || until - line.at > ON_ITS_WAY))
     });
     let drained = lines.iter().rposition(|line| {
         certain(line)

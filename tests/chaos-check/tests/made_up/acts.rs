@@ -181,6 +181,31 @@ fn a_drain_that_is_called_off_needs_a_proof_of_health_and_a_failed_command_does_
 }
 
 #[test]
+fn a_release_that_was_on_its_way_when_its_host_lost_power_is_proved_by_what_came_before() {
+    for (healthy, lost, accused) in [
+        ("good", 2.9, false),
+        ("bad", 2.9, true),
+        ("good", 1.0, true),
+    ] {
+        let mut story = Story::new(1, "a");
+        story
+            .need(0.1, "a")
+            .claim(0.2, "a", "draining", 1)
+            .line(0.6, "a drain a-1")
+            .line(0.7, "a undrain a-1")
+            .line(0.8, &format!("a health-{healthy} a-1"))
+            .line(lost, "a down a-1 lost-power")
+            .gone(3.0, "a");
+        let what = story.accused();
+        assert_eq!(
+            what.iter().any(|it| it.starts_with("P3")),
+            accused,
+            "{lost} {what:?}"
+        );
+    }
+}
+
+#[test]
 fn a_drain_of_the_next_attempt_is_not_charged_to_the_claim_before() {
     // Of the first claim nothing says that it did not end as late as 4.0, though its successor may be as early as 2.9.
     let called_off = |proof: bool| {
