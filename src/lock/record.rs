@@ -260,11 +260,10 @@ pub struct History {
 }
 
 impl History {
-    /// An entry of an attempt that had this claim, but for how it ended.
+    /// An entry of an attempt that had this claim, but for whose it was and how it ended.
     pub fn of(claim: &Claim) -> History {
         History {
             v: RECORD_VERSION,
-            node: claim.node.clone(),
             reasons: claim.reasons.clone(),
             since: claim.since.clone(),
             committed_at: claim.committed_at.clone(),

@@ -265,6 +265,20 @@ fn the_gates_read_claims_as_far_as_they_are_asked_for() {
     assert_eq!(read(vec![claims()]), Ok((down.to_vec(), false)));
     let members = vec![vec![], vec![], claims()];
     assert_eq!(read(members), Ok((down.to_vec(), true)));
+    // What is no claim and took the place of one, where the answer was cut.
+    for (more, displaced) in [(false, 0), (true, 2)] {
+        let foreign = ["x/1", "x/2"].map(|below| kv(&format!("ns/rc/claims/{below}"), ""));
+        let Reply::Txn(mut txn) = answer(true, vec![Vec::new(); 7]) else {
+            unreachable!("it is a txn");
+        };
+        txn.replies.push(OpReply::Range(RangeReply {
+            kvs: [claims(), foreign.to_vec()].concat(),
+            more,
+            ..RangeReply::default()
+        }));
+        let read = outcome::gate_read(Reply::Txn(txn), &keys).unwrap();
+        assert_eq!(read.displaced, displaced);
+    }
     assert!(read(vec![vec![], vec![]]).is_err());
 }
 
@@ -287,6 +301,47 @@ fn the_oldest_claims_are_asked_for_in_the_order_of_the_queue() {
         ..Range::of(Span::prefix("ns/rc/claims/"))
     };
     assert_eq!(*range, oldest);
+}
+
+/// Below the name there may be another group, and each machine that was refused another name says so there.
+#[test]
+fn a_member_is_forgotten_with_the_machines_that_were_refused_its_name_and_no_others() {
+    let refused = ["a", "b"].map(|node| standing(Standing::REFUSED, node, "m2"));
+    let txn = operator::forget(&keys(), "a", &refused);
+    let gone = |key: &str| {
+        txn.success
+            .contains(&Op::Delete(Delete::of(Span::one(key))))
+    };
+    assert!(gone("ns/rc/standing/a/m2") && gone("ns/rc/nodes/a"));
+    assert!(!gone("ns/rc/standing/b/m2"));
+}
+
+#[test]
+fn a_former_registration_is_gone_when_its_answer_says_so() {
+    let text = json!({"v": 1, "node": "a", "node_id": "m", "version": "1", "budget_used": 1});
+    let former = vec![(
+        4,
+        decode::<NodeRecord>(text.to_string().as_bytes()).unwrap(),
+    )];
+    let nested = |succeeded, reads: Vec<Vec<KeyValue>>| match answer(succeeded, reads) {
+        Reply::Txn(txn) => OpReply::Txn(txn),
+        other => panic!("{other:?}"),
+    };
+    let kept = |succeeded, replies| {
+        let txn = TxnReply {
+            succeeded,
+            replies,
+            ..TxnReply::default()
+        };
+        !outcome::refused(&Reply::Txn(txn), former.clone()).is_empty()
+    };
+    let stands = || vec![vec![kv("ns/rc/nodes/a", text.to_string())]];
+    assert!(!kept(true, vec![nested(true, vec![])]));
+    assert!(kept(true, vec![nested(false, stands())]));
+    assert!(!kept(true, vec![nested(false, vec![vec![]])]));
+    assert!(kept(true, vec![]), "nothing is known of it");
+    // What was refused as a whole has done nothing.
+    assert!(kept(false, vec![nested(true, vec![])]));
 }
 
 /// In a long queue the answer would else be all claims, at each joining node.

@@ -69,6 +69,7 @@ fn a_reboot_that_cleared_the_requirement_makes_the_budget_whole_and_any_other_do
             (history.outcome.as_str(), history.detail.as_str()),
             ("completed", detail)
         );
+        assert!(history.ended_at >= history.since && history.node == "n0");
         let said = (used == 0).then_some(Refusal::NotRequired);
         assert_eq!(node.machine.view().refusal, said, "it is looked at once");
         let released = node.last("released");
@@ -168,12 +169,17 @@ fn a_drain_whose_undo_hook_is_no_longer_in_the_file_is_told_of_once() {
 
 #[test]
 fn a_mark_whose_answer_was_lost_is_recognized_and_one_that_somebody_rewrote_is_adopted() {
-    for (rewritten, next) in [(false, "detect"), (true, "etcd")] {
+    for (rewritten, next) in [
+        (None, "detect"),
+        (Some(Phase::Rebooting), "etcd"),
+        (Some(Phase::Verifying), "etcd"),
+    ] {
         let mut node = rebooted(settings());
         let mark = node.until_sending("verifying");
-        if rewritten {
+        if let Some(phase) = rewritten {
             let other = Claim {
                 session: "another".to_owned(),
+                phase,
                 ..node.claim().unwrap()
             };
             node.put("/r/claims/n0", encode(&other));
@@ -207,11 +213,16 @@ fn a_node_that_is_not_healthy_keeps_its_claim_and_looks_again_later_each_time() 
     assert_eq!(node.claim(), None);
 }
 
-/// Its claim was released by an operator: others go.
+/// Its claim was released by an operator: others go. So they do where more than one may.
 #[test]
-fn a_node_that_is_not_healthy_says_whether_it_keeps_a_claim() {
-    for released in [false, true] {
+fn a_node_that_is_not_healthy_says_whether_it_keeps_a_claim_and_who_goes() {
+    for (released, limit) in [(false, 1), (false, 2), (true, 1)] {
         let mut node = rebooted(settings());
+        let claim = Claim {
+            limit,
+            ..node.claim().unwrap()
+        };
+        node.put("/r/claims/n0", encode(&claim));
         node.health = ScriptOutcome::Exited(1);
         if released {
             node.delete("/r/claims/n0");
@@ -220,7 +231,12 @@ fn a_node_that_is_not_healthy_says_whether_it_keeps_a_claim() {
             let health = node.until("health");
             node.perform(health);
         }
-        assert_eq!(node.said("not_healthy", "keeps its claim"), !released);
+        let keeps = |words| node.said("not_healthy", words) && !released;
+        assert_eq!(
+            keeps("keeps its claim and nobody else goes"),
+            limit == 1 && !released
+        );
+        assert_eq!(keeps("a place that nobody else gets"), limit == 2);
         assert_eq!(node.said("not_healthy", "it has no claim"), released);
     }
 }
@@ -495,6 +511,17 @@ fn a_drain_is_undone_though_etcd_is_gone_once_the_claim_says_that_its_node_is_ba
     node.pass(mark);
     let look = node.until_sending("verifying");
     node.answer(look.0, Err(unknown()));
+    assert_eq!(name(&node.next_action()), "hook");
+}
+
+/// One answer may be lost: while the undo runs the claim says how long that may take.
+#[test]
+fn a_drain_is_undone_though_etcd_does_not_take_the_mark_the_second_time() {
+    let mut node = rebooted(settings());
+    for _ in 0..2 {
+        let mark = node.until_sending("verifying");
+        node.answer(mark.0, Err(unknown()));
+    }
     assert_eq!(name(&node.next_action()), "hook");
 }
 

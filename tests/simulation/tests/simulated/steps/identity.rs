@@ -109,6 +109,8 @@ fn a_claim_that_a_copy_of_the_running_machine_commits_is_not_taken_for_that_of_a
         }
         assert_eq!(node.exit, Some(2));
         assert!(node.said("name_taken", "another program made it"));
+        let or = "two of these programs run on this one, with different run_dir";
+        assert!(node.said("name_taken", or));
         assert_eq!(node.claim().unwrap().session, "s");
         node
     };

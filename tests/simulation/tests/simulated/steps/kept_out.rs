@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use etcd_rs_sync::Request;
+use jiff::Timestamp;
 use reboot_coordinator::core::policy::Policies;
 use reboot_coordinator::core::{Action, Input, Settings, State};
 use reboot_coordinator::lock::record::{Report, decode, encode};
@@ -99,6 +100,9 @@ fn who_is_kept_out_by_a_failure_or_by_policies_takes_the_claim_away_in_time_and_
             .last();
         let entry: History = decode(&entry.unwrap().value).unwrap();
         assert_eq!((&*entry.node, &*entry.outcome), ("a", "taken-away"));
+        assert!(entry.detail.contains("hold_timeout_sec passed"));
+        assert!(entry.ended_at.parse::<Timestamp>().is_ok(), "{entry:?}");
+        assert_eq!(entry.by.as_deref(), Some("n0"));
         assert!(node.stands("/r/line/failed/a").is_none());
     }
     // Then it goes, and not in a dry run.
@@ -124,6 +128,18 @@ fn who_is_kept_out_by_a_failure_or_by_policies_takes_the_claim_away_in_time_and_
         let (stood, joined) = stands(&mut node, HOLD * 3);
         assert!(!joined && stood >= HOLD * 3, "{stood:?}");
     }
+}
+
+/// Nothing of that claim keeps it out.
+#[test]
+fn who_has_looked_at_a_claim_and_is_kept_out_by_something_else_leaves_it_alone() {
+    let mut node = Node::new(with_policies(impatient()));
+    node.elder("a", Phase::Rebooting);
+    node.until_state("idle");
+    assert!(node.said("blocked", "policy"));
+    node.kill_switch = Some("the file is there".to_owned());
+    let (stood, joined) = stands(&mut node, HOLD * 3);
+    assert!(!joined && stood >= HOLD * 3, "{stood:?}");
 }
 
 /// The time counts from when it was seen at its present revision.
@@ -152,6 +168,9 @@ fn a_node_that_policies_or_a_wave_keep_out_tells_of_one_that_does_not_come_back(
         }
         node.settle();
         assert!(node.said("reboot_failed", "a does not come back"));
+        let told = &node.stands("/r/line/failed/a").unwrap().value;
+        let told: Failure = decode(told).unwrap();
+        assert_eq!(told.by.as_deref(), Some("n0"));
     }
 }
 
@@ -177,7 +196,7 @@ fn an_answer_that_is_lost_ends_the_pass_as_what_closed_the_gate_would() {
             {
                 lost.push(kind(&request));
                 node.give(Input::Etcd(ticket, Err(unknown())));
-                assert_eq!(node.machine.view().state, "idle");
+                assert!(matches!(node.machine.state(), State::Idle(_)));
                 node.settle();
                 assert!(node.said("blocked", "a (not back"));
             }

@@ -7,7 +7,7 @@ use reboot_coordinator::core::facts::{DetectorReport, DetectorResult, ScriptOutc
 use reboot_coordinator::core::line::HaltScope;
 use reboot_coordinator::core::{Action, Mode, Settings};
 use reboot_coordinator::lock::record::{decode, encode};
-use reboot_coordinator::lock::{Claim, Failure, FailureKind, GoOn, Phase};
+use reboot_coordinator::lock::{Claim, Failure, FailureKind, GoOn, History, Phase};
 use simulation::by_hand::{Node, asks, detector, settings, time};
 
 fn two_may_go() -> Settings {
@@ -71,6 +71,10 @@ fn a_claim_that_names_another_node_than_its_key_is_told_by_the_key() {
         }
         let words = ["z does not come back", "took the claim of z away"];
         assert!(words.iter().any(|words| node.said(event, words)), "{event}");
+        let mut kept = node.etcd.pairs();
+        let entry = kept.find(|kv| kv.key.starts_with(b"/r/history/"));
+        let entry = entry.map(|kv| decode::<History>(&kv.value).unwrap().node);
+        assert_eq!(entry.as_deref(), hold_timeout.map(|_| "z"));
     }
 }
 

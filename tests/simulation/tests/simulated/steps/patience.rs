@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
-use reboot_coordinator::core::{Action, Hook, Input, Reload, Settings};
+use reboot_coordinator::core::{Action, Hook, Input, Reload, Settings, WatchEvent};
 use reboot_coordinator::lock::record::{RECORD_VERSION, Report, decode, encode};
 use reboot_coordinator::lock::{Claim, History, Phase};
 use simulation::by_hand::{Node, asks, detector, ended, settings};
@@ -75,6 +75,38 @@ fn a_node_that_reports_itself_healthy_keeps_its_claim_and_one_that_does_not_lose
         node.pass((ticket, request));
     }
     assert!(node.stands("/r/claims/a").is_some());
+}
+
+/// The watch of who waits tells that it moved.
+#[test]
+fn a_claim_that_moves_before_a_node_in_the_queue_has_all_its_time_again_and_no_more() {
+    let told_after = |moves_after: Option<Duration>| {
+        let mut node = Node::new(settings());
+        node.elder("a", Phase::Rebooting);
+        node.until_state("queued");
+        if let Some(after) = moves_after {
+            run(&mut node, after);
+            let (watch, ..) = node.watch.clone().unwrap();
+            let (key, value) = (
+                "/r/claims/a",
+                node.stands("/r/claims/a").unwrap().value.clone(),
+            );
+            let modified = node.put(key, value.clone());
+            node.give(Input::Watch(
+                watch,
+                WatchEvent::Written(key.into(), modified, value),
+            ));
+        }
+        let began = node.now;
+        while !node.said("reboot_failed", "a does not come back") {
+            let action = node.next_action();
+            node.perform(action);
+        }
+        node.now - began
+    };
+    let patience = told_after(None);
+    let again = told_after(Some(patience / 2));
+    assert!(again.abs_diff(patience).as_secs() < 5, "{again:?}");
 }
 
 #[test]

@@ -277,12 +277,19 @@ fn until_holding(node: &mut Node) {
 /// Whoever restarts the daemon may have mended what kept the host from going down.
 #[test]
 fn a_claim_that_was_committed_three_times_is_tried_again_after_a_restart() {
-    let mut node = Node::new(settings());
-    until_holding(&mut node);
-    assert_eq!(node.claim().unwrap().attempts, 3);
-    let mut node = node.followed_by(settings());
-    node.until("reboot");
-    assert_eq!(node.claim().unwrap().attempts, 4);
+    for (limit, others) in [(1, "nobody else goes"), (2, "nobody else gets its place")] {
+        let settings = || Settings {
+            max_concurrent_reboots: limit,
+            ..settings()
+        };
+        let mut node = Node::new(settings());
+        until_holding(&mut node);
+        assert!(node.said("holding", others));
+        assert_eq!(node.claim().unwrap().attempts, 3);
+        let mut node = node.followed_by(settings());
+        node.until("reboot");
+        assert_eq!(node.claim().unwrap().attempts, 4);
+    }
 }
 
 /// A machine container that shows the boot id of its host, or a soft reboot: nothing else ends it.
@@ -344,6 +351,16 @@ fn a_node_whose_daemon_ends_in_each_drain_is_left_alone_for_long() {
         node.until_state("idle");
         assert!(node.pause() >= Duration::from_secs(2 * 3600));
     }
+    // Once is no such row.
+    let mut node = Node::new(settings());
+    node.until("hook");
+    let mut node = node.followed_by(settings());
+    let drain = node.until("hook");
+    node.hook = ScriptOutcome::Exited(1);
+    node.perform(drain);
+    node.hook = ScriptOutcome::Exited(0);
+    node.until_state("idle");
+    assert!(node.pause() < Duration::from_secs(3600));
 }
 
 /// The same of passes, whose memory says that one attempt was called off, before those that they could not tell of.
