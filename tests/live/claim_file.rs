@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use etcd_test_server::{Action, Cluster, Gate, Proxy};
+use etcd_test_server::{Action, Gate, Proxy};
 
 use crate::host::{Host, wait};
 use crate::store::{Store, first_commit, is_commit};
@@ -22,8 +22,7 @@ fn wait_word(host: &Host, wanted: &str) {
 
 #[test]
 fn it_says_committed_from_before_the_commit_until_the_release() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let proxy = Proxy::new(cluster.client_address(0));
     let gate = Gate::new();
     proxy.rule(first_commit(Action::HoldUntil(gate.clone())));

@@ -61,8 +61,7 @@ fn a_commit_that_never_arrived_is_not_one_and_everything_is_judged_again() {
 
 #[test]
 fn a_commit_that_arrives_after_its_time_limit_is_fenced() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let (proxy, mut host) = behind(&cluster);
     let gate = Gate::new();
     proxy.rule(first_commit(Action::HoldUntil(gate.clone())));
@@ -89,8 +88,7 @@ fn a_commit_that_arrives_after_its_time_limit_is_fenced() {
 /// A commit that is known only after its permit's life: what the gates said is old by then.
 #[test]
 fn a_commit_that_is_settled_late_is_judged_again_before_the_drain() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let (proxy, host) = behind(&cluster);
     let mut host = host.with("etcd_timeout_sec", "1").with_hooks();
     let gate = Gate::new();
@@ -140,8 +138,7 @@ fn a_commit_without_quorum_is_settled_when_it_returns() {
 
 #[test]
 fn a_claim_deleted_and_made_again_before_the_commit_arrives_refuses_it() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let (proxy, mut host) = behind(&cluster);
     let gate = Gate::new();
     proxy.rule(first_commit(Action::HoldUntil(gate.clone())));
@@ -161,8 +158,7 @@ fn a_claim_deleted_and_made_again_before_the_commit_arrives_refuses_it() {
 
 #[test]
 fn a_pause_between_the_last_gate_and_the_commit_refuses_it() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let (proxy, mut host) = behind(&cluster);
     let gate = Gate::new();
     proxy.rule(first_commit(Action::HoldUntil(gate.clone())));
@@ -190,8 +186,7 @@ fn a_pause_between_the_last_gate_and_the_commit_refuses_it() {
 
 #[test]
 fn a_server_that_ignores_guards_is_refused() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     for (field, broken) in [("\"compare\"", "\"komparr\""), ("\"MOD\"", "\"VERSION\"")] {
         let (proxy, mut host) = behind(&cluster);
         proxy.rule(Rule::on(
@@ -210,8 +205,7 @@ fn a_server_that_ignores_guards_is_refused() {
 
 #[test]
 fn a_daemon_stopped_past_its_ttl_with_the_turn_in_hand_does_not_reboot() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut host = Host::new("node-a", &cluster.endpoints())
         .with("lock_ttl_sec", "4")
         .with("health_timeout_sec", "2");
@@ -233,8 +227,7 @@ fn a_daemon_stopped_past_its_ttl_with_the_turn_in_hand_does_not_reboot() {
 
 #[test]
 fn a_daemon_stopped_with_the_commit_on_its_way_does_not_reboot_without_its_claim() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let (proxy, host) = behind(&cluster);
     let mut host = host
         .with("lock_ttl_sec", "4")

@@ -4,7 +4,7 @@ use std::fs;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use etcd_test_server::{Cluster, HttpRequest, Proxy};
+use etcd_test_server::{HttpRequest, Proxy};
 
 use crate::host::Host;
 use crate::store::Store;
@@ -26,8 +26,7 @@ fn coordination(requests: &[HttpRequest]) -> Vec<String> {
 
 #[test]
 fn a_turn_and_a_reboot_cost_no_more_requests_than_agreed() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     store.claim_of_another("other");
     let proxy = Proxy::new(cluster.client_address(0));
     // As by default: it does not look again meanwhile.
@@ -67,8 +66,7 @@ fn threads(host: &Host) -> Vec<String> {
 
 #[test]
 fn a_thread_begins_with_what_it_is_for() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     store.claim_of_another("other");
     let mut host = Host::new("node-a", &cluster.endpoints());
     host.remove("required");

@@ -21,8 +21,7 @@ fn down(store: &Store) -> Vec<String> {
 
 #[test]
 fn never_two_of_a_rack_are_down_and_a_rack_that_waits_for_itself_holds_up_no_other() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let racks = ["a", "a", "a", "b", "b"];
     let names = ["a1", "a2", "a3", "b1", "b2"];
     let mut hosts: Vec<Host> = names
@@ -68,8 +67,7 @@ fn never_two_of_a_rack_are_down_and_a_rack_that_waits_for_itself_holds_up_no_oth
 /// A claim of a version that knows no labels counts against every rack.
 #[test]
 fn a_claim_that_says_no_rack_holds_up_every_rack() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut old = Host::new("old", &cluster.endpoints()).with("max_concurrent_reboots", "2");
     old.start();
     old.wait_until("the reboot command", || old.reboots() == 1);
@@ -91,8 +89,7 @@ fn a_claim_that_says_no_rack_holds_up_every_rack() {
 /// What a claim says of its rack stays: after a reload with another one the node joins again, at the end.
 #[test]
 fn a_node_that_is_moved_while_it_waits_joins_again() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let (mut first, mut moves) = (host(&cluster, "first", "a"), host(&cluster, "moves", "a"));
     first.start();
     first.wait_until("the reboot command", || first.reboots() == 1);

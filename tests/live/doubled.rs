@@ -19,8 +19,7 @@ fn doubling(cluster: &Cluster) -> Proxy {
 
 #[test]
 fn a_node_behind_it_reports_reboots_and_gives_its_claim_back() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let proxy = doubling(&cluster);
     let mut host = Host::new("node-a", &[proxy.url()])
         .with("min_reboot_interval_sec", "30")
@@ -40,8 +39,7 @@ fn a_node_behind_it_reports_reboots_and_gives_its_claim_back() {
 
 #[test]
 fn an_operator_behind_it_can_pause_and_release() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let proxy = doubling(&cluster);
     store.claim_of_another("other");
     let host = Host::new("node-a", &[proxy.url()]);

@@ -13,8 +13,7 @@ use crate::store::Store;
 
 #[test]
 fn nothing_is_committed_in_a_boot_that_is_not_the_one_of_the_host() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut host = Host::new("node-a", &cluster.endpoints());
     host.remove("required");
     host.start();
@@ -35,8 +34,7 @@ fn nothing_is_committed_in_a_boot_that_is_not_the_one_of_the_host() {
 
 #[test]
 fn a_marker_that_never_goes_away_is_one_reboot_and_then_a_refusal() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut host = Host::new("node-a", &cluster.endpoints())
         .with("metrics", "{enabled: true, listen: '127.0.0.1:0'}");
     host.start();
@@ -172,8 +170,7 @@ fn a_run_dir_that_was_lost_since_the_start_forbids_the_commit() {
 
 #[test]
 fn an_operator_lets_a_node_try_again_whose_reboot_did_not_help() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut host = Host::new("node-a", &cluster.endpoints());
     host.start();
     host.wait_until("the reboot command", || host.reboots() == 1);
@@ -193,8 +190,7 @@ fn an_operator_lets_a_node_try_again_whose_reboot_did_not_help() {
 
 #[test]
 fn a_health_script_that_hangs_with_a_grandchild_refuses_and_leaves_nothing() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut host = Host::new("node-a", &cluster.endpoints()).with("health_timeout_sec", "0.5");
     let script = host.path("hanging");
     let pid_file = host.path("grandchild");
@@ -229,8 +225,7 @@ fn a_health_script_that_hangs_with_a_grandchild_refuses_and_leaves_nothing() {
 
 #[test]
 fn once_leaves_only_what_it_says_of_itself_when_it_is_not_its_turn() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     store.claim_of_another("other");
     let mut host = Host::new("node-a", &cluster.endpoints());
     host.start_with(&["run", "--once"]);
@@ -244,8 +239,7 @@ fn once_leaves_only_what_it_says_of_itself_when_it_is_not_its_turn() {
 
 #[test]
 fn once_with_wait_gets_its_turn_when_it_comes() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     store.claim_of_another("other");
     let mut host = Host::new("node-a", &cluster.endpoints());
     host.start_with(&["run", "--once", "--wait", "1m"]);
@@ -303,8 +297,7 @@ fn once_says_by_its_exit_code_why_it_did_nothing() {
 
 #[test]
 fn a_cooldown_follows_a_completed_reboot_and_holds_the_next_node() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let cooling =
         |name: &str| Host::new(name, &cluster.endpoints()).with("min_reboot_interval_sec", "3");
     let (mut first, mut second) = (cooling("first"), cooling("second"));
@@ -323,8 +316,7 @@ fn a_cooldown_follows_a_completed_reboot_and_holds_the_next_node() {
 
 #[test]
 fn a_drain_that_fails_is_undone_and_the_claim_given_back() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut host = Host::new("node-a", &cluster.endpoints())
         .with_hooks()
         .with("backoff_min_sec", "60")
@@ -343,8 +335,7 @@ fn a_drain_that_fails_is_undone_and_the_claim_given_back() {
 
 #[test]
 fn a_kill_switch_that_appears_while_draining_calls_the_reboot_off() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut host = Host::new("node-a", &cluster.endpoints()).with_hooks();
     host.touch("block-drain");
     host.start();
@@ -359,8 +350,7 @@ fn a_kill_switch_that_appears_while_draining_calls_the_reboot_off() {
 
 #[test]
 fn a_reboot_command_that_fails_is_called_off_after_a_moment() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut host = Host::new("node-a", &cluster.endpoints())
         .with("reboot_timeout_sec", "2")
         .with("backoff_min_sec", "60")
@@ -375,8 +365,7 @@ fn a_reboot_command_that_fails_is_called_off_after_a_moment() {
 
 #[test]
 fn a_reboot_command_that_does_nothing_is_tried_again_and_then_the_line_stops() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut host = Host::new("node-a", &cluster.endpoints()).with("reboot_timeout_sec", "0.3");
     host.start();
     host.wait_event("holding");
@@ -394,8 +383,7 @@ fn a_reboot_command_that_does_nothing_is_tried_again_and_then_the_line_stops() {
 
 #[test]
 fn a_dry_run_does_everything_but_the_commit() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut host = Host::new("node-a", &cluster.endpoints()).with_hooks();
     host.start_with(&["run", "--dry-run"]);
     host.wait_event("dry_run");

@@ -37,8 +37,7 @@ fn count(host: &Host, event: &str) -> usize {
 
 #[test]
 fn a_health_script_that_hangs_is_not_healthy_and_its_turn_goes_to_the_next() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     store.claim_of_another("other");
     let mut first = member("first", &cluster, "script");
     let mut second = Host::new("second", &cluster.endpoints());

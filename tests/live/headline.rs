@@ -384,8 +384,7 @@ fn a_machine_with_a_claim_is_gone() {
 /// A host that makes passes by a timer is not silent between them.
 #[test]
 fn what_a_pass_came_to_stands_until_the_next_one() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut host = Host::new("timer", &cluster.endpoints());
     let other = Host::new("other", &cluster.endpoints());
     host.touch("disable");

@@ -1,15 +1,12 @@
 //! A failed reboot stops everybody else, whatever the limit.
 
-use etcd_test_server::Cluster;
-
 use crate::host::Host;
 use crate::store::Store;
 
 #[test]
 fn a_failed_reboot_stops_the_others_under_any_limit_until_an_operator_or_the_node_itself_ends_that()
 {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let host = |name: &str| {
         Host::new(name, &cluster.endpoints())
             .with("max_concurrent_reboots", "3")
@@ -56,8 +53,7 @@ fn a_failed_reboot_stops_the_others_under_any_limit_until_an_operator_or_the_nod
 /// The first never comes back. Whoever waits behind it says so once its claim has stood still for too long.
 #[test]
 fn a_node_that_never_comes_back_is_told_by_those_who_wait() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let host = |name: &str, limit: &str| {
         Host::new(name, &cluster.endpoints())
             .with("max_concurrent_reboots", limit)

@@ -104,8 +104,7 @@ fn address(cluster: &Cluster) -> Ipv4Addr {
 
 #[test]
 fn a_name_server_that_goes_away_costs_a_waiting_node_nothing() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let server = NameServer::start(address(&cluster));
     let Some(mut host) = by_name("node-a", &cluster, &[&server]) else {
         return;

@@ -27,8 +27,7 @@ pub(crate) fn healthy(store: &Store, node: &str) -> Option<bool> {
 
 #[test]
 fn a_report_is_written_when_it_changes_and_goes_away_with_its_node() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut hosts = members(&cluster, &["a", "b"], "{min_healthy_absolute: 1}");
     store.wait("both reports and standings", || {
         ["a", "b"].iter().all(|node| {
@@ -57,8 +56,7 @@ fn a_report_is_written_when_it_changes_and_goes_away_with_its_node() {
 
 #[test]
 fn too_few_healthy_members_refuse_and_enough_allow() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut hosts = members(&cluster, &["a", "b", "c", "d"], "{min_healthy_absolute: 2}");
     hosts[3].kill();
     hosts[2].touch("fail-monitor");
@@ -77,8 +75,7 @@ fn too_few_healthy_members_refuse_and_enough_allow() {
 
 #[test]
 fn a_member_that_is_gone_counts_until_it_is_forgotten() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let policies = "{min_healthy_fraction: 0.6}";
     let mut hosts = members(&cluster, &["a", "b", "c"], policies);
     hosts[2].kill();
@@ -95,8 +92,7 @@ fn a_member_that_is_gone_counts_until_it_is_forgotten() {
 
 #[test]
 fn three_may_hold_turns_but_the_policy_lets_only_two_go_down() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let names = ["a", "b", "c", "d", "e", "f"];
     let mut hosts: Vec<Host> = names
         .iter()

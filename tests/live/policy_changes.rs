@@ -38,8 +38,7 @@ fn forget(host: &Host, node: &str) {
 
 #[test]
 fn four_of_six_must_stay_healthy() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut hosts = members(&cluster, &SIX, "{min_healthy_absolute: 4}");
     dies(&mut hosts[5], &store);
     hosts[0].touch("required");
@@ -67,8 +66,7 @@ fn four_of_six_must_stay_healthy() {
 
 #[test]
 fn six_tenths_must_stay_healthy_and_who_is_forgotten_does_not_count() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut hosts = members(&cluster, &SIX, "{min_healthy_fraction: 0.6}");
     dies(&mut hosts[4], &store);
     dies(&mut hosts[5], &store);
@@ -113,8 +111,7 @@ fn two_recover(hosts: &[Host]) {
 
 #[test]
 fn a_policy_that_turns_false_in_the_queue_refuses_at_the_turn() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let hosts = four(&cluster);
     store.claim_of_another("other");
     hosts[0].touch("required");
@@ -131,8 +128,7 @@ fn a_policy_that_turns_false_in_the_queue_refuses_at_the_turn() {
 
 #[test]
 fn a_policy_that_turns_false_at_the_turn_refuses_before_the_commit() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let hosts = four(&cluster);
     hosts[0].touch("block-post-lock");
     hosts[0].touch("required");
@@ -149,8 +145,7 @@ fn a_policy_that_turns_false_at_the_turn_refuses_before_the_commit() {
 
 #[test]
 fn a_policy_that_turns_false_while_the_commit_travels_refuses_it() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let hosts = four(&cluster);
     let proxy = Proxy::new(cluster.client_address(0));
     let gate = Gate::new();

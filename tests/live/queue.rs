@@ -9,8 +9,7 @@ use crate::store::Store;
 
 #[test]
 fn a_node_reboots_once_comes_back_and_gives_its_claim_back() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut host = Host::new("node-a", &cluster.endpoints()).with_hooks();
     host.start();
     host.wait_event("rebooting");
@@ -41,8 +40,7 @@ fn a_node_reboots_once_comes_back_and_gives_its_claim_back() {
 #[test]
 fn no_more_than_the_limit_are_down_and_they_go_in_order() {
     for limit in 1..=3_usize {
-        let cluster = Cluster::single();
-        let store = Store::of(&cluster);
+        let (cluster, store) = Store::single();
         let mut hosts: Vec<Host> = (1..=5)
             .map(|n| {
                 Host::new(&format!("node-{n}"), &cluster.endpoints())
@@ -77,8 +75,7 @@ fn no_more_than_the_limit_are_down_and_they_go_in_order() {
 
 #[test]
 fn the_line_stops_behind_a_node_that_is_not_healthy_after_boot() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut first = Host::new("first", &cluster.endpoints());
     let mut second = Host::new("second", &cluster.endpoints());
     first.start();
@@ -101,8 +98,7 @@ fn the_line_stops_behind_a_node_that_is_not_healthy_after_boot() {
 
 #[test]
 fn a_claim_that_an_operator_deletes_frees_the_line() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     store.claim_of_another("gone");
     let mut host = Host::new("node-a", &cluster.endpoints());
     host.start();
@@ -114,8 +110,7 @@ fn a_claim_that_an_operator_deletes_frees_the_line() {
 
 #[test]
 fn a_claim_held_for_too_long_is_taken_away_and_the_history_says_so() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     store.claim_of_another("gone");
     // The claim does not say how long it may stand still, so that this node's own time counts.
     let mut host = Host::new("node-a", &cluster.endpoints())
@@ -129,8 +124,7 @@ fn a_claim_held_for_too_long_is_taken_away_and_the_history_says_so() {
 
 #[test]
 fn a_queued_claim_is_never_taken_away() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     store.put("/rc/claims/slow", &crate::store::claim("slow", "queued"));
     let mut host = Host::new("node-a", &cluster.endpoints()).with("hold_timeout_sec", "0.3");
     host.start();
@@ -149,8 +143,7 @@ fn a_queued_claim_is_never_taken_away() {
 
 #[test]
 fn far_back_in_the_queue_a_node_still_gets_its_turn() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     for n in 0..12 {
         store.claim_of_another(&format!("other-{n:02}"));
     }
@@ -170,8 +163,7 @@ fn far_back_in_the_queue_a_node_still_gets_its_turn() {
 
 #[test]
 fn a_watch_that_has_gone_silent_delays_a_turn_by_a_ttl_at_most() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     store.claim_of_another("other");
     let proxy = Proxy::new(cluster.client_address(0));
     // The first watch stands and tells nothing: it follows claims that nobody has.
@@ -192,8 +184,7 @@ fn a_watch_that_has_gone_silent_delays_a_turn_by_a_ttl_at_most() {
 
 #[test]
 fn an_etcd_that_restarts_while_a_node_waits_costs_it_nothing() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     store.claim_of_another("other");
     let mut host = Host::new("node-a", &cluster.endpoints());
     host.start();
@@ -225,8 +216,7 @@ fn tls_with_client_certificates_works_from_end_to_end() {
 
 #[test]
 fn an_idle_node_makes_no_revision() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut host = Host::new("node-a", &cluster.endpoints());
     host.remove("required");
     host.start();

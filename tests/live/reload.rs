@@ -23,8 +23,7 @@ impl Host {
 
 /// A node that waits behind another one.
 fn waiting() -> (Cluster, Store, Host) {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     store.claim_of_another("node-0");
     let mut host = Host::new("node-a", &cluster.endpoints()).with_hooks();
     host.start();
@@ -83,8 +82,7 @@ fn a_place_in_the_queue_is_kept_through_reloads_and_shows_the_new_limit() {
 
 #[test]
 fn what_a_reload_mends_takes_effect_at_once_while_a_node_proves_its_health() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut host = Host::new("node-a", &cluster.endpoints());
     host.start();
     host.wait_until("the reboot command", || host.reboots() == 1);
@@ -131,8 +129,7 @@ fn a_drain_that_hangs_is_stopped_for_the_hook_of_the_new_file() {
 #[test]
 fn a_name_or_key_that_is_loaded_during_the_drain_calls_the_attempt_off() {
     for (field, other) in [("lock_key", "/elsewhere"), ("node_name", "node-b")] {
-        let cluster = Cluster::single();
-        let store = Store::of(&cluster);
+        let (cluster, store) = Store::single();
         let mut host = Host::new("node-a", &cluster.endpoints()).with_hooks();
         host.touch("block-drain");
         host.start();
@@ -152,8 +149,7 @@ fn a_name_or_key_that_is_loaded_during_the_drain_calls_the_attempt_off() {
 
 #[test]
 fn a_dry_run_that_begins_during_the_drain_gives_the_claim_back() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut host = Host::new("node-a", &cluster.endpoints()).with_hooks();
     host.touch("block-drain");
     host.start();
@@ -168,8 +164,7 @@ fn a_dry_run_that_begins_during_the_drain_gives_the_claim_back() {
 
 #[test]
 fn mended_endpoints_are_used_at_once_before_the_first_answer_and_with_a_claim() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let nowhere = "[\"http://127.0.0.1:1\"]";
     let right = format!("{:?}", cluster.endpoints());
     let mut host = Host::new("node-a", &cluster.endpoints());
@@ -196,8 +191,7 @@ fn mended_endpoints_are_used_at_once_before_the_first_answer_and_with_a_claim() 
 /// After the boot the node would be in another cluster: its claim here would stop the line.
 #[test]
 fn endpoints_that_are_changed_and_not_reloaded_forbid_the_commit() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut host = Host::new("node-a", &cluster.endpoints()).with_hooks();
     host.touch("block-post-lock");
     host.start();

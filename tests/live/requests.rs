@@ -26,8 +26,7 @@ fn rebooted(host: &Host) {
 
 #[test]
 fn a_request_reboots_an_idle_node_once_and_leaves_its_budget_whole() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut host = idle("node-a", &cluster);
     host.start();
     host.wait_event("not_required");
@@ -56,8 +55,7 @@ fn a_request_reboots_an_idle_node_once_and_leaves_its_budget_whole() {
 
 #[test]
 fn a_node_that_looks_for_requests_writes_nothing() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut host = idle("node-a", &cluster).with("health_publish_interval_sec", "0.2");
     host.start();
     host.wait_event("not_required");
@@ -82,8 +80,7 @@ fn a_node_that_looks_for_requests_writes_nothing() {
 
 #[test]
 fn a_request_passes_the_same_gates_and_can_be_withdrawn() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut host = idle("node-a", &cluster);
     host.touch("disable");
     host.start();
@@ -109,8 +106,7 @@ fn a_request_passes_the_same_gates_and_can_be_withdrawn() {
 
 #[test]
 fn a_request_that_is_withdrawn_at_the_turn_is_not_committed() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut host = idle("node-a", &cluster);
     host.touch("block-post-lock");
     host.start();
@@ -129,8 +125,7 @@ fn a_request_that_is_withdrawn_at_the_turn_is_not_committed() {
 
 #[test]
 fn a_boot_of_another_cause_satisfies_a_request() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut host = idle("node-a", &cluster);
     host.touch("disable");
     host.start();
@@ -148,8 +143,7 @@ fn a_boot_of_another_cause_satisfies_a_request() {
 
 #[test]
 fn a_request_made_while_the_node_reboots_is_for_the_next_boot() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut host = Host::new("node-a", &cluster.endpoints());
     host.start();
     rebooted(&host);
@@ -164,8 +158,7 @@ fn a_request_made_while_the_node_reboots_is_for_the_next_boot() {
 
 #[test]
 fn requests_for_all_reboot_each_node_once_one_after_the_other() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut hosts: Vec<Host> = ["a", "b", "c"].map(|name| idle(name, &cluster)).into();
     for host in &mut hosts {
         host.start();
@@ -227,8 +220,7 @@ fn without_etcd_the_detector_is_unknown_and_says_so_once() {
 
 #[test]
 fn a_request_that_cannot_be_read_is_an_error_and_does_not_veto() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut host = idle("node-a", &cluster);
     store.put("/rc/requests/node-a", &json!({"v": 2}));
     host.start_with(&["run", "--once"]);
@@ -244,8 +236,7 @@ fn a_request_that_cannot_be_read_is_an_error_and_does_not_veto() {
 
 #[test]
 fn once_serves_a_request_too() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut host = idle("node-a", &cluster);
     operator(&host, &["request", "node-a"]);
     host.start_with(&["run", "--once"]);

@@ -1,6 +1,5 @@
 //! An etcd that is not what it was.
 
-use etcd_test_server::Cluster;
 use rustix::process::Signal;
 
 use crate::host::Host;
@@ -9,8 +8,7 @@ use crate::store::Store;
 /// The same flags, and so the same cluster id, but an empty store: claims of nodes that are down are gone with it.
 #[test]
 fn a_store_that_lost_its_data_reboots_nobody_until_the_daemon_is_restarted() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     // So that what the daemon itself writes to the empty store does not bring it back to where it was.
     for _ in 0..20 {
         store.put("/rc/other", &serde_json::json!({}));

@@ -20,8 +20,7 @@ fn a_crash_while_idle_leaves_nothing_to_adopt() {
 
 #[test]
 fn a_crash_in_the_queue_keeps_the_place_for_the_next_process() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     store.claim_of_another("other");
     let mut first = Host::new("first", &cluster.endpoints());
     first.start();
@@ -40,8 +39,7 @@ fn a_crash_in_the_queue_keeps_the_place_for_the_next_process() {
 
 #[test]
 fn a_crash_before_the_commit_costs_the_place_within_the_ttl() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut host = Host::new("node-a", &cluster.endpoints())
         .with("lock_ttl_sec", "4")
         .with("health_timeout_sec", "2");
@@ -74,8 +72,7 @@ fn a_crash_with_the_turn_in_hand_is_taken_up_and_every_gate_judged_again() {
 #[test]
 fn a_crash_with_a_commit_on_its_way_ends_well_whether_it_arrives_or_not() {
     for arrives in [true, false] {
-        let cluster = Cluster::single();
-        let store = Store::of(&cluster);
+        let (cluster, store) = Store::single();
         let proxy = Proxy::new(cluster.client_address(0));
         let gate = Gate::new();
         proxy.rule(first_commit(Action::HoldUntil(gate.clone())));
@@ -108,8 +105,7 @@ fn a_crash_with_a_commit_on_its_way_ends_well_whether_it_arrives_or_not() {
 
 #[test]
 fn a_crash_while_draining_drains_again_and_goes_on() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut host = Host::new("node-a", &cluster.endpoints()).with_hooks();
     host.touch("block-drain");
     host.start();
@@ -126,8 +122,7 @@ fn a_crash_while_draining_drains_again_and_goes_on() {
 
 #[test]
 fn a_crash_while_draining_is_undone_when_the_reboot_is_not_wanted_any_more() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut host = Host::new("node-a", &cluster.endpoints()).with_hooks();
     host.touch("block-drain");
     host.start();
@@ -144,8 +139,7 @@ fn a_crash_while_draining_is_undone_when_the_reboot_is_not_wanted_any_more() {
 
 #[test]
 fn a_crash_after_the_reboot_command_waits_for_the_reboot() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut host = Host::new("node-a", &cluster.endpoints());
     host.start();
     host.wait_event("reboot_command_done");
@@ -160,8 +154,7 @@ fn a_crash_after_the_reboot_command_waits_for_the_reboot() {
 
 #[test]
 fn a_crash_while_verifying_verifies_again() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut host = Host::new("node-a", &cluster.endpoints()).with_hooks();
     host.start();
     host.wait_until("the reboot command", || host.reboots() == 1);
@@ -179,8 +172,7 @@ fn a_crash_while_verifying_verifies_again() {
 
 #[test]
 fn a_queued_claim_of_an_earlier_boot_is_given_up() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut stale = claim("node-a", "queued");
     stale["boot_id"] = "some boot before".into();
     store.put("/rc/claims/node-a", &stale);
@@ -193,8 +185,7 @@ fn a_queued_claim_of_an_earlier_boot_is_given_up() {
 
 #[test]
 fn a_claim_taken_away_while_the_node_was_down_is_noticed_and_the_drain_undone() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut host = Host::new("node-a", &cluster.endpoints()).with_hooks();
     host.start();
     host.wait_until("the reboot command", || host.reboots() == 1);
@@ -237,8 +228,7 @@ fn a_second_daemon_on_the_same_host_is_refused() {
 
 #[test]
 fn a_claim_of_a_newer_program_is_left_alone() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut newer = claim("node-a", "rebooting");
     newer["v"] = 2.into();
     store.put("/rc/claims/node-a", &newer);

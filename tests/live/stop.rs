@@ -29,8 +29,7 @@ fn idle() {
 
 #[test]
 fn in_each_uncommitted_state_the_claim_is_given_up() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     for step in ["pre-lock", "post-lock"] {
         let mut host = Host::new("node-a", &cluster.endpoints());
         host.touch(&format!("block-{step}"));
@@ -57,8 +56,7 @@ fn in_each_uncommitted_state_the_claim_is_given_up() {
 
 #[test]
 fn with_a_commit_on_its_way_that_then_cannot_succeed() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let proxy = Proxy::new(cluster.client_address(0));
     let gate = Gate::new();
     proxy.rule(first_commit(Action::HoldUntil(gate.clone())));
@@ -74,8 +72,7 @@ fn with_a_commit_on_its_way_that_then_cannot_succeed() {
 
 #[test]
 fn while_etcd_does_not_answer() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     store.claim_of_another("other");
     let mut host = Host::new("node-a", &cluster.endpoints());
     host.start();
@@ -89,8 +86,7 @@ fn while_etcd_does_not_answer() {
 /// done so from the start as well as one that falls silent while the node waits.
 #[test]
 fn queued_behind_a_first_endpoint_that_is_silent() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     store.claim_of_another("other");
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
     let proxy = Proxy::new(cluster.client_address(0));
@@ -112,8 +108,7 @@ fn queued_behind_a_first_endpoint_that_is_silent() {
 
 #[test]
 fn in_each_committed_state_the_claim_stays_and_the_next_start_goes_on() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut host = Host::new("node-a", &cluster.endpoints()).with_hooks();
     host.touch("block-drain");
     host.start();
@@ -181,8 +176,7 @@ fn a_reload_takes_a_good_configuration_and_refuses_a_bad_one() {
 /// After the boot the node would look for its claim elsewhere, or not at all: the line would stop, and the drain never be undone.
 #[test]
 fn a_claim_that_the_next_start_would_not_find_is_not_committed() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut host = Host::new("node-a", &cluster.endpoints()).with_hooks();
     host.touch("block-post-lock");
     host.start();

@@ -13,6 +13,13 @@ pub(crate) struct Store {
 }
 
 impl Store {
+    /// An etcd of its own, and what it stores.
+    pub(crate) fn single() -> (Cluster, Store) {
+        let cluster = Cluster::single();
+        let store = Store::of(&cluster);
+        (cluster, store)
+    }
+
     pub(crate) fn of(cluster: &Cluster) -> Store {
         Store::with(Options::new(cluster.endpoints()))
     }

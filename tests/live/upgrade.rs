@@ -21,8 +21,7 @@ fn older(cluster: &Cluster) -> Host {
 
 #[test]
 fn a_reboot_that_an_older_release_began_is_ended() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut host = older(&cluster);
     host.start();
     host.wait_until("the reboot command", || host.reboots() == 1);
@@ -43,8 +42,7 @@ fn a_reboot_that_an_older_release_began_is_ended() {
 
 #[test]
 fn a_place_and_a_report_of_an_older_release_are_its_own() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     store.claim_of_another("other");
     let mut host = older(&cluster);
     host.start();
@@ -68,8 +66,7 @@ fn a_place_and_a_report_of_an_older_release_are_its_own() {
 #[test]
 fn the_machine_id_of_another_machine_is_a_stranger_s_in_every_spelling() {
     for (written, own) in [(OTHER, MADE), (MADE, OTHER), (MACHINE, OTHER)] {
-        let cluster = Cluster::single();
-        let store = Store::of(&cluster);
+        let (cluster, store) = Store::single();
         let mut theirs = claim("node-a", "rebooting");
         theirs["node_id"] = json!(written);
         store.put("/rc/claims/node-a", &theirs);

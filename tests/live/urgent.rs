@@ -42,8 +42,7 @@ fn cool(cluster: &Cluster) {
 
 #[test]
 fn it_passes_a_closed_window_and_a_cooldown_and_the_history_says_which() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut host = closed(&cluster);
     cool(&cluster);
     host.start();
@@ -71,8 +70,7 @@ fn it_passes_a_closed_window_and_a_cooldown_and_the_history_says_which() {
 
 #[test]
 fn a_pause_holds_it_back_and_etcd_ends_it() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut host = closed(&cluster);
     host.remove("required");
     cool(&cluster);

@@ -21,8 +21,7 @@ fn explain(from: &Host, name: &str) -> String {
 /// All of a wave may be down at once, and nobody of the next one before they are back.
 #[test]
 fn twelve_nodes_in_three_waves_go_in_order() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let waves = [9, 0, -1].map(|wave| {
         let name = |number: u32| host(&cluster, &format!("w{number}-of{wave}"), wave);
         (0..4).map(name).collect::<Vec<Host>>()
@@ -76,8 +75,7 @@ fn twelve_nodes_in_three_waves_go_in_order() {
 
 #[test]
 fn a_canary_that_is_held_up_holds_up_the_others_and_explain_says_why_and_how_to_go_on() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let (mut canary, mut web) = (host(&cluster, "canary", -1), host(&cluster, "web", 0));
     canary.touch("disable");
     canary.start();
@@ -119,8 +117,7 @@ fn a_canary_that_is_held_up_holds_up_the_others_and_explain_says_why_and_how_to_
 /// An operator goes on without a canary that is there and cannot go.
 #[test]
 fn a_canary_that_gets_a_later_wave_holds_nobody_up_any_more() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let (mut canary, mut web) = (host(&cluster, "canary", -1), host(&cluster, "web", 0));
     canary.touch("disable");
     canary.start();

@@ -24,8 +24,7 @@ fn raise_alarm(cluster: &Cluster) {
 
 #[test]
 fn a_node_that_is_back_undoes_its_drain_though_etcd_is_full() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let mut host = Host::new("node-a", &cluster.endpoints()).with_hooks();
     host.start();
     host.wait_until("the reboot command", || host.reboots() == 1);

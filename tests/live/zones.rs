@@ -107,8 +107,7 @@ fn the_new_file_of_a_zone_that_is_named_counts_at_the_next_look() {
 
 #[test]
 fn a_host_that_gets_its_name_late_is_a_member_under_that_name_only() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let Some(mut host) = apart("node-a", &cluster) else {
         return;
     };
@@ -148,8 +147,7 @@ fn a_host_that_gets_its_name_late_is_a_member_under_that_name_only() {
 
 #[test]
 fn a_name_that_changes_while_a_node_proves_its_health_is_said_at_once_and_taken_over_afterwards() {
-    let cluster = Cluster::single();
-    let store = Store::of(&cluster);
+    let (cluster, store) = Store::single();
     let Some(mut host) = apart("node-a", &cluster) else {
         return;
     };
