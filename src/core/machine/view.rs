@@ -8,7 +8,7 @@ use crate::lock::Phase;
 use crate::lock::record::Standing;
 
 /// What can be seen of a machine from outside.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct View {
     /// The key below which its cluster has its records.
     pub key: String,

@@ -65,17 +65,7 @@ fn expect(metrics: &Metrics, series: &str, expected: f64) {
 fn view(state: &'static str) -> View {
     View {
         state,
-        refusal: None,
-        standing: None,
-        verdicts: Vec::new(),
-        etcd_trouble: None,
-        phase: None,
-        ahead: None,
-        paused: false,
-        committed_at: None,
-        key: String::new(),
-        last_reboot: None,
-        members: (0, 0),
+        ..View::default()
     }
 }
 

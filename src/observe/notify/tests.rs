@@ -9,16 +9,7 @@ fn view(state: &'static str, refusal: Option<Refusal>) -> View {
     View {
         state,
         refusal,
-        standing: None,
-        verdicts: Vec::new(),
-        etcd_trouble: None,
-        phase: None,
-        ahead: None,
-        paused: false,
-        committed_at: None,
-        key: String::new(),
-        last_reboot: None,
-        members: (0, 0),
+        ..View::default()
     }
 }
 

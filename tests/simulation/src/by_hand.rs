@@ -11,7 +11,7 @@ use reboot_coordinator::core::facts::{
 };
 use reboot_coordinator::core::io::ScriptFacts;
 use reboot_coordinator::core::{
-    Action, Input, Machine, Memory, Note, Now, Refusal, Settings, Ticket,
+    Action, Input, Machine, Memory, Note, Now, Refusal, Reload, Settings, Ticket,
 };
 use reboot_coordinator::lock::record::{RECORD_VERSION, decode, encode};
 use reboot_coordinator::lock::{Claim, Domains, NodeRecord, Phase};
@@ -127,6 +127,28 @@ impl Node {
         panic!("nothing happens: {:?}", self.machine.state());
     }
 
+    /// Waits for the next action and performs it.
+    pub fn step(&mut self) {
+        let action = self.next_action();
+        self.perform(action);
+    }
+
+    /// Goes on until the program ends.
+    pub fn until_exit(&mut self) {
+        while self.exit.is_none() {
+            self.step();
+        }
+    }
+
+    /// A new configuration of the same cluster is in force.
+    pub fn reload(&mut self, settings: Settings) {
+        self.give(Input::Reload(Box::new(Reload {
+            settings,
+            drains_otherwise: false,
+            elsewhere: false,
+        })));
+    }
+
     /// Performs actions until one of this name; that one is left to the caller.
     pub fn until(&mut self, wanted: &str) -> Action {
         for _ in 0..400 {
@@ -166,8 +188,7 @@ impl Node {
             if self.machine.view().state == state {
                 return;
             }
-            let action = self.next_action();
-            self.perform(action);
+            self.step();
         }
         panic!("not {state} but {:?}", self.machine.state());
     }

@@ -195,8 +195,7 @@ fn a_pass_that_ends_is_the_moment_for_a_new_configuration() {
         if matches!(node.machine.state(), State::Idle(_)) {
             break;
         }
-        let action = node.next_action();
-        node.perform(action);
+        node.step();
     }
     assert!(matches!(node.machine.state(), State::Idle(_)));
     assert_eq!(node.machine.settings(), &settings());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use etcd_rs_sync::Request;
 use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
-use reboot_coordinator::core::{Action, Input, Mode, Refusal, Reload, Settings, Word};
+use reboot_coordinator::core::{Action, Input, Mode, Refusal, Settings, Word};
 use reboot_coordinator::lock::record::{decode, encode};
 use reboot_coordinator::lock::{Claim, History, Phase};
 use simulation::by_hand::{Node, detector, name, settings, time, unknown};
@@ -258,8 +258,7 @@ fn a_claim_that_is_taken_away_during_the_proof_is_missed_within_an_interval_and_
         node.delete("/r/claims/n0");
         let (began, before) = (node.now, node.done.len());
         while !node.said("claim_gone", "taken away") {
-            let action = node.next_action();
-            node.perform(action);
+            node.step();
         }
         assert!(node.now - began <= settings().check_interval);
         node.health = ScriptOutcome::Exited(0);
@@ -292,10 +291,7 @@ fn a_run_of_once_that_is_not_healthy_ends_and_keeps_its_claim() {
     };
     let mut node = rebooted(Settings { mode, ..settings() });
     node.health = ScriptOutcome::Exited(1);
-    while node.exit.is_none() {
-        let action = node.next_action();
-        node.perform(action);
-    }
+    node.until_exit();
     assert_eq!(node.exit, Some(3));
     assert_eq!(node.claim().unwrap().phase, Phase::Verifying);
 }
@@ -486,14 +482,10 @@ fn a_mark_whose_answer_was_lost_is_known_under_another_configuration() {
     let mark = node.until_sending("verifying");
     node.lose(mark);
     node.hook = ScriptOutcome::Exited(0);
-    node.give(Input::Reload(Box::new(Reload {
-        settings: Settings {
-            post_boot_settle: Duration::from_secs(1),
-            ..settings()
-        },
-        drains_otherwise: false,
-        elsewhere: false,
-    })));
+    node.reload(Settings {
+        post_boot_settle: Duration::from_secs(1),
+        ..settings()
+    });
     node.until_state("idle");
     assert!(!node.said("adopted", ""));
     let said = history(&node).detail;

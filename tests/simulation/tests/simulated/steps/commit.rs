@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reboot_coordinator::core::facts::{Captured, ScriptOutcome, ScriptReport};
-use reboot_coordinator::core::{Action, Commitment, Hook, Input, Refusal, Reload, Settings};
+use reboot_coordinator::core::{Action, Commitment, Hook, Input, Refusal, Settings};
 use reboot_coordinator::lock::record::encode;
 use reboot_coordinator::lock::{Claim, Failure, FailureKind, GoOn, Phase};
 use simulation::by_hand::{Node, denied, ended, name, settings, unknown};
@@ -437,8 +437,7 @@ fn a_claim_is_held_while_an_earlier_command_may_still_work_and_three_are_the_mos
         let view = node.machine.view();
         assert_eq!(view.state, "holding");
         assert!(matches!(view.refusal, Some(Refusal::Aborted(_))));
-        let action = node.next_action();
-        node.perform(action); // not another command
+        node.step(); // not another command
     }
     assert_eq!(node.claim().unwrap().attempts, 3);
 }
@@ -506,11 +505,7 @@ fn whether_a_reboot_is_under_way_has_a_word_at_every_moment() {
 }
 
 fn reload(node: &mut Node) {
-    node.give(Input::Reload(Box::new(Reload {
-        settings: settings(),
-        drains_otherwise: false,
-        elsewhere: false,
-    })));
+    node.reload(settings());
 }
 
 /// As by a filter that lets no commit pass, and everything else. One that is lost costs nothing; before the third there is a pause.

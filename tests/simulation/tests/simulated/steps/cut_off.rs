@@ -248,8 +248,7 @@ fn those_that_join_a_crowd_count_it_one_after_the_other_and_seldom() {
     let first_count = |elders| {
         let mut node = behind(elders);
         while node.claim().is_none() {
-            let action = node.next_action();
-            node.perform(action);
+            node.step();
         }
         let (whole, took) = next_look(&mut node);
         assert!(whole && node.machine.view().ahead == Some((5, true)));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use etcd_rs_sync::Request;
-use reboot_coordinator::core::{Input, Reload, Settings, WatchEvent};
+use reboot_coordinator::core::{Input, Settings, WatchEvent};
 use reboot_coordinator::lock::record::{decode, encode};
 use reboot_coordinator::lock::{Claim, Domains, Phase};
 use simulation::by_hand::{Node, settings};
@@ -140,12 +140,7 @@ fn a_place_with_other_labels_is_given_up_and_never_rewritten() {
             max_concurrent_reboots,
             ..two_at_a_time(domains)
         };
-        let reload = Reload {
-            settings,
-            drains_otherwise: false,
-            elsewhere: false,
-        };
-        node.give(Input::Reload(Box::new(reload)));
+        node.reload(settings);
         let (ticket, join) = node.until_sending("leaving");
         assert!(matches!(join, Request::Revoke { .. }), "{join:?}");
         node.pass((ticket, join));

@@ -41,8 +41,7 @@ fn pass(node: &mut Node) -> Vec<&'static str> {
     node.done.clear();
     node.perform(first);
     while !matches!(node.machine.state(), State::Idle(_)) {
-        let action = node.next_action();
-        node.perform(action);
+        node.step();
     }
     node.done.clone()
 }

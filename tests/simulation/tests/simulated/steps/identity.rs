@@ -55,10 +55,7 @@ fn copy_claims(node: &mut Node, boot: &str, phase: Phase) {
 }
 
 fn until_exit(node: &mut Node) -> u8 {
-    while node.exit.is_none() {
-        let action = node.next_action();
-        node.perform(action);
-    }
+    node.until_exit();
     assert!(node.said("name_taken", "boot-x") && node.said("name_taken", "boot-1"));
     node.exit.unwrap()
 }
@@ -89,10 +86,7 @@ fn a_claim_that_a_copy_of_this_machine_made_is_not_given_back() {
     let mut node = node.followed_by(of_boot("boot-1"));
     assert_eq!(until_exit(&mut node), 2);
     let mut node = node.followed_by(of_boot("boot-2"));
-    while node.exit.is_none() {
-        let action = node.next_action();
-        node.perform(action);
-    }
+    node.until_exit();
     assert!(node.said("name_taken", "boot-x"));
     assert_eq!(node.claim().unwrap().boot_id, "boot-x");
 }
@@ -193,18 +187,14 @@ fn a_registration_that_another_boot_writes_after_the_release_is_a_copy_of_this_m
     let mut node = node.followed_by(of_boot("boot-2"));
     node.detectors = vec![detector(DetectorResult::Clear)];
     let mut record = loop {
-        let action = node.next_action();
-        node.perform(action);
+        node.step();
         if node.claim().is_none() {
             break node.registration();
         }
     };
     record.boot_id = Some("boot-x".to_owned());
     node.put("/r/nodes/n0", encode(&record));
-    while node.exit.is_none() {
-        let action = node.next_action();
-        node.perform(action);
-    }
+    node.until_exit();
     assert_eq!(node.exit, Some(2));
     assert!(node.said("name_taken", "boot-x"));
 }
@@ -218,15 +208,13 @@ fn a_member_that_was_forgotten_registers_and_reports_again_within_an_interval() 
     node.detectors = vec![detector(DetectorResult::Clear)];
     node.until_state("idle");
     while node.stands("/r/alive/n0").is_none() {
-        let action = node.next_action();
-        node.perform(action);
+        node.step();
     }
     node.delete("/r/nodes/n0");
     node.delete("/r/alive/n0");
     let forgotten = node.now;
     while node.stands("/r/nodes/n0").is_none() || node.stands("/r/alive/n0").is_none() {
-        let action = node.next_action();
-        node.perform(action);
+        node.step();
     }
     assert!(node.now - forgotten <= settings().check_interval * 3 / 2);
 }
@@ -239,8 +227,7 @@ fn a_member_that_needs_a_reboot_and_may_not_finds_out_that_it_was_forgotten_as_w
     node.delete("/r/nodes/n0");
     let forgotten = node.now;
     while node.stands("/r/nodes/n0").is_none() {
-        let action = node.next_action();
-        node.perform(action);
+        node.step();
     }
     assert!(node.now - forgotten <= settings().check_interval * 3 / 2);
     // An etcd that does not answer that look is no reason to judge otherwise.
@@ -355,10 +342,7 @@ fn a_host_that_waits_for_its_name_is_not_ended_for_good_by_another_that_does() {
             ..idle().registration()
         };
         node.put(&format!("/r/nodes/{name}"), encode(&other));
-        while node.exit.is_none() {
-            let action = node.next_action();
-            node.perform(action);
-        }
+        node.until_exit();
         assert!(node.said("name_taken", "two machines use one node_name"));
         assert_eq!(node.exit, Some(code), "{name}");
     }
@@ -373,10 +357,7 @@ fn the_claim_of_another_machine_id_is_to_be_released_before_the_name_is_forgotte
         node_id: "another".to_owned(),
         ..of_boot("boot-2")
     });
-    while node.exit.is_none() {
-        let action = node.next_action();
-        node.perform(action);
-    }
+    node.until_exit();
     assert_eq!(node.exit, Some(2));
     let words = "release n0 where it has a claim, and forget n0";
     assert!(node.said("name_taken", words));
@@ -398,8 +379,7 @@ fn the_registration_of_an_earlier_boot_is_no_copys_where_the_endpoints_lead_else
             elsewhere,
         })));
         while node.exit.is_none() && node.registration().boot_id.as_deref() == Some("boot-0") {
-            let action = node.next_action();
-            node.perform(action);
+            node.step();
         }
         assert_eq!(node.exit, (!elsewhere).then_some(2), "{elsewhere}");
         assert_eq!(node.said("name_taken", "two machines"), !elsewhere);
@@ -429,8 +409,7 @@ fn a_registration_older_than_this_boots_is_a_restored_backup_and_no_copy_of_this
         node.detectors = vec![simulation::by_hand::asks("kernel")];
         let end = node.now + Duration::from_secs(600);
         while node.now < end {
-            let action = node.next_action();
-            node.perform(action);
+            node.step();
         }
         let said = |event: &str| node.said(event, "was restored from a backup");
         assert!(said("blocked") || said("etcd_error"), "{waits}");
@@ -460,8 +439,7 @@ fn a_node_that_waited_elsewhere_registers_its_boot_in_the_restored_cluster() {
         elsewhere: true,
     })));
     while node.claim().is_none() {
-        let action = node.next_action();
-        node.perform(action);
+        node.step();
     }
     assert_eq!(node.registration().boot_id.as_deref(), Some("boot-1"));
 }
@@ -490,11 +468,7 @@ fn a_copy_that_registers_at_once_after_this_machine_is_known_for_one() {
     let mut record = node.registration();
     record.boot_id = Some("boot-x".to_owned());
     node.put("/r/nodes/n0", encode(&record));
-    node.give(Input::Reload(Box::new(Reload {
-        settings: of_boot("boot-1"),
-        drains_otherwise: false,
-        elsewhere: false,
-    })));
+    node.reload(of_boot("boot-1"));
     assert_eq!(until_exit(&mut node), 2);
 }
 

@@ -65,8 +65,7 @@ fn healthy(node: &mut Node) {
 fn stands(node: &mut Node, at_most: Duration) -> (Duration, bool) {
     let (began, mut joined) = (node.now, false);
     while node.stands("/r/claims/a").is_some() && node.now < began + at_most {
-        let action = node.next_action();
-        node.perform(action);
+        node.step();
         joined |= node.claim().is_some();
     }
     (node.now - began, joined)
@@ -163,8 +162,7 @@ fn a_node_that_policies_or_a_wave_keep_out_tells_of_one_that_does_not_come_back(
         node.elder("a", Phase::Rebooting);
         while node.stands("/r/line/failed/a").is_none() {
             assert!(node.claim().is_none());
-            let action = node.next_action();
-            node.perform(action);
+            node.step();
         }
         node.settle();
         assert!(node.said("reboot_failed", "a does not come back"));

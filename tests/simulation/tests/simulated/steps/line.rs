@@ -66,8 +66,7 @@ fn a_claim_that_names_another_node_than_its_key_is_told_by_the_key() {
         };
         node.put("/r/claims/z", encode(&claim));
         while !node.notes.iter().any(|note| note.event == event) {
-            let action = node.next_action();
-            node.perform(action);
+            node.step();
         }
         let words = ["z does not come back", "took the claim of z away"];
         assert!(words.iter().any(|words| node.said(event, words)), "{event}");
@@ -131,10 +130,7 @@ fn a_run_of_once_that_may_not_wait_keeps_no_place_for_what_it_suspects() {
         let count = node.until_sending("queued");
         node.pass(count);
         looks_old(&mut node);
-        while node.exit.is_none() {
-            let action = node.next_action();
-            node.perform(action);
-        }
+        node.until_exit();
         assert_eq!(node.said("blocked", "keeps its place"), wait > 0);
         assert!(node.claims("n0").iter().all(|it| !it.phase.committed()));
     }
@@ -210,8 +206,7 @@ fn a_failure_of_another_kernel_stops_nobody_who_looks_for_his_own_only() {
         while !node.said("blocked", "n1 (disk")
             && !claims.iter().any(|it: &Claim| it.phase.committed())
         {
-            let action = node.next_action();
-            node.perform(action);
+            node.step();
             claims = node.claims("n0");
         }
         let committed = claims.iter().find(|it| it.phase.committed());
@@ -237,8 +232,7 @@ fn a_node_at_the_head_tells_of_a_claim_behind_it_that_stands_still() {
     node.put("/r/claims/z", encode(&claim));
     let (begun, patience) = (node.now, settings().reboot_timeout);
     while node.stands("/r/line/failed/z").is_none() {
-        let action = node.next_action();
-        node.perform(action);
+        node.step();
         assert!(node.now < begun + 3 * patience);
     }
     assert!(node.now >= begun + patience);
@@ -262,8 +256,7 @@ fn a_node_that_is_back_and_ill_says_after_a_quarter_of_its_timeout_that_its_rebo
     let (ill, quarter) = (node.now, settings().reboot_timeout / 4);
     node.perform(health);
     while node.stands("/r/line/failed/n0").is_none() {
-        let action = node.next_action();
-        node.perform(action);
+        node.step();
         assert!(node.now <= ill + quarter + settings().backoff_max);
     }
     assert!(node.now >= ill + quarter, "{:?}", node.now - ill);
@@ -271,8 +264,7 @@ fn a_node_that_is_back_and_ill_says_after_a_quarter_of_its_timeout_that_its_rebo
     // Once is enough, and recovery ends it.
     let revision = node.etcd.revision();
     while node.now < ill + 4 * quarter {
-        let action = node.next_action();
-        node.perform(action);
+        node.step();
     }
     assert_eq!(node.etcd.revision(), revision);
     node.health = ScriptOutcome::Exited(0);
@@ -309,10 +301,7 @@ fn passes_of_once_on_a_node_that_is_back_and_ill_for_long_say_that_its_reboot_fa
                 ..before.clone()
             });
             node.health = ScriptOutcome::Exited(1);
-            while node.exit.is_none() {
-                let action = node.next_action();
-                node.perform(action);
-            }
+            node.until_exit();
             assert_eq!(node.exit, Some(3));
             let mark = node.stands("/r/line/failed/n0");
             assert_eq!(mark.is_some(), tells, "{ago:?}, pass {pass}");
@@ -379,8 +368,7 @@ fn a_word_of_an_operator_that_is_used_up_lets_nobody_go() {
                 assert_eq!(state == "draining", left != Some(0), "{left:?}");
                 break;
             }
-            let action = node.next_action();
-            node.perform(action);
+            node.step();
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use etcd_rs_sync::{Error, Op, RangeReply, Reply, Request};
 use reboot_coordinator::core::policy::Policies;
 use reboot_coordinator::core::settings::Mode;
-use reboot_coordinator::core::{Action, Input, Refusal, Reload, Settings, State};
+use reboot_coordinator::core::{Action, Refusal, Settings, State};
 use reboot_coordinator::lock::record::{NodeRecord, RebootRequest, Report, encode};
 use simulation::by_hand::{Node, settings, unreachable};
 
@@ -100,11 +100,7 @@ fn policies(node: &Node) -> (&'static str, String) {
 }
 
 fn reload(node: &mut Node, settings: Settings) {
-    node.give(Input::Reload(Box::new(Reload {
-        settings,
-        drains_otherwise: false,
-        elsewhere: false,
-    })));
+    node.reload(settings);
 }
 
 #[test]

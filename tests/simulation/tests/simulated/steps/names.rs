@@ -37,19 +37,13 @@ fn what_a_node_says_of_itself_is_not_said_under_its_old_name() {
     let says = |node: &mut Node, key: &str| {
         let until = node.now + settings().check_interval;
         while node.stands(key).is_none() && node.now < until {
-            let action = node.next_action();
-            node.perform(action);
+            node.step();
         }
         node.stands(key).is_some()
     };
     node.until_state("queued");
     assert!(says(&mut node, "/r/standing/n0"));
-    let reload = Reload {
-        settings: named("web"),
-        drains_otherwise: false,
-        elsewhere: false,
-    };
-    node.give(Input::Reload(Box::new(reload)));
+    node.reload(named("web"));
     assert!(says(&mut node, "/r/standing/web"));
     assert!(node.stands("/r/standing/n0").is_none());
 }
@@ -71,8 +65,7 @@ fn checks(node: &mut Node) -> usize {
     let detect = node.until("detect");
     node.perform(detect);
     while !matches!(node.machine.state(), State::Idle(Some(_))) {
-        let action = node.next_action();
-        node.perform(action);
+        node.step();
     }
     let done = node.done.iter().skip(before);
     done.filter(|name| **name == "etcd").count()
@@ -167,11 +160,7 @@ fn a_node_below_wave_0_that_has_another_name_leaves_no_wave_of_the_old_one_behin
     node.detectors = vec![detector(DetectorResult::Clear)];
     node.until_state("idle");
     assert!(node.stands("/r/waves/n0").is_some());
-    node.give(Input::Reload(Box::new(Reload {
-        settings: in_wave("web"),
-        drains_otherwise: false,
-        elsewhere: false,
-    })));
+    node.reload(in_wave("web"));
     node.until_state("idle");
     assert!(node.stands("/r/waves/web").is_some());
     assert!(node.stands("/r/waves/n0").is_none());
@@ -193,15 +182,10 @@ fn a_name_that_changes_before_the_claim_is_read_waits_until_that_claim_is_given_
 
 /// The same node is told of another name, and goes on.
 fn is_named(node: &mut Node, name: &str, boot: &str) {
-    let reload = Reload {
-        settings: Settings {
-            node: name.to_owned(),
-            ..of_boot(boot)
-        },
-        drains_otherwise: false,
-        elsewhere: false,
-    };
-    node.give(Input::Reload(Box::new(reload)));
+    node.reload(Settings {
+        node: name.to_owned(),
+        ..of_boot(boot)
+    });
 }
 
 #[test]
@@ -219,8 +203,7 @@ fn one_request_registers_the_new_name_and_takes_the_old_one_away() {
     node.answer(sent.0, Err(unreachable()));
     while node.stands("/r/nodes/web").is_none() {
         assert!(node.stands("/r/nodes/n0").is_some());
-        let action = node.next_action();
-        node.perform(action);
+        node.step();
     }
     assert!(node.stands("/r/nodes/n0").is_none());
 }
@@ -266,8 +249,7 @@ fn a_failure_under_the_old_name_is_over_when_the_budget_is_whole() {
     assert!(node.stands("/r/line/failed/n0").is_some());
     node.detectors = vec![detector(DetectorResult::Clear)];
     while !node.said("budget_reset", "") {
-        let action = node.next_action();
-        node.perform(action);
+        node.step();
     }
     node.until_state("idle");
     for key in ["/r/line/failed/n0", "/r/nodes/n0"] {
@@ -336,13 +318,11 @@ fn a_name_that_is_right_only_after_the_boot_gives_the_claim_back_and_leaves_no_m
     assert!(node.stands("/r/nodes/localhost").is_some() && node.claim().is_some());
     is_named(&mut node, "n0", "boot-2");
     while node.claim().is_some() {
-        let action = node.next_action();
-        node.perform(action);
+        node.step();
     }
     let released = node.now;
     while node.stands("/r/nodes/localhost").is_some() {
-        let action = node.next_action();
-        node.perform(action);
+        node.step();
     }
     assert!(node.stands("/r/nodes/n0").is_some());
     assert!(node.now - released <= settings().check_interval * 3 / 2);

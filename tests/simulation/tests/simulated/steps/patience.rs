@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
-use reboot_coordinator::core::{Action, Hook, Input, Reload, Settings, WatchEvent};
+use reboot_coordinator::core::{Action, Hook, Input, Settings, WatchEvent};
 use reboot_coordinator::lock::record::{RECORD_VERSION, Report, decode, encode};
 use reboot_coordinator::lock::{Claim, History, Phase};
 use simulation::by_hand::{Node, asks, detector, ended, settings};
@@ -99,8 +99,7 @@ fn a_claim_that_moves_before_a_node_in_the_queue_has_all_its_time_again_and_no_m
         }
         let began = node.now;
         while !node.said("reboot_failed", "a does not come back") {
-            let action = node.next_action();
-            node.perform(action);
+            node.step();
         }
         node.now - began
     };
@@ -271,8 +270,7 @@ fn a_registration_that_becomes_another_machines_ends_the_program_before_the_comm
     node.give(Input::Watch(watch, gone));
     while node.exit.is_none() {
         assert!(!node.said("committed", ""));
-        let action = node.next_action();
-        node.perform(action);
+        node.step();
     }
     assert_eq!(node.exit, Some(2));
 }
@@ -344,11 +342,7 @@ fn after_a_reload_health_must_hold_for_the_whole_time_to_settle_again() {
     node.perform(health);
     run(&mut node, HOLD / 2);
     let reloaded = node.now;
-    node.give(Input::Reload(Box::new(Reload {
-        settings: settings("boot-2"),
-        drains_otherwise: false,
-        elsewhere: false,
-    })));
+    node.reload(settings("boot-2"));
     node.until_sending("releasing");
     assert_eq!(node.now, reloaded + HOLD);
 }
@@ -397,11 +391,7 @@ fn a_claim_has_its_three_tries_whatever_an_earlier_one_had() {
         tries
     };
     assert_eq!(tries(&mut node), 3);
-    node.give(Input::Reload(Box::new(Reload {
-        settings: node.machine.settings().clone(),
-        drains_otherwise: false,
-        elsewhere: false,
-    })));
+    node.reload(node.machine.settings().clone());
     let looks = node.until("etcd");
     node.perform(looks);
     assert_eq!(tries(&mut node), 3);

@@ -280,10 +280,7 @@ fn a_run_of_once_keeps_its_turn_as_long_as_it_may_wait() {
         let count = node.until_sending("queued");
         node.put("/r/pause", "unreadable, but there");
         node.pass(count);
-        while node.exit.is_none() {
-            let action = node.next_action();
-            node.perform(action);
-        }
+        node.until_exit();
         assert_eq!((node.now - begun).as_secs(), wait);
         assert_eq!(node.exit, Some(5));
         assert_eq!(node.said("blocked", "keeps its place"), wait > 0);
@@ -301,10 +298,7 @@ fn a_run_of_once_that_does_not_get_its_turn_says_how_many_were_before_it() {
     });
     node.elder("a", Phase::Queued);
     let begun = node.now;
-    while node.exit.is_none() {
-        let action = node.next_action();
-        node.perform(action);
-    }
+    node.until_exit();
     assert_eq!(node.exit, Some(4));
     assert_eq!((node.now - begun).as_secs(), 20);
     assert!(node.said("blocked", "1 before it"));
@@ -336,8 +330,7 @@ fn what_a_node_far_back_took_away_is_out_of_its_count() {
     node.until_state("queued");
     assert_eq!(node.machine.view().ahead, Some((5, true)));
     while node.stands("/r/claims/z").is_some() {
-        let action = node.next_action();
-        node.perform(action);
+        node.step();
     }
     node.settle();
     assert_eq!(node.machine.view().ahead, Some((5, false)));
@@ -348,8 +341,7 @@ fn what_a_node_far_back_took_away_is_out_of_its_count() {
 fn patience(node: &mut Node) -> u64 {
     let begun = node.now;
     while node.stands("/r/claims/a").is_some() {
-        let action = node.next_action();
-        node.perform(action);
+        node.step();
     }
     (node.now - begun).as_secs()
 }
@@ -411,8 +403,7 @@ fn only_a_claim_that_was_written_meanwhile_gets_its_time_anew_when_the_queue_is_
             if node.pause() > until - node.now {
                 node.wait(until - node.now);
             } else {
-                let action = node.next_action();
-                node.perform(action);
+                node.step();
                 node.settle();
             }
         }

@@ -185,15 +185,11 @@ fn the_place_of_a_node_that_waits_says_the_limit_of_the_new_file() {
     node.until_state("queued");
     node.settle();
     let place = node.stands("/r/claims/n0").unwrap().create_revision;
-    node.give(Input::Reload(Box::new(Reload {
-        settings: Settings {
-            max_concurrent_reboots: 3,
-            check_interval: std::time::Duration::from_secs(3600),
-            ..settings()
-        },
-        drains_otherwise: false,
-        elsewhere: false,
-    })));
+    node.reload(Settings {
+        max_concurrent_reboots: 3,
+        check_interval: std::time::Duration::from_secs(3600),
+        ..settings()
+    });
     node.settle();
     assert_eq!(node.claim().unwrap().limit, 3);
     let kept = node.stands("/r/claims/n0").unwrap();
@@ -230,8 +226,7 @@ fn a_write_to_a_request_that_a_reload_interrupts_is_judged_anew() {
     };
     node.put("/r/requests/n0", encode(&request));
     while !matches!(node.machine.state(), State::Noting(_)) {
-        let action = node.next_action();
-        node.perform(action);
+        node.step();
     }
     node.until("etcd");
     reload(&mut node, "n0", false);
@@ -249,14 +244,10 @@ fn a_node_whose_command_ran_waits_no_longer_than_the_new_file_says() {
         ended(ScriptOutcome::Exited(0)),
     ));
     let shorter = settings().reboot_timeout / 10;
-    node.give(Input::Reload(Box::new(Reload {
-        settings: Settings {
-            reboot_timeout: shorter,
-            ..settings()
-        },
-        drains_otherwise: false,
-        elsewhere: false,
-    })));
+    node.reload(Settings {
+        reboot_timeout: shorter,
+        ..settings()
+    });
     let reloaded = node.now;
     node.until("detect");
     assert!(node.said("reboot_did_nothing", "still up"));

@@ -1,7 +1,7 @@
 //! A reload that gives this machine another id, or a name that another machine has.
 
 use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
-use reboot_coordinator::core::{Action, Input, Reload, Settings, State};
+use reboot_coordinator::core::{Action, Input, Settings, State};
 use reboot_coordinator::lock::record::{decode, encode};
 use reboot_coordinator::lock::{NodeRecord, Phase};
 use simulation::by_hand::{Node, asks, detector, ended};
@@ -9,11 +9,7 @@ use simulation::by_hand::{Node, asks, detector, ended};
 use super::identity::{idle, of_boot};
 
 fn reload(node: &mut Node, settings: Settings) {
-    node.give(Input::Reload(Box::new(Reload {
-        settings,
-        drains_otherwise: false,
-        elsewhere: false,
-    })));
+    node.reload(settings);
 }
 
 fn another_id() -> Settings {
@@ -60,8 +56,7 @@ fn another_id_of_this_machine_is_registered_from_each_state() {
         }
         while node.registration().node_id != "given" {
             assert_eq!(node.exit, None, "{state}");
-            let action = node.next_action();
-            node.perform(action);
+            node.step();
         }
         assert!(node.claim().is_none());
         node.delete("/r/claims/a");
@@ -80,10 +75,7 @@ fn what_another_machine_registered_since_is_its_own() {
     };
     node.put("/r/nodes/n0", encode(&other));
     reload(&mut node, another_id());
-    while node.exit.is_none() {
-        let action = node.next_action();
-        node.perform(action);
-    }
+    node.until_exit();
     assert_eq!((node.exit, node.registration()), (Some(2), other));
 }
 
@@ -101,8 +93,7 @@ fn a_name_that_is_taken_is_waited_for_by_whoever_had_another_one() {
         reload(&mut node, named("web"));
         let until = node.now + 5 * node.machine.settings().check_interval;
         while node.now < until {
-            let action = node.next_action();
-            node.perform(action);
+            node.step();
         }
         assert!(node.said("name_taken", "two machines use one node_name"));
         assert_eq!(node.exit, None);

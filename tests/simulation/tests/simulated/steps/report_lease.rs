@@ -40,8 +40,7 @@ fn a_lease_of_the_report_that_is_gone_is_asked_for_again_and_the_report_written_
         };
         node.give(Input::Reported(ticket, Ok(Reply::KeepAlive(reply))));
         while node.stands("/r/alive/n0").is_none() {
-            let action = node.next_action();
-            node.perform(action);
+            node.step();
         }
         assert_ne!(node.stands("/r/alive/n0").unwrap().lease, lease);
         assert_eq!(node.now, begun + Duration::from_secs(20), "at once");

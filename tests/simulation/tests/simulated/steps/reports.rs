@@ -5,7 +5,7 @@ use std::time::Duration;
 use etcd_rs_sync::{Put, Request};
 use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
 use reboot_coordinator::core::io::Ticket;
-use reboot_coordinator::core::{Action, Input, Reload, Settings};
+use reboot_coordinator::core::{Action, Input, Settings};
 use reboot_coordinator::lock::record::{Report, Standing, decode};
 use simulation::by_hand::{Node, detector, ended, settings, unknown, unreachable};
 
@@ -84,8 +84,7 @@ fn a_node_says_what_holds_it_up_and_writes_it_only_when_the_reason_changes() {
     node.health = ScriptOutcome::Exited(1);
     node.until_state("idle");
     while node.stands("/r/standing/n0").is_none() {
-        let action = node.next_action();
-        node.perform(action);
+        node.step();
     }
     let first = standing(&node);
     let blocked = first.blocked.clone().expect("health blocks");
@@ -100,8 +99,7 @@ fn a_node_says_what_holds_it_up_and_writes_it_only_when_the_reason_changes() {
     let (revision, begun) = (node.etcd.revision(), node.now);
     let until = |node: &mut Node, seconds: u64| {
         while node.now < begun + Duration::from_secs(seconds) {
-            let action = node.next_action();
-            node.perform(action);
+            node.step();
         }
     };
     until(&mut node, 90);
@@ -113,8 +111,7 @@ fn a_node_says_what_holds_it_up_and_writes_it_only_when_the_reason_changes() {
     assert_eq!(told.since, blocked.since);
     node.detectors = vec![detector(DetectorResult::Clear)];
     while standing(&node).state != "idle" {
-        let action = node.next_action();
-        node.perform(action);
+        node.step();
     }
     assert_eq!(
         (standing(&node).required, standing(&node).blocked),
@@ -144,15 +141,13 @@ fn a_report_says_since_when_and_why_and_is_written_only_when_its_verdict_changes
     let revision = node.etcd.revision();
     let begun = node.now;
     while node.now < begun + Duration::from_secs(100) {
-        let action = node.next_action();
-        node.perform(action);
+        node.step();
     }
     assert_eq!(node.etcd.revision(), revision);
     assert_eq!(report(&node), first);
     node.health = ScriptOutcome::Exited(2);
     while node.etcd.revision() == revision {
-        let action = node.next_action();
-        node.perform(action);
+        node.step();
     }
     let second = report(&node);
     assert!(!second.healthy && second.since > first.since);
@@ -168,8 +163,7 @@ fn another_reason_is_told_anew_and_not_written_and_another_number_is_none() {
     node.health = ScriptOutcome::Exited(2);
     let revision = node.etcd.revision();
     while node.etcd.revision() == revision {
-        let action = node.next_action();
-        node.perform(action);
+        node.step();
     }
     let first = report(&node);
     for (outcome, words, told) in [
@@ -201,8 +195,7 @@ fn a_script_that_runs_is_not_started_again_however_long_it_takes() {
     let begun = node.now;
     node.until_state("idle");
     while node.now < begun + Duration::from_secs(60) {
-        let action = node.next_action();
-        node.perform(action);
+        node.step();
     }
     assert!(!node.done.contains(&"monitor"), "since {begun:?}");
 }
@@ -234,8 +227,7 @@ fn an_idle_node_that_cannot_ask_etcd_says_nothing_of_it_when_it_can() {
     let begun = node.now;
     assert_eq!(node.machine.standing().unwrap().state, "blocked");
     while node.now < begun + Duration::from_secs(20) {
-        let action = node.next_action();
-        node.perform(action);
+        node.step();
     }
     assert_eq!(node.stands("/r/standing/n0").cloned(), before);
 }
@@ -335,11 +327,7 @@ fn a_reload_runs_the_script_at_once_and_sends_again_what_was_under_way() {
         ..settings()
     };
     let reload = |node: &mut Node| {
-        node.give(Input::Reload(Box::new(Reload {
-            settings: settings.clone(),
-            drains_otherwise: false,
-            elsewhere: false,
-        })));
+        node.reload(settings.clone());
     };
     reload(&mut node);
     let (_, lost) = until_report(&mut node);
@@ -440,11 +428,7 @@ fn a_verdict_that_came_back_while_another_was_written_without_an_answer_is_writt
             assert_eq!(report(&node).healthy, *second == well);
             node.health = first.clone();
             if reloads {
-                node.give(Input::Reload(Box::new(Reload {
-                    settings: node.machine.settings().clone(),
-                    drains_otherwise: false,
-                    elsewhere: false,
-                })));
+                node.reload(node.machine.settings().clone());
             } else {
                 let monitor = node.until("monitor");
                 node.perform(monitor);
@@ -452,8 +436,7 @@ fn a_verdict_that_came_back_while_another_was_written_without_an_answer_is_writt
             }
             let end = node.now + Duration::from_secs(100);
             while node.now < end {
-                let action = node.next_action();
-                node.perform(action);
+                node.step();
             }
             assert_eq!(report(&node).healthy, *first == well, "{first:?} {reloads}");
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
 use reboot_coordinator::core::settings::Mode;
 use reboot_coordinator::core::verdict::{Verdict, Word};
-use reboot_coordinator::core::{Action, Input, Refusal, Reload, Settings, WatchEvent};
+use reboot_coordinator::core::{Action, Input, Refusal, Settings, WatchEvent};
 use reboot_coordinator::lock::Phase;
 use reboot_coordinator::lock::record::{Blocked, Standing};
 use simulation::by_hand::{Node, detector, ended, name, settings, time, unreachable};
@@ -87,8 +87,7 @@ fn a_node_says_where_it_is_in_a_reboot_that_works() {
     assert_eq!(said(&node), proof);
     node.perform(health);
     while said(&node) == proof {
-        let action = node.next_action();
-        node.perform(action);
+        node.step();
     }
     assert_eq!(said(&node), ill);
     node.health = ScriptOutcome::Exited(0);
@@ -118,8 +117,7 @@ fn a_node_that_never_goes_down_says_so_each_time() {
     // Since when counts from the first time that it said so, and the gate of the attempt says the same.
     let (since, begun) = (node.machine.standing().unwrap().since.clone(), node.now);
     while node.now < begun + Duration::from_secs(100) {
-        let action = node.next_action();
-        node.perform(action);
+        node.step();
     }
     let standing = node.machine.standing().unwrap();
     assert_eq!(standing.since, since);
@@ -266,10 +264,7 @@ fn a_pass_that_is_over_leaves_what_it_found_unless_etcd_could_not_be_asked() {
         ..settings()
     };
     let ended = |mut node: Node| {
-        while node.exit.is_none() {
-            let action = node.next_action();
-            node.perform(action);
-        }
+        node.until_exit();
         let parting = node.machine.parting();
         parting.map(|standing| (standing.state.clone(), standing.once))
     };
@@ -299,10 +294,7 @@ fn a_machine_whose_name_another_one_has_says_which() {
         node_id: "machine-7".to_owned(),
         ..settings()
     });
-    while node.exit.is_none() {
-        let action = node.next_action();
-        node.perform(action);
-    }
+    node.until_exit();
     let since = "2026-07-14T03:50:01.000Z".to_owned();
     let why = "two machines use the name n0: machine-0 has it, and machine-7 was refused";
     assert_eq!(
@@ -370,14 +362,10 @@ fn what_a_failing_script_said_last_is_told_until_it_passes() {
         node.give(Input::Monitored(ticket, report));
         node.until("monitor");
         // What was waited for is left out, and asked for again after the reload.
-        node.give(Input::Reload(Box::new(Reload {
-            settings: Settings {
-                health_publish_interval: Some(Duration::from_secs(10)),
-                ..settings()
-            },
-            drains_otherwise: false,
-            elsewhere: false,
-        })));
+        node.reload(Settings {
+            health_publish_interval: Some(Duration::from_secs(10)),
+            ..settings()
+        });
         assert_eq!(node.machine.standing().unwrap().said.as_deref(), told);
     }
 }
@@ -446,10 +434,7 @@ fn a_pass_that_ends_a_reboot_leaves_what_is_true_then() {
         if clears {
             node.detectors = vec![detector(DetectorResult::Clear)];
         }
-        while node.exit.is_none() {
-            let action = node.next_action();
-            node.perform(action);
-        }
+        node.until_exit();
         assert!(node.claim().is_none() && node.exit == Some(0));
         let parting = node.machine.parting().unwrap();
         let label = parting.blocked.as_ref().map(|it| it.label.as_str());
@@ -476,8 +461,7 @@ fn what_is_refused_at_each_turn_holds_the_node_up_since_the_first_one() {
     // Nor is it said each time that it takes its turn again.
     let enough = node.now + dry.check_interval * 4;
     while node.now < enough {
-        let action = node.next_action();
-        node.perform(action);
+        node.step();
         assert_eq!(since(&node), first);
     }
     assert!(node.done.iter().filter(|it| **it == "detect").count() > 3);
@@ -488,8 +472,7 @@ fn what_is_refused_at_each_turn_holds_the_node_up_since_the_first_one() {
     node.until_state("queued");
     let waits = node.now;
     while node.now < waits + dry.check_interval * 6 {
-        let action = node.next_action();
-        node.perform(action);
+        node.step();
     }
     let claim = "/r/claims/n9";
     node.delete(claim);

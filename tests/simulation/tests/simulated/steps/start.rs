@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use etcd_rs_sync::{Error, Reply, TxnReply};
 use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
-use reboot_coordinator::core::{Action, Input, Mode, Reload, Settings};
+use reboot_coordinator::core::{Action, Input, Mode, Settings};
 use reboot_coordinator::lock::record::encode;
 use reboot_coordinator::lock::{Claim, Phase};
 use simulation::by_hand::{Node, denied, detector, ended, name, settings, time};
@@ -228,10 +228,7 @@ fn a_run_of_once_does_not_register_a_member_that_was_forgotten() {
     node.pass(mark);
     let undo = node.until("hook");
     node.perform(undo);
-    while node.exit.is_none() {
-        let action = node.next_action();
-        node.perform(action);
-    }
+    node.until_exit();
     assert_eq!(node.exit, Some(1));
     assert!(node.stands("/r/nodes/n0").is_none());
 }
@@ -378,10 +375,7 @@ fn passes_that_end_in_each_drain_leave_the_node_alone_for_long() {
         node.hook = ScriptOutcome::Exited(1);
         node.perform(drain);
         node.hook = ScriptOutcome::Exited(0);
-        while node.exit.is_none() {
-            let action = node.next_action();
-            node.perform(action);
-        }
+        node.until_exit();
     };
     fails(&mut node);
     for _ in 0..3 {
@@ -390,10 +384,7 @@ fn passes_that_end_in_each_drain_leave_the_node_alone_for_long() {
         node.until("hook");
     }
     node = node.followed_by(once());
-    while node.exit.is_none() {
-        let action = node.next_action();
-        node.perform(action);
-    }
+    node.until_exit();
     let off = node.memory.clone().unwrap().called_off.unwrap();
     let until: jiff::Timestamp = off.until.parse().unwrap();
     assert!(
@@ -415,11 +406,7 @@ fn a_host_that_lost_its_record_and_holds_its_claim_remembers_that_it_began() {
         let mut node = node.followed_by(settings());
         node.until_state(if reloads { "rebooting" } else { "holding" });
         if reloads {
-            node.give(Input::Reload(Box::new(Reload {
-                settings: settings(),
-                drains_otherwise: false,
-                elsewhere: false,
-            })));
+            node.reload(settings());
             node.settle();
         }
         // Released and forgotten while its daemon is down.

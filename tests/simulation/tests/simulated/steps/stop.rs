@@ -198,10 +198,7 @@ fn passes_after_one_that_called_its_attempt_off_come_longer_and_longer_until_the
         ..settings()
     };
     let pass = |node: &mut Node| {
-        while node.exit.is_none() {
-            let action = node.next_action();
-            node.perform(action);
-        }
+        node.until_exit();
         node.exit
     };
     let drains = |node: &Node| node.done.iter().filter(|it| **it == "hook").count();

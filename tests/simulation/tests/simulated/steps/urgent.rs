@@ -6,7 +6,7 @@ use etcd_rs_sync::{Put, Request};
 use jiff::SignedDuration;
 use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
 use reboot_coordinator::core::windows::Windows;
-use reboot_coordinator::core::{Input, Mode, Refusal, Reload, Settings};
+use reboot_coordinator::core::{Mode, Refusal, Settings};
 use reboot_coordinator::lock::record::{History, decode, encode};
 use reboot_coordinator::lock::{Cooldown, Failure, FailureKind, Pause, Phase, RebootRequest};
 use simulation::by_hand::{Node, detector, settings, time, unknown};
@@ -190,8 +190,7 @@ fn a_node_that_keeps_its_turn_through_a_cooldown_learns_of_it() {
     node.delete("/r/claims/a");
     node.until_state("queued");
     while node.machine.view().refusal.is_none() {
-        let action = node.next_action();
-        node.perform(action);
+        node.step();
     }
     assert!(matches!(refusal(&node), Refusal::Cooldown(_)));
     urge(&mut node);
@@ -393,8 +392,7 @@ fn a_node_looks_when_a_cooldown_or_a_pause_ends_before_its_next_check() {
         assert!(node.said("blocked", why));
         let (began, looks) = (node.now, node.done.len());
         while !node.done[looks..].contains(&"detect") {
-            let action = node.next_action();
-            node.perform(action);
+            node.step();
         }
         let waited = (node.now - began).as_secs();
         let soon = sooner && (50..54).contains(&waited);
@@ -413,11 +411,7 @@ fn a_pause_that_ended_while_the_node_drained_does_not_cut_the_rest_after_it() {
     node.settle();
     assert!(node.said("blocked", "the network"));
     node.delete("/r/pause");
-    node.give(Input::Reload(Box::new(Reload {
-        settings: settings(),
-        drains_otherwise: false,
-        elsewhere: false,
-    })));
+    node.reload(settings());
     let hook = node.until("hook");
     node.now += Duration::from_secs(55);
     node.hook = ScriptOutcome::Exited(1);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use etcd_rs_sync::{Op, Request};
 use reboot_coordinator::core::facts::DetectorResult;
-use reboot_coordinator::core::{Input, Mode, Refusal, Reload, Settings, State};
+use reboot_coordinator::core::{Input, Mode, Refusal, Settings, State};
 use reboot_coordinator::lock::record::{Blocked, Required, Standing, encode};
 use reboot_coordinator::lock::{NodeRecord, Phase};
 use simulation::by_hand::{Node, detector, settings};
@@ -403,11 +403,7 @@ fn a_registration_says_the_wave_and_below_0_a_key_does_until_that_is_over() {
         assert_eq!(String::from_utf8_lossy(&text).contains("wave"), wave != 0);
     }
     let mut node = quiet(-1);
-    node.give(Input::Reload(Box::new(Reload {
-        settings: in_wave(2),
-        drains_otherwise: false,
-        elsewhere: false,
-    })));
+    node.reload(in_wave(2));
     node.settle();
     node.until_state("idle");
     assert_eq!((node.registration().wave, named(&node)), (2, false));
@@ -469,11 +465,7 @@ fn a_wave_below_0_that_is_given_up_over_a_commit_leaves_no_word_of_it() {
     node.until_state("queued");
     node.settle();
     assert!(node.stands("/r/waves/n0").is_some());
-    node.give(Input::Reload(Box::new(Reload {
-        settings: in_wave(0),
-        drains_otherwise: false,
-        elsewhere: false,
-    })));
+    node.reload(in_wave(0));
     node.until_state("queued");
     node.delete("/r/claims/n9");
     node.until("reboot");
@@ -490,11 +482,7 @@ fn a_wave_that_changed_while_a_place_was_kept_is_registered_when_it_is_given_up(
     node.elder("n9", Phase::Queued);
     node.until_state("queued");
     node.settle();
-    node.give(Input::Reload(Box::new(Reload {
-        settings: in_wave(1),
-        drains_otherwise: false,
-        elsewhere: false,
-    })));
+    node.reload(in_wave(1));
     node.until_state("queued");
     node.settle();
     node.delete("/r/claims/n9");
