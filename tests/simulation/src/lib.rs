@@ -27,6 +27,7 @@ mod network;
 mod perform;
 pub mod plan;
 pub mod planted;
+pub mod records;
 mod reload;
 mod requests;
 pub mod rng;

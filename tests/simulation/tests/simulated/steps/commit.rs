@@ -5,8 +5,9 @@ use std::time::Duration;
 use reboot_coordinator::core::facts::{Captured, ScriptOutcome, ScriptReport};
 use reboot_coordinator::core::{Action, Commitment, Hook, Input, Refusal, Settings};
 use reboot_coordinator::lock::record::encode;
-use reboot_coordinator::lock::{Claim, Failure, FailureKind, GoOn, Phase};
+use reboot_coordinator::lock::{Claim, GoOn, Phase};
 use simulation::by_hand::{Node, denied, ended, name, settings, unknown};
+use simulation::records::failure;
 
 /// Waits for the next reboot command, which ends like this while the host stays up.
 fn command(node: &mut Node, report: ScriptReport) {
@@ -53,18 +54,7 @@ fn a_commit_that_was_refused_for_certain_needs_no_fence_and_any_other_does() {
 }
 
 fn failed(node: &mut Node) {
-    let failure = Failure {
-        v: 1,
-        node: "n1".to_owned(),
-        claim: 3,
-        kind: FailureKind::Unhealthy,
-        detail: "disk".to_owned(),
-        reasons: Vec::new(),
-        target: None,
-        since: "s".to_owned(),
-        by: None,
-    };
-    node.put("/r/line/failed/n1", encode(&failure));
+    node.put("/r/line/failed/n1", encode(&failure("n1")));
 }
 
 /// The line was judged before the mark was written.

@@ -5,9 +5,10 @@ use std::time::Duration;
 use etcd_rs_sync::{Reply, Request, TxnReply};
 use reboot_coordinator::core::facts::DetectorResult;
 use reboot_coordinator::core::{Action, Input, Settings, WatchEvent};
+use reboot_coordinator::lock::Phase;
 use reboot_coordinator::lock::record::encode;
-use reboot_coordinator::lock::{Phase, RebootRequest};
 use simulation::by_hand::{Node, detector, settings, unreachable};
+use simulation::records::request;
 
 /// A node behind another that it can follow.
 fn waiting() -> Node {
@@ -337,16 +338,7 @@ fn a_request_that_failed_while_a_node_waits_is_followed_by_a_count() {
         ..settings()
     });
     node.detectors = vec![detector(DetectorResult::Clear)];
-    let request = RebootRequest {
-        v: 1,
-        node: "n0".to_owned(),
-        by: "eva@admin".to_owned(),
-        reason: "new firmware".to_owned(),
-        since: "noon".to_owned(),
-        boot_id: None,
-        urgent_until: None,
-    };
-    node.put("/r/requests/n0", encode(&request));
+    node.put("/r/requests/n0", encode(&request()));
     node.elder("a", Phase::Queued);
     node.until_state("queued");
     node.settle();

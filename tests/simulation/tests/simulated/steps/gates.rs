@@ -8,11 +8,12 @@ use reboot_coordinator::core::machine::judge_detectors;
 use reboot_coordinator::core::policy::Policies;
 use reboot_coordinator::core::windows::Windows;
 use reboot_coordinator::core::{Action, Input, Now, Refusal, Settings, State};
-use reboot_coordinator::lock::record::{Report, encode};
-use reboot_coordinator::lock::{NodeRecord, Phase};
+use reboot_coordinator::lock::Phase;
+use reboot_coordinator::lock::record::encode;
 use simulation::by_hand::{
     Node, asks, detector, ended, name, settings, time, unknown, unreachable,
 };
+use simulation::records::{member, report};
 
 #[test]
 fn a_detector_that_asks_outweighs_one_that_fails_and_silence_proves_nothing() {
@@ -237,43 +238,18 @@ fn a_commit_demands_the_reports_of_the_others_that_were_judged_and_not_the_own()
             ..settings()
         });
         for (other, healthy) in [("n0", true), ("n1", true), ("n2", false)] {
-            let report = Report {
-                v: 1,
-                node: other.to_owned(),
-                node_id: format!("machine-{other}"),
-                healthy,
-                reason: None,
-                since: "noon".to_owned(),
-            };
-            node.put(&format!("/r/alive/{other}"), encode(&report));
+            node.put(
+                &format!("/r/alive/{other}"),
+                encode(&report(other, healthy)),
+            );
             if other != "n0" {
-                let member = NodeRecord {
-                    node: other.to_owned(),
-                    node_id: format!("machine-{other}"),
-                    ..member()
-                };
-                node.put(&format!("/r/nodes/{other}"), encode(&member));
+                node.put(&format!("/r/nodes/{other}"), encode(&member(other)));
             }
         }
         let commit = node.until_sending("committing");
         node.delete(&format!("/r/alive/{ends}"));
         node.pass(commit);
         assert_eq!(node.machine.view().state, state, "{ends}");
-    }
-}
-
-fn member() -> NodeRecord {
-    NodeRecord {
-        v: 1,
-        node: String::new(),
-        node_id: String::new(),
-        version: "0".to_owned(),
-        wave: 0,
-        boot_id: None,
-        last_reboot: None,
-        budget_used: 0,
-        attempt: None,
-        request: None,
     }
 }
 

@@ -6,9 +6,10 @@ use etcd_rs_sync::Request;
 use jiff::Timestamp;
 use reboot_coordinator::core::policy::Policies;
 use reboot_coordinator::core::{Action, Input, Settings, State};
-use reboot_coordinator::lock::record::{Report, decode, encode};
+use reboot_coordinator::lock::record::{decode, encode};
 use reboot_coordinator::lock::{Claim, Failure, FailureKind, History, Phase};
 use simulation::by_hand::{Node, settings, unknown};
+use simulation::records::{failure, report};
 
 use super::waves::register;
 
@@ -36,29 +37,17 @@ fn with_policies(settings: Settings) -> Settings {
 fn failed(node: &mut Node) {
     let claim = node.elder("a", Phase::Rebooting);
     let failure = Failure {
-        v: 1,
-        node: "a".to_owned(),
         claim,
         kind: FailureKind::NotBack,
         detail: "not back".to_owned(),
-        reasons: Vec::new(),
-        target: None,
-        since: "s".to_owned(),
         by: Some("b".to_owned()),
+        ..failure("a")
     };
     node.put("/r/line/failed/a", encode(&failure));
 }
 
 fn healthy(node: &mut Node) {
-    let report = Report {
-        v: 1,
-        node: "a".to_owned(),
-        node_id: "machine-a".to_owned(),
-        healthy: true,
-        reason: None,
-        since: "s".to_owned(),
-    };
-    node.put("/r/alive/a", encode(&report));
+    node.put("/r/alive/a", encode(&report("a", true)));
 }
 
 /// How long the claim of the other one stands, at most so long; whether this node ever joined the queue meanwhile.

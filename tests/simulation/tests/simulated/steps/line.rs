@@ -9,6 +9,7 @@ use reboot_coordinator::core::{Action, Mode, Settings};
 use reboot_coordinator::lock::record::{decode, encode};
 use reboot_coordinator::lock::{Claim, Failure, FailureKind, GoOn, History, Phase};
 use simulation::by_hand::{Node, asks, detector, settings, time};
+use simulation::records::failure;
 
 fn two_may_go() -> Settings {
     Settings {
@@ -24,15 +25,8 @@ fn told(node: &mut Node) {
 
 fn told_to_boot(node: &mut Node, kernel: Option<&str>) {
     let failure = Failure {
-        v: 1,
-        node: "n1".to_owned(),
-        claim: 3,
-        kind: FailureKind::Unhealthy,
-        detail: "disk".to_owned(),
-        reasons: Vec::new(),
         target: kernel.map(str::to_owned),
-        since: "s".to_owned(),
-        by: None,
+        ..failure("n1")
     };
     node.put("/r/line/failed/n1", encode(&failure));
 }

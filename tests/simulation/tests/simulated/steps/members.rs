@@ -6,8 +6,9 @@ use etcd_rs_sync::{Error, Op, RangeReply, Reply, Request};
 use reboot_coordinator::core::policy::Policies;
 use reboot_coordinator::core::settings::Mode;
 use reboot_coordinator::core::{Action, Refusal, Settings, State};
-use reboot_coordinator::lock::record::{NodeRecord, RebootRequest, Report, encode};
+use reboot_coordinator::lock::record::{RebootRequest, encode};
 use simulation::by_hand::{Node, settings, unreachable};
+use simulation::records::{member, report, request};
 
 const CHECK: Duration = Duration::from_secs(100);
 
@@ -23,34 +24,14 @@ fn one_of_three(least: u32, many_members: u32) -> Node {
         ..settings()
     });
     for other in ["n1", "n2"] {
-        let member = NodeRecord {
-            v: 1,
-            node: other.to_owned(),
-            node_id: format!("machine-{other}"),
-            version: "0".to_owned(),
-            wave: 0,
-            boot_id: None,
-            last_reboot: None,
-            budget_used: 0,
-            attempt: None,
-            request: None,
-        };
-        node.put(&format!("/r/nodes/{other}"), encode(&member));
+        node.put(&format!("/r/nodes/{other}"), encode(&member(other)));
     }
     well(&mut node, "n1");
     node
 }
 
 fn well(node: &mut Node, other: &str) {
-    let report = Report {
-        v: 1,
-        node: other.to_owned(),
-        node_id: format!("machine-{other}"),
-        healthy: true,
-        reason: None,
-        since: "noon".to_owned(),
-    };
-    node.put(&format!("/r/alive/{other}"), encode(&report));
+    node.put(&format!("/r/alive/{other}"), encode(&report(other, true)));
 }
 
 /// What is asked until the machine has come to one of these states: whether members are counted, read, or neither.
@@ -173,13 +154,8 @@ fn a_request_for_this_node_is_worth_a_look_at_once() {
     asked(&mut node, &["idle"]);
     for by in ["eva", "ada"] {
         let request = RebootRequest {
-            v: 1,
-            node: "n0".to_owned(),
             by: by.to_owned(),
-            reason: "now".to_owned(),
-            since: "noon".to_owned(),
-            boot_id: None,
-            urgent_until: None,
+            ..request()
         };
         node.put("/r/requests/n0", encode(&request));
         // It is seen with what else the gates read, and they are judged again once it is marked as seen.

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
 use reboot_coordinator::core::{Action, Hook, Input, Settings, WatchEvent};
-use reboot_coordinator::lock::record::{RECORD_VERSION, Report, decode, encode};
+use reboot_coordinator::lock::record::{decode, encode};
 use reboot_coordinator::lock::{Claim, History, Phase};
 use simulation::by_hand::{Node, asks, detector, ended, settings};
+use simulation::records::report;
 
 const HOLD: Duration = Duration::from_secs(100);
 
@@ -17,17 +18,6 @@ fn impatient() -> Settings {
         undoes: true,
         ..settings()
     }
-}
-
-fn report(node: &str, healthy: bool) -> Vec<u8> {
-    encode(&Report {
-        v: RECORD_VERSION,
-        node: node.to_owned(),
-        node_id: "machine-a".to_owned(),
-        healthy,
-        reason: None,
-        since: "s".to_owned(),
-    })
 }
 
 /// Goes on for this long.
@@ -55,7 +45,7 @@ fn a_node_that_reports_itself_healthy_keeps_its_claim_and_one_that_does_not_lose
         let mut node = Node::new(impatient());
         node.elder("a", Phase::Draining);
         if let Some(healthy) = healthy {
-            node.put("/r/alive/a", report("a", healthy));
+            node.put("/r/alive/a", encode(&report("a", healthy)));
         }
         node.until_state("queued");
         run(&mut node, HOLD * 3);
@@ -68,7 +58,7 @@ fn a_node_that_reports_itself_healthy_keeps_its_claim_and_one_that_does_not_lose
     loop {
         let (ticket, request) = node.until_sending("queued");
         if matches!(request, etcd_rs_sync::Request::Txn(_)) {
-            node.put("/r/alive/a", report("a", true));
+            node.put("/r/alive/a", encode(&report("a", true)));
             node.pass((ticket, request));
             break;
         }

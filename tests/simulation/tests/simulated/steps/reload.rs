@@ -4,9 +4,10 @@ use etcd_rs_sync::Request;
 use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
 use reboot_coordinator::core::io::Ticket;
 use reboot_coordinator::core::{Action, Input, Reload, Settings, State};
+use reboot_coordinator::lock::Phase;
 use reboot_coordinator::lock::record::encode;
-use reboot_coordinator::lock::{Phase, RebootRequest};
 use simulation::by_hand::{Node, detector, ended, settings};
+use simulation::records::request;
 
 fn reload(node: &mut Node, name: &str, drains_otherwise: bool) {
     let settings = Settings {
@@ -215,16 +216,7 @@ fn a_turn_that_was_held_is_judged_again_at_once_under_a_new_file() {
 fn a_write_to_a_request_that_a_reload_interrupts_is_judged_anew() {
     let mut node = Node::new(settings());
     node.detectors = vec![detector(DetectorResult::Clear)];
-    let request = RebootRequest {
-        v: 1,
-        node: "n0".to_owned(),
-        by: "eva@admin".to_owned(),
-        reason: "new firmware".to_owned(),
-        since: "noon".to_owned(),
-        boot_id: None,
-        urgent_until: None,
-    };
-    node.put("/r/requests/n0", encode(&request));
+    node.put("/r/requests/n0", encode(&request()));
     while !matches!(node.machine.state(), State::Noting(_)) {
         node.step();
     }

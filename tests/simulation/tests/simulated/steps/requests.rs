@@ -5,16 +5,12 @@ use reboot_coordinator::core::{Refusal, Settings};
 use reboot_coordinator::lock::record::encode;
 use reboot_coordinator::lock::{Phase, RebootRequest};
 use simulation::by_hand::{Node, asks, detector, settings, unknown};
+use simulation::records;
 
 fn request(boot_id: Option<&str>) -> Vec<u8> {
     encode(&RebootRequest {
-        v: 1,
-        node: "n0".to_owned(),
-        by: "eva@admin".to_owned(),
-        reason: "new firmware".to_owned(),
-        since: "noon".to_owned(),
         boot_id: boot_id.map(str::to_owned),
-        urgent_until: None,
+        ..records::request()
     })
 }
 

@@ -6,8 +6,9 @@ use etcd_rs_sync::Request;
 use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
 use reboot_coordinator::core::{Action, Input, Mode, Refusal, Settings};
 use reboot_coordinator::lock::Phase;
-use reboot_coordinator::lock::record::{RECORD_VERSION, RebootRequest, encode};
+use reboot_coordinator::lock::record::encode;
 use simulation::by_hand::{Node, detector, name, settings, unknown, unreachable};
+use simulation::records::request;
 
 fn within(pause: Duration, least_ms: u64, most_ms: u64) -> bool {
     let (least, most) = (
@@ -256,16 +257,7 @@ fn passes_after_one_that_called_its_attempt_off_come_longer_and_longer_until_the
     let off = node.memory.clone().unwrap().called_off.unwrap();
     assert_eq!(off.times, u32::MAX);
     // An operator who has mended it asks for a try.
-    let asks = RebootRequest {
-        v: RECORD_VERSION,
-        node: "n0".to_owned(),
-        by: "eva@admin".to_owned(),
-        reason: "mended".to_owned(),
-        since: "noon".to_owned(),
-        boot_id: None,
-        urgent_until: None,
-    };
-    node.put("/r/requests/n0", encode(&asks));
+    node.put("/r/requests/n0", encode(&request()));
     node = next(node, 0);
     undone(&mut node);
     node = next(node, 0);

@@ -8,8 +8,9 @@ use reboot_coordinator::core::facts::{DetectorResult, ScriptOutcome};
 use reboot_coordinator::core::windows::Windows;
 use reboot_coordinator::core::{Mode, Refusal, Settings};
 use reboot_coordinator::lock::record::{History, decode, encode};
-use reboot_coordinator::lock::{Cooldown, Failure, FailureKind, Pause, Phase, RebootRequest};
+use reboot_coordinator::lock::{Cooldown, Pause, Phase, RebootRequest};
 use simulation::by_hand::{Node, detector, settings, time, unknown};
+use simulation::records::{failure, request};
 
 /// The lease that urgent requests hang on here, and that of the cooldown.
 const URGENCY: i64 = 7;
@@ -43,13 +44,9 @@ fn urge(node: &mut Node) {
 
 fn ask(node: &mut Node, lease: i64) {
     let request = RebootRequest {
-        v: 1,
-        node: "n0".to_owned(),
-        by: "eva@admin".to_owned(),
         reason: "it drops packets".to_owned(),
-        since: "noon".to_owned(),
-        boot_id: None,
         urgent_until: Some("four".to_owned()),
+        ..request()
     };
     put(node, "/r/requests/n0", encode(&request), lease);
 }
@@ -200,17 +197,6 @@ fn a_node_that_keeps_its_turn_through_a_cooldown_learns_of_it() {
 
 #[test]
 fn it_lets_its_node_past_nothing_else() {
-    let failed = Failure {
-        v: 1,
-        node: "b".to_owned(),
-        claim: 3,
-        kind: FailureKind::Unhealthy,
-        detail: "disk".to_owned(),
-        reasons: Vec::new(),
-        target: None,
-        since: "s".to_owned(),
-        by: None,
-    };
     type Close<'a> = &'a dyn Fn(&mut Node);
     let gates: [(&str, Close<'_>); 4] = [
         ("paused", &pause),
@@ -219,7 +205,7 @@ fn it_lets_its_node_past_nothing_else() {
         }),
         ("health", &|node| node.health = ScriptOutcome::Exited(1)),
         ("line", &|node| {
-            node.put("/r/line/failed/b", encode(&failed));
+            node.put("/r/line/failed/b", encode(&failure("b")));
         }),
     ];
     for (label, close) in gates {

@@ -8,6 +8,7 @@ use reboot_coordinator::core::{Input, Mode, Refusal, Settings, State};
 use reboot_coordinator::lock::record::{Blocked, Required, Standing, encode};
 use reboot_coordinator::lock::{NodeRecord, Phase};
 use simulation::by_hand::{Node, detector, settings};
+use simulation::records::member;
 
 const REQUIRED: &str = "2026-07-14T03:00:00.000Z";
 
@@ -17,16 +18,8 @@ fn in_wave(wave: i32) -> Settings {
 
 pub(super) fn register(node: &mut Node, name: &str, wave: i32) {
     let record = NodeRecord {
-        v: 1,
-        node: name.to_owned(),
-        node_id: format!("machine-{name}"),
-        version: "0".to_owned(),
         wave,
-        boot_id: None,
-        last_reboot: None,
-        budget_used: 0,
-        attempt: None,
-        request: None,
+        ..member(name)
     };
     node.put(&format!("/r/nodes/{name}"), encode(&record));
     if wave < 0 {
