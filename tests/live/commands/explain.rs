@@ -40,13 +40,7 @@ fn every_gate_is_named_in_order_with_what_closes_it() {
         ended.stdout.lines().next(),
         Some("node-a has not come back, by its own clock; nobody waits.")
     );
-    let folded = ended
-        .stdout
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ");
-    let mut rest = folded.as_str();
-    for part in [
+    let parts = [
         "release node-a",
         "admin does not reboot now; what blocks: kill switch, window, pause, turn.",
         "daemon none",
@@ -61,10 +55,16 @@ fn every_gate_is_named_in_order_with_what_closes_it() {
         "health not asked",
         "turn blocks not in the queue; 1 before it: node-a",
         "Next to let it pass by itself: pause,",
-    ] {
-        let at = rest
-            .find(part)
-            .unwrap_or_else(|| panic!("{part}\n{}", ended.stdout));
+    ];
+    in_order(&ended.stdout, &parts);
+}
+
+/// However the text is broken into lines.
+fn in_order(text: &str, parts: &[&str]) {
+    let folded = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut rest = folded.as_str();
+    for part in parts {
+        let at = rest.find(part).unwrap_or_else(|| panic!("{part}\n{text}"));
         rest = &rest[at + part.len()..];
     }
 }
@@ -112,11 +112,7 @@ fn a_node_with_every_gate_closed() {
         field.path("admin.disable").display()
     );
     let ended = run(&field.config("admin", &more), &["explain"]);
-    println!("{}", ended.stdout);
-    let folded = ended.stdout.split_whitespace();
-    let folded = folded.collect::<Vec<_>>().join(" ");
-    let mut rest = folded.as_str();
-    for part in [
+    let parts = [
         "what blocks: kill switch, window, pause, cooldown, budget, policies, health, turn, dry run; unknown, which counts as no: detectors.",
         "detectors unknown whether a reboot is required is unknown: marker:",
         "kill switch blocks",
@@ -135,12 +131,8 @@ fn a_node_with_every_gate_closed() {
         "turn blocks not in the queue; 1 before it: node-a",
         "dry run blocks",
         "Next to let it pass by itself: pause,",
-    ] {
-        let at = rest
-            .find(part)
-            .unwrap_or_else(|| panic!("{part}\n{}", ended.stdout));
-        rest = &rest[at + part.len()..];
-    }
+    ];
+    in_order(&ended.stdout, &parts);
 }
 
 /// A pause does not stop it: it comes too late for that.
