@@ -16,7 +16,7 @@
 //!              │  │ └────────────────────────────────────────┘        │             │
 //!              │  └─────────────────────────────────────────────────┘             │
 //!              └───┬──────────┬─────────┬─────────┬──────────┬────────────────────┘
-//!                detect     health   process     host     etcd-rs-sync
+//!                detect     scripts  process     host     etcd-rs-sync
 //! ```
 //!
 //! [`core`] and [`lock`] are pure: no I/O, no thread, no clock, no log. The daemon performs what they ask for; the simulation
@@ -26,12 +26,12 @@
 
 #![cfg_attr(not(test), warn(clippy::too_many_lines))]
 
-pub(crate) mod clean;
 pub mod cli;
 pub mod config;
 pub mod core;
 pub mod daemon;
 pub mod detect;
+pub(crate) mod escape;
 mod etcd;
 #[cfg(any(test, fuzzing))]
 #[path = "../tests/fuzz/mod.rs"]

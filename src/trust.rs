@@ -20,7 +20,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Component, Path, PathBuf};
 
-use crate::clean;
+use crate::escape;
 pub use first_line::PATH;
 pub(crate) use interpreter::programs;
 use rustix::fs::{OFlags, StatVfsMountFlags, statvfs};
@@ -306,7 +306,7 @@ pub(crate) fn owned(what: &str, path: &Path, meta: &Metadata) -> io::Result<()> 
 
 /// A path in a command to be typed.
 pub(crate) fn typed(path: &Path) -> String {
-    clean::shell(&path.to_string_lossy())
+    escape::shell(&path.to_string_lossy())
 }
 
 /// Whether nobody but its owner may write to it.

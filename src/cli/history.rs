@@ -64,7 +64,7 @@ fn between(from: Option<&str>, to: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clean::uncoloured;
+    use crate::escape::uncoloured;
 
     fn entry(node: &str, outcome: &str, committed: bool) -> History {
         History {

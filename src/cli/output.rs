@@ -3,7 +3,7 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::clean::{clean, uncoloured};
+use crate::escape::{lines, uncoloured};
 use crate::status::table::folded;
 
 /// Something could not be written to standard output, though somebody reads.
@@ -26,7 +26,7 @@ pub(super) fn say(text: &str) {
 /// Like [`print`], and whether anybody still reads.
 pub(super) fn print_if_open(text: &str) -> bool {
     let mut out = std::io::stdout().lock();
-    let mut text = clean(text);
+    let mut text = lines(text);
     if !is_coloured() {
         text = uncoloured(&text);
     }
@@ -51,5 +51,5 @@ fn is_coloured() -> bool {
 
 /// Writes a text and a newline to standard error. When even that is closed there is nobody left to tell.
 pub(super) fn complain(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{}", clean(text));
+    let _ = writeln!(std::io::stderr().lock(), "{}", lines(text));
 }

@@ -180,7 +180,7 @@ fn already_gone(cluster: &Cluster, node: &str) -> Done {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clean::uncoloured;
+    use crate::escape::uncoloured;
     use crate::lock::{Claim, Phase};
     use crate::status::table::WIDTH;
 

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use super::cluster::invalid;
 use super::exit::Exit;
 use super::output::print;
-use crate::clean::line;
 use crate::config::{self, variables::environment};
 use crate::core::facts::{DetectorReport, ScriptReport};
 use crate::core::{Refusal, judge_detectors};
 use crate::detect;
+use crate::escape::line;
 use crate::process::Cancel;
 use crate::scripts;
 

@@ -8,9 +8,9 @@ use serde_json::json;
 use super::cluster::invalid;
 use super::exit::Exit;
 use super::output::print;
-use crate::clean::line;
 use crate::config::{self, Loaded};
 use crate::core::windows::Windows;
+use crate::escape::line;
 use crate::lock::Keys;
 use crate::status::times::clock;
 

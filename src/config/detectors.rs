@@ -11,8 +11,8 @@ use super::load::public;
 use super::nearest::nearest;
 use super::reader::Field;
 use super::{Detector, DetectorKind, HttpCheck, HttpMeans, NOT_STARTED, files};
-use crate::clean::is_hidden;
 use crate::core::machine::DETECTOR;
+use crate::escape::is_hidden;
 
 /// What a detector of one type does, and the name that it gets of that.
 type Read = fn(&Field<'_>, &Host) -> Option<(String, DetectorKind)>;

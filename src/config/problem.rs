@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::clean::line;
+use crate::escape::line;
 
 /// One thing wrong (or doubtful) in a configuration, with where it is and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

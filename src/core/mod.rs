@@ -5,6 +5,7 @@
 
 pub mod budget;
 pub mod facts;
+pub mod health_report;
 pub mod io;
 pub mod line;
 pub mod machine;
@@ -12,7 +13,6 @@ pub mod memory;
 pub mod note;
 pub mod policy;
 pub mod refusal;
-pub mod reporter;
 mod rng;
 pub mod settings;
 #[cfg(test)]

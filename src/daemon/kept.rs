@@ -32,7 +32,7 @@ impl Daemon {
         let json = serde_json::to_string(memory).expect("a memory is plain data");
         self.unwritten = None;
         if let Err(error) = host::write_memory(&self.config.run_dir, &json) {
-            log::warn!(event = "memory_not_written"; "what this host has to remember of its reboots could not be written, so its next start runs post_boot_hook once: {error}");
+            log::warn!(event = "memory_not_written"; "what this host has to remember of its reboots could not be written, so its next start runs post_boot_hook once, where one is configured: {error}");
             self.unwritten = Some(json);
         }
         None

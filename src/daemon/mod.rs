@@ -14,7 +14,7 @@ mod certificates;
 mod clock;
 mod end;
 mod endpoints;
-mod events;
+mod event_hook;
 mod host_gate;
 mod inbox;
 mod kept;
@@ -39,7 +39,7 @@ use std::time::Duration;
 
 use clock::Clock;
 use etcd_rs_sync::Client;
-use events::Events;
+use event_hook::Events;
 use inbox::{Event, INBOX, Inbox};
 use lanes::Lanes;
 use observer::Observer;

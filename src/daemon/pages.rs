@@ -10,9 +10,9 @@ use super::clock::Clock;
 use super::endpoints::Endpoints;
 use super::lookout::Lookout;
 use super::threads::lock;
-use crate::clean::clean;
 use crate::config::Config;
 use crate::core::View;
+use crate::escape::lines;
 use crate::host;
 use crate::observe::heartbeat::Heartbeat;
 use crate::observe::http::Answer;
@@ -99,7 +99,7 @@ impl Shown {
                     self.status().page(self.clock.now().wall),
                 )
             },
-            "/status.json" => json(clean(&self.status().json(self.clock.now().wall)) + "\n"),
+            "/status.json" => json(lines(&self.status().json(self.clock.now().wall)) + "\n"),
             "/metrics" => self.exposition(),
             "/healthz" if self.heartbeat.is_stuck(self.clock.awake()) => {
                 Answer::text(503, "the main loop is stuck\n")

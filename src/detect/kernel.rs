@@ -6,8 +6,8 @@ use std::fs;
 use std::path::Path;
 
 use super::image::{image_release, initrd_release, names};
+use super::kernel_release::Release;
 use super::loader;
-use super::release::Release;
 use crate::core::facts::DetectorResult;
 
 const OSTREE: &str = "[rpm-ostree, status, --pending-exit-77] with success_exit_codes [77], or what bootc status says";

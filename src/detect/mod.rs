@@ -3,8 +3,8 @@
 mod http;
 mod image;
 pub mod kernel;
+pub mod kernel_release;
 mod loader;
-pub mod release;
 
 use std::io::ErrorKind;
 use std::path::Path;

@@ -10,8 +10,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
-use crate::clean::is_hidden;
 use crate::core::View;
+use crate::escape::is_hidden;
 
 /// How long a full socket of the service manager is waited for.
 const PATIENCE: Duration = Duration::from_millis(200);

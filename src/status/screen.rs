@@ -6,7 +6,7 @@ use super::View;
 use super::headline::headline;
 use super::node_state::node_states;
 use super::text::{TOLD, headline_lines, members, own_lines, text};
-use crate::clean::uncoloured;
+use crate::escape::uncoloured;
 
 /// A terminal, in rows and columns.
 #[derive(Clone, Copy, Debug)]

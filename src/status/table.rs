@@ -1,6 +1,6 @@
 //! Text for people: aligned columns that fit a terminal, colours when wanted, and nothing that a terminal would obey.
 
-use crate::clean::is_hidden;
+use crate::escape::is_hidden;
 
 /// How wide output for people is.
 pub(crate) const WIDTH: usize = 80;

@@ -11,9 +11,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::clean::is_hidden;
 use crate::config::{self, Problem};
 use crate::core::windows::Windows;
+use crate::escape::is_hidden;
 use crate::lock::record::{self, Report, decode, encode};
 use crate::lock::{Claim, Cooldown, History, NodeRecord, Pause, RebootRequest};
 use crate::observe::http::exchange::{on_paper, request};

@@ -11,8 +11,8 @@ use etcd_rs_sync::{
 use jiff::Timestamp;
 use log::kv::Value;
 
-use crate::clean::{clean, is_hidden, uncoloured};
 use crate::config::{self, Config};
+use crate::escape::{is_hidden, lines, uncoloured};
 use crate::etcd;
 use crate::lock::Keys;
 use crate::observe::log::line::{self, Style};
@@ -35,7 +35,7 @@ pub fn shown(folder: &Path, bytes: &[u8]) {
     let now = Timestamp::from_second(1_784_000_000).expect("a moment of 2026");
     let view = View::of_command(config, survey, &[]);
 
-    let text = clean(&view.text(false, now));
+    let text = lines(&view.text(false, now));
     // Ours end before the next begins: no colour came with what somebody wrote.
     let colours = text.split("\x1b[").skip(1).enumerate();
     let mut strange = colours.filter(|(at, part)| part.starts_with("0m") != (at % 2 == 1));
@@ -43,7 +43,7 @@ pub fn shown(folder: &Path, bytes: &[u8]) {
     let text = uncoloured(&text);
     assert!(is_clean(&text), "{text:?}");
     let json = view.json(now);
-    let cleaned = clean(&json);
+    let cleaned = lines(&json);
     assert!(is_clean(&cleaned), "{cleaned:?}");
     let meaning = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
     assert!(meaning(&json).is_some() && meaning(&json) == meaning(&cleaned));

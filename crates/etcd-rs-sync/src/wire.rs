@@ -9,13 +9,13 @@
 
 mod decode;
 mod encode;
-mod fail;
+mod error;
 mod json;
 mod part;
 
 pub(crate) use decode::{auth_token, reply, version};
 pub(crate) use encode::{authenticate, body, longest_reply, path, watch};
-pub(crate) use fail::{Refusal, classify, holds_any, one_line, refusal};
+pub(crate) use error::{Refusal, classify, holds_any, one_line, refusal};
 pub(crate) use stream::{Message, message};
 
 mod stream;

@@ -61,8 +61,8 @@ mod waves;
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::health_report::Reporter;
 use super::io::{Action, Input, Now, ScriptFacts, Ticket};
-use super::reporter::Reporter;
 use super::rng::Rng;
 use super::settings::Settings;
 use super::{Memory, Note};

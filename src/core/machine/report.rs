@@ -5,8 +5,8 @@ use etcd_rs_sync::{Error, Reply};
 use super::{Machine, State};
 use crate::core::Note;
 use crate::core::facts::{ScriptOutcome, ScriptReport};
+use crate::core::health_report::{Ask, Reporter};
 use crate::core::io::{Action, Ticket};
-use crate::core::reporter::{Ask, Reporter};
 use crate::core::text::{describe, said};
 
 impl Machine {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use log::kv::{Error, Key, Value, VisitSource};
 use log::{Level, Record};
 
-use crate::clean::{is_hidden, line};
+use crate::escape::{is_hidden, line};
 
 /// The longest line. journald cuts lines of more than 48 KiB in two, and half a JSON object is of no use.
 pub(crate) const LINE_LIMIT: usize = 40 * 1024;

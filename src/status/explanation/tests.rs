@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)] // helpers of tests count as tests
 
 use super::*;
-use crate::clean::uncoloured;
+use crate::escape::uncoloured;
 use crate::etcd::Trouble;
 use crate::lock::record::{Blocked, RecordError, Required};
 use crate::status::fixtures::{at, configured, found, local, now, view};

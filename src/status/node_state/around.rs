@@ -129,7 +129,7 @@ pub(super) fn of(blocked: &Blocked) -> Refusal {
 mod tests {
     use super::super::node_states;
     use super::*;
-    use crate::clean::uncoloured;
+    use crate::escape::uncoloured;
     use crate::lock::Phase;
     use crate::lock::record::Required;
     use crate::status::explanation;

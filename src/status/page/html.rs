@@ -1,6 +1,6 @@
 //! Markup with text in it.
 
-use crate::clean::is_hidden;
+use crate::escape::is_hidden;
 use crate::status::table::Tone;
 
 /// The longest piece of text from elsewhere.

@@ -1,7 +1,7 @@
 //! What `status` prints: what matters first, on screens of any size.
 
 use super::*;
-use crate::clean::uncoloured;
+use crate::escape::uncoloured;
 use crate::etcd::Trouble;
 use crate::lock::record::RecordError;
 use crate::status::describe::rebooted;

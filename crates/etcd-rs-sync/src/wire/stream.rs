@@ -1,7 +1,7 @@
 //! The messages of a watch.
 
 use super::decode::{header, key_value};
-use super::fail::{Refusal, one_line, refusal};
+use super::error::{Refusal, one_line, refusal};
 use super::json::{Object, Shape};
 use super::part::parse;
 use crate::items::{Event, EventKind};

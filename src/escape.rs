@@ -16,7 +16,7 @@ pub(crate) fn is_hidden(c: char) -> bool {
 }
 
 /// Text of several lines, or JSON. Line ends, tabs and our own colours stay.
-pub(crate) fn clean(text: &str) -> String {
+pub(crate) fn lines(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn what_a_terminal_obeys_or_nobody_sees_is_written_as_an_escape() {
         for c in HIDDEN {
-            for cleaned in [clean(&format!("a{c}b")), line(&format!("a{c}b"))] {
+            for cleaned in [lines(&format!("a{c}b")), line(&format!("a{c}b"))] {
                 assert!(
                     cleaned.starts_with("a\\u") && cleaned.ends_with('b'),
                     "{cleaned:?}"
@@ -110,10 +110,10 @@ mod tests {
                 assert!(!cleaned.chars().any(is_hidden), "{cleaned:?}");
             }
         }
-        assert_eq!(clean("ä\t\u{1f600}\nb"), "ä\t\u{1f600}\nb");
+        assert_eq!(lines("ä\t\u{1f600}\nb"), "ä\t\u{1f600}\nb");
         assert_eq!(line("a\nb\tc"), "a\\u000ab\\u0009c");
         assert_eq!(
-            clean("\x1b[31mred\x1b[0m \x1b[2J\x1b]0;t\x07"),
+            lines("\x1b[31mred\x1b[0m \x1b[2J\x1b]0;t\x07"),
             "\x1b[31mred\x1b[0m \\u001b[2J\\u001b]0;t\\u0007"
         );
     }
@@ -122,7 +122,7 @@ mod tests {
     fn json_means_the_same_afterwards() {
         for c in HIDDEN {
             let value = serde_json::json!({ "k": format!("x{c}y") });
-            let cleaned = clean(&value.to_string());
+            let cleaned = lines(&value.to_string());
             assert!(!cleaned.chars().any(is_hidden), "{cleaned:?}");
             assert_eq!(
                 serde_json::from_str::<serde_json::Value>(&cleaned).unwrap(),
