@@ -12,11 +12,12 @@ use jiff::{SignedDuration, Timestamp};
 use super::exit::Exit;
 use super::output::{complain, is_unwritten};
 use crate::config::nearest::nearest;
-use crate::config::{self, Config, Problems};
+use crate::config::{self, Config, Loaded, Problems};
 use crate::etcd::{self, Trouble, read};
 use crate::lock::outcome::{self, Malformed};
 use crate::lock::survey::{self, Survey};
 use crate::lock::{Keys, request};
+use crate::process::{Cancel, NoAnswer, bounded};
 use crate::status::describe::{named, names};
 
 /// How often a write whose outcome is unknown is sent before the operator is told so.
@@ -27,6 +28,9 @@ const CONTESTS: u32 = 5;
 
 /// How often a read starts over because etcd compacted the revision it was reading.
 const READ_TRIES: u32 = 3;
+
+/// How long reading the configuration may take, and all that is looked up for it.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// The first pause between two tries; it doubles.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -47,9 +51,33 @@ pub(super) fn invalid(problems: Problems) -> Exit {
     Exit::INVALID_CONFIGURATION
 }
 
+/// The configuration, read within `limit`: it, or a path in it, may lie on a file system that does not answer.
+pub(super) fn read_within(
+    limit: Duration,
+    path: &Path,
+) -> Result<Result<Loaded, Problems>, NoAnswer> {
+    let file = path.to_path_buf();
+    let look = move || config::load(&file);
+    bounded("the configuration", limit, &Cancel::new(), look)
+}
+
+/// The configuration. What keeps it from being judged is told here, and what is wrong with it by `refused`.
+pub(super) fn loaded(path: &Path, refused: impl FnOnce(Problems) -> Exit) -> Result<Loaded, Exit> {
+    let (limit, shown) = (LIMIT.as_secs(), path.display());
+    let why = match read_within(LIMIT, path) {
+        Ok(read) => return read.map_err(refused),
+        Err(NoAnswer::NotStarted(why)) => format!("{shown} was not read: {why}"),
+        Err(_) => format!(
+            "no answer within {limit} s about {shown} or a path in it; find the mount that hangs (`stat PATH` for each of them), and \
+             bring it back or take its path out of the configuration"
+        ),
+    };
+    Err(failed(Trouble::new(why)))
+}
+
 /// The configuration; its problems are told.
 pub(super) fn load(path: &Path) -> Result<Config, Exit> {
-    let loaded = config::load(path).map_err(|problems| {
+    let loaded = loaded(path, |problems| {
         let unread = problems.to_string().contains("Permission denied");
         let exit = invalid(problems);
         // What a user may not read, root may: the files that the configuration names are for root alone.

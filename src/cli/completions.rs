@@ -3,10 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, read_within};
 use super::exit::Exit;
 use super::output::print;
-use crate::config;
 use crate::status::describe::{everybody, named};
 
 /// How long names are waited for.
@@ -29,7 +28,8 @@ pub(super) fn script(shell: &str) -> Result<&'static str, String> {
 
 /// Prints names, one a line, for the scripts; of a name no shell takes anything for more than a letter. Whoever presses a key waits for it: a moment, and no word when it fails.
 pub(super) fn names(path: &Path, claims: bool) -> Result<Exit, Exit> {
-    let mut config = config::load(path).map_err(|_| Exit::FAILURE)?.config;
+    let read = read_within(LIMIT, path).map_err(|_| Exit::FAILURE)?;
+    let mut config = read.map_err(|_| Exit::FAILURE)?.config;
     config.etcd.timeout = config.etcd.timeout.min(LIMIT);
     let survey = Cluster::of(config).and_then(|cluster| cluster.survey());
     let survey = survey.map_err(|_| Exit::FAILURE)?;

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::cluster::invalid;
+use super::cluster::{invalid, loaded};
 use super::exit::Exit;
 use super::output::print;
-use crate::config::{self, variables::environment};
+use crate::config::variables::environment;
 use crate::core::facts::{DetectorReport, ScriptReport};
 use crate::core::{Refusal, judge_detectors};
 use crate::detect;
@@ -17,7 +17,7 @@ use crate::scripts;
 
 /// Runs the detectors of the configuration once.
 pub(super) fn simulate(path: &Path, with_health: bool, json: bool) -> Result<Exit, Exit> {
-    let config = config::load(path).map_err(invalid)?.config;
+    let config = loaded(path, invalid)?.config;
     let cancel = Cancel::new();
     let env = environment(&config, "pre-lock", None);
     let reports = detect::run_all(&config.detectors, &env, &cancel);

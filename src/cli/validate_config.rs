@@ -5,10 +5,10 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::cluster::invalid;
+use super::cluster::{invalid, loaded};
 use super::exit::Exit;
 use super::output::print;
-use crate::config::{self, Loaded};
+use crate::config::Loaded;
 use crate::core::windows::Windows;
 use crate::escape::line;
 use crate::lock::Keys;
@@ -16,7 +16,7 @@ use crate::status::times::clock;
 
 /// Checks the configuration and says what it found.
 pub(super) fn validate_config(path: &Path, openings: usize, json: bool) -> Result<Exit, Exit> {
-    let loaded = config::load(path).map_err(|problems| {
+    let loaded = loaded(path, |problems| {
         if json {
             let report = json!({ "valid": false, "problems": problems.0, "warnings": [] });
             print(&report.to_string());

@@ -2,11 +2,11 @@
 //! no answer is a "no".
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use etcd_test_server::Cluster;
 
-use crate::host::Host;
+use crate::host::{Host, wait};
 use crate::policies::healthy;
 use crate::store::Store;
 
@@ -71,4 +71,35 @@ fn a_health_script_that_hangs_is_not_healthy_and_its_turn_goes_to_the_next() {
     assert!((1..=2).contains(&told), "{}", first.log());
     first.remove("dead");
     first.wait_until("the reboot command", || first.reboots() == 1);
+}
+
+#[test]
+fn a_path_of_the_configuration_that_hangs_keeps_no_command_and_no_start_waiting_without_a_word() {
+    let cluster = Cluster::single();
+    let host = member("first", &cluster, "script");
+    host.touch("dead");
+    let commands = [
+        &["run"][..],
+        &["run", "--once"],
+        &["status"],
+        &["explain"],
+        &["simulate"],
+        &["validate-config", "--json"],
+        &["pause", "--reason", "x"],
+    ];
+    let begin = |words: &&[&str]| host.command(words).stderr(Stdio::piped()).spawn().unwrap();
+    let begun: Vec<_> = commands.iter().map(begin).collect();
+    for (mut child, words) in begun.into_iter().zip(commands) {
+        let ended = wait(|| child.try_wait().unwrap().is_some());
+        let _ = child.kill();
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(ended, "{words:?} waits for ever: {said}");
+        assert_eq!(output.status.code(), Some(1), "{words:?}: {said}");
+        let asked = format!(
+            "no answer within 10 s about {}",
+            host.path("config.yaml").display()
+        );
+        assert!(said.contains(&asked), "{words:?}: {said}");
+    }
 }

@@ -178,6 +178,7 @@ impl Host {
             .args(arguments)
             .arg("--config")
             .arg(self.path("config.yaml"))
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null());
         command
     }
@@ -193,7 +194,6 @@ impl Host {
         let log = fs::File::create(self.log_path()).unwrap();
         let child = self
             .command(arguments)
-            .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
