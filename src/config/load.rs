@@ -207,7 +207,7 @@ pub(super) fn public(line: &str) -> String {
         && let Some(at) = colon(&parts)
     {
         let begins = |c: char| c.is_whitespace() || "\"'[{,".contains(c);
-        let start = line[..at].rfind(begins).map_or(0, |before| before + 1);
+        let start = line[..at].trim_end_matches(|c| !begins(c)).len();
         shown.extend([&line[..start], "…@"]);
         rest = parts.1;
     }

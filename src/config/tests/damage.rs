@@ -20,9 +20,8 @@ impl Numbers {
 fn damaged_files_give_one_line_a_problem() {
     let fixture = Fixture::new();
     let mut numbers = Numbers(0x2545_f491_4f6c_dd1d);
-    let pieces = [
-        "", ":", "- ", "[", "}", "\"", "|", "  ", "null", "-1", "&a", "*a", "<<: ", "é", "\t", "? ",
-    ];
+    let pieces = ",:,- ,[,},\",|,  ,null,-1,&a,*a,<<: ,é,\t,? ,\u{a0}u:p@h";
+    let pieces: Vec<&str> = pieces.split(',').collect();
     for round in 0..600 {
         let mut lines: Vec<String> = EXAMPLE
             .lines()

@@ -215,6 +215,7 @@ fn a_line_that_is_no_yaml_shows_no_secret_and_is_bounded() {
         "etcd_auth: {\"username\": \"u\", \"password\": \"S3CRET\n",
         "cmd: [x, --token=S3CRET, * a]\n",
         "http: [{url: \"https://u:a,S3CRET]@host/x\", codes: [200}]\n",
+        "a: 1\nurl:\u{a0}https://u:S3CRET@host/x\n",
         &long,
     ] {
         let problems = Fixture::new().problems(line).join("\n");
