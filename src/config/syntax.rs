@@ -16,10 +16,13 @@ const DEEPEST: usize = 64;
 const SPECIAL: &[char] = &['*', '&', '%', '@', '`', '!', '|', '>', '?'];
 
 /// What comes with text that is copied from a page or typed with another key: YAML takes them for letters.
-const ODD_SPACES: &[char] = &[
+pub(super) const ODD_SPACES: &[char] = &[
     '\u{a0}', '\u{2002}', '\u{2003}', '\u{2007}', '\u{2009}', '\u{200b}', '\u{202f}', '\u{2060}',
     '\u{3000}', '\u{feff}',
 ];
+
+/// What is said, with its place, where the parser took such an indent for a part of a word.
+pub(super) const ODD_INDENT: &str = "odd indent at line ";
 
 const QUOTE: &str = "the text goes on behind a value; put the whole of it in quotes";
 const DIRECTIVE: &str =
@@ -125,27 +128,11 @@ pub(super) fn before_parsing(text: &str) -> Result<(), SyntaxError> {
     Ok(())
 }
 
-/// The first line that begins with one, which is a mistake where no text of several lines stands.
-pub(super) fn odd_indent(text: &str) -> Option<SyntaxError> {
-    (1..).zip(text.split('\n')).find_map(|(line, shown)| {
-        let rest = shown.trim_start_matches([' ', '\t']);
-        let number = u32::from(rest.chars().next().filter(is_odd_space)?);
-        Some(SyntaxError {
-            place: Some((line, shown.len() - rest.len() + 1)),
-            message: format!(
-                "the character U+{number:04X} in the indent only looks like a space; use plain spaces"
-            ),
-        })
-    })
-}
-
-/// Whether a word begins with one: the parser took the indent for a part of it. A text of several lines may.
-pub(super) fn is_oddly_indented(word: &str) -> bool {
-    !word.contains('\n') && word.starts_with(ODD_SPACES)
-}
-
-fn is_odd_space(letter: &char) -> bool {
-    ODD_SPACES.contains(letter)
+/// What this line begins with where its indent has one of these.
+pub(super) fn odd_indent(text: &str, line: usize) -> Option<char> {
+    let line = text.split('\n').nth(line.checked_sub(1)?)?;
+    let first = line.trim_start_matches([' ', '\t']).chars().next();
+    first.filter(|letter| ODD_SPACES.contains(letter))
 }
 
 /// The parser's error with our words, at the place where the mistake begins.
@@ -153,15 +140,19 @@ pub(super) fn explained(text: &str, error: &serde_yaml::Error) -> SyntaxError {
     let said = error.to_string().replace('\n', " ");
     let told = error.location().map(|at| (at.line(), at.column()));
     // Where a quote or a name was opened says more than where its end was missed.
-    let opened = ["quoted scalar at line ", "simple key at line "]
-        .iter()
-        .find_map(|words| place_behind(&said, words));
+    let opened = [ODD_INDENT, "quoted scalar at line ", "simple key at line "];
+    let opened = opened.iter().find_map(|words| place_behind(&said, words));
     let place = opened.or(told).map(|place| within(text, place));
     let line = place.and_then(|(line, _)| text.lines().nth(line.saturating_sub(1)));
     let line = line.unwrap_or_default();
     let meaning = || MEANINGS.iter().find(|(words, _)| said.contains(words));
     let message = if line.trim_start_matches(' ').starts_with('\t') {
         "a tab stands in the indent; use spaces alone".to_owned()
+    } else if let Some(odd) = place.and_then(|(line, _)| odd_indent(text, line)) {
+        format!(
+            "the character U+{:04X} in the indent only looks like a space; use plain spaces",
+            u32::from(odd)
+        )
     } else if let Some((special, quoted)) = quoted(line) {
         format!(
             "{special} at the beginning of a value means something else in YAML; write {quoted}"

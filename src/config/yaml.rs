@@ -4,9 +4,8 @@ use std::{fmt, mem};
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::syntax::{
-    SyntaxError, before_parsing, explained, is_oddly_indented, odd_indent, place_behind,
-};
+use super::syntax::{ODD_INDENT, ODD_SPACES, SyntaxError, before_parsing};
+use super::syntax::{explained, odd_indent, place_behind};
 use super::tree::{Node, Place, Value};
 
 /// Parses one document. The keys of a map are those of the file, duplicates included, so that they can be reported instead of one of
@@ -14,31 +13,17 @@ use super::tree::{Node, Place, Value};
 pub(super) fn parse(text: &str, at: &Place) -> Result<Node, SyntaxError> {
     before_parsing(text)?;
     let parser = || serde_yaml::Deserializer::from_str(text);
-    let odd = odd_indent(text);
-    let explain = |error| odd_indent(text).unwrap_or_else(|| explained(text, &error));
+    let explain = |error| explained(text, &error);
     let mut node = Parsed(at, false).deserialize(parser()).map_err(explain)?;
-    Located(&mut node).deserialize(parser()).map_err(explain)?;
+    let located = Located(&mut node, text);
+    located.deserialize(parser()).map_err(explain)?;
     node.at = at.clone();
-    match odd {
-        Some(odd) if has_odd_indent(&node.value) => Err(odd),
-        _ => Ok(node),
-    }
-}
-
-fn has_odd_indent(value: &Value) -> bool {
-    match value {
-        Value::Text(text) => is_oddly_indented(text),
-        Value::List(items) => items.iter().any(|item| has_odd_indent(&item.value)),
-        Value::Map(entries) => entries
-            .iter()
-            .any(|(key, node)| is_oddly_indented(key) || has_odd_indent(&node.value)),
-        _ => false,
-    }
+    Ok(node)
 }
 
 /// A second pass over what was parsed: in which line each entry stands, and how numbers are written. The parser turns `0x1f` into 31,
 /// and where a text is wanted nobody meant that. An entry of a map stands where its key does, and an item where its first word does.
-struct Located<'a>(&'a mut Node);
+struct Located<'a>(&'a mut Node, &'a str);
 
 impl<'de> DeserializeSeed<'de> for Located<'_> {
     type Value = ();
@@ -47,7 +32,7 @@ impl<'de> DeserializeSeed<'de> for Located<'_> {
         let (text, line) = match &self.0.value {
             Value::List(_) => return deserializer.deserialize_seq(self),
             Value::Map(_) => return deserializer.deserialize_map(self),
-            _ => Scalar(String::new()).deserialize(deserializer)?,
+            _ => Scalar(String::new(), self.1).deserialize(deserializer)?,
         };
         self.0.at.line = line;
         match &mut self.0.value {
@@ -74,7 +59,7 @@ impl<'de> Visitor<'de> for Located<'_> {
         if let Value::List(list) = &mut self.0.value {
             for item in list.iter_mut() {
                 item.at.line = self.0.at.line;
-                items.next_element_seed(Located(item))?;
+                items.next_element_seed(Located(item, self.1))?;
             }
             self.0.at.line = list.first().map_or(self.0.at.line, |item| item.at.line);
         }
@@ -84,10 +69,10 @@ impl<'de> Visitor<'de> for Located<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
         if let Value::Map(map) = &mut self.0.value {
             for (_, node) in map.iter_mut() {
-                let key = entries.next_key_seed(Scalar(String::new()))?;
+                let key = entries.next_key_seed(Scalar(String::new(), self.1))?;
                 let line = key.and_then(|(_, line)| line);
                 node.at.line = line;
-                entries.next_value_seed(Located(node))?;
+                entries.next_value_seed(Located(node, self.1))?;
                 node.at.line = line;
             }
             self.0.at.line = map.first().map_or(self.0.at.line, |(_, node)| node.at.line);
@@ -96,21 +81,26 @@ impl<'de> Visitor<'de> for Located<'_> {
     }
 }
 
-/// A scalar as it is written, and its line. The parser tells that of what is refused, and goes on all the same.
-struct Scalar(String);
+/// A scalar as it is written in this file, and its line. The parser tells that of what is refused, and goes on all the same.
+struct Scalar<'a>(String, &'a str);
 
-impl<'de> DeserializeSeed<'de> for Scalar {
+impl<'de> DeserializeSeed<'de> for Scalar<'_> {
     type Value = (String, Option<usize>);
 
     fn deserialize<D: Deserializer<'de>>(mut self, parser: D) -> Result<Self::Value, D::Error> {
         let refused = parser.deserialize_str(&mut self).err();
         let place = refused.and_then(|error| place_behind(&error.to_string(), " at line "));
         // The very beginning of a file is not told.
-        Ok((self.0, Some(place.map_or(1, |(line, _)| line))))
+        let (line, column) = place.unwrap_or((1, 1));
+        if self.0.starts_with(ODD_SPACES) && odd_indent(self.1, line).is_some() {
+            let said = format!("{ODD_INDENT}{line} column {column}");
+            return Err(D::Error::custom(said));
+        }
+        Ok((self.0, Some(line)))
     }
 }
 
-impl<'de> Visitor<'de> for &mut Scalar {
+impl<'de> Visitor<'de> for &mut Scalar<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -137,6 +137,26 @@ const ANSWERED: &[(&str, &str, &str)] = &[
         "a second document begins here",
     ),
     (
+        "a:\n  - |\n    x\n    \u{a0}y\nnode_name:web\n",
+        "5: column 1",
+        "a space and the value; the line reads: node_name:web",
+    ),
+    (
+        "a:\n  - |\n    x\n    \u{a0}y\nlog:\n  \u{a0}level: info\n",
+        "6: column 3",
+        "U+00A0 in the indent",
+    ),
+    (
+        "node_name:web\nx: 1\na: |\n  \u{a0}y\n",
+        "2: column 2",
+        "no space after the colon of the line before",
+    ),
+    (
+        "\u{a0}node_name: a\n",
+        "1: column 1",
+        "U+00A0 in the indent",
+    ),
+    (
         "node_name = a\nlock_key = b\n",
         "",
         "write each as `name: value`",
