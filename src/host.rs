@@ -153,25 +153,30 @@ fn private() -> OpenOptions {
     options
 }
 
-/// Who holds a lock on the file, unless it is a daemon or a pass of ours, which takes it alone. The kernel's list does not say
-/// when that process lives in another container.
+/// Who holds a lock on the file, unless it is a daemon or a pass of ours, which takes it alone.
 fn stranger(meta: &Metadata) -> Option<String> {
-    let locks = fs::read_to_string("/proc/locks").ok()?;
-    let inode = format!(":{}", meta.ino());
-    let holder = locks.lines().find_map(|line| {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        match words[..] {
-            [_, "FLOCK", _, kind, pid, file, ..] if file.ends_with(&inode) => Some((kind, pid)),
-            _ => None,
-        }
-    });
-    let (kind, pid) = holder?;
+    let (kind, pid) = holder(meta)?;
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
     let ours = kind == "WRITE" && name.starts_with("reboot");
     let owner = fs::metadata(format!("/proc/{pid}")).map_or(String::new(), |meta| {
         format!(" of the user with id {}", meta.uid())
     });
     (!ours).then(|| format!("process {pid} ({:?}){owner}", name.trim()))
+}
+
+/// How a lock on the file is held, and by which process. The kernel's list does not say when that lives in another container.
+pub(crate) fn holder(meta: &Metadata) -> Option<(String, u32)> {
+    let locks = fs::read_to_string("/proc/locks").ok()?;
+    let inode = format!(":{}", meta.ino());
+    locks.lines().find_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words[..] {
+            [_, "FLOCK", _, kind, pid, file, ..] if file.ends_with(&inode) => {
+                Some((kind.to_owned(), pid.parse().ok()?))
+            }
+            _ => None,
+        }
+    })
 }
 
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {

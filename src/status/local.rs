@@ -41,7 +41,7 @@ impl Local {
             boot_id: host::boot_id(&config.boot_id_file).ok(),
             kill_switch: kill_switch(&config.kill_switch_file),
             // The lock itself is not touched: a look must not keep a daemon from starting.
-            daemon: of_lock_file(trust::read(&config.run_dir.join("instance.lock"), 64)),
+            daemon: daemon(&config.run_dir.join("instance.lock")),
             skew_sec,
             detectors: None,
         }
@@ -96,6 +96,13 @@ fn add_age(detector: &Detector, report: &mut DetectorReport) {
     if let Some(at) = written.ok().and_then(|at| Timestamp::try_from(at).ok()) {
         detail.push_str(&format!(", written {}", ago(Timestamp::now(), at)));
     }
+}
+
+/// The daemon that has this lock file. A full disk keeps its process id from being written there.
+fn daemon(lock: &Path) -> Result<Option<u32>, String> {
+    let written = of_lock_file(trust::read(lock, 64))?;
+    let holder = || host::holder(&fs::metadata(lock).ok()?).map(|(_, pid)| pid);
+    Ok(written.or_else(|| holder().filter(|pid| is_ours(*pid))))
 }
 
 /// Whose process id stands in the lock file, if that process lives and is one of ours. The daemon's files are root's: who may not

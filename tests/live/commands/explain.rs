@@ -301,6 +301,13 @@ fn a_running_daemon_is_seen() {
         let ended = run(&field.path("node-b.yaml"), &["explain"]);
         ended.stdout.contains("  daemon       runs")
     });
+    // As a full disk leaves it.
+    let number = fs::read(field.path("node-b.run/instance.lock")).unwrap();
+    fs::write(field.path("node-b.run/instance.lock"), "").unwrap();
+    let ended = run(&field.path("node-b.yaml"), &["explain"]);
+    let number = String::from_utf8(number).unwrap();
+    let runs = format!("  daemon       runs       process id {}", number.trim());
+    assert!(ended.stdout.contains(&runs), "{ended:?}");
     drop(daemon);
     let ended = run(&field.path("node-b.yaml"), &["explain"]);
     assert!(ended.stdout.contains("  daemon       none"), "{ended:?}");
