@@ -65,7 +65,11 @@ pub(super) fn read_within(
 pub(super) fn loaded(path: &Path, refused: impl FnOnce(Problems) -> Exit) -> Result<Loaded, Exit> {
     let (limit, shown) = (LIMIT.as_secs(), path.display());
     let why = match read_within(LIMIT, path) {
-        Ok(read) => return read.map_err(refused),
+        Ok(Ok(loaded)) => return Ok(loaded),
+        Ok(Err(problems)) => match problems.lack() {
+            Some(lack) => format!("{shown} cannot be judged: {lack}"),
+            None => return Err(refused(problems)),
+        },
         Err(NoAnswer::NotStarted(why)) => format!("{shown} was not read: {why}"),
         Err(_) => format!(
             "no answer within {limit} s about {shown} or a path in it; find the mount that hangs (`stat PATH` for each of them), and \

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use rustix::io::Errno;
 use serde::Serialize;
 
 use crate::escape::line;
@@ -36,6 +37,36 @@ impl fmt::Display for Problem {
 /// Everything wrong with a configuration; displayed one a line, without a final newline. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);
+
+impl Problems {
+    /// What the host lacked when it was asked, and what to do. Then nothing is known of the configuration.
+    pub fn lack(&self) -> Option<&'static str> {
+        let told = |error: Errno| {
+            let number = format!("(os error {})", error.raw_os_error());
+            let mut messages = self.0.iter().map(|problem| &problem.message);
+            messages.any(|message| message.contains(&number))
+        };
+        LACKS
+            .into_iter()
+            .find_map(|(error, words)| told(error).then_some(words))
+    }
+}
+
+/// What keeps a host from answering that has nothing to do with what it was asked.
+const LACKS: [(Errno, &str); 3] = [
+    (
+        Errno::MFILE,
+        "this process may open no more files (os error 24); raise LimitNOFILE= of its unit, or `ulimit -n`",
+    ),
+    (
+        Errno::NFILE,
+        "this host has too many files open (os error 23); end who holds them, or raise fs.file-max",
+    ),
+    (
+        Errno::NOMEM,
+        "this host, or its control group, has no memory left (os error 12); end who holds it, or raise MemoryMax=",
+    ),
+];
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -165,6 +165,9 @@ fn switched_off(seen: KillSwitch, path: &Display<'_>) -> Option<String> {
 /// What makes it unusable.
 fn unlike(file: &Path, running: &Config) -> Result<Option<String>, String> {
     let unusable = |problems: config::Problems| {
+        if let Some(lack) = problems.lack() {
+            return format!("{} cannot be judged: {lack}", file.display());
+        }
         let first = problems.0.first().map(ToString::to_string);
         first.unwrap_or_else(|| "no configuration".to_owned())
     };

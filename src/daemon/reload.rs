@@ -69,6 +69,9 @@ pub(super) fn of_host(start: &Start, running: &Config) -> Option<Found> {
 
 fn load(start: &Start) -> Result<Found, String> {
     let loaded = config::load(&start.path).map_err(|problems| {
+        if let Some(lack) = problems.lack() {
+            return format!("the configuration cannot be judged: {lack}");
+        }
         for problem in &problems.0 {
             log::error!(event = "configuration"; "{problem}");
         }

@@ -171,6 +171,34 @@ fn a_missing_configuration_is_an_invalid_one() {
     );
 }
 
+/// What could not be looked at is not wrong.
+#[test]
+fn a_lack_of_descriptors_is_no_invalid_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = configuration(folder.path(), "");
+    let mut told = 0;
+    // With three, no library can be loaded.
+    for files in 4..16 {
+        let ended = Command::new("sh")
+            .args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &files.to_string()])
+            .arg(program().get_program())
+            .args(["validate-config", "--config"])
+            .arg(&path)
+            .output()
+            .unwrap();
+        let said = text(&ended.stderr);
+        if ended.status.code() != Some(0) {
+            assert_eq!(ended.status.code(), Some(1), "{files} files: {said}");
+            assert!(
+                said.contains("may open no more files (os error 24); raise"),
+                "{said}"
+            );
+            told += 1;
+        }
+    }
+    assert!(told > 0);
+}
+
 #[test]
 fn json_reports_both_ways() {
     let folder = tempfile::tempdir().unwrap();
