@@ -52,6 +52,9 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
         let version = spec("version").filter(|_| line.has("version"));
         let spec = version.or(command).ok_or("a command is missing")?;
         line.check_flags_of(spec.name)?;
+        if line.value("config").is_some_and(OsStr::is_empty) {
+            return Err("--config needs a value: it names no file".to_owned());
+        }
         own(spec, topic, &line)?
     };
     Ok(Invocation {

@@ -271,6 +271,7 @@ fn usage_errors_exit_with_64_and_a_suggestion() {
         (&["run", "--wait", "10m"], "--wait needs --once"),
         (&["version", "please"], "unexpected argument \"please\""),
         (&["--config"], "--config needs a value"),
+        (&["status", "--config", ""], "--config needs a value"),
     ] {
         let output = run(arguments);
         let stderr = text(&output.stderr);
