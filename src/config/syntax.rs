@@ -195,12 +195,15 @@ fn within(text: &str, (line, column): (usize, usize)) -> (usize, usize) {
 /// The line with the first value in quotes that begins with a special character, and that character.
 fn quoted(line: &str) -> Option<(char, String)> {
     let (mut quote, mut depth, mut starts) = (None, 0_usize, true);
+    // Of a text of several lines.
+    let is_mark = |rest: &str| rest.trim_end().chars().all(|c| "+-123456789".contains(c));
     for (at, letter) in line.char_indices() {
         let rest = &line[at..];
         match (quote, letter) {
             (Some(open), _) => quote = Some(open).filter(|open| *open != letter),
             (None, '"' | '\'') if starts => quote = Some(letter),
             (None, '#') if starts => return None,
+            (None, '|' | '>') if depth == 0 && is_mark(&rest[1..]) => return None,
             (None, special) if starts && at > 0 && SPECIAL.contains(&special) => {
                 let end = if depth > 0 {
                     rest.find([',', ']', '}'])

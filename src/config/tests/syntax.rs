@@ -137,6 +137,12 @@ const ANSWERED: &[(&str, &str, &str)] = &[
         "a second document begins here",
     ),
     (
+        "a:\n  - x\n - |\n  y\n",
+        "3: column 2",
+        "the indent does not fit",
+    ),
+    ("a: > 5\nb: 1\n", "1: column 6", "in YAML; write a: \"> 5\""),
+    (
         "a:\n  - |\n    x\n    \u{a0}y\nnode_name:web\n",
         "5: column 1",
         "a space and the value; the line reads: node_name:web",
