@@ -36,7 +36,7 @@ pub(super) fn cluster_policies(field: &Field<'_>) -> Option<ClusterPolicies> {
     };
     if !policies.fallback_nodes.is_empty() && !policies.forbid_if_only_fallback_left {
         map.field("fallback_nodes").warning(
-            "says nothing while forbid_if_only_fallback_left is false; set that to true, or remove the names",
+            "no policy asks for them while forbid_if_only_fallback_left is false; set that to true, or remove them where no script reads them",
         );
     }
     let least = min_healthy_fraction.map(|least| 1.0 / (1.0 - least));

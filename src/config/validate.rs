@@ -194,7 +194,9 @@ fn boot_id_file(field: &Field<'_>) -> PathBuf {
 fn kill_switch_file(field: &Field<'_>) -> PathBuf {
     let file = field.path_or_default();
     if file.is_dir() {
-        field.warning("this node can never reboot, because this is a folder; name a file");
+        field.warning(
+            "this node cannot reboot while this folder is there; name a file in it, or remove it",
+        );
     } else if let KillSwitch::Unknown(why) = kill_switch(&file) {
         field.warning(format!(
             "this node cannot reboot while this cannot be checked: {why}; correct the path"
