@@ -56,7 +56,7 @@ fn no_reboot(argv: &[String]) -> Option<(usize, &'static str)> {
                 "a host that sleeps keeps its kernel and its boot id"
             }
             ("shutdown", _) if behind.clone().any(is_time) => LATER,
-            (name, _) if name.starts_with("when=") => LATER,
+            _ if word.starts_with("--when") => LATER,
             ("shutdown", _) if !behind.any(|word| has(word, 'r') || word == "--reboot") => {
                 "shutdown without -r leaves the host down until somebody starts it"
             }
