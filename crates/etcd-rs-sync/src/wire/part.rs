@@ -21,8 +21,9 @@ const FIELDS: &[&str] = &[
     "type", "value", "version",
 ];
 
-/// The most objects, lists and texts in one answer. A page of a thousand pairs has some six thousand.
-const MOST_PARTS: u32 = 100_000;
+/// The most objects, lists and texts in one answer. A page of a thousand pairs has some six thousand; the members of a fleet of ten
+/// thousand, which are read at once with their reports, have 130,000.
+const MOST_PARTS: u32 = 200_000;
 
 /// The first value in `bytes`; with `alone` nothing may follow it.
 pub(super) fn parse(bytes: &[u8], alone: bool) -> Shape<Value> {
@@ -124,6 +125,14 @@ mod tests {
         for broken in ["", "{", "{\"TTL\":}", "[1,]", "{\"x\":[}"] {
             assert!(parse(broken.as_bytes(), true).is_err(), "{broken}");
         }
+    }
+
+    #[test]
+    fn ten_thousand_members_and_their_reports_are_one_answer() {
+        let pair = r#"{"key":"L3JjL24","create_revision":"12","mod_revision":"12","version":"1","value":"e30","lease":"7"}"#;
+        let pairs = vec![pair; 20_000].join(",");
+        let read = parse(format!("{{\"kvs\":[{pairs}]}}").as_bytes(), true).unwrap();
+        assert_eq!(read["kvs"].as_array().unwrap().len(), 20_000);
     }
 
     #[test]
