@@ -51,7 +51,7 @@ fn cron(text: &str) -> Option<String> {
     let days = days.strip_suffix(" 01:00")?;
     Some(format!(
         "{days} {hour:02}:{minute:02}-{:02}:{minute:02}",
-        (hour + 2) % 24
+        (hour % 24 + 2) % 24
     ))
 }
 

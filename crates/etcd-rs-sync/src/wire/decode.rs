@@ -67,10 +67,14 @@ pub(super) fn header(object: Object<'_>) -> Shape<Header> {
 }
 
 fn read_header(header: Object<'_>) -> Shape<Header> {
+    let revision = header.int("revision")?;
+    if revision == i64::MAX {
+        return Err("the reply's header has a revision that none can follow".into());
+    }
     Ok(Header {
         cluster_id: header.uint("cluster_id")?,
         member_id: header.uint("member_id")?,
-        revision: header.int("revision")?,
+        revision,
         raft_term: header.uint("raft_term")?,
     })
 }

@@ -394,6 +394,7 @@ const HINTS: &[(&str, &str)] = &[
         "0 2 * * 1-5",
         "cron names an instant, and a window has an end; write for example \"Mon-Fri 02:00-04:00\"",
     ),
+    ("0 255 * * mon", "has no time"),
     ("*/5 * * * *", "steps are not known"),
     ("@daily", "write for example * 02:00-04:00"),
     ("2am-4am", "write \"02:00-04:00\""),

@@ -44,6 +44,7 @@ fn nothing_odd_passes_for_a_reply() {
         "{\"header\":null}",
         "{\"header\":[]}",
         "{\"header\":{\"member_id\":\"x\"}}",
+        "{\"header\":{\"member_id\":\"2\",\"revision\":\"9223372036854775807\"},\"count\":\"0\"}",
         "{\"error\":\"x\",\"code\":3}",
         "{\"error\":{\"code\":14}}",
         "{\"result\":{}}",
