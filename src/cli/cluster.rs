@@ -68,7 +68,17 @@ pub(super) fn loaded(path: &Path, refused: impl FnOnce(Problems) -> Exit) -> Res
         Ok(Ok(loaded)) => return Ok(loaded),
         Ok(Err(problems)) => match problems.lack() {
             Some(lack) => format!("{shown} cannot be judged: {lack}"),
-            None => return Err(refused(problems)),
+            None => {
+                let denied = problems.to_string().contains("Permission denied");
+                let exit = refused(problems);
+                // What a user may not read, root may.
+                if denied && !rustix::process::geteuid().is_root() {
+                    complain(
+                        "reboot-coordinator: run it as root, for instance with sudo: another user may not read the configuration, or what it names",
+                    );
+                }
+                return Err(exit);
+            }
         },
         Err(NoAnswer::NotStarted(why)) => format!("{shown} was not read: {why}"),
         Err(_) => format!(
@@ -81,18 +91,7 @@ pub(super) fn loaded(path: &Path, refused: impl FnOnce(Problems) -> Exit) -> Res
 
 /// The configuration; its problems are told.
 pub(super) fn load(path: &Path) -> Result<Config, Exit> {
-    let loaded = loaded(path, |problems| {
-        let unread = problems.to_string().contains("Permission denied");
-        let exit = invalid(problems);
-        // What a user may not read, root may: the files that the configuration names are for root alone.
-        if unread && !rustix::process::geteuid().is_root() {
-            complain(
-                "reboot-coordinator: run it as root, for instance with sudo: another user may not read what the configuration names",
-            );
-        }
-        exit
-    });
-    Ok(loaded?.config)
+    Ok(loaded(path, invalid)?.config)
 }
 
 /// Does a command that reads.

@@ -238,9 +238,12 @@ pub(super) fn public(line: &str) -> String {
 }
 
 fn unusable(path: &Path, error: io::Error, remedy: &str) -> Problem {
-    let remedy = match path.is_symlink() {
-        true => "what the link names must be there and readable; correct or remove the link",
-        false => remedy,
+    let remedy = match error.kind() {
+        _ if path.is_symlink() => {
+            "what the link names must be there and readable; correct or remove the link"
+        }
+        io::ErrorKind::PermissionDenied => "make it readable, or be root",
+        _ => remedy,
     };
     let message = trust::words(error, |error| format!("cannot be read: {error}; {remedy}"));
     Place::file(path).problem("", message)

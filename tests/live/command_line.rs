@@ -171,6 +171,31 @@ fn a_missing_configuration_is_an_invalid_one() {
     );
 }
 
+#[test]
+fn whoever_may_not_read_the_configuration_is_told_to_be_root() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = configuration(folder.path(), "");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    let copy = folder.path().join("reboot-coordinator");
+    fs::copy(env!("CARGO_BIN_EXE_reboot-coordinator"), &copy).unwrap();
+    for command in ["validate-config", "simulate", "run", "status"] {
+        let ended = Command::new("setpriv")
+            .args(["--reuid", "65534", "--clear-groups"])
+            .arg(&copy)
+            .args([command, "--config"])
+            .arg(&path)
+            .output();
+        let Some(ended) = ended.ok().filter(|it| it.status.code() != Some(127)) else {
+            return println!("skipped: only root may be somebody else");
+        };
+        let said = text(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(2), "{command}: {said}");
+        assert!(!said.contains("create it"), "{command}: {said}");
+        assert!(said.contains("run it as root"), "{command}: {said}");
+    }
+}
+
 /// What could not be looked at is not wrong.
 #[test]
 fn a_lack_of_descriptors_is_no_invalid_configuration() {
