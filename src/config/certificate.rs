@@ -37,7 +37,12 @@ fn names(set: &[u8]) -> bool {
 
 /// When a certificate ends, as far as that can be read.
 pub(crate) fn end(der: &[u8]) -> Option<Timestamp> {
-    let (tag, text) = parts(field(der, 3)?).nth(1)?;
+    limit(der, 1)
+}
+
+/// One of the two times between which a certificate is good.
+fn limit(der: &[u8], index: usize) -> Option<Timestamp> {
+    let (tag, text) = parts(field(der, 3)?).nth(index)?;
     let text = std::str::from_utf8(text).ok()?;
     let text = match tag {
         // Until 2049; RFC 5280, section 4.1.2.5.1.
@@ -45,8 +50,16 @@ pub(crate) fn end(der: &[u8]) -> Option<Timestamp> {
         GENERALIZED_TIME => text.to_owned(),
         _ => return None,
     };
-    let end = DateTime::strptime("%Y%m%d%H%M%SZ", text).ok()?;
-    TimeZone::UTC.to_timestamp(end).ok()
+    let time = DateTime::strptime("%Y%m%d%H%M%SZ", text).ok()?;
+    TimeZone::UTC.to_timestamp(time).ok()
+}
+
+/// What is to be said of a certificate that has not begun.
+pub(super) fn beginning(der: &[u8], now: Timestamp) -> Option<String> {
+    let begin = limit(der, 0).filter(|begin| *begin > now)?;
+    Some(format!(
+        "begins at {begin}: nobody accepts it before; check the clock of this host, and of the one that issued it"
+    ))
 }
 
 /// What is to be said of a certificate that ends then: it has ended, or does so soon.
@@ -120,6 +133,17 @@ mod tests {
             told("2027-01-15T00:00:01Z")
                 .is_some_and(|it| it.contains("ended at 2027-01-15T00:00:00Z"))
         );
+    }
+
+    #[test]
+    fn a_certificate_that_has_not_begun_is_told() {
+        let der = CertificateDer::from_pem_slice(include_bytes!("tests/tls/node.crt")).unwrap();
+        let told = |now: &str| beginning(&der, now.parse().unwrap());
+        assert!(
+            told("2026-11-23T09:23:05Z")
+                .is_some_and(|it| it.starts_with("begins at 2026-11-23T09:23:06Z"))
+        );
+        assert_eq!(told("2026-11-23T09:23:06Z"), None);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use etcd_rs_sync::LONGEST_TIMEOUT;
 use jiff::Timestamp;
 
-use super::certificate::{end, ending, has_common_name};
+use super::certificate::{beginning, end, ending, has_common_name};
 use super::files;
 use super::reader::{Field, Sink};
 use super::{Auth, Etcd, Tls, key};
@@ -25,7 +25,7 @@ pub(super) fn read(top: &Field<'_>, sink: &Sink) -> Etcd {
     let endpoints = endpoints(&top.field("etcd_endpoints"), with_tls);
     let auth = auth(&top.field("etcd_auth"));
     if let Some(Some(tls)) = &tls {
-        warn_of_end(&tls_field, tls);
+        warn_of_term(&tls_field, tls);
         if auth.is_some() {
             warn_of_common_name(&tls_field, tls);
         }
@@ -52,11 +52,15 @@ fn timeout(field: &Field<'_>) -> Option<Duration> {
 }
 
 /// A warning and no problem: a clock that is wrong at boot must not keep the daemon from starting.
-fn warn_of_end(field: &Field<'_>, tls: &Tls) {
+fn warn_of_term(field: &Field<'_>, tls: &Tls) {
     let client = tls.client.as_ref().map(|(cert, _)| ("cert_file", cert));
     let authority = tls.ca_file.as_ref().map(|ca| ("ca_file", ca));
+    let now = Timestamp::now();
     for (name, path) in client.into_iter().chain(authority) {
-        if let Some(words) = certificate_end(path).and_then(|end| ending(end, Timestamp::now())) {
+        let chain = files::certificates(path).unwrap_or_default();
+        let early = chain.iter().find_map(|der| beginning(der, now));
+        let told = early.or_else(|| certificate_end(path).and_then(|end| ending(end, now)));
+        if let Some(words) = told {
             field.warning(format!(
                 "a certificate in {name} ({}) {words}",
                 path.display()

@@ -96,8 +96,8 @@ pub const REMEDIES: &[Remedy] = &[
     Remedy {
         name: "client-expired",
         words: &["fatal alert: CertificateExpired"],
-        found: "a server that says the client certificate has ended",
-        todo: "renew the certificate in cert_file",
+        found: "a server that says the client certificate has ended, or has not begun",
+        todo: "renew the certificate in cert_file, or set the clock that is wrong",
     },
     Remedy {
         name: "client-missing",
