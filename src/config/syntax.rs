@@ -196,7 +196,10 @@ fn within(text: &str, (line, column): (usize, usize)) -> (usize, usize) {
 fn quoted(line: &str) -> Option<(char, String)> {
     let (mut quote, mut depth, mut starts) = (None, 0_usize, true);
     // Of a text of several lines.
-    let is_mark = |rest: &str| rest.trim_end().chars().all(|c| "+-123456789".contains(c));
+    let is_mark = |rest: &str| {
+        let mark = rest.split(" #").next().unwrap_or_default().trim_end();
+        mark.chars().all(|c| "+-123456789".contains(c))
+    };
     for (at, letter) in line.char_indices() {
         let rest = &line[at..];
         match (quote, letter) {

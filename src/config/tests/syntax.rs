@@ -141,6 +141,11 @@ const ANSWERED: &[(&str, &str, &str)] = &[
         "3: column 2",
         "the indent does not fit",
     ),
+    (
+        "a:\n  - x\n - |- # c\n  y\n",
+        "3: column 2",
+        "the indent does not fit",
+    ),
     ("a: > 5\nb: 1\n", "1: column 6", "in YAML; write a: \"> 5\""),
     (
         "a:\n  - |\n    x\n    \u{a0}y\nnode_name:web\n",
