@@ -16,7 +16,7 @@ use crate::host::{Host, LIMIT};
 use crate::store::Store;
 
 /// The most memory that a daemon ever had, in kilobytes. A development build has 16,000 before it is told anything.
-const MEMORY_KB: u64 = 110_000;
+const MEMORY_KB: u64 = 160_000;
 /// How often etcd is asked before the daemon is judged: with the pauses of the defaults, 5 s and twice as long each time up to
 /// a minute, that takes more than two minutes.
 const ASKED: usize = 6;

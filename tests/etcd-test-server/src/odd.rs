@@ -37,7 +37,7 @@ pub enum Odd {
     SlowHead,
     /// 15 MB in a field that nobody reads, of nested objects.
     HugeAside,
-    /// 15 MB of small objects where pairs are expected.
+    /// 15 MB of small objects in each other where pairs are expected.
     HugeList,
     /// One value of 15 MB.
     HugeValue,
@@ -102,7 +102,7 @@ impl Odd {
                 return endless(client, "HTTP/1.1 200 OK\r\nX: ", "x", Some(SLOW));
             }
             Odd::HugeAside => huge(r#""aside":["#, r#"{"a":{"b":{"c":[{}]}}}"#, "]"),
-            Odd::HugeList => huge(r#""kvs":["#, "{}", "]"),
+            Odd::HugeList => huge(r#""kvs":["#, r#"{"kv":{"kv":{"kv":{"kv":{}}}}}"#, "]"),
             Odd::HugeValue => ok(&format!(
                 r#"{{{HEADER},"kvs":[{{"value":"{}"}}]}}"#,
                 "QUFB".repeat(HUGE / 4)
