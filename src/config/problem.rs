@@ -40,15 +40,21 @@ pub struct Problems(pub Vec<Problem>);
 
 impl Problems {
     /// What the host lacked when it was asked, and what to do. Then nothing is known of the configuration.
-    pub fn lack(&self) -> Option<&'static str> {
+    pub fn lack(&self) -> Option<String> {
         let told = |error: Errno| {
             let number = format!("(os error {})", error.raw_os_error());
-            let mut messages = self.0.iter().map(|problem| &problem.message);
-            messages.any(|message| message.contains(&number))
+            let mut problems = self.0.iter();
+            problems.find(|problem| problem.message.contains(&number))
         };
-        LACKS
+        let lacked = LACKS
             .into_iter()
-            .find_map(|(error, words)| told(error).then_some(words))
+            .find_map(|(error, words)| told(error).map(|_| words.to_owned()));
+        lacked.or_else(|| {
+            let problem = FAILS.into_iter().find_map(told)?;
+            Some(format!(
+                "{problem}; that is no fault of what is written: its file system fails; bring it back (`dmesg` may say more)"
+            ))
+        })
     }
 }
 
@@ -68,6 +74,16 @@ const LACKS: [(Errno, &str); 3] = [
     ),
 ];
 
+/// What a file system says that is broken, or whose server is away: a mount of NFS that gives up, FUSE without its process, a bad disk.
+const FAILS: [Errno; 6] = [
+    Errno::IO,
+    Errno::STALE,
+    Errno::TIMEDOUT,
+    Errno::NOTCONN,
+    Errno::HOSTDOWN,
+    Errno::REMOTEIO,
+];
+
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lines: Vec<String> = self.0.iter().map(Problem::to_string).collect();
@@ -76,3 +92,29 @@ impl fmt::Display for Problems {
 }
 
 impl std::error::Error for Problems {}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn what_the_host_could_not_say_is_no_fault_of_the_configuration() {
+        let problem = |error: i32| Problem {
+            file: "c.yaml".to_owned(),
+            line: Some(3),
+            path: "health_script".to_owned(),
+            message: format!("/mnt/h: {}", io::Error::from_raw_os_error(error)),
+        };
+        for error in [5, 12, 23, 24, 107, 110, 112, 116, 121] {
+            let lack = Problems(vec![problem(2), problem(error)]).lack().unwrap();
+            let place = lack.contains("c.yaml:3: health_script: /mnt/h: ");
+            assert_eq!(place, error == 5 || error > 100, "{lack}");
+            assert!(lack.contains(&format!("(os error {error})")), "{lack}");
+        }
+        for error in [1, 2, 13, 20, 40] {
+            assert_eq!(Problems(vec![problem(error)]).lack(), None);
+        }
+    }
+}
