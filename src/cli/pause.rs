@@ -12,7 +12,7 @@ use super::output::{print, say};
 use crate::etcd::Trouble;
 use crate::lock::Pause;
 use crate::lock::keys;
-use crate::lock::operator::{self as request, Standing};
+use crate::lock::operator::{self as request, StandingPause};
 use crate::lock::outcome::Found;
 use crate::lock::record::{self, RECORD_VERSION, RecordError, decode};
 use crate::status::describe::{began, committed, holder_row, pause_text, paused_text};
@@ -20,11 +20,13 @@ use crate::status::table::table;
 use crate::status::times::{instant, rfc3339, since_text, zone};
 
 /// The pause that stands.
-fn standing(cluster: &Cluster) -> Result<Option<Standing>, Trouble> {
-    Ok(cluster.one(cluster.keys.pause())?.map(|pair| Standing {
-        modified: pair.mod_revision,
-        pause: decode(&pair.value),
-    }))
+fn standing(cluster: &Cluster) -> Result<Option<StandingPause>, Trouble> {
+    Ok(cluster
+        .one(cluster.keys.pause())?
+        .map(|pair| StandingPause {
+            modified: pair.mod_revision,
+            pause: decode(&pair.value),
+        }))
 }
 
 /// Pauses the cluster, or changes the pause there is.
@@ -62,7 +64,7 @@ pub(super) fn pause(cluster: &Cluster, options: &PauseOptions) -> Done {
 /// Writes the pause over the one seen; `None` when that has changed.
 fn write(
     cluster: &Cluster,
-    standing: Option<&Standing>,
+    standing: Option<&StandingPause>,
     options: &PauseOptions,
     now: Timestamp,
 ) -> Result<Option<Pause>, Trouble> {
@@ -82,7 +84,7 @@ fn write(
 }
 
 fn record(
-    standing: Option<&Standing>,
+    standing: Option<&StandingPause>,
     reason: Option<&str>,
     until: Option<Timestamp>,
     by: String,
@@ -103,14 +105,14 @@ fn record(
 }
 
 /// Without a reason and a length it asks for a pause until somebody resumes.
-fn changes_nothing(standing: &Standing, options: &PauseOptions) -> bool {
+fn changes_nothing(standing: &StandingPause, options: &PauseOptions) -> bool {
     let pause = standing.pause.as_ref();
     let endless = pause.is_ok_and(|pause| pause.until.is_none());
     endless && options.reason.is_none() && options.length.is_none()
 }
 
 /// Whether the pause of somebody who may rely on it would be shortened. One whose end cannot be read counts as endless.
-fn ends_earlier(standing: &Standing, length: Option<Duration>, now: Timestamp) -> bool {
+fn ends_earlier(standing: &StandingPause, length: Option<Duration>, now: Timestamp) -> bool {
     let Some(end) = length.and_then(|length| now.checked_add(length).ok()) else {
         return false;
     };
@@ -204,8 +206,8 @@ mod tests {
         "2026-11-23T12:00:00Z".parse().unwrap()
     }
 
-    fn standing(until: Option<&str>) -> Standing {
-        Standing {
+    fn standing(until: Option<&str>) -> StandingPause {
+        StandingPause {
             modified: 3,
             pause: Ok(Pause {
                 v: 1,

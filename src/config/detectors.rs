@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use ureq::http::Uri;
 
-use super::commands::{absolute, argv, executes};
 use super::host::Host;
 use super::load::public;
 use super::nearest::nearest;
+use super::programs::{absolute, argv, executes};
 use super::reader::Field;
 use super::{Detector, DetectorKind, HttpCheck, HttpMeans, NOT_STARTED, files};
 use crate::core::machine::DETECTOR;

@@ -10,7 +10,6 @@ use crate::core::windows::Windows;
 use crate::lock::Domains;
 
 mod certificate;
-mod commands;
 mod detectors;
 mod domains;
 mod etcd;
@@ -23,6 +22,7 @@ pub(crate) mod nearest;
 mod numbers;
 mod policies;
 mod problem;
+mod programs;
 mod reader;
 mod syntax;
 #[cfg(test)]

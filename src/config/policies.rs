@@ -6,8 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::ClusterPolicies;
-use super::commands::argv;
 use super::host::Host;
+use super::programs::argv;
 use super::reader::Field;
 use crate::core::windows::{Windows, WindowsField};
 use crate::lock::keys::{NODE_NAME_RULE, is_node_name};

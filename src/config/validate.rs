@@ -10,7 +10,7 @@ use super::host::Host;
 use super::reader::{Field, Sink};
 use super::tree::Node;
 use super::{Config, Detector, DetectorKind, Log, LogFormat};
-use super::{commands, detectors, domains, etcd, files, key, policies};
+use super::{detectors, domains, etcd, files, key, policies, programs};
 use crate::core::line::HaltScope;
 use crate::host::{InstanceLock, KillSwitch, boot_id, kill_switch};
 use crate::lock::keys::{NODE_NAME_RULE, is_node_name};
@@ -22,7 +22,7 @@ pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
     let field = |name: &str| top.field(name);
     let seconds = |name| sink.read(top.field(name).seconds());
     let count = |name, least: u32| sink.read(top.field(name).whole(least.into(), u32::MAX.into()));
-    let hook = |name, more| commands::hook(&top.field(name), host, more);
+    let hook = |name, more| programs::hook(&top.field(name), host, more);
     let (node_name, node_name_as_written) = sink.read(names(&field("node_name"), host));
     let detectors = detectors::read(&field("reboot_required_detectors"), host);
     let (backoff_min, backoff_max) = sink.read(backoff(&top));
@@ -48,7 +48,7 @@ pub(super) fn config(root: &Node, host: &Host, sink: &Sink) -> Option<Config> {
         lock_ttl: seconds("lock_ttl_sec"),
         hold_timeout: None,
         etcd: etcd::read(&top, sink),
-        reboot_command: sink.read(commands::reboot_command(&field("reboot_command"), host)),
+        reboot_command: sink.read(programs::reboot_command(&field("reboot_command"), host)),
         reboot_timeout: seconds("reboot_timeout_sec"),
         pre_reboot_hook: hook("pre_reboot_hook", &[]),
         post_boot_hook: hook("post_boot_hook", &[]),
@@ -224,7 +224,7 @@ fn metrics(metrics: &Field<'_>) -> (Option<SocketAddr>, Vec<String>) {
         ))
     });
     let enabled = metrics.field("enabled").bool();
-    (address.filter(|_| enabled), commands::argv(&names))
+    (address.filter(|_| enabled), programs::argv(&names))
 }
 
 /// `IP:port`, and the forms `:port` (every address) and `localhost:port`, which need no name service.

@@ -1,14 +1,17 @@
 //! Is the running kernel the newest installed one?
 
+mod image;
+mod loader;
+pub mod release;
+
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use super::image::{image_release, initrd_release, names};
-use super::kernel_release::Release;
-use super::loader;
 use crate::core::facts::DetectorResult;
+use image::{image_release, initrd_release, names};
+use release::Release;
 
 const OSTREE: &str = "[rpm-ostree, status, --pending-exit-77] with success_exit_codes [77], or what bootc status says";
 

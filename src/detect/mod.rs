@@ -1,10 +1,7 @@
 //! What is asked of the host: does it require a reboot?
 
 mod http;
-mod image;
 pub mod kernel;
-pub mod kernel_release;
-mod loader;
 
 use std::io::ErrorKind;
 use std::path::Path;

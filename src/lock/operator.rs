@@ -64,7 +64,7 @@ pub fn released(reply: Reply, history: &History) -> Result<Released, Malformed> 
 
 /// A pause that stands in etcd.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct StandingPause {
     /// The revision that last wrote it.
     pub modified: i64,
     /// What it says. One that cannot be read still pauses.
@@ -86,8 +86,8 @@ pub fn resume(keys: &Keys, seen_modified: i64) -> Txn {
 ///
 /// # Errors
 /// [`Malformed`] when the reply has another shape: the outcome is unknown.
-pub fn paused(reply: Reply) -> Result<Result<(), Option<Standing>>, Malformed> {
-    let standing = |kv: KeyValue| Standing {
+pub fn paused(reply: Reply) -> Result<Result<(), Option<StandingPause>>, Malformed> {
+    let standing = |kv: KeyValue| StandingPause {
         modified: kv.mod_revision,
         pause: decode(&kv.value),
     };

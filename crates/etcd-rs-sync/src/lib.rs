@@ -3,6 +3,7 @@
 
 mod backoff;
 mod client;
+mod cluster;
 mod endpoints;
 mod error;
 #[cfg(any(test, fuzzing))]
@@ -10,7 +11,6 @@ mod error;
 pub mod fuzz;
 mod http;
 mod items;
-mod known;
 mod options;
 mod probe;
 mod remedy;

@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use ureq::Agent;
 
+use crate::cluster::Known;
 use crate::endpoints::Endpoints;
 use crate::http::{self, Exchange, Limits, exchange};
-use crate::known::Known;
 use crate::resolve::Names;
 use crate::{Error, Options, TlsOptions, lock, wire};
 

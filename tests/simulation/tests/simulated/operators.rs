@@ -6,7 +6,7 @@
 use etcd_rs_sync::{Put, Reply, Request, Txn};
 use reboot_coordinator::lock::Keys;
 use reboot_coordinator::lock::operator::{
-    Forgotten, Released, Shown, Standing, forget, forgotten, pause, paused, release, released,
+    Forgotten, Released, Shown, StandingPause, forget, forgotten, pause, paused, release, released,
     reset_budget, resume, was_reset,
 };
 use reboot_coordinator::lock::record::{History, Pause};
@@ -110,7 +110,7 @@ fn a_pause_is_set_changed_and_lifted_as_it_was_seen() {
     };
     let first = pause(&store.keys, &record("bad kernel"), 0, 0);
     assert_eq!(paused(store.send(&first)), Ok(Ok(())));
-    let standing = Standing {
+    let standing = StandingPause {
         modified: store.etcd.revision(),
         pause: Ok(record("bad kernel")),
     };

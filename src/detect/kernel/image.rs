@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::kernel_release::Release;
+use super::release::Release;
 
 /// Names of images before the dash and the release.
 const IMAGES: &[&str] = &[
