@@ -172,7 +172,7 @@ fn tls(field: &Field<'_>) -> Option<Option<Tls>> {
         return Some(None);
     }
     let map = field.map()?;
-    if !map.field("enabled").bool() {
+    if !map.enabled() {
         // Other fields may be filled already; they are not looked at until TLS is switched on.
         return Some(None);
     }

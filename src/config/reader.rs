@@ -98,6 +98,15 @@ impl<'a> Field<'a> {
         })
     }
 
+    /// Whether this map is in use, as its `enabled` says. Who fills it and does not say so may have forgotten it.
+    pub(super) fn enabled(&self) -> bool {
+        let switch = self.field("enabled");
+        if self.is_given() && !switch.is_set() {
+            self.warning("is not used, as nothing in it says so; write `enabled: true` in it, or `enabled: false` to keep it for later");
+        }
+        switch.bool()
+    }
+
     /// What was read of it; it is missing when nothing is given.
     pub(super) fn or_missing<T>(&self, read: Option<T>, remedy: &str) -> Option<T> {
         read.or_else(|| self.required(remedy).and(None))

@@ -207,7 +207,7 @@ fn kill_switch_file(field: &Field<'_>) -> PathBuf {
 
 /// Where it is served, when it is, and by which names.
 fn metrics(metrics: &Field<'_>) -> (Option<SocketAddr>, Vec<String>) {
-    metrics.map();
+    let enabled = metrics.map().is_some_and(Field::enabled);
     let names = metrics.field("names").texts().unwrap_or_default();
     for (field, name) in &names {
         if name.is_empty() || name.contains(|c: char| c.is_whitespace() || ":/@".contains(c)) {
@@ -223,7 +223,6 @@ fn metrics(metrics: &Field<'_>) -> (Option<SocketAddr>, Vec<String>) {
             "{text:?} must be an IP address or localhost, and a port, for example 127.0.0.1:9746"
         ))
     });
-    let enabled = metrics.field("enabled").bool();
     (address.filter(|_| enabled), programs::argv(&names))
 }
 
