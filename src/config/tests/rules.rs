@@ -127,7 +127,7 @@ fn unusual_but_valid_forms_are_accepted() {
         "windows: {}",
         "windows: {deny: [], allow: []}",
         "metrics: {enabled: false, listen: ':9090'}",
-        "metrics: {listen: 'localhost:9090'}",
+        "metrics: {enabled: true, listen: 'localhost:9090'}",
         "log: {level: WARN, format: text}",
         "pre_reboot_hook: {command: [/bin/sh, -c, '']}",
         "reboot_command: [/bin/true, -r, '${RC_NODE_NAME} for ${RC_REASONS}']",
