@@ -1,6 +1,6 @@
 //! `etcd_endpoints`, `etcd_tls`, `etcd_auth` and their neighbours.
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -23,7 +23,15 @@ pub(super) fn read(top: &Field<'_>, sink: &Sink) -> Etcd {
     // With broken TLS settings nothing sure can be said of the scheme.
     let with_tls = tls.as_ref().map(Option::is_some);
     let endpoints = endpoints(&top.field("etcd_endpoints"), with_tls);
-    let auth = auth(&top.field("etcd_auth"));
+    let auth_field = top.field("etcd_auth");
+    let auth = auth(&auth_field);
+    let away = |urls: &Vec<String>| {
+        urls.iter()
+            .any(|url| url.starts_with("http:") && !is_here(url))
+    };
+    if auth.is_some() && endpoints.as_ref().is_some_and(away) {
+        auth_field.warning("the password crosses the network for everybody on the way to read, as TLS is not used; set etcd_tls");
+    }
     if let Some(Some(tls)) = &tls {
         warn_of_term(&tls_field, tls);
         if auth.is_some() {
@@ -155,6 +163,13 @@ fn endpoint(text: &str, with_tls: Option<bool>) -> Result<String, String> {
             "{shown:?} needs a port from 1 to 65535 after the host, usually :2379"
         )),
     }
+}
+
+/// Whether what is sent to this endpoint leaves no network of this host.
+fn is_here(url: &str) -> bool {
+    let address = url.trim_start_matches("http://");
+    let ip = address.parse().map(|it: SocketAddr| it.ip());
+    address.starts_with("localhost:") || ip.is_ok_and(|ip| ip.is_loopback())
 }
 
 /// A name, an IPv4 address, or an IPv6 address in brackets.

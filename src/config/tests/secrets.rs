@@ -503,3 +503,23 @@ fn a_common_name_beside_a_user_is_doubtful() {
         "etcd_tls: the certificate in cert_file has a common name",
     );
 }
+
+#[test]
+fn a_password_that_crosses_the_network_without_tls_is_warned_of() {
+    let fixture = Fixture::new();
+    fixture.file("password", "secret\n", 0o600);
+    for (endpoints, warned) in [
+        ("127.0.0.1:2379, http://localhost:2379, '[::1]:2379'", false),
+        ("127.0.0.1:2379, 10.0.0.1:2379", true),
+        ("localhost.example.com:2379", true),
+    ] {
+        let auth = "etcd_auth: {username: root, password_file: DIR/password}";
+        let text = with(&format!("etcd_endpoints: [{endpoints}]\n{auth}"));
+        let warnings = fixture.load(&text).unwrap().warnings;
+        let told = warnings.iter().map(ToString::to_string).collect::<Vec<_>>();
+        match warned {
+            true => only(&told, "etcd_auth: the password crosses the network"),
+            false => assert_eq!(told, [""; 0], "{endpoints}"),
+        }
+    }
+}
