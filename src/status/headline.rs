@@ -290,7 +290,7 @@ mod tests {
     use super::*;
     use crate::lock::Phase;
     use crate::lock::record::{Required, decode};
-    use crate::status::fixtures::{at, cooldown, found, local, member, now, pause, view};
+    use crate::status::fixtures::{at, cooldown, found, local, member, now, pause, says, view};
 
     #[test]
     fn what_a_pass_left_is_told_while_it_speaks_of_this_claim() {
@@ -513,6 +513,18 @@ mod tests {
             let claims = vec![found("node-a", Phase::Rebooting, 1, since)];
             assert_eq!(goes_on(claims), expected, "{since}");
         }
+    }
+
+    /// A newer version says more of itself than this one can read.
+    #[test]
+    fn of_a_node_whose_word_cannot_be_read_nothing_is_said_to_be_well() {
+        let mut survey = Survey::default();
+        survey.reports.push(("node-x".into(), says(true)));
+        let word = ("node-x".into(), Err(RecordError::Version(2)));
+        survey.standings.push(word);
+        let states = node_states(&survey, &view(local(), survey.clone()).reader(now()));
+        let unread = "node-x says of itself what cannot be read: the record has version 2";
+        assert!(states[0].fact.starts_with(unread), "{}", states[0].fact);
     }
 
     #[test]

@@ -97,7 +97,19 @@ pub(crate) fn node_states(survey: &Survey, reader: &Reader<'_>) -> Vec<NodeState
                 let record = nodes.get(node).and_then(|it| it.as_ref().ok());
                 let required = here.is_some_and(|here| here.required);
                 let said = (reports.get(node).copied(), record, Some(around));
-                idle(node, standing, said, required)
+                let unread = standings.get(node).and_then(|it| it.as_ref().err());
+                match (idle(node, standing, said, required), unread) {
+                    (
+                        NodeState {
+                            rank: Rank::Fine, ..
+                        },
+                        Some(error),
+                    ) if standing.is_none() => {
+                        let fact = format!("{node} says of itself what cannot be read: {error}");
+                        NodeState::new(node, Rank::Ill, fact)
+                    }
+                    (state, _) => state,
+                }
             }
         };
         if let Some(why) = standing.and_then(|standing| standing.hampered.as_ref()) {

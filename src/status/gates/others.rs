@@ -101,9 +101,11 @@ pub(crate) fn line(local: &Local, survey: &Survey) -> Option<Verdict> {
 
 /// Members of lower waves, when there are any. What only the daemon knows is when it came to require a reboot.
 pub(crate) fn waves(local: &Local, survey: &Survey) -> Option<Verdict> {
-    let members = members(survey);
-    match wave::judge(local.config.wave, local.node(), &members) {
-        Ok(()) => wave::is_after(local.config.wave, local.node(), &members)
+    let (own, mut members) = (local.config.wave, members(survey));
+    // In wave 0 or below the daemon asks who has a key of its own for a lower one, and passes over every other registration.
+    members.retain(|member| own > 0 || member.wave.is_ok());
+    match wave::judge(own, local.node(), &members) {
+        Ok(()) => wave::is_after(own, local.node(), &members)
             .then(|| Verdict::ok("wave", "nobody of a lower wave requires a reboot")),
         Err(first) => Some(with_remedy(&Refusal::Wave(first.why))),
     }

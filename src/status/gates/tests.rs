@@ -412,6 +412,20 @@ fn what_the_daemon_knows_better_keeps_it_though_all_that_is_seen_lets_it_pass() 
     assert!(told[1].text.starts_with(wave), "{}", told[1].text);
 }
 
+/// Who is below wave 0 has a key beside its registration, by which alone the daemons up to wave 0 look for it.
+#[test]
+fn a_registration_that_cannot_be_read_holds_up_later_waves_only() {
+    let mut survey = Survey::default();
+    let error = RecordError::Version(2);
+    survey.nodes.push(("node-x".to_owned(), Err(error)));
+    for (own, is_held) in [(-1, false), (0, false), (1, true)] {
+        let local = configured(|config| config.wave = own);
+        let gates = gates(&local, Some(&survey), now(), now());
+        let held = gates.iter().any(|it| it.gate == "wave" && it.blocks());
+        assert_eq!(held, is_held, "{own}");
+    }
+}
+
 #[test]
 fn policies_are_a_gate_only_where_they_are_configured() {
     let survey = Survey {
