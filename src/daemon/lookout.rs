@@ -2,7 +2,6 @@
 //! looks: a page that nobody has open costs etcd nothing, and a thousand readers of one node cost as much as one.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 use etcd_rs_sync::Client;
@@ -56,8 +55,10 @@ struct State {
     sight: Sight,
     /// When somebody looked last.
     asked: Duration,
-    /// When the next read may begin; `None` when there has been none since somebody began to look.
+    /// When the next read may begin; `None` when there has been none since somebody began to look, or the claim of this node moved.
     due: Option<Duration>,
+    /// Whether that claim moved since the last read began.
+    moved: bool,
     runs: bool,
 }
 
@@ -82,6 +83,13 @@ impl Lookout {
     /// What it was made by.
     pub(super) fn config(&self) -> &Config {
         &self.0.config
+    }
+
+    /// What was read is older than what the daemon says of its own claim: the two would contradict each other.
+    pub(super) fn outdated(&self) {
+        let mut state = lock(&self.0.state);
+        (state.due, state.moved) = (None, true);
+        self.0.changed.notify_all();
     }
 
     /// What is known now. Waits a moment when that is nothing, or old.
@@ -120,6 +128,7 @@ impl Inner {
         let client = client.map(|client| Measured::of(Arc::new(client), &self.metrics));
         loop {
             let began = self.clock.now().mono;
+            lock(&self.state).moved = false;
             let read = match &client {
                 Ok(client) => etcd::read(client, &self.keys, MOST),
                 Err(why) => Err(Trouble::new(why.to_string())),
@@ -130,7 +139,7 @@ impl Inner {
                 Err(_) => EVERY,
             };
             let mut state = lock(&self.state);
-            state.due = Some(ended.mono + rest);
+            state.due = (!state.moved).then_some(ended.mono + rest);
             match read {
                 Ok(survey) => {
                     state.sight.survey = Some((Arc::new(survey), ended.wall));
@@ -144,9 +153,9 @@ impl Inner {
                 state.sight.version = client.client.server_version();
             }
             self.changed.notify_all();
-            drop(state);
             // Who asks meanwhile is shown this look; a slow etcd is asked less often.
-            thread::sleep(rest);
+            let rested = self.changed.wait_timeout_while(state, rest, |it| !it.moved);
+            drop(rested);
             if !self.is_asked_since(began, LINGER) {
                 return;
             }
@@ -174,6 +183,7 @@ fn rest(took: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
     use std::time::Instant;
 
     use serde_json::json;
@@ -243,6 +253,17 @@ health_script: /bin/true
         // The thread waits for somebody by now.
         thread::sleep((due + SECOND / 4).saturating_sub(lookout.0.clock.now().mono));
         assert_eq!(nodes(&lookout), 2);
+    }
+
+    #[test]
+    fn what_is_older_than_a_move_of_the_own_claim_is_read_anew() {
+        let etcd = Etcd::start();
+        let lookout = lookout(&etcd);
+        for known in 0..5 {
+            assert_eq!(nodes(&lookout), known);
+            register(&etcd, &format!("n{known}"));
+            lookout.outdated();
+        }
     }
 
     #[test]

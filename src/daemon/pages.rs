@@ -73,6 +73,9 @@ impl Shown {
             return None;
         }
         let lookout = self.lookout();
+        if known.phase != own.phase {
+            lookout.outdated();
+        }
         let config = lookout.config();
         let write = || host::write_standing(&config.run_dir, &own.json());
         // On a full disk the old file's end makes room for one, and none for the next. It is well when there is room for two.
