@@ -97,19 +97,7 @@ pub(crate) fn node_states(survey: &Survey, reader: &Reader<'_>) -> Vec<NodeState
                 let record = nodes.get(node).and_then(|it| it.as_ref().ok());
                 let required = here.is_some_and(|here| here.required);
                 let said = (reports.get(node).copied(), record, Some(around));
-                let unread = standings.get(node).and_then(|it| it.as_ref().err());
-                match (idle(node, standing, said, required), unread) {
-                    (
-                        NodeState {
-                            rank: Rank::Fine, ..
-                        },
-                        Some(error),
-                    ) if standing.is_none() => {
-                        let fact = format!("{node} says of itself what cannot be read: {error}");
-                        NodeState::new(node, Rank::Ill, fact)
-                    }
-                    (state, _) => state,
-                }
+                unsaid(survey, standing, idle(node, standing, said, required))
             }
         };
         if let Some(why) = standing.and_then(|standing| standing.hampered.as_ref()) {
@@ -143,6 +131,18 @@ pub(crate) fn node_states(survey: &Survey, reader: &Reader<'_>) -> Vec<NodeState
     }
     all.sort_by(|a, b| (a.rank, &a.node).cmp(&(b.rank, &b.node)));
     all
+}
+
+/// A node of which nothing is known to be wrong may say so in words that cannot be read.
+fn unsaid(survey: &Survey, standing: Option<&Standing>, state: NodeState) -> NodeState {
+    let is_fine = standing.is_none() && state.rank == Rank::Fine;
+    match is_fine.then(|| of_node(&survey.standings, &state.node)) {
+        Some(Some(Err(error))) => {
+            let fact = format!("{} says of itself what cannot be read: {error}", state.node);
+            NodeState::new(&state.node, Rank::Ill, fact)
+        }
+        _ => state,
+    }
 }
 
 /// What others know of its reboot, who may have seen more of it than this host.
