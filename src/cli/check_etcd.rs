@@ -13,7 +13,7 @@ use self::store::{Failed, Outcome, first, honours_guards, span, told};
 use super::cluster::{failed, load};
 use super::exit::Exit;
 use super::output::print;
-use crate::config::{Config, end_of_certificate};
+use crate::config::{Config, end_of_certificate, ending, remaining};
 use crate::etcd::{Trouble, lease_id, options};
 use crate::lock::Keys;
 
@@ -22,9 +22,6 @@ const CHECKS: [&str; 13] = [
     "name", "tcp", "tls", "version", "gateway", "login", "leader", "alarms", "rights", "guards",
     "watch", "clock", "latency",
 ];
-
-/// A certificate that ends sooner fails.
-const SOON_DAYS: i64 = 14;
 
 /// Clocks further apart than this fail: windows and the times in records are by them.
 const SKEW_SEC: i64 = 60;
@@ -217,10 +214,9 @@ fn days_left(der: &[u8], now: Timestamp) -> Outcome {
     let Some(end) = end_of_certificate(der) else {
         return Ok("in use; the server's certificate is not checked".to_owned());
     };
-    let days = end.duration_since(now).as_hours() / 24;
-    let text = format!("the server's certificate ends at {end}, in {days} days");
-    match days {
-        SOON_DAYS.. => Ok(text),
-        _ => Err(format!("{text}; renew it")),
+    let left = remaining(end.duration_since(now));
+    match ending(end, now) {
+        Some(words) => Err(format!("the server's certificate {words}")),
+        None => Ok(format!("the server's certificate ends at {end}, in {left}")),
     }
 }

@@ -63,7 +63,7 @@ pub(super) fn beginning(der: &[u8], now: Timestamp) -> Option<String> {
 }
 
 /// What is to be said of a certificate that ends then: it has ended, or does so soon.
-pub(super) fn ending(end: Timestamp, now: Timestamp) -> Option<String> {
+pub(crate) fn ending(end: Timestamp, now: Timestamp) -> Option<String> {
     let left = end.duration_since(now);
     if left > SOON {
         return None;
@@ -71,8 +71,16 @@ pub(super) fn ending(end: Timestamp, now: Timestamp) -> Option<String> {
     Some(if left.is_negative() {
         format!("ended at {end}: nobody accepts it; renew it, and check the clock of this host")
     } else {
-        format!("ends at {end}, in {} days; renew it", left.as_hours() / 24)
+        format!("ends at {end}, in {}; renew it", remaining(left))
     })
+}
+
+/// How long it is valid yet, in words.
+pub(crate) fn remaining(left: SignedDuration) -> String {
+    match left.as_hours() {
+        hours @ ..48 => format!("{hours} h"),
+        hours => format!("{} days", hours / 24),
+    }
 }
 
 /// Certificate, its signed part, and therein: version, serial number, algorithm, issuer, validity, subject.
@@ -129,6 +137,7 @@ mod tests {
         let told = |now: &str| ending(at("2027-01-15T00:00:00Z"), at(now));
         assert_eq!(told("2026-12-31T23:59:59Z"), None);
         assert!(told("2027-01-01T01:00:00Z").is_some_and(|it| it.contains("in 13 days")));
+        assert!(told("2027-01-13T12:00:01Z").is_some_and(|it| it.contains("in 35 h; renew it")));
         assert!(
             told("2027-01-15T00:00:01Z")
                 .is_some_and(|it| it.contains("ended at 2027-01-15T00:00:00Z"))

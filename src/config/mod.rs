@@ -32,7 +32,7 @@ pub(crate) mod validate;
 pub mod variables;
 mod yaml;
 
-pub(crate) use certificate::end as end_of_certificate;
+pub(crate) use certificate::{end as end_of_certificate, ending, remaining};
 pub(crate) use detectors::port;
 pub(crate) use etcd::certificate_end;
 pub use fields::FIELDS;
