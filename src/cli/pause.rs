@@ -14,7 +14,7 @@ use crate::lock::Pause;
 use crate::lock::keys;
 use crate::lock::operator::{self as request, StandingPause};
 use crate::lock::outcome::Found;
-use crate::lock::record::{self, RECORD_VERSION, RecordError, decode};
+use crate::lock::record::{self, RECORD_VERSION, RecordError};
 use crate::status::describe::{began, committed, holder_row, pause_text, paused_text};
 use crate::status::table::table;
 use crate::status::times::{instant, rfc3339, since_text, zone};
@@ -25,7 +25,7 @@ fn standing(cluster: &Cluster) -> Result<Option<StandingPause>, Trouble> {
         .one(cluster.keys.pause())?
         .map(|pair| StandingPause {
             modified: pair.mod_revision,
-            pause: decode(&pair.value),
+            pause: record::pause(&pair),
         }))
 }
 

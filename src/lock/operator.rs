@@ -9,7 +9,7 @@ use super::Keys;
 use super::answer::{Found, Malformed, guarded, ranges, single, txn};
 use super::compare::{absent, delete, over, put, read, same};
 use super::line::GoOn;
-use super::record::{History, Pause, RecordError, Standing as Refused, decode};
+use super::record::{self, History, Pause, RecordError, Standing as Refused, decode};
 
 /// What is to be taken away from among the claims, with the revisions that were shown to the operator.
 #[derive(Clone, Copy, Debug)]
@@ -89,7 +89,7 @@ pub fn resume(keys: &Keys, seen_modified: i64) -> Txn {
 pub fn paused(reply: Reply) -> Result<Result<(), Option<StandingPause>>, Malformed> {
     let standing = |kv: KeyValue| StandingPause {
         modified: kv.mod_revision,
-        pause: decode(&kv.value),
+        pause: record::pause(&kv),
     };
     let written = guarded(reply)?;
     Ok(written.map(drop).map_err(|[found]| found.map(standing)))

@@ -96,7 +96,7 @@ pub(super) fn gates(revision: i64, own: &[&RangeReply]) -> Result<GateRead, Malf
     };
     Ok(GateRead {
         revision,
-        pause: single(pause)?.map(|kv| decode(&kv.value)),
+        pause: single(pause)?.map(record::pause),
         cooldown: single(cooldown)?.map(|kv| record::cooldown(&kv.value, kv.lease)),
         claim: single(claim)?.map(Found::of),
         registration: single(node)?.map(dated),

@@ -289,6 +289,16 @@ pub fn request(value: &[u8], lease: i64) -> Result<RebootRequest, RecordError> {
     Ok(request)
 }
 
+/// The pause in this pair. One that hangs on no lease does not end by itself, whatever it says.
+///
+/// # Errors
+/// As [`decode`].
+pub fn pause(pair: &KeyValue) -> Result<Pause, RecordError> {
+    let mut pause: Pause = decode(&pair.value)?;
+    pause.until = pause.until.filter(|_| pair.lease != 0);
+    Ok(pause)
+}
+
 /// The cooldown in this pair.
 ///
 /// # Errors

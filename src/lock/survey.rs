@@ -133,7 +133,7 @@ impl Pages {
         Ok(Pages {
             survey: Survey {
                 revision: txn.header.revision,
-                pause: single(pause)?.map(|kv| decode(&kv.value)),
+                pause: single(pause)?.map(record::pause),
                 cooldown: single(cooldown)?.map(|kv| record::cooldown(&kv.value, kv.lease)),
                 recent: recent
                     .kvs

@@ -173,6 +173,21 @@ fn what_a_daemon_says_of_itself_counts_for_as_long_as_it_runs() {
     assert!(matches!(copied, Err(RecordError::Endless(_))), "{copied:?}");
 }
 
+/// A copy of the store has no leases.
+#[test]
+fn a_pause_without_a_lease_does_not_end_by_itself() {
+    let value = br#"{"v":1,"by":"eva","reason":"r","since":"s","until":"u"}"#;
+    for (lease, until) in [(7, Some("u")), (0, None)] {
+        let pair = KeyValue {
+            lease,
+            value: value.to_vec(),
+            ..KeyValue::default()
+        };
+        let pause = record::pause(&pair).unwrap();
+        assert_eq!(pause.until.as_deref(), until, "{lease}");
+    }
+}
+
 #[test]
 fn a_report_that_hangs_on_no_lease_is_of_nobody_who_is_healthy() {
     let value = br#"{"v":1,"node":"a","node_id":"m1","healthy":true,"since":"then"}"#;

@@ -88,7 +88,10 @@ pub(crate) fn table<R: Into<Vec<Cell>>>(
     let widths: Vec<usize> = (0..columns.saturating_sub(1))
         .map(|column| {
             let cells = rows.iter().filter(|row| row.len() > column + 1);
-            cells.map(|row| width(&row[column].text)).max().unwrap_or(0)
+            let widths = cells.map(|row| width(&row[column].text));
+            // One that leaves no room for the last column moves its own row only.
+            let widths = widths.filter(|it| *it <= WIDTH - LAST_COLUMN);
+            widths.max().unwrap_or(0)
         })
         .collect();
     let lines = |row: &Vec<Cell>| row_lines(indent, row, &widths);
@@ -163,6 +166,15 @@ mod tests {
         assert!(lines[1].starts_with("  node-b  x       word word"));
         assert!(lines[2].starts_with("                  word"));
         assert!(lines.iter().all(|line| line.chars().count() <= WIDTH));
+    }
+
+    #[test]
+    fn a_name_as_long_as_may_be_moves_no_other_row() {
+        let long = "x".repeat(253);
+        let rows = [["a", "1", "short"], [&long, "2", "short"]];
+        let lines = table(2, rows.map(|row| row.map(plain)));
+        assert_eq!(lines[0], "  a  1  short");
+        assert_eq!(lines[1], format!("  {long}  2  short"));
     }
 
     #[test]
