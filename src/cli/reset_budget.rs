@@ -23,7 +23,8 @@ pub(super) fn reset_budget(cluster: &Cluster, node: &str, reason: &str) -> Done 
         };
         let record: NodeRecord = decode(&pair.value)
             .map_err(|error| Trouble::new(format!("the registration of {node}: {error}")))?;
-        if record.budget_used == 0 {
+        let marked = || cluster.one(cluster.keys.failed(node));
+        if record.budget_used == 0 && marked()?.is_none() {
             print(&format!(
                 "the reboot budget of {node} is whole: nothing to do"
             ));

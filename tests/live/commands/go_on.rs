@@ -121,13 +121,13 @@ fn a_pass_behind_a_stopped_line_ends_as_the_help_says() {
 #[test]
 fn release_forget_and_reset_budget_take_the_mark_away() {
     let field = Field::new();
-    let record =
-        json!({"v": 1, "node": "node-b", "node_id": "x", "version": "0.1.0", "budget_used": 1});
-    for (command, claimed) in [
-        ("release", true),
-        ("forget", false),
-        ("reset-budget", false),
+    for (command, claimed, used) in [
+        ("release", true, 1),
+        ("forget", false, 1),
+        ("reset-budget", false, 1),
+        ("reset-budget", false, 0),
     ] {
+        let record = json!({"v": 1, "node": "node-b", "node_id": "x", "version": "0.1.0", "budget_used": used});
         field.put("nodes/node-b", &record);
         if claimed {
             field.claim("node-b", "rebooting");
