@@ -13,6 +13,7 @@ use super::rng::Rng;
 use super::settings::Settings;
 use super::text::{describe, rfc3339, said, seconds};
 use crate::lock::outcome;
+use crate::lock::reboot_requests::Shown;
 use crate::lock::record::{RECORD_VERSION, Report, Standing, decode};
 use crate::lock::request;
 
@@ -342,6 +343,16 @@ impl Reporter {
             return Err("another program writes it at the same time".to_owned());
         }
         Ok(())
+    }
+
+    /// What stands of it in etcd. Another machine of this name, a tool or a hand may have written over it or deleted it, while its
+    /// lease stands: then it is written again.
+    pub(super) fn saw(&mut self, shown: Shown) {
+        if shown.revision >= self.modified && shown.report != self.modified {
+            self.published = None;
+            self.modified = shown.report;
+        }
+        self.said.saw(shown);
     }
 
     /// What was written was deleted, though its lease stands.

@@ -6,7 +6,7 @@
 //!
 //! An urgent one hangs on a lease. While it stands its node waits for no window and no cooldown; etcd ends it, as a whole.
 
-use etcd_rs_sync::{KeyValue, Op, Put, Reply, Txn};
+use etcd_rs_sync::{KeyValue, Keys as Span, Op, Put, Range, Reply, Txn};
 
 use super::Keys;
 use super::answer::{Malformed, Registered, dated, guarded, ranges, single, unguarded};
@@ -16,19 +16,42 @@ use super::record::{self, RebootRequest, RecordError, encode};
 /// A request with its mod revision, when there is one.
 pub type Seen = Option<(i64, Result<RebootRequest, RecordError>)>;
 
-/// The request for one node, and its registration.
-pub fn look(keys: &Keys, node: &str) -> Txn {
-    reads(&[keys.request(node), keys.node(node)])
+/// What stands of a node's report and of what it says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// The revision of the store at which that was so.
+    pub revision: i64,
+    /// The mod revision of the report, 0 for none.
+    pub report: i64,
+    /// That of the standing.
+    pub standing: i64,
 }
 
-/// What [`look`] found: the request, and the registration.
+/// The request for one node, its registration, and whether what it shows to others stands.
+pub fn look(keys: &Keys, node: &str) -> Txn {
+    let mut look = reads(&[keys.request(node), keys.node(node)]);
+    let shown = [keys.alive(node), keys.standing(node)].map(|key| Range {
+        keys_only: true,
+        ..Range::of(Span::one(key))
+    });
+    look.success.extend(shown.map(Op::Range));
+    look
+}
+
+/// What [`look`] found: the request, the registration, and what is shown.
 ///
 /// # Errors
 /// [`Malformed`] when the reply has another shape.
-pub fn seen(reply: Reply) -> Result<(Seen, Registered), Malformed> {
+pub fn seen(reply: Reply) -> Result<(Seen, Registered, Shown), Malformed> {
     let txn = unguarded(reply)?;
-    let [request, node] = ranges(&txn)?;
-    Ok((single(request)?.map(of), single(node)?.map(dated)))
+    let [request, node, report, standing] = ranges(&txn)?;
+    let modified = |found| Ok(single(found)?.map_or(0, |kv| kv.mod_revision));
+    let shown = Shown {
+        revision: txn.header.revision,
+        report: modified(report)?,
+        standing: modified(standing)?,
+    };
+    Ok((single(request)?.map(of), single(node)?.map(dated), shown))
 }
 
 /// Write the boot into a request that still has the mod revision seen. It ends when it would have ended.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use etcd_rs_sync::Txn;
 
+use crate::lock::reboot_requests::Shown;
 use crate::lock::record::{Standing, decode};
 use crate::lock::{Keys, request};
 
@@ -58,6 +59,14 @@ impl Said {
         let sent = self.sending.take();
         if done {
             self.stood = sent;
+        }
+    }
+
+    /// What stands of it, by whoever wrote it.
+    pub(super) fn saw(&mut self, shown: Shown) {
+        if shown.revision >= self.modified && shown.standing != self.modified {
+            self.stood = None;
+            self.modified = shown.standing;
         }
     }
 

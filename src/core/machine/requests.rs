@@ -26,9 +26,13 @@ pub struct Noting {
 impl Machine {
     pub(super) fn on_request_seen(&mut self, stage: Stage, result: Result<Reply, Error>) {
         let verdict = match answer(result, reboot_requests::seen) {
-            Ok((seen, registered)) => self
-                .take_registration(registered)
-                .and_then(|()| self.weigh(seen)),
+            Ok((seen, registered, shown)) => {
+                if let Some(reporter) = &mut self.reporter {
+                    reporter.saw(shown);
+                }
+                self.take_registration(registered)
+                    .and_then(|()| self.weigh(seen))
+            }
             Err(why) => self.not_seen(stage, &why),
         };
         if let State::Gates(_) = self.state {

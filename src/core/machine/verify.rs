@@ -198,7 +198,7 @@ impl Machine {
     /// A request that says another boot was made before this one. One that says nothing yet may have come after it.
     fn on_request_found(&mut self, result: Result<Reply, Error>) {
         let seen = match answer(result, reboot_requests::seen) {
-            Ok((seen, _)) => seen,
+            Ok((seen, ..)) => seen,
             Err(why) => return self.undo_first(&why),
         };
         if let (State::Verifying(verify), Some((modified, Ok(request)))) = (&mut self.state, seen) {

@@ -8,7 +8,9 @@ use etcd_rs_sync::{
     Error, GrantReply, Header, KeyValue, OpReply, Put, RangeReply, Reply, Request, TxnReply,
 };
 use reboot_coordinator::lock::outcome::{self, Commit, Found, Write};
-use reboot_coordinator::lock::reboot_requests::{ask, asked, look, note, seen, withdraw, written};
+use reboot_coordinator::lock::reboot_requests::{
+    Shown, ask, asked, look, note, seen, withdraw, written,
+};
 use reboot_coordinator::lock::record::{RecordError, decode, encode};
 use reboot_coordinator::lock::request::Others;
 use reboot_coordinator::lock::survey::{Pages, Said, next_page, survey};
@@ -487,7 +489,12 @@ fn a_request_is_made_once_noted_and_withdrawn_as_it_was_seen() {
         Ok(Err(stands.clone()))
     );
     let read = etcd.apply(0, &Request::Txn(look(&keys(), "n"))).unwrap();
-    assert_eq!(seen(read), Ok((stands, None)));
+    let shown = |revision, report, standing| Shown {
+        revision,
+        report,
+        standing,
+    };
+    assert_eq!(seen(read), Ok((stands, None, shown(3, 0, 0))));
     assert!(
         seen(Reply::Txn(TxnReply::default())).is_err(),
         "an empty object"
@@ -496,6 +503,9 @@ fn a_request_is_made_once_noted_and_withdrawn_as_it_was_seen() {
         .apply(0, &Request::Txn(withdraw(&keys(), "n", 3)))
         .unwrap();
     assert_eq!(written(gone), Ok(Ok(())));
+    for key in [keys().standing("n"), keys().alive("n")] {
+        etcd.apply(0, &Request::Put(Put::new(key, "", 0))).unwrap();
+    }
     let read = etcd.apply(0, &Request::Txn(look(&keys(), "n"))).unwrap();
-    assert_eq!(seen(read), Ok((None, None)));
+    assert_eq!(seen(read), Ok((None, None, shown(6, 6, 5))));
 }

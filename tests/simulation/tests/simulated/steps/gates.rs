@@ -57,7 +57,7 @@ fn a_node_without_a_reason_looks_for_a_request_and_one_with_a_reason_does_not() 
 }
 
 #[test]
-fn the_look_for_a_request_reads_it_and_the_registration_and_nothing_else() {
+fn the_look_for_a_request_reads_it_and_what_stands_of_the_node_and_nothing_else() {
     let mut node = Node::new(settings());
     node.detectors = vec![detector(DetectorResult::Clear)];
     let (_, request) = node.until_sending("checking");
@@ -73,8 +73,8 @@ fn the_look_for_a_request_reads_it_and_the_registration_and_nothing_else() {
             other => panic!("{other:?}"),
         })
         .collect();
-    let one = Keys::one;
-    assert_eq!(keys, [one("/r/requests/n0"), one("/r/nodes/n0")]);
+    let read = ["requests", "nodes", "alive", "standing"];
+    assert_eq!(keys, read.map(|room| Keys::one(format!("/r/{room}/n0"))));
 }
 
 #[test]

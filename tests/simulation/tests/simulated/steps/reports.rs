@@ -442,3 +442,51 @@ fn a_verdict_that_came_back_while_another_was_written_without_an_answer_is_writt
         }
     }
 }
+
+/// Another machine of this name wrote there before it was refused, and what it wrote ends with its lease; or it was a hand.
+#[test]
+fn what_was_written_over_or_deleted_stands_again_after_the_next_look_and_is_not_written_otherwise()
+{
+    let mut node = Node::new(Settings {
+        health_publish_interval: Some(Duration::from_secs(3600)),
+        check_interval: Duration::from_secs(20),
+        ..settings()
+    });
+    node.detectors = vec![detector(DetectorResult::Clear)];
+    let wait = |node: &mut Node| {
+        let begun = node.now;
+        while node.now < begun + Duration::from_secs(45) {
+            node.step();
+        }
+    };
+    wait(&mut node);
+    let (report, standing) = (report(&node), standing(&node));
+    for deleted in [true, false] {
+        for key in ["/r/alive/n0", "/r/standing/n0"] {
+            match deleted {
+                true => node.delete(key),
+                false => drop(node.put(key, "{}")),
+            }
+            let revision = node.etcd.revision();
+            wait(&mut node);
+            assert_eq!(node.etcd.revision(), revision + 1, "{key}");
+            assert_eq!(self::report(&node), report);
+            assert_eq!(self::standing(&node), standing);
+        }
+    }
+}
+
+/// An answer that is older than the write tells nothing of it.
+#[test]
+fn a_look_from_before_the_report_was_written_does_not_have_it_written_again() {
+    let mut node = reporting();
+    let (ticket, look) = node.until_sending("checking");
+    let before = node.etcd.apply(0, &look).unwrap();
+    while node.stands("/r/alive/n0").is_none() {
+        node.step();
+    }
+    node.give(Input::Etcd(ticket, Ok(before)));
+    let (_, request) = until_report(&mut node);
+    let sent = format!("{request:?}");
+    assert!(sent.contains(&format!("{:?}", b"/r/standing/n0")), "{sent}");
+}
