@@ -390,7 +390,7 @@ impl World {
             && process.unanswered < since
             && process.reloaded < since
             && process.paused_until.is_none()
-            && process.paused_at < since
+            && process.gates.stood_still < since
     }
 
     /// P1 and P3: a node gives its claim back only when it is back and healthy. What was true when it said so counts, unless

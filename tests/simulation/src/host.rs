@@ -42,6 +42,8 @@ pub struct GateLog {
     pub look: Gate,
     /// The kill switch alone.
     pub switch: Gate,
+    /// When the process was stopped, or went on, last.
+    pub stood_still: Time,
 }
 
 /// What is true of a host at a moment, as far as it bears on a return.
@@ -104,8 +106,6 @@ pub struct Process {
     pub started: Time,
     /// Whether it is stopped, until when.
     pub paused_until: Option<Time>,
-    /// When it was stopped, or went on, last.
-    pub paused_at: Time,
     /// What arrived meanwhile.
     pub backlog: Vec<Input>,
     /// Requests without an answer.
@@ -431,7 +431,6 @@ impl Process {
             pid,
             started,
             paused_until: None,
-            paused_at: 0,
             backlog: Vec::new(),
             open: Vec::new(),
             abandoned: Vec::new(),

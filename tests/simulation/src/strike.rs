@@ -140,7 +140,7 @@ impl World {
         if let Some(process) = &mut self.hosts[node].process {
             let pid = process.pid;
             if process.paused_until.replace(until).is_none() {
-                process.paused_at = self.now;
+                process.gates.stood_still = self.now;
             }
             self.at(until, Event::Unpause(node, pid));
         }

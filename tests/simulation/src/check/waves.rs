@@ -17,10 +17,8 @@ impl World {
         let judged = message.gates.look.map_or(0, |(at, _)| at);
         let mut read = judged.saturating_sub(timeout + 100 * MILLI);
         // The read follows on the health script, and a process that stood still had its answer before that.
-        if let (Some((health, _)), Some(process)) = (
-            message.gates.health,
-            self.hosts[node].process(message.pid()),
-        ) && process.paused_at >= health
+        if let Some((health, _)) = message.gates.health
+            && message.gates.stood_still >= health
         {
             read = read.min(health);
         }

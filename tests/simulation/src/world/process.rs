@@ -70,7 +70,7 @@ impl World {
             return;
         }
         process.paused_until = None;
-        let paused_at = std::mem::replace(&mut process.paused_at, now);
+        let paused_at = std::mem::replace(&mut process.gates.stood_still, now);
         if self.planted == Some(Planted::ClockStopsInSleep) {
             self.hosts[index].stood_still += now - paused_at;
         }

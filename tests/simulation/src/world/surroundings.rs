@@ -132,7 +132,7 @@ impl World {
             && process.unanswered + JUST_NOW < now
             && process.reloaded + JUST_NOW < now
             && process.paused_until.is_none()
-            && process.paused_at + JUST_NOW < now
+            && process.gates.stood_still + JUST_NOW < now
             && self.server_down_until < now;
         if host.hang_until <= now || !undisturbed {
             return;
