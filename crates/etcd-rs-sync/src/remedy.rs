@@ -184,6 +184,12 @@ pub const REMEDIES: &[Remedy] = &[
         todo: "remove --max-txn-ops and --max-request-bytes",
     },
     Remedy {
+        name: "too-long",
+        words: &["the reply is longer than 16777216 bytes"],
+        found: "etcd, which holds more below lock_key than is read at once: large values of something else, or more members than a group may have",
+        todo: "delete there what is not of this program (`etcdctl get --prefix --keys-only` lists it), or give parts of the fleet a lock_key of their own",
+    },
+    Remedy {
         name: "no-leader",
         words: &["no leader"],
         found: "a member without a leader: too few members run or reach each other",

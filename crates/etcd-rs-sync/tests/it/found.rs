@@ -379,7 +379,7 @@ fn what_etcd_itself_refuses() {
         is("common-name", etcd.put(Put::new("k", "v", 0)).unwrap_err());
         let full = Cluster::builder()
             .version(version)
-            .arg("--quota-backend-bytes=16777216")
+            .arg("--quota-backend-bytes=33554432")
             .start();
         let etcd = Client::new(Options::new(full.endpoints())).unwrap();
         is(
@@ -399,5 +399,7 @@ fn what_etcd_itself_refuses() {
                 .err()
         });
         is("no-space", error.unwrap());
+        let all = etcd.range(Range::of(Keys::prefix("k")));
+        is("too-long", all.unwrap_err());
     });
 }
