@@ -47,14 +47,11 @@ impl InstanceLock {
     /// # Errors
     /// What stands in the way, and what to do.
     pub(crate) fn fits(run_dir: &Path) -> io::Result<()> {
-        let mut way = run_dir.ancestors();
-        if let Some(link) = way
-            .clone()
-            .find(|at| at.is_symlink() && at.try_exists().is_ok_and(|it| !it))
-        {
+        if let Some(link) = trust::leads_nowhere(run_dir) {
             let words = "is a link that leads nowhere; make what it names, or remove it";
-            return Err(named(link, io::Error::other(words)));
+            return Err(named(&link, io::Error::other(words)));
         }
+        let mut way = run_dir.ancestors();
         let there = way.find(|at| at.exists()).unwrap_or(Path::new("/"));
         if there == run_dir || !there.is_dir() {
             trust::folder(there)?;
@@ -247,14 +244,14 @@ impl KillSwitch {
     }
 }
 
-/// Looks at the kill switch. Only "not found" is absent; a dangling link is present.
+/// Looks at the kill switch. Only "not found" is absent; a dangling link is present, and what is behind one is unknown.
 pub fn kill_switch(path: &Path) -> KillSwitch {
-    match fs::symlink_metadata(path) {
-        Ok(meta) => KillSwitch::Present {
+    match trust::look(path) {
+        Ok(Some(meta)) => KillSwitch::Present {
             since: meta.modified().ok(),
             text: first_line(path),
         },
-        Err(e) if e.kind() == ErrorKind::NotFound => KillSwitch::Absent,
+        Ok(None) => KillSwitch::Absent,
         Err(e) => KillSwitch::Unknown(named(path, e).to_string()),
     }
 }

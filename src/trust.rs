@@ -71,6 +71,28 @@ pub(crate) fn options() -> OpenOptions {
     options
 }
 
+/// The link on the way to a path, itself among it, behind which there is nothing: what it leads to may come back.
+pub(crate) fn leads_nowhere(path: &Path) -> Option<PathBuf> {
+    // Without a slash at its end, which would follow the last one.
+    let plain: PathBuf = path.components().collect();
+    let is_dangling = |at: &&Path| at.is_symlink() && at.try_exists().is_ok_and(|it| !it);
+    plain.ancestors().find(is_dangling).map(Path::to_owned)
+}
+
+/// What a path names itself, and no link; `None` when it is surely not there.
+///
+/// # Errors
+/// When nothing can be known of it, as behind a link that leads nowhere.
+pub(crate) fn look(path: &Path) -> io::Result<Option<Metadata>> {
+    match fs::symlink_metadata(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => match leads_nowhere(path) {
+            Some(link) => unfit(&link, "is a link that leads nowhere"),
+            None => Ok(None),
+        },
+        seen => seen.map(Some),
+    }
+}
+
 /// At most so much of what links lead to, whoever may change it, when that is a regular file: a FIFO or a device may have no end.
 pub(crate) fn plain(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let target = fs::canonicalize(path)?;
@@ -203,7 +225,7 @@ fn program_of(path: &Path, depth: usize) -> io::Result<()> {
 }
 
 /// Judges what a command line executes: its program, and every other word that names a program, since `env`, `timeout` and
-/// their like execute their arguments; after an interpreter, every file.
+/// their like execute their arguments; after an interpreter, every file. So with the value of a variable: `BASH_ENV=FILE`.
 ///
 /// # Errors
 /// The first doubt, about which word it is.
@@ -220,7 +242,9 @@ fn arguments(argv: &[String]) -> Result<(), (usize, io::Error)> {
     let executed =
         |meta: &Metadata| meta.is_file() && (interprets || meta.mode() & ANY_EXECUTE != 0);
     for (at, word) in argv.iter().enumerate().skip(1) {
-        let path = in_root(word);
+        let named = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let set = word.split_once('=').filter(|(name, _)| named(name));
+        let path = in_root(set.map_or(word, |(_, value)| value));
         if fs::metadata(&path).is_ok_and(|meta| executed(&meta)) {
             walk(&path).map_err(|doubt| (at, doubt))?;
         }

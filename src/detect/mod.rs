@@ -3,13 +3,13 @@
 mod http;
 pub mod kernel;
 
-use std::io::ErrorKind;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::config::{Detector, DetectorKind, NOT_STARTED};
 use crate::core::facts::{DetectorReport, DetectorResult, ScriptOutcome, ScriptReport};
 use crate::process::{self, Cancel, NoAnswer, bounded};
+use crate::trust;
 
 /// Asks all detectors, one after the other, in the order of the configuration.
 ///
@@ -83,11 +83,12 @@ fn limited<T: Send + 'static>(
 }
 
 /// Required while something exists at `path`, whatever it is; a dangling link exists. Only "not found" means absent: a
-/// file where a folder should be (ENOTDIR) is a mistake in the path or the host, and so is a loop or a denied access.
+/// file where a folder should be (ENOTDIR) is a mistake in the path or the host, and so is a loop, a denied access, or a link to
+/// nowhere on the way.
 fn file(path: &Path) -> DetectorResult {
-    match std::fs::symlink_metadata(path) {
-        Ok(_) => DetectorResult::Required(format!("{} exists", path.display())),
-        Err(e) if e.kind() == ErrorKind::NotFound => DetectorResult::Clear,
+    match trust::look(path) {
+        Ok(Some(_)) => DetectorResult::Required(format!("{} exists", path.display())),
+        Ok(None) => DetectorResult::Clear,
         Err(e) => DetectorResult::Failed(format!("{}: {e}", path.display())),
     }
 }
@@ -180,7 +181,14 @@ mod tests {
         assert_eq!(ask_file(path("missing")), DetectorResult::Clear);
         assert_eq!(ask_file(path("missing/below")), DetectorResult::Clear);
         let long = "x".repeat(300);
-        for broken in ["file/below", "loop/below", "nul\0byte", &long] {
+        for broken in [
+            "file/below",
+            "loop/below",
+            "dangling/",
+            "dangling/below",
+            "nul\0byte",
+            &long,
+        ] {
             assert!(
                 matches!(ask_file(path(broken)), DetectorResult::Failed(_)),
                 "{broken}"

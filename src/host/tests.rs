@@ -183,7 +183,14 @@ fn only_a_missing_kill_switch_is_absent() {
             "{name}: {found:?}"
         );
     }
-    for name in ["file/below", "loop/below", &"x".repeat(300)] {
+    assert_eq!(kill_switch(&at("missing/")), KillSwitch::Absent);
+    // A folder that somebody has moved to a file system that is not mounted now.
+    let unmounted = ["dangling/", "dangling/.", "dangling/below/it"];
+    let long = "x".repeat(300);
+    for name in ["file/below", "loop/below", &long]
+        .into_iter()
+        .chain(unmounted)
+    {
         let found = kill_switch(&at(name));
         assert!(
             matches!(&found, KillSwitch::Unknown(_)) && found.forbids(),

@@ -100,14 +100,16 @@ fn of_env(argument: &str) -> Result<(Vec<String>, String), String> {
             words.next();
         }
     }
-    let mut path = PATH.to_owned();
+    let (mut path, mut set) = (PATH.to_owned(), Vec::new());
     while let Some(value) = words.next_if(|word| word.contains('=')) {
         if let Some(value) = value.strip_prefix("PATH=") {
             value.clone_into(&mut path);
         }
+        set.push(value);
     }
     match words.peek() {
-        Some(wanted) if !wanted.is_empty() => Ok((words.collect(), path)),
+        // What it sets is judged with the arguments.
+        Some(wanted) if !wanted.is_empty() => Ok((words.chain(set).collect(), path)),
         _ => Err("asks env for no program, so that it starts itself for ever; write for example #!/usr/bin/env bash".to_owned()),
     }
 }

@@ -282,12 +282,13 @@ fn programs_among_the_arguments_count_too() {
     let lines = [
         argv(&["/bin/sh", &script]),
         argv(&["/usr/bin/env", "A=b", &script, "/nothing/here"]),
+        argv(&["/usr/bin/env", &format!("BASH_ENV={script}"), "/bin/sh"]),
     ];
     for line in &lines {
         command(line).unwrap();
     }
     tree.mode("a", 0o777);
-    for (line, at) in lines.iter().zip([1, 2]) {
+    for (line, at) in lines.iter().zip([1, 2, 1]) {
         let (word, doubt) = command(line).unwrap_err();
         assert_eq!(word, at, "{doubt}");
     }
@@ -327,6 +328,7 @@ fn the_words_of_a_first_line_are_judged_as_those_of_a_command() {
         format!("/usr/bin/env -S sh {script}"),
         format!("/usr/bin/env -S -i A=b timeout 5 {script}"),
         format!("/usr/bin/env -S sh -e {relative}"),
+        format!("/usr/bin/env -S A=b BASH_ENV={script} sh"),
         format!("/usr/bin/env -S {relative}"),
         format!("/usr/bin/env -S ${{HOME}}/sh {script}"),
     ];
