@@ -183,10 +183,10 @@ fn check_variables(field: &Field<'_>, word: &str, variables: &[&str]) {
 }
 
 fn nearest_variable(name: &str, variables: &[&str]) -> String {
-    // Names are compared in lower case, so the table is too.
-    let lower = variables.join(" ").to_lowercase();
-    match nearest(name, lower.split(' ')) {
-        Some(near) => format!("did you mean `${{{}}}`?", near.to_uppercase()),
+    // Names are compared in lower case, so the table is too; by what all begin with, none is near.
+    let lower = variables.join(" ").to_lowercase().replace("rc_", "");
+    match nearest(name.trim_start_matches("RC_"), lower.split(' ')) {
+        Some(near) => format!("did you mean `${{RC_{}}}`?", near.to_uppercase()),
         None => "docs/scripts.md lists them".to_owned(),
     }
 }

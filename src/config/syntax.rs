@@ -153,6 +153,11 @@ pub(super) fn explained(text: &str, error: &serde_yaml::Error) -> SyntaxError {
             "the character U+{:04X} in the indent only looks like a space; use plain spaces",
             u32::from(odd)
         )
+    } else if let Some((odd, at)) = place.and_then(|(line, _)| odd_behind_colon(text, line)) {
+        format!(
+            "the character U+{:04X} behind the colon of line {at} only looks like a space; use plain spaces",
+            u32::from(odd)
+        )
     } else if let Some((special, quoted)) = quoted(line) {
         format!(
             "{special} at the beginning of a value means something else in YAML; write {quoted}"
@@ -166,6 +171,17 @@ pub(super) fn explained(text: &str, error: &serde_yaml::Error) -> SyntaxError {
         said[..end].trim_end_matches(',').to_owned()
     };
     SyntaxError { place, message }
+}
+
+/// What stands behind a colon of this line or of the one before, where that is one of these, and in which line.
+fn odd_behind_colon(text: &str, line: usize) -> Option<(char, usize)> {
+    let lines = text
+        .split('\n')
+        .zip(1..)
+        .take(line)
+        .skip(line.saturating_sub(2));
+    let mut behind = lines.flat_map(|(line, at)| line.split(':').skip(1).map(move |it| (it, at)));
+    behind.find_map(|(it, at)| Some((it.chars().next().filter(|it| ODD_SPACES.contains(it))?, at)))
 }
 
 fn first_column(line: &str) -> usize {

@@ -478,6 +478,10 @@ const REFUSED: &[(&str, &str)] = &[
         "did you mean `${RC_NODE_NAME}`?",
     ),
     (
+        "reboot_command: [/bin/true, '${RC_FOO}']",
+        "`${RC_FOO}` is not a known variable; docs/scripts.md lists them",
+    ),
+    (
         "reboot_command: [/bin/true, '${RC_NODE_NAME']",
         "does not close it",
     ),

@@ -168,6 +168,16 @@ const ANSWERED: &[(&str, &str, &str)] = &[
         "U+00A0 in the indent",
     ),
     (
+        "node_name: a\nx:\u{a0}true\n",
+        "2: column 1",
+        "U+00A0 behind the colon of line 2 only looks like a space",
+    ),
+    (
+        "node_name:\u{a0}a\nx: 1\n",
+        "2: column 2",
+        "U+00A0 behind the colon of line 1 only looks like a space",
+    ),
+    (
         "node_name = a\nlock_key = b\n",
         "",
         "write each as `name: value`",

@@ -235,7 +235,7 @@ impl Machine {
             let (name, next) = (&self.settings.node, self.what_follows());
             let what = format!(
                 "this host remembers that it committed to a reboot, and under the name {name} etcd knows nothing of it (released and \
-                 forgotten, its data was lost, or the host had another name then); {next}"
+                 forgotten, its data was lost, or the host had another name, lock_key or etcd_namespace then); {next}"
             );
             self.note(Note::warn("claim_gone", what).with("outcome", "taken-away"));
             return Some(Outcome::TakenAway);
