@@ -15,6 +15,7 @@ use simulation::records::{failure, request};
 /// The lease that urgent requests hang on here, and that of the cooldown.
 const URGENCY: i64 = 7;
 const COOLING: i64 = 8;
+const PAUSING: i64 = 9;
 
 /// Always outside of the window.
 fn closed() -> Settings {
@@ -84,7 +85,8 @@ fn pause_until(node: &mut Node, until: Option<String>) {
         since: "noon".to_owned(),
         until,
     };
-    node.put("/r/pause", encode(&pause));
+    grant(node, PAUSING);
+    put(node, "/r/pause", encode(&pause), PAUSING);
 }
 
 /// Outside of its window, in a cooldown, with an urgent request.
