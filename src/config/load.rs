@@ -246,5 +246,7 @@ fn unusable(path: &Path, error: io::Error, remedy: &str) -> Problem {
         _ => remedy,
     };
     let message = trust::words(error, |error| format!("cannot be read: {error}; {remedy}"));
-    Place::file(path).problem("", message)
+    // The place says already which file it is.
+    let own = message.strip_prefix(&format!("{} ", path.display()));
+    Place::file(path).problem("", own.unwrap_or(&message))
 }

@@ -86,12 +86,13 @@ impl Field<'_> {
     }
 }
 
-/// What `90`, `5m`, `5 min` or `1h` in quotes is in seconds.
-fn with_unit(text: &str) -> Option<u64> {
-    if let Ok(number) = text.trim().parse() {
-        return Some(number);
-    }
-    let span: Span = text.trim().parse().ok()?;
-    let days = SpanRelativeTo::days_are_24_hours();
-    span.to_duration(days).ok()?.as_secs().try_into().ok()
+/// What `90`, `5m`, `5 min`, `1h` or `500ms` in quotes is in seconds.
+fn with_unit(text: &str) -> Option<f64> {
+    let span = || {
+        let span: Span = text.trim().parse().ok()?;
+        let duration = span.to_duration(SpanRelativeTo::days_are_24_hours());
+        Some(duration.ok()?.as_secs_f64())
+    };
+    let seconds = text.trim().parse().ok().or_else(span);
+    seconds.filter(|it| it.is_finite() && *it >= 0.0)
 }

@@ -225,6 +225,10 @@ impl<'a> Field<'a> {
         let items: Vec<&str> = match self.path.rsplit('.').next() {
             Some("cmd") => text.split_whitespace().collect(),
             Some("etcd_endpoints") => text.split([',', ' ']).filter(|it| !it.is_empty()).collect(),
+            Some("reboot_required_detectors") if text.starts_with('/') => {
+                return format!("{{type: file, path: {text}}}");
+            }
+            Some("reboot_required_detectors") => return format!("{{type: {text}}}"),
             _ => vec![text],
         };
         let quoted = items.iter().map(|item| format!("{item:?}"));
@@ -242,7 +246,12 @@ impl<'a> Field<'a> {
                     "must be a list, not the text {text:?}; write [{remedy}]"
                 ));
             }
-            other => return self.refuse(format!("must be a list, not {}", other.describe())),
+            other => {
+                let what = other.describe();
+                return self.refuse(format!(
+                    "must be a list, not {what}; begin each of its entries with `- `"
+                ));
+            }
         };
         let item = |(index, node): (usize, &'a Node)| Field {
             node: Some(node),

@@ -158,7 +158,7 @@ fn a_configuration_others_may_change_is_refused() {
         fixture.file("config.d/open.yaml", "dry_run: true\n", mode);
         only(
             &fixture,
-            "config.d/open.yaml can be changed by its group or others; run chmod go-w",
+            "config.d/open.yaml: can be changed by its group or others; run chmod go-w",
         );
     }
     for folder in ["config.d", "."] {
@@ -177,7 +177,7 @@ fn a_configuration_others_may_change_is_refused() {
     fixture.file("config.d/more.yaml", "dry_run: true\n", 0o644);
     let sticky = fs::Permissions::from_mode(0o1777);
     fs::set_permissions(fixture.path("config.d"), sticky).unwrap();
-    only(&fixture, "config.d can be changed by its group or others");
+    only(&fixture, "config.d: can be changed by its group or others");
 }
 
 #[test]

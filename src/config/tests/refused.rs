@@ -94,7 +94,15 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     (
         "reboot_required_detectors: file",
-        "must be a list, not the text \"file\"",
+        "must be a list, not the text \"file\"; write [{type: file}]",
+    ),
+    (
+        "reboot_required_detectors: /run/reboot-required",
+        "write [{type: file, path: /run/reboot-required}]",
+    ),
+    (
+        "reboot_required_detectors: {type: kernel}",
+        "must be a list, not a map; begin each of its entries with `- `",
     ),
     (
         "reboot_required_detectors: [file]",
@@ -303,6 +311,14 @@ const REFUSED: &[(&str, &str)] = &[
     (
         "check_interval_sec: 60s",
         "without quotes or unit; write 60",
+    ),
+    (
+        "check_interval_sec: 500ms",
+        "without quotes or unit; write 0.5",
+    ),
+    (
+        "check_interval_sec: inf",
+        "without quotes or unit, not the text \"inf\"",
     ),
     (
         "backoff_min_sec: 0",
